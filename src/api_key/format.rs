@@ -1,0 +1,203 @@
+//! The form of a key: what can be said of it without looking it up.
+
+use zeroize::Zeroizing;
+
+use super::secret::KeySecret;
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// The longest key that is looked at, in bytes.
+const LONGEST: usize = 512;
+
+/// 32 bytes in base 62.
+const RANDOM_DIGITS: usize = 43;
+
+/// 4 bytes in base 62.
+const CHECKSUM_DIGITS: usize = 6;
+
+/// The form of a key.
+///
+/// Keys of this crate's own are `<prefix>_<random><checksum>`: 32 bytes of the system's generator in 43 digits of base
+/// 62, then the CRC-32 of all that stands before it in 6 digits. So a key that was mistyped, cut off or made up is
+/// refused without a look-up, and scanners find a leaked one by its prefix.
+///
+/// ```
+/// use tower_warden::api_key::KeyFormat;
+///
+/// let format = KeyFormat::new("sk_agent")?;
+/// let key = format.generate()?;
+/// assert!(key.expose().starts_with("sk_agent_"));
+/// assert_eq!(key.expose().len(), "sk_agent_".len() + 49);
+/// assert!(format.check(key.expose()).is_ok());
+/// assert_eq!(format.check("sk_agent_guess"), Err("key_length"));
+///
+/// assert!(KeyFormat::new("sk-agent-")?.generate()?.expose().starts_with("sk-agent-"));
+/// assert!(KeyFormat::new("").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KeyFormat {
+    prefix: Box<str>,
+    body: Body,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    Checked,
+    Opaque,
+}
+
+impl KeyFormat {
+    /// Keys of this crate's own.
+    ///
+    /// A `_` is put behind a prefix that does not end in `_` or `-`.
+    ///
+    /// # Errors
+    ///
+    /// If the prefix is empty, longer than 32 bytes, or has a character other than ASCII letters, digits, `_` and `-`.
+    pub fn new(prefix: &str) -> Result<Self, ConfigError> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if !(1..=32).contains(&prefix.len()) || !prefix.bytes().all(is_allowed) {
+            let message = "a prefix is 1 to 32 ASCII letters, digits, '_' and '-'";
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message));
+        }
+        let separator = if prefix.ends_with(['_', '-']) { "" } else { "_" };
+        Ok(Self { prefix: format!("{prefix}{separator}").into(), body: Body::Checked })
+    }
+
+    /// Keys that another system minted: any visible ASCII without commas that begins with the prefix, which may be
+    /// empty. Nothing can be said of them without a look-up.
+    ///
+    /// With an empty prefix, every `Bearer` value is taken for such a key.
+    ///
+    /// # Errors
+    ///
+    /// If the prefix is longer than 32 bytes, or has a space, a comma, or a character that is no visible ASCII.
+    pub fn opaque(prefix: &str) -> Result<Self, ConfigError> {
+        if prefix.len() > 32 || !prefix.bytes().all(is_opaque) {
+            let message = "a prefix is at most 32 visible ASCII characters without ','";
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message));
+        }
+        Ok(Self { prefix: prefix.into(), body: Body::Opaque })
+    }
+
+    /// What every key begins with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Makes a key.
+    ///
+    /// # Errors
+    ///
+    /// If the system's generator fails, or the format is opaque: such keys are minted elsewhere.
+    pub fn generate(&self) -> Result<KeySecret, ConfigError> {
+        if matches!(self.body, Body::Opaque) {
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, "opaque keys are minted elsewhere"));
+        }
+        let mut random = Zeroizing::new([0; 32]);
+        if getrandom::fill(&mut *random).is_err() {
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, "the system's random generator failed"));
+        }
+        Ok(self.assemble(&random))
+    }
+
+    /// Looks at what can be seen of a key without looking it up.
+    ///
+    /// # Errors
+    ///
+    /// If the key cannot be one of this format; the text says why, for logs and audit.
+    pub fn check(&self, key: &str) -> Result<(), &'static str> {
+        let Some(body) = key.strip_prefix(&*self.prefix) else {
+            return Err("key_prefix");
+        };
+        match self.body {
+            _ if key.len() > LONGEST => Err("key_too_long"),
+            Body::Checked => {
+                if body.len() != RANDOM_DIGITS + CHECKSUM_DIGITS {
+                    return Err("key_length");
+                }
+                if !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                    return Err("key_characters");
+                }
+                let (checked, checksum) = key.split_at(key.len() - CHECKSUM_DIGITS);
+                if digits::<CHECKSUM_DIGITS>(&mut crc32fast::hash(checked.as_bytes()).to_be_bytes())
+                    == checksum.as_bytes()
+                {
+                    Ok(())
+                } else {
+                    Err("key_checksum")
+                }
+            }
+            Body::Opaque if body.is_empty() => Err("key_length"),
+            Body::Opaque if !key.bytes().all(is_opaque) => Err("key_characters"),
+            Body::Opaque => Ok(()),
+        }
+    }
+
+    /// Whether a key with this prefix is one of this format, good or bad.
+    pub(super) fn claims(&self, key: &str) -> bool {
+        key.starts_with(&*self.prefix)
+    }
+
+    fn assemble(&self, random: &Zeroizing<[u8; 32]>) -> KeySecret {
+        let mut key = String::with_capacity(self.prefix.len() + RANDOM_DIGITS + CHECKSUM_DIGITS);
+        let push = |key: &mut String, digits: &[u8]| key.extend(digits.iter().copied().map(char::from));
+        key.push_str(&self.prefix);
+        let random = Zeroizing::new(digits::<RANDOM_DIGITS>(random.clone().as_mut_slice()));
+        push(&mut key, &*random);
+        let checksum = digits::<CHECKSUM_DIGITS>(&mut crc32fast::hash(key.as_bytes()).to_be_bytes());
+        push(&mut key, &checksum);
+        KeySecret::new(key)
+    }
+}
+
+/// A big-endian number in base 62, the first digit first; it is divided away.
+fn digits<const N: usize>(number: &mut [u8]) -> [u8; N] {
+    const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digits = [b'0'; N];
+    for digit in digits.iter_mut().rev() {
+        let mut remainder = 0;
+        for byte in &mut *number {
+            let dividend = remainder * 256 + usize::from(*byte);
+            *byte = u8::try_from(dividend / 62).expect("a remainder below 62 leaves a quotient below 256");
+            remainder = dividend % 62;
+        }
+        *digit = DIGITS[remainder];
+    }
+    digits
+}
+
+const fn is_opaque(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x7E) && byte != b','
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_in_base_62() {
+        assert_eq!(&digits::<3>(&mut [0, 0]), b"000");
+        assert_eq!(&digits::<3>(&mut [0, 61]), b"00z");
+        assert_eq!(&digits::<3>(&mut [0, 62]), b"010");
+        assert_eq!(&digits::<6>(&mut u32::MAX.to_be_bytes()), b"4gfFC3");
+    }
+
+    #[test]
+    fn the_largest_random_number_has_43_digits() {
+        let mut largest = [0xFF; 32];
+        let text = digits::<RANDOM_DIGITS>(&mut largest);
+        assert_eq!(largest, [0; 32], "nothing is left over");
+        assert_ne!(text[0], b'0', "no digit is wasted");
+    }
+
+    #[test]
+    fn a_known_key_keeps_its_checksum() {
+        let key = KeyFormat::new("sk_live").unwrap().assemble(&Zeroizing::new([0; 32]));
+        // CRC-32 of "sk_live_" and 43 zeros, computed elsewhere.
+        assert_eq!(key.expose(), "sk_live_00000000000000000000000000000000000000000001Vxh1Z");
+    }
+}

@@ -1,0 +1,96 @@
+use std::{fmt, marker::PhantomData, ops::Deref};
+
+use axum_core::{
+    body::Body,
+    extract::{FromRequestParts, OptionalFromRequestParts},
+    response::{IntoResponse, Response},
+};
+use http::request::Parts;
+
+use crate::{
+    identity::{self, Principal},
+    rejection::{Rejection, RejectionKind},
+    respond::{Problem, Respond},
+    scope::Requirement,
+};
+
+/// A caller whose scopes meet a requirement: a type made by [`scopes!`](crate::scopes),
+/// [`All`](crate::scope::All) or [`Any`](crate::scope::Any) of several.
+///
+/// Others are answered with 403, which names the scopes. It dereferences to the [`Principal`]. See the
+/// [module docs](super).
+pub struct Scoped<R> {
+    principal: Principal,
+    requirement: PhantomData<fn() -> R>,
+}
+
+impl<R> Scoped<R> {
+    /// The caller.
+    #[must_use]
+    pub fn into_principal(self) -> Principal {
+        self.principal
+    }
+}
+
+impl<R> Deref for Scoped<R> {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl<R> Clone for Scoped<R> {
+    fn clone(&self) -> Self {
+        Self { principal: self.principal.clone(), requirement: PhantomData }
+    }
+}
+
+impl<R> fmt::Debug for Scoped<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Scoped").field(&self.principal).finish()
+    }
+}
+
+impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let principal = identity::caller(&parts.extensions)?;
+        if principal.meets::<R>() {
+            Ok(Self { principal: principal.clone(), requirement: PhantomData })
+        } else {
+            Err(Rejection::insufficient_scope(R::scopes()).challenge(principal.challenge()))
+        }
+    }
+}
+
+/// Any caller whom the layer has let in.
+impl<S: Sync> FromRequestParts<S> for Principal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        identity::caller(&parts.extensions).cloned()
+    }
+}
+
+/// `None` for a request without a credential, under an optional layer.
+impl<S: Sync> OptionalFromRequestParts<S> for Principal {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
+        match identity::caller(&parts.extensions) {
+            Ok(principal) => Ok(Some(principal.clone())),
+            Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(None),
+            Err(rejection) => Err(rejection),
+        }
+    }
+}
+
+/// As [`Problem`].
+impl IntoResponse for Rejection {
+    fn into_response(self) -> Response {
+        let response: Response<Body> = Problem.respond(&self);
+        self.seal(response)
+    }
+}

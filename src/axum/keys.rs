@@ -1,0 +1,283 @@
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU16, NonZeroU64},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    extract::{
+        Path, Query, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use http::{HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::Scoped;
+use crate::{
+    api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret, NewKey},
+    identity::Principal,
+    log::{self, Chain},
+    peer::Network,
+    rejection::{Rejection, RejectionKind},
+    respond,
+    scope::Scopes,
+};
+
+crate::scopes! {
+    /// Mint, list, rotate and revoke keys.
+    pub KeysAdmin = "keys:admin";
+}
+
+/// Routes to manage keys, for callers who hold [`KeysAdmin`]; to be nested inside of an
+/// [`AuthLayer`](crate::layer::AuthLayer).
+///
+/// | request | answer |
+/// |---|---|
+/// | `POST /` with `name`, `owner`, `scopes`, and perhaps `tenant`, `tier`, `expires_in` (seconds), `networks`, `metadata` | 201, the record and, once, its `secret` |
+/// | `GET /?owner=&tenant=&limit=&after=` | 200, `keys` and the `next` page's `after` |
+/// | `POST /{id}/rotate` with `grace` (seconds, 0 if left out) | 201, the new record and its `secret` |
+/// | `DELETE /{id}` | 204 |
+///
+/// A caller who has a tenant manages the keys of that tenant and sees no others; one without manages all. Whoever may
+/// mint keys may mint them with any scope.
+///
+/// ```
+/// use axum::{Router, body::Body, http::Request};
+/// use tower::ServiceExt;
+/// use tower_warden::{
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+///     axum::key_routes,
+///     layer::AuthLayer,
+///     scope::Scopes,
+/// };
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk")?);
+/// let (_, admin) = keys.mint(NewKey::new("root").scopes(Scopes::parse("keys:admin")?)).await?;
+/// let (_, agent) = keys.mint(NewKey::new("agent")).await?;
+/// let app: Router = Router::new().nest("/v1/keys", key_routes(keys.clone())).layer(AuthLayer::new(keys));
+///
+/// let list = |key: &str| {
+///     let request = Request::get("/v1/keys").header("x-api-key", key).body(Body::empty());
+///     app.clone().oneshot(request.expect("a request"))
+/// };
+/// assert_eq!(list(admin.expose()).await?.status(), 200);
+/// assert_eq!(list(agent.expose()).await?.status(), 403);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn key_routes<S>(keys: ApiKeys) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    Router::new()
+        .route("/", get(list).post(mint))
+        .route("/{id}/rotate", post(rotate))
+        .route("/{id}", delete(revoke))
+        .with_state(keys)
+}
+
+/// What `POST /` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mint {
+    name: String,
+    owner: String,
+    scopes: Scopes,
+    tenant: Option<String>,
+    tier: Option<String>,
+    expires_in: Option<NonZeroU64>,
+    #[serde(default)]
+    networks: Vec<Network>,
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+}
+
+/// What `POST /{id}/rotate` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rotate {
+    #[serde(default)]
+    grace: u64,
+}
+
+/// What `GET /` takes.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    after: Option<String>,
+    limit: Option<NonZeroU16>,
+    owner: Option<String>,
+    tenant: Option<String>,
+}
+
+/// A record and, once, its secret.
+#[derive(Serialize)]
+struct Minted<'a> {
+    #[serde(flatten)]
+    key: &'a KeyRecord,
+    secret: &'a str,
+}
+
+async fn mint(
+    State(keys): State<ApiKeys>,
+    caller: Scoped<KeysAdmin>,
+    body: Result<Json<Mint>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let Json(asked) = body?;
+    let tenant = confined(&caller, asked.tenant)?;
+    let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
+    if let Some(tenant) = tenant {
+        key = key.tenant(tenant);
+    }
+    if let Some(tier) = asked.tier {
+        key = key.tier(tier);
+    }
+    if let Some(lifetime) = asked.expires_in {
+        key = key.expires_in(Duration::from_secs(lifetime.get()));
+    }
+    for (name, value) in asked.metadata {
+        key = key.metadata(name, value);
+    }
+    let (record, secret) = keys.mint(key).await?;
+    Ok(minted(&record, &secret))
+}
+
+async fn list(
+    State(keys): State<ApiKeys>,
+    caller: Scoped<KeysAdmin>,
+    query: Result<Query<List>, QueryRejection>,
+) -> Result<Response, Failure> {
+    #[derive(Serialize)]
+    struct Page<'a> {
+        keys: Vec<&'a KeyRecord>,
+        next: Option<KeyId>,
+    }
+    let Query(asked) = query?;
+    let after = asked.after.map(|after| KeyId::parse(&after)).transpose();
+    let query = KeyQuery {
+        after: after.map_err(|_| KeyError::new(KeyErrorKind::Invalid))?,
+        limit: asked.limit,
+        owner: asked.owner,
+        tenant: confined(&caller, asked.tenant)?,
+    };
+    let page = keys.list(&query).await?;
+    let records = page.keys.iter().map(|key| &**key).collect();
+    Ok(private(StatusCode::OK, Json(Page { keys: records, next: page.next })))
+}
+
+async fn rotate(
+    State(keys): State<ApiKeys>,
+    caller: Scoped<KeysAdmin>,
+    Path(id): Path<String>,
+    body: Result<Json<Rotate>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let Json(Rotate { grace }) = body?;
+    let id = managed(&keys, &caller, &id).await?;
+    let (record, secret) = keys.rotate(&id, Duration::from_secs(grace)).await?;
+    Ok(minted(&record, &secret))
+}
+
+async fn revoke(
+    State(keys): State<ApiKeys>,
+    caller: Scoped<KeysAdmin>,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    let id = managed(&keys, &caller, &id).await?;
+    keys.revoke(&id).await?;
+    Ok(private(StatusCode::NO_CONTENT, ()))
+}
+
+/// The tenant whose keys are asked for: the caller's own, for a caller who has one.
+fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
+    match (caller.tenant(), asked) {
+        (Some(own), Some(tenant)) if own != tenant => {
+            let rejection = Rejection::new(RejectionKind::Forbidden, "tenant_mismatch");
+            Err(Failure::Refused(rejection.challenge(caller.challenge())))
+        }
+        (own, asked) => Ok(asked.or_else(|| own.map(Into::into))),
+    }
+}
+
+/// The id of a key that the caller manages; another tenant's key looks as if there were none.
+async fn managed(keys: &ApiKeys, caller: &Principal, id: &str) -> Result<KeyId, Failure> {
+    let not_found = || KeyError::new(KeyErrorKind::NotFound);
+    let id = KeyId::parse(id).map_err(|_| not_found())?;
+    if caller.tenant().is_some() {
+        let record = keys.get(&id).await?;
+        record.filter(|record| record.tenant.as_deref() == caller.tenant()).ok_or_else(not_found)?;
+    }
+    Ok(id)
+}
+
+fn minted(key: &KeyRecord, secret: &KeySecret) -> Response {
+    private(StatusCode::CREATED, Json(Minted { key, secret: secret.expose() }))
+}
+
+/// A response that is for nobody else.
+fn private(status: StatusCode, body: impl IntoResponse) -> Response {
+    let no_store = const { HeaderValue::from_static("no-store") };
+    (status, [(header::CACHE_CONTROL, no_store)], body).into_response()
+}
+
+/// What is answered instead.
+#[derive(Debug)]
+enum Failure {
+    /// The key, or the store.
+    Key(KeyError),
+    /// The caller.
+    Refused(Rejection),
+    /// The request.
+    Request(StatusCode, String),
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Request(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Request(rejection.status(), rejection.body_text())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
+                log::error!(error = %Chain(&error), "keys could not be managed; the request is answered with 503");
+                Rejection::new(RejectionKind::Unavailable, "key_store_unavailable").into_response()
+            }
+            Self::Key(error) => {
+                let (status, code) = match error.kind() {
+                    KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+                    KeyErrorKind::Inactive => (StatusCode::CONFLICT, "key_inactive"),
+                    KeyErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request"),
+                    KeyErrorKind::NotFound => (StatusCode::NOT_FOUND, "key_not_found"),
+                    KeyErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+                };
+                problem(status, code, &error.to_string())
+            }
+            Self::Refused(rejection) => rejection.into_response(),
+            Self::Request(status, text) => problem(status, "invalid_request", &text),
+        }
+    }
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
+    let mut response = private(status, respond::problem_json(status, code, detail));
+    response.headers_mut().insert(header::CONTENT_TYPE, respond::PROBLEM_JSON);
+    response
+}

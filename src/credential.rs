@@ -1,0 +1,115 @@
+//! What a caller presents, and the one place that finds it.
+//!
+//! 1. Looked at are `Authorization` and one configured header. Query and body are never read.
+//! 2. Exactly one credential: two lines, a list in one line, or both headers are refused with 400 `invalid_request`.
+//! 3. `Authorization: Bearer` carries a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
+//!    matched in any case.
+//! 4. Control characters, non-ASCII and more than 16 KiB are refused before anything else looks.
+//! 5. A scheme that is none of these, or one with nothing behind it, is no credential, but not an absent one either.
+
+use std::fmt;
+
+use http::{HeaderName, HeaderValue, header};
+
+use crate::{
+    head::Head,
+    rejection::{Rejection, RejectionKind},
+};
+
+/// The longest header value that is looked at, in bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// What a caller presents, borrowed from the request.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Credential<'a> {
+    /// From the API-key header, or `Authorization: ApiKey`.
+    ApiKey(&'a str),
+    /// From `Authorization: Bearer`, RFC 6750 §2.1.
+    Bearer(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// The one credential of a request, or none; `api_key_header` is where API keys come besides `Authorization`.
+    ///
+    /// # Errors
+    ///
+    /// If there is more than one, a malformed one, or one of a kind that is not understood. See the
+    /// [module docs](self).
+    pub fn find(head: &Head<'a>, api_key_header: Option<&HeaderName>) -> Result<Option<Self>, Rejection> {
+        let mut authorizations = head.headers.get_all(header::AUTHORIZATION).iter();
+        let mut keys = api_key_header.into_iter().flat_map(|name| head.headers.get_all(name));
+        let credential = match (authorizations.next(), keys.next()) {
+            (None, None) => return Ok(None),
+            (Some(value), None) => authorization(value)?,
+            (None, Some(value)) => Self::ApiKey(key(text(value)?)?),
+            (Some(_), Some(_)) => return Err(malformed("several_credentials")),
+        };
+        if authorizations.next().is_some() || keys.next().is_some() {
+            return Err(malformed("several_credentials"));
+        }
+        Ok(Some(credential))
+    }
+
+    /// Whether the query of the request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
+    pub(crate) fn is_in_query(head: &Head<'_>) -> bool {
+        const NAMES: [&str; 4] = ["access_token", "api_key", "apikey", "x-api-key"];
+        let names = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+        names.into_iter().any(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)))
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey(_) => "ApiKey(..)",
+            Self::Bearer(_) => "Bearer(..)",
+        })
+    }
+}
+
+fn authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> {
+    let (scheme, token) = text(value)?.split_once(' ').unwrap_or((text(value)?, ""));
+    // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
+    let token = token.trim_start_matches(' ');
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    if !is_bearer && !scheme.eq_ignore_ascii_case("apikey") {
+        return Err(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
+    }
+    match key(token)? {
+        token if token.contains(' ') => Err(malformed("credential_syntax")),
+        token if !is_bearer => Ok(Credential::ApiKey(token)),
+        token if is_b64token(token) => Ok(Credential::Bearer(token)),
+        _ => Err(malformed("credential_syntax")),
+    }
+}
+
+fn text(value: &HeaderValue) -> Result<&str, Rejection> {
+    if value.len() > LONGEST {
+        return Err(malformed("credential_too_long"));
+    }
+    // `to_str` leaves the tab in.
+    value.to_str().ok().filter(|text| !text.contains('\t')).ok_or_else(|| malformed("credential_characters"))
+}
+
+/// A key is not empty, and not a list.
+fn key(text: &str) -> Result<&str, Rejection> {
+    if text.is_empty() {
+        Err(Rejection::new(RejectionKind::Missing, "credential_empty"))
+    } else if text.contains(',') {
+        Err(malformed("credential_list"))
+    } else {
+        Ok(text)
+    }
+}
+
+/// RFC 6750 §2.1: `b64token = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_b64token(text: &str) -> bool {
+    let token = text.trim_end_matches('=');
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    !token.is_empty() && token.bytes().all(is_allowed)
+}
+
+fn malformed(reason: &'static str) -> Rejection {
+    Rejection::new(RejectionKind::Malformed, reason)
+}

@@ -1,0 +1,200 @@
+//! The one service that decides readiness, for every layer that lets requests through or refuses them.
+//!
+//! A [`Gate`] looks at a request's head and asks its [`Check`]. If the verdict is here at once, the inner service, which
+//! [`poll_ready`](Service::poll_ready) has made ready, is called on the spot. If it comes later, the ready inner service
+//! goes along with the request and a clone stays behind, to be made ready for the next one.
+
+use std::{
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Extensions, Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::{
+    Eventual,
+    head::Head,
+    log,
+    rejection::{Rejection, RejectionKind},
+    respond::{Problem, Respond},
+};
+
+/// Decides whether a request may go on. Sealed: the layers of this crate implement it.
+pub trait Check: sealed::Sealed + Send + Sync + 'static {
+    /// What it leaves on a request that passes.
+    type Pass: Pass;
+
+    /// Decides.
+    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Self::Pass, Rejection>>;
+}
+
+/// What a passed check leaves on the request. Sealed.
+pub trait Pass: sealed::Sealed + Send + 'static {
+    /// Puts it into the request's extensions.
+    fn admit(self, extensions: &mut Extensions);
+}
+
+pub(crate) mod sealed {
+    /// Keeps others from implementing the traits of the gate.
+    #[expect(unnameable_types, reason = "that is how it seals")]
+    pub trait Sealed {}
+
+    impl Sealed for () {}
+}
+
+/// Leaves nothing.
+impl Pass for () {
+    fn admit(self, _: &mut Extensions) {}
+}
+
+/// Lets a request through to the inner service, or answers it. See the [module docs](self).
+pub struct Gate<S, C, R = Problem> {
+    inner: S,
+    check: Arc<C>,
+    respond: R,
+}
+
+impl<S, C, R> Gate<S, C, R> {
+    pub(crate) const fn new(inner: S, check: Arc<C>, respond: R) -> Self {
+        Self { inner, check, respond }
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, C, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    C: Check,
+    R: Respond<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, C::Pass, R, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let verdict = catch_unwind(AssertUnwindSafe(|| self.check.check(&Head::from(&request))));
+        let state = match verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))) {
+            Eventual::Now(verdict) => settle(verdict, request, &mut self.inner, &self.respond),
+            Eventual::Later(verdict) => {
+                // The clone may not be ready, so it stays behind and the ready one goes.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                State::Waiting { verdict, parked: Some((request, inner, self.respond.clone())) }
+            }
+        };
+        ResponseFuture { state }
+    }
+}
+
+impl<S: Clone, C, R: Clone> Clone for Gate<S, C, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), check: Arc::clone(&self.check), respond: self.respond.clone() }
+    }
+}
+
+impl<S: fmt::Debug, C, R> fmt::Debug for Gate<S, C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// Calls the inner service, or answers in its place.
+fn settle<S, P, R, ReqBody, ResBody>(
+    verdict: Result<P, Rejection>,
+    mut request: Request<ReqBody>,
+    inner: &mut S,
+    respond: &R,
+) -> State<S, P, R, ReqBody, ResBody, S::Future>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    P: Pass,
+    R: Respond<ResBody>,
+{
+    match verdict {
+        Ok(pass) => {
+            pass.admit(request.extensions_mut());
+            State::Calling { future: inner.call(request) }
+        }
+        Err(rejection) => {
+            log::debug!(code = %rejection.code(), reason = %rejection.reason(), "request refused");
+            let response = respond.respond(&rejection);
+            State::Refused { response: Some(rejection.seal(response)) }
+        }
+    }
+}
+
+/// What a check that panics comes to: the caller learns nothing of it, and is not let in.
+fn panicked() -> Rejection {
+    log::error!("a check panicked; the request is answered with 500");
+    Rejection::new(RejectionKind::Internal, "panicked")
+}
+
+pin_project! {
+    /// The response future of [`Gate`].
+    pub struct ResponseFuture<S, P, R, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, P, R, ReqBody, ResBody, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, P, R, ReqBody, ResBody, F> {
+        Waiting {
+            verdict: Pin<Box<dyn Future<Output = Result<P, Rejection>> + Send>>,
+            parked: Option<(Request<ReqBody>, S, R)>,
+        },
+        Calling {
+            #[pin]
+            future: F,
+        },
+        Refused {
+            response: Option<Response<ResBody>>,
+        },
+    }
+}
+
+impl<S, P, R, ReqBody, ResBody> Future for ResponseFuture<S, P, R, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    P: Pass,
+    R: Respond<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Waiting { verdict, parked } => {
+                    let poll = catch_unwind(AssertUnwindSafe(|| verdict.as_mut().poll(cx)));
+                    let verdict = ready!(poll.unwrap_or_else(|_| Poll::Ready(Err(panicked()))));
+                    let (request, mut inner, respond) = parked.take().expect("polled after completion");
+                    settle(verdict, request, &mut inner, &respond)
+                }
+                StateProj::Calling { future } => return future.poll(cx),
+                StateProj::Refused { response } => {
+                    return Poll::Ready(Ok(response.take().expect("polled after completion")));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request<ReqBody>>, P, R, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, P, R, ReqBody, ResBody> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,49 @@
+//! A request without its body.
+
+use std::net::IpAddr;
+
+use http::{Extensions, HeaderMap, Method, Request, Uri};
+
+use crate::peer;
+
+/// Everything of a request but its body.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// What the request carries besides HTTP: the peer, what outer layers left.
+    pub extensions: &'a Extensions,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// The method.
+    pub method: &'a Method,
+    /// The target.
+    pub uri: &'a Uri,
+}
+
+impl Head<'_> {
+    /// The address of the socket's other end, if the server put it into the extensions: as [`Peer`](crate::peer::Peer),
+    /// or as axum's `ConnectInfo<SocketAddr>` with the feature `axum`.
+    ///
+    /// An IPv4 address that was mapped into IPv6 is told as IPv4.
+    #[must_use]
+    pub fn peer(&self) -> Option<IpAddr> {
+        peer::of(self.extensions)
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for Head<'a> {
+    fn from(request: &'a Request<B>) -> Self {
+        Self {
+            extensions: request.extensions(),
+            headers: request.headers(),
+            method: request.method(),
+            uri: request.uri(),
+        }
+    }
+}
+
+impl<'a> From<&'a http::request::Parts> for Head<'a> {
+    fn from(parts: &'a http::request::Parts) -> Self {
+        Self { extensions: &parts.extensions, headers: &parts.headers, method: &parts.method, uri: &parts.uri }
+    }
+}

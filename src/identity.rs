@@ -1,0 +1,261 @@
+//! Who a caller is: asserted by an authenticator, then vouched for by the crate.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use http::Extensions;
+
+use crate::{
+    challenge::Challenge,
+    log,
+    peer::Network,
+    rejection::{Rejection, RejectionKind},
+    scope::{Requirement, Scope, ScopeHierarchy, Scopes},
+    time::UnixTime,
+};
+
+/// What an authenticator asserts of a caller; not yet to be trusted.
+///
+/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry and the
+/// networks, on each request, whether the identity comes from a cache or not.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Identity {
+    /// Who acts, if it is not the subject: the actor first, then those who acted for it (RFC 8693 §4.1).
+    pub actors: Vec<Actor>,
+    /// When it ends; it is refused from this second on.
+    pub expires_at: Option<UnixTime>,
+    /// When it was issued.
+    pub issued_at: Option<UnixTime>,
+    /// The API key's id.
+    pub key_id: Option<Box<str>>,
+    /// What the issuer attached to it.
+    pub metadata: BTreeMap<Box<str>, Box<str>>,
+    /// How the caller authenticated.
+    pub method: AuthMethod,
+    /// Where it may come from; none means anywhere.
+    pub networks: Vec<Network>,
+    /// What it may do.
+    pub scopes: Scopes,
+    /// For whom the caller acts.
+    pub subject: Box<str>,
+    /// To whom the subject belongs.
+    pub tenant: Option<Box<str>>,
+    /// Which rate limits apply.
+    pub tier: Option<Box<str>>,
+    /// Who wants to know that it was let in.
+    pub(crate) on_admission: Option<Arc<dyn OnAdmission>>,
+}
+
+/// Is told of each request that was let in.
+pub(crate) trait OnAdmission: Send + Sync {
+    fn admitted(&self, now: UnixTime);
+}
+
+impl Identity {
+    /// An identity that never expires, may come from anywhere, and holds no scope.
+    #[must_use]
+    pub fn new(subject: impl Into<Box<str>>, method: AuthMethod) -> Self {
+        Self {
+            actors: Vec::new(),
+            expires_at: None,
+            issued_at: None,
+            key_id: None,
+            metadata: BTreeMap::new(),
+            method,
+            networks: Vec::new(),
+            scopes: Scopes::default(),
+            subject: subject.into(),
+            tenant: None,
+            tier: None,
+            on_admission: None,
+        }
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("actors", &self.actors)
+            .field("expires_at", &self.expires_at)
+            .field("issued_at", &self.issued_at)
+            .field("key_id", &self.key_id)
+            .field("metadata", &self.metadata)
+            .field("method", &self.method)
+            .field("networks", &self.networks)
+            .field("scopes", &self.scopes)
+            .field("subject", &self.subject)
+            .field("tenant", &self.tenant)
+            .field("tier", &self.tier)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a caller authenticated.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum AuthMethod {
+    /// By an API key.
+    ApiKey,
+    /// By an authenticator of the user's own.
+    Custom(&'static str),
+}
+
+impl AuthMethod {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ApiKey => "api_key",
+            Self::Custom(name) => name,
+        }
+    }
+}
+
+/// Somebody who acts for the subject, RFC 8693 §4.1.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub struct Actor {
+    /// Who.
+    pub subject: Box<str>,
+}
+
+impl Actor {
+    /// Names an actor.
+    #[must_use]
+    pub fn new(subject: impl Into<Box<str>>) -> Self {
+        Self { subject: subject.into() }
+    }
+}
+
+/// A caller that the crate vouches for.
+///
+/// Nobody else can make one, so whoever holds one knows that every check has passed:
+///
+/// ```compile_fail
+/// # use std::sync::Arc;
+/// # use tower_warden::{AuthMethod, Identity, Principal};
+/// let forged = Principal::vouched(Arc::new(Identity::new("root", AuthMethod::ApiKey)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Principal {
+    identity: Arc<Identity>,
+    terms: Arc<Terms>,
+}
+
+/// What one layer holds its callers to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Terms {
+    pub(crate) challenge: Arc<Challenge>,
+    pub(crate) hierarchy: ScopeHierarchy,
+}
+
+impl Principal {
+    /// Vouches for an identity; to be called after its checks, and nowhere else.
+    pub(crate) const fn vouched(identity: Arc<Identity>, terms: Arc<Terms>) -> Self {
+        Self { identity, terms }
+    }
+
+    /// What refusals of this caller's requests name.
+    pub(crate) fn challenge(&self) -> &Arc<Challenge> {
+        &self.terms.challenge
+    }
+
+    /// For whom the caller acts: a user, a service, an agent.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.identity.subject
+    }
+
+    /// To whom the subject belongs.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.identity.tenant.as_deref()
+    }
+
+    /// The scopes that were granted, as they were granted; [`holds`](Self::holds) counts what they imply too.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.identity.scopes
+    }
+
+    /// Whether the caller has the scope, or one that implies it.
+    #[must_use]
+    pub fn holds(&self, scope: &Scope) -> bool {
+        self.terms.hierarchy.grants(&self.identity.scopes, scope)
+    }
+
+    /// Whether the caller's scopes meet the requirement.
+    #[must_use]
+    pub fn meets<R: Requirement>(&self) -> bool {
+        R::is_met(&|scope| self.holds(scope))
+    }
+
+    /// How the caller authenticated.
+    #[must_use]
+    pub fn method(&self) -> AuthMethod {
+        self.identity.method
+    }
+
+    /// The API key's id; it is no secret.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.identity.key_id.as_deref()
+    }
+
+    /// Which rate limits apply.
+    #[must_use]
+    pub fn tier(&self) -> Option<&str> {
+        self.identity.tier.as_deref()
+    }
+
+    /// When the credential was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.identity.issued_at
+    }
+
+    /// When the credential ends.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.identity.expires_at
+    }
+
+    /// What the issuer attached to the credential.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<Box<str>, Box<str>> {
+        &self.identity.metadata
+    }
+
+    /// Who acts, if it is not the subject: the actor first, then those who acted for it. Empty for API keys.
+    #[must_use]
+    pub fn actors(&self) -> &[Actor] {
+        &self.identity.actors
+    }
+}
+
+/// Nobody: a request without a credential, under an optional layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Anonymous(Arc<Challenge>);
+
+impl Anonymous {
+    pub(crate) fn new(challenge: &Arc<Challenge>) -> Self {
+        Self(Arc::clone(challenge))
+    }
+}
+
+/// The caller whom the layer above has let through.
+///
+/// 401 if it let nobody through, and 500 if there is no such layer: a mistake of the server, which must not look like
+/// one of the client's, nor let anybody in.
+pub(crate) fn caller(extensions: &Extensions) -> Result<&Principal, Rejection> {
+    if let Some(principal) = extensions.get::<Principal>() {
+        return Ok(principal);
+    }
+    match extensions.get::<Anonymous>() {
+        Some(anonymous) => Err(Rejection::new(RejectionKind::Missing, "credential_missing").challenge(&anonymous.0)),
+        None => {
+            log::error!("AuthLayer is missing around this route; the request is answered with 500");
+            Err(Rejection::new(RejectionKind::Internal, "auth_layer_missing"))
+        }
+    }
+}

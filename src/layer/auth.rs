@@ -1,0 +1,283 @@
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use http::{Extensions, HeaderName};
+use tower_layer::Layer;
+
+use crate::{
+    Eventual,
+    authenticator::{Authenticator, Presented},
+    challenge::Challenge,
+    credential::Credential,
+    gate::{Check, Gate, Pass, sealed::Sealed},
+    head::Head,
+    identity::{Anonymous, Identity, Principal, Terms},
+    peer::TrustedProxies,
+    rejection::{Rejection, RejectionKind},
+    respond::Problem,
+    scope::ScopeHierarchy,
+    time::{Clock, SystemClock, UnixTime},
+};
+
+/// Lets authenticated requests through, with their [`Principal`] in the extensions.
+///
+/// Required by default; [`optional`](Self::optional) lets a request without a credential through as well, but never one
+/// with a bad credential. Refusals follow RFC 6750 §3.1.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{HeaderName, Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_warden::{Challenge, Principal, api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey}, layer::AuthLayer};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+/// let (_, secret) = keys.mint(NewKey::new("alice")).await?;
+///
+/// let auth = AuthLayer::new(keys)
+///     .challenge(Challenge::new("billing")?)
+///     .api_key_header(HeaderName::from_static("x-billing-key"));
+/// let service = ServiceBuilder::new().layer(auth).service_fn(async |request: Request<()>| {
+///     let caller = request.extensions().get::<Principal>().expect("the layer lets no other request through");
+///     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(caller.subject().to_owned())))
+/// });
+///
+/// let good = Request::builder().header("x-billing-key", secret.expose()).body(())?;
+/// assert_eq!(service.clone().oneshot(good).await?.status(), 200);
+///
+/// let none = service.oneshot(Request::new(())).await?;
+/// assert_eq!(none.status(), 401);
+/// assert_eq!(none.headers()["www-authenticate"], r#"Bearer realm="billing""#);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Deployment caveat
+///
+/// CORS preflights carry no credential: put the CORS layer outside of this one.
+pub struct AuthLayer<R = Problem> {
+    authentication: Arc<Authentication>,
+    respond: R,
+}
+
+impl AuthLayer {
+    /// Verifies credentials with one authenticator, or with a tuple of them.
+    #[must_use]
+    pub fn new(authenticator: impl Authenticator) -> Self {
+        let authentication = Authentication {
+            authenticator: Arc::new(authenticator),
+            api_key_header: Some(HeaderName::from_static("x-api-key")),
+            clock: Arc::new(SystemClock),
+            presence: Presence::Required,
+            proxies: TrustedProxies::default(),
+            terms: Arc::default(),
+        };
+        Self { authentication: Arc::new(authentication), respond: Problem }
+    }
+}
+
+impl<R> AuthLayer<R> {
+    /// Where API keys come besides `Authorization`: `X-API-Key` by default, `None` for nowhere.
+    ///
+    /// `Authorization` itself is no such place; with it, every request is refused as one with two credentials.
+    #[must_use]
+    pub fn api_key_header(mut self, name: impl Into<Option<HeaderName>>) -> Self {
+        self.authentication_mut().api_key_header = name.into();
+        self
+    }
+
+    /// What refusals tell clients: the realm `api` by default.
+    #[must_use]
+    pub fn challenge(mut self, challenge: Challenge) -> Self {
+        self.terms_mut().challenge = Arc::new(challenge);
+        self
+    }
+
+    /// Tells the time: the machine's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.authentication_mut().clock = Arc::new(clock);
+        self
+    }
+
+    /// Lets a request without any credential through, as nobody: without a [`Principal`].
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.authentication_mut().presence = Presence::Optional;
+        self
+    }
+
+    /// Makes the body of refusals: [`Problem`] by default.
+    #[must_use]
+    pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
+        AuthLayer { authentication: self.authentication, respond }
+    }
+
+    /// Which scopes imply which.
+    #[must_use]
+    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.terms_mut().hierarchy = hierarchy;
+        self
+    }
+
+    /// Believes what these proxies say of a client's address: none by default.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.authentication_mut().proxies = proxies;
+        self
+    }
+
+    fn authentication_mut(&mut self) -> &mut Authentication {
+        Arc::make_mut(&mut self.authentication)
+    }
+
+    fn terms_mut(&mut self) -> &mut Terms {
+        Arc::make_mut(&mut self.authentication_mut().terms)
+    }
+}
+
+impl<S, R: Clone> Layer<S> for AuthLayer<R> {
+    type Service = Gate<S, Authentication, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate::new(inner, Arc::clone(&self.authentication), self.respond.clone())
+    }
+}
+
+impl<R: Clone> Clone for AuthLayer<R> {
+    fn clone(&self) -> Self {
+        Self { authentication: Arc::clone(&self.authentication), respond: self.respond.clone() }
+    }
+}
+
+impl<R> fmt::Debug for AuthLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthLayer").field("authentication", &self.authentication).finish_non_exhaustive()
+    }
+}
+
+/// The check of [`AuthLayer`].
+#[derive(Clone, Debug)]
+pub struct Authentication {
+    authenticator: Arc<dyn Authenticator>,
+    api_key_header: Option<HeaderName>,
+    clock: Arc<dyn Clock>,
+    presence: Presence,
+    proxies: TrustedProxies,
+    terms: Arc<Terms>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Presence {
+    Optional,
+    Required,
+}
+
+impl Sealed for Authentication {}
+
+impl Check for Authentication {
+    type Pass = Admitted;
+
+    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
+        let credential = match Credential::find(head, self.api_key_header.as_ref()) {
+            Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
+            Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
+            Ok(None) => return self.absent(head),
+            Err(rejection) => return self.refuse(rejection),
+        };
+        let now = self.clock.now();
+        match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
+            Eventual::Now(verdict) => Eventual::Now(self.settle(verdict, now, || self.proxies.client(head))),
+            Eventual::Later(verdict) => {
+                let (this, client) = (Arc::clone(self), self.proxies.client(head));
+                Eventual::later(async move { this.settle(verdict.await, now, || client) })
+            }
+        }
+    }
+}
+
+impl Authentication {
+    fn absent(&self, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
+        match self.presence {
+            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(&self.terms))),
+            Presence::Required if Credential::is_in_query(head) => {
+                self.refuse(Rejection::new(RejectionKind::Missing, "credential_in_query"))
+            }
+            Presence::Required => self.refuse(Rejection::new(RejectionKind::Missing, "credential_missing")),
+        }
+    }
+
+    fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
+        Eventual::Now(Err(rejection.challenge(&self.terms.challenge)))
+    }
+
+    fn settle(
+        &self,
+        verdict: Result<Arc<Identity>, Rejection>,
+        now: UnixTime,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Result<Admitted, Rejection> {
+        let principal = verdict.and_then(|identity| self.vouch(identity, now, client));
+        principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.challenge))
+    }
+
+    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, then networks.
+    fn vouch(
+        &self,
+        identity: Arc<Identity>,
+        now: UnixTime,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Result<Principal, Rejection> {
+        if identity.expires_at.is_some_and(|end| end <= now) {
+            return Err(Rejection::new(RejectionKind::Invalid, "expired"));
+        }
+        let networks = &identity.networks;
+        if !networks.is_empty() {
+            let allowed = client().is_some_and(|client| networks.iter().any(|network| network.contains(client)));
+            if !allowed {
+                return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
+            }
+        }
+        if let Some(witness) = &identity.on_admission {
+            witness.admitted(now);
+        }
+        Ok(Principal::vouched(identity, Arc::clone(&self.terms)))
+    }
+}
+
+/// What [`AuthLayer`] leaves on a request.
+#[derive(Debug)]
+pub struct Admitted(Caller);
+
+#[derive(Debug)]
+enum Caller {
+    Anonymous(Anonymous),
+    Known(Principal),
+}
+
+impl Admitted {
+    fn anonymous(terms: &Terms) -> Self {
+        Self(Caller::Anonymous(Anonymous::new(&terms.challenge)))
+    }
+
+    const fn principal(principal: Principal) -> Self {
+        Self(Caller::Known(principal))
+    }
+}
+
+impl Sealed for Admitted {}
+
+impl Pass for Admitted {
+    fn admit(self, extensions: &mut Extensions) {
+        match self.0 {
+            Caller::Anonymous(anonymous) => {
+                // An outer layer's principal is not this layer's.
+                extensions.remove::<Principal>();
+                extensions.insert(anonymous);
+            }
+            Caller::Known(principal) => {
+                extensions.insert(principal);
+            }
+        }
+    }
+}

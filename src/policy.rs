@@ -1,0 +1,42 @@
+//! Who may do what.
+
+use crate::{
+    Eventual,
+    head::Head,
+    identity::Principal,
+    rejection::{Rejection, RejectionKind},
+    scope::Scopes,
+};
+
+/// Decides whether a caller may make a request.
+///
+/// Closures over the principal and the head are policies too: `false` is 403.
+pub trait Policy: Send + Sync + 'static {
+    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), or
+    /// [`Unavailable`](RejectionKind::Unavailable) if a backend could not answer.
+    fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
+}
+
+impl<F> Policy for F
+where
+    F: Fn(&Principal, &Head<'_>) -> bool + Send + Sync + 'static,
+{
+    fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let refused = || Rejection::new(RejectionKind::Forbidden, "policy");
+        Eventual::Now(if self(principal, head) { Ok(()) } else { Err(refused()) })
+    }
+}
+
+/// Needs scopes.
+#[derive(Clone, Debug)]
+pub(crate) struct Needs {
+    pub(crate) scopes: Scopes,
+    pub(crate) met: fn(&Scopes, &Principal) -> bool,
+}
+
+impl Policy for Needs {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let refused = || Rejection::insufficient_scope(self.scopes.clone());
+        Eventual::Now(if (self.met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
+    }
+}

@@ -1,0 +1,158 @@
+//! A request that was refused: what the client is told, and why.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{challenge::Challenge, scope::Scopes};
+
+/// How long a client is asked to wait for a backend that is down.
+const OUTAGE: Duration = Duration::from_secs(5);
+
+/// A request that was refused.
+///
+/// It speaks to two audiences. The client sees the status, the challenge and a fixed text, all of which follow from the
+/// [kind](RejectionKind). The operator sees the [reason](Self::reason) too: it rides in the extensions of the
+/// response, and is a fixed text, so that nothing secret can be in it.
+///
+/// ```
+/// use tower_warden::{Rejection, RejectionKind};
+///
+/// let rejection = Rejection::new(RejectionKind::Invalid, "key_revoked");
+/// assert_eq!(rejection.status(), 401);
+/// assert_eq!(rejection.code(), "invalid_token");
+/// assert_eq!(rejection.reason(), "key_revoked");
+/// ```
+#[derive(Clone, Debug)]
+pub struct Rejection {
+    kind: RejectionKind,
+    reason: &'static str,
+    needed: Option<Scopes>,
+    retry_after: Option<Duration>,
+    challenge: Option<Arc<Challenge>>,
+}
+
+/// How a request was refused.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum RejectionKind {
+    /// 403: the caller is known, and may not do this.
+    Forbidden,
+    /// 500: the server is put together wrongly, or a part of it panicked.
+    Internal,
+    /// 401 `invalid_token`: the credential is unknown, expired, revoked, or not this caller's.
+    Invalid,
+    /// 400 `invalid_request`: the credential is malformed, or there is more than one.
+    Malformed,
+    /// 401 without an error code: no credential, or none of a kind that is understood.
+    Missing,
+    /// 503: what the decision depends on did not answer.
+    Unavailable,
+}
+
+impl Rejection {
+    /// Refuses; `reason` is for logs and audit, a stable text such as `key_revoked`.
+    #[must_use]
+    pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
+        let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
+        Self { kind, reason, needed: None, retry_after, challenge: None }
+    }
+
+    /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
+    #[must_use]
+    pub fn insufficient_scope(needed: Scopes) -> Self {
+        Self { needed: Some(needed), ..Self::new(RejectionKind::Forbidden, "insufficient_scope") }
+    }
+
+    /// When the client may come back; told in whole seconds, rounded up, at least one.
+    #[must_use]
+    pub const fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// What the `WWW-Authenticate` field names. The layers set it.
+    #[must_use]
+    pub(crate) fn challenge(mut self, challenge: &Arc<Challenge>) -> Self {
+        self.challenge = Some(Arc::clone(challenge));
+        self
+    }
+
+    /// How the request was refused.
+    #[must_use]
+    pub const fn kind(&self) -> RejectionKind {
+        self.kind
+    }
+
+    /// Why, for logs and audit; never told to the client.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    /// The scopes that the operation needs, where the caller lacks some.
+    #[must_use]
+    pub const fn needed(&self) -> Option<&Scopes> {
+        self.needed.as_ref()
+    }
+
+    /// The status of the response.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self.kind {
+            RejectionKind::Forbidden => StatusCode::FORBIDDEN,
+            RejectionKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            RejectionKind::Invalid | RejectionKind::Missing => StatusCode::UNAUTHORIZED,
+            RejectionKind::Malformed => StatusCode::BAD_REQUEST,
+            RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A stable word for programs: the error code of RFC 6750 §3.1 where there is one.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self.kind {
+            RejectionKind::Forbidden if self.needed.is_some() => "insufficient_scope",
+            RejectionKind::Forbidden => "access_denied",
+            RejectionKind::Internal => "server_error",
+            RejectionKind::Invalid => "invalid_token",
+            RejectionKind::Malformed => "invalid_request",
+            RejectionKind::Missing => "credential_required",
+            RejectionKind::Unavailable => "temporarily_unavailable",
+        }
+    }
+
+    /// A fixed sentence for people, the same for every refusal with this code.
+    #[must_use]
+    pub const fn detail(&self) -> &'static str {
+        match self.kind {
+            RejectionKind::Forbidden if self.needed.is_some() => {
+                "The credential lacks a scope that the operation needs."
+            }
+            RejectionKind::Forbidden => "The operation is not allowed.",
+            RejectionKind::Internal => "The server failed.",
+            RejectionKind::Invalid => "The credential is invalid, expired or revoked.",
+            RejectionKind::Malformed => "The credential is malformed, or there is more than one.",
+            RejectionKind::Missing => "A credential is required.",
+            RejectionKind::Unavailable => "Try again later.",
+        }
+    }
+
+    /// Gives `response` the status and the fields that the refusal demands, whatever made its body, and leaves itself
+    /// in its extensions.
+    pub(crate) fn seal<B>(self, mut response: Response<B>) -> Response<B> {
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        match &self.challenge {
+            Some(challenge) => challenge.write(&self, headers),
+            None => Challenge::default().write(&self, headers),
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
