@@ -1,0 +1,217 @@
+use http::HeaderValue;
+use tower_warden::{Credential, Head, api_key::KeyFormat};
+
+use crate::support::{Stack, bearer, request, unknown_key};
+
+#[tokio::test]
+async fn schemes_match_in_any_case() {
+    // (52)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR", "ApiKey", "apikey", "APIKEY"] {
+        let request = request().header("authorization", format!("{scheme} {}", key.expose()));
+        stack.send(request).await.assert_subject("alice");
+    }
+}
+
+#[tokio::test]
+async fn a_key_comes_in_the_configured_header() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    stack.send(request().header("X-API-Key", key.expose())).await.assert_subject("alice");
+
+    let elsewhere =
+        Stack::with(|keys| keys, |layer| layer.api_key_header(http::HeaderName::from_static("x-agent-key")));
+    let (_, key) = elsewhere.alice().await;
+    elsewhere.send(request().header("x-agent-key", key.expose())).await.assert_subject("alice");
+    elsewhere.send(request().header("x-api-key", key.expose())).await.assert_missing("credential_missing");
+
+    let nowhere = Stack::with(|keys| keys, |layer| layer.api_key_header(None));
+    let (_, key) = nowhere.alice().await;
+    nowhere.send(request().header("x-api-key", key.expose())).await.assert_missing("credential_missing");
+    nowhere.bearer(key.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn several_spaces_may_follow_the_scheme() {
+    // (51)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let request = request().header("authorization", format!("Bearer    {}", key.expose()));
+    stack.send(request).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn two_key_headers_are_malformed_equal_or_not() {
+    // (11)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    for other in [key.expose(), unknown_key().expose()] {
+        let request = request().header("x-api-key", key.expose()).header("x-api-key", other);
+        stack.send(request).await.assert_malformed("several_credentials");
+    }
+    assert_eq!(stack.store.finds(), 0);
+}
+
+#[tokio::test]
+async fn a_key_header_beside_authorization_is_malformed() {
+    // (12)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let both = bearer(key.expose()).header("x-api-key", key.expose());
+    stack.send(both).await.assert_malformed("several_credentials");
+    let basic = request().header("authorization", "Basic YTpi").header("x-api-key", key.expose());
+    stack.send(basic).await.assert_malformed("several_credentials");
+}
+
+#[tokio::test]
+async fn two_authorization_headers_are_malformed_even_while_the_store_is_down() {
+    // (53)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    stack.store.set(crate::support::Mode::Fail);
+    for second in [format!("Bearer {}", key.expose()), "Basic YTpi".to_owned(), "Bearer bad".to_owned()] {
+        let good_first = bearer(key.expose()).header("authorization", &second);
+        stack.send(good_first).await.assert_malformed("several_credentials");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_credentials_is_malformed() {
+    // (54)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let key = key.expose();
+    for list in [format!("Bearer {key}, Bearer {key}"), format!("ApiKey {key}, ApiKey {key}"), format!("ApiKey {key},")]
+    {
+        stack.send(request().header("authorization", list)).await.assert_malformed("credential_list");
+    }
+    let list = request().header("x-api-key", format!("{key}, {key}"));
+    stack.send(list).await.assert_malformed("credential_list");
+}
+
+#[tokio::test]
+async fn a_scheme_with_nothing_behind_it_asks_for_a_credential_and_is_never_nobody() {
+    // (51)
+    for stack in [Stack::new(), Stack::with(|keys| keys, |layer| layer.optional())] {
+        for header in ["Bearer", "Bearer ", "bearer   ", "ApiKey"] {
+            stack.send(request().header("authorization", header)).await.assert_missing("credential_empty");
+        }
+        stack.send(request().header("x-api-key", "")).await.assert_missing("credential_empty");
+    }
+}
+
+#[tokio::test]
+async fn another_scheme_asks_for_a_credential_and_is_never_nobody() {
+    for stack in [Stack::new(), Stack::with(|keys| keys, |layer| layer.optional())] {
+        for header in ["Basic YTpi", "Digest username=x", "DPoP abc", "Bearerx abc", "", "abc"] {
+            stack.send(request().header("authorization", header)).await.assert_missing("unsupported_scheme");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_that_is_no_b64token_is_malformed() {
+    // (51)
+    let stack = Stack::new();
+    for token in ["a b", "a\"b", "a:b", "a=b", "=", "a{b}", "sk_agent_abc def", "abc "] {
+        stack.send(bearer(token)).await.assert_malformed("credential_syntax");
+    }
+}
+
+#[tokio::test]
+async fn a_tab_is_malformed() {
+    // (51), (10)
+    let stack = Stack::new();
+    for value in ["Bearer\tabc", "Bearer abc\t", "Bearer \tabc"] {
+        stack.send(request().header("authorization", value)).await.assert_malformed("credential_characters");
+    }
+    stack.send(request().header("x-api-key", "a\tb")).await.assert_malformed("credential_characters");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_ascii_are_malformed_and_do_not_panic() {
+    // (10), (55)
+    let stack = Stack::new();
+    for value in [&b"Bearer \xff\xfe"[..], "Bearer ключ".as_bytes(), &b"\x80"[..]] {
+        let value = HeaderValue::from_bytes(value).unwrap();
+        stack.send(request().header("authorization", value.clone())).await.assert_malformed("credential_characters");
+        stack.send(request().header("x-api-key", value)).await.assert_malformed("credential_characters");
+    }
+    assert_eq!(stack.store.finds(), 0);
+}
+
+#[tokio::test]
+async fn nul_and_line_breaks_cannot_be_sent_at_all() {
+    // (10): `http` refuses to make such a value; the servers refuse to parse one.
+    for value in [&b"Bearer a\0b"[..], b"Bearer a\r\nb", b"Bearer a\x7fb"] {
+        assert!(HeaderValue::from_bytes(value).is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_credential_of_a_megabyte_is_refused_before_hashing() {
+    // (9)
+    let stack = Stack::new();
+    let long = "a".repeat(1 << 20);
+    stack.send(bearer(&long)).await.assert_malformed("credential_too_long");
+    stack.send(request().header("x-api-key", &long)).await.assert_malformed("credential_too_long");
+    let key = format!("sk_agent_{}", "a".repeat(600));
+    stack.send(request().header("x-api-key", key)).await.assert_invalid("key_too_long");
+    assert_eq!(stack.store.finds(), 0);
+}
+
+#[tokio::test]
+async fn a_key_in_the_query_is_not_read() {
+    // (13), (56)
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    for name in ["access_token", "api_key", "X-Api-Key"] {
+        let request = http::Request::builder().uri(format!("/?a=b&{name}={}", key.expose()));
+        stack.send(request).await.assert_missing("credential_in_query");
+    }
+    stack.send(http::Request::builder().uri("/?q=access_token")).await.assert_missing("credential_missing");
+}
+
+#[tokio::test]
+async fn a_look_alike_header_is_not_read() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    stack.send(request().header("x_api_key", key.expose())).await.assert_missing("credential_missing");
+    stack
+        .send(request().header("cookie", format!("x-api-key={}", key.expose())))
+        .await
+        .assert_missing("credential_missing");
+}
+
+#[tokio::test]
+async fn a_bearer_without_a_key_prefix_is_left_to_other_authenticators() {
+    let stack = Stack::new();
+    stack.bearer("eyJhbGciOiJub25lIn0.e30.").await.assert_invalid("credential_not_accepted");
+    assert_eq!(stack.store.finds(), 0);
+}
+
+#[test]
+fn any_two_header_values_give_at_most_one_credential() {
+    proptest::proptest!(|(first: Vec<u8>, second: Vec<u8>, has_second: bool)| {
+        let mut request = http::Request::new(());
+        let Ok(value) = HeaderValue::from_bytes(&first) else { return Ok(()) };
+        request.headers_mut().append("authorization", value);
+        if has_second && let Ok(value) = HeaderValue::from_bytes(&second) {
+            request.headers_mut().append("x-api-key", value);
+            let found = Credential::find(&Head::from(&request), Some(&http::HeaderName::from_static("x-api-key")));
+            proptest::prop_assert!(found.is_err());
+        } else if let Ok(Some(Credential::Bearer(token))) = Credential::find(&Head::from(&request), None) {
+            proptest::prop_assert!(first.ends_with(token.as_bytes()));
+        }
+    });
+}
+
+#[test]
+fn no_text_makes_the_check_of_a_key_panic() {
+    let format = KeyFormat::new("sk_agent").unwrap();
+    proptest::proptest!(|(tail in ".{0,80}")| {
+        let key = format!("sk_agent_{tail}");
+        proptest::prop_assert!(format.check(&key).is_err());
+    });
+}

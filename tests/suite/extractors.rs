@@ -1,0 +1,131 @@
+use axum::{Router, body::Body, http::Request, routing::get};
+use tower::ServiceExt;
+use tower_warden::{
+    Principal, Rejection,
+    api_key::NewKey,
+    axum::Scoped,
+    layer::AuthLayer,
+    scope::{All, Any, Scope, ScopeHierarchy, Scopes, scopes},
+};
+
+use crate::support::{Answer, Stack};
+
+scopes! {
+    /// Read.
+    Read = "read";
+    /// Write.
+    Write = "write";
+}
+
+fn routes() -> Router {
+    let name = |caller: Option<Principal>| caller.as_ref().map_or("nobody", Principal::subject).to_owned();
+    Router::new()
+        .route("/any", get(async |caller: Principal| caller.subject().to_owned()))
+        .route("/maybe", get(async move |caller: Option<Principal>| name(caller)))
+        .route("/read", get(async |caller: Scoped<Read>| caller.subject().to_owned()))
+        .route("/both", get(async |caller: Scoped<All<(Read, Write)>>| caller.into_principal().subject().to_owned()))
+        .route("/one", get(async |caller: Scoped<Any<(Read, Write)>>| caller.subject().to_owned()))
+        .route(
+            "/own",
+            get(async |caller: Result<Scoped<Read>, Rejection>| match caller {
+                Ok(caller) => caller.subject().to_owned(),
+                Err(refused) => format!("refused: {}", refused.code()),
+            }),
+        )
+}
+
+async fn get_with(app: &Router, path: &str, key: Option<&str>) -> Answer {
+    let mut request = Request::get(path);
+    if let Some(key) = key {
+        request = request.header("x-api-key", key);
+    }
+    Answer::read(app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()).await
+}
+
+async fn holder(stack: &Stack, scopes: &str) -> String {
+    let (_, key) = stack.mint(NewKey::new("alice").scopes(Scopes::parse(scopes).unwrap())).await;
+    key.expose().to_owned()
+}
+
+fn auth(stack: &Stack) -> AuthLayer {
+    AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone())
+}
+
+#[tokio::test]
+async fn extractors_take_callers_whose_scopes_meet_them() {
+    let stack = Stack::new();
+    let app = routes().layer(auth(&stack));
+    let (none, read, both) =
+        (holder(&stack, "").await, holder(&stack, "read").await, holder(&stack, "read write").await);
+    let expected = [
+        ("/any", [200, 200, 200]),
+        ("/maybe", [200, 200, 200]),
+        ("/read", [403, 200, 200]),
+        ("/both", [403, 403, 200]),
+        ("/one", [403, 200, 200]),
+        ("/own", [200, 200, 200]),
+    ];
+    for (path, statuses) in expected {
+        for (key, status) in [&none, &read, &both].into_iter().zip(statuses) {
+            let answer = get_with(&app, path, Some(key)).await;
+            assert_eq!(answer.status, status, "{path}: {answer:?}");
+        }
+    }
+    assert_eq!(get_with(&app, "/own", Some(&none)).await.body, "refused: insufficient_scope");
+}
+
+#[tokio::test]
+async fn a_refusal_by_an_extractor_names_all_scopes_and_the_realm() {
+    let stack = Stack::new();
+    let app = routes().layer(auth(&stack).challenge(tower_warden::Challenge::new("billing").unwrap()));
+    let read = holder(&stack, "read").await;
+    let refused = get_with(&app, "/both", Some(&read)).await;
+    assert_eq!(refused.reason, Some("insufficient_scope"));
+    assert_eq!(
+        refused.header("www-authenticate"),
+        Some(
+            "Bearer realm=\"billing\", scope=\"read write\", error=\"insufficient_scope\", \
+             error_description=\"The credential lacks a scope that the operation needs.\""
+        )
+    );
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn implied_scopes_count_in_extractors() {
+    let stack = Stack::new();
+    let rules = [(Scope::from_static("admin"), Scopes::parse("read write").unwrap())];
+    let app = routes().layer(auth(&stack).scope_hierarchy(ScopeHierarchy::new(rules).unwrap()));
+    let admin = holder(&stack, "admin").await;
+    for path in ["/read", "/both", "/one"] {
+        assert_eq!(get_with(&app, path, Some(&admin)).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn nobody_passes_an_optional_layer_and_only_where_a_handler_says_so() {
+    let stack = Stack::new();
+    let app = routes().layer(auth(&stack).optional());
+    assert_eq!(get_with(&app, "/maybe", None).await.body, "nobody");
+    for path in ["/any", "/read", "/both", "/one"] {
+        get_with(&app, path, None).await.assert_missing("credential_missing");
+    }
+    get_with(&app, "/maybe", Some("sk_agent_bad")).await.assert_invalid("key_length");
+}
+
+#[tokio::test]
+async fn a_forgotten_layer_is_500_and_never_lets_anybody_in() {
+    // Added after the layer, so outside of it.
+    let stack = Stack::new();
+    let key = holder(&stack, "read write").await;
+    let app = Router::new().layer(auth(&stack)).merge(routes());
+    for path in ["/any", "/maybe", "/read", "/both", "/one"] {
+        for key in [None, Some(&*key)] {
+            let refused = get_with(&app, path, key).await;
+            assert_eq!((refused.status.as_u16(), refused.reason), (500, Some("auth_layer_missing")));
+            assert_eq!(refused.header("www-authenticate"), None);
+            assert_eq!(refused.json()["code"], "server_error");
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Readiness, dropped futures, panics.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::sync::Notify;
+use tokio_test::{assert_pending, assert_ready_ok, task};
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
+use tower_test::mock;
+use tower_warden::{
+    AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Rejection, RejectionKind,
+    layer::{AuthLayer, AuthorizeLayer},
+    respond::EmptyBody,
+};
+
+use crate::support::{Mode, Stack, answer, bearer, request, send};
+
+/// Accepts whatever comes; `later` holds the verdict back until notified.
+#[derive(Clone, Default)]
+struct Anyone {
+    later: Option<Arc<Notify>>,
+}
+
+impl Anyone {
+    fn later() -> (Self, Arc<Notify>) {
+        let notify = Arc::new(Notify::new());
+        (Self { later: Some(Arc::clone(&notify)) }, notify)
+    }
+}
+
+impl Authenticator for Anyone {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let identity = Ok(Arc::new(Identity::new("anyone", AuthMethod::Custom("test"))));
+        match self.later.clone() {
+            None => Eventual::Now(identity),
+            Some(notify) => Eventual::later(async move {
+                notify.notified().await;
+                identity
+            }),
+        }
+    }
+}
+
+/// A service that tells its clones apart: each is ready only after `poll_ready`, and panics if it is called before.
+#[derive(Default)]
+struct Picky {
+    clones: Arc<AtomicUsize>,
+    is_ready: bool,
+}
+
+impl Clone for Picky {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self { clones: Arc::clone(&self.clones), is_ready: false }
+    }
+}
+
+impl Service<Request<Full<Bytes>>> for Picky {
+    type Response = Response<Full<Bytes>>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.is_ready = true;
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        assert!(std::mem::take(&mut self.is_ready), "called before it was ready");
+        std::future::ready(Ok(Response::default()))
+    }
+}
+
+fn token() -> Request<Full<Bytes>> {
+    bearer("token").body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_verdict_that_is_here_calls_the_ready_service_without_a_clone() {
+    let (inner, clones) = (Picky::default(), Arc::default());
+    let inner = Picky { clones: Arc::clone(&clones), ..inner };
+    let mut service = AuthLayer::new(Anyone::default()).layer(inner);
+    for _ in 0..3 {
+        let response = service.ready().await.unwrap().call(token()).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(clones.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_verdict_that_comes_later_takes_the_ready_service_and_leaves_a_clone() {
+    let (anyone, notify) = Anyone::later();
+    let clones: Arc<AtomicUsize> = Arc::default();
+    let mut service = AuthLayer::new(anyone).layer(Picky { clones: Arc::clone(&clones), is_ready: false });
+    for round in 1..4 {
+        let future = service.ready().await.unwrap().call(token());
+        notify.notify_one();
+        assert_eq!(future.await.unwrap().status(), 200);
+        assert_eq!(clones.load(Ordering::Relaxed), round);
+    }
+}
+
+#[tokio::test]
+async fn readiness_is_that_of_the_inner_service() {
+    let (service, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Full<Bytes>>>();
+    handle.allow(0);
+    let mut service = mock::Spawn::new(AuthLayer::new(Anyone::default()).layer(service));
+    assert_pending!(service.poll_ready());
+    handle.allow(1);
+    assert_ready_ok!(service.poll_ready());
+
+    let mut response = task::spawn(service.call(token()));
+    assert_pending!(response.poll());
+    let (seen, send) = handle.next_request().await.unwrap();
+    assert_eq!(seen.extensions().get::<Principal>().unwrap().subject(), "anyone");
+    send.send_response(Response::default());
+    assert_ready_ok!(response.poll());
+}
+
+#[tokio::test]
+async fn an_error_of_the_inner_service_passes_through() {
+    let (service, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Full<Bytes>>>();
+    let mut service = mock::Spawn::new(AuthLayer::new(Anyone::default()).layer(service));
+    assert_ready_ok!(service.poll_ready());
+    let response = service.call(token());
+    handle.next_request().await.unwrap().1.send_error("the inner service failed");
+    assert_eq!(response.await.unwrap_err().to_string(), "the inner service failed");
+}
+
+#[tokio::test]
+async fn a_refused_request_does_not_reach_the_inner_service_and_keeps_its_readiness() {
+    let (service, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Full<Bytes>>>();
+    handle.allow(1);
+    let mut service = mock::Spawn::new(AuthLayer::new(Anyone::default()).layer(service));
+    assert_ready_ok!(service.poll_ready());
+    let refused = service.call(request().body(Full::default()).unwrap()).await.unwrap();
+    assert_eq!(refused.status(), 401);
+    assert_pending!(task::spawn(handle.next_request()).poll());
+
+    // The one permit was not used up.
+    let mut response = task::spawn(service.call(token()));
+    assert_pending!(response.poll());
+    assert!(handle.next_request().await.is_some());
+}
+
+#[tokio::test]
+async fn a_concurrency_limit_inside_gets_its_permits_back() {
+    for (anyone, notify) in [(Anyone::default(), None), {
+        let (a, n) = Anyone::later();
+        (a, Some(n))
+    }] {
+        let mut service = ServiceBuilder::new().layer(AuthLayer::new(anyone)).concurrency_limit(1).service_fn(answer);
+        for _ in 0..3 {
+            let future = service.ready().await.unwrap().call(token());
+            if let Some(notify) = &notify {
+                notify.notify_one();
+            }
+            assert_eq!(future.await.unwrap().status(), 200);
+        }
+        // Refused, with the permit in hand.
+        let refused = service.ready().await.unwrap().call(request().body(Full::default()).unwrap());
+        assert_eq!(refused.await.unwrap().status(), 401);
+        let future = service.ready().await.unwrap().call(token());
+        if let Some(notify) = &notify {
+            notify.notify_one();
+        }
+        assert_eq!(future.await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_future_dropped_at_any_stage_gives_its_permit_back() {
+    let (anyone, notify) = Anyone::later();
+    let inner =
+        service_fn(|_: Request<Full<Bytes>>| std::future::pending::<Result<Response<Full<Bytes>>, Infallible>>());
+    let mut service = ServiceBuilder::new().layer(AuthLayer::new(anyone)).concurrency_limit(1).service(inner);
+
+    // Made, not polled.
+    drop(service.ready().await.unwrap().call(token()));
+    // Polled, waiting for the verdict.
+    let mut future = Box::pin(service.ready().await.unwrap().call(token()));
+    assert!(future.as_mut().now_or_never().is_none());
+    drop(future);
+    // Let through, waiting for the inner service.
+    let mut future = Box::pin(service.ready().await.unwrap().call(token()));
+    notify.notify_one();
+    assert!(future.as_mut().now_or_never().is_none());
+    assert!(service.ready().now_or_never().is_none(), "the permit is taken");
+    drop(future);
+    assert!(service.ready().now_or_never().is_some(), "and came back");
+}
+
+#[tokio::test]
+async fn a_request_dropped_during_its_look_up_leaves_nothing_behind() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    stack.store.set(Mode::Hang);
+    for _ in 0..100 {
+        assert!(stack.bearer(key.expose()).now_or_never().is_none());
+    }
+    stack.store.set(Mode::Answer);
+    stack.bearer(key.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn a_tuple_asks_the_first_that_accepts_and_no_other() {
+    /// Accepts bearers, and refuses them all.
+    struct Never;
+
+    impl Authenticator for Never {
+        fn accepts(&self, credential: &Credential<'_>) -> bool {
+            matches!(credential, Credential::Bearer(_))
+        }
+
+        fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+            Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, "never")))
+        }
+    }
+
+    let app = crate::support::app(&AuthLayer::new((Never, Anyone::default())));
+    send(app.clone(), bearer("token")).await.assert_invalid("never");
+    send(app, request().header("x-api-key", "token")).await.assert_subject("anyone");
+
+    let shared: Arc<dyn Authenticator> = Arc::new(Anyone::default());
+    send(crate::support::app(&AuthLayer::new(shared)), bearer("token")).await.assert_subject("anyone");
+}
+
+#[tokio::test]
+async fn a_check_that_panics_is_500_without_detail() {
+    // (141)
+    struct Panics(bool);
+
+    impl Authenticator for Panics {
+        fn accepts(&self, _: &Credential<'_>) -> bool {
+            true
+        }
+
+        fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+            assert!(self.0, "at once");
+            Eventual::later(async { panic!("later") })
+        }
+    }
+
+    impl Policy for Panics {
+        fn decide(&self, _: &Principal, _: &tower_warden::Head<'_>) -> Eventual<Result<(), Rejection>> {
+            assert!(self.0, "at once");
+            Eventual::later(async { panic!("later") })
+        }
+    }
+
+    for later in [false, true] {
+        let answer = send(crate::support::app(&AuthLayer::new(Panics(later))), bearer("token")).await;
+        assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("panicked")));
+        assert!(!answer.body.contains("later") && !answer.body.contains("at once"), "{answer:?}");
+
+        let service = ServiceBuilder::new()
+            .layer(AuthLayer::new(Anyone::default()))
+            .layer(AuthorizeLayer::new(Panics(later)))
+            .service_fn(crate::support::answer);
+        assert_eq!(send(service, bearer("token")).await.status, 500);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_may_take_its_time() {
+    struct Slow(bool);
+
+    impl Policy for Slow {
+        fn decide(&self, _: &Principal, _: &tower_warden::Head<'_>) -> Eventual<Result<(), Rejection>> {
+            let verdict = if self.0 { Ok(()) } else { Err(Rejection::new(RejectionKind::Unavailable, "policy_down")) };
+            Eventual::later(async move {
+                tokio::task::yield_now().await;
+                verdict
+            })
+        }
+    }
+
+    for (allows, status) in [(true, 200), (false, 503)] {
+        let service = ServiceBuilder::new()
+            .layer(AuthLayer::new(Anyone::default()))
+            .layer(AuthorizeLayer::new(Slow(allows)))
+            .service_fn(answer);
+        assert_eq!(send(service, bearer("token")).await.status, status);
+    }
+}
+
+#[test]
+fn layers_and_services_are_send_sync_clone_whatever_the_body() {
+    fn is_all<T: Send + Sync + Clone>(_: &T) {}
+
+    let layer = AuthLayer::new(Anyone::default()).respond_with(EmptyBody);
+    is_all(&layer);
+    is_all(&layer.layer(service_fn(|_: Request<std::rc::Rc<()>>| async {
+        Ok::<_, Infallible>(Response::new(std::rc::Rc::new(())))
+    })));
+}

@@ -1,0 +1,199 @@
+use axum::{Router, body::Body, http::Request};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use tower_warden::{api_key::NewKey, axum::key_routes, layer::AuthLayer, scope::Scopes};
+
+use crate::support::{Answer, Mode, Stack, unknown_key};
+
+struct Api {
+    stack: Stack,
+    app: Router,
+    admin: String,
+}
+
+impl Api {
+    async fn new() -> Self {
+        let stack = Stack::new();
+        let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+        let app = Router::new().nest("/v1/keys", key_routes(stack.keys.clone())).layer(auth);
+        let admin = NewKey::new("root").scopes(Scopes::parse("keys:admin").unwrap());
+        let admin = stack.mint(admin).await.1.expose().to_owned();
+        Self { stack, app, admin }
+    }
+
+    async fn call(&self, key: &str, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("/v1/keys{path}")).header("x-api-key", key);
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        Answer::read(self.app.clone().oneshot(request.body(body).unwrap()).await.unwrap()).await
+    }
+
+    async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.call(&self.admin, method, path, body).await
+    }
+
+    async fn mint(&self, body: Value) -> Value {
+        let answer = self.admin("POST", "", Some(body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        answer.json()
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_key_is_minted_listed_rotated_and_revoked() {
+    let api = Api::new().await;
+    let minted = api
+        .mint(json!({
+            "name": "nightly", "owner": "agent-7", "tenant": "acme", "scopes": ["billing:read"], "tier": "pro",
+            "expires_in": 3600, "networks": ["10.0.0.0/8", "::1"], "metadata": {"team": "blue"}
+        }))
+        .await;
+    let now = crate::support::START.as_secs();
+    assert_eq!(
+        (&minted["name"], &minted["owner"], &minted["tenant"]),
+        (&"nightly".into(), &"agent-7".into(), &"acme".into())
+    );
+    assert_eq!(minted["scopes"], json!(["billing:read"]));
+    assert_eq!(minted["networks"], json!(["10.0.0.0/8", "::1/128"]));
+    assert_eq!((&minted["created_at"], &minted["expires_at"]), (&now.into(), &(now + 3600).into()));
+    assert_eq!(minted["metadata"]["team"], "blue");
+
+    let open = api.mint(json!({"name": "", "owner": "agent-8", "scopes": []})).await;
+    api.stack.bearer(text(&open["secret"])).await.assert_subject("agent-8");
+
+    let listed = api.admin("GET", "?tenant=acme", None).await;
+    assert_eq!(listed.json()["keys"].as_array().unwrap().len(), 1);
+    let listed = api.admin("GET", "", None).await;
+    assert_eq!(listed.json()["keys"].as_array().unwrap().len(), 3);
+    assert!(!listed.body.contains("secret") && !listed.body.contains("digest"), "{}", listed.body);
+
+    let rotated = api.admin("POST", &format!("/{}/rotate", text(&open["id"])), Some(json!({"grace": 60}))).await;
+    assert_eq!(rotated.status, 201);
+    let rotated = rotated.json();
+    assert_ne!(rotated["id"], open["id"]);
+    api.stack.bearer(text(&rotated["secret"])).await.assert_subject("agent-8");
+    api.stack.bearer(text(&open["secret"])).await.assert_subject("agent-8");
+    let again = api.admin("POST", &format!("/{}/rotate", text(&open["id"])), Some(json!({"grace": 60}))).await;
+    assert_eq!((again.status.as_u16(), &again.json()["code"]), (409, &"key_inactive".into()));
+
+    for _ in 0..2 {
+        let revoked = api.admin("DELETE", &format!("/{}", text(&rotated["id"])), None).await;
+        assert_eq!((revoked.status.as_u16(), &*revoked.body), (204, ""));
+    }
+    api.stack.bearer(text(&rotated["secret"])).await.assert_invalid("key_revoked");
+}
+
+#[tokio::test]
+async fn pages_follow_each_other() {
+    let api = Api::new().await;
+    for index in 0..4 {
+        api.mint(json!({"name": format!("{index}"), "owner": "o", "scopes": []})).await;
+        api.stack.clock.advance(crate::support::seconds(1));
+    }
+    let first = api.admin("GET", "?owner=o&limit=3", None).await.json();
+    assert_eq!(first["keys"].as_array().unwrap().len(), 3);
+    let second = api.admin("GET", &format!("?owner=o&limit=3&after={}", text(&first["next"])), None).await.json();
+    assert_eq!(second["keys"][0]["name"], "3");
+    assert_eq!(second["next"], Value::Null);
+}
+
+#[tokio::test]
+async fn only_callers_with_the_scope_manage_keys() {
+    let api = Api::new().await;
+    let (_, agent) = api.stack.alice().await;
+    let mint = json!({"name": "x", "owner": "x", "scopes": ["keys:admin"]});
+    let calls: [(&str, &str, Option<Value>); 4] = [
+        ("GET", "", None),
+        ("POST", "", Some(mint)),
+        ("POST", "/key_x/rotate", Some(json!({"grace": 1}))),
+        ("DELETE", "/key_x", None),
+    ];
+    for (method, path, body) in calls {
+        let refused = api.call(agent.expose(), method, path, body.clone()).await;
+        assert_eq!(refused.status, 403, "{method} {path}");
+        assert!(refused.header("www-authenticate").unwrap().contains("scope=\"keys:admin\""));
+        api.call(unknown_key().expose(), method, path, body).await.assert_invalid("key_unknown");
+    }
+    assert_eq!(api.admin("GET", "", None).await.json()["keys"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
+    let api = Api::new().await;
+    let boss = api.mint(json!({"name": "boss", "owner": "boss", "tenant": "acme", "scopes": ["keys:admin"]})).await;
+    let boss = text(&boss["secret"]);
+    let other = api.mint(json!({"name": "x", "owner": "x", "tenant": "evil", "scopes": []})).await;
+
+    let listed = api.call(boss, "GET", "", None).await.json();
+    assert_eq!(listed["keys"].as_array().unwrap().len(), 1, "its own");
+    assert_eq!(api.call(boss, "GET", "?tenant=evil", None).await.status, 403);
+    let path = format!("/{}", text(&other["id"]));
+    assert_eq!(api.call(boss, "DELETE", &path, None).await.status, 404);
+    assert_eq!(api.call(boss, "POST", &format!("{path}/rotate"), Some(json!({"grace": 1}))).await.status, 404);
+    let foreign = json!({"name": "y", "owner": "y", "tenant": "evil", "scopes": []});
+    assert_eq!(api.call(boss, "POST", "", Some(foreign)).await.status, 403);
+    let own = api.call(boss, "POST", "", Some(json!({"name": "y", "owner": "y", "scopes": []}))).await;
+    assert_eq!((own.status.as_u16(), &own.json()["tenant"]), (201, &"acme".into()));
+    api.stack.bearer(text(&other["secret"])).await.assert_subject("x");
+}
+
+#[tokio::test]
+async fn a_request_that_is_none_is_a_problem() {
+    let api = Api::new().await;
+    let bad = [
+        json!({"owner": "o", "scopes": []}),
+        json!({"name": "n", "owner": "o", "scopes": "billing:read"}),
+        json!({"name": "n", "owner": "o", "scopes": ["a\"b"]}),
+        json!({"name": "n", "owner": "o", "scopes": ["a b"]}),
+        json!({"name": "n", "owner": "o", "scopes": [], "expires_in": 0}),
+        json!({"name": "n", "owner": "o", "scopes": [], "expires_in": -1}),
+        json!({"name": "n", "owner": "o", "scopes": [], "networks": ["10.0.0.0/99"]}),
+        json!({"name": "n", "owner": "o", "scopes": [], "admin": true}),
+        json!({"name": "n", "owner": "", "scopes": []}),
+        json!([]),
+    ];
+    for body in bad {
+        let answer = api.admin("POST", "", Some(body.clone())).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 422), "{body}: {answer:?}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(answer.json()["code"], "invalid_request");
+    }
+    assert_eq!(api.admin("POST", "", None).await.status, 415);
+    assert_eq!(api.admin("GET", "?limit=0", None).await.status, 400);
+    assert_eq!(api.admin("GET", "?after=../x", None).await.status, 400);
+    assert_eq!(api.admin("GET", "?colour=red", None).await.status, 400);
+    assert_eq!(api.admin("PUT", "", None).await.status, 405);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_404() {
+    let api = Api::new().await;
+    for id in ["key_0", "nothing", "a%20b", "%00"] {
+        let answer = api.admin("DELETE", &format!("/{id}"), None).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (404, &"key_not_found".into()), "{id}");
+        let path = format!("/{id}/rotate");
+        assert_eq!(api.admin("POST", &path, Some(json!({"grace": 0}))).await.status, 404);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_503() {
+    let api = Api::new().await;
+    api.admin("GET", "", None).await; // The admin key is cached from here on.
+    api.stack.store.set(Mode::Fail);
+    let mint = json!({"name": "n", "owner": "o", "scopes": []});
+    for (method, path, body) in [("GET", "", None), ("POST", "", Some(mint)), ("DELETE", "/key_x", None)] {
+        let answer = api.admin(method, path, body).await;
+        answer.assert_unavailable("key_store_unavailable");
+    }
+}

@@ -1,0 +1,19 @@
+//! The tests, in one binary because linking is slow.
+//!
+//! Numbers such as (53) are those of the bad inputs in the project's list.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod api_keys;
+mod authorize;
+mod credential;
+mod extractors;
+mod fence;
+mod gate;
+mod key_routes;
+mod networks;
+mod refusals;
+mod scopes;
+mod secrets;
+mod servers;
+mod support;
+mod usage;

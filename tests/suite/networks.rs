@@ -1,0 +1,109 @@
+//! Allowed networks, peers and trusted proxies.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use http::request::Builder;
+use tower_warden::{
+    Head,
+    api_key::NewKey,
+    peer::{Network, Peer, TrustedProxies},
+};
+
+use crate::support::{Stack, bearer};
+
+fn from(request: Builder, peer: &str) -> Builder {
+    request.extension(Peer::new(SocketAddr::new(peer.parse().unwrap(), 4711)))
+}
+
+async fn fenced(stack: &Stack) -> String {
+    let networks: [Network; 2] = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let (_, key) = stack.mint(NewKey::new("alice").networks(networks)).await;
+    key.expose().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_is_good_from_its_networks_only_cached_or_not() {
+    let stack = Stack::new();
+    let key = fenced(&stack).await;
+    for _ in 0..2 {
+        for inside in ["10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"] {
+            stack.send(from(bearer(&key), inside)).await.assert_subject("alice");
+        }
+        for outside in ["11.1.2.3", "192.168.0.1", "2001:db9::1", "::ffff:11.1.2.3", "::10.1.2.3"] {
+            stack.send(from(bearer(&key), outside)).await.assert_invalid("network_forbidden");
+        }
+    }
+    assert_eq!(stack.store.finds(), 1);
+}
+
+#[tokio::test]
+async fn a_fenced_key_from_an_unknown_peer_is_refused() {
+    let stack = Stack::new();
+    let key = fenced(&stack).await;
+    stack.send(bearer(&key)).await.assert_invalid("network_forbidden");
+}
+
+#[tokio::test]
+async fn axums_connect_info_tells_the_peer() {
+    let stack = Stack::new();
+    let key = fenced(&stack).await;
+    let from = |peer: &str| bearer(&key).extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
+    stack.send(from("10.0.0.1:1")).await.assert_subject("alice");
+    stack.send(from("11.0.0.1:1")).await.assert_invalid("network_forbidden");
+}
+
+#[tokio::test]
+async fn a_forwarded_address_is_not_believed_by_default() {
+    let stack = Stack::new();
+    let key = fenced(&stack).await;
+    for header in ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip"] {
+        let request = from(bearer(&key).header(header, "10.0.0.1"), "203.0.113.9");
+        stack.send(request).await.assert_invalid("network_forbidden");
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_tells_the_clients_address() {
+    let proxies = TrustedProxies::new(["192.0.2.0/24".parse().unwrap()]);
+    let stack = Stack::with(|keys| keys, |layer| layer.trusted_proxies(proxies));
+    let key = fenced(&stack).await;
+    let via = |forwarded: &str, peer: &str| from(bearer(&key).header("x-forwarded-for", forwarded), peer);
+    stack.send(via("10.0.0.1", "192.0.2.1")).await.assert_subject("alice");
+    // (112): what stands left of the last untrusted hop is the client's own word.
+    stack.send(via("10.0.0.1, 203.0.113.9", "192.0.2.1")).await.assert_invalid("network_forbidden");
+    stack.send(via("203.0.113.9, 10.0.0.1, 192.0.2.7", "192.0.2.1")).await.assert_subject("alice");
+    // Not from a trusted proxy.
+    stack.send(via("10.0.0.1", "203.0.113.9")).await.assert_invalid("network_forbidden");
+    // Not an address.
+    for odd in ["unknown", "10.0.0.1,", "", "10.0.0.1, _hidden", "10.0.0.999"] {
+        stack.send(via(odd, "192.0.2.1")).await.assert_invalid("network_forbidden");
+    }
+}
+
+#[test]
+fn forwarded_addresses_are_read_from_the_end_over_several_lines() {
+    let proxies = TrustedProxies::new(["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);
+    let client = |lines: &[&str]| {
+        let request = lines.iter().fold(bearer("x"), |request, line| request.header("x-forwarded-for", *line));
+        let request = from(request, "192.0.2.1").body(()).unwrap();
+        proxies.client(&Head::from(&request)).map(|address| address.to_string())
+    };
+    assert_eq!(client(&["1.1.1.1, 2.2.2.2", "3.3.3.3"]).as_deref(), Some("3.3.3.3"));
+    assert_eq!(client(&["1.1.1.1, 2.2.2.2", "192.0.2.9 , 2001:db8::9"]).as_deref(), Some("2.2.2.2"));
+    assert_eq!(client(&["2.2.2.2:8080"]).as_deref(), Some("2.2.2.2"));
+    assert_eq!(client(&["[2001:db9::1]:443"]).as_deref(), Some("2001:db9::1"));
+    assert_eq!(client(&["::ffff:2.2.2.2"]).as_deref(), Some("2.2.2.2"));
+    assert_eq!(client(&[]).as_deref(), Some("192.0.2.1"), "the proxy itself");
+    assert_eq!(client(&["192.0.2.3"]).as_deref(), Some("192.0.2.3"), "trusted to its beginning");
+}
+
+#[test]
+fn networks_are_parsed() {
+    for (text, canonical) in [("10.1.2.3/8", "10.0.0.0/8"), ("10.1.2.3", "10.1.2.3/32"), ("::1", "::1/128")] {
+        assert_eq!(text.parse::<Network>().unwrap().to_string(), canonical);
+    }
+    for bad in ["", "10.0.0.0/33", "10.0.0", "example.com", "10.0.0.0/-1", "10.0.0.0/8 "] {
+        assert!(bad.parse::<Network>().is_err(), "{bad:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! (143): nothing secret in any log line, `Debug` or error.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use axum::{Router, body::Body, http::Request, routing::get};
+use tower::ServiceExt;
+use tower_warden::{Credential, Digest, Head, Principal, api_key::Pepper, layer::AuthLayer};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::support::{Mode, Stack, request, unknown_key};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Everything that is logged on this thread, down to traces.
+fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
+    (log, tracing::subscriber::set_default(subscriber.finish()))
+}
+
+#[tokio::test]
+async fn a_key_is_in_no_log_line_answer_or_debug_text_whatever_happens() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    let (other, refused) = (unknown_key(), format!("{}x", key.expose()));
+    let mut seen = String::new();
+    for mode in [Mode::Answer, Mode::Fail, Mode::Panic] {
+        stack.store.set(mode);
+        for key in [key.expose(), other.expose(), &refused] {
+            for request in [
+                request().header("x-api-key", key),
+                request().header("authorization", format!("Bearer {key}")),
+                request().header("authorization", format!("ApiKey {key}, {key}")),
+                request().header("authorization", key),
+                Request::builder().uri(format!("/?api_key={key}")),
+            ] {
+                seen += &format!("{:?}", stack.send(request).await);
+            }
+        }
+    }
+    stack.store.set(Mode::Answer);
+    stack.keys.revoke(&record.id).await.unwrap();
+    seen += &format!("{:?}", stack.bearer(key.expose()).await);
+    seen += &format!("{:?} {:?} {record:?} {key:?}", stack.keys, AuthLayer::new(stack.keys.clone()));
+    seen += &log.text();
+
+    assert!(log.text().contains("request refused") && log.text().contains("key_revoked"), "the log was listened to");
+    for secret in [key.expose(), other.expose()] {
+        let random = &secret["sk_agent_".len()..];
+        for part in [secret, random, &random[..20], &random[20..]] {
+            assert!(!seen.contains(part));
+        }
+        assert!(!seen.contains(&Digest::of(secret.as_bytes()).to_hex()));
+    }
+}
+
+#[test]
+fn what_holds_a_secret_prints_none_of_it() {
+    let request = Request::builder().header("authorization", "Bearer top-secret").body(()).unwrap();
+    let bearer = Credential::find(&Head::from(&request), None).unwrap().unwrap();
+    assert_eq!(format!("{bearer:?}"), "Bearer(..)");
+    let name = http::HeaderName::from_static("x-api-key");
+    let request = Request::builder().header("x-api-key", "top-secret").body(()).unwrap();
+    assert_eq!(format!("{:?}", Credential::find(&Head::from(&request), Some(&name)).unwrap().unwrap()), "ApiKey(..)");
+    let pepper = Pepper::new("2026", b"top-secret-top-secret-top-secret").unwrap();
+    assert_eq!(format!("{pepper:?}"), "Pepper { id: \"2026\", .. }");
+    assert_eq!(format!("{:?}", unknown_key()), "KeySecret(..)");
+    assert_eq!(format!("{:?}", Digest::of(b"top-secret")), "Digest(..)");
+}
+
+#[tokio::test]
+async fn a_forgotten_layer_is_named_in_the_log() {
+    let (log, _guard) = listen();
+    let app: Router = Router::new().route("/", get(async |caller: Principal| caller.subject().to_owned()));
+    let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
+    assert_eq!(response.status(), 500);
+    assert!(log.text().contains("ERROR") && log.text().contains("AuthLayer is missing"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn an_outage_is_in_the_log_with_its_cause() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    stack.store.set(Mode::Fail);
+    stack.bearer(unknown_key().expose()).await.assert_unavailable("key_store_unavailable");
+    assert!(log.text().contains("WARN") && log.text().contains("the test store is unavailable"), "{}", log.text());
+}

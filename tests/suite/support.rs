@@ -1,0 +1,343 @@
+//! A stack to send requests to, and a store that does as it is told.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, request::Builder};
+use http_body_util::{BodyExt, Full};
+use tokio::sync::Semaphore;
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_warden::{
+    Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
+    api_key::{
+        ApiKeys, ApiKeysBuilder, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery, KeyRecord,
+        KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
+    },
+    layer::AuthLayer,
+    scope::Scopes,
+};
+
+/// When the tests begin.
+pub const START: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// A request handler that answers with the caller's subject, or `nobody`.
+pub type App = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
+
+/// API keys in a store that does as it is told, behind an `AuthLayer`.
+#[derive(Clone)]
+pub struct Stack {
+    pub clock: ManualClock,
+    pub keys: ApiKeys,
+    pub store: Arc<TestStore>,
+    pub app: App,
+}
+
+impl Stack {
+    pub fn new() -> Self {
+        Self::with(|keys| keys, |layer| layer)
+    }
+
+    pub fn with(
+        set_up: impl FnOnce(ApiKeysBuilder) -> ApiKeysBuilder,
+        layer: impl FnOnce(AuthLayer) -> AuthLayer,
+    ) -> Self {
+        let (clock, store) = (ManualClock::at(START), Arc::new(TestStore::default()));
+        let builder = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap()).clock(clock.clone());
+        let keys = set_up(builder).build();
+        let layer = layer(AuthLayer::new(keys.clone()).clock(clock.clone()));
+        Self { clock, keys, store, app: app(&layer) }
+    }
+
+    pub async fn mint(&self, key: NewKey) -> (KeyRecord, KeySecret) {
+        self.keys.mint(key).await.unwrap()
+    }
+
+    /// A key of alice's that may read.
+    pub async fn alice(&self) -> (KeyRecord, KeySecret) {
+        self.mint(NewKey::new("alice").tenant("acme").scopes(Scopes::parse("billing:read").unwrap())).await
+    }
+
+    pub async fn send(&self, request: Builder) -> Answer {
+        send(self.app.clone(), request).await
+    }
+
+    /// Sends the key as a bearer.
+    pub async fn bearer(&self, key: &str) -> Answer {
+        self.send(bearer(key)).await
+    }
+}
+
+pub fn app<R>(layer: &AuthLayer<R>) -> App
+where
+    R: tower_warden::respond::Respond<Full<Bytes>> + Clone + Send + Sync + 'static,
+{
+    BoxCloneSyncService::new(layer.layer(service_fn(answer)))
+}
+
+pub async fn answer(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let subject = request.extensions().get::<Principal>().map_or("nobody", Principal::subject);
+    Ok(Response::new(Full::from(subject.to_owned())))
+}
+
+pub fn request() -> Builder {
+    Request::builder().uri("/")
+}
+
+pub fn bearer(key: &str) -> Builder {
+    request().header("authorization", format!("Bearer {key}"))
+}
+
+pub async fn send<S>(service: S, request: Builder) -> Answer
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
+{
+    let response = service.oneshot(request.body(Full::default()).unwrap()).await.unwrap();
+    Answer::read(response).await
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    pub reason: Option<&'static str>,
+}
+
+impl Answer {
+    pub async fn read<B>(response: Response<B>) -> Self
+    where
+        B: http_body::Body,
+        B::Error: std::fmt::Debug,
+    {
+        let (parts, body) = response.into_parts();
+        let headers = parts.headers.iter();
+        let mut headers: Vec<_> =
+            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        headers.sort();
+        let body = body.collect().await.unwrap().to_bytes();
+        Self {
+            status: parts.status,
+            headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+            reason: parts.extensions.get::<Rejection>().map(Rejection::reason),
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    /// All that a client sees.
+    pub fn seen(&self) -> (StatusCode, &[(String, String)], &str) {
+        (self.status, &self.headers, &self.body)
+    }
+
+    /// Refused as R2 of the project's list: the same for every bad key.
+    #[track_caller]
+    pub fn assert_invalid(&self, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason), (401, Some(reason)), "{self:?}");
+        assert_eq!(
+            self.header("www-authenticate"),
+            Some(
+                "Bearer realm=\"api\", error=\"invalid_token\", \
+                 error_description=\"The credential is invalid, expired or revoked.\""
+            )
+        );
+    }
+
+    /// Refused as R1: malformed.
+    #[track_caller]
+    pub fn assert_malformed(&self, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason), (400, Some(reason)), "{self:?}");
+        assert!(self.header("www-authenticate").unwrap().contains("error=\"invalid_request\""));
+    }
+
+    /// Refused as R0: nothing that is understood was presented.
+    #[track_caller]
+    pub fn assert_missing(&self, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason), (401, Some(reason)), "{self:?}");
+        assert_eq!(self.header("www-authenticate"), Some("Bearer realm=\"api\""));
+    }
+
+    /// Refused as R8: something we depend on is down.
+    #[track_caller]
+    pub fn assert_unavailable(&self, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason), (503, Some(reason)), "{self:?}");
+        assert_eq!(self.header("retry-after"), Some("5"));
+        assert_eq!(self.header("www-authenticate"), None);
+    }
+
+    #[track_caller]
+    pub fn assert_subject(&self, subject: &str) {
+        assert_eq!((self.status.as_u16(), &*self.body), (200, subject), "{self:?}");
+    }
+}
+
+/// What a look-up does.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Mode {
+    /// Answers.
+    #[default]
+    Answer,
+    /// Fails.
+    Fail,
+    /// Never answers.
+    Hang,
+    /// Reads, and answers when told to.
+    Hold,
+    /// Panics.
+    Panic,
+    /// Answers with the first key there is, whatever was asked.
+    Wrong,
+}
+
+/// A store in memory that counts look-ups and does as it is told.
+#[derive(Default)]
+pub struct TestStore {
+    inner: MemoryKeyStore,
+    finds: AtomicUsize,
+    mode: Mutex<Mode>,
+    permits: Arc<Gate>,
+    pub touches: Mutex<Vec<Vec<KeyUse>>>,
+}
+
+/// Where held look-ups wait.
+struct Gate {
+    arrived: Semaphore,
+    leave: Semaphore,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { arrived: Semaphore::new(0), leave: Semaphore::new(0) }
+    }
+}
+
+impl TestStore {
+    pub fn finds(&self) -> usize {
+        self.finds.load(Ordering::Relaxed)
+    }
+
+    pub fn set(&self, mode: Mode) {
+        *self.mode.lock().unwrap() = mode;
+    }
+
+    /// Waits until a held look-up has read its record.
+    pub async fn arrived(&self) {
+        self.permits.arrived.acquire().await.unwrap().forget();
+    }
+
+    /// Lets one held look-up answer.
+    pub fn release(&self) {
+        self.permits.leave.add_permits(1);
+    }
+
+    fn mode(&self) -> Mode {
+        *self.mode.lock().unwrap()
+    }
+
+    fn failing<T, E>(&self, answer: impl FnOnce() -> Eventual<Result<T, E>>) -> Eventual<Result<T, E>>
+    where
+        T: Send + 'static,
+        E: From<Unavailable> + Send + 'static,
+    {
+        match self.mode() {
+            Mode::Fail => Eventual::Now(Err(Unavailable::new("the test store").into())),
+            Mode::Hang => Eventual::later(std::future::pending()),
+            _ => answer(),
+        }
+    }
+}
+
+impl KeyStore for TestStore {
+    fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
+        self.finds.fetch_add(1, Ordering::Relaxed);
+        match self.mode() {
+            Mode::Answer => {
+                // As a real one: not at the first poll.
+                let Eventual::Now(found) = self.inner.find(digest) else { unreachable!() };
+                Eventual::later(async move {
+                    tokio::task::yield_now().await;
+                    found
+                })
+            }
+            Mode::Hold => {
+                let (Eventual::Now(found), permits) = (self.inner.find(digest), Arc::clone(&self.permits)) else {
+                    unreachable!()
+                };
+                Eventual::later(async move {
+                    permits.arrived.add_permits(1);
+                    permits.leave.acquire().await.unwrap().forget();
+                    found
+                })
+            }
+            Mode::Panic => panic!("the store panics"),
+            Mode::Wrong => {
+                let page = self.inner.list(&KeyQuery::default());
+                page.map(|page| Ok(page?.keys.first().cloned()))
+            }
+            Mode::Fail | Mode::Hang => self.failing(|| unreachable!()),
+        }
+    }
+
+    fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
+        self.failing(|| self.inner.get(id))
+    }
+
+    fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
+        self.failing(|| self.inner.insert(record))
+    }
+
+    fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        self.failing(|| self.inner.revoke(id, at))
+    }
+
+    fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
+        self.failing(|| self.inner.rotate(id, successor, until))
+    }
+
+    fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
+        self.failing(|| self.inner.list(query))
+    }
+
+    fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
+        self.failing(|| {
+            self.touches.lock().unwrap().push(uses.to_vec());
+            self.inner.touch(uses)
+        })
+    }
+
+    // Watchers are not told, as by a store that hears of nothing: what the tests see is `ApiKeys`' own doing.
+    fn watch(&self, _: KeyWatcher) {}
+}
+
+/// A record of a key that another system minted.
+pub fn imported(id: &str, key: &str) -> KeyRecord {
+    KeyRecord::new(KeyId::parse(id).unwrap(), KeyDigest::sha256(key), "imported", START)
+}
+
+/// A well-formed key that nobody has.
+pub fn unknown_key() -> KeySecret {
+    KeyFormat::new("sk_agent").unwrap().generate().unwrap()
+}
+
+pub const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[track_caller]
+pub fn assert_kind<T: std::fmt::Debug>(result: Result<T, KeyError>, kind: KeyErrorKind) {
+    assert_eq!(result.unwrap_err().kind(), kind);
+}
