@@ -112,7 +112,10 @@ impl<V: Tagged> FencedCache<V> {
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
         for _ in 0..ATTEMPTS {
-            let landing = self.board(key, now, &look_up).await;
+            let landing = match self.board(key, now, &look_up) {
+                Boarding::Flight(flight) => flight.await,
+                Boarding::Known(outcome) => return outcome,
+            };
             let holds = match &landing.outcome {
                 Outcome::Found(value) => self.fence.admits(landing.generation, value.tag()),
                 Outcome::Refused(_) => self.fence.admits_refusal(landing.generation),
@@ -140,11 +143,16 @@ impl<V: Tagged> FencedCache<V> {
         self.fence.bury_refusals();
     }
 
-    fn board<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Flight<V>
+    fn board<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Boarding<V>
     where
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
-        self.flights.join(key, |departure| {
+        // A flight may have landed since the cache was asked: what it brought was there before it left the schedule.
+        let known = || match self.get(&key, now)? {
+            Ok(value) => Some(Outcome::Found(value)),
+            Err(reason) => Some(Outcome::Refused(reason)),
+        };
+        self.flights.join(key, known, |departure| {
             // Before the look-up begins: what is revoked from here on is younger than what it brings.
             let generation = self.fence.generation.load(Ordering::Acquire);
             let (cache, look_up) = (Arc::clone(self), look_up());
@@ -252,6 +260,11 @@ struct Schedule<V> {
 type Journey<V> = Pin<Box<dyn Future<Output = Landing<V>> + Send>>;
 type Flight<V> = Shared<Journey<V>>;
 
+enum Boarding<V> {
+    Flight(Flight<V>),
+    Known(Outcome<V>),
+}
+
 #[derive(Clone, Debug)]
 struct Landing<V> {
     outcome: Outcome<V>,
@@ -259,16 +272,24 @@ struct Landing<V> {
 }
 
 impl<V: Clone> Flights<V> {
-    /// The flight for the key, or a new one.
+    /// The flight for the key, or what became known meanwhile, or a new flight.
     ///
     /// The schedule holds flights weakly: one that nobody waits for any more is dropped, and leaves no trace.
-    fn join<F>(self: &Arc<Self>, key: Digest, depart: impl FnOnce(Departure<V>) -> F) -> Flight<V>
+    fn join<F>(
+        self: &Arc<Self>,
+        key: Digest,
+        known: impl FnOnce() -> Option<Outcome<V>>,
+        depart: impl FnOnce(Departure<V>) -> F,
+    ) -> Boarding<V>
     where
         F: Future<Output = Landing<V>> + Send + 'static,
     {
         let mut schedule = self.lock();
         if let Some(flight) = schedule.open.get(&key).and_then(|(_, flight)| flight.upgrade()) {
-            return flight;
+            return Boarding::Flight(flight);
+        }
+        if let Some(outcome) = known() {
+            return Boarding::Known(outcome);
         }
         let number = schedule.next;
         schedule.next += 1;
@@ -278,7 +299,7 @@ impl<V: Clone> Flights<V> {
         if let Some(weak) = flight.downgrade() {
             schedule.open.insert(key, (number, weak));
         }
-        flight
+        Boarding::Flight(flight)
     }
 }
 

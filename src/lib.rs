@@ -1,4 +1,112 @@
-//! stub docs
+//! Auth for tower: layers that find a credential on a request, verify it, and decide what it may do.
+//!
+//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Five types carry the crate:
+//!
+//! - [`AuthLayer`](layer::AuthLayer) lets authenticated requests through, with a [`Principal`] in their extensions.
+//! - [`ApiKeys`](api_key::ApiKeys) verifies API keys, and mints, rotates and revokes them; where they are kept is a
+//!   [`KeyStore`](api_key::KeyStore)'s matter.
+//! - [`Principal`] is a caller that the crate vouches for; nobody else can make one.
+//! - [`Scoped`](axum::Scoped) takes a caller whose scopes meet a type that [`scopes!`] made;
+//!   [`AuthorizeLayer`](layer::AuthorizeLayer) does the same for whole routes.
+//! - [`Rejection`] is a request that was refused: what the client is told, and why.
+//!
+//! # Ten lines
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use tower_warden::{api_key::*, axum::Scoped, layer::AuthLayer, scope::scopes};
+//!
+//! scopes! {
+//!     /// Read balances.
+//!     pub BillingRead = "billing:read";
+//! }
+//!
+//! async fn balance(caller: Scoped<BillingRead>) -> String {
+//!     format!("the balance of {}", caller.subject())
+//! }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let keys = ApiKeys::new(SqlKeyStore::connect("sqlite://keys.db").await?, KeyFormat::new("sk_live")?);
+//! let app: Router = Router::new().route("/balance", get(balance)).layer(AuthLayer::new(keys));
+//! # Ok(()) }
+//! ```
+//!
+//! # The way of a request
+//!
+//! ```text
+//!  request
+//!    │
+//!    ▼
+//!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
+//!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
+//!    │             3 vouch         expiry → networks                   → Principal  (what the crate vouches for)
+//!    │             4 admit         extensions.insert(principal)        one value, one allocation
+//!    ▼
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!    ▼
+//!  inner service   axum handlers with extractors: Principal, Scoped<S>
+//!    │
+//!    ▼ response: the handler's, or a Rejection's (status, WWW-Authenticate, Retry-After), whose reason
+//!                rides in the response's extensions
+//! ```
+//!
+//! Both layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
+//! later](Eventual), and calls the inner service or answers in its place. The order is fixed, so an expired key without
+//! the scope is answered with 401, never with 403.
+//!
+//! # What always holds
+//!
+//! 1. A bad credential is never treated as an absent one: an [optional](layer::AuthLayer::optional) layer lets a
+//!    request without a credential through, and refuses one with a bad credential.
+//! 2. Exactly one credential: two of them are 400, whichever is good.
+//! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
+//! 4. A store that is down is 503 with `Retry-After`: never 401, never let through, never cached.
+//! 5. Expiry and networks are looked at on each request, whether the key was cached or not.
+//! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
+//! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
+//!
+//! # From the first key to several nodes
+//!
+//! **The first key.** [`ApiKeys::mint`](api_key::ApiKeys::mint) makes a key and shows it once; stored is its digest.
+//! `cargo run --example quickstart` does that on SQLite, with the routes of [`key_routes`](axum::key_routes) to manage
+//! more of them.
+//!
+//! **Rights.** [`scopes!`] makes a type for each scope. Declare what implies what with a
+//! [`ScopeHierarchy`](scope::ScopeHierarchy), and give keys a tenant, a tier, an expiry, and the networks they may come
+//! from. Behind a proxy, networks need [`TrustedProxies`](peer::TrustedProxies): no header is believed without.
+//!
+//! **Leaks.** Let secret scanners look for your prefix. [Rotate](api_key::ApiKeys::rotate) with a grace during which
+//! both keys are good; [revoke](api_key::ApiKeys::revoke) what has leaked. With a [`Pepper`](api_key::Pepper), stolen
+//! digests are of no use even for keys that can be guessed, as imported ones may be.
+//!
+//! **Other systems' keys.** [`import`](api_key::import) their digests as JSON lines and accept their form with
+//! [`KeyFormat::opaque`](api_key::KeyFormat::opaque); they are replaced one by one as they are rotated.
+//!
+//! **Several nodes.** Hand [`SqlKeyStore::connect`](api_key::SqlKeyStore::connect) a `postgres://` URL instead. A
+//! revocation then reaches the other nodes by `NOTIFY`; a node that loses its connection drops all that it has cached,
+//! and until it notices, and on SQLite shared by several processes, a revoked key is good for as long as a good one is
+//! cached: 30 seconds by default, [less](api_key::ApiKeysBuilder::found_for) if you say so.
+//!
+//! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
+//! before the process ends.
+//!
+//! # Features
+//!
+//! | feature | what it brings | default |
+//! |---|---|---|
+//! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
+//! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
+//! | `tracing` | log lines | yes |
+//! | `sqlite` | keys in SQLite, which is built along | |
+//! | `postgres` | keys in Postgres, changes pushed to every node | |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `full` | all of them | |
+//!
+//! # What it is not
+//!
+//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. JWT, sender-constrained
+//! tokens and rate limits are under way.
+
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

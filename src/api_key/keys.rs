@@ -71,7 +71,6 @@ impl ApiKeys {
         let id = KeyId::generate(now).map_err(invalid)?;
         let record = key.record(id, hashing.newest(secret.expose()), now);
         self.in_time(store.insert(record.clone())).await?;
-        self.0.cache.forget_refusals();
         Ok((record, secret))
     }
 

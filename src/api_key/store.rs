@@ -254,6 +254,8 @@ pub struct KeyError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
+    /// The store is set up wrongly: its URL, its features, its schema.
+    Configuration,
     /// The id or the digest is there already.
     Conflict,
     /// The key was revoked or replaced already, or has expired.
@@ -269,6 +271,7 @@ pub enum KeyErrorKind {
 impl KeyErrorKind {
     const fn text(self) -> &'static str {
         match self {
+            Self::Configuration => "the key store is set up wrongly",
             Self::Conflict => "a key with this id or digest is there already",
             Self::Inactive => "the key was revoked or replaced already, or has expired",
             Self::Invalid => "the key is invalid",

@@ -266,7 +266,9 @@ impl IntoResponse for Failure {
                     KeyErrorKind::Inactive => (StatusCode::CONFLICT, "key_inactive"),
                     KeyErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request"),
                     KeyErrorKind::NotFound => (StatusCode::NOT_FOUND, "key_not_found"),
-                    KeyErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+                    KeyErrorKind::Configuration | KeyErrorKind::Unavailable => {
+                        (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
+                    }
                 };
                 problem(status, code, &error.to_string())
             }

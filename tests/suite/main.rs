@@ -1,7 +1,7 @@
 //! The tests, in one binary because linking is slow.
 //!
 //! Numbers such as (53) are those of the bad inputs in the project's list.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod api_keys;
 mod authorize;
@@ -11,9 +11,14 @@ mod fence;
 mod gate;
 mod key_routes;
 mod networks;
+mod nodes;
+mod postgres;
 mod refusals;
 mod scopes;
 mod secrets;
+mod server;
 mod servers;
+mod sql;
+mod sqlite;
 mod support;
 mod usage;

@@ -1,0 +1,189 @@
+//! What is particular to SQLite: a file that others open too, and into which anybody may write anything.
+
+use std::{error::Error, num::NonZeroU16, path::Path};
+
+use sqlx::{SqlitePool, query, query_scalar};
+use tempfile::TempDir;
+use tower_warden::api_key::{KeyChange, KeyErrorKind, KeyQuery, KeyStore, KeyUse, SqlKeyStore};
+
+use crate::sql::{at, full, id, kind, record, watch};
+
+#[tokio::test]
+async fn keys_outlive_the_store_that_wrote_them() {
+    let directory = tempfile::tempdir().unwrap();
+    open(&directory).await.insert(full("key_1")).wait().await.unwrap();
+    let reopened = open(&directory).await;
+    assert_eq!(reopened.get(&id("key_1")).wait().await.unwrap().as_deref(), Some(&full("key_1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writers_of_one_file_wait_for_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = [open(&directory).await, open(&directory).await];
+    let mut writers = tokio::task::JoinSet::new();
+    for writer in 0..6 {
+        let store = stores[writer % 2].clone();
+        writers.spawn(async move {
+            for turn in 0..10 {
+                let (old, new) = (format!("{writer}-{turn}-old"), format!("{writer}-{turn}-new"));
+                store.insert(record(&old)).wait().await.unwrap();
+                store.rotate(&id(&old), record(&new), at(9)).wait().await.unwrap();
+                store.touch(&[KeyUse::new(id(&new), at(5))]).wait().await.unwrap();
+                store.revoke(&id(&new), at(9)).wait().await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let page = stores[0].list(&KeyQuery::default().limit(NonZeroU16::MAX)).wait().await.unwrap();
+    assert_eq!(page.keys.len(), 120);
+    assert!(page.keys.iter().all(|key| key.revoked_at.is_some() != key.replaced.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_one_of_two_rotations_at_once_succeeds() {
+    let directory = tempfile::tempdir().unwrap();
+    let stores = [open(&directory).await, open(&directory).await];
+    stores[0].insert(record("key")).wait().await.unwrap();
+    let rotate = |index: usize| stores[index].rotate(&id("key"), record(["new_0", "new_1"][index]), at(9)).wait();
+    let (first, second) = tokio::join!(rotate(0), rotate(1));
+    assert!(first.is_ok() != second.is_ok());
+    assert_eq!(first.and(second).unwrap_err().kind(), KeyErrorKind::Inactive);
+    assert_eq!(stores[0].list(&KeyQuery::default()).wait().await.unwrap().keys.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stores_that_start_at_once_migrate_a_fresh_file_once() {
+    for _ in 0..10 {
+        let directory = tempfile::tempdir().unwrap();
+        let stores = tokio::join!(open(&directory), open(&directory), open(&directory));
+        stores.0.insert(record("key_1")).wait().await.unwrap();
+        assert!(stores.2.get(&id("key_1")).wait().await.unwrap().is_some());
+        let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
+        assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(&directory).await);
+    query("INSERT INTO tower_warden_schema VALUES (1000)").execute(&raw(&directory).await).await.unwrap();
+    let error = SqlKeyStore::connect(&url(directory.path())).await.unwrap_err();
+    assert_eq!(error.kind(), KeyErrorKind::Configuration);
+    assert!(chain(&error).contains("newer version"), "{}", chain(&error));
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_is_no_key_with_fewer_limits() {
+    let malformed = [
+        ("scopes", "'billing:read evil\"scope'"),
+        ("scopes", "x'ff00'"),
+        ("networks", "'10.0.0.0/8,evil'"),
+        ("metadata", "'evil'"),
+        ("metadata", "'[]'"),
+        ("digest", "'evil'"),
+        ("created_at", "'evil'"),
+        ("expires_at", "-1"),
+        ("revoked_at", "'evil'"),
+        ("replaced_by", "'evil key'"),
+        ("replaced_until", "NULL"),
+    ];
+    for (column, value) in malformed {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory).await;
+        store.insert(full("key_1")).wait().await.unwrap();
+        let update = format!("UPDATE tower_warden_api_keys SET {column} = {value}");
+        query(&update).execute(&raw(&directory).await).await.unwrap();
+        let told = chain(&store.get(&id("key_1")).wait().await.unwrap_err());
+        assert!(told.contains(column) && told.contains("key_1") && !told.contains("evil"), "{told}");
+        assert!(store.list(&KeyQuery::default()).wait().await.is_err());
+        if column != "digest" {
+            assert!(store.find(&full("key_1").digest).wait().await.is_err());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_that_cannot_be_read_is_not_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    store.insert(record("key_1")).wait().await.unwrap();
+    query("UPDATE tower_warden_api_keys SET id = 'evil id'").execute(&raw(&directory).await).await.unwrap();
+    let told = chain(&store.find(&record("key_1").digest).wait().await.unwrap_err());
+    assert!(told.contains("`id`") && !told.contains("evil"), "{told}");
+}
+
+#[tokio::test]
+async fn a_file_is_in_wal_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let _store = open(&directory).await;
+    let mode = query_scalar::<_, String>("PRAGMA journal_mode").fetch_one(&raw(&directory).await).await;
+    assert_eq!(mode.unwrap(), "wal");
+}
+
+#[tokio::test]
+async fn the_application_s_own_pool_and_tables_serve_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let pool = SqlitePool::connect(&format!("{}?mode=rwc", url(directory.path()))).await.unwrap();
+    query("CREATE TABLE _sqlx_migrations (version BIGINT)").execute(&pool).await.unwrap();
+    let store = SqlKeyStore::sqlite(pool).await.unwrap();
+    store.insert(record("key_1")).wait().await.unwrap();
+    assert!(open(&directory).await.get(&id("key_1")).wait().await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_change_is_made_though_nobody_waits_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    store.insert(record("key_1")).wait().await.unwrap();
+    let mut changes = watch(&store);
+    let mut revoking = Box::pin(store.revoke(&id("key_1"), at(9)).wait());
+    assert!(futures_util::poll!(&mut revoking).is_pending());
+    drop(revoking);
+    assert_eq!(changes.recv().await, Some(KeyChange::Changed(id("key_1"))));
+    assert!(store.get(&id("key_1")).wait().await.unwrap().unwrap().revoked_at.is_some());
+}
+
+#[tokio::test]
+async fn what_no_database_can_keep_is_refused() {
+    let store = SqlKeyStore::connect("sqlite::memory:").await.unwrap();
+    let mut key = record("key_1");
+    key.name = "night\0ly".into();
+    assert_eq!(kind(store.insert(key).wait().await), KeyErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn urls_of_other_databases_are_refused() {
+    for url in ["mysql://root@localhost/keys", "keys.db", "", "sqlite://keys.db?mode=often"] {
+        let error = SqlKeyStore::connect(url).await.unwrap_err();
+        assert_eq!(error.kind(), KeyErrorKind::Configuration, "{url}");
+    }
+    let nowhere = SqlKeyStore::connect("sqlite:///there/is/no/such/folder/keys.db").await.unwrap_err();
+    assert_eq!(nowhere.kind(), KeyErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn debug_shows_no_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let shown = format!("{:?}", open(&directory).await);
+    assert_eq!(shown, "SqlKeyStore { database: \"sqlite\", .. }");
+}
+
+/// An error with its causes, in both forms in which they may be logged.
+fn chain(error: &dyn Error) -> String {
+    let causes = error.source().map(chain).unwrap_or_default();
+    format!("{error}: {error:?}: {causes}")
+}
+
+pub(crate) async fn open(directory: &TempDir) -> SqlKeyStore {
+    SqlKeyStore::connect(&url(directory.path())).await.unwrap()
+}
+
+/// The file as an operator sees it.
+async fn raw(directory: &TempDir) -> SqlitePool {
+    SqlitePool::connect(&url(directory.path())).await.unwrap()
+}
+
+fn url(directory: &Path) -> String {
+    format!("sqlite://{}", directory.join("keys.db").display())
+}
