@@ -11,7 +11,7 @@
 //! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
 #![expect(clippy::print_stdout, reason = "it talks to who runs it")]
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, io, net::SocketAddr};
 
 use axum::{
     Json, Router,
@@ -38,7 +38,7 @@ scopes! {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tower_warden=debug"));
-    tracing_subscriber::fmt().with_env_filter(filter).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let database = env::var("DATABASE_URL").unwrap_or_else(|_| "sqlite://quickstart.db".to_owned());
 

@@ -124,7 +124,6 @@ where
             State::Calling { future: inner.call(request) }
         }
         Err(rejection) => {
-            log::debug!(code = %rejection.code(), reason = %rejection.reason(), "request refused");
             let response = respond.respond(&rejection);
             State::Refused { response: Some(rejection.seal(response)) }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use crate::{challenge::Challenge, scope::Scopes};
+use crate::{challenge::Challenge, log, scope::Scopes};
 
 /// How long a client is asked to wait for a backend that is down.
 const OUTAGE: Duration = Duration::from_secs(5);
@@ -141,6 +141,7 @@ impl Rejection {
     /// Gives `response` the status and the fields that the refusal demands, whatever made its body, and leaves itself
     /// in its extensions.
     pub(crate) fn seal<B>(self, mut response: Response<B>) -> Response<B> {
+        log::debug!(code = %self.code(), reason = %self.reason, "request refused");
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
