@@ -1,11 +1,4 @@
 //! What a caller presents, and the one place that finds it.
-//!
-//! 1. Looked at are `Authorization` and one configured header. Query and body are never read.
-//! 2. Exactly one credential: two lines, a list in one line, or both headers are refused with 400 `invalid_request`.
-//! 3. `Authorization: Bearer` carries a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
-//!    matched in any case.
-//! 4. Control characters, non-ASCII and more than 16 KiB are refused before anything else looks.
-//! 5. A scheme that is none of these, or one with nothing behind it, is no credential, but not an absent one either.
 
 use std::fmt;
 
@@ -20,6 +13,13 @@ use crate::{
 const LONGEST: usize = 16 * 1024;
 
 /// What a caller presents, borrowed from the request.
+///
+/// 1. Looked at are `Authorization` and one configured header. Query and body are never read.
+/// 2. Exactly one credential: two lines, a list in one line, or both headers are refused with 400 `invalid_request`.
+/// 3. `Authorization: Bearer` carries a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
+///    matched in any case.
+/// 4. Control characters, non-ASCII and more than 16 KiB are refused before anything else looks.
+/// 5. A scheme that is none of these, or one with nothing behind it, is no credential, but not an absent one either.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Credential<'a> {
@@ -34,21 +34,20 @@ impl<'a> Credential<'a> {
     ///
     /// # Errors
     ///
-    /// If there is more than one, a malformed one, or one of a kind that is not understood. See the
-    /// [module docs](self).
+    /// If there is more than one, a malformed one, or one of a kind that is not understood. See [`Credential`].
     pub fn find(head: &Head<'a>, api_key_header: Option<&HeaderName>) -> Result<Option<Self>, Rejection> {
         let mut authorizations = head.headers.get_all(header::AUTHORIZATION).iter();
         let mut keys = api_key_header.into_iter().flat_map(|name| head.headers.get_all(name));
-        let credential = match (authorizations.next(), keys.next()) {
-            (None, None) => return Ok(None),
-            (Some(value), None) => authorization(value)?,
-            (None, Some(value)) => Self::ApiKey(key(text(value)?)?),
-            (Some(_), Some(_)) => return Err(malformed("several_credentials")),
-        };
-        if authorizations.next().is_some() || keys.next().is_some() {
+        let (authorization, key) = (authorizations.next(), keys.next());
+        // Counted before they are read, so that no order makes a difference.
+        if authorization.and(key).or_else(|| authorizations.next()).or_else(|| keys.next()).is_some() {
             return Err(malformed("several_credentials"));
         }
-        Ok(Some(credential))
+        match (authorization, key) {
+            (Some(value), _) => read_authorization(value).map(Some),
+            (None, Some(value)) => Ok(Some(Self::ApiKey(read_key(text(value)?)?))),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Whether the query of the request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
@@ -68,7 +67,7 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
-fn authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> {
+fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> {
     let (scheme, token) = text(value)?.split_once(' ').unwrap_or((text(value)?, ""));
     // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
     let token = token.trim_start_matches(' ');
@@ -76,7 +75,7 @@ fn authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> {
     if !is_bearer && !scheme.eq_ignore_ascii_case("apikey") {
         return Err(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
     }
-    match key(token)? {
+    match read_key(token)? {
         token if token.contains(' ') => Err(malformed("credential_syntax")),
         token if !is_bearer => Ok(Credential::ApiKey(token)),
         token if is_b64token(token) => Ok(Credential::Bearer(token)),
@@ -93,7 +92,7 @@ fn text(value: &HeaderValue) -> Result<&str, Rejection> {
 }
 
 /// A key is not empty, and not a list.
-fn key(text: &str) -> Result<&str, Rejection> {
+fn read_key(text: &str) -> Result<&str, Rejection> {
     if text.is_empty() {
         Err(Rejection::new(RejectionKind::Missing, "credential_empty"))
     } else if text.contains(',') {

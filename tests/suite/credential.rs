@@ -73,6 +73,9 @@ async fn two_authorization_headers_are_malformed_even_while_the_store_is_down() 
     for second in [format!("Bearer {}", key.expose()), "Basic YTpi".to_owned(), "Bearer bad".to_owned()] {
         let good_first = bearer(key.expose()).header("authorization", &second);
         stack.send(good_first).await.assert_malformed("several_credentials");
+        let good_last = request().header("authorization", &second);
+        let good_last = good_last.header("authorization", format!("Bearer {}", key.expose()));
+        stack.send(good_last).await.assert_malformed("several_credentials");
     }
 }
 
