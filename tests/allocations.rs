@@ -1,0 +1,277 @@
+//! What each hot path allocates and how often it asks the store: exact counts, and no time.
+#![allow(unsafe_code, reason = "a counting allocator cannot be written without")]
+#![allow(clippy::unwrap_used)]
+
+mod counting;
+
+use std::{convert::Infallible, future::Ready, sync::Arc, time::Duration};
+
+use axum::extract::FromRequestParts;
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{Request, Response};
+use http_body_util::Full;
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower_warden::{
+    Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind, UnixTime,
+    api_key::{ApiKeys, KeyFormat, NewKey},
+    axum::Scoped,
+    layer::{AuthLayer, AuthorizeLayer},
+    peer::Peer,
+    scope::{Scopes, scopes},
+};
+
+use self::counting::{Allocator, Store, allocations, at_once};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+/// So many requests are sent on each path, because the cache does some housekeeping with some of them.
+const REQUESTS: usize = 2_000;
+
+const PREFIX: &str = "sk_agent";
+
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+scopes! {
+    /// Read balances.
+    BillingRead = "billing:read";
+    /// Charge a card.
+    BillingWrite = "billing:write";
+}
+
+#[test]
+fn a_cached_key_costs_one_allocation() {
+    let (keys, key, store) = cached();
+    Cost::of(&layer(keys), || request(&key)).is_above(&Cost::bare(), 1);
+    assert_eq!(store.finds(), 1);
+}
+
+#[test]
+fn a_cached_key_on_a_request_without_extensions_costs_three_allocations() {
+    let (keys, key, _) = cached();
+    let request = || {
+        let mut request = request(&key);
+        *request.extensions_mut() = http::Extensions::new();
+        request
+    };
+    // The map, its table, and the principal.
+    Cost::of(&layer(keys), request).is_above(&Cost::bare(), 3);
+}
+
+#[test]
+fn every_place_for_a_key_costs_the_same() {
+    let (keys, key, _) = cached();
+    for (name, value) in [("authorization", format!("ApiKey {key}")), ("x-api-key", key)] {
+        Cost::of(&layer(keys.clone()), || request_with(name, &value)).is_above(&Cost::bare(), 1);
+    }
+}
+
+#[test]
+fn a_shared_authenticator_and_one_of_several_cost_nothing_more() {
+    let (keys, key, _) = cached();
+    let shared: Arc<dyn Authenticator> = Arc::new(keys.clone());
+    Cost::of(&layer(shared), || request(&key)).is_above(&Cost::bare(), 1);
+    Cost::of(&layer((Nothing, keys)), || request(&key)).is_above(&Cost::bare(), 1);
+}
+
+#[test]
+fn a_policy_that_is_met_costs_nothing() {
+    let (keys, key, _) = cached();
+    let authentication = Cost::of(&layer(keys.clone()), || request(&key));
+    for policy in [
+        AuthorizeLayer::all_of([BillingRead::SCOPE, BillingWrite::SCOPE]),
+        AuthorizeLayer::any_of([BillingWrite::SCOPE]),
+        AuthorizeLayer::scoped::<BillingRead>(),
+        AuthorizeLayer::when(|caller, head| caller.subject() == "alice" && head.method.is_safe()),
+    ] {
+        let stack = ServiceBuilder::new().layer(layer(keys.clone())).layer(policy).into_inner();
+        Cost::of(&stack, || request(&key)).is_above(&authentication, 0);
+    }
+}
+
+#[test]
+fn an_extractor_costs_nothing() {
+    let (keys, key, _) = cached();
+    let handler = service_fn(|request: Request<()>| {
+        let (mut parts, ()) = request.into_parts();
+        let (caller, cost) = allocations(|| at_once(Scoped::<BillingRead>::from_request_parts(&mut parts, &())));
+        assert_eq!((caller.unwrap().subject(), cost), ("alice", 0));
+        bare(parts)
+    });
+    let mut service = layer(keys).layer(handler);
+    assert_eq!(call(&mut service, request(&key)).status(), 200);
+}
+
+#[test]
+fn a_request_without_a_credential_costs_one_allocation_under_an_optional_layer() {
+    let (keys, ..) = cached();
+    Cost::of(&layer(keys).optional(), || request_with("accept", "*/*")).is_above(&Cost::bare(), 1);
+}
+
+/// What cannot be a key is refused at the price of the refusal itself: that of an authenticator which refuses whatever
+/// it is shown.
+#[test]
+fn what_cannot_be_a_key_costs_its_refusal_and_no_question() {
+    let (keys, key, store) = cached();
+    let (other, last) = key.split_at(key.len() - 1);
+    let mistyped = format!("{other}{}", if last == "0" { "1" } else { "0" });
+    let cut_off = &key[..key.len() - 1];
+    let strange = key.replace(PREFIX, "sk_other");
+
+    for (bad, reason) in [(&*mistyped, "key_checksum"), (cut_off, "key_length"), (&*strange, "key_prefix")] {
+        let request = || request_with("x-api-key", bad);
+        Cost::of(&layer(keys.clone()), request).is_above(&Cost::of(&layer(Everything(reason)), request), 0);
+        let response = call(&mut layer(keys.clone()).layer(service_fn(bare)), request());
+        assert_eq!(response.extensions().get().map(Rejection::reason), Some(reason));
+    }
+    // A bearer token with a foreign prefix is none of this authenticator's.
+    let request = || request(&strange);
+    Cost::of(&layer(keys), request).is_above(&Cost::of(&layer(Nothing), request), 0);
+    assert_eq!(store.finds(), 1, "only the good key was looked up");
+}
+
+#[test]
+fn an_unknown_key_costs_its_refusal_and_one_question() {
+    let (keys, _, store) = cached();
+    let unknown = KeyFormat::new(PREFIX).unwrap().generate().unwrap();
+    load(&keys, unknown.expose());
+    assert_eq!(store.finds(), 2);
+
+    let request = || request(unknown.expose());
+    Cost::of(&layer(keys), request).is_above(&Cost::of(&layer(Everything("key_unknown")), request), 0);
+    assert_eq!(store.finds(), 2, "what is known to be unknown is not asked for");
+}
+
+#[test]
+fn a_cold_key_with_ten_thousand_requests_at_once_costs_one_question() {
+    let store = Store::slow(Duration::from_secs(1));
+    let keys = ApiKeys::new(store.clone(), KeyFormat::new(PREFIX).unwrap());
+    // A second passes only when every request waits.
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (_, key) = keys.mint(NewKey::new("alice")).await.unwrap();
+        let mut service = AuthLayer::new(keys).layer(service_fn(bare));
+        let requests = std::iter::repeat_with(|| service.call(request(key.expose())));
+        for response in join_all(requests.take(10_000)).await {
+            assert_eq!(response.unwrap().status(), 200);
+        }
+    });
+    assert_eq!(store.finds(), 1);
+}
+
+/// How often a request allocates.
+struct Cost {
+    least: u64,
+    median: u64,
+    mean: f64,
+}
+
+impl Cost {
+    /// What a service costs under `layer`, in the call and until the response is there.
+    fn of<L>(layer: &L, request: impl Fn() -> Request<()>) -> Self
+    where
+        L: Layer<Bare>,
+        L::Service: Service<Request<()>, Response = Response<Full<Bytes>>, Error = Infallible>,
+    {
+        let bare: Bare = service_fn(bare);
+        let mut service = layer.layer(bare);
+        let mut counts = [0; REQUESTS];
+        for count in &mut counts {
+            let request = request();
+            *count = allocations(|| call(&mut service, request)).1;
+        }
+        counts.sort_unstable();
+        let mean = counts.iter().sum::<u64>() as f64 / REQUESTS as f64;
+        Self { least: counts[0], median: counts[REQUESTS / 2], mean }
+    }
+
+    /// What the service costs without a layer.
+    fn bare() -> Self {
+        Self::of(&tower::layer::util::Identity::new(), || request(""))
+    }
+
+    /// Asserts by how many allocations this is dearer; a tenth of one is left to the cache's housekeeping.
+    #[track_caller]
+    fn is_above(&self, floor: &Self, allocations: u64) {
+        assert_eq!((self.least - floor.least, self.median - floor.median), (allocations, allocations));
+        let mean = self.mean - floor.mean;
+        assert!(mean <= allocations as f64 + 0.1, "{mean} on the mean, not {allocations}");
+    }
+}
+
+type Bare = tower::util::ServiceFn<fn(Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>>>;
+
+fn bare<T>(_: T) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    std::future::ready(Ok(Response::new(Full::default())))
+}
+
+fn call<S>(service: &mut S, request: Request<()>) -> S::Response
+where
+    S: Service<Request<()>, Error = Infallible>,
+{
+    at_once(std::future::poll_fn(|context| service.poll_ready(context))).unwrap();
+    at_once(service.call(request)).unwrap()
+}
+
+/// A request that has extensions already, as behind every server that tells the peer's address.
+fn request(key: &str) -> Request<()> {
+    request_with("authorization", &format!("Bearer {key}"))
+}
+
+fn request_with(name: &str, value: &str) -> Request<()> {
+    let peer = Peer::new("192.0.2.1:4711".parse().unwrap());
+    Request::builder().header(name, value).extension(peer).body(()).unwrap()
+}
+
+fn layer(authenticator: impl Authenticator) -> AuthLayer {
+    AuthLayer::new(authenticator).clock(ManualClock::at(NOW))
+}
+
+/// A key that is in the cache, and the store that was asked for it once.
+fn cached() -> (ApiKeys, String, Store) {
+    let store = Store::default();
+    let keys = ApiKeys::builder(store.clone(), KeyFormat::new(PREFIX).unwrap()).clock(ManualClock::at(NOW)).build();
+    let key = NewKey::new("alice").scopes(Scopes::parse("billing:read billing:write").unwrap());
+    let (_, key) = runtime().block_on(keys.mint(key)).unwrap();
+    load(&keys, key.expose());
+    (keys, key.expose().to_owned(), store)
+}
+
+/// Has a key looked up.
+fn load(keys: &ApiKeys, key: &str) {
+    let request = request(key);
+    let presented = Presented::new(Credential::ApiKey(key), Head::from(&request), NOW);
+    let _ = runtime().block_on(keys.authenticate(&presented).wait());
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+/// Refuses whatever it is shown, for this reason, without a look at it.
+struct Everything(&'static str);
+
+impl Authenticator for Everything {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, self.0)))
+    }
+}
+
+/// Verifies credentials of no kind.
+struct Nothing;
+
+impl Authenticator for Nothing {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        false
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        unreachable!("it accepts nothing")
+    }
+}
