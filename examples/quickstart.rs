@@ -11,14 +11,14 @@
 //! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
 #![expect(clippy::print_stdout, reason = "it talks to who runs it")]
 
-use std::{env, error::Error, io, net::SocketAddr};
+use std::{env, error::Error, future::IntoFuture, io, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
     routing::{get, post},
 };
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, signal};
+use tokio::{net::TcpListener, signal, time::sleep};
 use tower_warden::{
     Principal,
     api_key::{ApiKeys, KeyFormat, KeyQuery, NewKey, SqlKeyStore},
@@ -48,7 +48,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     greet(&keys, listener.local_addr()?).await?;
 
     let app = app(keys.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(shutdown()).await?;
+    let server = axum::serve(listener, app).with_graceful_shutdown(shutdown());
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        // A client that does not end its request keeps nobody else waiting for longer than this.
+        () = async { shutdown().await; sleep(Duration::from_secs(10)).await } => {}
+    }
     keys.flush().await?;
     Ok(())
 }

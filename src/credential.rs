@@ -73,7 +73,10 @@ fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> 
     // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
     let token = token.trim_start_matches(' ');
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    if !is_bearer && !scheme.eq_ignore_ascii_case("apikey") {
+    if !is_ours(scheme) {
+        if text.split(',').skip(1).any(is_ours) {
+            return Err(malformed("credential_list"));
+        }
         return Err(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
     }
     if is_bearer && is_b64token(token) {
@@ -83,6 +86,12 @@ fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> 
         token if is_bearer || token.contains(' ') => Err(malformed("credential_syntax")),
         token => Ok(Credential::ApiKey(token)),
     }
+}
+
+/// Whether a part of a list begins with a scheme that is understood.
+fn is_ours(part: &str) -> bool {
+    let scheme = part.trim_start().split(' ').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("apikey")
 }
 
 fn text(value: &HeaderValue) -> Result<&str, Rejection> {

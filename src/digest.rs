@@ -65,6 +65,13 @@ impl Digest {
 }
 
 impl Digest {
+    /// One of so many slots; the bytes are as good as random already.
+    #[cfg(feature = "api-key")]
+    pub(crate) fn slot(&self, slots: usize) -> usize {
+        // Not the word that is the hash.
+        usize::try_from(self.words()[1] % slots as u64).unwrap_or_default()
+    }
+
     /// Four words are compared faster than 32 bytes.
     fn words(&self) -> [u64; 4] {
         let word = |index: usize| {

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Extensions, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -35,8 +35,8 @@ pub trait Check: sealed::Sealed + Send + Sync + 'static {
 
 /// What a passed check leaves on the request. Sealed.
 pub trait Pass: sealed::Sealed + Send + 'static {
-    /// Puts it into the request's extensions.
-    fn admit(self, extensions: &mut Extensions);
+    /// Leaves it there.
+    fn admit<B>(self, request: &mut Request<B>);
 }
 
 pub(crate) mod sealed {
@@ -49,7 +49,7 @@ pub(crate) mod sealed {
 
 /// Leaves nothing.
 impl Pass for () {
-    fn admit(self, _: &mut Extensions) {}
+    fn admit<B>(self, _: &mut Request<B>) {}
 }
 
 /// Lets a request through to the inner service, or answers it. See the [module docs](self).
@@ -120,7 +120,7 @@ where
 {
     match verdict {
         Ok(pass) => {
-            pass.admit(request.extensions_mut());
+            pass.admit(&mut request);
             State::Calling { future: inner.call(request) }
         }
         Err(rejection) => {

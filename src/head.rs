@@ -1,13 +1,16 @@
 //! A request without its body.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
 use crate::peer;
 
 /// Everything of a request but its body.
-#[derive(Clone, Copy, Debug)]
+///
+/// Its [`Debug`](fmt::Debug) tells the names of header fields and no values, and the path without the query: both may
+/// hold a credential.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Head<'a> {
     /// What the request carries besides HTTP: the peer, what outer layers left.
@@ -28,6 +31,17 @@ impl Head<'_> {
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {
         peer::of(self.extensions)
+    }
+}
+
+impl fmt::Debug for Head<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("Head")
+            .field("method", &self.method)
+            .field("path", &self.uri.path())
+            .field("headers", &names)
+            .finish_non_exhaustive()
     }
 }
 

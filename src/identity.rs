@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use http::Extensions;
+use http::{Extensions, HeaderMap, HeaderName, header};
 
 use crate::{
     challenge::Challenge,
@@ -143,10 +143,21 @@ pub struct Principal {
 }
 
 /// What one layer holds its callers to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Terms {
+    pub(crate) api_key_header: Option<HeaderName>,
     pub(crate) challenge: Arc<Challenge>,
     pub(crate) hierarchy: ScopeHierarchy,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            api_key_header: Some(HeaderName::from_static("x-api-key")),
+            challenge: Arc::default(),
+            hierarchy: ScopeHierarchy::default(),
+        }
+    }
 }
 
 impl Principal {
@@ -158,6 +169,14 @@ impl Principal {
     /// What refusals of this caller's requests name.
     pub(crate) fn challenge(&self) -> &Arc<Challenge> {
         &self.terms.challenge
+    }
+
+    /// Marks the credential, wherever it came, so that nobody prints it.
+    pub(crate) fn conceal(&self, headers: &mut HeaderMap) {
+        let name = Some(&header::AUTHORIZATION).filter(|name| headers.contains_key(*name));
+        if let Some(credential) = name.or(self.terms.api_key_header.as_ref()).and_then(|name| headers.get_mut(name)) {
+            credential.set_sensitive(true);
+        }
     }
 
     /// For whom the caller acts: a user, a service, an agent.

@@ -24,7 +24,7 @@ use std::{
 };
 
 use http::Extensions;
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -63,7 +63,7 @@ impl FromStr for Network {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         match network {
-            Ok(network) => Ok(Self(network.trunc())),
+            Ok(network) => Ok(Self(canonical(network).trunc())),
             Err(_) => Err(ConfigError::new(ConfigErrorKind::Network, "not an IP network")),
         }
     }
@@ -140,6 +140,17 @@ fn connect_info(extensions: &Extensions) -> Option<SocketAddr> {
 #[cfg(not(feature = "axum"))]
 const fn connect_info(_: &Extensions) -> Option<SocketAddr> {
     None
+}
+
+/// Addresses of IPv4 that are written as IPv6 are compared as what they are.
+fn canonical(network: IpNet) -> IpNet {
+    let mapped = match network {
+        IpNet::V6(network) if network.prefix_len() >= 96 => {
+            network.addr().to_ipv4_mapped().zip(Some(network.prefix_len()))
+        }
+        IpNet::V4(_) | IpNet::V6(_) => None,
+    };
+    mapped.and_then(|(address, length)| Ipv4Net::new(address, length - 96).ok()).map_or(network, IpNet::V4)
 }
 
 /// An address as proxies write it: bare, or with a port.

@@ -1,5 +1,7 @@
 //! Who may do what.
 
+use std::sync::Arc;
+
 use crate::{
     Eventual,
     head::Head,
@@ -27,6 +29,12 @@ where
     }
 }
 
+impl<P: Policy + ?Sized> Policy for Arc<P> {
+    fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        (**self).decide(principal, head)
+    }
+}
+
 /// Needs scopes.
 #[derive(Clone, Debug)]
 pub(crate) struct Needs {
@@ -37,6 +45,8 @@ pub(crate) struct Needs {
 impl Policy for Needs {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = || Rejection::insufficient_scope(self.scopes.clone());
-        Eventual::Now(if (self.met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
+        // Nothing that was asked for, a list that was left empty by mistake, is no reason to let everybody pass.
+        let is_met = !self.scopes.is_empty() && (self.met)(&self.scopes, principal);
+        Eventual::Now(if is_met { Ok(()) } else { Err(refused()) })
     }
 }

@@ -61,7 +61,8 @@ impl Rejection {
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
     #[must_use]
     pub fn insufficient_scope(needed: Scopes) -> Self {
-        Self { needed: Some(needed), ..Self::new(RejectionKind::Forbidden, "insufficient_scope") }
+        let needed = Some(needed).filter(|needed| !needed.is_empty());
+        Self { needed, ..Self::new(RejectionKind::Forbidden, "insufficient_scope") }
     }
 
     /// When the client may come back; told in whole seconds, rounded up, at least one.
@@ -138,15 +139,16 @@ impl Rejection {
         }
     }
 
-    /// Gives `response` the status and the fields that the refusal demands, whatever made its body, and leaves itself
-    /// in its extensions.
-    pub(crate) fn seal<B>(self, mut response: Response<B>) -> Response<B> {
+    /// Gives a response the status and the fields that the refusal demands, whatever made its body, and leaves itself in
+    /// the extensions. The layers do it; a handler that answers refusals in its own way does too.
+    #[must_use]
+    pub fn seal<B>(self, mut response: Response<B>) -> Response<B> {
         log::debug!(code = %self.code(), reason = %self.reason, "request refused");
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
         if let Some(wait) = self.retry_after {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, seconds.max(1).into());
         }
         match &self.challenge {

@@ -18,9 +18,7 @@ use crate::{
     measure::{Effort, median, verdict},
 };
 
-const KEYS: usize = 1_000;
-
-const OPERATIONS: usize = 20_000;
+const KEYS: usize = 100;
 
 /// Throughput of two threads beside that of one.
 pub(crate) fn two(effort: Effort) {
@@ -58,9 +56,9 @@ pub(crate) fn two(effort: Effort) {
 /// Prints the throughput of an operation, which `make` makes for each thread.
 fn compare<F: FnMut() -> O, O>(effort: Effort, path: &str, make: impl Fn(usize) -> F + Sync) {
     let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..effort.rounds.div_ceil(80) {
-        one.push(throughput(1, &make));
-        two.push(throughput(2, &make));
+    for _ in 0..effort.rounds.div_ceil(400) {
+        one.push(throughput(1, effort.operations, &make));
+        two.push(throughput(2, effort.operations, &make));
     }
     let (one, two) = (median(&mut one), median(&mut two));
     let (ratio, budget) = (two / one, 1.8);
@@ -69,13 +67,13 @@ fn compare<F: FnMut() -> O, O>(effort: Effort, path: &str, make: impl Fn(usize) 
 }
 
 /// Millions of operations a second, of so many threads together.
-fn throughput<F: FnMut() -> O, O>(threads: usize, make: &(impl Fn(usize) -> F + Sync)) -> f64 {
+fn throughput<F: FnMut() -> O, O>(threads: usize, operations: usize, make: &(impl Fn(usize) -> F + Sync)) -> f64 {
     let barrier = Barrier::new(threads);
     let run = |thread| {
         let mut operation = make(thread);
         barrier.wait();
         let start = Instant::now();
-        for _ in 0..OPERATIONS {
+        for _ in 0..operations {
             black_box(operation());
         }
         start.elapsed()
@@ -84,7 +82,7 @@ fn throughput<F: FnMut() -> O, O>(threads: usize, make: &(impl Fn(usize) -> F + 
         let threads: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).max().unwrap_or(Duration::ZERO)
     });
-    (threads * OPERATIONS) as f64 / slowest.as_secs_f64() / 1e6
+    (threads * operations) as f64 / slowest.as_secs_f64() / 1e6
 }
 
 /// Requests that go round and round, so that making them takes no time.

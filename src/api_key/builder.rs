@@ -1,4 +1,6 @@
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
 
 use super::{
     digest::{Hashing, Pepper, Unpeppered},
@@ -33,6 +35,7 @@ pub struct ApiKeysBuilder {
     formats: Vec<KeyFormat>,
     hashing: Hashing,
     limits: Limits,
+    look_ups: NonZeroUsize,
     store: Arc<dyn KeyStore>,
     tenant: Option<Box<str>>,
     timeout: Duration,
@@ -47,6 +50,7 @@ impl ApiKeysBuilder {
             formats: vec![format],
             hashing: Hashing::default(),
             limits: Limits { found: 10_000, found_for, refused: 10_000, refused_for },
+            look_ups: const { NonZeroUsize::new(128).expect("it is not zero") },
             store,
             tenant: None,
             timeout: Duration::from_secs(2),
@@ -79,16 +83,24 @@ impl ApiKeysBuilder {
         self
     }
 
-    /// How many good keys are cached: 10 000 by default.
+    /// How many good keys are cached: 10 000 by default, and besides up to 1024 for each thread that it met last.
     pub fn found_bound(mut self, keys: u64) -> Self {
         self.limits.found = keys;
         self
     }
 
     /// For how long a good key is cached, in whole seconds: 30 by default. So long may a key be good that was revoked
-    /// by another node, where the store does not tell.
+    /// by another node, where the store does not tell. Where the [clock](Self::clock) is set back meanwhile, it may be
+    /// up to twice as long.
     pub fn found_for(mut self, lifetime: Duration) -> Self {
         self.limits.found_for = lifetime;
+        self
+    }
+
+    /// How many keys are looked up in the store at once: 128 by default. Others wait for their turn, and for no longer
+    /// than the [time-out](Self::timeout).
+    pub fn look_ups(mut self, at_once: NonZeroUsize) -> Self {
+        self.look_ups = at_once;
         self
     }
 
@@ -141,7 +153,8 @@ impl ApiKeysBuilder {
             clock: self.clock,
             formats: self.formats,
             hashing: self.hashing,
-            ledger: Ledger::new(Arc::clone(&self.store), self.flush_interval),
+            ledger: Ledger::new(Arc::clone(&self.store), self.flush_interval, self.timeout),
+            look_ups: Semaphore::new(self.look_ups.get().min(Semaphore::MAX_PERMITS)),
             store: self.store,
             tenant: self.tenant,
             timeout: self.timeout,

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::sync::Semaphore;
+
 use super::{
     builder::ApiKeysBuilder,
     digest::{Hashing, KeyDigest},
@@ -38,6 +40,8 @@ pub(super) struct Inner {
     pub(super) formats: Vec<KeyFormat>,
     pub(super) hashing: Hashing,
     pub(super) ledger: Arc<Ledger>,
+    /// So many look-ups at once.
+    pub(super) look_ups: Semaphore,
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) tenant: Option<Box<str>>,
     pub(super) timeout: Duration,
@@ -59,17 +63,19 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](KeyErrorKind::Invalid) if the format is opaque, the owner is empty, or the key is of another tenant
-    /// than [`ApiKeysBuilder::tenant`]; [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
+    /// [`Invalid`](KeyErrorKind::Invalid) if the owner is empty, a text is too long, or the key is of another tenant than
+    /// [`ApiKeysBuilder::tenant`]; [`Configuration`](KeyErrorKind::Configuration) if the format is opaque;
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
     pub async fn mint(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
-        let Inner { clock, formats, hashing, store, tenant, .. } = &*self.0;
-        if key.owner.is_empty() || tenant.is_some() && key.tenant.as_deref() != tenant.as_deref() {
-            return Err(KeyError::new(KeyErrorKind::Invalid));
-        }
+        let Inner { clock, formats, hashing, store, .. } = &*self.0;
         let now = clock.now();
-        let secret = formats[0].generate().map_err(invalid)?;
-        let id = KeyId::generate(now).map_err(invalid)?;
+        let secret = formats[0].generate().map_err(misconfigured)?;
+        let id = KeyId::generate(now).map_err(misconfigured)?;
         let record = key.record(id, hashing.newest(secret.expose()), now);
+        record.check()?;
+        if !self.0.owns(&record) {
+            return Err(KeyError::new(KeyErrorKind::Invalid).because("the key is of another tenant"));
+        }
         self.in_time(store.insert(record.clone())).await?;
         Ok((record, secret))
     }
@@ -77,11 +83,15 @@ impl ApiKeys {
     /// Replaces a key by a new one with the same rights, which ends when the old one would have; the old one may be
     /// used for the time of `grace`.
     ///
+    /// Give a grace: the new secret is nowhere but in what is returned, and if that is lost on its way, or the store
+    /// answers too late, the old key is all that is left to mint another one with.
+    ///
     /// # Errors
     ///
     /// [`NotFound`](KeyErrorKind::NotFound) if there is no such key, [`Inactive`](KeyErrorKind::Inactive) if it was
-    /// revoked or replaced already or has expired, [`Invalid`](KeyErrorKind::Invalid) if the format is opaque,
-    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
+    /// revoked or replaced already or has expired, [`Configuration`](KeyErrorKind::Configuration) if the format is
+    /// opaque, [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: then it is unknown whether the
+    /// key was replaced.
     pub async fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyRecord, KeySecret), KeyError> {
         let Inner { clock, formats, hashing, store, .. } = &*self.0;
         let now = clock.now();
@@ -89,9 +99,9 @@ impl ApiKeys {
         if !old.is_active(now) {
             return Err(KeyError::new(KeyErrorKind::Inactive));
         }
-        let secret = formats[0].generate().map_err(invalid)?;
+        let secret = formats[0].generate().map_err(misconfigured)?;
         let record = KeyRecord {
-            id: KeyId::generate(now).map_err(invalid)?,
+            id: KeyId::generate(now).map_err(misconfigured)?,
             digest: hashing.newest(secret.expose()),
             created_at: now,
             last_used_at: None,
@@ -148,8 +158,7 @@ impl ApiKeys {
     ///
     /// If the store does not answer; what could not be written waits on.
     pub async fn flush(&self) -> Result<(), KeyError> {
-        let flushed = tokio::time::timeout(self.0.timeout, self.0.ledger.flush()).await;
-        Ok(flushed.map_err(|late| Unavailable::new("the key store").because(late))??)
+        Ok(self.0.ledger.flush().await?)
     }
 
     async fn owned(&self, id: &KeyId) -> Result<(), KeyError> {
@@ -173,10 +182,8 @@ impl ApiKeys {
 
 impl Authenticator for ApiKeys {
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        match credential {
-            Credential::ApiKey(_) => true,
-            Credential::Bearer(token) => self.0.formats.iter().any(|format| format.claims(token)),
-        }
+        let (Credential::ApiKey(key) | Credential::Bearer(key)) = credential;
+        self.0.formats.iter().any(|format| format.claims(key))
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
@@ -193,8 +200,12 @@ impl Authenticator for ApiKeys {
                 let candidates: Arc<[_]> = inner.hashing.candidates(key, digest).into();
                 let cache = Arc::clone(&inner.cache);
                 let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&candidates));
-                // The store.
-                Eventual::later(async move { verdict(cache.load(digest, now, look_up).await) })
+                let timeout = self.0.timeout;
+                // The store. Who has to begin again has no more time than others.
+                Eventual::later(async move {
+                    let loaded = tokio::time::timeout(timeout, cache.load(digest, now, look_up)).await;
+                    verdict(loaded.unwrap_or(Outcome::Down("key_store_timeout")))
+                })
             }
         }
     }
@@ -222,7 +233,12 @@ impl Inner {
     }
 
     async fn look_up(self: Arc<Self>, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
-        match tokio::time::timeout(self.timeout, self.find(&candidates)).await {
+        let found = async {
+            // Never closed. Who waits here too long is told the same as if the store were slow, which it is.
+            let _permit = self.look_ups.acquire().await;
+            self.find(&candidates).await
+        };
+        match tokio::time::timeout(self.timeout, found).await {
             Ok(Ok(Some(record))) => self.judge(&record),
             Ok(Ok(None)) => Outcome::Refused("key_unknown"),
             Ok(Err(error)) => {
@@ -293,8 +309,8 @@ fn verdict(outcome: Outcome<Arc<Identity>>) -> Result<Arc<Identity>, Rejection> 
     }
 }
 
-fn invalid(error: ConfigError) -> KeyError {
-    KeyError::new(KeyErrorKind::Invalid).because(error)
+fn misconfigured(error: ConfigError) -> KeyError {
+    KeyError::new(KeyErrorKind::Configuration).because(error)
 }
 
 /// Makes what is cached of a key count no more, whatever became of the change: when it is done, has failed, or was

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::digest::KeyDigest;
+use super::{
+    digest::KeyDigest,
+    store::{KeyError, KeyErrorKind},
+};
 use crate::{
     digest::hex,
     error::{ConfigError, ConfigErrorKind},
@@ -70,6 +73,7 @@ impl<'de> Deserialize<'de> for KeyId {
 /// Serialised, it leaves its digest out, so that it may be shown; [`export`](super::export) writes the digest too.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct KeyRecord {
     /// Which key.
     pub id: KeyId,
@@ -115,6 +119,7 @@ pub struct KeyRecord {
 /// By which key a key was replaced.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
+#[serde(deny_unknown_fields)]
 pub struct Replacement {
     /// The new key.
     pub by: KeyId,
@@ -157,6 +162,23 @@ impl KeyRecord {
     pub fn ends_at(&self) -> Option<UnixTime> {
         let replaced = self.replaced.as_ref().map(|replaced| replaced.until);
         self.expires_at.into_iter().chain(replaced).min()
+    }
+
+    /// Refuses a record without an owner, or one that is too large to be cached by the thousand.
+    pub(super) fn check(&self) -> Result<(), KeyError> {
+        let texts = [Some(&self.owner), self.tenant.as_ref(), Some(&self.name), self.tier.as_ref()];
+        let longest = texts.into_iter().flatten().map(String::len).max().unwrap_or_default();
+        let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 1).sum();
+        let metadata: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let is_small = longest <= 256 && scopes <= 4096 && self.networks.len() <= 100 && metadata <= 4096;
+        let message = match (self.owner.is_empty(), is_small) {
+            (true, _) => "a key has an owner",
+            (false, false) => {
+                "a key's texts have at most 256 bytes, its scopes and its metadata 4096 each, its networks are at most 100"
+            }
+            (false, true) => return Ok(()),
+        };
+        Err(KeyError::new(KeyErrorKind::Invalid).because(message))
     }
 
     /// Whether the key may be used.

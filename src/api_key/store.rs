@@ -4,6 +4,7 @@ use std::{
     error::Error,
     fmt,
     num::NonZeroU16,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -11,7 +12,7 @@ use super::{
     digest::KeyDigest,
     record::{KeyId, KeyRecord},
 };
-use crate::{Eventual, error::Unavailable, time::UnixTime};
+use crate::{Eventual, error::Unavailable, log, time::UnixTime};
 
 /// Keeps the records of keys.
 ///
@@ -233,7 +234,15 @@ impl Watchers {
     pub(super) fn notify(&self, change: &KeyChange) {
         // Watchers are told outside of the lock: they may do anything.
         let watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let ended = |watcher: &&KeyWatcher| watcher.notify(change) == Watching::Ended;
+        // One that panics must not keep the others from hearing.
+        let tell = |watcher: &KeyWatcher| catch_unwind(AssertUnwindSafe(|| watcher.notify(change)));
+        let ended = |watcher: &&KeyWatcher| match tell(watcher) {
+            Ok(watching) => watching == Watching::Ended,
+            Err(_) => {
+                log::error!("a watcher of a key store panicked; it goes on being told");
+                false
+            }
+        };
         let ended: Vec<_> = watchers.iter().filter(ended).map(|watcher| Arc::clone(&watcher.0)).collect();
         if !ended.is_empty() {
             let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);

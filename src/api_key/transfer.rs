@@ -77,6 +77,7 @@ pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin
             continue;
         }
         let record: KeyRecord = serde_json::from_slice(&line).map_err(|_| BadLine(number))?;
+        record.check().map_err(|_| BadLine(number))?;
         match store.insert(record).wait().await {
             Ok(()) => imported.added += 1,
             Err(error) if error.kind() == KeyErrorKind::Conflict => imported.skipped += 1,

@@ -15,7 +15,12 @@ use super::{
     record::KeyId,
     store::{KeyStore, KeyUse},
 };
-use crate::{error::Unavailable, identity::OnAdmission, log, time::UnixTime};
+use crate::{
+    error::Unavailable,
+    identity::OnAdmission,
+    log::{self, Chain},
+    time::UnixTime,
+};
 
 /// How many keys wait to be written down; uses of more keys at once are passed over.
 const WAITING: usize = 100_000;
@@ -27,6 +32,7 @@ const BATCH: usize = 500;
 pub(super) struct Ledger {
     store: Arc<dyn KeyStore>,
     interval: Duration,
+    timeout: Duration,
     waiting: Mutex<Vec<Arc<Page>>>,
     /// Whether somebody will flush.
     is_armed: AtomicBool,
@@ -46,8 +52,8 @@ pub(super) struct Usage {
 }
 
 impl Ledger {
-    pub(super) fn new(store: Arc<dyn KeyStore>, interval: Duration) -> Arc<Self> {
-        Arc::new(Self { store, interval, waiting: Mutex::default(), is_armed: AtomicBool::new(false) })
+    pub(super) fn new(store: Arc<dyn KeyStore>, interval: Duration, timeout: Duration) -> Arc<Self> {
+        Arc::new(Self { store, interval, timeout, waiting: Mutex::default(), is_armed: AtomicBool::new(false) })
     }
 
     pub(super) fn open(self: &Arc<Self>, id: KeyId) -> Usage {
@@ -61,7 +67,8 @@ impl Ledger {
         for _ in 0..batches {
             let mut taken = self.take();
             let uses: Vec<_> = taken.pages.iter().map(|page| page.close()).collect();
-            self.store.touch(&uses).wait().await?;
+            let written = tokio::time::timeout(self.timeout, self.store.touch(&uses).wait()).await;
+            written.map_err(|late| Unavailable::new("the key store").because(late))??;
             taken.pages.clear();
         }
         Ok(())
@@ -102,7 +109,7 @@ impl Ledger {
             tokio::time::sleep(ledger.interval).await;
             ledger.is_armed.store(false, Ordering::Release);
             if let Err(error) = ledger.flush().await {
-                log::warning!(error = %error, "the last uses of keys could not be written; they wait");
+                log::warning!(error = %Chain(&error), "the last uses of keys could not be written; they wait");
                 ledger.arm();
             }
         });

@@ -1,6 +1,7 @@
 use std::{
     collections::BTreeMap,
     num::{NonZeroU16, NonZeroU64},
+    sync::Arc,
     time::Duration,
 };
 
@@ -8,7 +9,7 @@ use axum::{
     Json, Router,
     extract::{
         Path, Query, State,
-        rejection::{JsonRejection, QueryRejection},
+        rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     response::{IntoResponse, Response},
     routing::{delete, get, post},
@@ -42,8 +43,11 @@ crate::scopes! {
 /// | `POST /{id}/rotate` with `grace` (seconds, 0 if left out) | 201, the new record and its `secret` |
 /// | `DELETE /{id}` | 204 |
 ///
-/// A caller who has a tenant manages the keys of that tenant and sees no others; one without manages all. Whoever may
-/// mint keys may mint them with any scope.
+/// A caller without a tenant manages all keys, with any scope. One who has a tenant manages the keys of that tenant, sees
+/// no others, and grants only what it holds itself: it neither mints a key with another scope nor rotates one that has.
+/// Whose key it is, the owner, is its word, so an owner is somebody within a tenant only.
+///
+/// Of a rotation the secret is nowhere but in the answer: give a grace, for the answer may be lost.
 ///
 /// ```
 /// use axum::{Router, body::Body, http::Request};
@@ -130,6 +134,7 @@ async fn mint(
 ) -> Result<Response, Failure> {
     let Json(asked) = body?;
     let tenant = confined(&caller, asked.tenant)?;
+    granted(&caller, &asked.scopes)?;
     let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
     if let Some(tenant) = tenant {
         key = key.tenant(tenant);
@@ -173,11 +178,12 @@ async fn list(
 async fn rotate(
     State(keys): State<ApiKeys>,
     caller: Scoped<KeysAdmin>,
-    Path(id): Path<String>,
-    body: Result<Json<Rotate>, JsonRejection>,
+    id: Result<Path<String>, PathRejection>,
+    body: Result<Option<Json<Rotate>>, JsonRejection>,
 ) -> Result<Response, Failure> {
-    let Json(Rotate { grace }) = body?;
-    let id = managed(&keys, &caller, &id).await?;
+    let grace = body?.map_or(0, |Json(asked)| asked.grace);
+    let (id, record) = managed(&keys, &caller, id).await?;
+    granted(&caller, &record.scopes)?;
     let (record, secret) = keys.rotate(&id, Duration::from_secs(grace)).await?;
     Ok(minted(&record, &secret))
 }
@@ -185,9 +191,9 @@ async fn rotate(
 async fn revoke(
     State(keys): State<ApiKeys>,
     caller: Scoped<KeysAdmin>,
-    Path(id): Path<String>,
+    id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
-    let id = managed(&keys, &caller, &id).await?;
+    let (id, _) = managed(&keys, &caller, id).await?;
     keys.revoke(&id).await?;
     Ok(private(StatusCode::NO_CONTENT, ()))
 }
@@ -203,15 +209,28 @@ fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>,
     }
 }
 
-/// The id of a key that the caller manages; another tenant's key looks as if there were none.
-async fn managed(keys: &ApiKeys, caller: &Principal, id: &str) -> Result<KeyId, Failure> {
-    let not_found = || KeyError::new(KeyErrorKind::NotFound);
-    let id = KeyId::parse(id).map_err(|_| not_found())?;
-    if caller.tenant().is_some() {
-        let record = keys.get(&id).await?;
-        record.filter(|record| record.tenant.as_deref() == caller.tenant()).ok_or_else(not_found)?;
+/// Refuses a caller who has a tenant and would grant what it does not hold.
+fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
+    if caller.tenant().is_none() || scopes.iter().all(|scope| caller.holds(scope)) {
+        return Ok(());
     }
-    Ok(id)
+    let rejection = Rejection::new(RejectionKind::Forbidden, "scope_not_held");
+    Err(Failure::Refused(rejection.challenge(caller.challenge())))
+}
+
+/// A key that the caller manages; another tenant's key looks as if there were none.
+async fn managed(
+    keys: &ApiKeys,
+    caller: &Principal,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<(KeyId, Arc<KeyRecord>), Failure> {
+    let not_found = || KeyError::new(KeyErrorKind::NotFound);
+    let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok()).ok_or_else(not_found)?;
+    let record = keys.get(&id).await?.ok_or_else(not_found)?;
+    if caller.tenant().is_some() && record.tenant.as_deref() != caller.tenant() {
+        return Err(not_found().into());
+    }
+    Ok((id, record))
 }
 
 fn minted(key: &KeyRecord, secret: &KeySecret) -> Response {

@@ -1,6 +1,6 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{Extensions, HeaderName};
+use http::{HeaderName, Request};
 use tower_layer::Layer;
 
 use crate::{
@@ -18,7 +18,8 @@ use crate::{
     time::{Clock, SystemClock, UnixTime},
 };
 
-/// Lets authenticated requests through, with their [`Principal`] in the extensions.
+/// Lets authenticated requests through, with their [`Principal`] in the extensions and their credential marked as
+/// sensitive, so that no inner layer prints it.
 ///
 /// Required by default; [`optional`](Self::optional) lets a request without a credential through as well, but never one
 /// with a bad credential. Refusals follow RFC 6750 §3.1.
@@ -66,7 +67,6 @@ impl AuthLayer {
     pub fn new(authenticator: impl Authenticator) -> Self {
         let authentication = Authentication {
             authenticator: Arc::new(authenticator),
-            api_key_header: Some(HeaderName::from_static("x-api-key")),
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
             proxies: TrustedProxies::default(),
@@ -82,7 +82,7 @@ impl<R> AuthLayer<R> {
     /// `Authorization` itself is no such place; with it, every request is refused as one with two credentials.
     #[must_use]
     pub fn api_key_header(mut self, name: impl Into<Option<HeaderName>>) -> Self {
-        self.authentication_mut().api_key_header = name.into();
+        self.terms_mut().api_key_header = name.into();
         self
     }
 
@@ -160,7 +160,6 @@ impl<R> fmt::Debug for AuthLayer<R> {
 #[derive(Clone, Debug)]
 pub struct Authentication {
     authenticator: Arc<dyn Authenticator>,
-    api_key_header: Option<HeaderName>,
     clock: Arc<dyn Clock>,
     presence: Presence,
     proxies: TrustedProxies,
@@ -179,7 +178,7 @@ impl Check for Authentication {
     type Pass = Admitted;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        let credential = match Credential::find(head, self.api_key_header.as_ref()) {
+        let credential = match Credential::find(head, self.terms.api_key_header.as_ref()) {
             Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
             Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
             Ok(None) => return self.absent(head),
@@ -231,10 +230,9 @@ impl Authentication {
         if identity.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
         }
-        let networks = &identity.networks;
-        if !networks.is_empty() {
-            let allowed = client().is_some_and(|client| networks.iter().any(|network| network.contains(client)));
-            if !allowed {
+        if !identity.networks.is_empty() {
+            let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
+            if !identity.networks.iter().any(|network| network.contains(client)) {
                 return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
             }
         }
@@ -268,15 +266,16 @@ impl Admitted {
 impl Sealed for Admitted {}
 
 impl Pass for Admitted {
-    fn admit(self, extensions: &mut Extensions) {
+    fn admit<B>(self, request: &mut Request<B>) {
         match self.0 {
             Caller::Anonymous(anonymous) => {
                 // An outer layer's principal is not this layer's.
-                extensions.remove::<Principal>();
-                extensions.insert(anonymous);
+                request.extensions_mut().remove::<Principal>();
+                request.extensions_mut().insert(anonymous);
             }
             Caller::Known(principal) => {
-                extensions.insert(principal);
+                principal.conceal(request.headers_mut());
+                request.extensions_mut().insert(principal);
             }
         }
     }

@@ -50,14 +50,14 @@ impl AuthorizeLayer {
         Self { authorization: Arc::new(Authorization(Box::new(policy))), respond: Problem }
     }
 
-    /// Needs all of these scopes.
+    /// Needs all of these scopes; if there are none, nobody passes.
     #[must_use]
     pub fn all_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
         let met = |needed: &Scopes, caller: &Principal| needed.iter().all(|scope| caller.holds(scope));
         Self::new(Needs { scopes: scopes.into_iter().collect(), met })
     }
 
-    /// Needs one of these scopes, whichever; a refusal names them all.
+    /// Needs one of these scopes, whichever; a refusal names them all. If there are none, nobody passes.
     #[must_use]
     pub fn any_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
         let met = |needed: &Scopes, caller: &Principal| needed.iter().any(|scope| caller.holds(scope));

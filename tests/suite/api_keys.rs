@@ -63,9 +63,9 @@ async fn every_bad_key_looks_the_same_from_outside() {
         (unknown.expose(), "key_unknown"),
         (revoked_key.expose(), "key_revoked"),
         (expired_key.expose(), "expired"),
-        (blocked_key.expose(), "network_forbidden"),
+        (blocked_key.expose(), "peer_unknown"),
         (&mistyped, "key_checksum"),
-        (wrong_prefix.expose(), "key_prefix"),
+        (wrong_prefix.expose(), "credential_not_accepted"),
         ("sk_agent_short", "key_length"),
     ];
     let mut answers = Vec::new();
@@ -88,7 +88,7 @@ async fn a_wrong_checksum_or_prefix_costs_no_look_up_and_no_room_in_the_cache() 
         stack.bearer(&mistyped).await.assert_invalid("key_checksum");
     }
     let other = KeyFormat::new("sk_live").unwrap().generate().unwrap();
-    stack.send(request().header("x-api-key", other.expose())).await.assert_invalid("key_prefix");
+    stack.send(request().header("x-api-key", other.expose())).await.assert_invalid("credential_not_accepted");
     stack.bearer(other.expose()).await.assert_invalid("credential_not_accepted");
     stack.bearer(&key.replace("sk_agent_", "sk_agent_-")).await.assert_invalid("key_length");
     assert_eq!(stack.store.finds(), 0);
@@ -279,6 +279,11 @@ async fn a_line_that_is_no_record_is_named_by_number_and_not_repeated() {
         r#"{"id":"b","digest":"sha256:00","owner":"o","created_at":1}"#,
         r#"{"id":"b/../c","owner":"o","created_at":1}"#,
         &good.replace(r#""owner":"o""#, r#""owner":"o","scopes":["a\"b"]"#).replace(r#""id":"a""#, r#""id":"b""#),
+        // What is not understood may be a restriction.
+        &good
+            .replace(r#""owner":"o""#, r#""owner":"o","allowed_networks":["10.0.0.0/8"]"#)
+            .replace(r#""id":"a""#, r#""id":"b""#),
+        &good.replace(r#""owner":"o""#, r#""owner":"""#).replace(r#""id":"a""#, r#""id":"b""#),
         &good.replace(r#""owner":"o""#, r#""owner":"o","scopes":"*""#).replace(r#""id":"a""#, r#""id":"b""#),
     ] {
         let error = import(&store, &mut format!("{good}\n{bad}\n").as_bytes()).await.unwrap_err();

@@ -89,6 +89,11 @@ async fn a_list_of_credentials_is_malformed() {
     {
         stack.send(request().header("authorization", list)).await.assert_malformed("credential_list");
     }
+    for list in [format!("Basic YTpi, Bearer {key}"), format!("Basic YTpi,apikey {key}")] {
+        stack.send(request().header("authorization", list)).await.assert_malformed("credential_list");
+    }
+    let digest = request().header("authorization", "Digest username=\"bearer\", realm=\"a, b\"");
+    stack.send(digest).await.assert_missing("unsupported_scheme");
     let list = request().header("x-api-key", format!("{key}, {key}"));
     stack.send(list).await.assert_malformed("credential_list");
 }
@@ -213,8 +218,9 @@ fn any_two_header_values_give_at_most_one_credential() {
 #[test]
 fn no_text_makes_the_check_of_a_key_panic() {
     let format = KeyFormat::new("sk_agent").unwrap();
-    proptest::proptest!(|(tail in ".{0,80}")| {
-        let key = format!("sk_agent_{tail}");
-        proptest::prop_assert!(format.check(&key).is_err());
+    proptest::proptest!(|(text in ".{0,80}", digits in "[0-9A-Za-z]{49}")| {
+        let (odd, made_up) = (format!("sk_agent_{text}"), format!("sk_agent_{digits}"));
+        proptest::prop_assert!(format.check(&odd).is_err());
+        proptest::prop_assert_eq!(format.check(&made_up), Err("key_checksum"));
     });
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use futures_util::{FutureExt, future::join_all};
 use tower_warden::{
     ManualClock, UnixTime,
-    api_key::{ApiKeys, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, MemoryKeyStore, NewKey},
+    api_key::{
+        ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore, NewKey,
+        Watching,
+    },
     layer::AuthLayer,
 };
 
@@ -245,15 +248,104 @@ async fn a_cached_key_outlives_an_outage_of_the_store_for_its_lifetime() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_evicts_no_good_one() {
     // (8)
-    let stack = Stack::with(|keys| keys.refused_bound(100), |layer| layer);
-    let (_, key) = stack.alice().await;
-    stack.bearer(key.expose()).await.assert_subject("alice");
+    let stack = Stack::with(|keys| keys.found_bound(100).refused_bound(100), |layer| layer);
+    let mut good = Vec::new();
+    for _ in 0..50 {
+        let (_, key) = stack.alice().await;
+        stack.bearer(key.expose()).await.assert_subject("alice");
+        good.push(key);
+    }
     for _ in 0..2000 {
         stack.bearer(unknown_key().expose()).await.assert_invalid("key_unknown");
     }
     let before = stack.store.finds();
+    // On another thread, which has no cache of its own yet.
+    tokio::task::spawn_blocking({
+        let stack = stack.clone();
+        move || {
+            for key in good {
+                stack.bearer(key.expose()).now_or_never().expect("it is cached").assert_subject("alice");
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(stack.store.finds(), before, "they were still cached");
+}
+
+#[tokio::test]
+async fn a_flood_of_made_up_keys_is_looked_up_a_few_at_a_time() {
+    // (8)
+    let stack = Stack::with(|keys| keys.look_ups(10.try_into().unwrap()), |layer| layer);
+    stack.store.set(Mode::Hold);
+    let keys: Vec<_> = (0..1000).map(|_| unknown_key()).collect();
+    let mut flood = Box::pin(join_all(keys.iter().map(|key| stack.bearer(key.expose()))));
+    assert!(flood.as_mut().now_or_never().is_none());
+    assert_eq!(stack.store.finds(), 10);
+    stack.store.set(Mode::Answer);
+    (0..10).for_each(|_| stack.store.release());
+    assert!(flood.await.iter().all(|answer| answer.status == 401));
+    assert_eq!(stack.store.finds(), 1000);
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_refused_while_keys_are_being_added() {
+    // Every key that is added makes refusals count no more. Who asked before is refused all the same; who asked after is
+    // not refused by a look-up that began before.
+    let stack = Stack::new();
+    let key = unknown_key();
+    stack.store.set(Mode::Hold);
+    let mut before = Box::pin(stack.bearer(key.expose()));
+    assert!(before.as_mut().now_or_never().is_none());
+    for _ in 0..10 {
+        stack.store.tell(&KeyChange::Added);
+    }
+    let mut after = Box::pin(stack.bearer(key.expose()));
+    assert!(after.as_mut().now_or_never().is_none());
+    stack.store.set(Mode::Answer);
+    stack.store.release();
+    before.await.assert_invalid("key_unknown");
+    assert_eq!(stack.store.finds(), 1);
+    after.await.assert_invalid("key_unknown");
+    assert_eq!(stack.store.finds(), 2);
+}
+
+#[tokio::test]
+async fn what_may_have_been_missed_drops_all_that_is_cached() {
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    let (_, other) = stack.mint(NewKey::new("bob")).await;
     stack.bearer(key.expose()).await.assert_subject("alice");
-    assert_eq!(stack.store.finds(), before, "it was still cached");
+    stack.bearer(other.expose()).await.assert_subject("bob");
+
+    // Revoked behind the back of this process.
+    stack.store.revoke(&record.id, START).wait().await.unwrap();
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    assert_eq!(stack.store.tell(&KeyChange::Changed(record.id.clone())), [Watching::Goes]);
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    assert_eq!(stack.store.finds(), 3);
+
+    stack.store.tell(&KeyChange::Missed);
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    assert_eq!(stack.store.finds(), 5, "everything was looked up again");
+
+    let Stack { store, keys, app, .. } = stack;
+    drop((keys, app));
+    assert_eq!(store.tell(&KeyChange::Missed), [Watching::Ended]);
+}
+
+#[tokio::test]
+async fn a_watcher_that_panics_keeps_no_other_from_hearing() {
+    let store = Arc::new(MemoryKeyStore::default());
+    store.watch(KeyWatcher::new(|_| panic!("a watcher panics")));
+    let keys = ApiKeys::new(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap());
+    let (record, key) = keys.mint(NewKey::new("alice")).await.unwrap();
+    let app = app(&AuthLayer::new(keys));
+    send(app.clone(), bearer(key.expose())).await.assert_subject("alice");
+    store.revoke(&record.id, START).wait().await.unwrap();
+    send(app, bearer(key.expose())).await.assert_invalid("key_revoked");
 }
 
 #[tokio::test]

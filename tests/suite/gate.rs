@@ -240,6 +240,33 @@ async fn a_tuple_asks_the_first_that_accepts_and_no_other() {
 }
 
 #[tokio::test]
+async fn two_sets_of_api_keys_stand_side_by_side() {
+    use tower_warden::api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey};
+
+    let keys = |prefix| ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new(prefix).unwrap());
+    let (live, test) = (keys("sk_live"), keys("sk_test"));
+    let app = crate::support::app(&AuthLayer::new((live.clone(), test.clone())));
+    for (keys, owner) in [(live, "lisa"), (test, "tess")] {
+        let (_, key) = keys.mint(NewKey::new(owner)).await.unwrap();
+        send(app.clone(), bearer(key.expose())).await.assert_subject(owner);
+        send(app.clone(), request().header("x-api-key", key.expose())).await.assert_subject(owner);
+    }
+}
+
+#[tokio::test]
+async fn the_credential_is_marked_as_sensitive_for_inner_layers() {
+    let inner = service_fn(async |request: Request<Full<Bytes>>| {
+        let seen = format!("{:?}", request.headers());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(seen)))
+    });
+    let service = AuthLayer::new(Anyone::default()).layer(inner);
+    for request in [bearer("top-secret"), request().header("x-api-key", "top-secret")] {
+        let seen = send(service.clone(), request).await;
+        assert!(seen.status == 200 && seen.body.contains("Sensitive") && !seen.body.contains("top-secret"), "{seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_check_that_panics_is_500_without_detail() {
     // (141)
     struct Panics(bool);

@@ -130,7 +130,8 @@ async fn only_callers_with_the_scope_manage_keys() {
 #[tokio::test]
 async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     let api = Api::new().await;
-    let boss = api.mint(json!({"name": "boss", "owner": "boss", "tenant": "acme", "scopes": ["keys:admin"]})).await;
+    let scopes = ["keys:admin", "billing:read"];
+    let boss = api.mint(json!({"name": "boss", "owner": "boss", "tenant": "acme", "scopes": scopes})).await;
     let boss = text(&boss["secret"]);
     let other = api.mint(json!({"name": "x", "owner": "x", "tenant": "evil", "scopes": []})).await;
 
@@ -145,6 +146,17 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     let own = api.call(boss, "POST", "", Some(json!({"name": "y", "owner": "y", "scopes": []}))).await;
     assert_eq!((own.status.as_u16(), &own.json()["tenant"]), (201, &"acme".into()));
     api.stack.bearer(text(&other["secret"])).await.assert_subject("x");
+
+    // It grants what it holds, and takes over no key that holds more.
+    for (scopes, status) in [(json!(["billing:read", "keys:admin"]), 201), (json!(["billing:write"]), 403)] {
+        let asked = json!({"name": "z", "owner": "z", "scopes": scopes});
+        assert_eq!(api.call(boss, "POST", "", Some(asked)).await.status, status);
+    }
+    let strong = api.mint(json!({"name": "p", "owner": "p", "tenant": "acme", "scopes": ["platform:root"]})).await;
+    let path = format!("/{}/rotate", text(&strong["id"]));
+    assert_eq!(api.call(boss, "POST", &path, Some(json!({"grace": 60}))).await.status, 403);
+    assert_eq!(api.admin("POST", &path, None).await.status, 201, "without a body, without grace");
+    api.stack.bearer(text(&strong["secret"])).await.assert_invalid("expired");
 }
 
 #[tokio::test]
@@ -160,6 +172,10 @@ async fn a_request_that_is_none_is_a_problem() {
         json!({"name": "n", "owner": "o", "scopes": [], "networks": ["10.0.0.0/99"]}),
         json!({"name": "n", "owner": "o", "scopes": [], "admin": true}),
         json!({"name": "n", "owner": "", "scopes": []}),
+        json!({"name": "n".repeat(257), "owner": "o", "scopes": []}),
+        json!({"name": "n", "owner": "o", "scopes": [], "metadata": {"a": "b".repeat(4097)}}),
+        json!({"name": "n", "owner": "o", "scopes": vec!["s".repeat(100); 1].into_iter().chain((0..500).map(|n| format!("scope-number-{n}"))).collect::<Vec<_>>()}),
+        json!({"name": "n", "owner": "o", "scopes": [], "networks": vec!["10.0.0.0/8"; 101]}),
         json!([]),
     ];
     for body in bad {
@@ -178,7 +194,7 @@ async fn a_request_that_is_none_is_a_problem() {
 #[tokio::test]
 async fn an_unknown_key_is_404() {
     let api = Api::new().await;
-    for id in ["key_0", "nothing", "a%20b", "%00"] {
+    for id in ["key_0", "nothing", "a%20b", "%00", "%ff"] {
         let answer = api.admin("DELETE", &format!("/{id}"), None).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (404, &"key_not_found".into()), "{id}");
         let path = format!("/{id}/rotate");

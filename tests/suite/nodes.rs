@@ -65,6 +65,8 @@ async fn a_revocation_on_one_node_reaches_the_other_long_before_its_cache_ends()
     }
     latencies.sort();
     println!("revocation to the other node: median {:?}, max {:?}", latencies[10], latencies[19]);
+    // What the README promises, fifty times what it takes here.
+    assert!(latencies[10] < Duration::from_millis(100), "{latencies:?}");
 }
 
 #[tokio::test]

@@ -153,4 +153,6 @@ fn retry_after_is_rounded_up_and_never_zero() {
         let rejection = Rejection::new(RejectionKind::Unavailable, "test").retry_after(Duration::from_millis(wait));
         assert_eq!(rejection.into_response().headers()["retry-after"], told);
     }
+    let for_ever = Rejection::new(RejectionKind::Unavailable, "test").retry_after(Duration::MAX);
+    assert_eq!(for_ever.into_response().headers()["retry-after"], u64::MAX.to_string());
 }

@@ -7,7 +7,7 @@ use std::{
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::ServiceExt;
-use tower_warden::{Credential, Digest, Head, Principal, api_key::Pepper, layer::AuthLayer};
+use tower_warden::{Credential, Digest, Head, Presented, Principal, UnixTime, api_key::Pepper, layer::AuthLayer};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Mode, Stack, request, unknown_key};
@@ -92,6 +92,12 @@ fn what_holds_a_secret_prints_none_of_it() {
     let name = http::HeaderName::from_static("x-api-key");
     let request = Request::builder().header("x-api-key", "top-secret").body(()).unwrap();
     assert_eq!(format!("{:?}", Credential::find(&Head::from(&request), Some(&name)).unwrap().unwrap()), "ApiKey(..)");
+    let request = Request::builder().uri("/path?api_key=top-secret").header("authorization", "Bearer top-secret");
+    let request = request.header("x-api-key", "top-secret").body(()).unwrap();
+    let head = Head::from(&request);
+    let presented = Presented::new(Credential::Bearer("top-secret"), head, UnixTime::default());
+    let seen = format!("{presented:?}");
+    assert!(seen.contains("authorization") && seen.contains("/path") && !seen.contains("top-secret"), "{seen}");
     let pepper = Pepper::new("2026", b"top-secret-top-secret-top-secret").unwrap();
     assert_eq!(format!("{pepper:?}"), "Pepper { id: \"2026\", .. }");
     assert_eq!(format!("{:?}", unknown_key()), "KeySecret(..)");

@@ -83,9 +83,9 @@ async fn an_axum_server_by_layer_route_layer_and_service_builder() {
 async fn a_hyper_server_with_full_bodies() {
     let stack = Stack::new();
     let key = stack.mint(NewKey::new("alice")).await.1.expose().to_owned();
-    let handler = async |request: Request<hyper::body::Incoming>| {
+    let handler = |request: Request<hyper::body::Incoming>| {
         let caller = request.extensions().get::<Principal>().map_or("nobody", Principal::subject).to_owned();
-        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller)))
+        std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller))))
     };
     let service = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()).layer(service_fn(handler));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

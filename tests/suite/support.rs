@@ -17,8 +17,8 @@ use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
     api_key::{
-        ApiKeys, ApiKeysBuilder, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery, KeyRecord,
-        KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
+        ApiKeys, ApiKeysBuilder, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
+        KeyRecord, KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey, Watching,
     },
     layer::AuthLayer,
     scope::Scopes,
@@ -211,6 +211,7 @@ pub struct TestStore {
     mode: Mutex<Mode>,
     permits: Arc<Gate>,
     pub touches: Mutex<Vec<Vec<KeyUse>>>,
+    watchers: Mutex<Vec<KeyWatcher>>,
 }
 
 /// Where held look-ups wait.
@@ -242,6 +243,12 @@ impl TestStore {
     /// Lets one held look-up answer.
     pub fn release(&self) {
         self.permits.leave.add_permits(1);
+    }
+
+    /// Tells the watchers of a change; by itself it tells of none, so that what tests see is `ApiKeys`' own doing.
+    pub fn tell(&self, change: &KeyChange) -> Vec<Watching> {
+        let watchers = self.watchers.lock().unwrap().clone();
+        watchers.iter().map(|watcher| watcher.notify(change)).collect()
     }
 
     fn mode(&self) -> Mode {
@@ -319,8 +326,9 @@ impl KeyStore for TestStore {
         })
     }
 
-    // Watchers are not told, as by a store that hears of nothing: what the tests see is `ApiKeys`' own doing.
-    fn watch(&self, _: KeyWatcher) {}
+    fn watch(&self, watcher: KeyWatcher) {
+        self.watchers.lock().unwrap().push(watcher);
+    }
 }
 
 /// A record of a key that another system minted.

@@ -1,10 +1,6 @@
 //! Hears of what other nodes changed.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{
     Acquire as _, Connection as _, Error,
@@ -56,11 +52,11 @@ async fn listen(options: PgConnectOptions, mut line: PgListener, watchers: Arc<W
         let error = hear(&mut line, &watchers).await;
         log::warning!(error = %error, "changes of keys are not heard of until the database answers again");
         drop(line);
-        tell(&watchers, &KeyChange::Missed);
+        watchers.notify(&KeyChange::Missed);
         line = reopen(&options).await;
         log::debug!("changes of keys are heard of again");
         // Again, because what was read since the first time may have been changed since.
-        tell(&watchers, &KeyChange::Missed);
+        watchers.notify(&KeyChange::Missed);
     }
 }
 
@@ -69,7 +65,7 @@ async fn hear(line: &mut PgListener, watchers: &Watchers) -> Error {
     loop {
         // Safe to give up on: a message that has not come as a whole stays in the connection's buffer.
         match timeout(SILENCE, line.try_recv()).await {
-            Ok(Ok(Some(notification))) => tell(watchers, &change(notification.payload())),
+            Ok(Ok(Some(notification))) => watchers.notify(&change(notification.payload())),
             Ok(Ok(None)) => return Error::PoolClosed,
             Ok(Err(error)) => return error,
             Err(_) => {
@@ -116,13 +112,6 @@ fn change(payload: &str) -> KeyChange {
     match payload {
         "" => KeyChange::Added,
         id => KeyId::parse(id).map_or(KeyChange::Missed, KeyChange::Changed),
-    }
-}
-
-/// A watcher that panics must not be the last one that was told of anything.
-fn tell(watchers: &Watchers, change: &KeyChange) {
-    if catch_unwind(AssertUnwindSafe(|| watchers.notify(change))).is_err() {
-        log::error!("a watcher of the key store panicked");
     }
 }
 

@@ -24,6 +24,10 @@ const TOUCH: &str = "UPDATE tower_warden_api_keys SET last_used_at = $2 \
 /// Opens a database, and makes its file if there is none and the URL has no `mode`; the caller bounds the time.
 pub(super) async fn connect(url: &str) -> Result<SqlitePool, Error> {
     let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
+    if matches!(path, "sqlite:" | "sqlite://") {
+        // SQLite would make a database for each connection, which ends with it.
+        return Err(Error::Configuration("a SQLite URL has a path, or `:memory:`".into()));
+    }
     let options = SqliteConnectOptions::from_str(url)?.busy_timeout(BUSY);
     let pool = SqlitePoolOptions::new().acquire_timeout(BUSY).test_before_acquire(false);
     if path.ends_with(":memory:") || parameters.contains("mode=memory") {
