@@ -12,6 +12,8 @@
 //!
 //! # Ten lines
 //!
+//! With the features `axum` (on by default) and `sqlite`:
+//!
 //! ```no_run
 //! use axum::{Router, routing::get};
 //! use tower_warden::{api_key::*, axum::Scoped, layer::AuthLayer, scope::scopes};
@@ -60,7 +62,8 @@
 //!    request without a credential through, and refuses one with a bad credential.
 //! 2. Exactly one credential: two of them are 400, whichever is good.
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
-//! 4. A store that is down is 503 with `Retry-After`: never 401, never let through, never cached.
+//! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
+//!    never let in, and nothing of it is cached.
 //! 5. Expiry and networks are looked at on each request, whether the key was cached or not.
 //! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
 //! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
@@ -83,9 +86,11 @@
 //! [`KeyFormat::opaque`](api_key::KeyFormat::opaque); they are replaced one by one as they are rotated.
 //!
 //! **Several nodes.** Hand [`SqlKeyStore::connect`](api_key::SqlKeyStore::connect) a `postgres://` URL instead. A
-//! revocation then reaches the other nodes by `NOTIFY`; a node that loses its connection drops all that it has cached,
+//! revocation then reaches the other nodes by `NOTIFY` (not through a pooler in transaction mode); a node that loses its connection drops all that it has cached,
 //! and until it notices, and on SQLite shared by several processes, a revoked key is good for as long as a good one is
 //! cached: 30 seconds by default, [less](api_key::ApiKeysBuilder::found_for) if you say so.
+//!
+//! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
 //! before the process ends.
@@ -156,3 +161,8 @@ pub mod layer;
 // floor 4: edges
 #[cfg(feature = "axum")]
 pub mod axum;
+
+/// Compiles the README's code.
+#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

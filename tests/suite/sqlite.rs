@@ -4,9 +4,15 @@ use std::{error::Error, num::NonZeroU16, path::Path};
 
 use sqlx::{SqlitePool, query, query_scalar};
 use tempfile::TempDir;
-use tower_warden::api_key::{KeyChange, KeyErrorKind, KeyQuery, KeyStore, KeyUse, SqlKeyStore};
+use tower_warden::{
+    api_key::{ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyQuery, KeyStore, KeyUse, NewKey, SqlKeyStore},
+    layer::AuthLayer,
+};
 
-use crate::sql::{at, full, id, kind, record, watch};
+use crate::{
+    sql::{at, full, id, kind, record, watch},
+    support::{app, bearer, send},
+};
 
 #[tokio::test]
 async fn keys_outlive_the_store_that_wrote_them() {
@@ -61,6 +67,20 @@ async fn stores_that_start_at_once_migrate_a_fresh_file_once() {
         let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
         assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_key_whose_scopes_cannot_be_read_is_503_and_never_let_in() {
+    // (21)
+    let directory = tempfile::tempdir().unwrap();
+    let keys = ApiKeys::new(open(&directory).await, KeyFormat::new("sk_agent").unwrap());
+    let (record, key) = keys.mint(NewKey::new("alice")).await.unwrap();
+    let (_, good) = keys.mint(NewKey::new("bob")).await.unwrap();
+    let corrupt = query("UPDATE tower_warden_api_keys SET scopes = 'billing:read \"*\"' WHERE id = $1");
+    corrupt.bind(record.id.as_str()).execute(&raw(&directory).await).await.unwrap();
+    let app = app(&AuthLayer::new(keys));
+    send(app.clone(), bearer(key.expose())).await.assert_unavailable("key_store_unavailable");
+    send(app, bearer(good.expose())).await.assert_subject("bob");
 }
 
 #[tokio::test]
