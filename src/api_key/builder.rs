@@ -6,8 +6,9 @@ use super::{
     digest::{Hashing, Pepper, Unpeppered},
     format::KeyFormat,
     keys::{ApiKeys, Inner},
-    store::{KeyChange, KeyStore, KeyWatcher, Watching},
+    store::KeyStore,
     usage::Ledger,
+    watch::{KeyChange, KeyWatcher, Watching},
 };
 use crate::{
     cache::{FencedCache, Limits},

@@ -1,4 +1,4 @@
-//! The authenticator, and what an operator does with keys.
+//! What an operator does with keys.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,23 +6,19 @@ use tokio::sync::Semaphore;
 
 use super::{
     builder::ApiKeysBuilder,
-    digest::{Hashing, KeyDigest},
+    digest::Hashing,
+    error::{KeyError, KeyErrorKind},
     format::KeyFormat,
     record::{KeyId, KeyRecord, NewKey},
     secret::KeySecret,
-    store::{KeyError, KeyErrorKind, KeyPage, KeyQuery, KeyStore},
+    store::{KeyPage, KeyQuery, KeyStore},
     usage::Ledger,
 };
 use crate::{
     Eventual,
-    authenticator::{Authenticator, Presented},
-    cache::{FencedCache, Outcome, Tagged},
-    credential::Credential,
-    digest::Digest,
+    cache::FencedCache,
     error::{ConfigError, Unavailable},
-    identity::{AuthMethod, Identity},
-    log::{self, Chain},
-    rejection::{Rejection, RejectionKind},
+    identity::Identity,
     time::Clock,
 };
 
@@ -180,37 +176,6 @@ impl ApiKeys {
     }
 }
 
-impl Authenticator for ApiKeys {
-    fn accepts(&self, credential: &Credential<'_>) -> bool {
-        let (Credential::ApiKey(key) | Credential::Bearer(key)) = credential;
-        self.0.formats.iter().any(|format| format.claims(key))
-    }
-
-    fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let (Credential::ApiKey(key) | Credential::Bearer(key)) = presented.credential;
-        if let Err(reason) = self.0.check(key) {
-            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)));
-        }
-        let (digest, now) = (Digest::of(key.as_bytes()), presented.now);
-        match self.0.cache.get(&digest, now) {
-            Some(Ok(identity)) => Eventual::Now(Ok(identity)),
-            Some(Err(reason)) => Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason))),
-            None => {
-                let inner = Arc::clone(&self.0);
-                let candidates: Arc<[_]> = inner.hashing.candidates(key, digest).into();
-                let cache = Arc::clone(&inner.cache);
-                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&candidates));
-                let timeout = self.0.timeout;
-                // The store. Who has to begin again has no more time than others.
-                Eventual::later(async move {
-                    let loaded = tokio::time::timeout(timeout, cache.load(digest, now, look_up)).await;
-                    verdict(loaded.unwrap_or(Outcome::Down("key_store_timeout")))
-                })
-            }
-        }
-    }
-}
-
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { cache, formats, hashing, ledger, tenant, timeout, .. } = &*self.0;
@@ -226,86 +191,9 @@ impl fmt::Debug for ApiKeys {
 }
 
 impl Inner {
-    /// What can be said of a key without a look-up: the format with the longest prefix that fits decides.
-    fn check(&self, key: &str) -> Result<(), &'static str> {
-        let formats = self.formats.iter().filter(|format| format.claims(key));
-        formats.max_by_key(|format| format.prefix().len()).ok_or("key_prefix")?.check(key)
-    }
-
-    async fn look_up(self: Arc<Self>, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
-        let found = async {
-            // Never closed. Who waits here too long is told the same as if the store were slow, which it is.
-            let _permit = self.look_ups.acquire().await;
-            self.find(&candidates).await
-        };
-        match tokio::time::timeout(self.timeout, found).await {
-            Ok(Ok(Some(record))) => self.judge(&record),
-            Ok(Ok(None)) => Outcome::Refused("key_unknown"),
-            Ok(Err(error)) => {
-                log::warning!(error = %Chain(&error), "a key could not be looked up; the request is answered with 503");
-                Outcome::Down("key_store_unavailable")
-            }
-            Err(_) => {
-                log::warning!("a key was not looked up in time; the request is answered with 503");
-                Outcome::Down("key_store_timeout")
-            }
-        }
-    }
-
-    async fn find(&self, candidates: &[KeyDigest]) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
-        for candidate in candidates {
-            let record = self.store.find(candidate).wait().await?;
-            // Not left to the store: it may compare in its own way.
-            if let Some(record) = record.filter(|record| record.digest == *candidate) {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
-    }
-
-    fn judge(&self, record: &KeyRecord) -> Outcome<Arc<Identity>> {
-        if !self.owns(record) {
-            return Outcome::Refused("tenant_mismatch");
-        }
-        if record.revoked_at.is_some() {
-            return Outcome::Refused("key_revoked");
-        }
-        Outcome::Found(Arc::new(self.identity(record)))
-    }
-
-    fn owns(&self, record: &KeyRecord) -> bool {
+    /// Whether a key is of the tenant whose keys these are.
+    pub(super) fn owns(&self, record: &KeyRecord) -> bool {
         self.tenant.is_none() || record.tenant.as_deref() == self.tenant.as_deref()
-    }
-
-    fn identity(&self, record: &KeyRecord) -> Identity {
-        let metadata = record.metadata.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-        Identity {
-            expires_at: record.ends_at(),
-            issued_at: Some(record.created_at),
-            key_id: Some(record.id.as_str().into()),
-            metadata: metadata.collect(),
-            networks: record.networks.clone(),
-            on_admission: Some(Arc::new(self.ledger.open(record.id.clone()))),
-            scopes: record.scopes.clone(),
-            tenant: record.tenant.as_deref().map(Into::into),
-            tier: record.tier.as_deref().map(Into::into),
-            ..Identity::new(record.owner.as_str(), AuthMethod::ApiKey)
-        }
-    }
-}
-
-impl Tagged for Arc<Identity> {
-    fn tag(&self) -> &str {
-        self.key_id.as_deref().unwrap_or_default()
-    }
-}
-
-fn verdict(outcome: Outcome<Arc<Identity>>) -> Result<Arc<Identity>, Rejection> {
-    match outcome {
-        Outcome::Broken => Err(Rejection::new(RejectionKind::Internal, "panicked")),
-        Outcome::Down(reason) => Err(Rejection::new(RejectionKind::Unavailable, reason)),
-        Outcome::Found(identity) => Ok(identity),
-        Outcome::Refused(reason) => Err(Rejection::new(RejectionKind::Invalid, reason)),
     }
 }
 

@@ -9,8 +9,10 @@ use std::{
 
 use super::{
     digest::KeyDigest,
+    error::{KeyError, KeyErrorKind},
     record::{KeyId, KeyRecord, Replacement},
-    store::{KeyChange, KeyError, KeyErrorKind, KeyPage, KeyQuery, KeyStore, KeyUse, KeyWatcher, Watchers},
+    store::{KeyPage, KeyQuery, KeyStore, KeyUse},
+    watch::{KeyChange, KeyWatcher, Watchers},
 };
 use crate::{Eventual, error::Unavailable, time::UnixTime};
 

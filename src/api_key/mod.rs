@@ -44,17 +44,20 @@ pub use self::sql::SqlKeyStore;
 pub use self::{
     builder::ApiKeysBuilder,
     digest::{KeyDigest, Pepper},
+    error::{KeyError, KeyErrorKind},
     format::KeyFormat,
     keys::ApiKeys,
     memory::MemoryKeyStore,
     record::{KeyId, KeyRecord, NewKey, Replacement},
     secret::KeySecret,
-    store::{KeyChange, KeyError, KeyErrorKind, KeyPage, KeyQuery, KeyStore, KeyUse, KeyWatcher, Watching},
+    store::{KeyPage, KeyQuery, KeyStore, KeyUse},
     transfer::{Imported, export, import},
+    watch::{KeyChange, KeyWatcher, Watching},
 };
 
 mod builder;
 mod digest;
+mod error;
 mod format;
 mod keys;
 mod memory;
@@ -65,3 +68,5 @@ mod sql;
 mod store;
 mod transfer;
 mod usage;
+mod verify;
+mod watch;

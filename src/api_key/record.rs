@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{
     digest::KeyDigest,
-    store::{KeyError, KeyErrorKind},
+    error::{KeyError, KeyErrorKind},
 };
 use crate::{
     digest::hex,

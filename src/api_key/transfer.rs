@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     digest::KeyDigest,
+    error::{KeyError, KeyErrorKind},
     record::KeyRecord,
-    store::{KeyError, KeyErrorKind, KeyQuery, KeyStore},
+    store::{KeyQuery, KeyStore},
 };
 
 /// The longest line that is read, in bytes.

@@ -3,8 +3,8 @@
 use sqlx::Error;
 
 use super::super::{
+    error::{KeyError, KeyErrorKind},
     record::KeyId,
-    store::{KeyError, KeyErrorKind},
 };
 use crate::error::Unavailable;
 

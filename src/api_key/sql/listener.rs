@@ -13,7 +13,7 @@ use tokio::{
 
 use super::super::{
     record::KeyId,
-    store::{KeyChange, Watchers},
+    watch::{KeyChange, Watchers},
 };
 use crate::log;
 

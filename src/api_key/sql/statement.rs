@@ -4,8 +4,9 @@ use sqlx::{Database, Encode, IntoArguments, Type, query, query::Query};
 
 use super::{
     super::{
+        error::KeyError,
         record::{KeyId, KeyRecord},
-        store::{KeyError, KeyQuery},
+        store::KeyQuery,
     },
     failure::invalid,
     row::{seconds, spaced},

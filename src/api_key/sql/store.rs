@@ -13,8 +13,10 @@ use super::sqlite;
 use super::{
     super::{
         digest::KeyDigest,
+        error::{KeyError, KeyErrorKind},
         record::{KeyId, KeyRecord},
-        store::{KeyChange, KeyError, KeyErrorKind, KeyPage, KeyQuery, KeyStore, KeyUse, KeyWatcher, Watchers},
+        store::{KeyPage, KeyQuery, KeyStore, KeyUse},
+        watch::{KeyChange, KeyWatcher, Watchers},
     },
     failure::{misconfigured, unread, unwritten},
     migration::migrate,
