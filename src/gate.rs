@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response};
+use http::{Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -121,13 +121,35 @@ where
     match verdict {
         Ok(pass) => {
             pass.admit(&mut request);
-            State::Calling { future: inner.call(request) }
+            State::Calling { future: inner.call(request), respond: respond.clone() }
         }
         Err(rejection) => {
             let response = respond.respond(&rejection);
             State::Refused { response: Some(rejection.seal(response)) }
         }
     }
+}
+
+/// Makes the body of a refusal that an extractor has left to the layers, and leaves all other responses alone.
+fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
+    let Some(rejection) = response.extensions().get::<Rejection>().filter(|rejection| rejection.is_provisional())
+    else {
+        return response;
+    };
+    let (fresh, body) = respond.respond(rejection).into_parts();
+    let (mut parts, _) = response.into_parts();
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
+        parts.headers.remove(name);
+    }
+    for (name, value) in fresh.headers {
+        // What the refusal demands is there already.
+        if let Some(name) = name
+            && !parts.headers.contains_key(&name)
+        {
+            parts.headers.insert(name, value);
+        }
+    }
+    Response::from_parts(parts, body)
 }
 
 /// What a check that panics comes to: the caller learns nothing of it, and is not let in.
@@ -157,6 +179,7 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
+            respond: R,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -182,7 +205,9 @@ where
                     let (request, mut inner, respond) = parked.take().expect("polled after completion");
                     settle(verdict, request, &mut inner, &respond)
                 }
-                StateProj::Calling { future } => return future.poll(cx),
+                StateProj::Calling { future, respond } => {
+                    return Poll::Ready(ready!(future.poll(cx)).map(|response| answer(response, respond)));
+                }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
                 }

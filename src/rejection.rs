@@ -30,6 +30,17 @@ pub struct Rejection {
     needed: Option<Scopes>,
     retry_after: Option<Duration>,
     challenge: Option<Arc<Challenge>>,
+    body: Body,
+}
+
+/// Who makes the body of the response.
+#[derive(Clone, Copy, Debug)]
+enum Body {
+    /// Whoever refuses.
+    Final,
+    /// A layer further out, which knows how.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only extractors leave it to others"))]
+    Provisional,
 }
 
 /// How a request was refused.
@@ -55,7 +66,7 @@ impl Rejection {
     #[must_use]
     pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
         let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
-        Self { kind, reason, needed: None, retry_after, challenge: None }
+        Self { kind, reason, needed: None, retry_after, challenge: None, body: Body::Final }
     }
 
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
@@ -77,6 +88,19 @@ impl Rejection {
     pub(crate) fn challenge(mut self, challenge: &Arc<Challenge>) -> Self {
         self.challenge = Some(Arc::clone(challenge));
         self
+    }
+
+    /// Lets a layer further out make the body: an extractor does not know what the layer was told.
+    #[cfg(feature = "axum")]
+    #[must_use]
+    pub(crate) const fn provisional(mut self) -> Self {
+        self.body = Body::Provisional;
+        self
+    }
+
+    /// Whether a layer further out makes the body.
+    pub(crate) const fn is_provisional(&self) -> bool {
+        matches!(self.body, Body::Provisional)
     }
 
     /// How the request was refused.

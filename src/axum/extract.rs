@@ -87,10 +87,10 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     }
 }
 
-/// As [`Problem`].
+/// As [`Problem`], or as the layer around it was [told](crate::layer::AuthLayer::respond_with).
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let response: Response<Body> = Problem.respond(&self);
-        self.seal(response)
+        self.provisional().seal(response)
     }
 }

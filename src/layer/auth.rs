@@ -107,7 +107,7 @@ impl<R> AuthLayer<R> {
         self
     }
 
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Makes the body of refusals, those of extractors inside too: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
         AuthLayer { authentication: self.authentication, respond }

@@ -93,6 +93,39 @@ async fn a_refusal_by_an_extractor_names_all_scopes_and_the_realm() {
 }
 
 #[tokio::test]
+async fn a_refusal_by_an_extractor_has_the_body_that_the_layer_was_told() {
+    use axum::{
+        http::{HeaderValue, header},
+        response::Response,
+    };
+
+    /// A layer of somebody else's, between ours and the handler.
+    async fn mark(mut response: Response) -> Response {
+        response.headers_mut().insert("x-marked", HeaderValue::from_static("between"));
+        response
+    }
+
+    let stack = Stack::new();
+    let own = |refused: &Rejection| {
+        let response = Response::builder().header(header::CONTENT_TYPE, "text/plain").header("x-own", refused.code());
+        response.body(Body::from(format!("no: {}", refused.code()))).unwrap()
+    };
+    let policy = tower_warden::layer::AuthorizeLayer::when(|_, _| true);
+    let app = routes().layer(policy).layer(axum::middleware::map_response(mark)).layer(auth(&stack).respond_with(own));
+    let none = holder(&stack, "").await;
+    let refused = get_with(&app, "/read", Some(&none)).await;
+    assert_eq!((refused.status.as_u16(), &*refused.body), (403, "no: insufficient_scope"));
+    assert_eq!(refused.header("content-type"), Some("text/plain"));
+    assert_eq!(refused.header("x-own"), Some("insufficient_scope"));
+    assert_eq!(refused.header("x-marked"), Some("between"), "what others added stays");
+    assert!(refused.header("www-authenticate").unwrap().contains("scope=\"read\""));
+    assert_eq!(refused.header("cache-control"), Some("no-store"));
+    // What a handler makes of a refusal by itself stays as it is, and so does what is no refusal.
+    assert_eq!(get_with(&app, "/own", Some(&none)).await.body, "refused: insufficient_scope");
+    assert_eq!(get_with(&app, "/any", Some(&none)).await.body, "alice");
+}
+
+#[tokio::test]
 async fn implied_scopes_count_in_extractors() {
     let stack = Stack::new();
     let rules = [(Scope::from_static("admin"), Scopes::parse("read write").unwrap())];
