@@ -36,6 +36,8 @@ pub(super) struct Ledger {
     waiting: Mutex<Vec<Arc<Page>>>,
     /// Whether somebody will flush.
     is_armed: AtomicBool,
+    /// Held while somebody does.
+    flushing: tokio::sync::Mutex<()>,
 }
 
 /// The last use of one key.
@@ -53,7 +55,14 @@ pub(super) struct Usage {
 
 impl Ledger {
     pub(super) fn new(store: Arc<dyn KeyStore>, interval: Duration, timeout: Duration) -> Arc<Self> {
-        Arc::new(Self { store, interval, timeout, waiting: Mutex::default(), is_armed: AtomicBool::new(false) })
+        Arc::new(Self {
+            store,
+            interval,
+            timeout,
+            waiting: Mutex::default(),
+            is_armed: AtomicBool::new(false),
+            flushing: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(super) fn open(self: &Arc<Self>, id: KeyId) -> Usage {
@@ -61,8 +70,9 @@ impl Ledger {
         Usage { ledger: Arc::clone(self), page: Arc::new(page) }
     }
 
-    /// Writes down what waits; what the store does not take waits on.
+    /// Writes down what waits, after who does so already; what the store does not take waits on.
     pub(super) async fn flush(&self) -> Result<(), Unavailable> {
+        let _flushing = self.flushing.lock().await;
         let batches = self.lock().len().div_ceil(BATCH);
         for _ in 0..batches {
             let mut taken = self.take();
@@ -104,15 +114,25 @@ impl Ledger {
             self.is_armed.store(false, Ordering::Release);
             return;
         };
-        let ledger = Arc::clone(self);
+        let armed = Armed(Arc::clone(self));
         runtime.spawn(async move {
-            tokio::time::sleep(ledger.interval).await;
-            ledger.is_armed.store(false, Ordering::Release);
+            tokio::time::sleep(armed.0.interval).await;
+            let ledger = Arc::clone(&armed.0);
+            drop(armed);
             if let Err(error) = ledger.flush().await {
                 log::warning!(error = %Chain(&error), "the last uses of keys could not be written; they wait");
                 ledger.arm();
             }
         });
+    }
+}
+
+/// Somebody will flush; nobody will any more when it is dropped, be it with the runtime.
+struct Armed(Arc<Ledger>);
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.0.is_armed.store(false, Ordering::Release);
     }
 }
 

@@ -69,6 +69,37 @@ async fn a_store_that_is_down_costs_no_use_and_no_request() {
     assert_eq!(last_used(&stack, &record.id).await, Some(3));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_flush_waits_for_the_one_that_is_under_way() {
+    let stack = Stack::with(|keys| keys.flush_interval(seconds(10)), |layer| layer);
+    let (record, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    stack.store.set(Mode::Hang);
+    tokio::time::sleep(seconds(11)).await; // of the paused clock: the background's flush hangs
+    stack.store.set(Mode::Answer);
+    // That one gives up and puts back what it took; this one writes it.
+    stack.keys.flush().await.unwrap();
+    assert_eq!(last_used(&stack, &record.id).await, Some(0));
+}
+
+#[test]
+fn uses_are_written_by_themselves_again_after_a_runtime_has_ended() {
+    let stack = Stack::with(|keys| keys.flush_interval(seconds(10)), |layer| layer);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let key = runtime().block_on(async {
+        let (record, key) = stack.alice().await;
+        stack.bearer(key.expose()).await.assert_subject("alice");
+        (record, key)
+    });
+    // The background task has ended with its runtime, before it wrote anything.
+    stack.clock.advance(seconds(40));
+    runtime().block_on(async {
+        stack.bearer(key.1.expose()).await.assert_subject("alice");
+        tokio::time::sleep(seconds(11)).await;
+        assert_eq!(last_used(&stack, &key.0.id).await, Some(40));
+    });
+}
+
 #[tokio::test]
 async fn a_refused_use_is_none() {
     let stack = Stack::new();
