@@ -142,8 +142,9 @@ pub struct Principal {
     terms: Arc<Terms>,
 }
 
-/// What one layer holds its callers to.
+/// What one layer holds its callers to; on lines of memory of its own, because each request counts a reference.
 #[derive(Clone, Debug)]
+#[repr(align(128))]
 pub(crate) struct Terms {
     pub(crate) api_key_header: Option<HeaderName>,
     pub(crate) challenge: Arc<Challenge>,
@@ -173,8 +174,10 @@ impl Principal {
 
     /// Marks the credential, wherever it came, so that nobody prints it.
     pub(crate) fn conceal(&self, headers: &mut HeaderMap) {
-        let name = Some(&header::AUTHORIZATION).filter(|name| headers.contains_key(*name));
-        if let Some(credential) = name.or(self.terms.api_key_header.as_ref()).and_then(|name| headers.get_mut(name)) {
+        // There is one credential, so it is in one of the two.
+        if let Some(credential) = headers.get_mut(header::AUTHORIZATION) {
+            credential.set_sensitive(true);
+        } else if let Some(credential) = self.terms.api_key_header.as_ref().and_then(|name| headers.get_mut(name)) {
             credential.set_sensitive(true);
         }
     }

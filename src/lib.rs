@@ -142,6 +142,7 @@ mod log;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod striped;
 mod time;
 
 // floor 1: means

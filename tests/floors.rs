@@ -23,6 +23,7 @@ const FLOORS: &[&[&str]] = &[
         "peer",
         "rejection",
         "scope",
+        "striped",
         "time",
     ],
     &["api_key", "cache", "policy"],

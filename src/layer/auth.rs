@@ -15,6 +15,7 @@ use crate::{
     rejection::{Rejection, RejectionKind},
     respond::Problem,
     scope::ScopeHierarchy,
+    striped::Striped,
     time::{Clock, SystemClock, UnixTime},
 };
 
@@ -70,7 +71,7 @@ impl AuthLayer {
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
             proxies: TrustedProxies::default(),
-            terms: Arc::default(),
+            terms: Striped::new(Arc::default),
         };
         Self { authentication: Arc::new(authentication), respond: Problem }
     }
@@ -81,16 +82,15 @@ impl<R> AuthLayer<R> {
     ///
     /// `Authorization` itself is no such place; with it, every request is refused as one with two credentials.
     #[must_use]
-    pub fn api_key_header(mut self, name: impl Into<Option<HeaderName>>) -> Self {
-        self.terms_mut().api_key_header = name.into();
-        self
+    pub fn api_key_header(self, name: impl Into<Option<HeaderName>>) -> Self {
+        let name = name.into();
+        self.terms(|terms| terms.api_key_header = name)
     }
 
     /// What refusals tell clients: the realm `api` by default.
     #[must_use]
-    pub fn challenge(mut self, challenge: Challenge) -> Self {
-        self.terms_mut().challenge = Arc::new(challenge);
-        self
+    pub fn challenge(self, challenge: Challenge) -> Self {
+        self.terms(|terms| terms.challenge = Arc::new(challenge))
     }
 
     /// Tells the time: the machine's by default.
@@ -115,9 +115,8 @@ impl<R> AuthLayer<R> {
 
     /// Which scopes imply which.
     #[must_use]
-    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
-        self.terms_mut().hierarchy = hierarchy;
-        self
+    pub fn scope_hierarchy(self, hierarchy: ScopeHierarchy) -> Self {
+        self.terms(|terms| terms.hierarchy = hierarchy)
     }
 
     /// Believes what these proxies say of a client's address: none by default.
@@ -131,8 +130,11 @@ impl<R> AuthLayer<R> {
         Arc::make_mut(&mut self.authentication)
     }
 
-    fn terms_mut(&mut self) -> &mut Terms {
-        Arc::make_mut(&mut self.authentication_mut().terms)
+    fn terms(mut self, change: impl FnOnce(&mut Terms)) -> Self {
+        let mut terms = Terms::clone(self.authentication.terms.mine());
+        change(&mut terms);
+        self.authentication_mut().terms = Striped::new(|| Arc::new(terms.clone()));
+        self
     }
 }
 
@@ -163,7 +165,8 @@ pub struct Authentication {
     clock: Arc<dyn Clock>,
     presence: Presence,
     proxies: TrustedProxies,
-    terms: Arc<Terms>,
+    /// The same for each thread.
+    terms: Striped<Arc<Terms>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +181,7 @@ impl Check for Authentication {
     type Pass = Admitted;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        let credential = match Credential::find(head, self.terms.api_key_header.as_ref()) {
+        let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
             Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
             Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
             Ok(None) => return self.absent(head),
@@ -198,7 +201,7 @@ impl Check for Authentication {
 impl Authentication {
     fn absent(&self, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         match self.presence {
-            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(&self.terms))),
+            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(self.terms.mine()))),
             Presence::Required if Credential::is_in_query(head) => {
                 self.refuse(Rejection::new(RejectionKind::Missing, "credential_in_query"))
             }
@@ -207,7 +210,7 @@ impl Authentication {
     }
 
     fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
-        Eventual::Now(Err(rejection.challenge(&self.terms.challenge)))
+        Eventual::Now(Err(rejection.challenge(&self.terms.mine().challenge)))
     }
 
     fn settle(
@@ -217,7 +220,7 @@ impl Authentication {
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Admitted, Rejection> {
         let principal = verdict.and_then(|identity| self.vouch(identity, now, client));
-        principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.challenge))
+        principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.mine().challenge))
     }
 
     /// The one way from [`Identity`] to [`Principal`], on every request: expiry, then networks.
@@ -239,7 +242,7 @@ impl Authentication {
         if let Some(witness) = &identity.on_admission {
             witness.admitted(now);
         }
-        Ok(Principal::vouched(identity, Arc::clone(&self.terms)))
+        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine())))
     }
 }
 
