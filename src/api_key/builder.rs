@@ -91,8 +91,8 @@ impl ApiKeysBuilder {
     }
 
     /// For how long a good key is cached, in whole seconds: 30 by default. So long may a key be good that was revoked
-    /// by another node, where the store does not tell. Where the [clock](Self::clock) is set back meanwhile, it may be
-    /// up to twice as long.
+    /// by another node, where the store does not tell. Where the clock is set back, by more
+    /// than two seconds, what is cached is dropped.
     pub fn found_for(mut self, lifetime: Duration) -> Self {
         self.limits.found_for = lifetime;
         self

@@ -68,7 +68,7 @@ impl ApiKeys {
         let secret = formats[0].generate().map_err(misconfigured)?;
         let id = KeyId::generate(now).map_err(misconfigured)?;
         let record = key.record(id, hashing.newest(secret.expose()), now);
-        record.check()?;
+        record.check().map_err(|why| KeyError::new(KeyErrorKind::Invalid).because(why))?;
         if !self.0.owns(&record) {
             return Err(KeyError::new(KeyErrorKind::Invalid).because("the key is of another tenant"));
         }

@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{
-    digest::KeyDigest,
-    error::{KeyError, KeyErrorKind},
-};
+use super::digest::KeyDigest;
 use crate::{
     digest::hex,
     error::{ConfigError, ConfigErrorKind},
@@ -165,20 +162,23 @@ impl KeyRecord {
     }
 
     /// Refuses a record without an owner, or one that is too large to be cached by the thousand.
-    pub(super) fn check(&self) -> Result<(), KeyError> {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
         let texts = [Some(&self.owner), self.tenant.as_ref(), Some(&self.name), self.tier.as_ref()];
-        let longest = texts.into_iter().flatten().map(String::len).max().unwrap_or_default();
-        let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len() + 1).sum();
+        let scopes: usize = self.scopes.iter().map(|scope| scope.as_str().len()).sum();
         let metadata: usize = self.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
-        let is_small = longest <= 256 && scopes <= 4096 && self.networks.len() <= 100 && metadata <= 4096;
-        let message = match (self.owner.is_empty(), is_small) {
-            (true, _) => "a key has an owner",
-            (false, false) => {
-                "a key's texts have at most 256 bytes, its scopes and its metadata 4096 each, its networks are at most 100"
-            }
-            (false, true) => return Ok(()),
-        };
-        Err(KeyError::new(KeyErrorKind::Invalid).because(message))
+        if self.owner.is_empty() {
+            Err("a key has an owner")
+        } else if texts.into_iter().flatten().any(|text| text.len() > 256) {
+            Err("owner, tenant, name and tier of a key have at most 256 bytes each")
+        } else if self.scopes.len() > 128 || scopes > 4096 {
+            Err("a key has at most 128 scopes, of 4096 bytes together")
+        } else if self.metadata.len() > 64 || metadata > 4096 {
+            Err("a key has at most 64 members of metadata, of 4096 bytes together")
+        } else if self.networks.len() > 64 {
+            Err("a key has at most 64 networks")
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the key may be used.
@@ -212,6 +212,7 @@ pub struct NewKey {
     pub(super) tier: Option<String>,
     pub(super) networks: Vec<Network>,
     pub(super) expires_in: Option<Duration>,
+    pub(super) not_after: Option<UnixTime>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
@@ -226,6 +227,7 @@ impl NewKey {
             tier: None,
             networks: Vec::new(),
             expires_in: None,
+            not_after: None,
             metadata: BTreeMap::new(),
         }
     }
@@ -266,6 +268,12 @@ impl NewKey {
         self
     }
 
+    /// When it ends at the latest.
+    pub fn not_after(mut self, end: UnixTime) -> Self {
+        self.not_after = Some(end);
+        self
+    }
+
     /// Attaches something to it.
     pub fn metadata(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.metadata.insert(name.into(), value.into());
@@ -279,7 +287,7 @@ impl NewKey {
             scopes: self.scopes,
             tier: self.tier,
             networks: self.networks,
-            expires_at: self.expires_in.map(|lifetime| now + lifetime),
+            expires_at: self.expires_in.map(|lifetime| now + lifetime).into_iter().chain(self.not_after).min(),
             metadata: self.metadata,
             ..KeyRecord::new(id, digest, self.owner, now)
         }

@@ -77,8 +77,8 @@ pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let record: KeyRecord = serde_json::from_slice(&line).map_err(|_| BadLine(number))?;
-        record.check().map_err(|_| BadLine(number))?;
+        let record: KeyRecord = serde_json::from_slice(&line).map_err(|_| BadLine(number, "no record of a key"))?;
+        record.check().map_err(|why| BadLine(number, why))?;
         match store.insert(record).wait().await {
             Ok(()) => imported.added += 1,
             Err(error) if error.kind() == KeyErrorKind::Conflict => imported.skipped += 1,
@@ -89,8 +89,8 @@ pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin
 
 /// The parser's own words may hold a digest.
 #[derive(Debug, thiserror::Error)]
-#[error("line {0} is no record of a key")]
-struct BadLine(u64);
+#[error("line {0}: {1}")]
+struct BadLine(u64, &'static str);
 
 impl From<BadLine> for KeyError {
     fn from(line: BadLine) -> Self {

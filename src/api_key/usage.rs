@@ -107,7 +107,7 @@ impl Ledger {
 
     /// Sees to it that somebody flushes after the interval, where there is a runtime.
     fn arm(self: &Arc<Self>) {
-        if self.is_armed.swap(true, Ordering::AcqRel) {
+        if self.is_armed.load(Ordering::Acquire) || self.is_armed.swap(true, Ordering::AcqRel) {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
@@ -154,7 +154,7 @@ impl Drop for Taken<'_> {
 impl Page {
     /// What is to be written; a use from here on waits anew.
     fn close(&self) -> KeyUse {
-        self.is_waiting.store(false, Ordering::Release);
+        self.is_waiting.swap(false, Ordering::AcqRel);
         KeyUse::new(self.id.clone(), UnixTime::from_secs(self.last.load(Ordering::Acquire)))
     }
 }
@@ -164,7 +164,10 @@ impl OnAdmission for Usage {
         let page = &self.page;
         if page.last.load(Ordering::Relaxed) < now.as_secs() {
             page.last.fetch_max(now.as_secs(), Ordering::AcqRel);
-            if !page.is_waiting.swap(true, Ordering::AcqRel) {
+            if page.is_waiting.swap(true, Ordering::AcqRel) {
+                // It waits already, and perhaps for somebody who is gone.
+                self.ledger.arm();
+            } else {
                 self.ledger.enqueue(page);
             }
         }

@@ -43,7 +43,7 @@ impl Authenticator for ApiKeys {
                 // The store. Who has to begin again has no more time than others.
                 Eventual::later(async move {
                     let loaded = tokio::time::timeout(timeout, cache.load(digest, now, look_up)).await;
-                    verdict(loaded.unwrap_or(Outcome::Down("key_store_timeout")))
+                    verdict(loaded.unwrap_or_else(|_| late()))
                 })
             }
         }
@@ -70,10 +70,7 @@ impl Inner {
                 log::warning!(error = %Chain(&error), "a key could not be looked up; the request is answered with 503");
                 Outcome::Down("key_store_unavailable")
             }
-            Err(_) => {
-                log::warning!("a key was not looked up in time; the request is answered with 503");
-                Outcome::Down("key_store_timeout")
-            }
+            Err(_) => late(),
         }
     }
 
@@ -119,6 +116,11 @@ impl Tagged for Arc<Identity> {
     fn tag(&self) -> &str {
         self.key_id.as_deref().unwrap_or_default()
     }
+}
+
+fn late() -> Outcome<Arc<Identity>> {
+    log::warning!("a key was not looked up in time; the request is answered with 503");
+    Outcome::Down("key_store_timeout")
 }
 
 fn verdict(outcome: Outcome<Arc<Identity>>) -> Result<Arc<Identity>, Rejection> {

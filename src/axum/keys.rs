@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +44,10 @@ crate::scopes! {
 /// | `POST /{id}/rotate` with `grace` (seconds, 0 if left out) | 201, the new record and its `secret` |
 /// | `DELETE /{id}` | 204 |
 ///
-/// A caller without a tenant manages all keys, with any scope. One who has a tenant manages the keys of that tenant, sees
-/// no others, and grants only what it holds itself: it neither mints a key with another scope nor rotates one that has.
-/// Whose key it is, the owner, is its word, so an owner is somebody within a tenant only.
+/// A caller without a tenant manages all keys, with any scope. One who has a tenant manages the keys of that tenant and
+/// sees no others. It neither mints a key with a scope that it does not hold itself nor rotates one that has, and what
+/// it mints has its own tier and ends no later than itself. Owner, networks and metadata are its word: an owner is
+/// somebody within a tenant only.
 ///
 /// Of a rotation the secret is nowhere but in the answer: give a grace, for the answer may be lost.
 ///
@@ -135,12 +137,16 @@ async fn mint(
     let Json(asked) = body?;
     let tenant = confined(&caller, asked.tenant)?;
     granted(&caller, &asked.scopes)?;
+    let tier = graded(&caller, asked.tier)?;
     let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
     if let Some(tenant) = tenant {
         key = key.tenant(tenant);
     }
-    if let Some(tier) = asked.tier {
+    if let Some(tier) = tier {
         key = key.tier(tier);
+    }
+    if let (Some(_), Some(end)) = (caller.tenant(), caller.expires_at()) {
+        key = key.not_after(end);
     }
     if let Some(lifetime) = asked.expires_in {
         key = key.expires_in(Duration::from_secs(lifetime.get()));
@@ -179,11 +185,12 @@ async fn rotate(
     State(keys): State<ApiKeys>,
     caller: Scoped<KeysAdmin>,
     id: Result<Path<String>, PathRejection>,
-    body: Result<Option<Json<Rotate>>, JsonRejection>,
+    body: Bytes,
 ) -> Result<Response, Failure> {
-    let grace = body?.map_or(0, |Json(asked)| asked.grace);
-    let (id, record) = managed(&keys, &caller, id).await?;
-    granted(&caller, &record.scopes)?;
+    // Whatever its media type is said to be: a grace that is passed over would end the old key at once.
+    let grace = if body.is_empty() { 0 } else { Json::<Rotate>::from_bytes(&body)?.grace };
+    let id = named(id)?;
+    granted(&caller, &managed(&keys, &caller, &id).await?.scopes)?;
     let (record, secret) = keys.rotate(&id, Duration::from_secs(grace)).await?;
     Ok(minted(&record, &secret))
 }
@@ -193,7 +200,10 @@ async fn revoke(
     caller: Scoped<KeysAdmin>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
-    let (id, _) = managed(&keys, &caller, id).await?;
+    let id = named(id)?;
+    if caller.tenant().is_some() {
+        managed(&keys, &caller, &id).await?;
+    }
     keys.revoke(&id).await?;
     Ok(private(StatusCode::NO_CONTENT, ()))
 }
@@ -218,19 +228,28 @@ fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     Err(Failure::Refused(rejection.challenge(caller.challenge())))
 }
 
-/// A key that the caller manages; another tenant's key looks as if there were none.
-async fn managed(
-    keys: &ApiKeys,
-    caller: &Principal,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<(KeyId, Arc<KeyRecord>), Failure> {
-    let not_found = || KeyError::new(KeyErrorKind::NotFound);
-    let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok()).ok_or_else(not_found)?;
-    let record = keys.get(&id).await?.ok_or_else(not_found)?;
-    if caller.tenant().is_some() && record.tenant.as_deref() != caller.tenant() {
-        return Err(not_found().into());
+/// The tier of a key to be minted: for a caller who has a tenant, its own.
+fn graded(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
+    match (caller.tenant(), caller.tier(), asked) {
+        (None, _, asked) => Ok(asked),
+        (Some(_), own, asked) if asked.is_none() || asked.as_deref() == own => Ok(own.map(Into::into)),
+        (Some(_), ..) => {
+            let rejection = Rejection::new(RejectionKind::Forbidden, "tier_not_held");
+            Err(Failure::Refused(rejection.challenge(caller.challenge())))
+        }
     }
-    Ok((id, record))
+}
+
+fn named(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
+    let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok());
+    id.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+}
+
+/// A key that the caller manages; another tenant's key looks as if there were none.
+async fn managed(keys: &ApiKeys, caller: &Principal, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
+    let record = keys.get(id).await?;
+    let is_managed = |record: &Arc<KeyRecord>| caller.tenant().is_none() || record.tenant.as_deref() == caller.tenant();
+    record.filter(is_managed).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
 }
 
 fn minted(key: &KeyRecord, secret: &KeySecret) -> Response {

@@ -25,6 +25,9 @@ mod fence;
 mod flights;
 mod near;
 
+/// How far requests may differ about the time, because each reads the clock when it comes.
+const SKEW: Duration = Duration::from_secs(2);
+
 /// How often one request begins again because what it waited for was revoked meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -150,9 +153,15 @@ impl<V: Tagged> FencedCache<V> {
 
     /// What an entry holds, if it counts.
     fn current(&self, entry: Entry<V>, now: UnixTime) -> Option<V> {
-        let counts =
-            entry.is_fresh(self.limits.found_for, now) && self.fence.admits(entry.generation, entry.value.tag());
-        counts.then_some(entry.value)
+        if !self.fence.admits(entry.generation, entry.value.tag()) {
+            return None;
+        }
+        if now + SKEW < entry.since {
+            // The clock was set back. What is cached would count again when it has caught up, far past its lifetime.
+            self.fence.bury_all();
+            return None;
+        }
+        entry.is_fresh(self.limits.found_for, now).then_some(entry.value)
     }
 
     fn board<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Boarding<V>

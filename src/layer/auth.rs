@@ -107,7 +107,8 @@ impl<R> AuthLayer<R> {
         self
     }
 
-    /// Makes the body of refusals, those of extractors inside too: [`Problem`] by default.
+    /// Makes the body of refusals, those of extractors inside too: [`Problem`] by default. Of several layers around an
+    /// extractor, the outermost one makes it.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
         AuthLayer { authentication: self.authentication, respond }

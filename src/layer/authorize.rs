@@ -53,7 +53,9 @@ impl AuthorizeLayer {
     /// Needs all of these scopes; if there are none, nobody passes.
     #[must_use]
     pub fn all_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
-        let met = |needed: &Scopes, caller: &Principal| needed.iter().all(|scope| caller.holds(scope));
+        // Nothing that is asked for, a list that was left empty by mistake, is no reason to let everybody pass.
+        let met =
+            |needed: &Scopes, caller: &Principal| !needed.is_empty() && needed.iter().all(|scope| caller.holds(scope));
         Self::new(Needs { scopes: scopes.into_iter().collect(), met })
     }
 

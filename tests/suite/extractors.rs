@@ -126,6 +126,36 @@ async fn a_refusal_by_an_extractor_has_the_body_that_the_layer_was_told() {
 }
 
 #[tokio::test]
+async fn what_somebody_in_between_made_of_a_refusal_stays_as_it_is() {
+    use axum::{
+        http::{HeaderValue, StatusCode, header},
+        middleware::map_response,
+        response::Response,
+    };
+
+    async fn hide(mut response: Response) -> Response {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        *response.body_mut() = Body::from("nothing here");
+        response
+    }
+
+    async fn encode(mut response: Response) -> Response {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("rot13"));
+        *response.body_mut() = Body::from("rapbqrq");
+        response
+    }
+
+    let stack = Stack::new();
+    let none = holder(&stack, "").await;
+    let hidden = routes().layer(map_response(hide)).layer(auth(&stack));
+    let hidden = get_with(&hidden, "/read", Some(&none)).await;
+    assert_eq!((hidden.status.as_u16(), &*hidden.body), (404, "nothing here"));
+    let encoded = routes().layer(map_response(encode)).layer(auth(&stack));
+    let encoded = get_with(&encoded, "/read", Some(&none)).await;
+    assert_eq!((encoded.status.as_u16(), &*encoded.body), (403, "rapbqrq"));
+}
+
+#[tokio::test]
 async fn implied_scopes_count_in_extractors() {
     let stack = Stack::new();
     let rules = [(Scope::from_static("admin"), Scopes::parse("read write").unwrap())];

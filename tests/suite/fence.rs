@@ -54,6 +54,20 @@ async fn a_clock_that_is_set_back_makes_entries_stale() {
 }
 
 #[tokio::test]
+async fn what_was_cached_before_the_clock_was_set_back_does_not_come_back_with_the_time() {
+    let stack = Stack::new();
+    let ((record, key), (_, other)) = (stack.alice().await, stack.mint(NewKey::new("bob")).await);
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    stack.clock.set(UnixTime::from_secs(START.as_secs() - 3600));
+    // One use of anything that was cached is enough for all of it.
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    stack.store.revoke(&record.id, START).wait().await.unwrap();
+    stack.clock.set(START + seconds(1));
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_refused_at_once_though_it_is_cached() {
     // (4)
     let stack = Stack::new();

@@ -94,6 +94,18 @@ async fn a_key_is_minted_listed_rotated_and_revoked() {
 }
 
 #[tokio::test]
+async fn a_grace_counts_whatever_the_media_type_is_said_to_be() {
+    let api = Api::new().await;
+    let minted = api.mint(json!({"name": "", "owner": "o", "scopes": []})).await;
+    let path = format!("/v1/keys/{}/rotate", text(&minted["id"]));
+    let request = Request::post(path).header("x-api-key", &api.admin).body(Body::from(r#"{"grace": 60}"#)).unwrap();
+    assert_eq!(api.app.clone().oneshot(request).await.unwrap().status(), 201);
+    api.stack.bearer(text(&minted["secret"])).await.assert_subject("o");
+    let again = json!({"grace": "long"});
+    assert_eq!(api.admin("POST", &format!("/{}/rotate", text(&minted["id"])), Some(again)).await.status, 422);
+}
+
+#[tokio::test]
 async fn pages_follow_each_other() {
     let api = Api::new().await;
     for index in 0..4 {
@@ -156,6 +168,16 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     let path = format!("/{}/rotate", text(&strong["id"]));
     assert_eq!(api.call(boss, "POST", &path, Some(json!({"grace": 60}))).await.status, 403);
     assert_eq!(api.admin("POST", &path, None).await.status, 201, "without a body, without grace");
+
+    // What it mints has its tier, and ends with it.
+    let asked =
+        json!({"name": "f", "owner": "f", "tenant": "acme", "scopes": scopes, "tier": "free", "expires_in": 60});
+    let short = api.mint(asked).await;
+    let asked = json!({"name": "g", "owner": "g", "scopes": [], "tier": "unlimited"});
+    assert_eq!(api.call(text(&short["secret"]), "POST", "", Some(asked)).await.status, 403);
+    let asked = json!({"name": "g", "owner": "g", "scopes": [], "expires_in": 3600});
+    let own = api.call(text(&short["secret"]), "POST", "", Some(asked)).await.json();
+    assert_eq!((&own["tier"], &own["expires_at"]), (&"free".into(), &short["expires_at"]));
     api.stack.bearer(text(&strong["secret"])).await.assert_invalid("expired");
 }
 

@@ -92,11 +92,11 @@ fn uses_are_written_by_themselves_again_after_a_runtime_has_ended() {
         (record, key)
     });
     // The background task has ended with its runtime, before it wrote anything.
-    stack.clock.advance(seconds(40));
+    stack.clock.advance(seconds(20));
     runtime().block_on(async {
         stack.bearer(key.1.expose()).await.assert_subject("alice");
         tokio::time::sleep(seconds(11)).await;
-        assert_eq!(last_used(&stack, &key.0.id).await, Some(40));
+        assert_eq!(last_used(&stack, &key.0.id).await, Some(20));
     });
 }
 
