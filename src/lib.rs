@@ -86,9 +86,10 @@
 //! [`KeyFormat::opaque`](api_key::KeyFormat::opaque); they are replaced one by one as they are rotated.
 //!
 //! **Several nodes.** Hand [`SqlKeyStore::connect`](api_key::SqlKeyStore::connect) a `postgres://` URL instead. A
-//! revocation then reaches the other nodes by `NOTIFY` (not through a pooler in transaction mode); a node that loses its connection drops all that it has cached,
-//! and until it notices, and on SQLite shared by several processes, a revoked key is good for as long as a good one is
-//! cached: 30 seconds by default, [less](api_key::ApiKeysBuilder::found_for) if you say so.
+//! revocation then reaches the other nodes by `NOTIFY`, which does not pass a pooler in transaction mode. A node that
+//! loses its connection drops all that it has cached. Until it notices, and on SQLite shared by several processes, a
+//! revoked key is good for as long as a good one is cached: 30 seconds by default,
+//! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!

@@ -11,21 +11,21 @@ use axum::{
         Path, Query, State,
         rejection::{JsonRejection, PathRejection, QueryRejection},
     },
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{delete, get, post},
 };
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::Scoped;
+use super::{
+    Scoped,
+    failure::{Failure, private},
+};
 use crate::{
     api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret, NewKey},
     identity::Principal,
-    log::{self, Chain},
     peer::Network,
-    rejection::{Rejection, RejectionKind},
-    respond,
     scope::Scopes,
 };
 
@@ -211,10 +211,7 @@ async fn revoke(
 /// The tenant whose keys are asked for: the caller's own, for a caller who has one.
 fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
     match (caller.tenant(), asked) {
-        (Some(own), Some(tenant)) if own != tenant => {
-            let rejection = Rejection::new(RejectionKind::Forbidden, "tenant_mismatch");
-            Err(Failure::Refused(rejection.challenge(caller.challenge())))
-        }
+        (Some(own), Some(tenant)) if own != tenant => Err(Failure::forbidden(caller, "tenant_mismatch")),
         (own, asked) => Ok(asked.or_else(|| own.map(Into::into))),
     }
 }
@@ -222,10 +219,10 @@ fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>,
 /// Refuses a caller who has a tenant and would grant what it does not hold.
 fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     if caller.tenant().is_none() || scopes.iter().all(|scope| caller.holds(scope)) {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(Failure::forbidden(caller, "scope_not_held"))
     }
-    let rejection = Rejection::new(RejectionKind::Forbidden, "scope_not_held");
-    Err(Failure::Refused(rejection.challenge(caller.challenge())))
 }
 
 /// The tier of a key to be minted: for a caller who has a tenant, its own.
@@ -233,10 +230,7 @@ fn graded(caller: &Principal, asked: Option<String>) -> Result<Option<String>, F
     match (caller.tenant(), caller.tier(), asked) {
         (None, _, asked) => Ok(asked),
         (Some(_), own, asked) if asked.is_none() || asked.as_deref() == own => Ok(own.map(Into::into)),
-        (Some(_), ..) => {
-            let rejection = Rejection::new(RejectionKind::Forbidden, "tier_not_held");
-            Err(Failure::Refused(rejection.challenge(caller.challenge())))
-        }
+        (Some(_), ..) => Err(Failure::forbidden(caller, "tier_not_held")),
     }
 }
 
@@ -254,70 +248,4 @@ async fn managed(keys: &ApiKeys, caller: &Principal, id: &KeyId) -> Result<Arc<K
 
 fn minted(key: &KeyRecord, secret: &KeySecret) -> Response {
     private(StatusCode::CREATED, Json(Minted { key, secret: secret.expose() }))
-}
-
-/// A response that is for nobody else.
-fn private(status: StatusCode, body: impl IntoResponse) -> Response {
-    let no_store = const { HeaderValue::from_static("no-store") };
-    (status, [(header::CACHE_CONTROL, no_store)], body).into_response()
-}
-
-/// What is answered instead.
-#[derive(Debug)]
-enum Failure {
-    /// The key, or the store.
-    Key(KeyError),
-    /// The caller.
-    Refused(Rejection),
-    /// The request.
-    Request(StatusCode, String),
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        Self::Key(error)
-    }
-}
-
-impl From<JsonRejection> for Failure {
-    fn from(rejection: JsonRejection) -> Self {
-        Self::Request(rejection.status(), rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Failure {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::Request(rejection.status(), rejection.body_text())
-    }
-}
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
-                log::error!(error = %Chain(&error), "keys could not be managed; the request is answered with 503");
-                Rejection::new(RejectionKind::Unavailable, "key_store_unavailable").into_response()
-            }
-            Self::Key(error) => {
-                let (status, code) = match error.kind() {
-                    KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
-                    KeyErrorKind::Inactive => (StatusCode::CONFLICT, "key_inactive"),
-                    KeyErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request"),
-                    KeyErrorKind::NotFound => (StatusCode::NOT_FOUND, "key_not_found"),
-                    KeyErrorKind::Configuration | KeyErrorKind::Unavailable => {
-                        (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
-                    }
-                };
-                problem(status, code, &error.to_string())
-            }
-            Self::Refused(rejection) => rejection.into_response(),
-            Self::Request(status, text) => problem(status, "invalid_request", &text),
-        }
-    }
-}
-
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    let mut response = private(status, respond::problem_json(status, code, detail));
-    response.headers_mut().insert(header::CONTENT_TYPE, respond::PROBLEM_JSON);
-    response
 }

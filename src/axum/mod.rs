@@ -61,4 +61,6 @@ pub use self::keys::{KeysAdmin, key_routes};
 
 mod extract;
 #[cfg(feature = "api-key")]
+mod failure;
+#[cfg(feature = "api-key")]
 mod keys;
