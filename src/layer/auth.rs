@@ -231,7 +231,7 @@ impl Authentication {
         now: UnixTime,
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Principal, Rejection> {
-        if identity.expires_at.is_some_and(|end| end <= now) {
+        if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
         }
         if !identity.networks.is_empty() {
@@ -243,7 +243,7 @@ impl Authentication {
         if let Some(witness) = &identity.on_admission {
             witness.admitted(now);
         }
-        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine())))
+        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine()), now))
     }
 }
 
