@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 use http::{Extensions, HeaderMap, HeaderName, header};
 
 use crate::{
+    binding::Confirmation,
     challenge::Challenge,
     log,
     peer::Network,
@@ -15,13 +16,15 @@ use crate::{
 
 /// What an authenticator asserts of a caller; not yet to be trusted.
 ///
-/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry and the
-/// networks, on each request, whether the identity comes from a cache or not.
+/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry, at
+/// what the credential is bound to and at the networks, on each request, whether the identity comes from a cache or not.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Identity {
     /// Who acts, if it is not the subject: the actor first, then those who acted for it (RFC 8693 §4.1).
     pub actors: Vec<Actor>,
+    /// To whose certificate or key it is bound; none means whoever has it may use it.
+    pub confirmation: Option<Confirmation>,
     /// When it ends; it is refused from this second on.
     pub expires_at: Option<UnixTime>,
     /// When it was issued.
@@ -57,6 +60,7 @@ impl Identity {
     pub fn new(subject: impl Into<Box<str>>, method: AuthMethod) -> Self {
         Self {
             actors: Vec::new(),
+            confirmation: None,
             expires_at: None,
             issued_at: None,
             key_id: None,
@@ -76,6 +80,7 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("actors", &self.actors)
+            .field("confirmation", &self.confirmation)
             .field("expires_at", &self.expires_at)
             .field("issued_at", &self.issued_at)
             .field("key_id", &self.key_id)
@@ -234,6 +239,12 @@ impl Principal {
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.identity.issued_at
+    }
+
+    /// To which certificate or key the credential is bound; the sender has proved to hold it.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.identity.confirmation.as_ref()
     }
 
     /// When the credential ends.
