@@ -23,6 +23,8 @@ pub struct ConfigError {
 pub enum ConfigErrorKind {
     /// A realm, URL or scope of a challenge.
     Challenge,
+    /// What a credential is bound to.
+    Confirmation,
     /// An id or a digest of a key.
     Key,
     /// The form of a key.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use http::{Extensions, HeaderMap, HeaderName, header};
 
 use crate::{
+    binding::Confirmation,
     challenge::Challenge,
     log,
     peer::Network,
@@ -15,8 +16,8 @@ use crate::{
 
 /// What an authenticator asserts of a caller; not yet to be trusted.
 ///
-/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry and the
-/// networks, on each request, whether the identity comes from a cache or not.
+/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry, at
+/// what the credential is bound to and at the networks, on each request, whether the identity comes from a cache or not.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Identity {
@@ -30,6 +31,8 @@ pub struct Identity {
     pub claims: Option<Box<str>>,
     /// By which client the token was asked for, RFC 8693 §4.3.
     pub client_id: Option<Box<str>>,
+    /// To whose certificate or key it is bound; none means whoever has it may use it.
+    pub confirmation: Option<Confirmation>,
     /// When it ends; it is refused from this second on.
     pub expires_at: Option<UnixTime>,
     /// When it was issued.
@@ -79,6 +82,7 @@ impl Identity {
             auth_time: None,
             claims: None,
             client_id: None,
+            confirmation: None,
             expires_at: None,
             issued_at: None,
             issuer: None,
@@ -107,6 +111,7 @@ impl fmt::Debug for Identity {
             .field("actors", &self.actors)
             .field("auth_time", &self.auth_time)
             .field("client_id", &self.client_id)
+            .field("confirmation", &self.confirmation)
             .field("expires_at", &self.expires_at)
             .field("issued_at", &self.issued_at)
             .field("issuer", &self.issuer)
@@ -278,6 +283,12 @@ impl Principal {
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.identity.issued_at
+    }
+
+    /// To which certificate or key the credential is bound; the sender has proved to hold it.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.identity.confirmation.as_ref()
     }
 
     /// When the credential ends.

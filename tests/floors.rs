@@ -12,6 +12,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &[
         "authenticator",
+        "binding",
         "challenge",
         "credential",
         "digest",

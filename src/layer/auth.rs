@@ -6,6 +6,7 @@ use tower_layer::Layer;
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
+    binding::Proof,
     challenge::Challenge,
     credential::Credential,
     gate::{Check, Gate, Pass, sealed::Sealed},
@@ -224,7 +225,7 @@ impl Authentication {
         principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.mine().challenge))
     }
 
-    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, then networks.
+    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, binding, then networks.
     fn vouch(
         &self,
         identity: Arc<Identity>,
@@ -233,6 +234,11 @@ impl Authentication {
     ) -> Result<Principal, Rejection> {
         if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
+        }
+        if let Some(confirmation) = &identity.confirmation {
+            // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
+            let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
+            confirmation.check(&Proof::default()).map_err(unconfirmed)?;
         }
         if !identity.networks.is_empty() {
             let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;

@@ -5,6 +5,7 @@
 
 mod api_keys;
 mod authorize;
+mod binding;
 mod credential;
 mod extractors;
 mod fence;
