@@ -2,7 +2,7 @@
 //!
 //! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 use std::fmt;
 
 macro_rules! debug {
@@ -25,19 +25,19 @@ macro_rules! emit {
 
 pub(crate) use {debug, emit, error};
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 macro_rules! warning {
     ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 pub(crate) use warning;
 
 /// An error and its causes, on one line.
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
