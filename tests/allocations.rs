@@ -17,9 +17,11 @@ use tower_warden::{
     Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
+    jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
     peer::Peer,
     scope::{Scopes, scopes},
+    testing::TestIssuer,
 };
 
 use self::counting::{Allocator, Store, allocations, at_once};
@@ -161,6 +163,27 @@ fn a_cold_key_with_ten_thousand_requests_at_once_costs_one_question() {
         }
     });
     assert_eq!(store.finds(), 1);
+}
+
+#[test]
+fn a_cached_token_costs_one_allocation() {
+    let issuer = TestIssuer::new("https://issuer.test").clock(ManualClock::at(NOW));
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    let token = issuer.token("alice").audience("https://api.test").claim("filler", "x".repeat(500)).sign();
+    Cost::of(&layer(jwt.clone()), || request(&token)).is_above(&Cost::bare(), 1);
+    let (keys, ..) = cached();
+    Cost::of(&layer((jwt, keys)), || request(&token)).is_above(&Cost::bare(), 1);
+    assert_eq!(issuer.fetches(), 1, "it was verified once");
+}
+
+#[test]
+fn a_token_that_is_none_costs_its_refusal() {
+    let issuer = TestIssuer::new("https://issuer.test");
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    for strange in ["opaque", "one.two", "one.two.three.four.five"] {
+        let request = || request(strange);
+        Cost::of(&layer(jwt.clone()), request).is_above(&Cost::of(&layer(Nothing), request), 0);
+    }
 }
 
 /// How often a request allocates.
