@@ -41,7 +41,8 @@
 //!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
 //!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             3 vouch         expiry → binding → networks         → Principal  (what the crate vouches for)
+//!    │             3 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
+//!    │                             revocation
 //!    │             4 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
 //!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
@@ -64,7 +65,7 @@
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
 //! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
 //!    never let in, and nothing of it is cached.
-//! 5. Expiry, [binding] and networks are looked at on each request, whether the credential was cached or not.
+//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
 //! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
 //! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
@@ -159,6 +160,7 @@ mod cache;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod policy;
+pub mod revocation;
 
 // floor 2: the gate
 pub mod gate;

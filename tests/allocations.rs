@@ -14,11 +14,13 @@ use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
-    Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind, UnixTime,
+    AuthMethod, Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind,
+    UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
     layer::{AuthLayer, AuthorizeLayer},
     peer::Peer,
+    revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::{Scopes, scopes},
 };
 
@@ -74,6 +76,36 @@ fn a_shared_authenticator_and_one_of_several_cost_nothing_more() {
     let shared: Arc<dyn Authenticator> = Arc::new(keys.clone());
     Cost::of(&layer(shared), || request(&key)).is_above(&Cost::bare(), 1);
     Cost::of(&layer((Nothing, keys)), || request(&key)).is_above(&Cost::bare(), 1);
+}
+
+#[test]
+fn a_revocation_list_costs_nothing() {
+    let (keys, key, _) = cached();
+    let token = || Token(Arc::new(token()));
+    let empty = MemoryRevocationList::default();
+    Cost::of(&layer(keys.clone()).revocations(empty.clone()), || request(&key)).is_above(&Cost::bare(), 1);
+    Cost::of(&layer(token()).revocations(empty), || request("token")).is_above(&Cost::bare(), 1);
+
+    let list = MemoryRevocationList::default().clock(ManualClock::at(NOW));
+    let (issuer, until) = ("https://auth.example.com", NOW + Duration::from_secs(3600));
+    for other in [
+        Revocation::client(issuer, "other", NOW),
+        Revocation::key("other"),
+        Revocation::session(issuer, "other"),
+        // One that names the subject, and what it was given before.
+        Revocation::subject(issuer, "alice", UnixTime::default()),
+        Revocation::token(issuer, "other"),
+    ] {
+        list.revoke(other, until).unwrap();
+    }
+    Cost::of(&layer(keys).revocations(list.clone()), || request(&key)).is_above(&Cost::bare(), 1);
+    let shared: Arc<dyn RevocationList> = Arc::new(list.clone());
+    Cost::of(&layer(token()).revocations(shared), || request("token")).is_above(&Cost::bare(), 1);
+
+    // What is revoked costs its refusal.
+    list.revoke(Revocation::token(issuer, "token"), until).unwrap();
+    let refused = Cost::of(&layer(Everything("revoked")), || request("token"));
+    Cost::of(&layer(token()).revocations(list), || request("token")).is_above(&refused, 0);
 }
 
 #[test]
@@ -262,6 +294,30 @@ impl Authenticator for Everything {
 
     fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, self.0)))
+    }
+}
+
+/// A token that says all that a list may ask for.
+fn token() -> Identity {
+    let mut token = Identity::new("alice", AuthMethod::Jwt);
+    token.issuer = Some("https://auth.example.com".into());
+    token.client_id = Some("agent".into());
+    token.issued_at = Some(NOW);
+    token.session_id = Some("session".into());
+    token.token_id = Some("token".into());
+    token
+}
+
+/// Knows one identity, whatever it is shown.
+struct Token(Arc<Identity>);
+
+impl Authenticator for Token {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        Eventual::Now(Ok(Arc::clone(&self.0)))
     }
 }
 

@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "jwt", "policy"],
+    &["api_key", "cache", "jwt", "policy", "revocation"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],

@@ -16,6 +16,7 @@ mod networks;
 mod nodes;
 mod postgres;
 mod refusals;
+mod revocations;
 mod scopes;
 mod secrets;
 mod server;
