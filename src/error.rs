@@ -23,7 +23,7 @@ pub struct ConfigError {
 pub enum ConfigErrorKind {
     /// An audience.
     Audience,
-    /// A realm, URL or scope of a challenge.
+    /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
     /// What a credential is bound to.
     Confirmation,

@@ -45,7 +45,7 @@
 //!    │                             revocation
 //!    │             4 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service   axum handlers with extractors: Principal, Scoped<S>
 //!    │
@@ -128,6 +128,7 @@ pub use self::{
     identity::{Actor, AuthMethod, Identity, Principal},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
+    step_up::StepUp,
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
@@ -148,6 +149,7 @@ mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod step_up;
 mod striped;
 mod time;
 

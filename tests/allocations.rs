@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind,
-    UnixTime,
+    StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
     layer::{AuthLayer, AuthorizeLayer},
@@ -121,6 +121,15 @@ fn a_policy_that_is_met_costs_nothing() {
         let stack = ServiceBuilder::new().layer(layer(keys.clone())).layer(policy).into_inner();
         Cost::of(&stack, || request(&key)).is_above(&authentication, 0);
     }
+}
+
+#[test]
+fn a_user_who_has_authenticated_well_enough_costs_nothing() {
+    let token = || Token(Arc::new(token()));
+    let needed = StepUp::acr_values(["gold", "urn:example:mfa"]).unwrap().max_age(Duration::from_secs(300));
+    let stack = ServiceBuilder::new().layer(layer(token())).layer(AuthorizeLayer::step_up(needed)).into_inner();
+    let authentication = Cost::of(&layer(token()), || request("token"));
+    Cost::of(&stack, || request("token")).is_above(&authentication, 0);
 }
 
 #[test]
@@ -297,10 +306,12 @@ impl Authenticator for Everything {
     }
 }
 
-/// A token that says all that a list may ask for.
+/// A token that says all that a list or a policy may ask for.
 fn token() -> Identity {
     let mut token = Identity::new("alice", AuthMethod::Jwt);
     token.issuer = Some("https://auth.example.com".into());
+    token.acr = Some("urn:example:mfa".into());
+    token.auth_time = Some(NOW);
     token.client_id = Some("agent".into());
     token.issued_at = Some(NOW);
     token.session_id = Some("session".into());

@@ -26,6 +26,7 @@ const FLOORS: &[&[&str]] = &[
         "peer",
         "rejection",
         "scope",
+        "step_up",
         "striped",
         "time",
     ],

@@ -23,6 +23,7 @@ mod server;
 mod servers;
 mod sql;
 mod sqlite;
+mod step_up;
 mod support;
 mod tokens;
 mod usage;
