@@ -52,9 +52,10 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
+    /// If it is no `https` URL, or has a user name; `http` is accepted for a loopback host.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        if !origin::is_secure(url) || !url.bytes().all(|byte| is_quotable(byte) && byte != b' ') {
+        // What a URL is written with may stand in a quoted string.
+        if !origin::is_secure(url) {
             return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL"));
         }
         self.resource_metadata = Some(url.into());

@@ -33,6 +33,8 @@ pub enum ConfigErrorKind {
     Key,
     /// The form of a key.
     KeyFormat,
+    /// A part of protected resource metadata.
+    Metadata,
     /// An IP network.
     Network,
     /// A pepper.

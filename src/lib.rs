@@ -92,6 +92,9 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
+//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
+//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
+//!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
@@ -104,9 +107,10 @@
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
 //! | `tracing` | log lines | yes |
+//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `full` | all of them | |
 //!
 //! # What it is not
@@ -161,6 +165,8 @@ pub mod api_key;
 mod cache;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "metadata")]
+pub mod metadata;
 mod policy;
 pub mod revocation;
 

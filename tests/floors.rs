@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "jwt", "policy", "revocation"],
+    &["api_key", "cache", "jwt", "metadata", "policy", "revocation"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],

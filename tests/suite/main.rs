@@ -12,6 +12,7 @@ mod fence;
 mod gate;
 mod jwt;
 mod key_routes;
+mod metadata;
 mod networks;
 mod nodes;
 mod postgres;
