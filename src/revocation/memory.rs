@@ -23,8 +23,8 @@ use crate::{
     time::{Clock, SystemClock, UnixTime},
 };
 
-/// So much longer than told a revocation stands: credentials are good five minutes past their end at most, by
-/// [`skew`](Identity::skew), and a request that came before that end may be decided a while after it.
+/// So much longer than told a revocation stands: half of it for issuers' clocks, by [`skew`](Identity::skew), and half
+/// because a request that came before the end may be decided a while after it.
 const GRACE: Duration = Duration::from_secs(600);
 
 /// The longest issuer and id, together, in bytes.
@@ -36,6 +36,10 @@ const LONGEST: usize = 1024;
 ///    Then it is purged.
 /// 2. It holds as many as it was made for, 100 000 by default, and refuses further ones: none is dropped in silence.
 /// 3. To ask it costs no allocation, and no more than one load while it is empty.
+///
+/// # Deployment caveat
+///
+/// Other nodes and later processes do not hear of it: revoke on each node, and again after a start.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, time::Duration};
@@ -100,7 +104,8 @@ impl MemoryRevocationList {
         self
     }
 
-    /// Revokes, at once; `until` is when the last of the credentials it names has ended.
+    /// Revokes, at once; `until` is when the last of the credentials it names has ended: at its
+    /// [`expires_at`](Identity::expires_at), to which a [`skew`](Identity::skew) of more than five minutes is to be added.
     ///
     /// What is revoked again stays revoked for the longer of the two times, and with all that the two name.
     ///
