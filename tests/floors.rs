@@ -37,7 +37,7 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache")];
+const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("jwt", "metadata")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))
