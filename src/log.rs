@@ -2,7 +2,7 @@
 //!
 //! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 use std::fmt;
 
 macro_rules! debug {
@@ -34,10 +34,10 @@ macro_rules! warning {
 pub(crate) use warning;
 
 /// An error and its causes, on one line.
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

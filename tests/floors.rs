@@ -26,7 +26,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "policy"],
+    &["api_key", "cache", "policy", "rate_limit"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
