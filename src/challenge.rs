@@ -78,7 +78,13 @@ impl Challenge {
             (RejectionKind::Forbidden, Some(needed)) => self.render(Some(needed), Some(rejection)),
             (RejectionKind::StepUp, _) => self.render(None, Some(rejection)),
             // No other credential would help.
-            (RejectionKind::Forbidden | RejectionKind::Internal | RejectionKind::Unavailable, _) => return,
+            (
+                RejectionKind::Forbidden
+                | RejectionKind::Internal
+                | RejectionKind::Throttled
+                | RejectionKind::Unavailable,
+                _,
+            ) => return,
         };
         headers.insert(header::WWW_AUTHENTICATE, value);
     }

@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "jwt", "metadata", "policy", "revocation"],
+    &["api_key", "cache", "jwt", "metadata", "policy", "rate_limit", "revocation"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],

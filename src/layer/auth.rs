@@ -307,7 +307,7 @@ fn examine(identity: &Identity, now: UnixTime, client: impl FnOnce() -> Option<I
 
 /// What [`AuthLayer`] leaves on a request.
 #[derive(Debug)]
-pub struct Admitted(Caller);
+pub struct Admitted(Option<Caller>);
 
 #[derive(Debug)]
 enum Caller {
@@ -317,25 +317,26 @@ enum Caller {
 
 impl Admitted {
     fn anonymous(terms: &Terms) -> Self {
-        Self(Caller::Anonymous(Anonymous::new(&terms.challenge)))
+        Self(Some(Caller::Anonymous(Anonymous::new(&terms.challenge))))
     }
 
     const fn principal(principal: Principal) -> Self {
-        Self(Caller::Known(principal))
+        Self(Some(Caller::Known(principal)))
     }
 }
 
 impl Sealed for Admitted {}
 
 impl Pass for Admitted {
-    fn admit<B>(self, request: &mut Request<B>) {
-        match self.0 {
-            Caller::Anonymous(anonymous) => {
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        match self.0.take() {
+            None => {}
+            Some(Caller::Anonymous(anonymous)) => {
                 // An outer layer's principal is not this layer's.
                 request.extensions_mut().remove::<Principal>();
                 request.extensions_mut().insert(anonymous);
             }
-            Caller::Known(principal) => {
+            Some(Caller::Known(principal)) => {
                 principal.conceal(request.headers_mut());
                 request.extensions_mut().insert(principal);
             }
