@@ -126,3 +126,40 @@ const CERTIFICATE: &str = "x5t#S256";
 
 /// RFC 9449 §6.1.
 const KEY: &str = "jkt";
+
+/// As the object of a `cnf`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Confirmation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = [(CERTIFICATE, &self.certificate), (KEY, &self.key)];
+        serializer
+            .collect_map(members.into_iter().filter_map(|(name, digest)| Some((name, digest.as_ref()?.to_base64url()))))
+    }
+}
+
+/// As strict as [`parse`](Confirmation::parse).
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Confirmation {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Confirmation;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object with thumbprints")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Confirmation, A::Error> {
+                let mut members: Vec<(String, String)> = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                let members = members.iter().map(|(name, value)| (&**name, Some(&**value)));
+                Confirmation::parse(members, &[]).map_err(serde::de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}

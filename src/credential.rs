@@ -27,6 +27,8 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
     /// From `Authorization: Bearer`, RFC 6750 §2.1.
     Bearer(&'a str),
+    /// The client certificate of the connection, in the request's extensions, where the request carries nothing else.
+    Certificate,
 }
 
 impl<'a> Credential<'a> {
@@ -63,6 +65,7 @@ impl fmt::Debug for Credential<'_> {
         f.write_str(match self {
             Self::ApiKey(_) => "ApiKey(..)",
             Self::Bearer(_) => "Bearer(..)",
+            Self::Certificate => "Certificate",
         })
     }
 }

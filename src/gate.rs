@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -33,10 +33,17 @@ pub trait Check: sealed::Sealed + Send + Sync + 'static {
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Self::Pass, Rejection>>;
 }
 
-/// What a passed check leaves on the request. Sealed.
+/// What a passed check leaves on the request, and on its response. Sealed.
 pub trait Pass: sealed::Sealed + Send + 'static {
-    /// Leaves it there.
-    fn admit<B>(self, request: &mut Request<B>);
+    /// Leaves something on the request.
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        let _ = request;
+    }
+
+    /// Adds fields to the response.
+    fn decorate(&mut self, headers: &mut HeaderMap) {
+        let _ = headers;
+    }
 }
 
 pub(crate) mod sealed {
@@ -48,9 +55,7 @@ pub(crate) mod sealed {
 }
 
 /// Leaves nothing.
-impl Pass for () {
-    fn admit<B>(self, _: &mut Request<B>) {}
-}
+impl Pass for () {}
 
 /// Lets a request through to the inner service, or answers it. See the [module docs](self).
 pub struct Gate<S, C, R = Problem> {
@@ -119,9 +124,9 @@ where
     R: Respond<ResBody>,
 {
     match verdict {
-        Ok(pass) => {
+        Ok(mut pass) => {
             pass.admit(&mut request);
-            State::Calling { future: inner.call(request), respond: respond.clone() }
+            State::Calling { future: inner.call(request), terms: Some((pass, respond.clone())) }
         }
         Err(rejection) => {
             let response = respond.respond(&rejection);
@@ -182,7 +187,7 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
-            respond: R,
+            terms: Option<(P, R)>,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -208,8 +213,12 @@ where
                     let (request, mut inner, respond) = parked.take().expect("polled after completion");
                     settle(verdict, request, &mut inner, &respond)
                 }
-                StateProj::Calling { future, respond } => {
-                    return Poll::Ready(ready!(future.poll(cx)).map(|response| answer(response, respond)));
+                StateProj::Calling { future, terms } => {
+                    let response = ready!(future.poll(cx))?;
+                    let (mut pass, respond) = terms.take().expect("polled after completion");
+                    let mut response = answer(response, &respond);
+                    pass.decorate(response.headers_mut());
+                    return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

@@ -101,6 +101,8 @@ impl fmt::Debug for Identity {
 pub enum AuthMethod {
     /// By an API key.
     ApiKey,
+    /// By a client certificate alone.
+    ClientCertificate,
     /// By an authenticator of the user's own.
     Custom(&'static str),
 }
@@ -111,6 +113,7 @@ impl AuthMethod {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
+            Self::ClientCertificate => "client_certificate",
             Self::Custom(name) => name,
         }
     }

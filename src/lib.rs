@@ -152,7 +152,11 @@ mod time;
 pub mod api_key;
 #[cfg(feature = "api-key")]
 mod cache;
+#[cfg(feature = "certificate")]
+pub mod certificate;
 mod policy;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 // floor 2: the gate
 pub mod gate;

@@ -2,7 +2,7 @@
 //!
 //! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "certificate"))]
 use std::fmt;
 
 macro_rules! debug {
@@ -11,6 +11,11 @@ macro_rules! debug {
 
 macro_rules! error {
     ($($field:tt)+) => { $crate::log::emit!(error, $($field)+) };
+}
+
+#[cfg(feature = "tls")]
+macro_rules! info {
+    ($($field:tt)+) => { $crate::log::emit!(info, $($field)+) };
 }
 
 #[cfg(feature = "tracing")]
@@ -25,19 +30,22 @@ macro_rules! emit {
 
 pub(crate) use {debug, emit, error};
 
-#[cfg(feature = "api-key")]
+#[cfg(feature = "tls")]
+pub(crate) use info;
+
+#[cfg(any(feature = "api-key", feature = "certificate"))]
 macro_rules! warning {
     ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "certificate"))]
 pub(crate) use warning;
 
 /// An error and its causes, on one line.
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "certificate"))]
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "certificate"))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

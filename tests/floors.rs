@@ -27,14 +27,14 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "policy"],
+    &["api_key", "cache", "certificate", "policy", "tls"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond")];
+const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("tls", "certificate")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

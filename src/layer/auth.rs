@@ -1,14 +1,17 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderName, Request};
+use http::{Extensions, HeaderName, Request};
 use tower_layer::Layer;
 
+#[cfg(feature = "certificate")]
+use crate::certificate::PeerCertificate;
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
     binding::Proof,
     challenge::Challenge,
     credential::Credential,
+    digest::Digest,
     gate::{Check, Gate, Pass, sealed::Sealed},
     head::Head,
     identity::{Anonymous, Identity, Principal, Terms},
@@ -186,15 +189,17 @@ impl Check for Authentication {
         let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
             Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
             Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
+            Ok(None) if self.takes_certificate(head) => Credential::Certificate,
             Ok(None) => return self.absent(head),
             Err(rejection) => return self.refuse(rejection),
         };
         let now = self.clock.now();
+        let proof = Proof { certificate: thumbprint(head.extensions), key: None };
         match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => Eventual::Now(self.settle(verdict, now, || self.proxies.client(head))),
+            Eventual::Now(verdict) => Eventual::Now(self.settle(verdict, now, &proof, || self.proxies.client(head))),
             Eventual::Later(verdict) => {
                 let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                Eventual::later(async move { this.settle(verdict.await, now, || client) })
+                Eventual::later(async move { this.settle(verdict.await, now, &proof, || client) })
             }
         }
     }
@@ -211,6 +216,11 @@ impl Authentication {
         }
     }
 
+    /// Whether the connection's certificate is what a request without a credential presents.
+    fn takes_certificate(&self, head: &Head<'_>) -> bool {
+        thumbprint(head.extensions).is_some() && self.authenticator.accepts(&Credential::Certificate)
+    }
+
     fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
         Eventual::Now(Err(rejection.challenge(&self.terms.mine().challenge)))
     }
@@ -219,9 +229,10 @@ impl Authentication {
         &self,
         verdict: Result<Arc<Identity>, Rejection>,
         now: UnixTime,
+        proof: &Proof,
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Admitted, Rejection> {
-        let principal = verdict.and_then(|identity| self.vouch(identity, now, client));
+        let principal = verdict.and_then(|identity| self.vouch(identity, now, proof, client));
         principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.mine().challenge))
     }
 
@@ -230,6 +241,7 @@ impl Authentication {
         &self,
         identity: Arc<Identity>,
         now: UnixTime,
+        proof: &Proof,
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Principal, Rejection> {
         if identity.expires_at.is_some_and(|end| end <= now) {
@@ -238,7 +250,7 @@ impl Authentication {
         if let Some(confirmation) = &identity.confirmation {
             // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
             let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
-            confirmation.check(&Proof::default()).map_err(unconfirmed)?;
+            confirmation.check(proof).map_err(unconfirmed)?;
         }
         if !identity.networks.is_empty() {
             let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
@@ -255,7 +267,7 @@ impl Authentication {
 
 /// What [`AuthLayer`] leaves on a request.
 #[derive(Debug)]
-pub struct Admitted(Caller);
+pub struct Admitted(Option<Caller>);
 
 #[derive(Debug)]
 enum Caller {
@@ -265,28 +277,40 @@ enum Caller {
 
 impl Admitted {
     fn anonymous(terms: &Terms) -> Self {
-        Self(Caller::Anonymous(Anonymous::new(&terms.challenge)))
+        Self(Some(Caller::Anonymous(Anonymous::new(&terms.challenge))))
     }
 
     const fn principal(principal: Principal) -> Self {
-        Self(Caller::Known(principal))
+        Self(Some(Caller::Known(principal)))
     }
 }
 
 impl Sealed for Admitted {}
 
 impl Pass for Admitted {
-    fn admit<B>(self, request: &mut Request<B>) {
-        match self.0 {
-            Caller::Anonymous(anonymous) => {
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        match self.0.take() {
+            None => {}
+            Some(Caller::Anonymous(anonymous)) => {
                 // An outer layer's principal is not this layer's.
                 request.extensions_mut().remove::<Principal>();
                 request.extensions_mut().insert(anonymous);
             }
-            Caller::Known(principal) => {
+            Some(Caller::Known(principal)) => {
                 principal.conceal(request.headers_mut());
                 request.extensions_mut().insert(principal);
             }
         }
     }
+}
+
+/// Of the certificate by which the other end of the connection has proved to hold a key.
+#[cfg(feature = "certificate")]
+fn thumbprint(extensions: &Extensions) -> Option<Digest> {
+    PeerCertificate::of(extensions).map(|certificate| *certificate.thumbprint())
+}
+
+#[cfg(not(feature = "certificate"))]
+const fn thumbprint(_: &Extensions) -> Option<Digest> {
+    None
 }

@@ -6,13 +6,16 @@
 mod api_keys;
 mod authorize;
 mod binding;
+mod certificates;
 mod credential;
 mod extractors;
 mod fence;
+mod forwarded;
 mod gate;
 mod key_routes;
 mod networks;
 mod nodes;
+mod pki;
 mod postgres;
 mod refusals;
 mod scopes;
