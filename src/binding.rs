@@ -111,6 +111,30 @@ impl Confirmation {
     }
 }
 
+/// To what a credential must be bound, where being good is not enough.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Binding {
+    /// A certificate or a key, whichever.
+    Any,
+    /// A client certificate.
+    Certificate,
+    /// A DPoP key.
+    Key,
+}
+
+impl Binding {
+    /// Refuses a credential that is not bound so; what it is bound to is checked elsewhere.
+    pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), &'static str> {
+        let is_bound = confirmation.is_some_and(|confirmation| match self {
+            Self::Any => true,
+            Self::Certificate => confirmation.certificate.is_some(),
+            Self::Key => confirmation.key.is_some(),
+        });
+        if is_bound { Ok(()) } else { Err("not_sender_constrained") }
+    }
+}
+
 /// What the sender of a request has proved.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]

@@ -8,7 +8,7 @@ use crate::certificate::PeerCertificate;
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
-    binding::Proof,
+    binding::{Binding, Proof},
     challenge::Challenge,
     credential::Credential,
     digest::Digest,
@@ -72,6 +72,7 @@ impl AuthLayer {
     pub fn new(authenticator: impl Authenticator) -> Self {
         let authentication = Authentication {
             authenticator: Arc::new(authenticator),
+            binding: None,
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
             proxies: TrustedProxies::default(),
@@ -124,6 +125,14 @@ impl<R> AuthLayer<R> {
         self.terms(|terms| terms.hierarchy = hierarchy)
     }
 
+    /// Refuses credentials that whoever has them may use: 401, also where they are good. Other routes of the app may be
+    /// content with less, and ask [`AuthorizeLayer`](super::AuthorizeLayer::sender_constrained) where they are not.
+    #[must_use]
+    pub fn sender_constrained(mut self, binding: Binding) -> Self {
+        self.authentication_mut().binding = Some(binding);
+        self
+    }
+
     /// Believes what these proxies say of a client's address: none by default.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
@@ -167,6 +176,7 @@ impl<R> fmt::Debug for AuthLayer<R> {
 #[derive(Clone, Debug)]
 pub struct Authentication {
     authenticator: Arc<dyn Authenticator>,
+    binding: Option<Binding>,
     clock: Arc<dyn Clock>,
     presence: Presence,
     proxies: TrustedProxies,
@@ -247,10 +257,13 @@ impl Authentication {
         if identity.expires_at.is_some_and(|end| end <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
         }
+        let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
         if let Some(confirmation) = &identity.confirmation {
             // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
-            let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
             confirmation.check(proof).map_err(unconfirmed)?;
+        }
+        if let Some(binding) = self.binding {
+            binding.check(identity.confirmation.as_ref()).map_err(unconfirmed)?;
         }
         if !identity.networks.is_empty() {
             let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;

@@ -7,7 +7,7 @@ use rcgen::{DnType, SanType, date_time_ymd};
 use tower_warden::{
     AuthMethod, Digest, Eventual, Identity, ManualClock, Principal, Unavailable, UnixTime,
     api_key::NewKey,
-    binding::Confirmation,
+    binding::{Binding, Confirmation},
     certificate::{CertificateDirectory, CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
     layer::{AuthLayer, AuthorizeLayer},
 };
@@ -62,6 +62,33 @@ async fn a_key_that_is_bound_to_a_dpop_key_is_refused_as_a_bearer() {
     let (_, key) = stack.mint(NewKey::new("alice").confirmation(Confirmation::key(holder.thumbprint()))).await;
     let request = with(bearer(key.expose()), &holder.peer(Chain::Verified));
     stack.send(request).await.assert_invalid("key_proof_missing");
+}
+
+#[tokio::test]
+async fn a_layer_and_a_route_may_need_what_is_bound_to_its_sender() {
+    let (authority, keys) = (Authority::new("clients"), Stack::new());
+    let holder = authority.client("alice");
+    let certificate = holder.peer(Chain::Verified);
+    let bound = NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()));
+    let ((_, bound), (_, loose)) = (keys.mint(bound).await, keys.mint(NewKey::new("bob")).await);
+    let layer = || AuthLayer::new(keys.keys.clone()).clock(keys.clock.clone());
+    let ask = async |key: &str, binding: Binding| {
+        let request = || with(bearer(key), &certificate);
+        let by_layer = send(app(&layer().sender_constrained(binding)), request()).await;
+        let route = tower::ServiceBuilder::new().layer(layer()).layer(AuthorizeLayer::sender_constrained(binding));
+        let by_route = send(route.service_fn(answer), request()).await;
+        assert_eq!(by_layer.seen(), by_route.seen());
+        by_route
+    };
+    for binding in [Binding::Any, Binding::Certificate] {
+        ask(bound.expose(), binding).await.assert_subject("alice");
+        // A certificate on the connection binds no key.
+        ask(loose.expose(), binding).await.assert_invalid("not_sender_constrained");
+    }
+    ask(bound.expose(), Binding::Key).await.assert_invalid("not_sender_constrained");
+    let map = CertificateMap::default().with([CertificateName::subject("CN=alice")], billing());
+    let layer = AuthLayer::new(ClientCertificates::new(map)).sender_constrained(Binding::Certificate);
+    send(app(&layer), with(request(), &certificate)).await.assert_subject("billing");
 }
 
 #[tokio::test]

@@ -25,4 +25,5 @@ mod servers;
 mod sql;
 mod sqlite;
 mod support;
+mod tls;
 mod usage;
