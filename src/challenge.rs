@@ -1,9 +1,10 @@
 //! The `WWW-Authenticate` field: RFC 6750 §3, RFC 9728 §5.1. The one place that writes it.
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    origin,
     rejection::{Rejection, RejectionKind},
     scope::Scopes,
 };
@@ -52,12 +53,8 @@ impl Challenge {
     ///
     /// If it is no `https` URL; `http` is accepted for a loopback host.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        let refused = || ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL");
-        let uri = url.parse::<Uri>().map_err(|_| refused())?;
-        let is_loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let is_secure = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_loopback;
-        if !is_secure || !url.bytes().all(|byte| is_quotable(byte) && byte != b' ') {
-            return Err(refused());
+        if !origin::is_secure(url) || !url.bytes().all(|byte| is_quotable(byte) && byte != b' ') {
+            return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL"));
         }
         self.resource_metadata = Some(url.into());
         Ok(self.rendered())

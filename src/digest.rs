@@ -83,7 +83,7 @@ impl Digest {
 
 impl Digest {
     /// One of so many slots; the bytes are as good as random already.
-    #[cfg(feature = "api-key")]
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
     pub(crate) fn slot(&self, slots: usize) -> usize {
         // Not the word that is the hash.
         usize::try_from(self.words()[1] % slots as u64).unwrap_or_default()

@@ -21,10 +21,14 @@ pub struct ConfigError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
+    /// An audience.
+    Audience,
     /// A realm, URL or scope of a challenge.
     Challenge,
     /// What a credential is bound to.
     Confirmation,
+    /// An issuer, or what was said of its tokens.
+    Issuer,
     /// An id or a digest of a key.
     Key,
     /// The form of a key.
@@ -37,6 +41,8 @@ pub enum ConfigErrorKind {
     Scope,
     /// A hierarchy of scopes that is none.
     ScopeCycle,
+    /// A key that verifies signatures.
+    VerifyingKey,
 }
 
 impl ConfigError {

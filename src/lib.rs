@@ -140,7 +140,10 @@ mod error;
 mod eventual;
 mod head;
 mod identity;
+#[cfg(feature = "jwt")]
+mod json;
 mod log;
+mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
@@ -150,10 +153,13 @@ mod time;
 // floor 1: means
 #[cfg(feature = "api-key")]
 pub mod api_key;
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+#[cfg_attr(not(feature = "api-key"), allow(dead_code, reason = "a JWT is verified at once: no look-up is in flight"))]
 mod cache;
 #[cfg(feature = "certificate")]
 pub mod certificate;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod policy;
 #[cfg(feature = "tls")]
 pub mod tls;

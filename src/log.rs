@@ -2,7 +2,7 @@
 //!
 //! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
 
-#[cfg(any(feature = "api-key", feature = "certificate"))]
+#[cfg(any(feature = "api-key", feature = "certificate", feature = "jwt"))]
 use std::fmt;
 
 macro_rules! debug {
@@ -33,19 +33,19 @@ pub(crate) use {debug, emit, error};
 #[cfg(feature = "tls")]
 pub(crate) use info;
 
-#[cfg(any(feature = "api-key", feature = "certificate"))]
+#[cfg(any(feature = "api-key", feature = "certificate", feature = "jwt"))]
 macro_rules! warning {
     ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
 
-#[cfg(any(feature = "api-key", feature = "certificate"))]
+#[cfg(any(feature = "api-key", feature = "certificate", feature = "jwt"))]
 pub(crate) use warning;
 
 /// An error and its causes, on one line.
-#[cfg(any(feature = "api-key", feature = "certificate"))]
+#[cfg(any(feature = "api-key", feature = "certificate", feature = "jwt"))]
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
-#[cfg(any(feature = "api-key", feature = "certificate"))]
+#[cfg(any(feature = "api-key", feature = "certificate", feature = "jwt"))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

@@ -20,21 +20,23 @@ const FLOORS: &[&[&str]] = &[
         "eventual",
         "head",
         "identity",
+        "json",
         "log",
+        "origin",
         "peer",
         "rejection",
         "scope",
         "striped",
         "time",
     ],
-    &["api_key", "cache", "certificate", "policy", "tls"],
+    &["api_key", "cache", "certificate", "jwt", "policy", "tls"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("tls", "certificate")];
+const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("tls", "certificate")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

@@ -254,7 +254,7 @@ impl Authentication {
         proof: &Proof,
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Result<Principal, Rejection> {
-        if identity.expires_at.is_some_and(|end| end <= now) {
+        if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
         }
         let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
@@ -274,7 +274,7 @@ impl Authentication {
         if let Some(witness) = &identity.on_admission {
             witness.admitted(now);
         }
-        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine())))
+        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine()), now))
     }
 }
 
