@@ -21,9 +21,17 @@
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 
+use std::fmt;
+
+use http::HeaderValue;
+
 use crate::{
+    Eventual,
     digest::Digest,
     error::{ConfigError, ConfigErrorKind},
+    head::Head,
+    rejection::Rejection,
+    time::UnixTime,
 };
 
 /// To what a credential is bound: the `cnf` claim of RFC 7800, and the same for API keys.
@@ -145,6 +153,37 @@ pub struct Proof {
     pub key: Option<Digest>,
 }
 
+/// Verifies that the sender of a request holds a key, RFC 9449 §4.3.
+pub(crate) trait KeyProver: fmt::Debug + Send + Sync {
+    /// The algorithms that a challenge names, separated by spaces.
+    fn algorithms(&self) -> &str;
+
+    /// Takes from a request what is looked at once its token is known to be good.
+    fn demand(&self, head: &Head<'_>, token: &str) -> Box<dyn KeyDemand>;
+
+    /// Makes a proof count once, after everything else about its request was found good.
+    fn spend(&self, proof: &KeyProof, now: UnixTime) -> Eventual<Result<(), Rejection>>;
+}
+
+/// What a request says of a key.
+pub(crate) trait KeyDemand: Send + Sync {
+    /// Verifies the proof.
+    fn verify(&self, now: UnixTime) -> Result<KeyProof, Rejection>;
+}
+
+/// A proof that was verified.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyProof {
+    /// The thumbprint of the key.
+    pub(crate) key: Digest,
+    /// The proof's own id, of all proofs with this key.
+    pub(crate) id: Digest,
+    /// Until which second, that one included, it would be good.
+    pub(crate) until: UnixTime,
+    /// What the client is told to put into the next one.
+    pub(crate) nonce: Option<HeaderValue>,
+}
+
 /// RFC 8705 §3.1.
 const CERTIFICATE: &str = "x5t#S256";
 
@@ -170,7 +209,7 @@ impl<'de> serde::Deserialize<'de> for Confirmation {
         impl<'de> serde::de::Visitor<'de> for Members {
             type Value = Confirmation;
 
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object with thumbprints")
             }
 

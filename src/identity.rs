@@ -200,6 +200,8 @@ pub struct Principal {
 pub(crate) struct Terms {
     pub(crate) api_key_header: Option<HeaderName>,
     pub(crate) challenge: Arc<Challenge>,
+    /// For requests whose token came under the scheme `DPoP`.
+    pub(crate) dpop_challenge: Arc<Challenge>,
     pub(crate) hierarchy: ScopeHierarchy,
 }
 
@@ -208,6 +210,7 @@ impl Default for Terms {
         Self {
             api_key_header: Some(HeaderName::from_static("x-api-key")),
             challenge: Arc::default(),
+            dpop_challenge: Arc::default(),
             hierarchy: ScopeHierarchy::default(),
         }
     }
@@ -221,7 +224,11 @@ impl Principal {
 
     /// What refusals of this caller's requests name.
     pub(crate) fn challenge(&self) -> &Arc<Challenge> {
-        &self.terms.challenge
+        // A token that is bound to a key came under no other scheme.
+        match self.confirmation().and_then(Confirmation::key_thumbprint) {
+            Some(_) => &self.terms.dpop_challenge,
+            None => &self.terms.challenge,
+        }
     }
 
     /// Marks the credential, wherever it came, so that nobody prints it.

@@ -158,6 +158,8 @@ pub mod api_key;
 mod cache;
 #[cfg(feature = "certificate")]
 pub mod certificate;
+#[cfg(feature = "dpop")]
+pub mod dpop;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod policy;

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::{challenge::Challenge, log, scope::Scopes};
 
 /// How long a client is asked to wait for a backend that is down.
 const OUTAGE: Duration = Duration::from_secs(5);
+
+/// RFC 9449 §8.1.
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A request that was refused.
 ///
@@ -30,6 +33,7 @@ pub struct Rejection {
     needed: Option<Scopes>,
     retry_after: Option<Duration>,
     challenge: Option<Arc<Challenge>>,
+    nonce: Option<HeaderValue>,
     body: Body,
 }
 
@@ -53,10 +57,14 @@ pub enum RejectionKind {
     Internal,
     /// 401 `invalid_token`: the credential is unknown, expired, revoked, or not this caller's.
     Invalid,
+    /// 401 `invalid_dpop_proof`: the proof that the sender holds the token's key is missing, or no good (RFC 9449 §7.1).
+    InvalidProof,
     /// 400 `invalid_request`: the credential is malformed, or there is more than one.
     Malformed,
     /// 401 without an error code: no credential, or none of a kind that is understood.
     Missing,
+    /// 401 `use_dpop_nonce`: the proof needs the nonce that the answer brings (RFC 9449 §9).
+    NonceRequired,
     /// 503: what the decision depends on did not answer.
     Unavailable,
 }
@@ -66,7 +74,7 @@ impl Rejection {
     #[must_use]
     pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
         let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
-        Self { kind, reason, needed: None, retry_after, challenge: None, body: Body::Final }
+        Self { kind, reason, needed: None, retry_after, challenge: None, nonce: None, body: Body::Final }
     }
 
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
@@ -87,6 +95,14 @@ impl Rejection {
     #[must_use]
     pub(crate) fn challenge(mut self, challenge: &Arc<Challenge>) -> Self {
         self.challenge = Some(Arc::clone(challenge));
+        self
+    }
+
+    /// What the next proof must contain, RFC 9449 §9.
+    #[cfg(feature = "dpop")]
+    #[must_use]
+    pub(crate) fn nonce(mut self, nonce: HeaderValue) -> Self {
+        self.nonce = Some(nonce);
         self
     }
 
@@ -127,7 +143,10 @@ impl Rejection {
         match self.kind {
             RejectionKind::Forbidden => StatusCode::FORBIDDEN,
             RejectionKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            RejectionKind::Invalid | RejectionKind::Missing => StatusCode::UNAUTHORIZED,
+            RejectionKind::Invalid
+            | RejectionKind::InvalidProof
+            | RejectionKind::Missing
+            | RejectionKind::NonceRequired => StatusCode::UNAUTHORIZED,
             RejectionKind::Malformed => StatusCode::BAD_REQUEST,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -141,8 +160,10 @@ impl Rejection {
             RejectionKind::Forbidden => "access_denied",
             RejectionKind::Internal => "server_error",
             RejectionKind::Invalid => "invalid_token",
+            RejectionKind::InvalidProof => "invalid_dpop_proof",
             RejectionKind::Malformed => "invalid_request",
             RejectionKind::Missing => "credential_required",
+            RejectionKind::NonceRequired => "use_dpop_nonce",
             RejectionKind::Unavailable => "temporarily_unavailable",
         }
     }
@@ -157,8 +178,10 @@ impl Rejection {
             RejectionKind::Forbidden => "The operation is not allowed.",
             RejectionKind::Internal => "The server failed.",
             RejectionKind::Invalid => "The credential is invalid, expired or revoked.",
+            RejectionKind::InvalidProof => "A proof that the sender holds the token's key is missing, or no good.",
             RejectionKind::Malformed => "The credential is malformed, or there is more than one.",
             RejectionKind::Missing => "A credential is required.",
+            RejectionKind::NonceRequired => "The proof needs the nonce of this answer.",
             RejectionKind::Unavailable => "Try again later.",
         }
     }
@@ -174,6 +197,9 @@ impl Rejection {
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        if let Some(nonce) = &self.nonce {
+            headers.insert(DPOP_NONCE, nonce.clone());
         }
         match &self.challenge {
             Some(challenge) => challenge.write(&self, headers),

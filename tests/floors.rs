@@ -29,14 +29,15 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "certificate", "jwt", "policy", "tls"],
+    &["api_key", "cache", "certificate", "dpop", "jwt", "policy", "tls"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("tls", "certificate")];
+const NEIGHBOURS: &[(&str, &str)] =
+    &[("api_key", "cache"), ("dpop", "jwt"), ("gate", "respond"), ("jwt", "cache"), ("tls", "certificate")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

@@ -117,7 +117,7 @@ impl Inner {
 /// The key that is presented, under whatever scheme.
 const fn key<'a>(credential: &Credential<'a>) -> Option<&'a str> {
     match credential {
-        Credential::ApiKey(key) | Credential::Bearer(key) => Some(key),
+        Credential::ApiKey(key) | Credential::Bearer(key) | Credential::Dpop(key) => Some(key),
         Credential::Certificate => None,
     }
 }

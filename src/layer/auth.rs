@@ -1,22 +1,22 @@
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{Extensions, HeaderName, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use tower_layer::Layer;
 
-#[cfg(feature = "certificate")]
-use crate::certificate::PeerCertificate;
+use super::evidence::{self, Evidence, Scheme};
+#[cfg(feature = "dpop")]
+use crate::dpop::Dpop;
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
-    binding::{Binding, Proof},
+    binding::{Binding, KeyProof, KeyProver},
     challenge::Challenge,
     credential::Credential,
-    digest::Digest,
     gate::{Check, Gate, Pass, sealed::Sealed},
     head::Head,
     identity::{Anonymous, Identity, Principal, Terms},
     peer::TrustedProxies,
-    rejection::{Rejection, RejectionKind},
+    rejection::{DPOP_NONCE, Rejection, RejectionKind},
     respond::Problem,
     scope::ScopeHierarchy,
     striped::Striped,
@@ -75,6 +75,7 @@ impl AuthLayer {
             binding: None,
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
+            prover: None,
             proxies: TrustedProxies::default(),
             terms: Striped::new(Arc::default),
         };
@@ -103,6 +104,16 @@ impl<R> AuthLayer<R> {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.authentication_mut().clock = Arc::new(clock);
         self
+    }
+
+    /// Takes tokens under the scheme `DPoP`, RFC 9449, and verifies the proofs that come along.
+    ///
+    /// Tokens that are bound to a key are taken under no other scheme, and others not under this one.
+    #[cfg(feature = "dpop")]
+    #[must_use]
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.authentication_mut().prover = Some(Arc::new(dpop));
+        self.terms(|_| {})
     }
 
     /// Lets a request without any credential through, as nobody: without a [`Principal`].
@@ -147,6 +158,10 @@ impl<R> AuthLayer<R> {
     fn terms(mut self, change: impl FnOnce(&mut Terms)) -> Self {
         let mut terms = Terms::clone(self.authentication.terms.mine());
         change(&mut terms);
+        if let Some(prover) = &self.authentication.prover {
+            terms.challenge = Arc::new(Challenge::clone(&terms.challenge).dpop(prover.algorithms()));
+            terms.dpop_challenge = Arc::new(Challenge::clone(&terms.challenge).under_dpop());
+        }
         self.authentication_mut().terms = Striped::new(|| Arc::new(terms.clone()));
         self
     }
@@ -179,6 +194,7 @@ pub struct Authentication {
     binding: Option<Binding>,
     clock: Arc<dyn Clock>,
     presence: Presence,
+    prover: Option<Arc<dyn KeyProver>>,
     proxies: TrustedProxies,
     /// The same for each thread.
     terms: Striped<Arc<Terms>>,
@@ -197,19 +213,26 @@ impl Check for Authentication {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
+            Ok(Some(Credential::Dpop(_))) if self.prover.is_none() => {
+                return self.refuse(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
+            }
             Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
-            Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
+            Ok(Some(credential)) => {
+                let rejection = Rejection::new(RejectionKind::Invalid, "credential_not_accepted");
+                return Eventual::Now(Err(self.challenged(rejection, Scheme::of(&credential))));
+            }
             Ok(None) if self.takes_certificate(head) => Credential::Certificate,
             Ok(None) => return self.absent(head),
             Err(rejection) => return self.refuse(rejection),
         };
         let now = self.clock.now();
-        let proof = Proof { certificate: thumbprint(head.extensions), key: None };
+        let evidence = Evidence::of(head, &credential, self.prover.as_deref());
         match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => Eventual::Now(self.settle(verdict, now, &proof, || self.proxies.client(head))),
+            Eventual::Now(verdict) => self.settle(verdict, now, &evidence, || self.proxies.client(head)),
             Eventual::Later(verdict) => {
                 let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                Eventual::later(async move { this.settle(verdict.await, now, &proof, || client) })
+                // What the authenticator asks.
+                Eventual::later(async move { this.settle(verdict.await, now, &evidence, || client).wait().await })
             }
         }
     }
@@ -228,42 +251,64 @@ impl Authentication {
 
     /// Whether the connection's certificate is what a request without a credential presents.
     fn takes_certificate(&self, head: &Head<'_>) -> bool {
-        thumbprint(head.extensions).is_some() && self.authenticator.accepts(&Credential::Certificate)
+        evidence::thumbprint(head.extensions).is_some() && self.authenticator.accepts(&Credential::Certificate)
     }
 
     fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
-        Eventual::Now(Err(rejection.challenge(&self.terms.mine().challenge)))
+        Eventual::Now(Err(self.challenged(rejection, Scheme::Other)))
+    }
+
+    fn challenged(&self, rejection: Rejection, scheme: Scheme) -> Rejection {
+        let terms = self.terms.mine();
+        rejection.challenge(match scheme {
+            Scheme::Dpop => &terms.dpop_challenge,
+            Scheme::Other => &terms.challenge,
+        })
     }
 
     fn settle(
-        &self,
+        self: &Arc<Self>,
         verdict: Result<Arc<Identity>, Rejection>,
         now: UnixTime,
-        proof: &Proof,
+        evidence: &Evidence,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Admitted, Rejection> {
-        let principal = verdict.and_then(|identity| self.vouch(identity, now, proof, client));
-        principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.mine().challenge))
+    ) -> Eventual<Result<Admitted, Rejection>> {
+        let scheme = evidence.scheme();
+        let examined = verdict.and_then(|identity| {
+            let proof = self.examine(&identity, now, evidence, client)?;
+            Ok((identity, proof))
+        });
+        match (examined, self.prover.as_deref()) {
+            (Ok((identity, None)), _) => Eventual::Now(Ok(Admitted::principal(self.vouch(identity, now)))),
+            (Ok((identity, Some(proof))), Some(prover)) => {
+                let this = Arc::clone(self);
+                prover.spend(&proof, now).map(move |spent| match spent {
+                    Ok(()) => Ok(Admitted::principal(this.vouch(identity, now)).nonce(proof.nonce)),
+                    Err(rejection) => Err(this.challenged(rejection, scheme)),
+                })
+            }
+            (Ok((_, Some(_))), None) => {
+                Eventual::Now(Err(Rejection::new(RejectionKind::Internal, "key_prover_missing")))
+            }
+            (Err(rejection), _) => Eventual::Now(Err(self.challenged(rejection, scheme))),
+        }
     }
 
-    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, binding, then networks.
-    fn vouch(
+    /// What makes an [`Identity`] good, on every request: expiry, binding, then networks.
+    fn examine(
         &self,
-        identity: Arc<Identity>,
+        identity: &Identity,
         now: UnixTime,
-        proof: &Proof,
+        evidence: &Evidence,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Principal, Rejection> {
+    ) -> Result<Option<KeyProof>, Rejection> {
         if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
             return Err(Rejection::new(RejectionKind::Invalid, "expired"));
         }
-        let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
-        if let Some(confirmation) = &identity.confirmation {
-            // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
-            confirmation.check(proof).map_err(unconfirmed)?;
-        }
+        let proof = evidence.confirm(identity.confirmation.as_ref(), now)?;
         if let Some(binding) = self.binding {
-            binding.check(identity.confirmation.as_ref()).map_err(unconfirmed)?;
+            let unbound = |reason| Rejection::new(RejectionKind::Invalid, reason);
+            binding.check(identity.confirmation.as_ref()).map_err(unbound)?;
         }
         if !identity.networks.is_empty() {
             let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
@@ -271,16 +316,24 @@ impl Authentication {
                 return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
             }
         }
+        Ok(proof)
+    }
+
+    /// The one way from [`Identity`] to [`Principal`], once it was examined.
+    fn vouch(&self, identity: Arc<Identity>, now: UnixTime) -> Principal {
         if let Some(witness) = &identity.on_admission {
             witness.admitted(now);
         }
-        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine()), now))
+        Principal::vouched(identity, Arc::clone(self.terms.mine()), now)
     }
 }
 
 /// What [`AuthLayer`] leaves on a request.
 #[derive(Debug)]
-pub struct Admitted(Option<Caller>);
+pub struct Admitted {
+    caller: Option<Caller>,
+    nonce: Option<HeaderValue>,
+}
 
 #[derive(Debug)]
 enum Caller {
@@ -290,11 +343,17 @@ enum Caller {
 
 impl Admitted {
     fn anonymous(terms: &Terms) -> Self {
-        Self(Some(Caller::Anonymous(Anonymous::new(&terms.challenge))))
+        Self { caller: Some(Caller::Anonymous(Anonymous::new(&terms.challenge))), nonce: None }
     }
 
     const fn principal(principal: Principal) -> Self {
-        Self(Some(Caller::Known(principal)))
+        Self { caller: Some(Caller::Known(principal)), nonce: None }
+    }
+
+    /// What the client is told to put into its next proof.
+    fn nonce(mut self, nonce: Option<HeaderValue>) -> Self {
+        self.nonce = nonce;
+        self
     }
 }
 
@@ -302,7 +361,7 @@ impl Sealed for Admitted {}
 
 impl Pass for Admitted {
     fn admit<B>(&mut self, request: &mut Request<B>) {
-        match self.0.take() {
+        match self.caller.take() {
             None => {}
             Some(Caller::Anonymous(anonymous)) => {
                 // An outer layer's principal is not this layer's.
@@ -315,15 +374,12 @@ impl Pass for Admitted {
             }
         }
     }
-}
 
-/// Of the certificate by which the other end of the connection has proved to hold a key.
-#[cfg(feature = "certificate")]
-fn thumbprint(extensions: &Extensions) -> Option<Digest> {
-    PeerCertificate::of(extensions).map(|certificate| *certificate.thumbprint())
-}
-
-#[cfg(not(feature = "certificate"))]
-const fn thumbprint(_: &Extensions) -> Option<Digest> {
-    None
+    fn decorate(&mut self, headers: &mut HeaderMap) {
+        if let Some(nonce) = self.nonce.take() {
+            headers.insert(DPOP_NONCE, nonce);
+            // RFC 9449 §8.2: a cache would hand out a nonce that is too old.
+            headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+        }
+    }
 }

@@ -19,3 +19,4 @@ mod auth;
 mod authorize;
 #[cfg(feature = "certificate")]
 mod certificate;
+mod evidence;
