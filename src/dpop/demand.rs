@@ -17,6 +17,8 @@ use crate::{
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+const CLAIM_TYPE: &str = "dpop_claim_type";
+
 /// The longest proof, in bytes.
 const LONGEST: usize = 8 * 1024;
 
@@ -47,12 +49,13 @@ impl Demand {
 
     /// Cheap checks first, the signature last.
     fn check(&self, now: UnixTime) -> Result<KeyProof, Refusal> {
-        let segments = Segments::split(self.proof.as_deref().map_err(|reason| *reason)?)?;
+        let proof = self.proof.as_deref().map_err(|reason| *reason)?;
+        let segments = Segments::split(proof).map_err(|_| "dpop_syntax")?;
         let header = Object::parse(&segments.header).map_err(|_| "dpop_header_syntax")?;
         let algorithm = self.check_header(&header)?;
         let members = Object::parse(&segments.payload).map_err(|_| "dpop_claims_syntax")?;
         let claims = Claims::new(&members);
-        let text = |name| claims.text(name)?.ok_or("dpop_claim_missing");
+        let text = |name| claims.text(name).map_err(|_| CLAIM_TYPE)?.ok_or("dpop_claim_missing");
 
         let id = text("jti")?;
         if id.is_empty() || id.len() > LONGEST_ID {
@@ -63,7 +66,7 @@ impl Demand {
         if Digest::from_base64url(text("ath")?) != Some(self.token) {
             return Err("dpop_ath".into());
         }
-        let nonce = self.check_nonce(claims.text("nonce")?, now)?;
+        let nonce = self.check_nonce(claims.text("nonce").map_err(|_| CLAIM_TYPE)?, now)?;
 
         let key = header.get("jwk").and_then(|key| key.as_object()).ok_or("dpop_key")?;
         let key = ProofKey::read(key, algorithm).map_err(|_| "dpop_key")?;
@@ -97,7 +100,8 @@ impl Demand {
     /// Until when the proof would be good.
     fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, &'static str> {
         let window = self.rules.window();
-        let issued = claims.time("iat")?.ok_or("dpop_claim_missing")?;
+        let time = |name| claims.time(name).map_err(|_| CLAIM_TYPE);
+        let issued = time("iat")?.ok_or("dpop_claim_missing")?;
         let until = issued + window.past;
         if until < now {
             return Err("dpop_too_old");
@@ -105,10 +109,10 @@ impl Demand {
         if now + window.future < issued {
             return Err("dpop_in_future");
         }
-        if claims.time("exp")?.is_some_and(|end| end <= now) {
+        if time("exp")?.is_some_and(|end| end <= now) {
             return Err("dpop_expired");
         }
-        if claims.time("nbf")?.is_some_and(|begin| now + window.future < begin) {
+        if time("nbf")?.is_some_and(|begin| now + window.future < begin) {
             return Err("dpop_not_yet_valid");
         }
         Ok(until)

@@ -35,6 +35,13 @@ impl ProofKey {
     }
 }
 
+/// The thumbprint of a JWK; `None` if no proof could be made with it.
+#[cfg(feature = "testing")]
+pub(crate) fn thumbprint(jwk: &str, algorithm: Algorithm) -> Option<Digest> {
+    let members = Object::parse(jwk.as_bytes()).ok()?;
+    ProofKey::read(&members, algorithm).ok().map(|key| key.thumbprint)
+}
+
 /// RFC 7638 §3.2 and RFC 8037 §2: the members that make the key, in the order of their names.
 fn canonical(members: &Object<'_>) -> Result<String, &'static str> {
     let names: &[&str] = match members.get("kty").and_then(|kind| kind.as_str()) {

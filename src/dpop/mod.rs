@@ -47,6 +47,8 @@
 //!
 //! They show scripts no field that CORS does not expose: `WWW-Authenticate` and `DPoP-Nonce` (RFC 9449 §7.1).
 
+#[cfg(feature = "testing")]
+pub(crate) use self::key::thumbprint;
 pub use self::{
     nonce::Nonces,
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},

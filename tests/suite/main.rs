@@ -8,6 +8,7 @@ mod authorize;
 mod binding;
 mod certificates;
 mod credential;
+mod dpop;
 mod extractors;
 mod fence;
 mod forwarded;
