@@ -1,4 +1,4 @@
-//! The `WWW-Authenticate` field: RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1. The one place that writes it.
+//! The `WWW-Authenticate` field: RFC 6750 §3, RFC 9449 §7.1, RFC 9470 §3, RFC 9728 §5.1. The one place that writes it.
 
 use http::{HeaderMap, HeaderValue, header};
 
@@ -7,6 +7,7 @@ use crate::{
     origin,
     rejection::{Rejection, RejectionKind},
     scope::Scopes,
+    step_up::StepUp,
 };
 
 /// What a refusal tells clients about how to be let in.
@@ -66,9 +67,10 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
+    /// If it is no `https` URL, or has a user name; `http` is accepted for a loopback host.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        if !origin::is_secure(url) || !url.bytes().all(|byte| is_quotable(byte) && byte != b' ') {
+        // What a URL is written with may stand in a quoted string.
+        if !origin::is_secure(url) {
             return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL"));
         }
         self.resource_metadata = Some(url.into());
@@ -105,8 +107,8 @@ impl Challenge {
             (RejectionKind::Malformed, _) => &self.malformed,
             (RejectionKind::Missing, _) => &self.missing,
             (RejectionKind::NonceRequired, _) => &self.nonce_required,
-            (RejectionKind::Forbidden, Some(needed)) => {
-                rendered = self.lines(Some(needed), Some(rejection));
+            (RejectionKind::Forbidden, Some(_)) | (RejectionKind::StepUp, _) => {
+                rendered = self.lines(rejection.needed(), Some(rejection));
                 &rendered
             }
             // No other credential would help.
@@ -191,6 +193,9 @@ impl Line {
         if let Some(error) = error {
             self.push("error", error.code());
             self.push("error_description", error.detail());
+            for (name, value) in error.step_up().into_iter().flat_map(StepUp::parameters) {
+                self.push(name, &value);
+            }
         }
     }
 

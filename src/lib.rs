@@ -40,11 +40,13 @@
 //!    │
 //!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
-//!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             3 vouch         expiry → binding → networks         → Principal  (what the crate vouches for)
-//!    │             4 admit         extensions.insert(principal)        one value, one allocation
+//!    │             2 proof         certificate, DPoP proof             read from the head, or from the connection
+//!    │             3 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
+//!    │             4 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
+//!    │                             revocation → replay
+//!    │             5 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service   axum handlers with extractors: Principal, Scoped<S>
 //!    │
@@ -64,9 +66,10 @@
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
 //! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
 //!    never let in, and nothing of it is cached.
-//! 5. Expiry, [binding] and networks are looked at on each request, whether the credential was cached or not.
-//! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
-//! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
+//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
+//! 6. What a credential is [bound](binding) to is proved, or the credential is refused, whatever is configured.
+//! 7. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
+//! 8. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
 //! # From the first key to several nodes
 //!
@@ -91,7 +94,16 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
-//! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
+//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
+//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
+//!
+//! **Stolen tokens.** A token, or a key, that is bound to its sender is of no use to anybody else: to a
+//! [client certificate](certificate), RFC 8705, or to a [key of the client's](dpop), RFC 9449. That it is proved is
+//! checked whenever a credential says so; [`sender_constrained`](layer::AuthLayer::sender_constrained) demands it, and
+//! [`AuthorizeLayer::sender_constrained`](layer::AuthorizeLayer::sender_constrained) does for single routes.
+//!
+//! **TLS** is yours to put in front, or the [listener's](tls): a key that is sent in the clear is anybody's. Behind
+//! a proxy, [what it says of certificates](certificate#behind-a-proxy) counts if you say who it is.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
 //! before the process ends.
@@ -103,15 +115,19 @@
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
 //! | `tracing` | log lines | yes |
+//! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
+//! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
+//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
+//! | `tls` | a TLS listener for axum and hyper, with client certificates and files that may change | |
 //! | `full` | all of them | |
 //!
 //! # What it is not
 //!
-//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. JWT, sender-constrained
-//! tokens and rate limits are under way.
+//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. Rate limits are
+//! under way.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -127,6 +143,7 @@ pub use self::{
     identity::{Actor, AuthMethod, Identity, Principal},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
+    step_up::StepUp,
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
@@ -147,6 +164,7 @@ mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod step_up;
 mod striped;
 mod time;
 
@@ -162,7 +180,10 @@ pub mod certificate;
 pub mod dpop;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "metadata")]
+pub mod metadata;
 mod policy;
+pub mod revocation;
 #[cfg(feature = "tls")]
 pub mod tls;
 

@@ -9,13 +9,14 @@ use crate::{
     identity::Principal,
     rejection::{Rejection, RejectionKind},
     scope::Scopes,
+    step_up::StepUp,
 };
 
 /// Decides whether a caller may make a request.
 ///
 /// Closures over the principal and the head are policies too: `false` is 403.
 pub trait Policy: Send + Sync + 'static {
-    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), or
+    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), [`StepUp`](RejectionKind::StepUp), or
     /// [`Unavailable`](RejectionKind::Unavailable) if a backend could not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
 }
@@ -41,6 +42,12 @@ impl Policy for Binding {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
         Eventual::Now(self.check(principal.confirmation()).map_err(refused))
+    }
+}
+
+impl Policy for StepUp {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        Eventual::Now(self.check(principal))
     }
 }
 

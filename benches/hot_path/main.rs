@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 #![allow(clippy::unwrap_used)]
 
+mod binding;
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
 mod fixture;
@@ -16,6 +17,7 @@ mod measure;
 mod paths;
 mod scale;
 mod threads;
+mod tokens;
 mod tracked;
 
 use std::env;
@@ -36,6 +38,10 @@ fn main() {
     paths::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
+    tokens::cached(effort);
+    tokens::verified(effort);
+    binding::certificates(effort);
+    binding::proofs(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);

@@ -1,26 +1,23 @@
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::HeaderName;
 use tower_layer::Layer;
 
-use super::evidence::{self, Evidence, Scheme};
+use super::authentication::{Authentication, Presence};
 #[cfg(feature = "dpop")]
 use crate::dpop::Dpop;
 use crate::{
-    Eventual,
-    authenticator::{Authenticator, Presented},
-    binding::{Binding, KeyProof, KeyProver},
+    authenticator::Authenticator,
+    binding::Binding,
     challenge::Challenge,
-    credential::Credential,
-    gate::{Check, Gate, Pass, sealed::Sealed},
-    head::Head,
-    identity::{Anonymous, Identity, Principal, Terms},
+    gate::Gate,
+    identity::Terms,
     peer::TrustedProxies,
-    rejection::{DPOP_NONCE, Rejection, RejectionKind},
     respond::Problem,
+    revocation::RevocationList,
     scope::ScopeHierarchy,
     striped::Striped,
-    time::{Clock, SystemClock, UnixTime},
+    time::{Clock, SystemClock},
 };
 
 /// Lets authenticated requests through, with their [`Principal`] in the extensions and their credential marked as
@@ -77,6 +74,7 @@ impl AuthLayer {
             presence: Presence::Required,
             prover: None,
             proxies: TrustedProxies::default(),
+            revocations: None,
             terms: Striped::new(Arc::default),
         };
         Self { authentication: Arc::new(authentication), respond: Problem }
@@ -128,6 +126,16 @@ impl<R> AuthLayer<R> {
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
         AuthLayer { authentication: self.authentication, respond }
+    }
+
+    /// Refuses what this list says was revoked, whatever the kind of the credential: none is asked by default.
+    ///
+    /// Asked last, on each request, whether the identity is cached or not. A list that does not answer is 503. Of several
+    /// calls, the last one counts.
+    #[must_use]
+    pub fn revocations(mut self, list: impl RevocationList) -> Self {
+        self.authentication_mut().revocations = Some(Arc::new(list));
+        self
     }
 
     /// Which scopes imply which.
@@ -184,202 +192,5 @@ impl<R: Clone> Clone for AuthLayer<R> {
 impl<R> fmt::Debug for AuthLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayer").field("authentication", &self.authentication).finish_non_exhaustive()
-    }
-}
-
-/// The check of [`AuthLayer`].
-#[derive(Clone, Debug)]
-pub struct Authentication {
-    authenticator: Arc<dyn Authenticator>,
-    binding: Option<Binding>,
-    clock: Arc<dyn Clock>,
-    presence: Presence,
-    prover: Option<Arc<dyn KeyProver>>,
-    proxies: TrustedProxies,
-    /// The same for each thread.
-    terms: Striped<Arc<Terms>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Presence {
-    Optional,
-    Required,
-}
-
-impl Sealed for Authentication {}
-
-impl Check for Authentication {
-    type Pass = Admitted;
-
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
-            Ok(Some(Credential::Dpop(_))) if self.prover.is_none() => {
-                return self.refuse(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
-            }
-            Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
-            Ok(Some(credential)) => {
-                let rejection = Rejection::new(RejectionKind::Invalid, "credential_not_accepted");
-                return Eventual::Now(Err(self.challenged(rejection, Scheme::of(&credential))));
-            }
-            Ok(None) if self.takes_certificate(head) => Credential::Certificate,
-            Ok(None) => return self.absent(head),
-            Err(rejection) => return self.refuse(rejection),
-        };
-        let now = self.clock.now();
-        let evidence = Evidence::of(head, &credential, self.prover.as_deref());
-        match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => self.settle(verdict, now, &evidence, || self.proxies.client(head)),
-            Eventual::Later(verdict) => {
-                let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                // What the authenticator asks.
-                Eventual::later(async move { this.settle(verdict.await, now, &evidence, || client).wait().await })
-            }
-        }
-    }
-}
-
-impl Authentication {
-    fn absent(&self, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        match self.presence {
-            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(self.terms.mine()))),
-            Presence::Required if Credential::is_in_query(head) => {
-                self.refuse(Rejection::new(RejectionKind::Missing, "credential_in_query"))
-            }
-            Presence::Required => self.refuse(Rejection::new(RejectionKind::Missing, "credential_missing")),
-        }
-    }
-
-    /// Whether the connection's certificate is what a request without a credential presents.
-    fn takes_certificate(&self, head: &Head<'_>) -> bool {
-        evidence::thumbprint(head.extensions).is_some() && self.authenticator.accepts(&Credential::Certificate)
-    }
-
-    fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
-        Eventual::Now(Err(self.challenged(rejection, Scheme::Other)))
-    }
-
-    fn challenged(&self, rejection: Rejection, scheme: Scheme) -> Rejection {
-        let terms = self.terms.mine();
-        rejection.challenge(match scheme {
-            Scheme::Dpop => &terms.dpop_challenge,
-            Scheme::Other => &terms.challenge,
-        })
-    }
-
-    fn settle(
-        self: &Arc<Self>,
-        verdict: Result<Arc<Identity>, Rejection>,
-        now: UnixTime,
-        evidence: &Evidence,
-        client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Eventual<Result<Admitted, Rejection>> {
-        let scheme = evidence.scheme();
-        let examined = verdict.and_then(|identity| {
-            let proof = self.examine(&identity, now, evidence, client)?;
-            Ok((identity, proof))
-        });
-        match (examined, self.prover.as_deref()) {
-            (Ok((identity, None)), _) => Eventual::Now(Ok(Admitted::principal(self.vouch(identity, now)))),
-            (Ok((identity, Some(proof))), Some(prover)) => {
-                let this = Arc::clone(self);
-                prover.spend(&proof, now).map(move |spent| match spent {
-                    Ok(()) => Ok(Admitted::principal(this.vouch(identity, now)).nonce(proof.nonce)),
-                    Err(rejection) => Err(this.challenged(rejection, scheme)),
-                })
-            }
-            (Ok((_, Some(_))), None) => {
-                Eventual::Now(Err(Rejection::new(RejectionKind::Internal, "key_prover_missing")))
-            }
-            (Err(rejection), _) => Eventual::Now(Err(self.challenged(rejection, scheme))),
-        }
-    }
-
-    /// What makes an [`Identity`] good, on every request: expiry, binding, then networks.
-    fn examine(
-        &self,
-        identity: &Identity,
-        now: UnixTime,
-        evidence: &Evidence,
-        client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Option<KeyProof>, Rejection> {
-        if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
-            return Err(Rejection::new(RejectionKind::Invalid, "expired"));
-        }
-        let proof = evidence.confirm(identity.confirmation.as_ref(), now)?;
-        if let Some(binding) = self.binding {
-            let unbound = |reason| Rejection::new(RejectionKind::Invalid, reason);
-            binding.check(identity.confirmation.as_ref()).map_err(unbound)?;
-        }
-        if !identity.networks.is_empty() {
-            let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
-            if !identity.networks.iter().any(|network| network.contains(client)) {
-                return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
-            }
-        }
-        Ok(proof)
-    }
-
-    /// The one way from [`Identity`] to [`Principal`], once it was examined.
-    fn vouch(&self, identity: Arc<Identity>, now: UnixTime) -> Principal {
-        if let Some(witness) = &identity.on_admission {
-            witness.admitted(now);
-        }
-        Principal::vouched(identity, Arc::clone(self.terms.mine()), now)
-    }
-}
-
-/// What [`AuthLayer`] leaves on a request.
-#[derive(Debug)]
-pub struct Admitted {
-    caller: Option<Caller>,
-    nonce: Option<HeaderValue>,
-}
-
-#[derive(Debug)]
-enum Caller {
-    Anonymous(Anonymous),
-    Known(Principal),
-}
-
-impl Admitted {
-    fn anonymous(terms: &Terms) -> Self {
-        Self { caller: Some(Caller::Anonymous(Anonymous::new(&terms.challenge))), nonce: None }
-    }
-
-    const fn principal(principal: Principal) -> Self {
-        Self { caller: Some(Caller::Known(principal)), nonce: None }
-    }
-
-    /// What the client is told to put into its next proof.
-    fn nonce(mut self, nonce: Option<HeaderValue>) -> Self {
-        self.nonce = nonce;
-        self
-    }
-}
-
-impl Sealed for Admitted {}
-
-impl Pass for Admitted {
-    fn admit<B>(&mut self, request: &mut Request<B>) {
-        match self.caller.take() {
-            None => {}
-            Some(Caller::Anonymous(anonymous)) => {
-                // An outer layer's principal is not this layer's.
-                request.extensions_mut().remove::<Principal>();
-                request.extensions_mut().insert(anonymous);
-            }
-            Some(Caller::Known(principal)) => {
-                principal.conceal(request.headers_mut());
-                request.extensions_mut().insert(principal);
-            }
-        }
-    }
-
-    fn decorate(&mut self, headers: &mut HeaderMap) {
-        if let Some(nonce) = self.nonce.take() {
-            headers.insert(DPOP_NONCE, nonce);
-            // RFC 9449 §8.2: a cache would hand out a nonce that is too old.
-            headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
-        }
     }
 }

@@ -10,12 +10,13 @@ pub mod check {
     #[cfg(feature = "certificate")]
     pub use super::certificate::{Forwarded, Forwarding};
     pub use super::{
-        auth::{Admitted, Authentication},
+        authentication::{Admitted, Authentication},
         authorize::Authorization,
     };
 }
 
 mod auth;
+mod authentication;
 mod authorize;
 #[cfg(feature = "certificate")]
 mod certificate;
