@@ -112,7 +112,13 @@ impl Challenge {
                 &rendered
             }
             // No other credential would help.
-            (RejectionKind::Forbidden | RejectionKind::Internal | RejectionKind::Unavailable, _) => return,
+            (
+                RejectionKind::Forbidden
+                | RejectionKind::Internal
+                | RejectionKind::Throttled
+                | RejectionKind::Unavailable,
+                _,
+            ) => return,
         };
         headers.remove(header::WWW_AUTHENTICATE);
         for line in lines.iter() {

@@ -41,6 +41,8 @@ pub enum ConfigErrorKind {
     Network,
     /// A pepper.
     Pepper,
+    /// A quota or a plan.
+    Quota,
     /// A scope.
     Scope,
     /// A hierarchy of scopes that is none.

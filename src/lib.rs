@@ -1,6 +1,6 @@
 //! Auth for tower: layers that find a credential on a request, verify it, and decide what it may do.
 //!
-//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Five types carry the crate:
+//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Six types carry the crate:
 //!
 //! - [`AuthLayer`](layer::AuthLayer) lets authenticated requests through, with a [`Principal`] in their extensions.
 //! - [`ApiKeys`](api_key::ApiKeys) verifies API keys, and mints, rotates and revokes them; where they are kept is a
@@ -8,6 +8,7 @@
 //! - [`Principal`] is a caller that the crate vouches for; nobody else can make one.
 //! - [`Scoped`](axum::Scoped) takes a caller whose scopes meet a type that [`scopes!`] made;
 //!   [`AuthorizeLayer`](layer::AuthorizeLayer) does the same for whole routes.
+//! - [`RateLimitLayer`](layer::RateLimitLayer) lets through what a caller's quotas admit, and tells it where it stands.
 //! - [`Rejection`] is a request that was refused: what the client is told, and why.
 //!
 //! # Ten lines
@@ -39,12 +40,16 @@
 //!  request
 //!    │
 //!    ▼
+//!  RateLimitLayer  by peer, and FailureLimitLayer for refused credentials
+//!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
 //!    │             2 proof         certificate, DPoP proof             read from the head, or from the connection
 //!    │             3 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
 //!    │             4 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
 //!    │                             revocation → replay
 //!    │             5 admit         extensions.insert(principal)        one value, one allocation
+//!    ▼
+//!  RateLimitLayer  RateLimiter::take(key, plan, cost)                  by principal; decorates the response
 //!    ▼
 //!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
@@ -54,9 +59,9 @@
 //!                rides in the response's extensions
 //! ```
 //!
-//! Both layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
+//! The layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
 //! later](Eventual), and calls the inner service or answers in its place. The order is fixed, so an expired key without
-//! the scope is answered with 401, never with 403.
+//! the scope is answered with 401, never with 403. How limits fit in is told in [`rate_limit`].
 //!
 //! # What always holds
 //!
@@ -114,6 +119,7 @@
 //! |---|---|---|
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
+//! | `rate-limit` | quotas by peer, principal, tenant and more, on one node; requests in flight | yes |
 //! | `tracing` | log lines | yes |
 //! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
 //! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
@@ -126,8 +132,7 @@
 //!
 //! # What it is not
 //!
-//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. Rate limits are
-//! under way.
+//! It issues no tokens and has no users, sessions or passwords: it is the side that is called.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -183,6 +188,8 @@ pub mod jwt;
 #[cfg(feature = "metadata")]
 pub mod metadata;
 mod policy;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod revocation;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -35,7 +35,15 @@ pub struct Rejection {
     step_up: Option<Arc<StepUp>>,
     challenge: Option<Arc<Challenge>>,
     nonce: Option<HeaderValue>,
+    excess: Option<Box<Excess>>,
     body: Body,
+}
+
+/// What a caller has had too much of.
+#[derive(Clone, Debug, Default)]
+struct Excess {
+    violated: Vec<Box<str>>,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Who makes the body of the response.
@@ -68,6 +76,8 @@ pub enum RejectionKind {
     NonceRequired,
     /// 401 `insufficient_user_authentication`: the credential is good, and the user must authenticate anew, RFC 9470.
     StepUp,
+    /// 429 `quota_exceeded`: the caller has used up what it may use for now.
+    Throttled,
     /// 503: what the decision depends on did not answer.
     Unavailable,
 }
@@ -77,7 +87,17 @@ impl Rejection {
     #[must_use]
     pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
         let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
-        Self { kind, reason, needed: None, retry_after, step_up: None, challenge: None, nonce: None, body: Body::Final }
+        Self {
+            kind,
+            reason,
+            needed: None,
+            retry_after,
+            step_up: None,
+            challenge: None,
+            nonce: None,
+            excess: None,
+            body: Body::Final,
+        }
     }
 
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
@@ -93,6 +113,18 @@ impl Rejection {
         Self { step_up: Some(Arc::new(needed)), ..Self::new(RejectionKind::StepUp, reason) }
     }
 
+    /// Refuses a caller who has used up quotas: 429 `quota_exceeded`, which names those quotas.
+    #[must_use]
+    pub fn quota_exceeded(
+        reason: &'static str,
+        wait: Duration,
+        violated: impl IntoIterator<Item = impl Into<Box<str>>>,
+    ) -> Self {
+        let violated = violated.into_iter().map(Into::into).collect();
+        let excess = Some(Box::new(Excess { violated, fields: Vec::new() }));
+        Self { excess, ..Self::new(RejectionKind::Throttled, reason).retry_after(wait) }
+    }
+
     /// When the client may come back; told in whole seconds, rounded up, at least one.
     #[must_use]
     pub const fn retry_after(mut self, wait: Duration) -> Self {
@@ -104,6 +136,14 @@ impl Rejection {
     #[must_use]
     pub(crate) fn challenge(mut self, challenge: &Arc<Challenge>) -> Self {
         self.challenge = Some(Arc::clone(challenge));
+        self
+    }
+
+    /// Fields that the response gets besides. The layers set them.
+    #[cfg(feature = "rate-limit")]
+    #[must_use]
+    pub(crate) fn fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.excess.get_or_insert_default().fields = fields;
         self
     }
 
@@ -151,6 +191,12 @@ impl Rejection {
         self.step_up.as_deref()
     }
 
+    /// The names of the quotas that the caller has used up.
+    #[must_use]
+    pub fn violated(&self) -> &[Box<str>] {
+        self.excess.as_ref().map_or(&[], |excess| &excess.violated)
+    }
+
     /// The status of the response.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -163,6 +209,7 @@ impl Rejection {
             | RejectionKind::NonceRequired
             | RejectionKind::StepUp => StatusCode::UNAUTHORIZED,
             RejectionKind::Malformed => StatusCode::BAD_REQUEST,
+            RejectionKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -180,6 +227,7 @@ impl Rejection {
             RejectionKind::Missing => "credential_required",
             RejectionKind::NonceRequired => "use_dpop_nonce",
             RejectionKind::StepUp => "insufficient_user_authentication",
+            RejectionKind::Throttled => "quota_exceeded",
             RejectionKind::Unavailable => "temporarily_unavailable",
         }
     }
@@ -199,6 +247,7 @@ impl Rejection {
             RejectionKind::Missing => "A credential is required.",
             RejectionKind::NonceRequired => "The proof needs the nonce of this answer.",
             RejectionKind::StepUp => "A stronger or more recent authentication of the user is required.",
+            RejectionKind::Throttled => "Too many requests: try again when Retry-After says.",
             RejectionKind::Unavailable => "Try again later.",
         }
     }
@@ -214,6 +263,9 @@ impl Rejection {
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        for (name, value) in self.excess.iter().flat_map(|excess| &excess.fields) {
+            headers.append(name, value.clone());
         }
         if let Some(nonce) = &self.nonce {
             headers.insert(DPOP_NONCE, nonce.clone());

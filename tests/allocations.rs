@@ -21,8 +21,9 @@ use tower_warden::{
     binding::{Binding, Confirmation},
     certificate::{Chain, PeerCertificate},
     jwt::{Issuer, Jwt},
-    layer::{AuthLayer, AuthorizeLayer},
+    layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     peer::Peer,
+    rate_limit::{By, Exempt, LocalRateLimiter, Quota, RateLimitFields},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::{Scopes, scopes},
     testing::TestIssuer,
@@ -153,6 +154,34 @@ fn an_extractor_costs_nothing() {
 fn a_request_without_a_credential_costs_one_allocation_under_an_optional_layer() {
     let (keys, ..) = cached();
     Cost::of(&layer(keys).optional(), || request_with("accept", "*/*")).is_above(&Cost::bare(), 1);
+}
+
+#[test]
+fn a_local_rate_limit_costs_its_fields_and_nothing_without_them() {
+    let limiter = LocalRateLimiter::bounded(1_000);
+    let layer = || RateLimitLayer::new(limiter.clone(), By::peer(), Quota::per_second(1_000_000));
+    // Its value, and the response's first field: the table and the list of the map.
+    Cost::of(&layer(), || request("")).is_above(&Cost::bare(), 3);
+    Cost::of(&layer().fields(RateLimitFields::Silent), || request("")).is_above(&Cost::bare(), 0);
+}
+
+#[test]
+fn a_limit_by_principal_and_tier_costs_no_more_than_one_by_peer() {
+    let (keys, key, _) = cached();
+    let limit = RateLimitLayer::new(LocalRateLimiter::bounded(1_000), By::principal(), Quota::per_second(1_000_000));
+    let limit = limit.tier("pro", Quota::per_day(1_000_000)).cost(|_| 3).exempt(Exempt::path("/health"));
+    let authentication = Cost::of(&layer(keys.clone()), || request(&key));
+    let stack = ServiceBuilder::new().layer(layer(keys)).layer(limit).into_inner();
+    Cost::of(&stack, || request(&key)).is_above(&authentication, 3);
+}
+
+#[test]
+fn a_failure_limit_costs_nothing_as_long_as_nothing_fails() {
+    let (keys, key, _) = cached();
+    let limit = FailureLimitLayer::new(LocalRateLimiter::bounded(1_000), By::peer(), Quota::per_minute(10));
+    let authentication = Cost::of(&layer(keys.clone()), || request(&key));
+    let stack = ServiceBuilder::new().layer(limit).layer(layer(keys)).into_inner();
+    Cost::of(&stack, || request(&key)).is_above(&authentication, 0);
 }
 
 /// What cannot be a key is refused at the price of the refusal itself: that of an authenticator which refuses whatever

@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "certificate", "dpop", "jwt", "metadata", "policy", "revocation", "tls"],
+    &["api_key", "cache", "certificate", "dpop", "jwt", "metadata", "policy", "rate_limit", "revocation", "tls"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],

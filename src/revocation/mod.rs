@@ -10,8 +10,8 @@
 //!    some second: after a password was changed, say. A token that does not say when it was issued counts as old.
 //! 3. A list that cannot answer is 503 with `Retry-After`: a revoked token is never let in because of an outage.
 //!
-//! A credential that does not say what is asked for matches nothing: who revokes by `jti` has to require one of the
-//! issuer's tokens.
+//! A credential that does not say what is asked for matches nothing: who revokes by `jti` has to
+//! [require](crate::jwt::Issuer::require_jti) one of the issuer's tokens.
 //!
 //! ```
 //! use std::time::Duration;

@@ -29,10 +29,13 @@ fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
 async fn ask(layer: &ForwardedCertificateLayer, request: Builder) -> Answer {
     let service = layer.layer(service_fn(async |request: Request<()>| {
         let certificate = PeerCertificate::of(request.extensions());
-        let told = certificate.map_or("nobody".into(), |certificate| {
-            let thumbprint = certificate.thumbprint().to_hex();
-            format!("{:?} {}", certificate.chain(), certificate.subject().unwrap_or(&thumbprint))
-        });
+        let told = certificate.map_or_else(
+            || "nobody".into(),
+            |certificate| {
+                let thumbprint = certificate.thumbprint().to_hex();
+                format!("{:?} {}", certificate.chain(), certificate.subject().unwrap_or(&thumbprint))
+            },
+        );
         let mut left: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         let body = format!("{told} [{}]", left.join(" "));

@@ -12,15 +12,20 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tower::Layer;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable,
+    AuthMethod, Authenticator, Credential, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable,
     UnixTime,
     api_key::NewKey,
+    binding::Confirmation,
+    jwt::Jwt,
     layer::AuthLayer,
     peer::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList},
 };
 
-use crate::support::{Answer, App, START, Stack, answer, app, bearer, request, seconds, send};
+use crate::{
+    support::{Answer, App, START, Stack, answer, app, bearer, request, seconds, send},
+    tokens,
+};
 
 const ISSUER: &str = "https://auth.example.com";
 
@@ -151,6 +156,32 @@ async fn a_revoked_token_that_is_cached_is_refused_on_the_next_request() {
     list.revoke(Revocation::token(ISSUER, "token-1"), end()).unwrap();
     for _ in 0..2 {
         present(&app).await.assert_invalid("revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_jwt_that_was_verified_before_is_refused_on_the_next_request() {
+    // (58), with a real token and the cache of verified ones.
+    let revocations: [fn(&str) -> Revocation; 4] = [
+        |issuer| Revocation::token(issuer, "token-1"),
+        |issuer| Revocation::session(issuer, "session-1"),
+        |issuer| Revocation::subject(issuer, "alice", START),
+        |issuer| Revocation::client(issuer, "app-1", START),
+    ];
+    for revocation in revocations {
+        let (stack, list) = (tokens::Stack::new(), list());
+        let jwt = Jwt::new(tokens::rules(&stack.issuer), stack.issuer.clone());
+        let app = app(&AuthLayer::new(jwt).clock(stack.clock.clone()).revocations(list.clone()));
+        let token = stack.token().claim("jti", "token-1").claim("sid", "session-1").sign();
+        stack.clock.advance(seconds(1));
+        let other = stack.token().claim("jti", "token-2").claim("sid", "session-2").sign();
+        for _ in 0..2 {
+            send(app.clone(), bearer(&token)).await.assert_subject("alice");
+        }
+        assert_eq!(stack.issuer.fetches(), 1, "it was verified once");
+        list.revoke(revocation(stack.issuer.name()), end()).unwrap();
+        send(app.clone(), bearer(&token)).await.assert_invalid("revoked");
+        send(app, bearer(&other)).await.assert_subject("alice");
     }
 }
 
@@ -398,6 +429,8 @@ async fn the_list_is_asked_last() {
     let fenced = service(Cached(Arc::new(fenced)), told.clone());
     let from = |peer: &str| send(fenced.clone(), bearer("token").extension(Peer::new(peer.parse().unwrap())));
     from("192.0.2.1:1").await.assert_invalid("network_forbidden");
+    let bound = changed(|token| token.confirmation = Some(Confirmation::certificate(Digest::of(b"alice's"))));
+    present(&service(Cached(Arc::new(bound)), told.clone())).await.assert_invalid("certificate_missing");
     assert_eq!(told.asked(), 0);
     from("10.0.0.1:1").await.assert_unavailable("revocations_unavailable");
     assert_eq!(told.asked(), 1);

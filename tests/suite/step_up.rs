@@ -8,11 +8,15 @@ use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
     AuthMethod, Authenticator, Challenge, ConfigErrorKind, Credential, Eventual, Identity, ManualClock, Presented,
     Principal, Rejection, StepUp, UnixTime,
+    jwt::Jwt,
     layer::{AuthLayer, AuthorizeLayer},
     scope::{Scope, Scopes},
 };
 
-use crate::support::{Answer, START, Stack, answer, bearer, request, seconds, send};
+use crate::{
+    support::{Answer, START, Stack, answer, bearer, request, seconds, send},
+    tokens,
+};
 
 const MFA: &str = "urn:example:mfa";
 
@@ -168,6 +172,25 @@ async fn beside_scopes_the_outer_layer_is_asked_first() {
     assert_eq!((lacking.status.as_u16(), lacking.reason), (403, Some("insufficient_scope")));
     assert!(!lacking.header("www-authenticate").unwrap().contains("acr_values"));
     assert_step_up(&stack("billing:write").await, "acr_missing", &format!("acr_values=\"{MFA}\""));
+}
+
+#[tokio::test]
+async fn the_claims_of_a_jwt_decide() {
+    let stack = tokens::Stack::new();
+    let jwt = Jwt::new(tokens::rules(&stack.issuer), stack.issuer.clone());
+    let service = ServiceBuilder::new()
+        .layer(AuthLayer::new(jwt).clock(stack.clock.clone()))
+        .layer(AuthorizeLayer::step_up(mfa().max_age(seconds(60))))
+        .service_fn(answer);
+    let wanted = format!("acr_values=\"{MFA}\", max_age=\"60\"");
+    let token = stack.token().claim("acr", MFA).claim("auth_time", START.as_secs()).sign();
+    let (weak, silent) = (stack.token().claim("acr", "0").sign(), stack.token().claim("acr", MFA).sign());
+    send(service.clone(), bearer(&token)).await.assert_subject("alice");
+    assert_step_up(&send(service.clone(), bearer(&weak)).await, "acr_insufficient", &wanted);
+    assert_step_up(&send(service.clone(), bearer(&silent)).await, "auth_time_missing", &wanted);
+    // The token is good for longer, and cached.
+    stack.clock.advance(seconds(61));
+    assert_step_up(&send(service, bearer(&token)).await, "auth_time_too_old", &wanted);
 }
 
 #[tokio::test]

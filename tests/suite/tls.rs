@@ -147,10 +147,12 @@ fn telling() -> Router {
 }
 
 async fn tell(request: Request) -> String {
-    let peer = Head::from(&request).peer().map_or("nowhere".to_owned(), |peer| peer.to_string());
+    let peer = Head::from(&request).peer().map_or_else(|| "nowhere".to_owned(), |peer| peer.to_string());
     let certificate = PeerCertificate::of(request.extensions());
-    let told = certificate
-        .map_or("nobody".into(), |certificate| format!("{:?} {}", certificate.chain(), certificate.subject().unwrap()));
+    let told = certificate.map_or_else(
+        || "nobody".into(),
+        |certificate| format!("{:?} {}", certificate.chain(), certificate.subject().unwrap()),
+    );
     format!("{told} from {peer}")
 }
 
