@@ -172,6 +172,7 @@ pub(crate) trait KeyDemand: Send + Sync {
 }
 
 /// A proof that was verified.
+#[cfg_attr(not(feature = "dpop"), expect(dead_code, reason = "nobody verifies proofs"))]
 #[derive(Clone, Debug)]
 pub(crate) struct KeyProof {
     /// The thumbprint of the key.

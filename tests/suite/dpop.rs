@@ -19,7 +19,8 @@ use tower_warden::{
     binding::{Binding, Confirmation},
     dpop::{Dpop, MemoryReplayGuard, Nonces, ReplayGuard, ReplayVerdict, SpentProof},
     jwt::{Algorithm, Jwt},
-    layer::{AuthLayer, AuthorizeLayer},
+    layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer},
+    rate_limit::{By, LocalRateLimiter, Quota},
     scope::{Scope, Scopes},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -95,6 +96,10 @@ impl Stack {
 
 fn dpop(token: &str) -> Builder {
     request().header("authorization", format!("DPoP {token}"))
+}
+
+fn dpop_request(token: &str, proof: &str) -> Builder {
+    dpop(token).header("dpop", proof)
 }
 
 fn challenges(answer: &Answer) -> Vec<&str> {
@@ -794,6 +799,28 @@ async fn a_layer_may_need_a_key_and_then_names_dpop() {
     let answer = stack.send(bearer(&stack.loose())).await;
     assert_eq!((answer.status.as_u16(), answer.reason), (401, Some("not_sender_constrained")));
     assert_eq!(challenges(&answer)[1], format!("DPoP {ALGS}"));
+}
+
+/// (121)
+#[tokio::test]
+async fn bad_proofs_count_as_failures_and_a_nonce_that_is_lacking_does_not() {
+    let stack = Stack::new();
+    let jwt = || Jwt::new(rules(&stack.issuer), stack.issuer.clone());
+    let refused = |dpop: Dpop| {
+        let limit = FailureLimitLayer::new(LocalRateLimiter::default(), By::everybody(), Quota::per_day(1));
+        let auth = AuthLayer::new(jwt()).clock(stack.clock.clone()).dpop(dpop);
+        let service = tower::ServiceBuilder::new().layer(limit).layer(auth).service_fn(support::answer);
+        let request = || dpop_request(&stack.token, &stack.proof().claim("htm", "PUT").sign());
+        let lacking = || dpop_request(&stack.token, &stack.proof().sign());
+        async move {
+            let bad = [send(service.clone(), request()).await, send(service.clone(), request()).await];
+            (bad.map(|answer| answer.status.as_u16()), send(service, lacking()).await.status.as_u16())
+        }
+    };
+    assert_eq!(refused(Dpop::new(API).unwrap()).await, ([401, 429], 200));
+    // There, both lack the nonce, or the method is wrong before that is looked at.
+    let nonces = Nonces::random().unwrap();
+    assert_eq!(refused(Dpop::new(API).unwrap().nonces(nonces)).await, ([401, 429], 401));
 }
 
 /// (23, 95)
