@@ -27,6 +27,8 @@ pub enum ConfigErrorKind {
     Challenge,
     /// What a credential is bound to.
     Confirmation,
+    /// The HTTP client by which others are asked.
+    HttpClient,
     /// An issuer, or what was said of its tokens.
     Issuer,
     /// An id or a digest of a key.

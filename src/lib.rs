@@ -156,6 +156,8 @@ pub mod api_key;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 #[cfg_attr(not(feature = "api-key"), allow(dead_code, reason = "a JWT is verified at once: no look-up is in flight"))]
 mod cache;
+#[cfg(any(feature = "introspection", feature = "jwks"))]
+pub mod fetch;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod policy;
