@@ -359,6 +359,12 @@ impl Principal {
         self.identity.auth_time
     }
 
+    /// What the token says, as JSON: an object, as the issuer has written it. `None` for API keys.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.identity.claims.as_deref()
+    }
+
     /// When this request was let in, by the layer's clock.
     #[must_use]
     pub const fn admitted_at(&self) -> UnixTime {

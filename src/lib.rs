@@ -172,6 +172,8 @@ pub mod layer;
 // floor 4: edges
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

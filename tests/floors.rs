@@ -32,7 +32,7 @@ const FLOORS: &[&[&str]] = &[
     &["api_key", "cache", "fetch", "jwt", "policy"],
     &["gate", "respond"],
     &["layer"],
-    &["axum"],
+    &["axum", "testing"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
