@@ -35,6 +35,8 @@ pub enum ConfigErrorKind {
     Key,
     /// The form of a key.
     KeyFormat,
+    /// Where keys that verify signatures come from.
+    KeySet,
     /// An IP network.
     Network,
     /// A pepper.

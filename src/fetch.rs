@@ -173,6 +173,14 @@ pub(crate) async fn ask(
     if answer.body().len() > LONGEST_BODY { Err(failed("the answer is too long")) } else { Ok(answer) }
 }
 
+/// Whether a URL is of this machine, also where its host is written in other ways.
+#[cfg(feature = "jwks")]
+pub(crate) fn is_local(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']', '.']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 async fn send(
     client: &Client,
     request: Request<Bytes>,

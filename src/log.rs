@@ -13,6 +13,14 @@ macro_rules! error {
     ($($field:tt)+) => { $crate::log::emit!(error, $($field)+) };
 }
 
+#[cfg(feature = "jwks")]
+macro_rules! info {
+    ($($field:tt)+) => { $crate::log::emit!(info, $($field)+) };
+}
+
+#[cfg(feature = "jwks")]
+pub(crate) use info;
+
 #[cfg(feature = "tracing")]
 macro_rules! emit {
     ($level:ident, $($field:tt)+) => { ::tracing::$level!($($field)+) };

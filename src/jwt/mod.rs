@@ -1,5 +1,7 @@
 //! JWT access tokens: verified as RFC 7515, RFC 7519, RFC 8725 and RFC 9068 demand.
 
+#[cfg(feature = "jwks")]
+pub use self::remote::{RemoteKeys, RemoteKeysBuilder};
 pub use self::{
     algorithm::Algorithm,
     builder::JwtBuilder,
@@ -18,6 +20,8 @@ mod jwk;
 mod jws;
 mod key;
 mod material;
+#[cfg(feature = "jwks")]
+mod remote;
 mod source;
 mod verify;
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "jwks")]
+use super::remote::RemoteKeys;
 use super::{
     builder::JwtBuilder,
     claims::Claims,
@@ -69,6 +71,39 @@ impl Jwt {
     /// Tokens of an issuer, and maybe of others.
     pub fn builder(issuer: Issuer, keys: impl KeySource) -> JwtBuilder {
         JwtBuilder::new(issuer, keys)
+    }
+
+    /// Whether there are keys of every issuer: for a readiness probe. Until there are, tokens of those without are
+    /// answered with 503.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.trusted.iter().all(|trusted| trusted.keys.is_ready())
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl Jwt {
+    /// Tokens of one issuer for `audience`, verified with the keys that the issuer's metadata points to.
+    ///
+    /// If nobody answers, that is no error: the result is [not ready](Self::is_ready), and tokens are answered with 503,
+    /// until somebody does. For more than the defaults, hand [`RemoteKeys`] to [`Jwt::new`] or [`Jwt::builder`].
+    ///
+    /// ```no_run
+    /// use tower_warden::{jwt::Jwt, layer::AuthLayer};
+    ///
+    /// # async fn run() -> Result<(), tower_warden::ConfigError> {
+    /// let layer = AuthLayer::new(Jwt::discover("https://auth.example.com", "https://api.example.com").await?);
+    /// assert!(Jwt::discover("http://auth.example.com", "https://api.example.com").await.is_err(), "not https");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the metadata is of another issuer, the issuer is no `https` URL, loopback hosts aside, or the audience is empty;
+    /// or if TLS cannot be set up: see [`HttpClient::new`](crate::fetch::HttpClient::new).
+    pub async fn discover(issuer: &str, audience: &str) -> Result<Self, crate::error::ConfigError> {
+        let trusted = Issuer::new(issuer, audience)?;
+        Ok(Self::new(trusted, RemoteKeys::discover(issuer).await?))
     }
 }
 
