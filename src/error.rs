@@ -23,7 +23,7 @@ pub struct ConfigError {
 pub enum ConfigErrorKind {
     /// An audience.
     Audience,
-    /// A realm, URL or scope of a challenge.
+    /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
     /// What a credential is bound to.
     Confirmation,
@@ -37,10 +37,14 @@ pub enum ConfigErrorKind {
     KeyFormat,
     /// Where keys that verify signatures come from.
     KeySet,
+    /// A part of protected resource metadata.
+    Metadata,
     /// An IP network.
     Network,
     /// A pepper.
     Pepper,
+    /// A quota or a plan.
+    Quota,
     /// A scope.
     Scope,
     /// A hierarchy of scopes that is none.

@@ -12,7 +12,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, header};
+use http::{HeaderMap, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -33,10 +33,23 @@ pub trait Check: sealed::Sealed + Send + Sync + 'static {
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Self::Pass, Rejection>>;
 }
 
-/// What a passed check leaves on the request. Sealed.
+/// What a passed check leaves on the request, and on its response. Sealed.
 pub trait Pass: sealed::Sealed + Send + 'static {
-    /// Leaves it there.
-    fn admit<B>(self, request: &mut Request<B>);
+    /// Leaves something on the request.
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        let _ = request;
+    }
+
+    /// Looks at a refusal that comes from inside; an error is answered in its place.
+    fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
+        let _ = refusal;
+        Eventual::Now(Ok(()))
+    }
+
+    /// Adds fields to the response.
+    fn decorate(&mut self, headers: &mut HeaderMap) {
+        let _ = headers;
+    }
 }
 
 pub(crate) mod sealed {
@@ -48,9 +61,7 @@ pub(crate) mod sealed {
 }
 
 /// Leaves nothing.
-impl Pass for () {
-    fn admit<B>(self, _: &mut Request<B>) {}
-}
+impl Pass for () {}
 
 /// Lets a request through to the inner service, or answers it. See the [module docs](self).
 pub struct Gate<S, C, R = Problem> {
@@ -119,14 +130,41 @@ where
     R: Respond<ResBody>,
 {
     match verdict {
-        Ok(pass) => {
+        Ok(mut pass) => {
             pass.admit(&mut request);
-            State::Calling { future: inner.call(request), respond: respond.clone() }
+            State::Calling { future: inner.call(request), terms: Some((pass, respond.clone())) }
         }
-        Err(rejection) => {
-            let response = respond.respond(&rejection);
-            State::Refused { response: Some(rejection.seal(response)) }
+        Err(rejection) => State::Refused { response: Some(refuse(rejection, respond)) },
+    }
+}
+
+/// Answers in the place of the inner service.
+fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Response<B> {
+    let response = respond.respond(&rejection);
+    rejection.seal(response)
+}
+
+/// Has the pass look at a refusal that comes from inside.
+fn review<P: Pass, B>(pass: &mut P, response: &Response<B>) -> Eventual<Result<(), Rejection>> {
+    let Some(refusal) = response.extensions().get::<Rejection>() else { return Eventual::Now(Ok(())) };
+    let verdict = catch_unwind(AssertUnwindSafe(|| pass.review(refusal)));
+    verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked())))
+}
+
+/// Finishes a response of the inner service, or puts a refusal in its place.
+fn close<P: Pass, B>(
+    verdict: Result<(), Rejection>,
+    response: Response<B>,
+    mut pass: P,
+    respond: &impl Respond<B>,
+) -> Response<B> {
+    match verdict {
+        Ok(()) => {
+            let mut response = answer(response, respond);
+            pass.decorate(response.headers_mut());
+            response
         }
+        Err(rejection) => refuse(rejection, respond),
     }
 }
 
@@ -153,6 +191,15 @@ fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
         }
     }
     Response::from_parts(parts, body)
+}
+
+/// Polls a verdict, which may panic.
+fn poll<T>(
+    verdict: &mut Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send>>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<T, Rejection>> {
+    let poll = catch_unwind(AssertUnwindSafe(|| verdict.as_mut().poll(cx)));
+    poll.unwrap_or_else(|_| Poll::Ready(Err(panicked())))
 }
 
 /// What a check that panics comes to: the caller learns nothing of it, and is not let in.
@@ -182,7 +229,11 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
-            respond: R,
+            terms: Option<(P, R)>,
+        },
+        Reviewing {
+            verdict: Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send>>,
+            parked: Option<(Response<ResBody>, P, R)>,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -203,13 +254,24 @@ where
         loop {
             let next = match state.as_mut().project() {
                 StateProj::Waiting { verdict, parked } => {
-                    let poll = catch_unwind(AssertUnwindSafe(|| verdict.as_mut().poll(cx)));
-                    let verdict = ready!(poll.unwrap_or_else(|_| Poll::Ready(Err(panicked()))));
+                    let verdict = ready!(poll(verdict, cx));
                     let (request, mut inner, respond) = parked.take().expect("polled after completion");
                     settle(verdict, request, &mut inner, &respond)
                 }
-                StateProj::Calling { future, respond } => {
-                    return Poll::Ready(ready!(future.poll(cx)).map(|response| answer(response, respond)));
+                StateProj::Calling { future, terms } => {
+                    let response = ready!(future.poll(cx))?;
+                    let (mut pass, respond) = terms.take().expect("polled after completion");
+                    match review(&mut pass, &response) {
+                        Eventual::Now(verdict) => return Poll::Ready(Ok(close(verdict, response, pass, &respond))),
+                        Eventual::Later(verdict) => {
+                            State::Reviewing { verdict, parked: Some((response, pass, respond)) }
+                        }
+                    }
+                }
+                StateProj::Reviewing { verdict, parked } => {
+                    let verdict = ready!(poll(verdict, cx));
+                    let (response, pass, respond) = parked.take().expect("polled after completion");
+                    return Poll::Ready(Ok(close(verdict, response, pass, &respond)));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

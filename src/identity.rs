@@ -17,7 +17,8 @@ use crate::{
 /// What an authenticator asserts of a caller; not yet to be trusted.
 ///
 /// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry, at
-/// what the credential is bound to and at the networks, on each request, whether the identity comes from a cache or not.
+/// what the credential is bound to, at the networks and at what was revoked, on each request, whether the identity comes
+/// from a cache or not.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Identity {

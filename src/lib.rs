@@ -1,6 +1,6 @@
 //! Auth for tower: layers that find a credential on a request, verify it, and decide what it may do.
 //!
-//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Five types carry the crate:
+//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Six types carry the crate:
 //!
 //! - [`AuthLayer`](layer::AuthLayer) lets authenticated requests through, with a [`Principal`] in their extensions.
 //! - [`ApiKeys`](api_key::ApiKeys) verifies API keys, and mints, rotates and revokes them; where they are kept is a
@@ -8,6 +8,7 @@
 //! - [`Principal`] is a caller that the crate vouches for; nobody else can make one.
 //! - [`Scoped`](axum::Scoped) takes a caller whose scopes meet a type that [`scopes!`] made;
 //!   [`AuthorizeLayer`](layer::AuthorizeLayer) does the same for whole routes.
+//! - [`RateLimitLayer`](layer::RateLimitLayer) lets through what a caller's quotas admit, and tells it where it stands.
 //! - [`Rejection`] is a request that was refused: what the client is told, and why.
 //!
 //! # Ten lines
@@ -39,12 +40,17 @@
 //!  request
 //!    │
 //!    ▼
+//!  RateLimitLayer  by peer, and FailureLimitLayer for refused credentials
+//!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
 //!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             3 vouch         expiry → binding → networks         → Principal  (what the crate vouches for)
+//!    │             3 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
+//!    │                             revocation
 //!    │             4 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!  RateLimitLayer  RateLimiter::take(key, plan, cost)                  by principal; decorates the response
+//!    ▼
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service   axum handlers with extractors: Principal, Scoped<S>
 //!    │
@@ -52,9 +58,9 @@
 //!                rides in the response's extensions
 //! ```
 //!
-//! Both layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
+//! The layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
 //! later](Eventual), and calls the inner service or answers in its place. The order is fixed, so an expired key without
-//! the scope is answered with 401, never with 403.
+//! the scope is answered with 401, never with 403. How limits fit in is told in [`rate_limit`].
 //!
 //! # What always holds
 //!
@@ -64,7 +70,7 @@
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
 //! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
 //!    never let in, and nothing of it is cached.
-//! 5. Expiry, [binding] and networks are looked at on each request, whether the credential was cached or not.
+//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
 //! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
 //! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
@@ -91,6 +97,9 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
+//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
+//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
+//!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
@@ -102,16 +111,18 @@
 //! |---|---|---|
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
+//! | `rate-limit` | quotas by peer, principal, tenant and more, on one node; requests in flight | yes |
 //! | `tracing` | log lines | yes |
+//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `full` | all of them | |
 //!
 //! # What it is not
 //!
-//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. JWT, sender-constrained
-//! tokens and rate limits are under way.
+//! It issues no tokens and has no users, sessions or passwords: it is the side that is called. JWT and
+//! sender-constrained tokens are under way.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -127,6 +138,7 @@ pub use self::{
     identity::{Actor, AuthMethod, Identity, Principal},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
+    step_up::StepUp,
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
@@ -147,6 +159,7 @@ mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod step_up;
 mod striped;
 mod time;
 
@@ -160,7 +173,12 @@ mod cache;
 pub mod fetch;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "metadata")]
+pub mod metadata;
 mod policy;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
+pub mod revocation;
 
 // floor 2: the gate
 pub mod gate;

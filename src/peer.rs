@@ -154,7 +154,7 @@ fn canonical(network: IpNet) -> IpNet {
 }
 
 /// An address as proxies write it: bare, or with a port.
-fn address(hop: &str) -> Option<IpAddr> {
+pub(crate) fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()));
     bare.ok().map(|address| address.to_canonical())
 }

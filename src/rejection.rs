@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::{challenge::Challenge, log, scope::Scopes};
+use crate::{challenge::Challenge, log, scope::Scopes, step_up::StepUp};
 
 /// How long a client is asked to wait for a backend that is down.
 const OUTAGE: Duration = Duration::from_secs(5);
@@ -29,8 +29,17 @@ pub struct Rejection {
     reason: &'static str,
     needed: Option<Scopes>,
     retry_after: Option<Duration>,
+    step_up: Option<Arc<StepUp>>,
     challenge: Option<Arc<Challenge>>,
+    excess: Option<Box<Excess>>,
     body: Body,
+}
+
+/// What a caller has had too much of.
+#[derive(Clone, Debug, Default)]
+struct Excess {
+    violated: Vec<Box<str>>,
+    fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// Who makes the body of the response.
@@ -57,6 +66,10 @@ pub enum RejectionKind {
     Malformed,
     /// 401 without an error code: no credential, or none of a kind that is understood.
     Missing,
+    /// 401 `insufficient_user_authentication`: the credential is good, and the user must authenticate anew, RFC 9470.
+    StepUp,
+    /// 429 `quota_exceeded`: the caller has used up what it may use for now.
+    Throttled,
     /// 503: what the decision depends on did not answer.
     Unavailable,
 }
@@ -66,7 +79,16 @@ impl Rejection {
     #[must_use]
     pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
         let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
-        Self { kind, reason, needed: None, retry_after, challenge: None, body: Body::Final }
+        Self {
+            kind,
+            reason,
+            needed: None,
+            retry_after,
+            step_up: None,
+            challenge: None,
+            excess: None,
+            body: Body::Final,
+        }
     }
 
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
@@ -74,6 +96,24 @@ impl Rejection {
     pub fn insufficient_scope(needed: Scopes) -> Self {
         let needed = Some(needed).filter(|needed| !needed.is_empty());
         Self { needed, ..Self::new(RejectionKind::Forbidden, "insufficient_scope") }
+    }
+
+    /// Refuses a caller whose user must authenticate anew: 401 `insufficient_user_authentication`, RFC 9470.
+    #[must_use]
+    pub(crate) fn insufficient_authentication(needed: StepUp, reason: &'static str) -> Self {
+        Self { step_up: Some(Arc::new(needed)), ..Self::new(RejectionKind::StepUp, reason) }
+    }
+
+    /// Refuses a caller who has used up quotas: 429 `quota_exceeded`, which names those quotas.
+    #[must_use]
+    pub fn quota_exceeded(
+        reason: &'static str,
+        wait: Duration,
+        violated: impl IntoIterator<Item = impl Into<Box<str>>>,
+    ) -> Self {
+        let violated = violated.into_iter().map(Into::into).collect();
+        let excess = Some(Box::new(Excess { violated, fields: Vec::new() }));
+        Self { excess, ..Self::new(RejectionKind::Throttled, reason).retry_after(wait) }
     }
 
     /// When the client may come back; told in whole seconds, rounded up, at least one.
@@ -87,6 +127,14 @@ impl Rejection {
     #[must_use]
     pub(crate) fn challenge(mut self, challenge: &Arc<Challenge>) -> Self {
         self.challenge = Some(Arc::clone(challenge));
+        self
+    }
+
+    /// Fields that the response gets besides. The layers set them.
+    #[cfg(feature = "rate-limit")]
+    #[must_use]
+    pub(crate) fn fields(mut self, fields: Vec<(HeaderName, HeaderValue)>) -> Self {
+        self.excess.get_or_insert_default().fields = fields;
         self
     }
 
@@ -121,19 +169,31 @@ impl Rejection {
         self.needed.as_ref()
     }
 
+    /// How the user must authenticate anew.
+    pub(crate) fn step_up(&self) -> Option<&StepUp> {
+        self.step_up.as_deref()
+    }
+
+    /// The names of the quotas that the caller has used up.
+    #[must_use]
+    pub fn violated(&self) -> &[Box<str>] {
+        self.excess.as_ref().map_or(&[], |excess| &excess.violated)
+    }
+
     /// The status of the response.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self.kind {
             RejectionKind::Forbidden => StatusCode::FORBIDDEN,
             RejectionKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            RejectionKind::Invalid | RejectionKind::Missing => StatusCode::UNAUTHORIZED,
+            RejectionKind::Invalid | RejectionKind::Missing | RejectionKind::StepUp => StatusCode::UNAUTHORIZED,
             RejectionKind::Malformed => StatusCode::BAD_REQUEST,
+            RejectionKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// A stable word for programs: the error code of RFC 6750 §3.1 where there is one.
+    /// A stable word for programs: the error code of RFC 6750 §3.1 or RFC 9470 §3 where there is one.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.kind {
@@ -143,6 +203,8 @@ impl Rejection {
             RejectionKind::Invalid => "invalid_token",
             RejectionKind::Malformed => "invalid_request",
             RejectionKind::Missing => "credential_required",
+            RejectionKind::StepUp => "insufficient_user_authentication",
+            RejectionKind::Throttled => "quota_exceeded",
             RejectionKind::Unavailable => "temporarily_unavailable",
         }
     }
@@ -159,6 +221,8 @@ impl Rejection {
             RejectionKind::Invalid => "The credential is invalid, expired or revoked.",
             RejectionKind::Malformed => "The credential is malformed, or there is more than one.",
             RejectionKind::Missing => "A credential is required.",
+            RejectionKind::StepUp => "A stronger or more recent authentication of the user is required.",
+            RejectionKind::Throttled => "Too many requests: try again when Retry-After says.",
             RejectionKind::Unavailable => "Try again later.",
         }
     }
@@ -174,6 +238,9 @@ impl Rejection {
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
             headers.insert(header::RETRY_AFTER, seconds.max(1).into());
+        }
+        for (name, value) in self.excess.iter().flat_map(|excess| &excess.fields) {
+            headers.append(name, value.clone());
         }
         match &self.challenge {
             Some(challenge) => challenge.write(&self, headers),

@@ -26,17 +26,19 @@ const FLOORS: &[&[&str]] = &[
         "peer",
         "rejection",
         "scope",
+        "step_up",
         "striped",
         "time",
     ],
-    &["api_key", "cache", "fetch", "jwt", "policy"],
+    &["api_key", "cache", "fetch", "jwt", "metadata", "policy", "rate_limit", "revocation"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("jwt", "fetch")];
+const NEIGHBOURS: &[(&str, &str)] =
+    &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("jwt", "fetch"), ("jwt", "metadata")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

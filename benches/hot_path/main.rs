@@ -16,6 +16,7 @@ mod measure;
 mod paths;
 mod scale;
 mod threads;
+mod tokens;
 mod tracked;
 
 use std::env;
@@ -36,6 +37,8 @@ fn main() {
     paths::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
+    tokens::cached(effort);
+    tokens::verified(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);

@@ -60,6 +60,8 @@ pub use self::claims::Claims;
 pub use self::extract::Scoped;
 #[cfg(feature = "api-key")]
 pub use self::keys::{KeysAdmin, key_routes};
+#[cfg(feature = "metadata")]
+pub use self::metadata::metadata_routes;
 
 #[cfg(feature = "jwt")]
 mod claims;
@@ -68,3 +70,5 @@ mod extract;
 mod failure;
 #[cfg(feature = "api-key")]
 mod keys;
+#[cfg(feature = "metadata")]
+mod metadata;

@@ -2,8 +2,6 @@
 
 use std::{fmt, sync::Arc};
 
-#[cfg(feature = "jwks")]
-use super::remote::RemoteKeys;
 use super::{
     builder::JwtBuilder,
     claims::Claims,
@@ -15,13 +13,14 @@ use super::{
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
-    cache::{FencedCache, Limits, Tagged},
+    cache::{FencedCache, Tagged},
     credential::Credential,
     digest::Digest,
-    error::Unavailable,
+    error::{ConfigError, Unavailable},
     identity::{AuthMethod, Identity},
     json::Object,
     log::{self, Chain},
+    metadata::ProtectedResourceMetadata,
     rejection::{Rejection, RejectionKind},
     time::UnixTime,
 };
@@ -34,8 +33,8 @@ use crate::{
 pub struct Jwt(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) cache: Arc<FencedCache<Verified>>,
-    pub(super) limits: Limits,
+    /// None if nothing is to be remembered.
+    pub(super) cache: Option<Arc<FencedCache<Verified>>>,
     pub(super) longest: usize,
     pub(super) trusted: Vec<Trusted>,
 }
@@ -47,12 +46,11 @@ pub(super) struct Verified {
     key: Arc<VerifyingKey>,
 }
 
-/// Which request for which token.
+/// When a token came, and where it is to be remembered: under which digest, and as of which generation.
 #[derive(Clone, Copy)]
 struct Attempt {
-    digest: Digest,
-    generation: u64,
     now: UnixTime,
+    place: Option<(Digest, u64)>,
 }
 
 /// A token as it came, nothing of it verified.
@@ -79,31 +77,33 @@ impl Jwt {
     pub fn is_ready(&self) -> bool {
         self.0.trusted.iter().all(|trusted| trusted.keys.is_ready())
     }
-}
 
-#[cfg(feature = "jwks")]
-impl Jwt {
-    /// Tokens of one issuer for `audience`, verified with the keys that the issuer's metadata points to.
+    /// What RFC 9728 tells clients of this declaration: the first audience is the resource, and the issuers are its
+    /// authorization servers. Scopes and all else are added by its setters.
     ///
-    /// If nobody answers, that is no error: the result is [not ready](Self::is_ready), and tokens are answered with 503,
-    /// until somebody does. For more than the defaults, hand [`RemoteKeys`] to [`Jwt::new`] or [`Jwt::builder`].
+    /// ```
+    /// use tower_warden::{jwt::{Issuer, Jwt}, layer::AuthLayer, scope::Scopes, testing::TestIssuer};
     ///
-    /// ```no_run
-    /// use tower_warden::{jwt::Jwt, layer::AuthLayer};
+    /// let issuer = TestIssuer::new("https://auth.example.com");
+    /// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com/v1")?, issuer.clone());
+    /// let metadata = jwt.protected_resource()?.scopes(Scopes::parse("billing:read")?)?;
+    /// assert_eq!(metadata.well_known_path(), "/.well-known/oauth-protected-resource/v1");
+    /// assert!(metadata.to_json().contains(r#""authorization_servers":["https://auth.example.com"]"#));
+    /// let layer = AuthLayer::new(jwt).challenge(metadata.challenge());
     ///
-    /// # async fn run() -> Result<(), tower_warden::ConfigError> {
-    /// let layer = AuthLayer::new(Jwt::discover("https://auth.example.com", "https://api.example.com").await?);
-    /// assert!(Jwt::discover("http://auth.example.com", "https://api.example.com").await.is_err(), "not https");
-    /// # Ok(()) }
+    /// let other = Jwt::new(Issuer::new(issuer.name(), "my-api")?, issuer);
+    /// assert!(other.protected_resource().is_err(), "no URL");
+    /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If the metadata is of another issuer, the issuer is no `https` URL, loopback hosts aside, or the audience is empty;
-    /// or if TLS cannot be set up: see [`HttpClient::new`](crate::fetch::HttpClient::new).
-    pub async fn discover(issuer: &str, audience: &str) -> Result<Self, crate::error::ConfigError> {
-        let trusted = Issuer::new(issuer, audience)?;
-        Ok(Self::new(trusted, RemoteKeys::discover(issuer).await?))
+    /// If the first audience is no https URL, or an issuer is none (`http` on a loopback host).
+    pub fn protected_resource(&self) -> Result<ProtectedResourceMetadata, ConfigError> {
+        let resource = self.0.trusted.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
+        let resource = ProtectedResourceMetadata::new(resource.map_or("", |audience| audience))?;
+        let mut issuers = self.0.trusted.iter().map(|trusted| trusted.issuer.name());
+        issuers.try_fold(resource, ProtectedResourceMetadata::authorization_server)
     }
 }
 
@@ -117,11 +117,16 @@ impl Authenticator for Jwt {
         if token.len() > self.0.longest {
             return refuse("token_too_long");
         }
-        let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
-        if let Some(Ok(verified)) = self.0.cache.get(&digest, now) {
-            return Eventual::Now(Ok(verified.identity));
+        let now = presented.now;
+        let mut place = None;
+        if let Some(cache) = &self.0.cache {
+            let digest = Digest::of(token.as_bytes());
+            if let Some(Ok(verified)) = cache.get(&digest, now) {
+                return Eventual::Now(Ok(verified.identity));
+            }
+            place = Some((digest, cache.generation()));
         }
-        let attempt = Attempt { digest, generation: self.0.cache.generation(), now };
+        let attempt = Attempt { now, place };
         match self.0.begin(token, attempt) {
             Ok(verdict) => verdict,
             Err(reason) => refuse(reason),
@@ -179,9 +184,8 @@ impl Inner {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid("key_unknown"))?;
         let identity = draft.verify(&trusted.issuer, claims, &key, attempt.now).map_err(invalid)?;
         let identity = Arc::new(identity);
-        if !self.limits.found_for.is_zero() {
-            let verified = Verified { identity: Arc::clone(&identity), key };
-            self.cache.keep(attempt.digest, verified, attempt.generation, attempt.now);
+        if let (Some(cache), Some((digest, generation))) = (&self.cache, attempt.place) {
+            cache.keep(digest, Verified { identity: Arc::clone(&identity), key }, generation, attempt.now);
         }
         Ok(identity)
     }

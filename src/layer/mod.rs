@@ -1,14 +1,31 @@
-//! The layers to stack, from the outside in: [`AuthLayer`], then [`AuthorizeLayer`].
+//! The layers to stack.
+//!
+//! From the outside in: [`RateLimitLayer`] by peer, [`FailureLimitLayer`], [`AuthLayer`], [`RateLimitLayer`] by principal,
+//! [`ConcurrencyLayer`], [`AuthorizeLayer`].
 
 pub use self::{auth::AuthLayer, authorize::AuthorizeLayer};
+#[cfg(feature = "rate-limit")]
+pub use self::{concurrency::ConcurrencyLayer, failure_limit::FailureLimitLayer, rate_limit::RateLimitLayer};
 
-/// The checks behind the layers, for naming a [`Gate`](crate::gate::Gate)'s type.
+/// What stands behind the layers, for naming the type of a service.
 pub mod check {
     pub use super::{
         auth::{Admitted, Authentication},
         authorize::Authorization,
     };
+    #[cfg(feature = "rate-limit")]
+    pub use super::{
+        concurrency::{Concurrency, ConcurrencyFuture, HeldBody},
+        failure_limit::{FailureLimit, Watched},
+        rate_limit::{Metered, RateLimit},
+    };
 }
 
 mod auth;
 mod authorize;
+#[cfg(feature = "rate-limit")]
+mod concurrency;
+#[cfg(feature = "rate-limit")]
+mod failure_limit;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;

@@ -545,7 +545,7 @@ async fn a_token_says_when_it_ends() {
         stack.sign(&stack.token().claim("exp", far)).await.assert_invalid("lifetime");
     }
     for (number, reason) in [("1e400", "claims_syntax"), ("NaN", "claims_syntax"), ("0x10", "claims_syntax")] {
-        let payload = stack.good_payload().replace(&format!("{}", START.as_secs() + 300), number);
+        let payload = Stack::good_payload().replace(&format!("{}", START.as_secs() + 300), number);
         stack.payload(&payload).await.assert_invalid(reason);
     }
 }
@@ -621,7 +621,7 @@ async fn a_token_that_lives_too_long_is_refused() {
 async fn a_member_that_stands_twice_is_refused() {
     // (45)
     let stack = Stack::new();
-    let payload = stack.good_payload();
+    let payload = Stack::good_payload();
     stack.payload(&payload).await.assert_subject("alice");
     for twice in
         [r#""scope":"a","scope":"b""#, r#""aud":"https://api.test""#, r#""x":{"y":1,"y":2}"#, r#""s\u0075b":"root""#]

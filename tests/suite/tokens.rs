@@ -66,10 +66,10 @@ impl Stack {
     pub async fn header(&self, header: &str) -> Answer {
         let key = self.issuer.key();
         let header = header.replace("KID", key.id());
-        self.send(&TokenBuilder::sign_text(&header, &self.good_payload(), &key)).await
+        self.send(&TokenBuilder::sign_text(&header, &Self::good_payload(), &key)).await
     }
 
-    pub fn good_payload(&self) -> String {
+    pub fn good_payload() -> String {
         let now = START.as_secs();
         format!(
             r#"{{"iss":"https://issuer.test","sub":"alice","aud":"{AUDIENCE}","exp":{},"iat":{now},"jti":"1"}}"#,

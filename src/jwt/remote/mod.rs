@@ -5,8 +5,10 @@ use std::{fmt, sync::Arc};
 pub use self::builder::RemoteKeysBuilder;
 use self::{builder::Place, keeper::Keeper};
 use super::{
+    issuer::Issuer,
     key::VerifyingKey,
     source::{KeyRequest, KeySource},
+    verify::Jwt,
 };
 use crate::{
     Eventual,
@@ -84,6 +86,31 @@ impl RemoteKeys {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.is_ready()
+    }
+}
+
+impl Jwt {
+    /// Tokens of one issuer for `audience`, verified with the keys that the issuer's metadata points to.
+    ///
+    /// If nobody answers, that is no error: the result is [not ready](Self::is_ready), and tokens are answered with 503,
+    /// until somebody does. For more than the defaults, hand [`RemoteKeys`] to [`Jwt::new`] or [`Jwt::builder`].
+    ///
+    /// ```no_run
+    /// use tower_warden::{jwt::Jwt, layer::AuthLayer};
+    ///
+    /// # async fn run() -> Result<(), tower_warden::ConfigError> {
+    /// let layer = AuthLayer::new(Jwt::discover("https://auth.example.com", "https://api.example.com").await?);
+    /// assert!(Jwt::discover("http://auth.example.com", "https://api.example.com").await.is_err(), "not https");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the metadata is of another issuer, the issuer is no `https` URL, loopback hosts aside, or the audience is empty;
+    /// or if TLS cannot be set up: see [`HttpClient::new`](crate::fetch::HttpClient::new).
+    pub async fn discover(issuer: &str, audience: &str) -> Result<Self, ConfigError> {
+        let trusted = Issuer::new(issuer, audience)?;
+        Ok(Self::new(trusted, RemoteKeys::discover(issuer).await?))
     }
 }
 

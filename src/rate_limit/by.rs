@@ -1,0 +1,246 @@
+//! What tells callers apart.
+
+use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
+
+use http::Extensions;
+
+use super::key::LimitKey;
+use crate::{
+    head::Head,
+    identity::{self, Principal},
+    log,
+    peer::TrustedProxies,
+    rejection::{Rejection, RejectionKind},
+};
+
+/// What tells callers apart: those for whom it is the same share a quota.
+///
+/// Whatever is missing does not free from being counted:
+///
+/// 1. [`principal`](Self::principal), [`tenant`](Self::tenant), [`key`](Self::key) and [`metadata`](Self::metadata)
+///    stand inside of [`AuthLayer`](crate::layer::AuthLayer); where that is missing, requests are answered with 500.
+///    Under an [optional](crate::layer::AuthLayer::optional) one, callers without a credential are counted by their
+///    peer, and callers without a tenant, a key's id or the metadata as principals.
+/// 2. [`peer`](Self::peer) needs the socket's other end in the request's extensions, as axum's
+///    `into_make_service_with_connect_info::<SocketAddr>()` or the server itself puts it there; where it is missing,
+///    requests are answered with 500.
+/// 3. IPv6 addresses are counted by the /64 that one customer has, IPv4 addresses one by one.
+///
+/// ```
+/// use tower_warden::{peer::TrustedProxies, rate_limit::By};
+///
+/// let by_route = By::principal().and(By::route());
+/// let behind_proxies = By::client(TrustedProxies::new(["10.0.0.0/8".parse()?]));
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct By(Vec<Part>);
+
+#[derive(Clone)]
+enum Part {
+    Client(TrustedProxies),
+    Everybody,
+    Forwarded(NonZeroUsize),
+    Key,
+    Metadata(Box<str>),
+    Peer,
+    Principal,
+    Route,
+    Tenant,
+    With(Arc<dyn Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync>),
+}
+
+impl By {
+    /// The address that trusted proxies tell, and the peer's where they tell none.
+    #[must_use]
+    pub fn client(proxies: TrustedProxies) -> Self {
+        Self(vec![Part::Client(proxies)])
+    }
+
+    /// Nothing: all share one quota.
+    #[must_use]
+    pub fn everybody() -> Self {
+        Self(vec![Part::Everybody])
+    }
+
+    /// The address that stands `hops` places from the end of `X-Forwarded-For`: that which the outermost of so many
+    /// proxies of yours has seen. The peer's, if there are fewer places or no address there.
+    ///
+    /// # Deployment caveat
+    ///
+    /// Only where nobody reaches the server but through all of these proxies, each of which appends the address that it
+    /// sees: who comes past one of them says what the address is. [`client`](Self::client) looks who it is that tells.
+    #[must_use]
+    pub fn forwarded(hops: NonZeroUsize) -> Self {
+        Self(vec![Part::Forwarded(hops)])
+    }
+
+    /// The id of the API key: each key of a caller has a quota of its own.
+    #[must_use]
+    pub fn key() -> Self {
+        Self(vec![Part::Key])
+    }
+
+    /// What the issuer attached to the credential by this name.
+    #[must_use]
+    pub fn metadata(name: impl Into<Box<str>>) -> Self {
+        Self(vec![Part::Metadata(name.into())])
+    }
+
+    /// The socket's other end.
+    #[must_use]
+    pub fn peer() -> Self {
+        Self(vec![Part::Peer])
+    }
+
+    /// Tenant and subject: whatever credential a caller comes with.
+    #[must_use]
+    pub fn principal() -> Self {
+        Self(vec![Part::Principal])
+    }
+
+    /// The route as axum has matched it, and not as the client has spelled it; all requests without one are counted
+    /// together, as they are without axum.
+    #[must_use]
+    pub fn route() -> Self {
+        Self(vec![Part::Route])
+    }
+
+    /// The tenant: all of its subjects share a quota.
+    #[must_use]
+    pub fn tenant() -> Self {
+        Self(vec![Part::Tenant])
+    }
+
+    /// Whatever a closure pushes; an error refuses the request.
+    ///
+    /// # Deployment caveat
+    ///
+    /// What the client chooses tells nobody apart: a new value is a new quota.
+    #[must_use]
+    pub fn with(push: impl Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync + 'static) -> Self {
+        Self(vec![Part::With(Arc::new(push))])
+    }
+
+    /// Both: callers share a quota if both are the same.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The key of a request.
+    pub(crate) fn key_of(&self, head: &Head<'_>) -> Result<LimitKey, Rejection> {
+        let mut key = LimitKey::default();
+        for part in &self.0 {
+            part.push(head, &mut key)?;
+        }
+        Ok(key)
+    }
+}
+
+impl Part {
+    fn push(&self, head: &Head<'_>, key: &mut LimitKey) -> Result<(), Rejection> {
+        match self {
+            Self::Client(proxies) => push_address(key, proxies.client(head).map_or_else(|| peer(head), Ok)?),
+            Self::Everybody => key.push("everybody", ""),
+            Self::Forwarded(hops) => push_address(key, forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
+            Self::Key => push_of(key, head, "key", Principal::key_id)?,
+            Self::Metadata(name) => {
+                key.push("metadata", &**name);
+                push_of(key, head, "value", |caller| caller.metadata().get(name).map(|value| &**value))?;
+            }
+            Self::Peer => push_address(key, peer(head)?),
+            Self::Principal => push_of(key, head, "principal", |_| None)?,
+            Self::Route => match route(head.extensions) {
+                Some(route) => key.push("route", route),
+                None => key.push("no route", ""),
+            },
+            Self::Tenant => push_of(key, head, "tenant", Principal::tenant)?,
+            Self::With(push) => push(head, key)?,
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for By {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("By").field(&self.0).finish()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client(_) => "Client",
+            Self::Everybody => "Everybody",
+            Self::Forwarded(_) => "Forwarded",
+            Self::Key => "Key",
+            Self::Metadata(_) => "Metadata",
+            Self::Peer => "Peer",
+            Self::Principal => "Principal",
+            Self::Route => "Route",
+            Self::Tenant => "Tenant",
+            Self::With(_) => "With(..)",
+        })
+    }
+}
+
+/// Something of the caller's, or the caller itself, or the peer of a caller without a credential.
+fn push_of<'a>(
+    key: &mut LimitKey,
+    head: &Head<'a>,
+    kind: &str,
+    part: impl Fn(&'a Principal) -> Option<&'a str>,
+) -> Result<(), Rejection> {
+    let caller = match identity::caller(head.extensions) {
+        Ok(caller) => caller,
+        Err(rejection) if rejection.kind() == RejectionKind::Missing => {
+            push_address(key, peer(head)?);
+            return Ok(());
+        }
+        Err(rejection) => return Err(rejection),
+    };
+    match part(caller) {
+        Some(part) => key.push(kind, part),
+        None => {
+            if let Some(tenant) = caller.tenant() {
+                key.push("tenant of", tenant);
+            }
+            key.push("subject", caller.subject());
+        }
+    }
+    Ok(())
+}
+
+fn push_address(key: &mut LimitKey, address: IpAddr) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => key.push("ipv4", address.octets()),
+        // A customer has a /64 to choose addresses from, RFC 6177.
+        IpAddr::V6(address) => key.push("ipv6", &address.octets()[..8]),
+    }
+}
+
+fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
+    head.peer().ok_or_else(|| {
+        log::error!("the server does not tell the peer's address, by which requests are counted: answered with 500");
+        Rejection::new(RejectionKind::Internal, "peer_unknown")
+    })
+}
+
+/// The address so many places from the end.
+fn forwarded(head: &Head<'_>, hops: NonZeroUsize) -> Option<IpAddr> {
+    let lines = head.headers.get_all("x-forwarded-for").iter().rev();
+    let mut places = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    crate::peer::address(std::str::from_utf8(places.nth(hops.get() - 1)?).ok()?.trim())
+}
+
+#[cfg(feature = "axum")]
+fn route(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+}
+
+#[cfg(not(feature = "axum"))]
+const fn route(_: &Extensions) -> Option<&str> {
+    None
+}

@@ -1,0 +1,378 @@
+//! What a limiter admits: beside a naive model, and beside what it promises.
+
+use std::{collections::HashMap, num::NonZeroU32, panic::catch_unwind, time::Duration};
+
+use proptest::{collection::vec, prelude::*};
+use tower_warden::{
+    ConfigErrorKind, Eventual,
+    rate_limit::{
+        Ask, Decision, Excess, LimitKey, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter, Standing,
+    },
+};
+
+use crate::support::seconds;
+
+/// A limiter, and the time it sees.
+struct Bench {
+    limiter: LocalRateLimiter,
+    stopwatch: ManualStopwatch,
+}
+
+impl Bench {
+    fn new(bound: usize) -> Self {
+        let stopwatch = ManualStopwatch::default();
+        Self { limiter: LocalRateLimiter::bounded(bound).stopwatch(stopwatch.clone()), stopwatch }
+    }
+
+    fn take(&self, name: &str, plan: &Plan, cost: u32) -> Decision {
+        match self.limiter.take(&Ask::new(&key(name), plan).cost(NonZeroU32::new(cost).unwrap())) {
+            Eventual::Now(decision) => decision.unwrap(),
+            Eventual::Later(_) => unreachable!("it has nothing to wait for"),
+        }
+    }
+
+    fn is_admitted(&self, name: &str, plan: &Plan) -> bool {
+        matches!(self.take(name, plan, 1), Decision::Admitted(_))
+    }
+
+    fn refusal(&self, name: &str, plan: &Plan, cost: u32) -> Excess {
+        match self.take(name, plan, cost) {
+            Decision::Refused(excess) => excess,
+            Decision::Admitted(standing) => panic!("admitted: {standing:?}"),
+        }
+    }
+}
+
+fn key(name: &str) -> LimitKey {
+    let mut key = LimitKey::default();
+    key.push("subject", name);
+    key
+}
+
+fn quota(count: u32, period: u64, burst: u32) -> Quota {
+    let number = |number| NonZeroU32::new(number).unwrap();
+    Quota::new("quota", number(count), seconds(period), number(burst)).unwrap()
+}
+
+#[test]
+fn the_burst_is_there_at_once_and_comes_back_evenly() {
+    let (bench, plan) = (Bench::new(100), Plan::from(Quota::per_second(10).burst(5)));
+    for left in (0..5).rev() {
+        let Decision::Admitted(standing) = bench.take("alice", &plan, 1) else { panic!("{left} are left") };
+        assert_eq!(standing.remaining, left);
+    }
+    let excess = bench.refusal("alice", &plan, 1);
+    assert_eq!(excess.wait, Duration::from_millis(100));
+    bench.stopwatch.advance(Duration::from_nanos(99_999_999));
+    assert!(!bench.is_admitted("alice", &plan));
+    bench.stopwatch.advance(Duration::from_nanos(1));
+    assert!(bench.is_admitted("alice", &plan) && !bench.is_admitted("alice", &plan));
+    bench.stopwatch.advance(seconds(3_600));
+    assert_eq!((0..10).filter(|_| bench.is_admitted("alice", &plan)).count(), 5);
+}
+
+#[test]
+fn a_request_takes_from_all_quotas_or_from_none() {
+    let plan = Plan::new([Quota::per_second(2), Quota::per_day(3).named("daily")]).unwrap();
+    let bench = Bench::new(100);
+    assert!(bench.is_admitted("alice", &plan) && bench.is_admitted("alice", &plan));
+    for _ in 0..10 {
+        // Refused by the first, and not counted by the second.
+        assert_eq!(bench.refusal("alice", &plan, 1).violated, [0]);
+    }
+    bench.stopwatch.advance(seconds(1));
+    assert!(bench.is_admitted("alice", &plan));
+    let excess = bench.refusal("alice", &plan, 1);
+    assert_eq!((excess.violated, excess.standing.quota), (vec![1], 1));
+    // Refused by the second, and not counted by the first.
+    let first = Plan::from(Quota::per_second(2));
+    assert!(bench.is_admitted("alice", &first) && !bench.is_admitted("alice", &first));
+    let both = bench.refusal("alice", &plan, 1);
+    assert_eq!((both.violated, both.standing.quota), (vec![0, 1], 1), "the longer wait is told");
+}
+
+#[test]
+fn the_tightest_of_several_quotas_is_reported() {
+    let plan = Plan::new([Quota::per_second(3), Quota::per_hour(5)]).unwrap();
+    let bench = Bench::new(100);
+    let standing = || match bench.take("alice", &plan, 1) {
+        Decision::Admitted(standing) => (standing.quota, standing.remaining),
+        Decision::Refused(excess) => panic!("{excess:?}"),
+    };
+    assert_eq!((standing(), standing()), ((0, 2), (0, 1)));
+    bench.stopwatch.advance(seconds(1));
+    // As many are left of both; the hour takes longer.
+    assert_eq!((standing(), standing()), ((1, 2), (1, 1)));
+    bench.stopwatch.advance(seconds(1));
+    assert_eq!(standing(), (1, 0));
+}
+
+#[test]
+fn refused_requests_do_not_extend_the_penalty() {
+    // (119)
+    let (bench, plan) = (Bench::new(100), Plan::from(Quota::per_minute(1)));
+    assert!(bench.is_admitted("alice", &plan));
+    for second in 0..60 {
+        assert_eq!(bench.refusal("alice", &plan, 1).wait, seconds(60 - second));
+        bench.stopwatch.advance(seconds(1));
+    }
+    assert!(bench.is_admitted("alice", &plan));
+}
+
+#[test]
+fn a_cost_above_the_burst_is_the_burst_and_overflows_nothing() {
+    // (120)
+    let plan = Plan::from(Quota::per_second(10));
+    for cost in [11, 1_000, u32::MAX] {
+        let bench = Bench::new(100);
+        assert_eq!(bench.take("alice", &plan, cost), bench.take("bob", &plan, 10));
+        assert_eq!(bench.refusal("alice", &plan, u32::MAX).wait, seconds(1));
+        bench.stopwatch.advance(seconds(1));
+        assert!(matches!(bench.take("alice", &plan, cost), Decision::Admitted(_)));
+    }
+    let widest = Plan::from(quota(u32::MAX, 1, u32::MAX));
+    assert!(matches!(Bench::new(100).take("alice", &widest, u32::MAX), Decision::Admitted(_)));
+    let bench = Bench::new(100);
+    bench.stopwatch.advance(Duration::from_nanos(u64::MAX - 1));
+    assert!(bench.is_admitted("alice", &Plan::from(Quota::per_day(1))));
+}
+
+#[test]
+fn quotas_of_nothing_and_without_end_are_refused() {
+    // (120)
+    for quota in [Quota::per_second, Quota::per_minute, Quota::per_hour, Quota::per_day] {
+        assert!(catch_unwind(|| quota(0)).is_err());
+        assert!(catch_unwind(|| quota(1).burst(0)).is_err());
+    }
+    assert!(catch_unwind(|| Quota::per_day(1).burst(u32::MAX)).is_err());
+    for name in ["", "a b", "a\"", "a\\", "ä", "a\n", &"x".repeat(65)] {
+        let made = Quota::new(name, NonZeroU32::MIN, seconds(1), NonZeroU32::MIN);
+        assert_eq!(made.unwrap_err().kind(), ConfigErrorKind::Quota, "{name:?}");
+    }
+    assert!(catch_unwind(|| Quota::per_second(1).named("a b")).is_err());
+    for period in [seconds(0), Duration::from_millis(1_500), seconds(10_000_000_000), Duration::MAX] {
+        assert!(Quota::new("a", NonZeroU32::MAX, period, NonZeroU32::MIN).is_err(), "{period:?}");
+    }
+    assert!(Quota::new("a", NonZeroU32::MIN, seconds(86_400), NonZeroU32::MAX).is_err());
+    let of = |count: usize| {
+        Plan::new((0..count).map(|number| {
+            Quota::new(&format!("quota-{number}"), NonZeroU32::MIN, seconds(1), NonZeroU32::MIN).unwrap()
+        }))
+    };
+    assert!(of(0).is_err() && of(9).is_err() && of(1).is_ok());
+    assert_eq!(of(8).unwrap().quotas().len(), 8);
+}
+
+#[test]
+fn keys_whose_parts_run_together_are_told_apart_whatever_is_in_them() {
+    // (118)
+    let odd = ["", ":", "a", "a:b", "a\nb", "a\0", "subject", "7subject", "\u{7f}", &"x".repeat(253), &"x".repeat(255)];
+    let long = ["x".repeat(1 << 20), "x".repeat((1 << 20) - 1), format!("{}y", "x".repeat((1 << 20) - 1))];
+    let parts: Vec<&str> = odd.into_iter().chain(long.iter().map(String::as_str)).collect();
+    let mut keys = Vec::new();
+    for kind in ["subject", "subjec", "tenant"] {
+        for part in &parts {
+            let mut key = LimitKey::default();
+            key.push(kind, part);
+            keys.push(key.clone());
+            key.push(kind, "a");
+            keys.push(key);
+        }
+    }
+    let (bench, plan) = (Bench::new(10_000), Plan::from(Quota::per_day(1)));
+    for key in &keys {
+        let Eventual::Now(Ok(decision)) = bench.limiter.take(&Ask::new(key, &plan)) else { panic!("it answers") };
+        assert!(matches!(decision, Decision::Admitted(_)));
+        assert_eq!(keys.iter().filter(|other| *other == key).count(), 1);
+        assert_eq!(keys.iter().filter(|other| other.digest() == key.digest()).count(), 1);
+    }
+}
+
+#[test]
+fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
+    // (114)
+    let (bench, plan) = (Bench::new(4_096), Plan::from(Quota::per_hour(3)));
+    let exhausted: Vec<_> = (0..200).map(|number| format!("exhausted-{number}")).collect();
+    for name in &exhausted {
+        while bench.is_admitted(name, &plan) {}
+    }
+    let refused = (0..300_000).filter(|number| !bench.is_admitted(&format!("flood-{number}"), &plan)).count();
+    assert_eq!(refused, 0, "there is room for new ones all the same");
+    for name in &exhausted {
+        assert!(!bench.is_admitted(name, &plan), "{name} was forgotten");
+    }
+    bench.stopwatch.advance(seconds(3_600 / 3));
+    assert!(exhausted.iter().all(|name| bench.is_admitted(name, &plan)));
+    assert!(format!("{:?}", bench.limiter).contains("bound: 4096"));
+}
+
+#[test]
+fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free() {
+    // (114)
+    let (bench, plan) = (Bench::new(8), Plan::from(Quota::per_minute(1)));
+    for number in 0..8 {
+        assert!(bench.is_admitted(&format!("exhausted-{number}"), &plan));
+        bench.stopwatch.advance(seconds(1));
+    }
+    let excess = bench.refusal("new", &plan, 1);
+    assert_eq!((excess.wait, excess.violated), (seconds(52), vec![0]));
+    bench.stopwatch.advance(excess.wait);
+    assert!(bench.is_admitted("new", &plan));
+    assert!(!bench.is_admitted("exhausted-1", &plan), "the others are still known");
+}
+
+#[test]
+fn who_has_used_the_least_gives_way_first() {
+    let (bench, plan) = (Bench::new(8), Plan::from(Quota::per_hour(10)));
+    for (number, used) in [(0, 9), (1, 2), (2, 9), (3, 9), (4, 9), (5, 9), (6, 9), (7, 9)] {
+        for _ in 0..used {
+            assert!(bench.is_admitted(&number.to_string(), &plan));
+        }
+    }
+    assert!(bench.is_admitted("new", &plan));
+    for number in [0, 2, 3, 4, 5, 6, 7] {
+        assert!(bench.is_admitted(&number.to_string(), &plan) && !bench.is_admitted(&number.to_string(), &plan));
+    }
+}
+
+#[test]
+fn threads_at_once_are_admitted_exactly_the_burst() {
+    let (bench, plan) = (Bench::new(1_000), Plan::new([Quota::per_day(1_000), Quota::per_hour(1_500)]).unwrap());
+    let admitted: usize = std::thread::scope(|scope| {
+        let run = || (0..500).filter(|_| bench.is_admitted("alice", &plan)).count();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(admitted, 1_000);
+}
+
+/// A step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Wait(u64),
+    Take { key: u8, cost: u32 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let wait = prop_oneof![0..2_000_000_000_u64, Just(0), Just(1), Just(1_000_000_000)].prop_map(Step::Wait);
+    let take = (0..4_u8, prop_oneof![Just(1), 1..12_u32]).prop_map(|(key, cost)| Step::Take { key, cost });
+    vec(prop_oneof![1 => wait, 3 => take], 1..200)
+}
+
+fn quotas() -> impl Strategy<Value = Quota> {
+    (1..20_u32, prop_oneof![Just(1), Just(60), 1..100_u64], 1..30_u32)
+        .prop_map(|(count, period, burst)| quota(count, period, burst))
+}
+
+/// A bucket that is filled drop by drop: units in 2⁻⁶⁴, kept without any hurry.
+struct Naive {
+    quota: Quota,
+    /// For each key, the nanoseconds' worth that is there, and when that was so.
+    buckets: HashMap<u8, (u128, u128)>,
+}
+
+impl Naive {
+    fn take(&mut self, key: u8, cost: u32, now: u128) -> Option<u128> {
+        let interval = self.quota.interval().as_nanos();
+        let burst = interval * u128::from(self.quota.burst_size().get());
+        let (there, since) = self.buckets.get(&key).copied().unwrap_or((burst, 0));
+        let there = burst.min(there + (now - since));
+        let price = burst.min(interval * u128::from(cost));
+        match there.checked_sub(price) {
+            Some(left) => {
+                self.buckets.insert(key, (left, now));
+                None
+            }
+            None => Some(price - there),
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_local_limiter_decides_as_a_naive_one(quota in quotas(), steps in steps()) {
+        let (bench, plan) = (Bench::new(1_000), Plan::from(quota.clone()));
+        let (mut naive, mut now) = (Naive { quota, buckets: HashMap::new() }, 0);
+        for step in steps {
+            match step {
+                Step::Wait(nanoseconds) => {
+                    bench.stopwatch.advance(Duration::from_nanos(nanoseconds));
+                    now += u128::from(nanoseconds);
+                }
+                Step::Take { key, cost } => {
+                    let wait = match bench.take(&key.to_string(), &plan, cost) {
+                        Decision::Admitted(_) => None,
+                        Decision::Refused(excess) => Some(excess.wait.as_nanos()),
+                    };
+                    prop_assert_eq!(wait, naive.take(key, cost, now));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_window_admits_more_than_the_burst_and_what_comes_back(quota in quotas(), steps in steps()) {
+        let (bench, plan) = (Bench::new(1_000), Plan::from(quota.clone()));
+        let (mut admitted, mut now) = (Vec::new(), 0_u64);
+        for step in steps {
+            match step {
+                Step::Wait(nanoseconds) => {
+                    bench.stopwatch.advance(Duration::from_nanos(nanoseconds));
+                    now += nanoseconds;
+                }
+                Step::Take { cost, .. } => {
+                    if let Decision::Admitted(_) = bench.take("alice", &plan, cost) {
+                        admitted.push((now, u64::from(cost.min(quota.burst_size().get()))));
+                    }
+                }
+            }
+        }
+        for (first, (start, _)) in admitted.iter().enumerate() {
+            let mut sum = 0;
+            for (end, cost) in &admitted[first..] {
+                sum += cost;
+                // burst + rate × time, without a division.
+                let period = quota.period().as_nanos();
+                let back = u128::from(quota.count().get()) * u128::from(end - start);
+                prop_assert!(u128::from(sum) * period <= u128::from(quota.burst_size().get()) * period + back);
+            }
+        }
+    }
+
+    #[test]
+    fn who_waits_as_long_as_told_is_admitted_and_who_waits_less_is_not(
+        quotas in (quotas(), quotas()), steps in steps(), cost in 1..12_u32,
+    ) {
+        let (count, period, burst) = (quotas.1.count(), quotas.1.period(), quotas.1.burst_size());
+        let second = Quota::new("other", count, period, burst).unwrap();
+        let (bench, plan) = (Bench::new(1_000), Plan::new([quotas.0, second]).unwrap());
+        for step in steps {
+            match step {
+                Step::Wait(nanoseconds) => bench.stopwatch.advance(Duration::from_nanos(nanoseconds)),
+                Step::Take { key, cost } => drop(bench.take(&key.to_string(), &plan, cost)),
+            }
+        }
+        if let Decision::Refused(excess) = bench.take("0", &plan, cost) {
+            bench.stopwatch.advance(excess.wait - Duration::from_nanos(1));
+            prop_assert!(matches!(bench.take("0", &plan, cost), Decision::Refused(_)));
+            bench.stopwatch.advance(Duration::from_nanos(1));
+            prop_assert!(matches!(bench.take("0", &plan, cost), Decision::Admitted(_)));
+        }
+    }
+
+    #[test]
+    fn what_remains_can_be_used_at_once_and_no_more(quota in quotas(), steps in steps()) {
+        let (bench, plan) = (Bench::new(1_000), Plan::from(quota));
+        for step in steps {
+            match step {
+                Step::Wait(nanoseconds) => bench.stopwatch.advance(Duration::from_nanos(nanoseconds)),
+                Step::Take { key, cost } => drop(bench.take(&key.to_string(), &plan, cost)),
+            }
+        }
+        let remaining = match bench.take("0", &plan, 1) {
+            Decision::Admitted(Standing { remaining, .. }) => remaining,
+            Decision::Refused(excess) => excess.standing.remaining,
+        };
+        prop_assert_eq!((0..=remaining).filter(|_| bench.is_admitted("0", &plan)).count(), remaining as usize);
+    }
+}
