@@ -30,7 +30,7 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "certificate", "dpop", "jwt", "metadata", "policy", "rate_limit", "revocation", "tls"],
+    &["api_key", "cache", "certificate", "dpop", "fetch", "jwt", "metadata", "policy", "rate_limit", "revocation", "tls"],
     &["gate", "respond"],
     &["layer"],
     &["axum", "testing"],
@@ -42,6 +42,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("dpop", "jwt"),
     ("gate", "respond"),
     ("jwt", "cache"),
+    ("jwt", "fetch"),
     ("jwt", "metadata"),
     ("tls", "certificate"),
 ];
