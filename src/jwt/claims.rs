@@ -70,6 +70,10 @@ impl<'a> Claims<'a> {
     pub(super) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), &'static str> {
         const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
         let has = |name: &str| self.members.get(name).is_some();
+        // RFC 8417 §2.2: what tells a security event token, such as a logout token, from others.
+        if kind == Kind::Unspecified && self.members.get("events").and_then(Json::as_object).is_some() {
+            return Err("token_type");
+        }
         match rules.profile {
             Profile::Strict if kind != Kind::AccessToken => return Err("token_type"),
             Profile::Strict if !REQUIRED.iter().all(|name| has(name)) => return Err("claim_required"),

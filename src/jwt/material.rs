@@ -10,6 +10,8 @@ use zeroize::Zeroizing;
 use super::algorithm::{Algorithm, Family};
 use crate::digest::Digest;
 
+const REFUSED: &str = "not a public key in PEM or DER that fits the algorithm";
+
 /// What a key is made of.
 pub(super) enum Material {
     Ed25519(Vec<u8>),
@@ -31,13 +33,19 @@ impl Material {
     }
 
     pub(super) fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, &'static str> {
+        // An algorithm and bits. A certificate holds the same, and limits that nobody would look at.
+        let blocks = simple_asn1::from_der(der).map_err(|_| REFUSED)?;
+        let [ASN1Block::Sequence(_, fields)] = &*blocks else { return Err(REFUSED) };
+        let [ASN1Block::Sequence(..), ASN1Block::BitString(..)] = &**fields else { return Err(REFUSED) };
         // One way to read it, as PEM, which is the same in other letters.
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(der));
         Self::from_pem(algorithm, &pem)
     }
 
     pub(super) fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, &'static str> {
-        const REFUSED: &str = "not a public key in PEM that fits the algorithm";
+        // One, so that none is passed over.
+        let mut labels = pem.split("-----BEGIN ").skip(1).filter_map(|rest| rest.split("-----").next());
+        let (Some("PUBLIC KEY" | "RSA PUBLIC KEY"), None) = (labels.next(), labels.next()) else { return Err(REFUSED) };
         let key = match algorithm.family() {
             Family::Ec(..) => DecodingKey::from_ec_pem(pem.as_bytes()),
             Family::Ed25519 => DecodingKey::from_ed_pem(pem.as_bytes()),

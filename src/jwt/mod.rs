@@ -10,7 +10,8 @@
 //! 3. **Algorithm.** It is a property of the key, each key has one, and the header must agree. There is no `none`, and no
 //!    secret ever comes from a URL.
 //! 4. **Signature**, by a key that was parsed when it was loaded.
-//! 5. **Kind.** `typ` is `at+jwt`, `JWT` or absent; what looks like an ID token is refused. [`Issuer::strict`] is RFC 9068.
+//! 5. **Kind.** `typ` is `at+jwt`, `JWT` or absent; what looks like an ID token or a security event is refused.
+//!    [`Issuer::strict`] is RFC 9068.
 //! 6. **Time.** `exp` is demanded, `nbf` and `iat` count if they are there, with 60 seconds of skew; nothing lives for
 //!    longer than 24 hours.
 //! 7. **Audience**, then all other claims. One of the wrong type refuses the token: it is never taken for absent.

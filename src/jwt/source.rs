@@ -89,7 +89,8 @@ impl StaticKeys {
         }
     }
 
-    /// The keys of a JWK set, RFC 7517 §5; secrets of kind `oct` may be among them.
+    /// The keys of a JWK set, RFC 7517 §5: public keys, or secrets of kind `oct`. Not both, because a set of public keys is
+    /// shown to everybody.
     ///
     /// # Errors
     ///
@@ -97,7 +98,12 @@ impl StaticKeys {
     pub fn jwk_set(json: &str) -> Result<Self, ConfigError> {
         let refused = |why| ConfigError::new(ConfigErrorKind::VerifyingKey, why);
         let keys = jwk::read_set(json.as_bytes(), Origin::Local, Algorithm::RS256).map_err(refused)?;
-        Self::new(keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(refused)?)
+        let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        let secrets = keys.iter().filter(|key| key.algorithm().is_symmetric()).count();
+        if secrets > 0 && secrets < keys.len() {
+            return Err(refused("a JWK set of secrets and public keys"));
+        }
+        Self::new(keys)
     }
 
     /// Lets a token without `kid` be verified by a key with a name, if there is exactly one for its algorithm.

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     Authenticator, ManualClock, Principal,
-    jwt::{Algorithm, Issuer, Jwt, StaticKeys},
+    jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -85,8 +85,7 @@ pub fn rules(issuer: &TestIssuer) -> Issuer {
 
 /// Keys that stay.
 pub fn keys(keys: &[&SigningKey]) -> StaticKeys {
-    let jwks = serde_json::json!({ "keys": keys.iter().map(|key| key.jwk()).collect::<Vec<_>>() });
-    StaticKeys::jwk_set(&jwks.to_string()).unwrap()
+    StaticKeys::new(keys.iter().map(|key| VerifyingKey::from_jwk(&key.jwk().to_string()).unwrap())).unwrap()
 }
 
 /// A stack that verifies with these keys, by these algorithms.
