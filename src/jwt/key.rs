@@ -35,7 +35,8 @@ use crate::{
 pub struct VerifyingKey {
     id: Option<Box<str>>,
     algorithm: Algorithm,
-    material: Digest,
+    /// Of a secret, a digest that is shown to nobody.
+    thumbprint: Digest,
     verifier: Verifier,
     /// The second from which on it must not be used.
     ends: AtomicU64,
@@ -45,7 +46,8 @@ impl VerifyingKey {
     pub(super) fn new(algorithm: Algorithm, material: &Material) -> Result<Self, &'static str> {
         material.check(algorithm)?;
         let verifier = Verifier::new(algorithm, material).ok_or("key_not_usable")?;
-        Ok(Self { id: None, algorithm, material: material.digest(), verifier, ends: AtomicU64::new(u64::MAX) })
+        let thumbprint = material.thumbprint(algorithm);
+        Ok(Self { id: None, algorithm, thumbprint, verifier, ends: AtomicU64::new(u64::MAX) })
     }
 
     /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) in DER, as the public keys of certificates are written.
@@ -111,6 +113,26 @@ impl VerifyingKey {
     pub fn name(&self) -> Option<&str> {
         self.id.as_deref()
     }
+
+    /// The SHA-256 thumbprint of its JWK (RFC 7638), by which a public key is known wherever it comes from. `None` for a
+    /// secret, of which a thumbprint would tell something (RFC 7638 §7).
+    ///
+    /// ```
+    /// use tower_warden::jwt::VerifyingKey;
+    ///
+    /// // RFC 8037 appendix A.3.
+    /// let jwk = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let thumbprint = VerifyingKey::from_jwk(jwk)?.thumbprint().map(|digest| digest.to_base64url());
+    /// assert_eq!(thumbprint.as_deref(), Some("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"));
+    ///
+    /// let secret = r#"{"kty":"oct","alg":"HS256","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T"}"#;
+    /// assert_eq!(VerifyingKey::from_jwk(secret)?.thumbprint(), None);
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn thumbprint(&self) -> Option<&Digest> {
+        (!self.algorithm.is_symmetric()).then_some(&self.thumbprint)
+    }
 }
 
 impl VerifyingKey {
@@ -130,7 +152,8 @@ impl VerifyingKey {
     /// Whether two are the same in all but their lifetime.
     #[cfg(feature = "jwks")]
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.id.as_deref(), self.algorithm, self.material) == (other.id.as_deref(), other.algorithm, other.material)
+        (self.id.as_deref(), self.algorithm, self.thumbprint)
+            == (other.id.as_deref(), other.algorithm, other.thumbprint)
     }
 }
 

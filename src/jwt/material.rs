@@ -1,8 +1,9 @@
 //! What a key is made of, and which keys are good for nothing.
 
-use std::borrow::Cow;
-
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{DecodingKey, DecodingKeyKind};
 use simple_asn1::ASN1Block;
 use zeroize::Zeroizing;
@@ -81,13 +82,26 @@ impl Material {
         }
     }
 
-    pub(super) fn digest(&self) -> Digest {
-        let bytes: Cow<'_, [u8]> = match self {
-            Self::Ed25519(bytes) | Self::MlDsa(bytes) | Self::Point(bytes) => bytes.into(),
-            Self::Rsa { modulus, exponent } => [&**exponent, modulus].concat().into(),
-            Self::Secret(secret) => (&***secret).into(),
+    /// The thumbprint of the JWK, RFC 7638 §3 and RFC 8037 §2: what it must have, in the order of the names. Of a secret,
+    /// its digest.
+    pub(super) fn thumbprint(&self, algorithm: Algorithm) -> Digest {
+        let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let jwk = match self {
+            Self::Ed25519(key) => format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key)),
+            Self::MlDsa(key) => format!(r#"{{"alg":"{algorithm}","kty":"AKP","pub":"{}"}}"#, text(key)),
+            Self::Point(point) => {
+                // Others were refused, for their point does not fit the algorithm.
+                let curve = if let Family::Ec(curve, _) = algorithm.family() { curve } else { "" };
+                // The first byte tells the form.
+                let (x, y) = point[1..].split_at(point.len() / 2);
+                format!(r#"{{"crv":"{curve}","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y))
+            }
+            Self::Rsa { modulus, exponent } => {
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(exponent), text(modulus))
+            }
+            Self::Secret(secret) => return Digest::of(secret),
         };
-        Digest::of(&bytes)
+        Digest::of(jwk.as_bytes())
     }
 }
 

@@ -123,6 +123,8 @@ mod material;
 #[cfg(feature = "jwks")]
 mod remote;
 mod source;
+#[cfg(test)]
+mod vectors;
 mod verify;
 
 /// How long the name of a key may be, in bytes.

@@ -54,7 +54,7 @@ struct Attempt {
 }
 
 /// A token as it came, nothing of it verified.
-struct Draft<'a> {
+pub(super) struct Draft<'a> {
     header: Header,
     segments: Segments<'a>,
 }
@@ -145,8 +145,7 @@ impl Inner {
         let draft = Draft::read(token)?;
         let claims = draft.claims()?;
         let trusted = self.trusted(&draft, &claims)?;
-        let request = KeyRequest::new(draft.header.id.as_deref(), draft.header.algorithm, attempt.now);
-        Ok(match trusted.keys.find(&request) {
+        Ok(match trusted.keys.find(&draft.request(attempt.now)) {
             Eventual::Now(found) => Eventual::Now(self.settle(trusted, &draft, &claims, found, attempt)),
             Eventual::Later(found) => {
                 let (this, token) = (Arc::clone(self), token.to_owned());
@@ -196,13 +195,30 @@ impl Inner {
 type Found = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 
 impl<'a> Draft<'a> {
-    fn read(token: &'a str) -> Result<Self, &'static str> {
+    pub(super) fn read(token: &'a str) -> Result<Self, &'static str> {
         let segments = Segments::split(token)?;
         Ok(Self { header: Header::read(&segments.header)?, segments })
     }
 
+    /// For the key that it says it was signed with.
+    pub(super) fn request(&self, now: UnixTime) -> KeyRequest<'_> {
+        KeyRequest::new(self.header.id.as_deref(), self.header.algorithm, now)
+    }
+
     fn claims(&self) -> Result<Object<'_>, &'static str> {
         Object::parse(&self.segments.payload).map_err(|_| "claims_syntax")
+    }
+
+    /// Whether the key has signed it, with the one algorithm that it is for.
+    pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), &'static str> {
+        // RFC 8725 §3.1: each key with exactly one algorithm, whatever the token says.
+        if key.algorithm() != self.header.algorithm {
+            return Err("key_algorithm");
+        }
+        if !key.is_usable(now) {
+            return Err("key_retired");
+        }
+        if key.verifies(self.segments.signed, &self.segments.signature) { Ok(()) } else { Err("signature") }
     }
 
     /// Signature, then kind, then time, audience and the rest.
@@ -213,16 +229,7 @@ impl<'a> Draft<'a> {
         key: &VerifyingKey,
         now: UnixTime,
     ) -> Result<Identity, &'static str> {
-        // RFC 8725 §3.1: each key with exactly one algorithm, whatever the token says.
-        if key.algorithm() != self.header.algorithm {
-            return Err("key_algorithm");
-        }
-        if !key.is_usable(now) {
-            return Err("key_retired");
-        }
-        if !key.verifies(self.segments.signed, &self.segments.signature) {
-            return Err("signature");
-        }
+        self.check_signature(key, now)?;
         let claims = Claims::new(claims);
         claims.check_profile(issuer, self.header.kind)?;
         let mut identity = claims.identity(issuer, AuthMethod::Jwt, now)?;

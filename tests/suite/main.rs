@@ -16,6 +16,7 @@ mod forwarded;
 mod gate;
 mod jwt;
 mod jwt_second_look;
+mod jwt_vectors;
 mod key_endpoints;
 mod key_routes;
 mod key_sets;
