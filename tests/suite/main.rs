@@ -15,6 +15,8 @@ mod fence;
 mod forwarded;
 mod gate;
 mod jwt;
+mod jwt_differential;
+mod jwt_mutations;
 mod jwt_second_look;
 mod jwt_vectors;
 mod key_endpoints;
