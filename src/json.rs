@@ -11,6 +11,10 @@ use serde_json::Number;
 /// How deep objects and arrays may be nested.
 const DEPTH: u8 = 32;
 
+/// The name under which serde_json hands numbers on as objects, where some crate in the graph has switched its feature
+/// `arbitrary_precision` on.
+const NUMBER: &str = "$serde_json::private::Number";
+
 /// With more members than that, names are looked up instead of compared one by one.
 const FEW: usize = 16;
 
@@ -37,7 +41,7 @@ impl<'a> Json<'a> {
     /// Reads a whole text.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, Refused> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value = Value { depth: DEPTH }.deserialize(&mut deserializer).map_err(|_| Refused)?;
+        let value = Value { depth: DEPTH, text }.deserialize(&mut deserializer).map_err(|_| Refused)?;
         deserializer.end().map_err(|_| Refused)?;
         Ok(value)
     }
@@ -82,19 +86,26 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Reads one value, which may be nested so deep.
+/// Reads one value of a text, which may be nested so deep.
 #[derive(Clone, Copy)]
-struct Value {
+struct Value<'de> {
     depth: u8,
+    text: &'de [u8],
 }
 
-impl Value {
+impl Value<'_> {
     fn inner<E: Error>(self) -> Result<Self, E> {
-        self.depth.checked_sub(1).map(|depth| Self { depth }).ok_or_else(|| E::custom("nested too deep"))
+        let depth = self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deep"))?;
+        Ok(Self { depth, ..self })
+    }
+
+    /// Whether what looks like the first name of an object announces a number: then it stands nowhere in the text.
+    fn is_number(self, name: &str) -> bool {
+        name == NUMBER && !self.text.as_ptr_range().contains(&name.as_ptr())
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value {
+impl<'de> DeserializeSeed<'de> for Value<'de> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json<'de>, D::Error> {
@@ -102,7 +113,7 @@ impl<'de> DeserializeSeed<'de> for Value {
     }
 }
 
-impl<'de> Visitor<'de> for Value {
+impl<'de> Visitor<'de> for Value<'de> {
     type Value = Json<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -147,9 +158,18 @@ impl<'de> Visitor<'de> for Value {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
-        let mut read: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(FEW);
+        // Room in advance for the outermost only: a text may hold thousands of objects.
+        let room = if self.depth == DEPTH { FEW } else { 0 };
+        let mut read: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(room);
         let mut names = HashSet::new();
         while let Some(name) = members.next_key_seed(Name)? {
+            if let Cow::Borrowed(name) = name
+                && read.is_empty()
+                && self.is_number(name)
+            {
+                let number = members.next_value::<Cow<'de, str>>()?;
+                return number.parse().map(Json::Number).map_err(A::Error::custom);
+            }
             let is_known = if read.len() < FEW {
                 read.iter().any(|(known, _)| *known == name)
             } else {
@@ -216,6 +236,22 @@ mod tests {
         assert!(Json::parse(nested(usize::from(DEPTH)).as_bytes()).is_ok());
         assert!(Json::parse(nested(usize::from(DEPTH) + 1).as_bytes()).is_err());
         assert!(Json::parse(nested(100_000).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_object_takes_no_room_for_members_that_it_has_not() {
+        let text = "[{},{},{\"a\":{}}]";
+        let Ok(Json::Array(objects)) = Json::parse(text.as_bytes()) else { panic!("{text}") };
+        let room = objects.iter().filter_map(Json::as_object).map(|object| object.0.capacity());
+        assert_eq!(room.collect::<Vec<_>>(), [0, 0, 4]);
+    }
+
+    #[test]
+    fn an_object_that_is_called_as_numbers_are_is_none() {
+        for text in [r#"{"$serde_json::private::Number":"1"}"#, r#"{"\u0024serde_json::private::Number":"1"}"#] {
+            let Ok(object) = Object::parse(text.as_bytes()) else { panic!("{text}") };
+            assert_eq!(object.get(NUMBER).and_then(Json::as_str), Some("1"), "{text}");
+        }
     }
 
     #[test]
