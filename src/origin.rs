@@ -33,6 +33,7 @@ const fn is_allowed(byte: u8) -> bool {
 }
 
 /// Whether a text begins as an `http` URL and is none of a loopback host.
+#[cfg(feature = "jwt")]
 pub(crate) fn is_insecure(text: &str) -> bool {
     text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:")) && !is_secure(text)
 }

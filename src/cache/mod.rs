@@ -119,6 +119,7 @@ impl<V: Tagged> FencedCache<V> {
     }
 
     /// The generation now, to be asked for before a look-up begins whose result is [kept](Self::keep).
+    #[cfg(feature = "jwt")]
     pub(crate) fn generation(&self) -> u64 {
         self.fence.generation()
     }

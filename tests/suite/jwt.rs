@@ -13,7 +13,8 @@ use crate::{
     tokens::{AUDIENCE, Stack, app, keys, principal, rules, seconds, verifying},
 };
 
-const ALL: [Algorithm; 16] = [
+/// All that this build can verify.
+const ALL: &[Algorithm] = &[
     Algorithm::ES256,
     Algorithm::ES384,
     Algorithm::ES512,
@@ -21,8 +22,11 @@ const ALL: [Algorithm; 16] = [
     Algorithm::HS256,
     Algorithm::HS384,
     Algorithm::HS512,
+    #[cfg(feature = "aws-lc-rs")]
     Algorithm::MlDsa44,
+    #[cfg(feature = "aws-lc-rs")]
     Algorithm::MlDsa65,
+    #[cfg(feature = "aws-lc-rs")]
     Algorithm::MlDsa87,
     Algorithm::PS256,
     Algorithm::PS384,
@@ -60,7 +64,7 @@ async fn a_good_token_is_accepted_again_and_again() {
 #[tokio::test]
 async fn every_algorithm_verifies_with_its_own_key_and_with_no_other() {
     let signing: Vec<_> = ALL.iter().map(|algorithm| SigningKey::generate(*algorithm)).collect();
-    let stack = verifying(&signing.iter().collect::<Vec<_>>(), &ALL);
+    let stack = verifying(&signing.iter().collect::<Vec<_>>(), ALL);
     for key in &signing {
         let token = stack.token().key(key).sign();
         stack.send(&token).await.assert_subject("alice");
@@ -245,7 +249,7 @@ async fn an_unsigned_token_is_refused() {
 async fn a_public_key_is_no_secret_to_sign_with() {
     // (23) HS256 under the text of the issuer's public key, where HS256 is not even accepted, and where it is.
     let key = SigningKey::generate(Algorithm::RS256);
-    for algorithms in [&Algorithm::DEFAULT[..], &ALL] {
+    for algorithms in [&Algorithm::DEFAULT[..], ALL] {
         let stack = verifying(&[&key], algorithms);
         let forged = stack.token().key(&key).header("alg", "HS256").sign();
         let public = key.jwk().to_string();
