@@ -91,6 +91,8 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
+//! **Opaque tokens** of an authorization server are asked about: [`Introspection`](introspection::Introspection).
+//!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
@@ -103,6 +105,7 @@
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
 //! | `tracing` | log lines | yes |
+//! | `introspection` | [opaque tokens](introspection), about which their issuer is asked (RFC 7662) | |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
@@ -158,6 +161,8 @@ pub mod api_key;
 mod cache;
 #[cfg(any(feature = "introspection", feature = "jwks"))]
 pub mod fetch;
+#[cfg(feature = "introspection")]
+pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod policy;

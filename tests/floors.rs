@@ -29,14 +29,22 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "fetch", "jwt", "policy"],
+    &["api_key", "cache", "fetch", "introspection", "jwt", "policy"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond"), ("jwt", "cache"), ("jwt", "fetch")];
+const NEIGHBOURS: &[(&str, &str)] = &[
+    ("api_key", "cache"),
+    ("gate", "respond"),
+    ("introspection", "cache"),
+    ("introspection", "fetch"),
+    ("introspection", "jwt"),
+    ("jwt", "cache"),
+    ("jwt", "fetch"),
+];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

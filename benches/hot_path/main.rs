@@ -12,6 +12,7 @@
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
 mod fixture;
+mod introspected;
 mod measure;
 mod paths;
 mod scale;
@@ -34,6 +35,7 @@ fn main() {
         None => Effort::FULL,
     };
     paths::cached(effort);
+    introspected::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
     scale::many_keys(effort);

@@ -9,6 +9,9 @@ pub use self::{
     verify::Jwt,
 };
 
+#[cfg(feature = "introspection")]
+pub(crate) use self::{claims::Claims, jws::is_compact};
+
 mod algorithm;
 mod builder;
 mod claims;
