@@ -23,7 +23,7 @@ pub struct ConfigError {
 pub enum ConfigErrorKind {
     /// An audience.
     Audience,
-    /// A realm, URL or scope of a challenge.
+    /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
     /// What a credential is bound to.
     Confirmation,
@@ -37,6 +37,8 @@ pub enum ConfigErrorKind {
     Key,
     /// The form of a key.
     KeyFormat,
+    /// A part of protected resource metadata.
+    Metadata,
     /// An IP network.
     Network,
     /// A pepper.

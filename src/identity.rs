@@ -17,7 +17,8 @@ use crate::{
 /// What an authenticator asserts of a caller; not yet to be trusted.
 ///
 /// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry, at
-/// what the credential is bound to and at the networks, on each request, whether the identity comes from a cache or not.
+/// what the credential is bound to, at the networks and at what was revoked, on each request, whether the identity comes
+/// from a cache or not.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Identity {
@@ -357,6 +358,12 @@ impl Principal {
     #[must_use]
     pub fn auth_time(&self) -> Option<UnixTime> {
         self.identity.auth_time
+    }
+
+    /// What the token says, as JSON: an object, as the issuer has written it. `None` for API keys.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.identity.claims.as_deref()
     }
 
     /// When this request was let in, by the layer's clock.

@@ -41,10 +41,11 @@
 //!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
 //!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             3 vouch         expiry → binding → networks         → Principal  (what the crate vouches for)
+//!    │             3 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
+//!    │                             revocation
 //!    │             4 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service   axum handlers with extractors: Principal, Scoped<S>
 //!    │
@@ -64,7 +65,7 @@
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
 //! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
 //!    never let in, and nothing of it is cached.
-//! 5. Expiry, [binding] and networks are looked at on each request, whether the credential was cached or not.
+//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
 //! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
 //! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
@@ -93,6 +94,9 @@
 //!
 //! **Opaque tokens** of an authorization server are asked about: [`Introspection`](introspection::Introspection).
 //!
+//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
+//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
+//!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
@@ -106,9 +110,10 @@
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
 //! | `tracing` | log lines | yes |
 //! | `introspection` | [opaque tokens](introspection), about which their issuer is asked (RFC 7662) | |
+//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `full` | all of them | |
 //!
 //! # What it is not
@@ -130,6 +135,7 @@ pub use self::{
     identity::{Actor, AuthMethod, Identity, Principal},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
+    step_up::StepUp,
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
@@ -150,6 +156,7 @@ mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod step_up;
 mod striped;
 mod time;
 
@@ -165,7 +172,10 @@ pub mod fetch;
 pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "metadata")]
+pub mod metadata;
 mod policy;
+pub mod revocation;
 
 // floor 2: the gate
 pub mod gate;
@@ -177,6 +187,8 @@ pub mod layer;
 // floor 4: edges
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

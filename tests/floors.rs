@@ -26,13 +26,14 @@ const FLOORS: &[&[&str]] = &[
         "peer",
         "rejection",
         "scope",
+        "step_up",
         "striped",
         "time",
     ],
-    &["api_key", "cache", "fetch", "introspection", "jwt", "policy"],
+    &["api_key", "cache", "fetch", "introspection", "jwt", "metadata", "policy", "revocation"],
     &["gate", "respond"],
     &["layer"],
-    &["axum"],
+    &["axum", "testing"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.

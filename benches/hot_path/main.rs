@@ -17,6 +17,7 @@ mod measure;
 mod paths;
 mod scale;
 mod threads;
+mod tokens;
 mod tracked;
 
 use std::env;
@@ -38,6 +39,8 @@ fn main() {
     introspected::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
+    tokens::cached(effort);
+    tokens::verified(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);

@@ -80,8 +80,8 @@ impl JwtBuilder {
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
             return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer was named twice"));
         }
-        let cache = FencedCache::new(self.limits);
-        Ok(Jwt(Arc::new(Inner { cache, limits: self.limits, longest: self.longest, trusted: self.trusted })))
+        let cache = (!self.limits.found_for.is_zero()).then(|| FencedCache::new(self.limits));
+        Ok(Jwt(Arc::new(Inner { cache, longest: self.longest, trusted: self.trusted })))
     }
 }
 

@@ -16,7 +16,9 @@ pub(crate) struct Segments<'a> {
 
 /// Whether a text has the form of a compact JWS: exactly three segments.
 pub(crate) fn is_compact(token: &str) -> bool {
-    token.bytes().filter(|byte| *byte == b'.').count() == 2
+    // In small sums, which are made many at once.
+    let dots = |part: &[u8]| u32::from(part.iter().map(|byte| u8::from(*byte == b'.')).sum::<u8>());
+    token.as_bytes().chunks(128).map(dots).sum::<u32>() == 2
 }
 
 impl<'a> Segments<'a> {

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
-    cache::{FencedCache, Limits, Tagged},
+    cache::{FencedCache, Tagged},
     credential::Credential,
     digest::Digest,
     error::Unavailable,
@@ -32,8 +32,8 @@ use crate::{
 pub struct Jwt(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) cache: Arc<FencedCache<Verified>>,
-    pub(super) limits: Limits,
+    /// None if nothing is to be remembered.
+    pub(super) cache: Option<Arc<FencedCache<Verified>>>,
     pub(super) longest: usize,
     pub(super) trusted: Vec<Trusted>,
 }
@@ -45,12 +45,11 @@ pub(super) struct Verified {
     key: Arc<VerifyingKey>,
 }
 
-/// Which request for which token.
+/// When a token came, and where it is to be remembered: under which digest, and as of which generation.
 #[derive(Clone, Copy)]
 struct Attempt {
-    digest: Digest,
-    generation: u64,
     now: UnixTime,
+    place: Option<(Digest, u64)>,
 }
 
 /// A token as it came, nothing of it verified.
@@ -82,11 +81,16 @@ impl Authenticator for Jwt {
         if token.len() > self.0.longest {
             return refuse("token_too_long");
         }
-        let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
-        if let Some(Ok(verified)) = self.0.cache.get(&digest, now) {
-            return Eventual::Now(Ok(verified.identity));
+        let now = presented.now;
+        let mut place = None;
+        if let Some(cache) = &self.0.cache {
+            let digest = Digest::of(token.as_bytes());
+            if let Some(Ok(verified)) = cache.get(&digest, now) {
+                return Eventual::Now(Ok(verified.identity));
+            }
+            place = Some((digest, cache.generation()));
         }
-        let attempt = Attempt { digest, generation: self.0.cache.generation(), now };
+        let attempt = Attempt { now, place };
         match self.0.begin(token, attempt) {
             Ok(verdict) => verdict,
             Err(reason) => refuse(reason),
@@ -144,9 +148,8 @@ impl Inner {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid("key_unknown"))?;
         let identity = draft.verify(&trusted.issuer, claims, &key, attempt.now).map_err(invalid)?;
         let identity = Arc::new(identity);
-        if !self.limits.found_for.is_zero() {
-            let verified = Verified { identity: Arc::clone(&identity), key };
-            self.cache.keep(attempt.digest, verified, attempt.generation, attempt.now);
+        if let (Some(cache), Some((digest, generation))) = (&self.cache, attempt.place) {
+            cache.keep(digest, Verified { identity: Arc::clone(&identity), key }, generation, attempt.now);
         }
         Ok(identity)
     }

@@ -214,7 +214,11 @@ async fn a_server_that_answers_too_much_too_slowly_or_packed_is_an_outage() {
 #[tokio::test]
 async fn an_answer_that_is_too_long_is_an_outage_whatever_client_has_read_it() {
     let asking = Asking::new();
-    let padded = |length: usize| format!("{:<length$}", active().to_string());
+    let padded = |length: usize| {
+        let answer = active().to_string();
+        let spaces = " ".repeat(length - answer.len());
+        answer + &spaces
+    };
     asking.endpoint.answer(200, padded(64 * 1024 + 1));
     asking.send("token").await.assert_unavailable("introspection_too_long");
     asking.endpoint.answer(200, padded(64 * 1024));
