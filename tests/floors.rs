@@ -45,6 +45,7 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("introspection", "jwt"),
     ("jwt", "cache"),
     ("jwt", "fetch"),
+    ("jwt", "metadata"),
 ];
 
 fn floor(module: &str) -> Option<usize> {

@@ -16,10 +16,11 @@ use crate::{
     cache::{FencedCache, Tagged},
     credential::Credential,
     digest::Digest,
-    error::Unavailable,
+    error::{ConfigError, Unavailable},
     identity::{AuthMethod, Identity},
     json::Object,
     log::{self, Chain},
+    metadata::ProtectedResourceMetadata,
     rejection::{Rejection, RejectionKind},
     time::UnixTime,
 };
@@ -68,6 +69,34 @@ impl Jwt {
     /// Tokens of an issuer, and maybe of others.
     pub fn builder(issuer: Issuer, keys: impl KeySource) -> JwtBuilder {
         JwtBuilder::new(issuer, keys)
+    }
+
+    /// What RFC 9728 tells clients of this declaration: the first audience is the resource, and the issuers are its
+    /// authorization servers. Scopes and all else are added by its setters.
+    ///
+    /// ```
+    /// use tower_warden::{jwt::{Issuer, Jwt}, layer::AuthLayer, scope::Scopes, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new("https://auth.example.com");
+    /// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com/v1")?, issuer.clone());
+    /// let metadata = jwt.protected_resource()?.scopes(Scopes::parse("billing:read")?)?;
+    /// assert_eq!(metadata.well_known_path(), "/.well-known/oauth-protected-resource/v1");
+    /// assert!(metadata.to_json().contains(r#""authorization_servers":["https://auth.example.com"]"#));
+    /// let layer = AuthLayer::new(jwt).challenge(metadata.challenge());
+    ///
+    /// let other = Jwt::new(Issuer::new(issuer.name(), "my-api")?, issuer);
+    /// assert!(other.protected_resource().is_err(), "no URL");
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the first audience is no https URL, or an issuer is none (`http` on a loopback host).
+    pub fn protected_resource(&self) -> Result<ProtectedResourceMetadata, ConfigError> {
+        let resource = self.0.trusted.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
+        let resource = ProtectedResourceMetadata::new(resource.map_or("", |audience| audience))?;
+        let mut issuers = self.0.trusted.iter().map(|trusted| trusted.issuer.name());
+        issuers.try_fold(resource, ProtectedResourceMetadata::authorization_server)
     }
 }
 

@@ -20,6 +20,7 @@ mod metadata;
 mod networks;
 mod nodes;
 mod postgres;
+mod probe;
 mod refusals;
 mod revocations;
 mod scopes;
