@@ -11,7 +11,7 @@ use tower_warden::{
 };
 
 use crate::{
-    endpoint::{AUDIENCE, Asking, ISSUER, active, active_with, active_without, issuer, layered},
+    introspection_endpoint::{AUDIENCE, Asking, ISSUER, active, active_with, active_without, issuer, layered},
     support::{START, app, bearer, request, seconds, send},
 };
 
@@ -93,6 +93,28 @@ async fn what_is_no_json_object_is_an_outage() {
         asking.endpoint.say("token", &active());
         asking.send("token").await.assert_subject("alice");
     }
+}
+
+#[tokio::test]
+async fn an_answer_with_another_byte_makes_no_claim_that_it_does_not_have() {
+    let asking = Asking::new();
+    let answer = active_with(json!({"exp": NOW + 60})).to_string();
+    let mut admitted = 0;
+    for position in 0..answer.len() {
+        for byte in ["", "\"", "x", "0", " ", "}", "\\", "\0"] {
+            let (token, mut changed) = (format!("{position}-{byte}"), answer.clone());
+            changed.replace_range(position..=position, byte);
+            asking.endpoint.say(&token, &changed);
+            let Ok(identity) = identity(&asking, &token).await else { continue };
+            let read: serde_json::Value = serde_json::from_str(&changed).unwrap();
+            assert_eq!((&read["active"], &read["aud"]), (&json!(true), &json!(AUDIENCE)), "{changed}");
+            assert!(read.get("iss").is_none_or(|issuer| issuer == ISSUER), "{changed}");
+            let named = read.get("sub").or_else(|| read.get("client_id")).unwrap();
+            assert_eq!(named, &*identity.subject, "{changed}");
+            admitted += 1;
+        }
+    }
+    assert!(admitted > 10, "some changes do no harm: {admitted}");
 }
 
 /// (124)

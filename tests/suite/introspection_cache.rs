@@ -7,7 +7,7 @@ use serde_json::json;
 use tower_warden::introspection::Introspection;
 
 use crate::{
-    endpoint::{Asking, CLIENT, Endpoint, Reply, SECRET, URL, active, active_with, issuer, layered},
+    introspection_endpoint::{Asking, CLIENT, Endpoint, Reply, SECRET, URL, active, active_with, issuer, layered},
     support::{START, seconds},
 };
 

@@ -19,7 +19,7 @@ use tower_warden::{
 };
 
 use crate::{
-    endpoint::{Asking, Reply, SECRET, URL, active, form, issuer, layered},
+    introspection_endpoint::{Asking, Reply, SECRET, URL, active, form, issuer, layered},
     secrets::listen,
     support::{Answer, START, bearer, send},
 };
