@@ -31,6 +31,8 @@ pub enum ConfigErrorKind {
     Dpop,
     /// The HTTP client by which others are asked.
     HttpClient,
+    /// An introspection endpoint, or the client that asks it.
+    Introspection,
     /// An issuer, or what was said of its tokens.
     Issuer,
     /// An id or a digest of a key.

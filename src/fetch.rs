@@ -163,6 +163,7 @@ impl fmt::Debug for HttpClient {
 }
 
 /// Asks, for so long at the most, whoever is asked.
+#[cfg_attr(not(feature = "jwks"), expect(dead_code, reason = "introspection has limits of its own"))]
 pub(crate) async fn ask(
     fetch: &dyn Fetch,
     request: Request<Bytes>,

@@ -106,6 +106,8 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
+//! **Opaque tokens** of an authorization server are asked about: [`Introspection`](introspection::Introspection).
+//!
 //! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
 //! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
 //!
@@ -135,6 +137,7 @@
 //! | `testing` | an issuer in the process, and tokens of every kind, for your own tests | |
 //! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
 //! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
+//! | `introspection` | [opaque tokens](introspection), about which their issuer is asked (RFC 7662) | |
 //! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
@@ -197,6 +200,8 @@ pub mod certificate;
 pub mod dpop;
 #[cfg(any(feature = "introspection", feature = "jwks"))]
 pub mod fetch;
+#[cfg(feature = "introspection")]
+pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "metadata")]

@@ -20,6 +20,7 @@ use tower_warden::{
     axum::Scoped,
     binding::{Binding, Confirmation},
     certificate::{Chain, PeerCertificate},
+    introspection::Introspection,
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     peer::Peer,
@@ -29,7 +30,7 @@ use tower_warden::{
     testing::TestIssuer,
 };
 
-use self::counting::{Allocator, Store, allocations, at_once};
+use self::counting::{Allocator, Endpoint, Store, allocations, at_once};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -53,6 +54,17 @@ fn a_cached_key_costs_one_allocation() {
     let (keys, key, store) = cached();
     Cost::of(&layer(keys), || request(&key)).is_above(&Cost::bare(), 1);
     assert_eq!(store.finds(), 1);
+}
+
+#[test]
+fn a_cached_introspected_token_costs_one_allocation() {
+    let (endpoint, token) = (Endpoint::default(), "2YotnFZFEjr1zCsicMWpAA-2YotnFZFEjr1zCsicMWpAA");
+    let issuer = Issuer::new("https://auth.example", "https://api.example").unwrap();
+    let introspection = Introspection::builder(issuer, "https://auth.example/introspect", "api", "secret");
+    let introspection = introspection.fetch(endpoint.clone()).build().unwrap();
+    load(&introspection, Credential::Bearer(token));
+    Cost::of(&layer(introspection), || request(token)).is_above(&Cost::bare(), 1);
+    assert_eq!(endpoint.asked(), 1);
 }
 
 #[test]
@@ -212,7 +224,7 @@ fn what_cannot_be_a_key_costs_its_refusal_and_no_question() {
 fn an_unknown_key_costs_its_refusal_and_one_question() {
     let (keys, _, store) = cached();
     let unknown = KeyFormat::new(PREFIX).unwrap().generate().unwrap();
-    load(&keys, unknown.expose());
+    load(&keys, Credential::ApiKey(unknown.expose()));
     assert_eq!(store.finds(), 2);
 
     let request = || request(unknown.expose());
@@ -350,15 +362,15 @@ fn cached() -> (ApiKeys, String, Store) {
     let keys = ApiKeys::builder(store.clone(), KeyFormat::new(PREFIX).unwrap()).clock(ManualClock::at(NOW)).build();
     let key = NewKey::new("alice").scopes(Scopes::parse("billing:read billing:write").unwrap());
     let (_, key) = runtime().block_on(keys.mint(key)).unwrap();
-    load(&keys, key.expose());
+    load(&keys, Credential::ApiKey(key.expose()));
     (keys, key.expose().to_owned(), store)
 }
 
-/// Has a key looked up.
-fn load(keys: &ApiKeys, key: &str) {
-    let request = request(key);
-    let presented = Presented::new(Credential::ApiKey(key), Head::from(&request), NOW);
-    let _ = runtime().block_on(keys.authenticate(&presented).wait());
+/// Has a credential looked up.
+fn load(authenticator: &impl Authenticator, credential: Credential<'_>) {
+    let request = Request::new(());
+    let presented = Presented::new(credential, Head::from(&request), NOW);
+    let _ = runtime().block_on(authenticator.authenticate(&presented).wait());
 }
 
 fn runtime() -> Runtime {

@@ -13,6 +13,7 @@ mod binding;
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
 mod fixture;
+mod introspected;
 mod measure;
 mod paths;
 mod scale;
@@ -36,6 +37,7 @@ fn main() {
         None => Effort::FULL,
     };
     paths::cached(effort);
+    introspected::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
     tokens::cached(effort);

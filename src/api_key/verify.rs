@@ -44,7 +44,7 @@ impl Authenticator for ApiKeys {
                 // The store. Who has to begin again has no more time than others.
                 Eventual::later(async move {
                     let loaded = tokio::time::timeout(timeout, cache.load(digest, now, look_up)).await;
-                    verdict(loaded.unwrap_or_else(|_| late()))
+                    loaded.unwrap_or_else(|_| late()).verdict()
                 })
             }
         }
@@ -131,13 +131,4 @@ impl Tagged for Arc<Identity> {
 fn late() -> Outcome<Arc<Identity>> {
     log::warning!("a key was not looked up in time; the request is answered with 503");
     Outcome::Down("key_store_timeout")
-}
-
-fn verdict(outcome: Outcome<Arc<Identity>>) -> Result<Arc<Identity>, Rejection> {
-    match outcome {
-        Outcome::Broken => Err(Rejection::new(RejectionKind::Internal, "panicked")),
-        Outcome::Down(reason) => Err(Rejection::new(RejectionKind::Unavailable, reason)),
-        Outcome::Found(identity) => Ok(identity),
-        Outcome::Refused(reason) => Err(Rejection::new(RejectionKind::Invalid, reason)),
-    }
 }

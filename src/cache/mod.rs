@@ -19,7 +19,11 @@ use self::{
     flights::{Boarding, Flights, Landing},
     near::Near,
 };
-use crate::{digest::Digest, time::UnixTime};
+use crate::{
+    digest::Digest,
+    rejection::{Rejection, RejectionKind},
+    time::UnixTime,
+};
 
 mod fence;
 mod flights;
@@ -47,12 +51,27 @@ pub(crate) trait Tagged: Clone + Send + Sync + 'static {
 pub(crate) enum Outcome<V> {
     /// It panicked.
     Broken,
+    /// What it depends on wants to be asked again after so long, for this reason.
+    Busy(&'static str, Duration),
     /// What it depends on did not answer, for this reason.
     Down(&'static str),
     /// A value.
     Found(V),
     /// None, for this reason.
     Refused(&'static str),
+}
+
+impl<V> Outcome<V> {
+    /// What a request comes to that needs it.
+    pub(crate) fn verdict(self) -> Result<V, Rejection> {
+        match self {
+            Self::Broken => Err(Rejection::new(RejectionKind::Internal, "panicked")),
+            Self::Busy(reason, wait) => Err(Rejection::new(RejectionKind::Unavailable, reason).retry_after(wait)),
+            Self::Down(reason) => Err(Rejection::new(RejectionKind::Unavailable, reason)),
+            Self::Found(value) => Ok(value),
+            Self::Refused(reason) => Err(Rejection::new(RejectionKind::Invalid, reason)),
+        }
+    }
 }
 
 /// Bounds and lifetimes.
@@ -146,7 +165,7 @@ impl<V: Tagged> FencedCache<V> {
                 Outcome::Refused(_) => {
                     landing.generation >= generation || self.fence.admits_refusal(landing.generation)
                 }
-                Outcome::Broken | Outcome::Down(_) => true,
+                Outcome::Broken | Outcome::Busy(..) | Outcome::Down(_) => true,
             };
             if holds {
                 return landing.outcome;
@@ -204,7 +223,7 @@ impl<V: Tagged> FencedCache<V> {
                     Outcome::Refused(reason) => {
                         cache.refused.insert(key, Entry { value: reason, generation, since: now });
                     }
-                    Outcome::Broken | Outcome::Down(_) => {}
+                    Outcome::Broken | Outcome::Busy(..) | Outcome::Down(_) => {}
                 }
                 Landing { outcome, generation }
             }

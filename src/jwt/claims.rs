@@ -86,6 +86,17 @@ impl<'a> Claims<'a> {
         if rules.needs_token_id && !has("jti") { Err("token_id_missing") } else { Ok(()) }
     }
 
+    /// The same of the answer of an issuer that was asked, in which there is no `typ` of a header: under
+    /// [`strict`](Issuer::strict) it is the issuer who says that it is about an access token.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn check_answer(&self, rules: &Issuer) -> Result<(), &'static str> {
+        let kind = match rules.profile {
+            Profile::Any | Profile::Common => Kind::Unspecified,
+            Profile::Strict => Kind::AccessToken,
+        };
+        self.check_profile(rules, kind)
+    }
+
     /// RFC 7519 §4.1.3: a string or a list of them, compared as they stand.
     fn check_audience(&self, rules: &Issuer) -> Result<(), &'static str> {
         let Some(accepted) = &rules.audiences else { return Ok(()) };

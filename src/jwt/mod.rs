@@ -108,8 +108,12 @@ pub use self::{
     verify::Jwt,
 };
 
+#[cfg(any(feature = "dpop", feature = "introspection"))]
+pub(crate) use self::claims::Claims;
+#[cfg(feature = "introspection")]
+pub(crate) use self::jws::is_compact;
 #[cfg(feature = "dpop")]
-pub(crate) use self::{claims::Claims, jwk::read_public, jws::Segments};
+pub(crate) use self::{jwk::read_public, jws::Segments};
 
 mod algorithm;
 mod builder;

@@ -14,9 +14,12 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore},
+    fetch::Fetch,
 };
 
 /// The system's allocator, which counts for each thread on its own.
@@ -75,6 +78,25 @@ pub(crate) fn at_once<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("it waits"),
+    }
+}
+
+/// An introspection endpoint that says of every token that it is active, and counts how often; clones share everything.
+#[derive(Clone, Default)]
+pub(crate) struct Endpoint(Arc<AtomicUsize>);
+
+impl Endpoint {
+    /// How often it was asked.
+    pub(crate) fn asked(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+impl Fetch for Endpoint {
+    fn fetch(&self, _: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        let answer = r#"{"active":true,"sub":"alice","aud":"https://api.example","scope":"billing:read"}"#;
+        Eventual::Now(Ok(Response::new(answer.into())))
     }
 }
 

@@ -1,0 +1,153 @@
+//! How a token is asked about, RFC 7662 §2.1.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bytes::Bytes;
+use form_urlencoded::byte_serialize;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use zeroize::Zeroizing;
+
+use crate::{
+    cache::Outcome,
+    fetch::Fetch,
+    json::{Json, Object},
+    log::{self, Chain},
+};
+
+/// An endpoint, and as whom it is asked.
+pub(super) struct Endpoint {
+    fetch: Arc<dyn Fetch>,
+    uri: Uri,
+    /// Wiped when dropped.
+    authorization: Option<HeaderValue>,
+    /// What goes behind the token.
+    parameters: Zeroizing<String>,
+}
+
+/// How a client tells its secret, RFC 6749 §2.3.1.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SecretIn {
+    Body,
+    Header,
+}
+
+impl Endpoint {
+    pub(super) fn new(fetch: Arc<dyn Fetch>, uri: Uri, client_id: &str, secret: &str, place: SecretIn) -> Self {
+        // Room for all, because what is moved is not wiped.
+        let mut parameters = Zeroizing::new(String::with_capacity(64 + 3 * (client_id.len() + secret.len())));
+        parameters.push_str("&token_type_hint=access_token");
+        let authorization = match place {
+            SecretIn::Body => {
+                parameters.push_str("&client_id=");
+                encode(client_id, &mut parameters);
+                parameters.push_str("&client_secret=");
+                encode(secret, &mut parameters);
+                None
+            }
+            SecretIn::Header => Some(basic(client_id, secret)),
+        };
+        Self { fetch, uri, authorization, parameters }
+    }
+
+    /// What the endpoint answers, or what the look-up comes to without an answer.
+    pub(super) async fn ask<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
+        let response = self.fetch.fetch(self.request(token), LONGEST_ANSWER).wait().await.map_err(|error| {
+            log::warning!(error = %Chain(&error), "a token could not be introspected; the request is answered with 503");
+            Outcome::Down("introspection_unavailable")
+        })?;
+        match response.status() {
+            // Not left to the fetcher: it may count in its own way.
+            StatusCode::OK if response.body().len() <= LONGEST_ANSWER => Ok(response.into_body()),
+            status => Err(refused(status, &response)),
+        }
+    }
+
+    fn request(&self, token: &str) -> Request<Bytes> {
+        let mut form = Zeroizing::new(String::with_capacity(8 + 3 * token.len() + self.parameters.len()));
+        form.push_str("token=");
+        encode(token, &mut form);
+        form.push_str(&self.parameters);
+        let mut request = Request::new(Bytes::from_owner(form));
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, const { HeaderValue::from_static("application/json") });
+        headers.insert(header::CONTENT_TYPE, const { HeaderValue::from_static("application/x-www-form-urlencoded") });
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the query, which may hold a secret.
+        f.debug_struct("Endpoint")
+            .field("host", &self.uri.host())
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a look-up comes to whose answer is none about the token. Never that the token is bad, but where that is said.
+fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
+    let reason = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            log::error!(status = %status, "an introspection endpoint refuses the client id and secret of this server");
+            return Outcome::Down("introspection_credentials");
+        }
+        // RFC 7009 §2.2.1, for tokens of a form that the endpoint does not know.
+        StatusCode::BAD_REQUEST if is_unsupported(response.body()) => return Outcome::Refused("token_unsupported"),
+        StatusCode::OK => "introspection_too_long",
+        StatusCode::TOO_MANY_REQUESTS => "introspection_throttled",
+        _ => "introspection_status",
+    };
+    log::warning!(status = %status, "a token could not be introspected; the request is answered with 503");
+    let wait = retry_after(response.headers());
+    match (status, wait) {
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wait)) => Outcome::Busy(reason, wait),
+        _ => Outcome::Down(reason),
+    }
+}
+
+fn is_unsupported(body: &[u8]) -> bool {
+    let error = Object::parse(body).ok();
+    error.as_ref().and_then(|error| error.get("error")).and_then(Json::as_str) == Some("unsupported_token_type")
+}
+
+/// RFC 9110 §10.2.3, in seconds; a date is passed over.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    // What does not fit is too long as well.
+    Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).clamp(Duration::from_secs(1), LONGEST_WAIT))
+}
+
+/// RFC 6749 §2.3.1: id and secret are encoded as in a form before they are put together.
+fn basic(client_id: &str, secret: &str) -> HeaderValue {
+    let mut pair = Zeroizing::new(String::with_capacity(1 + 3 * (client_id.len() + secret.len())));
+    encode(client_id, &mut pair);
+    pair.push(':');
+    encode(secret, &mut pair);
+    let mut value = Zeroizing::new(String::with_capacity(16 + pair.len().div_ceil(3) * 4));
+    value.push_str("Basic ");
+    BASE64_STANDARD.encode_string(pair.as_bytes(), &mut value);
+    let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value)).expect("base64 is visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+/// As a value of `application/x-www-form-urlencoded`, RFC 6749 appendix B.
+fn encode(text: &str, into: &mut String) {
+    byte_serialize(text.as_bytes()).for_each(|part| into.push_str(part));
+}
+
+/// How long an answer may be, in bytes: many of them are kept.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// For how long clients are sent away because the endpoint wants to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
