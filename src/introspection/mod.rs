@@ -14,10 +14,10 @@
 //! 5. Refresh tokens and ID tokens are refused where the answer tells that it is about one. Some servers do not tell; the
 //!    audience is what keeps those out.
 //!
-//! Every token is accepted that comes under the schemes `Bearer` and `DPoP`, whatever its form, and is sent as it is. Behind [`Jwt`](crate::jwt::Jwt), as in
-//! `AuthLayer::new((jwt, introspection))`, what has the form of a JWT never comes here: a bad one is refused, and not asked
-//! about. Put it last, or say [`opaque_only`](IntrospectionBuilder::opaque_only); before `ApiKeys` it would send API keys
-//! to the issuer.
+//! Every token is accepted that comes under the schemes `Bearer` and `DPoP`, whatever its form, and is sent as it is.
+//! Behind [`Jwt`](crate::jwt::Jwt), as in `AuthLayer::new((jwt, introspection))`, what has the form of a JWT never comes
+//! here: a bad one is refused, and not asked about. Put it last, or say
+//! [`opaque_only`](IntrospectionBuilder::opaque_only); before `ApiKeys` it would send API keys to the issuer.
 //!
 //! Answers that are themselves JWTs (RFC 9701), and clients that authenticate by `private_key_jwt`, are not supported; one
 //! that authenticates by a certificate (RFC 8705 §2) is a [`Fetch`](crate::fetch::Fetch) of yours, which sends the secret
