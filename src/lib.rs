@@ -5,6 +5,7 @@
 //! - [`AuthLayer`](layer::AuthLayer) lets authenticated requests through, with a [`Principal`] in their extensions.
 //! - [`ApiKeys`](api_key::ApiKeys) verifies API keys, and mints, rotates and revokes them; where they are kept is a
 //!   [`KeyStore`](api_key::KeyStore)'s matter.
+//! - [`Jwt`](jwt::Jwt) verifies JWT access tokens of the issuers that it is told of.
 //! - [`Principal`] is a caller that the crate vouches for; nobody else can make one.
 //! - [`Scoped`](axum::Scoped) takes a caller whose scopes meet a type that [`scopes!`] made;
 //!   [`AuthorizeLayer`](layer::AuthorizeLayer) does the same for whole routes.
@@ -68,12 +69,13 @@
 //! 1. A bad credential is never treated as an absent one: an [optional](layer::AuthLayer::optional) layer lets a
 //!    request without a credential through, and refuses one with a bad credential.
 //! 2. Exactly one credential: two of them are 400, whichever is good.
-//! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
-//! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
-//!    never let in, and nothing of it is cached.
+//! 3. Every refused credential looks the same from outside, and its [reason](Rejection::reason) is told inside.
+//! 4. A credential that cannot be verified because a store, an issuer or a list is down is answered with 503 and
+//!    `Retry-After`: never with 401, never let in, and nothing of it is cached.
 //! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
 //! 6. What a credential is [bound](binding) to is proved, or the credential is refused, whatever is configured.
-//! 7. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
+//! 7. A revoked key is refused at once on the node that revoked it, even against a look-up in flight; a token is as soon as
+//!    the key that signed it has left its issuer's set.
 //! 8. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
 //! # From the first key to several nodes
@@ -81,6 +83,11 @@
 //! **The first key.** [`ApiKeys::mint`](api_key::ApiKeys::mint) makes a key and shows it once; stored is its digest.
 //! `cargo run --example quickstart` does that on SQLite, with the routes of [`key_routes`](axum::key_routes) to manage
 //! more of them.
+//!
+//! **Tokens.** `Jwt::discover(issuer, audience)` accepts the access tokens of an authorization server, strictly and with
+//! keys that may change at any time; [`jwt`] tells what is checked, and what the common issuers need. The layer takes both:
+//! `AuthLayer::new((jwt, keys))`. `cargo run --example jwt` shows it, and the feature `testing` brings an issuer for tests of
+//! your own.
 //!
 //! **Rights.** [`scopes!`] makes a type for each scope. Declare what implies what with a
 //! [`ScopeHierarchy`](scope::ScopeHierarchy), and give keys a tenant, a tier, an expiry, and the networks they may come
@@ -118,9 +125,14 @@
 //! | feature | what it brings | default |
 //! |---|---|---|
 //! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
+//! | `aws-lc-rs` | signatures by aws-lc-rs (needs a C compiler) | yes |
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
+//! | `jwt` | JWT access tokens with keys that are at hand; with `aws-lc-rs` or `rust-crypto` | yes |
 //! | `rate-limit` | quotas by peer, principal, tenant and more, on one node; requests in flight | yes |
 //! | `tracing` | log lines | yes |
+//! | `jwks` | JWT issuers' keys from URLs, and discovery; needs tokio at run time | |
+//! | `rust-crypto` | signatures by RustCrypto's libraries: no C compiler, slower, no ML-DSA; `aws-lc-rs` goes first | |
+//! | `testing` | an issuer in the process, and tokens of every kind, for your own tests | |
 //! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
 //! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
 //! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
@@ -128,7 +140,7 @@
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `tls` | a TLS listener for axum and hyper, with client certificates and files that may change | |
-//! | `full` | all of them | |
+//! | `full` | all of them but `rust-crypto` | |
 //!
 //! # What it is not
 //!
