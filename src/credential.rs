@@ -16,8 +16,8 @@ const LONGEST: usize = 16 * 1024;
 ///
 /// 1. Looked at are `Authorization` and one configured header. Query and body are never read.
 /// 2. Exactly one credential: two lines, a list in one line, or both headers are refused with 400 `invalid_request`.
-/// 3. `Authorization: Bearer` and `DPoP` carry a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
-///    matched in any case.
+/// 3. `Authorization: Bearer` and `Authorization: DPoP` carry a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey`
+///    visible ASCII; schemes are matched in any case.
 /// 4. Control characters, non-ASCII and more than 16 KiB are refused before anything else looks.
 /// 5. A scheme that is none of these, or one with nothing behind it, is no credential, but not an absent one either.
 #[derive(Clone, Copy)]
@@ -27,10 +27,10 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
     /// From `Authorization: Bearer`, RFC 6750 §2.1.
     Bearer(&'a str),
-    /// From `Authorization: DPoP`, RFC 9449 §7.1: a token whose sender has proved, in a field of its own, to hold a key.
-    Dpop(&'a str),
     /// The client certificate of the connection, in the request's extensions, where the request carries nothing else.
     Certificate,
+    /// From `Authorization: DPoP`, RFC 9449 §7.1: a token that comes with a proof, in a field of its own.
+    Dpop(&'a str),
 }
 
 impl<'a> Credential<'a> {

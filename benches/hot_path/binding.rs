@@ -35,7 +35,7 @@ pub(crate) fn certificates(effort: Effort) {
     let token = || issuer.token("alice").audience(AUDIENCE).expires_in(Duration::from_secs(7200));
     let bound = token().confirmation(&Confirmation::certificate(thumbprint)).sign();
     // As long as the other.
-    let loose = token().claim("org", thumbprint.to_base64url()).claim("x", "padding.").sign();
+    let loose = token().claim("org", thumbprint.to_base64url()).claim("x", "padded").sign();
     let layer = layer(&issuer);
     let side = |token: String| {
         let (certificate, mut service) = (certificate.clone(), layer.layer(bare()));

@@ -69,8 +69,9 @@ impl Demand {
         let nonce = self.check_nonce(claims.text("nonce").map_err(|_| CLAIM_TYPE)?, now)?;
 
         let key = header.get("jwk").and_then(|key| key.as_object()).ok_or("dpop_key")?;
-        let key = ProofKey::read(key, algorithm).map_err(|_| "dpop_key")?;
-        if !key.verifies(segments.signed, &segments.signature) {
+        let known = &self.rules.known;
+        let key = ProofKey::read(key, algorithm, known).map_err(|_| "dpop_key")?;
+        if !key.verifies(segments.signed, &segments.signature, known) {
             return Err("dpop_signature".into());
         }
         Ok(KeyProof { key: key.thumbprint, id: Digest::of(id.as_bytes()), until, nonce })

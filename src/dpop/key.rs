@@ -1,20 +1,30 @@
 //! The key in a proof's header.
 
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
 use crate::{
     digest::Digest,
     json::Object,
     jwt::{Algorithm, VerifyingKey, read_public},
 };
 
+/// The keys of clients that were seen, parsed: a client proves the same key again and again.
+pub(super) type KnownKeys = Cache<Digest, Arc<VerifyingKey>>;
+
+/// So many keys are kept parsed.
+pub(super) const KNOWN: u64 = 1_000;
+
 /// A public key, and its thumbprint.
 pub(super) struct ProofKey {
-    key: VerifyingKey,
+    key: Arc<VerifyingKey>,
     pub(super) thumbprint: Digest,
 }
 
 impl ProofKey {
     /// Reads a JWK.
-    pub(super) fn read(members: &Object<'_>, algorithm: Algorithm) -> Result<Self, &'static str> {
+    pub(super) fn read(members: &Object<'_>, algorithm: Algorithm, known: &KnownKeys) -> Result<Self, &'static str> {
         // RFC 9449 §4.3 check 7: no private key. RFC 7518 §6, RFC 8037 §2.
         const PRIVATE: [&str; 9] = ["d", "dp", "dq", "k", "oth", "p", "priv", "q", "qi"];
         if members.iter().any(|(name, _)| PRIVATE.contains(&name)) {
@@ -26,12 +36,21 @@ impl ProofKey {
         }
         // What is verified with is read from what the thumbprint is made of, so that they cannot be two keys.
         let canonical = canonical(members)?;
-        let key = read_public(&canonical, algorithm)?;
-        Ok(Self { key, thumbprint: Digest::of(canonical.as_bytes()) })
+        let thumbprint = Digest::of(canonical.as_bytes());
+        let key = match known.get(&thumbprint).filter(|key| key.algorithm() == algorithm) {
+            Some(key) => key,
+            None => Arc::new(read_public(&canonical, algorithm)?),
+        };
+        Ok(Self { key, thumbprint })
     }
 
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.key.verifies(message, signature)
+    /// Whether it has signed the message; if it has, it stays known.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8], known: &KnownKeys) -> bool {
+        let verifies = self.key.verifies(message, signature);
+        if verifies && !known.contains_key(&self.thumbprint) {
+            known.insert(self.thumbprint, Arc::clone(&self.key));
+        }
+        verifies
     }
 }
 
@@ -39,7 +58,7 @@ impl ProofKey {
 #[cfg(feature = "testing")]
 pub(crate) fn thumbprint(jwk: &str, algorithm: Algorithm) -> Option<Digest> {
     let members = Object::parse(jwk.as_bytes()).ok()?;
-    ProofKey::read(&members, algorithm).ok().map(|key| key.thumbprint)
+    ProofKey::read(&members, algorithm, &KnownKeys::new(0)).ok().map(|key| key.thumbprint)
 }
 
 /// RFC 7638 §3.2 and RFC 8037 §2: the members that make the key, in the order of their names.
@@ -80,7 +99,7 @@ mod tests {
                 Some("OKP") => Algorithm::EdDSA,
                 _ => Algorithm::ES256,
             };
-            let key = ProofKey::read(&members, algorithm).expect("a key");
+            let key = ProofKey::read(&members, algorithm, &KnownKeys::new(0)).expect("a key");
             assert_eq!(Some(&*key.thumbprint.to_base64url()), row["thumbprint"].as_str());
         }
         assert_eq!(rows.len(), 3);

@@ -38,6 +38,11 @@
 //! The URL is made of the configured one and the path of the request: where a proxy takes a prefix away, configure the
 //! URL with that prefix. What axum's `nest` takes away is put back.
 //!
+//! # Several layers
+//!
+//! Layers side by side take clones of one [`Dpop`], so that a proof that was spent on one route is not good on another.
+//! One request passes only one of them: to the next, its proof is spent.
+//!
 //! # Several nodes
 //!
 //! A [`MemoryReplayGuard`] knows what its own node has seen: on another one, a proof is good once more. Give them

@@ -2,6 +2,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     demand::Demand,
+    key::{KNOWN, KnownKeys},
     nonce::Nonces,
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
     target::Base,
@@ -27,10 +28,11 @@ pub struct Dpop {
 }
 
 /// What every proof is held to.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Rules {
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) base: Base,
+    pub(super) known: KnownKeys,
     pub(super) nonces: Option<Nonces>,
     names: Box<str>,
     window: Option<Window>,
@@ -58,7 +60,7 @@ impl Dpop {
     pub fn new(public_url: &str) -> Result<Self, ConfigError> {
         let algorithms = vec![Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
         let (base, names) = (Base::parse(public_url)?, names(&algorithms));
-        let rules = Rules { algorithms, base, nonces: None, names, window: None };
+        let rules = Rules { algorithms, base, known: KnownKeys::new(KNOWN), nonces: None, names, window: None };
         Ok(Self { guard: Arc::new(MemoryReplayGuard::default()), rules: Arc::new(rules) })
     }
 
@@ -137,7 +139,13 @@ impl KeyProver for Dpop {
 
 impl fmt::Debug for Dpop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dpop").field("rules", &self.rules).finish_non_exhaustive()
+        let Rules { algorithms, base, nonces, .. } = &*self.rules;
+        f.debug_struct("Dpop")
+            .field("algorithms", algorithms)
+            .field("base", base)
+            .field("nonces", nonces)
+            .field("window", &self.rules.window())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,4 @@
-//! Decides about a request, whatever its credential is.
-
-//! The check of [`AuthLayer`](super::AuthLayer).
+//! From a request to a caller: what presents itself, what it proves, and who vouches for it.
 
 use std::{net::IpAddr, sync::Arc};
 

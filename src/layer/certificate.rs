@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use http::Request;
+use http::{HeaderMap, Request, header};
 use tower_layer::Layer;
 
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
 ///    [`PeerCertificate`], in the place of the proxy's own. A field that is
 ///    there twice, or malformed, is refused with 400.
 /// 2. From anybody else, the request keeps the certificate of its own connection, and the field is removed.
-/// 3. Fields of other proxies, and names that differ in `_` and `-` alone, are removed whoever sent them.
+/// 3. What answers a proxy's request varies by the field (RFC 9440 §2.4).
+/// 4. Fields of other proxies, and names that differ in `_` and `-` alone, are removed whoever sent them.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -152,6 +153,13 @@ impl Pass for Forwarded {
             if let Some(certificate) = self.certificate.take() {
                 request.extensions_mut().insert(certificate);
             }
+        }
+    }
+
+    fn decorate(&mut self, headers: &mut HeaderMap) {
+        if let Sender::Proxy = self.sender {
+            // RFC 9440 §2.4: what a cache keeps for one certificate is not for another.
+            headers.append(header::VARY, self.forwarding.header.name().clone().into());
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::request::Builder;
 use rcgen::{DnType, SanType, date_time_ymd};
 use tower_warden::{
@@ -16,8 +17,6 @@ use crate::{
     pki::{Authority, Holder, client},
     support::{START, Stack, answer, app, bearer, request, seconds, send, unknown_key},
 };
-
-const CERTIFICATE: &str = include_str!("../vectors/rfc8705/appendix_a_cert.pem");
 
 fn with(builder: Builder, certificate: &PeerCertificate) -> Builder {
     builder.extension(certificate.clone())
@@ -279,16 +278,25 @@ fn what_a_name_says_cannot_look_like_another_name() {
 }
 
 #[test]
-fn the_thumbprint_of_rfc_8705_appendix_a_is_right() {
-    use base64::Engine;
-    let body: String = CERTIFICATE.lines().filter(|line| !line.starts_with('-')).collect();
-    let der = base64::prelude::BASE64_STANDARD.decode(body).unwrap();
+fn the_rows_of_rfc_8705_come_out_as_they_say() {
+    let rows: serde_json::Value = serde_json::from_str(include_str!("../vectors/rfc8705/examples.json")).unwrap();
+    let rows = rows["tests"].as_array().unwrap();
+    let pem = rows[0]["certificate_pem"].as_str().unwrap();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = BASE64_STANDARD.decode(body).unwrap();
     let certificate = PeerCertificate::from_der(&der, Chain::Unverified).unwrap();
-    assert_eq!(certificate.thumbprint().to_base64url(), "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0");
+    assert_eq!(certificate.thumbprint().to_base64url(), rows[0]["x5t_s256"].as_str().unwrap());
     assert_eq!(certificate.subject(), Some("CN=mtls"));
     for bad in [&der[..der.len() - 1], &[&der[..], b"\0"].concat(), b"", &der[1..]] {
         assert!(PeerCertificate::from_der(bad, Chain::Unverified).is_err());
     }
+    for row in &rows[1..] {
+        let members = row["claims"]["cnf"].as_object().unwrap();
+        let members = members.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // The figure shows a form, and is no thumbprint of anything: its last digit has bits that belong to no byte.
+        assert!(Confirmation::parse(members, &[]).is_err());
+    }
+    assert_eq!(rows.len(), 3);
 }
 
 #[test]

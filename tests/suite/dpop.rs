@@ -238,6 +238,16 @@ async fn of_a_hundred_replays_at_once_exactly_one_passes() {
     }
 }
 
+#[tokio::test]
+async fn one_key_under_two_algorithms_is_two_keys() {
+    let key = SigningKey::generate(Algorithm::RS256);
+    let stack = Stack::of(key, |dpop| dpop, |layer| layer);
+    stack.accepts(&stack.proof()).await;
+    // The signature is of RS256.
+    stack.refuses(&stack.proof().header("alg", "PS256").sign(), "dpop_signature").await;
+    stack.accepts(&stack.proof()).await;
+}
+
 /// (86)
 #[tokio::test]
 async fn ids_of_different_keys_have_nothing_to_do_with_each_other() {

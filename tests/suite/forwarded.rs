@@ -188,6 +188,8 @@ async fn a_pem_that_is_not_one_certificate_is_refused() {
         let answer = ask(&layer, from(PROXY).header("ssl-client-cert", &value)).await;
         answer.assert_malformed("client_certificate_malformed");
     }
+    let blank_first = from(PROXY).header("ssl-client-cert", "").header("ssl-client-cert", &good);
+    ask(&layer, blank_first).await.assert_malformed("several_client_certificates");
     // nginx has sent nothing.
     assert!(ask(&layer, from(PROXY).header("ssl-client-cert", "")).await.body.starts_with("nobody"));
 }
@@ -305,4 +307,13 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     let layer = ForwardedCertificateLayer::new(header, pinned);
     let told = ask(&layer, from(proxy.peer(Chain::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");
+}
+
+#[tokio::test]
+async fn what_answers_a_proxy_varies_by_the_field() {
+    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(Chain::Verified)));
+    for request in [from(PROXY), from(PROXY).header("client-cert", sequence(&holder))] {
+        assert_eq!(ask(&layer, request).await.header("vary"), Some("client-cert"));
+    }
+    assert_eq!(ask(&layer, from(STRANGER)).await.header("vary"), None);
 }

@@ -71,18 +71,26 @@ impl CertificateHeader {
         self
     }
 
+    /// The name of the field.
+    pub(crate) const fn name(&self) -> &HeaderName {
+        &self.name
+    }
+
     /// The certificate that a proxy passes on.
     ///
     /// An error is the reason of a refusal.
     pub(crate) fn read(&self, head: &Head<'_>) -> Result<Option<PeerCertificate>, &'static str> {
         let mut lines = head.headers.get_all(&self.name).iter();
-        let Some(line) = lines.next().filter(|line| !self.is_blank(line)) else {
+        let Some(line) = lines.next() else {
             // RFC 9440 §2.3.
             let chain_alone = self.name == CLIENT_CERT && head.headers.contains_key(CLIENT_CERT_CHAIN);
             return if chain_alone { Err("client_certificate_chain_alone") } else { Ok(None) };
         };
         if lines.next().is_some() {
             return Err("several_client_certificates");
+        }
+        if self.is_blank(line) {
+            return Ok(None);
         }
         if line.len() > LONGEST {
             return Err("client_certificate_too_long");
@@ -119,16 +127,13 @@ impl CertificateHeader {
 
     /// Whether a name is one of the fields, or would be taken for one where `_` and `-` are the same.
     fn resembles(&self, name: &str) -> bool {
-        let is_like = |known: &str| {
+        let is_like = |known: &HeaderName, name: &str| {
             let same = |(a, b): (u8, u8)| a == b || matches!((a, b), (b'_', b'-') | (b'-', b'_'));
-            known.len() == name.len() && known.bytes().zip(name.bytes()).all(same)
+            known.as_str().len() == name.len() && known.as_str().bytes().zip(name.bytes()).all(same)
         };
-        is_like(self.name.as_str()) || KNOWN.iter().any(|known| is_like(known.as_str())) || {
-            // The load balancer has a family of them.
-            name.get(..ALB.as_str().len()).is_some_and(|start| {
-                start.bytes().zip(ALB.as_str().bytes()).all(|(a, b)| a == b || a == b'_' && b == b'-')
-            })
-        }
+        // The load balancer has a family of them.
+        let start = name.get(..ALB.as_str().len()).unwrap_or_default();
+        is_like(&self.name, name) || KNOWN.iter().any(|known| is_like(known, name)) || is_like(&ALB, start)
     }
 }
 
