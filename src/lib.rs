@@ -111,6 +111,7 @@
 //! | `tracing` | log lines | yes |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
+//! | `redis` | quotas that many nodes share, changes of keys told to every node | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
 //! | `full` | all of them | |
 //!
@@ -160,6 +161,8 @@ mod cache;
 mod policy;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 // floor 2: the gate
 pub mod gate;

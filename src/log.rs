@@ -25,12 +25,12 @@ macro_rules! emit {
 
 pub(crate) use {debug, emit, error};
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "redis"))]
 macro_rules! warning {
     ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
 
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "redis"))]
 pub(crate) use warning;
 
 /// An error and its causes, on one line.

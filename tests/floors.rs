@@ -26,14 +26,15 @@ const FLOORS: &[&[&str]] = &[
         "striped",
         "time",
     ],
-    &["api_key", "cache", "policy", "rate_limit"],
+    &["api_key", "cache", "policy", "rate_limit", "redis"],
     &["gate", "respond"],
     &["layer"],
     &["axum"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] = &[("api_key", "cache"), ("gate", "respond")];
+const NEIGHBOURS: &[(&str, &str)] =
+    &[("api_key", "cache"), ("api_key", "redis"), ("gate", "respond"), ("rate_limit", "redis")];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

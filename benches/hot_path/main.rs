@@ -12,8 +12,10 @@
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
 mod fixture;
+mod limits;
 mod measure;
 mod paths;
+mod redis_limits;
 mod scale;
 mod threads;
 mod tracked;
@@ -39,6 +41,11 @@ fn main() {
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);
+    limits::one_key_after_the_other(effort);
+    limits::layers(effort);
+    limits::two_threads(effort);
+    limits::many_keys(effort);
+    redis_limits::decisions(effort);
     if is_bench {
         tracked::track(effort);
     }

@@ -76,6 +76,8 @@
 //! 5. What is kept is bounded, and a quota that is used up is not forgotten before there is a unit again.
 //! 6. The wall clock plays no part.
 
+#[cfg(feature = "redis")]
+pub use self::redis::{OnOutage, RedisCounts, RedisRateLimiter};
 pub use self::{
     by::By,
     exempt::Exempt,
@@ -102,5 +104,7 @@ mod limiter;
 mod local;
 mod plan;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod stopwatch;
 mod table;
