@@ -1,11 +1,13 @@
-//! The `WWW-Authenticate` field: RFC 6750 §3, RFC 9728 §5.1. The one place that writes it.
+//! The `WWW-Authenticate` field: RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1. The one place that writes it.
 
-use http::{HeaderMap, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    origin,
     rejection::{Rejection, RejectionKind},
     scope::Scopes,
+    step_up::StepUp,
 };
 
 /// What a refusal tells clients about how to be let in.
@@ -50,14 +52,11 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
+    /// If it is no `https` URL, or has a user name; `http` is accepted for a loopback host.
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
-        let refused = || ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL");
-        let uri = url.parse::<Uri>().map_err(|_| refused())?;
-        let is_loopback = matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"));
-        let is_secure = uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_loopback;
-        if !is_secure || !url.bytes().all(|byte| is_quotable(byte) && byte != b' ') {
-            return Err(refused());
+        // What a URL is written with may stand in a quoted string.
+        if !origin::is_secure(url) {
+            return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL"));
         }
         self.resource_metadata = Some(url.into());
         Ok(self.rendered())
@@ -77,6 +76,7 @@ impl Challenge {
             (RejectionKind::Malformed, _) => self.malformed.clone(),
             (RejectionKind::Missing, _) => self.missing.clone(),
             (RejectionKind::Forbidden, Some(needed)) => self.render(Some(needed), Some(rejection)),
+            (RejectionKind::StepUp, _) => self.render(None, Some(rejection)),
             // No other credential would help.
             (
                 RejectionKind::Forbidden
@@ -110,6 +110,9 @@ impl Challenge {
         if let Some(error) = error {
             push("error", error.code());
             push("error_description", error.detail());
+            for (name, value) in error.step_up().into_iter().flat_map(StepUp::parameters) {
+                push(name, &value);
+            }
         }
         HeaderValue::try_from(text).expect("every part was parsed into visible ASCII and spaces")
     }

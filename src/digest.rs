@@ -5,6 +5,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -20,6 +21,7 @@ use subtle::ConstantTimeEq;
 /// assert_eq!(digest.to_hex(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 /// assert_eq!(format!("{digest:?}"), "Digest(..)");
 /// assert_eq!(Digest::from_hex("ba78"), None);
+/// assert_eq!(Digest::from_base64url(&digest.to_base64url()), Some(digest));
 /// ```
 #[derive(Clone, Copy)]
 pub struct Digest([u8; 32]);
@@ -37,6 +39,15 @@ impl Digest {
         Self(bytes)
     }
 
+    /// Reads 43 characters of base64url without padding, as JOSE writes thumbprints; `None` for anything else.
+    #[must_use]
+    pub fn from_base64url(text: &str) -> Option<Self> {
+        // One byte more than a digest has, because the decoder wants room for whole groups.
+        let mut bytes = [0; 33];
+        let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+        bytes[..length].try_into().ok().map(Self)
+    }
+
     /// Reads 64 hexadecimal digits, of either case; `None` for anything else.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
@@ -49,6 +60,12 @@ impl Digest {
             *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
         }
         Some(Self(bytes))
+    }
+
+    /// 43 characters of base64url without padding.
+    #[must_use]
+    pub fn to_base64url(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// 64 lower-case hexadecimal digits.
@@ -66,7 +83,7 @@ impl Digest {
 
 impl Digest {
     /// One of so many slots; the bytes are as good as random already.
-    #[cfg(feature = "api-key")]
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
     pub(crate) fn slot(&self, slots: usize) -> usize {
         // Not the word that is the hash.
         usize::try_from(self.words()[1] % slots as u64).unwrap_or_default()

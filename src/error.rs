@@ -21,12 +21,20 @@ pub struct ConfigError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
-    /// A realm, URL or scope of a challenge.
+    /// An audience.
+    Audience,
+    /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
+    /// What a credential is bound to.
+    Confirmation,
+    /// An issuer, or what was said of its tokens.
+    Issuer,
     /// An id or a digest of a key.
     Key,
     /// The form of a key.
     KeyFormat,
+    /// A part of protected resource metadata.
+    Metadata,
     /// An IP network.
     Network,
     /// A pepper.
@@ -37,6 +45,8 @@ pub enum ConfigErrorKind {
     Scope,
     /// A hierarchy of scopes that is none.
     ScopeCycle,
+    /// A key that verifies signatures.
+    VerifyingKey,
 }
 
 impl ConfigError {

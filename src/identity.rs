@@ -1,10 +1,11 @@
 //! Who a caller is: asserted by an authenticator, then vouched for by the crate.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderMap, HeaderName, header};
 
 use crate::{
+    binding::Confirmation,
     challenge::Challenge,
     log,
     peer::Network,
@@ -15,17 +16,30 @@ use crate::{
 
 /// What an authenticator asserts of a caller; not yet to be trusted.
 ///
-/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry and the
-/// networks, on each request, whether the identity comes from a cache or not.
+/// Only [`AuthLayer`](crate::layer::AuthLayer) turns it into a [`Principal`], after it looked at the expiry, at
+/// what the credential is bound to, at the networks and at what was revoked, on each request, whether the identity comes
+/// from a cache or not.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct Identity {
+    /// How the subject authenticated to the issuer, RFC 9470 §6: the authentication context class.
+    pub acr: Option<Box<str>>,
     /// Who acts, if it is not the subject: the actor first, then those who acted for it (RFC 8693 §4.1).
     pub actors: Vec<Actor>,
+    /// When the subject authenticated to the issuer, RFC 9470 §6.
+    pub auth_time: Option<UnixTime>,
+    /// What the token says, as JSON: an object.
+    pub claims: Option<Box<str>>,
+    /// By which client the token was asked for, RFC 8693 §4.3.
+    pub client_id: Option<Box<str>>,
+    /// To whose certificate or key it is bound; none means whoever has it may use it.
+    pub confirmation: Option<Confirmation>,
     /// When it ends; it is refused from this second on.
     pub expires_at: Option<UnixTime>,
     /// When it was issued.
     pub issued_at: Option<UnixTime>,
+    /// Who issued the token, RFC 7519 §4.1.1.
+    pub issuer: Option<Box<str>>,
     /// The API key's id.
     pub key_id: Option<Box<str>>,
     /// What the issuer attached to it.
@@ -34,14 +48,22 @@ pub struct Identity {
     pub method: AuthMethod,
     /// Where it may come from; none means anywhere.
     pub networks: Vec<Network>,
+    /// The roles of the subject, RFC 9068 §2.2.3.1.
+    pub roles: Vec<Box<str>>,
     /// What it may do.
     pub scopes: Scopes,
+    /// The session in which the token was issued: the claim `sid`.
+    pub session_id: Option<Box<str>>,
+    /// How far the issuer's clock may differ from ours: so much later than `expires_at` it is refused, in whole seconds.
+    pub skew: Duration,
     /// For whom the caller acts.
     pub subject: Box<str>,
     /// To whom the subject belongs.
     pub tenant: Option<Box<str>>,
     /// Which rate limits apply.
     pub tier: Option<Box<str>>,
+    /// The token's own id: the claim `jti`, RFC 7519 §4.1.7.
+    pub token_id: Option<Box<str>>,
     /// Who wants to know that it was let in.
     pub(crate) on_admission: Option<Arc<dyn OnAdmission>>,
 }
@@ -56,17 +78,27 @@ impl Identity {
     #[must_use]
     pub fn new(subject: impl Into<Box<str>>, method: AuthMethod) -> Self {
         Self {
+            acr: None,
             actors: Vec::new(),
+            auth_time: None,
+            claims: None,
+            client_id: None,
+            confirmation: None,
             expires_at: None,
             issued_at: None,
+            issuer: None,
             key_id: None,
             metadata: BTreeMap::new(),
             method,
             networks: Vec::new(),
+            roles: Vec::new(),
             scopes: Scopes::default(),
+            session_id: None,
+            skew: Duration::ZERO,
             subject: subject.into(),
             tenant: None,
             tier: None,
+            token_id: None,
             on_admission: None,
         }
     }
@@ -74,18 +106,27 @@ impl Identity {
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the claims: who knows what an issuer puts there.
         f.debug_struct("Identity")
+            .field("acr", &self.acr)
             .field("actors", &self.actors)
+            .field("auth_time", &self.auth_time)
+            .field("client_id", &self.client_id)
+            .field("confirmation", &self.confirmation)
             .field("expires_at", &self.expires_at)
             .field("issued_at", &self.issued_at)
+            .field("issuer", &self.issuer)
             .field("key_id", &self.key_id)
             .field("metadata", &self.metadata)
             .field("method", &self.method)
             .field("networks", &self.networks)
+            .field("roles", &self.roles)
             .field("scopes", &self.scopes)
+            .field("session_id", &self.session_id)
             .field("subject", &self.subject)
             .field("tenant", &self.tenant)
             .field("tier", &self.tier)
+            .field("token_id", &self.token_id)
             .finish_non_exhaustive()
     }
 }
@@ -98,6 +139,10 @@ pub enum AuthMethod {
     ApiKey,
     /// By an authenticator of the user's own.
     Custom(&'static str),
+    /// By a token that its issuer was asked about, RFC 7662.
+    Introspection,
+    /// By a JWT access token.
+    Jwt,
 }
 
 impl AuthMethod {
@@ -107,6 +152,8 @@ impl AuthMethod {
         match self {
             Self::ApiKey => "api_key",
             Self::Custom(name) => name,
+            Self::Introspection => "introspection",
+            Self::Jwt => "jwt",
         }
     }
 }
@@ -115,6 +162,8 @@ impl AuthMethod {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub struct Actor {
+    /// Who issued the name, if it was not the issuer of the token.
+    pub issuer: Option<Box<str>>,
     /// Who.
     pub subject: Box<str>,
 }
@@ -123,7 +172,7 @@ impl Actor {
     /// Names an actor.
     #[must_use]
     pub fn new(subject: impl Into<Box<str>>) -> Self {
-        Self { subject: subject.into() }
+        Self { issuer: None, subject: subject.into() }
     }
 }
 
@@ -140,6 +189,7 @@ impl Actor {
 pub struct Principal {
     identity: Arc<Identity>,
     terms: Arc<Terms>,
+    admitted_at: UnixTime,
 }
 
 /// What one layer holds its callers to; on lines of memory of its own, because each request counts a reference.
@@ -163,8 +213,8 @@ impl Default for Terms {
 
 impl Principal {
     /// Vouches for an identity; to be called after its checks, and nowhere else.
-    pub(crate) const fn vouched(identity: Arc<Identity>, terms: Arc<Terms>) -> Self {
-        Self { identity, terms }
+    pub(crate) const fn vouched(identity: Arc<Identity>, terms: Arc<Terms>, now: UnixTime) -> Self {
+        Self { identity, terms, admitted_at: now }
     }
 
     /// What refusals of this caller's requests name.
@@ -236,6 +286,12 @@ impl Principal {
         self.identity.issued_at
     }
 
+    /// To which certificate or key the credential is bound; the sender has proved to hold it.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.identity.confirmation.as_ref()
+    }
+
     /// When the credential ends.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
@@ -248,10 +304,72 @@ impl Principal {
         &self.identity.metadata
     }
 
-    /// Who acts, if it is not the subject: the actor first, then those who acted for it. Empty for API keys.
+    /// Who acts, if it is not the subject: the outermost `act` of RFC 8693 §4.1, the one that counts.
+    ///
+    /// So a log can say that an agent did something for a user.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.identity.actors.first()
+    }
+
+    /// The actor first, then those who acted before it, for information only. Empty for API keys.
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.identity.actors
+    }
+
+    /// Who issued the token; `None` for API keys. A subject means something only together with it.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.identity.issuer.as_deref()
+    }
+
+    /// By which client the token was asked for.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.identity.client_id.as_deref()
+    }
+
+    /// The roles of the subject, where the issuer was told in which claim they stand.
+    #[must_use]
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.identity.roles.iter().map(|role| &**role)
+    }
+
+    /// The token's own id: the claim `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.identity.token_id.as_deref()
+    }
+
+    /// The session in which the token was issued: the claim `sid`.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.identity.session_id.as_deref()
+    }
+
+    /// How the subject authenticated to the issuer: the authentication context class of RFC 9470 §6.
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.identity.acr.as_deref()
+    }
+
+    /// When the subject authenticated to the issuer, RFC 9470 §6.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<UnixTime> {
+        self.identity.auth_time
+    }
+
+    /// What the token says, as JSON: an object, as the issuer has written it. `None` for API keys.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.identity.claims.as_deref()
+    }
+
+    /// When this request was let in, by the layer's clock.
+    #[must_use]
+    pub const fn admitted_at(&self) -> UnixTime {
+        self.admitted_at
     }
 }
 

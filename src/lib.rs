@@ -44,12 +44,13 @@
 //!    ▼
 //!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
 //!    │             2 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             3 vouch         expiry → networks                   → Principal  (what the crate vouches for)
+//!    │             3 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
+//!    │                             revocation
 //!    │             4 admit         extensions.insert(principal)        one value, one allocation
 //!    ▼
 //!  RateLimitLayer  RateLimiter::take(key, plan, cost)                  by principal; decorates the response
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, tenant, closures
+//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service   axum handlers with extractors: Principal, Scoped<S>
 //!    │
@@ -69,7 +70,7 @@
 //! 3. Every refused key looks the same from outside, and its [reason](Rejection::reason) is told inside.
 //! 4. A key that must be looked up while the store is down is answered with 503 and `Retry-After`: never with 401,
 //!    never let in, and nothing of it is cached.
-//! 5. Expiry and networks are looked at on each request, whether the key was cached or not.
+//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
 //! 6. A revoked key is refused at once on the node that revoked it, even against a look-up in flight.
 //! 7. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
 //!
@@ -96,6 +97,9 @@
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
 //! [less](api_key::ApiKeysBuilder::found_for) if you say so.
 //!
+//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
+//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
+//!
 //! **TLS** is yours to put in front: a key that is sent in the clear is anybody's.
 //!
 //! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
@@ -109,10 +113,11 @@
 //! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
 //! | `rate-limit` | quotas by peer, principal, tenant and more, on one node; requests in flight | yes |
 //! | `tracing` | log lines | yes |
+//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `redis` | quotas that many nodes share, changes of keys told to every node | |
-//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key` |
+//! | `redis` | quotas that many nodes share, revocations and changes of keys told to every node | |
+//! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `full` | all of them | |
 //!
 //! # What it is not
@@ -134,11 +139,13 @@ pub use self::{
     identity::{Actor, AuthMethod, Identity, Principal},
     policy::Policy,
     rejection::{Rejection, RejectionKind},
+    step_up::StepUp,
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
 // floor 0: words
 mod authenticator;
+pub mod binding;
 mod challenge;
 mod credential;
 mod digest;
@@ -146,23 +153,33 @@ mod error;
 mod eventual;
 mod head;
 mod identity;
+#[cfg(feature = "jwt")]
+mod json;
 mod log;
+mod origin;
 pub mod peer;
 mod rejection;
 pub mod scope;
+mod step_up;
 mod striped;
 mod time;
 
 // floor 1: means
 #[cfg(feature = "api-key")]
 pub mod api_key;
-#[cfg(feature = "api-key")]
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+#[cfg_attr(not(feature = "api-key"), allow(dead_code, reason = "a JWT is verified at once: no look-up is in flight"))]
 mod cache;
+#[cfg(feature = "jwt")]
+pub mod jwt;
+#[cfg(feature = "metadata")]
+pub mod metadata;
 mod policy;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod revocation;
 
 // floor 2: the gate
 pub mod gate;
@@ -174,6 +191,8 @@ pub mod layer;
 // floor 4: edges
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

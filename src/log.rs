@@ -2,7 +2,6 @@
 //!
 //! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
 
-#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 use std::fmt;
 
 macro_rules! debug {
@@ -11,6 +10,10 @@ macro_rules! debug {
 
 macro_rules! error {
     ($($field:tt)+) => { $crate::log::emit!(error, $($field)+) };
+}
+
+macro_rules! warning {
+    ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
 
 #[cfg(feature = "tracing")]
@@ -23,21 +26,11 @@ macro_rules! emit {
     ($level:ident, $($key:ident = %$value:expr,)* $text:literal) => {{ $(let _ = &$value;)* }};
 }
 
-pub(crate) use {debug, emit, error};
-
-#[cfg(any(feature = "api-key", feature = "redis"))]
-macro_rules! warning {
-    ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
-}
-
-#[cfg(any(feature = "api-key", feature = "redis"))]
-pub(crate) use warning;
+pub(crate) use {debug, emit, error, warning};
 
 /// An error and its causes, on one line.
-#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
-#[cfg(any(feature = "api-key", feature = "rate-limit"))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

@@ -8,13 +8,14 @@ use crate::{
     identity::Principal,
     rejection::{Rejection, RejectionKind},
     scope::Scopes,
+    step_up::StepUp,
 };
 
 /// Decides whether a caller may make a request.
 ///
 /// Closures over the principal and the head are policies too: `false` is 403.
 pub trait Policy: Send + Sync + 'static {
-    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), or
+    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), [`StepUp`](RejectionKind::StepUp), or
     /// [`Unavailable`](RejectionKind::Unavailable) if a backend could not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
 }
@@ -32,6 +33,12 @@ where
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         (**self).decide(principal, head)
+    }
+}
+
+impl Policy for StepUp {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        Eventual::Now(self.check(principal))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
-use crate::{challenge::Challenge, log, scope::Scopes};
+use crate::{challenge::Challenge, log, scope::Scopes, step_up::StepUp};
 
 /// How long a client is asked to wait for a backend that is down.
 const OUTAGE: Duration = Duration::from_secs(5);
@@ -29,6 +29,7 @@ pub struct Rejection {
     reason: &'static str,
     needed: Option<Scopes>,
     retry_after: Option<Duration>,
+    step_up: Option<Arc<StepUp>>,
     challenge: Option<Arc<Challenge>>,
     excess: Option<Box<Excess>>,
     body: Body,
@@ -65,6 +66,8 @@ pub enum RejectionKind {
     Malformed,
     /// 401 without an error code: no credential, or none of a kind that is understood.
     Missing,
+    /// 401 `insufficient_user_authentication`: the credential is good, and the user must authenticate anew, RFC 9470.
+    StepUp,
     /// 429 `quota_exceeded`: the caller has used up what it may use for now.
     Throttled,
     /// 503: what the decision depends on did not answer.
@@ -76,7 +79,16 @@ impl Rejection {
     #[must_use]
     pub fn new(kind: RejectionKind, reason: &'static str) -> Self {
         let retry_after = (kind == RejectionKind::Unavailable).then_some(OUTAGE);
-        Self { kind, reason, needed: None, retry_after, challenge: None, excess: None, body: Body::Final }
+        Self {
+            kind,
+            reason,
+            needed: None,
+            retry_after,
+            step_up: None,
+            challenge: None,
+            excess: None,
+            body: Body::Final,
+        }
     }
 
     /// Refuses a caller who lacks scopes: 403 `insufficient_scope`, which names all that are needed.
@@ -84,6 +96,12 @@ impl Rejection {
     pub fn insufficient_scope(needed: Scopes) -> Self {
         let needed = Some(needed).filter(|needed| !needed.is_empty());
         Self { needed, ..Self::new(RejectionKind::Forbidden, "insufficient_scope") }
+    }
+
+    /// Refuses a caller whose user must authenticate anew: 401 `insufficient_user_authentication`, RFC 9470.
+    #[must_use]
+    pub(crate) fn insufficient_authentication(needed: StepUp, reason: &'static str) -> Self {
+        Self { step_up: Some(Arc::new(needed)), ..Self::new(RejectionKind::StepUp, reason) }
     }
 
     /// Refuses a caller who has used up quotas: 429 `quota_exceeded`, which names those quotas.
@@ -151,6 +169,11 @@ impl Rejection {
         self.needed.as_ref()
     }
 
+    /// How the user must authenticate anew.
+    pub(crate) fn step_up(&self) -> Option<&StepUp> {
+        self.step_up.as_deref()
+    }
+
     /// The names of the quotas that the caller has used up.
     #[must_use]
     pub fn violated(&self) -> &[Box<str>] {
@@ -163,14 +186,14 @@ impl Rejection {
         match self.kind {
             RejectionKind::Forbidden => StatusCode::FORBIDDEN,
             RejectionKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            RejectionKind::Invalid | RejectionKind::Missing => StatusCode::UNAUTHORIZED,
+            RejectionKind::Invalid | RejectionKind::Missing | RejectionKind::StepUp => StatusCode::UNAUTHORIZED,
             RejectionKind::Malformed => StatusCode::BAD_REQUEST,
             RejectionKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// A stable word for programs: the error code of RFC 6750 §3.1 where there is one.
+    /// A stable word for programs: the error code of RFC 6750 §3.1 or RFC 9470 §3 where there is one.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.kind {
@@ -180,6 +203,7 @@ impl Rejection {
             RejectionKind::Invalid => "invalid_token",
             RejectionKind::Malformed => "invalid_request",
             RejectionKind::Missing => "credential_required",
+            RejectionKind::StepUp => "insufficient_user_authentication",
             RejectionKind::Throttled => "quota_exceeded",
             RejectionKind::Unavailable => "temporarily_unavailable",
         }
@@ -197,6 +221,7 @@ impl Rejection {
             RejectionKind::Invalid => "The credential is invalid, expired or revoked.",
             RejectionKind::Malformed => "The credential is malformed, or there is more than one.",
             RejectionKind::Missing => "A credential is required.",
+            RejectionKind::StepUp => "A stronger or more recent authentication of the user is required.",
             RejectionKind::Throttled => "Too many requests: try again when Retry-After says.",
             RejectionKind::Unavailable => "Try again later.",
         }

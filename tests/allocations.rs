@@ -14,13 +14,17 @@ use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
-    Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind, UnixTime,
+    AuthMethod, Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind,
+    StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
+    jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     peer::Peer,
     rate_limit::{By, Exempt, LocalRateLimiter, Quota, RateLimitFields},
+    revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::{Scopes, scopes},
+    testing::TestIssuer,
 };
 
 use self::counting::{Allocator, Store, allocations, at_once};
@@ -78,6 +82,36 @@ fn a_shared_authenticator_and_one_of_several_cost_nothing_more() {
 }
 
 #[test]
+fn a_revocation_list_costs_nothing() {
+    let (keys, key, _) = cached();
+    let token = || Token(Arc::new(token()));
+    let empty = MemoryRevocationList::default();
+    Cost::of(&layer(keys.clone()).revocations(empty.clone()), || request(&key)).is_above(&Cost::bare(), 1);
+    Cost::of(&layer(token()).revocations(empty), || request("token")).is_above(&Cost::bare(), 1);
+
+    let list = MemoryRevocationList::default().clock(ManualClock::at(NOW));
+    let (issuer, until) = ("https://auth.example.com", NOW + Duration::from_secs(3600));
+    for other in [
+        Revocation::client(issuer, "other", NOW),
+        Revocation::key("other"),
+        Revocation::session(issuer, "other"),
+        // One that names the subject, and what it was given before.
+        Revocation::subject(issuer, "alice", UnixTime::default()),
+        Revocation::token(issuer, "other"),
+    ] {
+        list.revoke(other, until).unwrap();
+    }
+    Cost::of(&layer(keys).revocations(list.clone()), || request(&key)).is_above(&Cost::bare(), 1);
+    let shared: Arc<dyn RevocationList> = Arc::new(list.clone());
+    Cost::of(&layer(token()).revocations(shared), || request("token")).is_above(&Cost::bare(), 1);
+
+    // What is revoked costs its refusal.
+    list.revoke(Revocation::token(issuer, "token"), until).unwrap();
+    let refused = Cost::of(&layer(Everything("revoked")), || request("token"));
+    Cost::of(&layer(token()).revocations(list), || request("token")).is_above(&refused, 0);
+}
+
+#[test]
 fn a_policy_that_is_met_costs_nothing() {
     let (keys, key, _) = cached();
     let authentication = Cost::of(&layer(keys.clone()), || request(&key));
@@ -90,6 +124,15 @@ fn a_policy_that_is_met_costs_nothing() {
         let stack = ServiceBuilder::new().layer(layer(keys.clone())).layer(policy).into_inner();
         Cost::of(&stack, || request(&key)).is_above(&authentication, 0);
     }
+}
+
+#[test]
+fn a_user_who_has_authenticated_well_enough_costs_nothing() {
+    let token = || Token(Arc::new(token()));
+    let needed = StepUp::acr_values(["gold", "urn:example:mfa"]).unwrap().max_age(Duration::from_secs(300));
+    let stack = ServiceBuilder::new().layer(layer(token())).layer(AuthorizeLayer::step_up(needed)).into_inner();
+    let authentication = Cost::of(&layer(token()), || request("token"));
+    Cost::of(&stack, || request("token")).is_above(&authentication, 0);
 }
 
 #[test]
@@ -192,6 +235,27 @@ fn a_cold_key_with_ten_thousand_requests_at_once_costs_one_question() {
     assert_eq!(store.finds(), 1);
 }
 
+#[test]
+fn a_cached_token_costs_one_allocation() {
+    let issuer = TestIssuer::new("https://issuer.test").clock(ManualClock::at(NOW));
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    let token = issuer.token("alice").audience("https://api.test").claim("filler", "x".repeat(500)).sign();
+    Cost::of(&layer(jwt.clone()), || request(&token)).is_above(&Cost::bare(), 1);
+    let (keys, ..) = cached();
+    Cost::of(&layer((jwt, keys)), || request(&token)).is_above(&Cost::bare(), 1);
+    assert_eq!(issuer.fetches(), 1, "it was verified once");
+}
+
+#[test]
+fn a_token_that_is_none_costs_its_refusal() {
+    let issuer = TestIssuer::new("https://issuer.test");
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    for strange in ["opaque", "one.two", "one.two.three.four.five"] {
+        let request = || request(strange);
+        Cost::of(&layer(jwt.clone()), request).is_above(&Cost::of(&layer(Nothing), request), 0);
+    }
+}
+
 /// How often a request allocates.
 struct Cost {
     least: u64,
@@ -291,6 +355,32 @@ impl Authenticator for Everything {
 
     fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, self.0)))
+    }
+}
+
+/// A token that says all that a list or a policy may ask for.
+fn token() -> Identity {
+    let mut token = Identity::new("alice", AuthMethod::Jwt);
+    token.issuer = Some("https://auth.example.com".into());
+    token.acr = Some("urn:example:mfa".into());
+    token.auth_time = Some(NOW);
+    token.client_id = Some("agent".into());
+    token.issued_at = Some(NOW);
+    token.session_id = Some("session".into());
+    token.token_id = Some("token".into());
+    token
+}
+
+/// Knows one identity, whatever it is shown.
+struct Token(Arc<Identity>);
+
+impl Authenticator for Token {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        Eventual::Now(Ok(Arc::clone(&self.0)))
     }
 }
 

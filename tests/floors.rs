@@ -12,6 +12,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &[
         "authenticator",
+        "binding",
         "challenge",
         "credential",
         "digest",
@@ -19,22 +20,32 @@ const FLOORS: &[&[&str]] = &[
         "eventual",
         "head",
         "identity",
+        "json",
         "log",
+        "origin",
         "peer",
         "rejection",
         "scope",
+        "step_up",
         "striped",
         "time",
     ],
-    &["api_key", "cache", "policy", "rate_limit", "redis"],
+    &["api_key", "cache", "jwt", "metadata", "policy", "rate_limit", "redis", "revocation"],
     &["gate", "respond"],
     &["layer"],
-    &["axum"],
+    &["axum", "testing"],
 ];
 
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
-const NEIGHBOURS: &[(&str, &str)] =
-    &[("api_key", "cache"), ("api_key", "redis"), ("gate", "respond"), ("rate_limit", "redis")];
+const NEIGHBOURS: &[(&str, &str)] = &[
+    ("api_key", "cache"),
+    ("api_key", "redis"),
+    ("gate", "respond"),
+    ("jwt", "cache"),
+    ("jwt", "metadata"),
+    ("rate_limit", "redis"),
+    ("revocation", "redis"),
+];
 
 fn floor(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))

@@ -18,6 +18,7 @@ mod paths;
 mod redis_limits;
 mod scale;
 mod threads;
+mod tokens;
 mod tracked;
 
 use std::env;
@@ -38,6 +39,8 @@ fn main() {
     paths::cached(effort);
     paths::refused(effort);
     paths::routed(effort);
+    tokens::cached(effort);
+    tokens::verified(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);

@@ -35,6 +35,11 @@ const ATTEMPTS: usize = 3;
 pub(crate) trait Tagged: Clone + Send + Sync + 'static {
     /// By which name.
     fn tag(&self) -> &str;
+
+    /// Whether what it rests on still stands; asked on each hit.
+    fn is_current(&self, _now: UnixTime) -> bool {
+        true
+    }
 }
 
 /// What a look-up comes to.
@@ -106,8 +111,21 @@ impl<V: Tagged> FencedCache<V> {
             self.near.put(*key, entry);
             return Some(Ok(value));
         }
+        if self.limits.refused == 0 {
+            return None;
+        }
         let refused = self.refused.get(key).filter(|entry| entry.is_fresh(self.limits.refused_for, now))?;
         self.fence.admits_refusal(refused.generation).then_some(Err(refused.value))
+    }
+
+    /// The generation now, to be asked for before a look-up begins whose result is [kept](Self::keep).
+    pub(crate) fn generation(&self) -> u64 {
+        self.fence.generation()
+    }
+
+    /// Remembers what a look-up has found that began at this generation and time.
+    pub(crate) fn keep(&self, key: Digest, value: V, generation: u64, since: UnixTime) {
+        self.found.insert(key, Entry { value, generation, since });
     }
 
     /// Looks the key up, or waits for who does already.
@@ -161,7 +179,7 @@ impl<V: Tagged> FencedCache<V> {
             self.fence.bury_all();
             return None;
         }
-        entry.is_fresh(self.limits.found_for, now).then_some(entry.value)
+        (entry.is_fresh(self.limits.found_for, now) && entry.value.is_current(now)).then_some(entry.value)
     }
 
     fn board<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Boarding<V>
@@ -181,9 +199,7 @@ impl<V: Tagged> FencedCache<V> {
                 let _departure = departure;
                 let outcome = AssertUnwindSafe(look_up).catch_unwind().await.unwrap_or(Outcome::Broken);
                 match &outcome {
-                    Outcome::Found(value) => {
-                        cache.found.insert(key, Entry { value: value.clone(), generation, since: now });
-                    }
+                    Outcome::Found(value) => cache.keep(key, value.clone(), generation, now),
                     Outcome::Refused(reason) => {
                         cache.refused.insert(key, Entry { value: reason, generation, since: now });
                     }

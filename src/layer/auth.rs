@@ -6,14 +6,18 @@ use tower_layer::Layer;
 use crate::{
     Eventual,
     authenticator::{Authenticator, Presented},
+    binding::Proof,
     challenge::Challenge,
     credential::Credential,
+    error::Unavailable,
     gate::{Check, Gate, Pass, sealed::Sealed},
     head::Head,
     identity::{Anonymous, Identity, Principal, Terms},
+    log::{self, Chain},
     peer::TrustedProxies,
     rejection::{Rejection, RejectionKind},
     respond::Problem,
+    revocation::RevocationList,
     scope::ScopeHierarchy,
     striped::Striped,
     time::{Clock, SystemClock, UnixTime},
@@ -71,6 +75,7 @@ impl AuthLayer {
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
             proxies: TrustedProxies::default(),
+            revocations: None,
             terms: Striped::new(Arc::default),
         };
         Self { authentication: Arc::new(authentication), respond: Problem }
@@ -112,6 +117,16 @@ impl<R> AuthLayer<R> {
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
         AuthLayer { authentication: self.authentication, respond }
+    }
+
+    /// Refuses what this list says was revoked, whatever the kind of the credential: none is asked by default.
+    ///
+    /// Asked last, on each request, whether the identity is cached or not. A list that does not answer is 503. Of several
+    /// calls, the last one counts.
+    #[must_use]
+    pub fn revocations(mut self, list: impl RevocationList) -> Self {
+        self.authentication_mut().revocations = Some(Arc::new(list));
+        self
     }
 
     /// Which scopes imply which.
@@ -166,6 +181,7 @@ pub struct Authentication {
     clock: Arc<dyn Clock>,
     presence: Presence,
     proxies: TrustedProxies,
+    revocations: Option<Arc<dyn RevocationList>>,
     /// The same for each thread.
     terms: Striped<Arc<Terms>>,
 }
@@ -190,10 +206,10 @@ impl Check for Authentication {
         };
         let now = self.clock.now();
         match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => Eventual::Now(self.settle(verdict, now, || self.proxies.client(head))),
+            Eventual::Now(verdict) => self.settle(verdict, now, || self.proxies.client(head)),
             Eventual::Later(verdict) => {
                 let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                Eventual::later(async move { this.settle(verdict.await, now, || client) })
+                Eventual::later(async move { this.settle(verdict.await, now, || client).wait().await })
             }
         }
     }
@@ -215,36 +231,78 @@ impl Authentication {
     }
 
     fn settle(
-        &self,
+        self: &Arc<Self>,
         verdict: Result<Arc<Identity>, Rejection>,
         now: UnixTime,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Admitted, Rejection> {
-        let principal = verdict.and_then(|identity| self.vouch(identity, now, client));
-        principal.map(Admitted::principal).map_err(|rejection| rejection.challenge(&self.terms.mine().challenge))
+    ) -> Eventual<Result<Admitted, Rejection>> {
+        match verdict {
+            Ok(identity) => self.vouch(identity, now, client),
+            Err(rejection) => self.refuse(rejection),
+        }
     }
 
-    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, then networks.
+    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, binding, networks, then revocation.
     fn vouch(
-        &self,
+        self: &Arc<Self>,
         identity: Arc<Identity>,
         now: UnixTime,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Principal, Rejection> {
-        if identity.expires_at.is_some_and(|end| end <= now) {
-            return Err(Rejection::new(RejectionKind::Invalid, "expired"));
+    ) -> Eventual<Result<Admitted, Rejection>> {
+        if let Err(rejection) = examine(&identity, now, client) {
+            return self.refuse(rejection);
         }
-        if !identity.networks.is_empty() {
-            let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
-            if !identity.networks.iter().any(|network| network.contains(client)) {
-                return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
+        let revoked = self.revocations.as_ref().map(|list| list.is_revoked(&identity));
+        match revoked.unwrap_or(Eventual::Now(Ok(false))) {
+            Eventual::Now(revoked) => Eventual::Now(self.conclude(identity, now, revoked)),
+            Eventual::Later(revoked) => {
+                let this = Arc::clone(self);
+                // The list.
+                Eventual::later(async move { this.conclude(identity, now, revoked.await) })
+            }
+        }
+    }
+
+    fn conclude(
+        &self,
+        identity: Arc<Identity>,
+        now: UnixTime,
+        revoked: Result<bool, Unavailable>,
+    ) -> Result<Admitted, Rejection> {
+        let terms = self.terms.mine();
+        let refused = |kind, reason| Err(Rejection::new(kind, reason).challenge(&terms.challenge));
+        match revoked {
+            Ok(false) => {}
+            Ok(true) => return refused(RejectionKind::Invalid, "revoked"),
+            Err(error) => {
+                log::warning!(error = %Chain(&error), "the revocation list did not answer; the request is answered with 503");
+                return refused(RejectionKind::Unavailable, "revocations_unavailable");
             }
         }
         if let Some(witness) = &identity.on_admission {
             witness.admitted(now);
         }
-        Ok(Principal::vouched(identity, Arc::clone(self.terms.mine())))
+        Ok(Admitted::principal(Principal::vouched(identity, Arc::clone(terms), now)))
     }
+}
+
+/// What is told by the identity and the request alone.
+fn examine(identity: &Identity, now: UnixTime, client: impl FnOnce() -> Option<IpAddr>) -> Result<(), Rejection> {
+    if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
+        return Err(Rejection::new(RejectionKind::Invalid, "expired"));
+    }
+    if let Some(confirmation) = &identity.confirmation {
+        // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
+        let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
+        confirmation.check(&Proof::default()).map_err(unconfirmed)?;
+    }
+    if !identity.networks.is_empty() {
+        let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
+        if !identity.networks.iter().any(|network| network.contains(client)) {
+            return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
+        }
+    }
+    Ok(())
 }
 
 /// What [`AuthLayer`] leaves on a request.

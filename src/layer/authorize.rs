@@ -11,6 +11,7 @@ use crate::{
     rejection::Rejection,
     respond::Problem,
     scope::{Requirement, Scope, Scopes},
+    step_up::StepUp,
 };
 
 /// Lets through what a policy allows to an authenticated caller.
@@ -19,8 +20,9 @@ use crate::{
 /// missing every request is answered with 500 and a line in the log; an anonymous request is answered with 401.
 ///
 /// ```
+/// use std::time::Duration;
 /// use axum::{Router, routing::{get, post}};
-/// use tower_warden::{Principal, layer::AuthorizeLayer, scope::{All, scopes}};
+/// use tower_warden::{Principal, StepUp, layer::AuthorizeLayer, scope::{All, scopes}};
 ///
 /// scopes! {
 ///     /// Read balances.
@@ -31,6 +33,7 @@ use crate::{
 ///
 /// let app: Router = Router::new()
 ///     .route("/charges", post(async || "charged"))
+///     .route_layer(AuthorizeLayer::step_up(StepUp::recent(Duration::from_secs(300))))
 ///     .route_layer(AuthorizeLayer::scoped::<All<(BillingRead, BillingWrite)>>())
 ///     .route("/balance", get(async || "12 EUR"))
 ///     .route_layer(AuthorizeLayer::any_of([BillingRead::SCOPE, BillingWrite::SCOPE]))
@@ -70,6 +73,14 @@ impl AuthorizeLayer {
     #[must_use]
     pub fn scoped<N: Requirement>() -> Self {
         Self::new(Needs { scopes: N::scopes(), met: |_, caller| caller.meets::<N>() })
+    }
+
+    /// Needs a user who has authenticated strongly, or recently, enough: RFC 9470.
+    ///
+    /// Beside scopes, stack it inside of the layer that asks for them: who lacks the scope is not sent to authenticate.
+    #[must_use]
+    pub fn step_up(needed: StepUp) -> Self {
+        Self::new(needed)
     }
 
     /// Asks a closure; `false` is 403.

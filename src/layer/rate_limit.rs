@@ -53,7 +53,7 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// Behind a proxy, the peer is the proxy: count by [`By::client`].
+/// Behind a proxy, the peer is the proxy: count by [`By::address`].
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
     respond: R,

@@ -187,7 +187,7 @@ impl<'de> serde::Deserialize<'de> for Scopes {
 }
 
 /// RFC 6749 §3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
-const fn is_token(text: &str) -> bool {
+pub(crate) const fn is_token(text: &str) -> bool {
     let bytes = text.as_bytes();
     let mut index = 0;
     while index < bytes.len() {

@@ -1,0 +1,96 @@
+//! Compact JWS, RFC 7515 §7.1, read strictly and before anything in it is believed.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::{LONGEST_KEY_ID, algorithm::Algorithm};
+use crate::json::Object;
+
+/// The three segments of a token, decoded.
+pub(crate) struct Segments<'a> {
+    pub(crate) header: Vec<u8>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) signature: Vec<u8>,
+    /// What was signed.
+    pub(crate) signed: &'a [u8],
+}
+
+/// Whether a text has the form of a compact JWS: exactly three segments.
+pub(crate) fn is_compact(token: &str) -> bool {
+    // In small sums, which are made many at once.
+    let dots = |part: &[u8]| u32::from(part.iter().map(|byte| u8::from(*byte == b'.')).sum::<u8>());
+    token.as_bytes().chunks(128).map(dots).sum::<u32>() == 2
+}
+
+impl<'a> Segments<'a> {
+    pub(crate) fn split(token: &'a str) -> Result<Self, &'static str> {
+        let (signed, signature) = token.rsplit_once('.').ok_or("token_segments")?;
+        let (header, payload) = signed.split_once('.').ok_or("token_segments")?;
+        if payload.contains('.') {
+            return Err("token_segments");
+        }
+        // Without padding, white space, and bits behind the last byte: RFC 7515 §2, RFC 4648 §3.5.
+        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| "token_encoding");
+        Ok(Self {
+            header: decode(header)?,
+            payload: decode(payload)?,
+            signature: decode(signature)?,
+            signed: signed.as_bytes(),
+        })
+    }
+}
+
+/// What a header says that counts; `jku`, `jwk`, `x5u` and `x5c` do not (RFC 8725 §3.10).
+#[derive(Clone, Debug)]
+pub(super) struct Header {
+    pub(super) algorithm: Algorithm,
+    pub(super) id: Option<Box<str>>,
+    pub(super) kind: Kind,
+}
+
+/// What a token is, by its `typ` (RFC 8725 §3.11).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// `at+jwt`, RFC 9068 §2.1.
+    AccessToken,
+    /// `JWT`, or nothing.
+    Unspecified,
+}
+
+impl Header {
+    pub(super) fn read(header: &[u8]) -> Result<Self, &'static str> {
+        let members = Object::parse(header).map_err(|_| "header_syntax")?;
+        // RFC 7515 §4.1.11: extensions that must be understood, of which none is. RFC 7797 §7: none in a JWT.
+        if members.get("crit").is_some() || members.get("b64").is_some() {
+            return Err("header_critical");
+        }
+        let text = |name: &str| match members.get(name) {
+            None => Ok(None),
+            Some(value) => value.as_str().map(Some).ok_or("header_type"),
+        };
+        let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or("algorithm_unknown")?;
+        let id = text("kid")?;
+        if id.is_some_and(|id| id.len() > LONGEST_KEY_ID) {
+            return Err("kid_too_long");
+        }
+        Ok(Self { algorithm, id: id.map(Into::into), kind: Kind::read(text("typ")?)? })
+    }
+}
+
+impl Kind {
+    /// A media type, in any case; without a slash, `application/` goes before it (RFC 7515 §4.1.9).
+    fn read(name: Option<&str>) -> Result<Self, &'static str> {
+        const APPLICATION: &str = "application/";
+        let Some(name) = name else { return Ok(Self::Unspecified) };
+        let short = match name.get(..APPLICATION.len()) {
+            Some(start) if start.eq_ignore_ascii_case(APPLICATION) => &name[APPLICATION.len()..],
+            _ => name,
+        };
+        if short.eq_ignore_ascii_case("at+jwt") {
+            Ok(Self::AccessToken)
+        } else if short.eq_ignore_ascii_case("JWT") {
+            Ok(Self::Unspecified)
+        } else {
+            Err("token_type")
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The service at the well-known URL.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use tower_service::Service;
+
+/// Answers `GET`, `HEAD` and `OPTIONS` at one well-known URL; anything else is 404 or 405.
+///
+/// It is a service of its own and no [`Gate`](crate::gate::Gate): a gate decides who comes through to an inner service,
+/// and here is none to come to. It is always ready, and reads nothing of a request but its method and target.
+///
+/// Made by [`ProtectedResourceMetadata::endpoint`](super::ProtectedResourceMetadata::endpoint).
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Request;
+/// use http_body_util::Full;
+/// use tower::ServiceExt;
+/// use tower_warden::metadata::{MetadataEndpoint, ProtectedResourceMetadata};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let metadata = ProtectedResourceMetadata::new("https://api.example.com/mcp")?;
+/// let endpoint: MetadataEndpoint<Full<Bytes>> = metadata.endpoint();
+///
+/// let found = endpoint.clone().oneshot(Request::get(metadata.well_known_path()).body(())?).await?;
+/// assert_eq!((found.status().as_u16(), &found.headers()["content-type"]), (200, &"application/json".parse()?));
+///
+/// let other = endpoint.oneshot(Request::get("/.well-known/oauth-protected-resource").body(())?).await?;
+/// assert_eq!(other.status(), 404);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct MetadataEndpoint<B> {
+    path: Arc<str>,
+    document: Bytes,
+    body: PhantomData<fn() -> B>,
+}
+
+impl<B> MetadataEndpoint<B> {
+    pub(super) fn new(path: &str, document: String) -> Self {
+        Self { path: path.into(), document: document.into(), body: PhantomData }
+    }
+}
+
+impl<B: From<Bytes>> MetadataEndpoint<B> {
+    fn answer(&self, method: &Method, target: &Uri) -> Response<B> {
+        // The whole target: with another path or query it would be another resource's document.
+        if target.path_and_query().is_none_or(|target| target.as_str() != &*self.path) {
+            return respond(StatusCode::NOT_FOUND, [], Bytes::new());
+        }
+        match *method {
+            Method::GET => self.found(self.document.clone()),
+            Method::HEAD => self.found(Bytes::new()),
+            Method::OPTIONS => respond(
+                StatusCode::NO_CONTENT,
+                [
+                    (header::ACCESS_CONTROL_ALLOW_HEADERS, ANY),
+                    (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+                    (header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600")),
+                    (header::ALLOW, METHODS),
+                ],
+                Bytes::new(),
+            ),
+            _ => respond(StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, METHODS)], Bytes::new()),
+        }
+    }
+
+    fn found(&self, body: Bytes) -> Response<B> {
+        let fields = [
+            (header::CACHE_CONTROL, HeaderValue::from_static("max-age=3600")),
+            // Said, because a `HEAD` has it too, RFC 9110 §9.3.2.
+            (header::CONTENT_LENGTH, self.document.len().into()),
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        ];
+        respond(StatusCode::OK, fields, body)
+    }
+}
+
+impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataEndpoint<B> {
+    type Response = Response<B>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<B>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        ready(Ok(self.answer(request.method(), request.uri())))
+    }
+}
+
+impl<B> Clone for MetadataEndpoint<B> {
+    fn clone(&self) -> Self {
+        Self { path: Arc::clone(&self.path), document: self.document.clone(), body: PhantomData }
+    }
+}
+
+impl<B> fmt::Debug for MetadataEndpoint<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetadataEndpoint").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Readable from any origin, whatever the status: a client in a browser looks at several places.
+fn respond<B: From<Bytes>>(
+    status: StatusCode,
+    fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    body: Bytes,
+) -> Response<B> {
+    let mut response = Response::new(B::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+    response.headers_mut().extend(fields);
+    response
+}
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
+
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");

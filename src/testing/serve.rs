@@ -1,0 +1,54 @@
+//! An issuer that can be asked over HTTP, on loopback.
+
+use std::io;
+
+use axum::{Json, Router, extract::State, response::IntoResponse, routing::get};
+use http::{StatusCode, header};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::issuer::TestIssuer;
+
+impl TestIssuer {
+    /// An issuer that listens on a free port of 127.0.0.1 for as long as the runtime lives; its name is its URL.
+    ///
+    /// It serves its metadata, at the places of RFC 8414 §3 and OpenID Connect Discovery §4, and its JWK set at `/jwks`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no port.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub async fn listen() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let issuer = Self::new(&format!("http://{}", listener.local_addr()?));
+        let app = issuer.router();
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Ok(issuer)
+    }
+
+    /// The routes that it serves, for a server of your own.
+    pub fn router(&self) -> Router {
+        Router::new()
+            .route("/jwks", get(jwk_set))
+            .route("/.well-known/oauth-authorization-server", get(metadata))
+            .route("/.well-known/openid-configuration", get(metadata))
+            .with_state(self.clone())
+    }
+}
+
+async fn jwk_set(State(issuer): State<TestIssuer>) -> impl IntoResponse {
+    issuer.state().fetches += 1;
+    answer(&issuer, issuer.jwk_set())
+}
+
+async fn metadata(State(issuer): State<TestIssuer>) -> impl IntoResponse {
+    answer(&issuer, issuer.metadata())
+}
+
+fn answer(issuer: &TestIssuer, document: Value) -> impl IntoResponse + use<> {
+    let status = if issuer.state().is_down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (status, [(header::CACHE_CONTROL, "max-age=300")], Json(document))
+}

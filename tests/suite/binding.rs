@@ -1,0 +1,140 @@
+//! What a credential is bound to, against what a request proves.
+
+use std::sync::Arc;
+
+use tower_warden::{
+    AuthMethod, Authenticator, ConfigErrorKind, Credential, Digest, Eventual, Identity, Presented, Rejection,
+    binding::{Confirmation, Proof},
+    layer::AuthLayer,
+};
+
+use crate::support::{START, app, bearer, seconds, send};
+
+const THUMBPRINT: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
+const OTHER: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+
+/// Lets everybody in as alice, bound to something.
+struct Bound(Confirmation, Asked);
+
+/// When the verdict is there.
+#[derive(Clone, Copy)]
+enum Asked {
+    Later,
+    Now,
+}
+
+impl Authenticator for Bound {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
+        identity.confirmation = Some(self.0);
+        let verdict = Ok(Arc::new(identity));
+        match self.1 {
+            Asked::Later => Eventual::later(async { verdict }),
+            Asked::Now => Eventual::Now(verdict),
+        }
+    }
+}
+
+fn digest(thumbprint: &str) -> Digest {
+    Digest::from_base64url(thumbprint).unwrap()
+}
+
+/// (101)
+#[tokio::test]
+async fn a_bound_credential_without_a_proof_is_refused_now_and_later() {
+    for (confirmation, reason) in [
+        (Confirmation::certificate(digest(THUMBPRINT)), "certificate_missing"),
+        (Confirmation::key(digest(THUMBPRINT)), "key_proof_missing"),
+    ] {
+        for asked in [Asked::Now, Asked::Later] {
+            let layer = AuthLayer::new(Bound(confirmation, asked));
+            send(app(&layer), bearer("token")).await.assert_invalid(reason);
+            send(app(&layer.optional()), bearer("token")).await.assert_invalid(reason);
+        }
+    }
+}
+
+/// (57)
+#[tokio::test]
+async fn an_expired_credential_is_refused_as_expired_whatever_it_is_bound_to() {
+    struct Expired;
+    impl Authenticator for Expired {
+        fn accepts(&self, _: &Credential<'_>) -> bool {
+            true
+        }
+
+        fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+            let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
+            identity.confirmation = Some(Confirmation::key(digest(OTHER)));
+            identity.expires_at = Some(presented.now);
+            Eventual::Now(Ok(Arc::new(identity)))
+        }
+    }
+    let clock = tower_warden::ManualClock::at(START + seconds(1));
+    send(app(&AuthLayer::new(Expired).clock(clock)), bearer("token")).await.assert_invalid("expired");
+}
+
+/// (109)
+#[test]
+fn all_that_is_named_must_be_proved() {
+    let both = Confirmation::parse([("x5t#S256", Some(THUMBPRINT)), ("jkt", Some(OTHER))], &[]).unwrap();
+    let proof = |certificate: Option<&str>, key: Option<&str>| {
+        let mut proof = Proof::default();
+        (proof.certificate, proof.key) = (certificate.map(digest), key.map(digest));
+        proof
+    };
+    assert_eq!(both.check(&proof(Some(THUMBPRINT), Some(OTHER))), Ok(()));
+    assert_eq!(both.check(&proof(Some(THUMBPRINT), None)), Err("key_proof_missing"));
+    assert_eq!(both.check(&proof(Some(THUMBPRINT), Some(THUMBPRINT))), Err("key_mismatch"));
+    assert_eq!(both.check(&proof(None, Some(OTHER))), Err("certificate_missing"));
+    assert_eq!(both.check(&proof(Some(OTHER), Some(OTHER))), Err("certificate_mismatch"));
+    assert_eq!(both.check(&Proof::default()), Err("certificate_missing"));
+
+    // More than is asked for does no harm.
+    let one = Confirmation::certificate(digest(THUMBPRINT));
+    assert_eq!(one.check(&proof(Some(THUMBPRINT), Some(OTHER))), Ok(()));
+}
+
+/// (108)
+#[test]
+fn a_confirmation_that_cannot_be_checked_is_refused() {
+    let long = format!("{THUMBPRINT}A");
+    let padded = format!("{THUMBPRINT}=");
+    // The last character has two bits that belong to no byte.
+    let not_canonical = format!("{}1", &THUMBPRINT[..42]);
+    let standard = THUMBPRINT.replace('J', "+");
+    for members in [
+        vec![],
+        vec![("kid", Some("7"))],
+        vec![("x5t#S256", Some(THUMBPRINT)), ("kid", Some("7"))],
+        vec![("jkt", None)],
+        vec![("jkt", Some(""))],
+        vec![("jkt", Some(&THUMBPRINT[..42]))],
+        vec![("jkt", Some("A4DtL2JmUMhAsvJj5tKyn64Sqzmu"))],
+        vec![("jkt", Some(&long))],
+        vec![("jkt", Some(&padded))],
+        vec![("jkt", Some(&not_canonical))],
+        vec![("jkt", Some(&standard))],
+        vec![("JKT", Some(THUMBPRINT))],
+        vec![("jkt", Some(THUMBPRINT)), ("jkt", Some(THUMBPRINT))],
+        vec![("jkt", Some(THUMBPRINT)), ("x5t#S256", None)],
+    ] {
+        let refused = Confirmation::parse(members.clone(), &[]).map_err(|error| error.kind());
+        assert_eq!(refused, Err(ConfigErrorKind::Confirmation), "{members:?}");
+    }
+}
+
+#[test]
+fn declared_members_are_passed_over_but_bind_to_nothing() {
+    let ignored = [Box::from("kid")];
+    let read = Confirmation::parse([("kid", None), ("jkt", Some(THUMBPRINT))], &ignored).unwrap();
+    assert_eq!(read, Confirmation::key(digest(THUMBPRINT)));
+    assert_eq!((read.certificate_thumbprint(), read.key_thumbprint()), (None, Some(&digest(THUMBPRINT))));
+    assert!(Confirmation::parse([("kid", Some("7"))], &ignored).is_err());
+    // What is known is not passed over, even if somebody says so.
+    assert!(Confirmation::parse([("jkt", None)], &[Box::from("jkt")]).is_err());
+}

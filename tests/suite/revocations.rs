@@ -1,0 +1,478 @@
+//! Revocation lists: what they name, that they are asked on each request, and that they are bounded.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::FutureExt;
+use tokio::sync::Notify;
+use tower::Layer;
+use tower_warden::{
+    AuthMethod, Authenticator, Credential, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable,
+    UnixTime,
+    api_key::NewKey,
+    binding::Confirmation,
+    jwt::Jwt,
+    layer::AuthLayer,
+    peer::Peer,
+    revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList},
+};
+
+use crate::{
+    support::{Answer, App, START, Stack, answer, app, bearer, request, seconds, send},
+    tokens,
+};
+
+const ISSUER: &str = "https://auth.example.com";
+
+/// What a verified token's identity is when it comes out of a cache: here already, whatever is presented.
+struct Cached(Arc<Identity>);
+
+impl Authenticator for Cached {
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        Eventual::Now(Ok(Arc::clone(&self.0)))
+    }
+}
+
+/// Answers later, after the runtime has had its turn.
+struct Late<T>(T);
+
+impl<A: Authenticator> Authenticator for Late<A> {
+    fn accepts(&self, credential: &Credential<'_>) -> bool {
+        self.0.accepts(credential)
+    }
+
+    fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        late(self.0.authenticate(presented))
+    }
+}
+
+impl<L: RevocationList> RevocationList for Late<L> {
+    fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
+        late(self.0.is_revoked(identity))
+    }
+}
+
+fn late<T: Send + 'static>(answer: Eventual<T>) -> Eventual<T> {
+    Eventual::later(async move {
+        tokio::task::yield_now().await;
+        answer.wait().await
+    })
+}
+
+/// Says what it was told to, and counts.
+#[derive(Clone, Default)]
+struct Told {
+    asked: Arc<AtomicUsize>,
+    answer: Arc<Mutex<Says>>,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Says {
+    Down,
+    #[default]
+    Good,
+    Panic,
+    Revoked,
+}
+
+impl Told {
+    fn set(&self, answer: Says) {
+        *self.answer.lock().unwrap() = answer;
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl RevocationList for Told {
+    fn is_revoked(&self, _: &Identity) -> Eventual<Result<bool, Unavailable>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = *self.answer.lock().unwrap();
+        Eventual::Now(match answer {
+            Says::Down => Err(Unavailable::new("the test list")),
+            Says::Good => Ok(false),
+            Says::Panic => panic!("the list panics"),
+            Says::Revoked => Ok(true),
+        })
+    }
+}
+
+/// Alice's token, with all that a list may ask for.
+fn token() -> Identity {
+    let mut identity = Identity::new("alice", AuthMethod::Jwt);
+    identity.issuer = Some(ISSUER.into());
+    identity.client_id = Some("agent".into());
+    identity.token_id = Some("token-1".into());
+    identity.session_id = Some("session-1".into());
+    identity.issued_at = Some(START);
+    identity.expires_at = Some(START + seconds(3600));
+    identity
+}
+
+fn changed(change: impl FnOnce(&mut Identity)) -> Identity {
+    let mut identity = token();
+    change(&mut identity);
+    identity
+}
+
+fn list() -> MemoryRevocationList {
+    MemoryRevocationList::default().clock(ManualClock::at(START))
+}
+
+fn names(list: &MemoryRevocationList, identity: &Identity) -> bool {
+    list.is_revoked(identity).wait().now_or_never().unwrap().unwrap()
+}
+
+fn service(authenticator: impl Authenticator, list: impl RevocationList) -> App {
+    app(&AuthLayer::new(authenticator).clock(ManualClock::at(START)).revocations(list))
+}
+
+async fn present(app: &App) -> Answer {
+    send(app.clone(), bearer("token")).await
+}
+
+fn end() -> UnixTime {
+    START + seconds(3600)
+}
+
+#[tokio::test]
+async fn a_revoked_token_that_is_cached_is_refused_on_the_next_request() {
+    // (58)
+    let list = list();
+    let app = service(Cached(Arc::new(token())), list.clone());
+    present(&app).await.assert_subject("alice");
+    list.revoke(Revocation::token(ISSUER, "token-2"), end()).unwrap();
+    present(&app).await.assert_subject("alice");
+    list.revoke(Revocation::token(ISSUER, "token-1"), end()).unwrap();
+    for _ in 0..2 {
+        present(&app).await.assert_invalid("revoked");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_jwt_that_was_verified_before_is_refused_on_the_next_request() {
+    // (58), with a real token and the cache of verified ones.
+    let revocations: [fn(&str) -> Revocation; 4] = [
+        |issuer| Revocation::token(issuer, "token-1"),
+        |issuer| Revocation::session(issuer, "session-1"),
+        |issuer| Revocation::subject(issuer, "alice", START),
+        |issuer| Revocation::client(issuer, "app-1", START),
+    ];
+    for revocation in revocations {
+        let (stack, list) = (tokens::Stack::new(), list());
+        let jwt = Jwt::new(tokens::rules(&stack.issuer), stack.issuer.clone());
+        let app = app(&AuthLayer::new(jwt).clock(stack.clock.clone()).revocations(list.clone()));
+        let token = stack.token().claim("jti", "token-1").claim("sid", "session-1").sign();
+        stack.clock.advance(seconds(1));
+        let other = stack.token().claim("jti", "token-2").claim("sid", "session-2").sign();
+        for _ in 0..2 {
+            send(app.clone(), bearer(&token)).await.assert_subject("alice");
+        }
+        assert_eq!(stack.issuer.fetches(), 1, "it was verified once");
+        list.revoke(revocation(stack.issuer.name()), end()).unwrap();
+        send(app.clone(), bearer(&token)).await.assert_invalid("revoked");
+        send(app, bearer(&other)).await.assert_subject("alice");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_api_key_that_is_cached_is_refused_on_the_next_request() {
+    // (58)
+    let list = list();
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
+    let (record, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    list.revoke(Revocation::key(record.id.as_str()), end()).unwrap();
+    stack.bearer(key.expose()).await.assert_invalid("revoked");
+    stack.send(request().header("x-api-key", key.expose())).await.assert_invalid("revoked");
+    assert_eq!(stack.store.finds(), 1);
+    let (_, other) = stack.alice().await;
+    stack.bearer(other.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn a_refused_use_of_a_revoked_key_is_not_written_down_as_a_use() {
+    let list = list();
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
+    let (record, key) = stack.alice().await;
+    list.revoke(Revocation::key(record.id.as_str()), end()).unwrap();
+    stack.bearer(key.expose()).await.assert_invalid("revoked");
+    stack.keys.flush().await.unwrap();
+    assert!(stack.store.touches.lock().unwrap().is_empty());
+}
+
+#[test]
+fn a_list_of_tokens_and_sessions_names_those_of_one_issuer() {
+    for revocation in [Revocation::token(ISSUER, "token-1"), Revocation::session(ISSUER, "session-1")] {
+        let list = list();
+        list.revoke(revocation, end()).unwrap();
+        assert!(names(&list, &token()));
+        // Whenever it was issued.
+        assert!(names(&list, &changed(|token| token.issued_at = Some(end() + seconds(1)))));
+        assert!(names(&list, &changed(|token| token.issued_at = None)));
+        for other in [
+            changed(|token| token.issuer = Some("https://auth.example.com/".into())),
+            changed(|token| token.issuer = None),
+            changed(|token| (token.token_id, token.session_id) = (Some("Token-1".into()), Some("session-1 ".into()))),
+            // A session's id is no token's, and the other way round.
+            changed(|token| (token.token_id, token.session_id) = (Some("session-1".into()), Some("token-1".into()))),
+            changed(|token| {
+                (token.token_id, token.session_id) = (None, None);
+                token.key_id = Some("token-1".into());
+            }),
+        ] {
+            assert!(!names(&list, &other), "{other:?}");
+        }
+    }
+}
+
+#[test]
+fn a_token_without_an_id_is_not_named_by_one() {
+    // (59): the issuer's verifier is what requires it.
+    let list = list();
+    list.revoke(Revocation::token(ISSUER, ""), end()).unwrap();
+    list.revoke(Revocation::session(ISSUER, ""), end()).unwrap();
+    list.revoke(Revocation::key(""), end()).unwrap();
+    assert!(!names(&list, &changed(|token| (token.token_id, token.session_id) = (None, None))));
+}
+
+#[test]
+fn everything_of_a_subject_or_client_that_was_issued_by_then_is_named() {
+    for revocation in [Revocation::subject(ISSUER, "alice", START), Revocation::client(ISSUER, "agent", START)] {
+        let list = list();
+        list.revoke(revocation, end()).unwrap();
+        assert!(names(&list, &changed(|token| token.issued_at = Some(UnixTime::default()))));
+        assert!(names(&list, &token()), "issued in that very second");
+        assert!(names(&list, &changed(|token| token.issued_at = None)), "who knows when");
+        assert!(!names(&list, &changed(|token| token.issued_at = Some(START + seconds(1)))));
+        assert!(!names(&list, &changed(|token| token.issuer = Some("https://other.example.com".into()))));
+        // A client's id is no subject.
+        let swapped = changed(|token| (token.subject, token.client_id) = ("agent".into(), Some("alice".into())));
+        assert!(!names(&list, &swapped));
+    }
+}
+
+#[test]
+fn what_is_revoked_again_stays_revoked_for_the_longer_time_and_the_later_second() {
+    let clock = ManualClock::at(START);
+    let list = MemoryRevocationList::default().clock(clock.clone());
+    let of = |second| Revocation::subject(ISSUER, "alice", START + seconds(second));
+    list.revoke(of(10), START + seconds(1000)).unwrap();
+    list.revoke(of(5), START + seconds(5000)).unwrap();
+    list.revoke(of(7), START + seconds(3000)).unwrap();
+    assert_eq!(list.len(), 1);
+    clock.set(START + seconds(5599));
+    list.revoke(Revocation::token(ISSUER, "x"), end() + seconds(9999)).unwrap();
+    assert!(names(&list, &changed(|token| token.issued_at = Some(START + seconds(10)))));
+    assert!(!names(&list, &changed(|token| token.issued_at = Some(START + seconds(11)))));
+}
+
+#[test]
+fn a_revocation_stands_until_its_tokens_have_ended_by_any_clock_and_is_purged_then() {
+    let clock = ManualClock::at(START);
+    let list = MemoryRevocationList::default().clock(clock.clone());
+    list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(60)).unwrap();
+    list.revoke(Revocation::token(ISSUER, "token-2"), START + seconds(90)).unwrap();
+    let touch = || list.revoke(Revocation::token(ISSUER, "other"), START + seconds(9999)).unwrap();
+    // Five minutes of skew, and five more for what is decided late.
+    clock.set(START + seconds(60 + 599));
+    touch();
+    assert!(names(&list, &token()));
+    assert_eq!(list.len(), 3);
+    clock.advance(seconds(1));
+    touch();
+    assert!(!names(&list, &token()));
+    assert!(names(&list, &changed(|token| token.token_id = Some("token-2".into()))));
+    assert_eq!(list.len(), 2);
+}
+
+#[test]
+fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
+    let clock = ManualClock::at(START);
+    let list = MemoryRevocationList::new(NonZeroUsize::new(2).unwrap()).clock(clock.clone());
+    let revoke = |id: &str, until| list.revoke(Revocation::token(ISSUER, id), until).map_err(|error| error.kind());
+    revoke("token-1", START + seconds(10)).unwrap();
+    revoke("token-2", START + seconds(20)).unwrap();
+    assert_eq!(revoke("token-3", end()), Err(RevocationErrorKind::Full));
+    assert!(!names(&list, &changed(|token| token.token_id = Some("token-3".into()))));
+    assert!(names(&list, &token()));
+    // One that is there already fits, and an ended one makes room.
+    revoke("token-2", START + seconds(30)).unwrap();
+    clock.set(START + seconds(10 + 600));
+    revoke("token-3", end()).unwrap();
+    assert_eq!(list.len(), 2);
+    assert!(!names(&list, &token()));
+}
+
+#[test]
+fn a_revocation_that_has_ended_or_is_too_long_is_an_error() {
+    let list = list();
+    let ended = list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(0)).map(|()| list.len());
+    assert_eq!(ended.unwrap(), 1, "within the ten minutes");
+    let revoke = |revocation, until| list.revoke(revocation, until).unwrap_err();
+    let long = "x".repeat(1025 - ISSUER.len());
+    for (error, kind, text) in [
+        (
+            revoke(Revocation::key("k"), UnixTime::from_secs(START.as_secs() - 600)),
+            RevocationErrorKind::Ended,
+            "the revocation has ended already",
+        ),
+        (
+            revoke(Revocation::token(ISSUER, &*long), end()),
+            RevocationErrorKind::TooLong,
+            "the revoked name is too long",
+        ),
+    ] {
+        assert_eq!((error.kind(), &*error.to_string()), (kind, text));
+    }
+    list.revoke(Revocation::token(ISSUER, &long[1..]), end()).unwrap();
+    list.revoke(Revocation::key("forever"), UnixTime::from_secs(u64::MAX)).unwrap();
+    assert_eq!(list.len(), 3);
+}
+
+#[test]
+fn clones_share_the_list() {
+    let (one, other) = (list(), list());
+    let clone = one.clone();
+    one.revoke(Revocation::token(ISSUER, "token-1"), end()).unwrap();
+    assert!(names(&clone, &token()) && !names(&other, &token()));
+    assert_eq!(format!("{clone:?}"), "MemoryRevocationList { revocations: 1, .. }");
+}
+
+#[tokio::test]
+async fn a_list_that_is_down_is_503_and_lets_nobody_in() {
+    // (60)
+    let told = Told::default();
+    told.set(Says::Down);
+    let token = || Cached(Arc::new(token()));
+    for app in [
+        service(token(), told.clone()),
+        service(token(), Late(told.clone())),
+        service(Late(token()), told.clone()),
+        service(Late(token()), Late(told.clone())),
+    ] {
+        present(&app).await.assert_unavailable("revocations_unavailable");
+    }
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(told.clone()));
+    let (_, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_unavailable("revocations_unavailable");
+    // Nothing of it is remembered.
+    told.set(Says::Good);
+    stack.bearer(key.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn a_list_that_panics_is_500_and_lets_nobody_in() {
+    let told = Told::default();
+    told.set(Says::Panic);
+    for app in [service(Cached(Arc::new(token())), told.clone()), service(Late(Cached(Arc::new(token()))), told)] {
+        let answer = present(&app).await;
+        assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("panicked")));
+    }
+}
+
+#[tokio::test]
+async fn a_list_may_answer_later_and_so_may_the_authenticator() {
+    let told = Told::default();
+    let token = || Cached(Arc::new(token()));
+    let shared: Arc<dyn RevocationList> = Arc::new(Late(told.clone()));
+    for app in [
+        service(token(), told.clone()),
+        service(token(), shared),
+        service(Late(token()), told.clone()),
+        service(Late(token()), Late(told.clone())),
+    ] {
+        told.set(Says::Good);
+        present(&app).await.assert_subject("alice");
+        told.set(Says::Revoked);
+        present(&app).await.assert_invalid("revoked");
+    }
+    assert_eq!(told.asked(), 8, "on every request");
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_the_list_may_be_dropped() {
+    struct Never(Arc<Notify>);
+    impl RevocationList for Never {
+        fn is_revoked(&self, _: &Identity) -> Eventual<Result<bool, Unavailable>> {
+            let notify = Arc::clone(&self.0);
+            Eventual::later(async move {
+                notify.notified().await;
+                Ok(false)
+            })
+        }
+    }
+    let notify = Arc::new(Notify::new());
+    let app = service(Cached(Arc::new(token())), Never(Arc::clone(&notify)));
+    assert!(present(&app).now_or_never().is_none());
+    notify.notify_one();
+    present(&app).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn the_list_is_asked_last() {
+    let told = Told::default();
+    told.set(Says::Down);
+    let expired = changed(|token| token.expires_at = Some(START));
+    present(&service(Cached(Arc::new(expired)), told.clone())).await.assert_invalid("expired");
+    let fenced = changed(|token| token.networks = vec!["10.0.0.0/8".parse().unwrap()]);
+    let fenced = service(Cached(Arc::new(fenced)), told.clone());
+    let from = |peer: &str| send(fenced.clone(), bearer("token").extension(Peer::new(peer.parse().unwrap())));
+    from("192.0.2.1:1").await.assert_invalid("network_forbidden");
+    let bound = changed(|token| token.confirmation = Some(Confirmation::certificate(Digest::of(b"alice's"))));
+    present(&service(Cached(Arc::new(bound)), told.clone())).await.assert_invalid("certificate_missing");
+    assert_eq!(told.asked(), 0);
+    from("10.0.0.1:1").await.assert_unavailable("revocations_unavailable");
+    assert_eq!(told.asked(), 1);
+}
+
+#[tokio::test]
+async fn the_list_is_asked_under_an_optional_layer_but_not_about_nobody() {
+    let told = Told::default();
+    told.set(Says::Revoked);
+    let layer = AuthLayer::new(Cached(Arc::new(token()))).clock(ManualClock::at(START)).optional();
+    let service = layer.revocations(told.clone()).layer(tower::service_fn(answer));
+    send(service.clone(), request()).await.assert_subject("nobody");
+    assert_eq!(told.asked(), 0);
+    send(service, bearer("token")).await.assert_invalid("revoked");
+}
+
+#[tokio::test]
+async fn a_revoked_credential_looks_from_outside_as_any_bad_one() {
+    let list = list();
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
+    let (record, key) = stack.mint(NewKey::new("alice")).await;
+    list.revoke(Revocation::key(record.id.as_str()), end()).unwrap();
+    let revoked = stack.bearer(key.expose()).await;
+    let unknown = stack.bearer(crate::support::unknown_key().expose()).await;
+    assert_eq!(revoked.seen(), unknown.seen());
+}
+
+#[test]
+fn revocations_and_requests_of_many_threads_go_together() {
+    let list = list();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let list = &list;
+            scope.spawn(move || {
+                for number in 0..250 {
+                    let id = format!("{thread}-{number}");
+                    list.revoke(Revocation::token(ISSUER, &*id), end()).unwrap();
+                    assert!(names(list, &changed(|token| token.token_id = Some((*id).into()))));
+                    assert!(!names(list, &token()));
+                }
+            });
+        }
+    });
+    assert_eq!(list.len(), 1000);
+}
