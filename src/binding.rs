@@ -21,9 +21,17 @@
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 
+use std::fmt;
+
+use http::HeaderValue;
+
 use crate::{
+    Eventual,
     digest::Digest,
     error::{ConfigError, ConfigErrorKind},
+    head::Head,
+    rejection::Rejection,
+    time::UnixTime,
 };
 
 /// To what a credential is bound: the `cnf` claim of RFC 7800, and the same for API keys.
@@ -111,6 +119,30 @@ impl Confirmation {
     }
 }
 
+/// To what a credential must be bound, where being good is not enough.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Binding {
+    /// A certificate or a key, whichever.
+    Any,
+    /// A client certificate.
+    Certificate,
+    /// A DPoP key.
+    Key,
+}
+
+impl Binding {
+    /// Refuses a credential that is not bound so; what it is bound to is checked elsewhere.
+    pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), &'static str> {
+        let is_bound = confirmation.is_some_and(|confirmation| match self {
+            Self::Any => true,
+            Self::Certificate => confirmation.certificate.is_some(),
+            Self::Key => confirmation.key.is_some(),
+        });
+        if is_bound { Ok(()) } else { Err("not_sender_constrained") }
+    }
+}
+
 /// What the sender of a request has proved.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -121,8 +153,77 @@ pub struct Proof {
     pub key: Option<Digest>,
 }
 
+/// Verifies that the sender of a request holds a key, RFC 9449 §4.3.
+pub(crate) trait KeyProver: fmt::Debug + Send + Sync {
+    /// The algorithms that a challenge names, separated by spaces.
+    fn algorithms(&self) -> &str;
+
+    /// Takes from a request what is looked at once its token is known to be good.
+    fn demand(&self, head: &Head<'_>, token: &str) -> Box<dyn KeyDemand>;
+
+    /// Makes a proof count once, after everything else about its request was found good.
+    fn spend(&self, proof: &KeyProof, now: UnixTime) -> Eventual<Result<(), Rejection>>;
+}
+
+/// What a request says of a key.
+pub(crate) trait KeyDemand: Send + Sync {
+    /// Verifies the proof.
+    fn verify(&self, now: UnixTime) -> Result<KeyProof, Rejection>;
+}
+
+/// A proof that was verified.
+#[cfg_attr(not(feature = "dpop"), expect(dead_code, reason = "nobody verifies proofs"))]
+#[derive(Clone, Debug)]
+pub(crate) struct KeyProof {
+    /// The thumbprint of the key.
+    pub(crate) key: Digest,
+    /// The proof's own id, of all proofs with this key.
+    pub(crate) id: Digest,
+    /// Until which second, that one included, it would be good.
+    pub(crate) until: UnixTime,
+    /// What the client is told to put into the next one.
+    pub(crate) nonce: Option<HeaderValue>,
+}
+
 /// RFC 8705 §3.1.
 const CERTIFICATE: &str = "x5t#S256";
 
 /// RFC 9449 §6.1.
 const KEY: &str = "jkt";
+
+/// As the object of a `cnf`.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Confirmation {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let members = [(CERTIFICATE, &self.certificate), (KEY, &self.key)];
+        serializer
+            .collect_map(members.into_iter().filter_map(|(name, digest)| Some((name, digest.as_ref()?.to_base64url()))))
+    }
+}
+
+/// As strict as [`parse`](Confirmation::parse).
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Confirmation {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> serde::de::Visitor<'de> for Members {
+            type Value = Confirmation;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with thumbprints")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Confirmation, A::Error> {
+                let mut members: Vec<(String, String)> = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                let members = members.iter().map(|(name, value)| (&**name, Some(&**value)));
+                Confirmation::parse(members, &[]).map_err(serde::de::Error::custom)
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
+}

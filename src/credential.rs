@@ -16,7 +16,7 @@ const LONGEST: usize = 16 * 1024;
 ///
 /// 1. Looked at are `Authorization` and one configured header. Query and body are never read.
 /// 2. Exactly one credential: two lines, a list in one line, or both headers are refused with 400 `invalid_request`.
-/// 3. `Authorization: Bearer` carries a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
+/// 3. `Authorization: Bearer` and `DPoP` carry a `b64token` of RFC 6750 §2.1, `Authorization: ApiKey` visible ASCII; schemes are
 ///    matched in any case.
 /// 4. Control characters, non-ASCII and more than 16 KiB are refused before anything else looks.
 /// 5. A scheme that is none of these, or one with nothing behind it, is no credential, but not an absent one either.
@@ -27,6 +27,10 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
     /// From `Authorization: Bearer`, RFC 6750 §2.1.
     Bearer(&'a str),
+    /// From `Authorization: DPoP`, RFC 9449 §7.1: a token whose sender has proved, in a field of its own, to hold a key.
+    Dpop(&'a str),
+    /// The client certificate of the connection, in the request's extensions, where the request carries nothing else.
+    Certificate,
 }
 
 impl<'a> Credential<'a> {
@@ -63,6 +67,8 @@ impl fmt::Debug for Credential<'_> {
         f.write_str(match self {
             Self::ApiKey(_) => "ApiKey(..)",
             Self::Bearer(_) => "Bearer(..)",
+            Self::Certificate => "Certificate",
+            Self::Dpop(_) => "Dpop(..)",
         })
     }
 }
@@ -73,6 +79,7 @@ fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> 
     // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
     let token = token.trim_start_matches(' ');
     let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    let is_dpop = scheme.eq_ignore_ascii_case("dpop");
     if !is_ours(scheme) {
         if text.split(',').skip(1).any(is_ours) {
             return Err(malformed("credential_list"));
@@ -82,8 +89,11 @@ fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> 
     if is_bearer && is_b64token(token) {
         return Ok(Credential::Bearer(token));
     }
+    if is_dpop && is_b64token(token) {
+        return Ok(Credential::Dpop(token));
+    }
     match read_key(token)? {
-        token if is_bearer || token.contains(' ') => Err(malformed("credential_syntax")),
+        token if is_bearer || is_dpop || token.contains(' ') => Err(malformed("credential_syntax")),
         token => Ok(Credential::ApiKey(token)),
     }
 }
@@ -91,7 +101,7 @@ fn read_authorization(value: &HeaderValue) -> Result<Credential<'_>, Rejection> 
 /// Whether a part of a list begins with a scheme that is understood.
 fn is_ours(part: &str) -> bool {
     let scheme = part.trim_start().split(' ').next().unwrap_or_default();
-    scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("apikey")
+    ["apikey", "bearer", "dpop"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 fn text(value: &HeaderValue) -> Result<&str, Rejection> {

@@ -27,6 +27,8 @@ pub enum ConfigErrorKind {
     Challenge,
     /// What a credential is bound to.
     Confirmation,
+    /// What was said of DPoP proofs.
+    Dpop,
     /// An issuer, or what was said of its tokens.
     Issuer,
     /// An id or a digest of a key.

@@ -137,6 +137,8 @@ impl fmt::Debug for Identity {
 pub enum AuthMethod {
     /// By an API key.
     ApiKey,
+    /// By a client certificate alone.
+    ClientCertificate,
     /// By an authenticator of the user's own.
     Custom(&'static str),
     /// By a token that its issuer was asked about, RFC 7662.
@@ -151,6 +153,7 @@ impl AuthMethod {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ApiKey => "api_key",
+            Self::ClientCertificate => "client_certificate",
             Self::Custom(name) => name,
             Self::Introspection => "introspection",
             Self::Jwt => "jwt",
@@ -198,6 +201,8 @@ pub struct Principal {
 pub(crate) struct Terms {
     pub(crate) api_key_header: Option<HeaderName>,
     pub(crate) challenge: Arc<Challenge>,
+    /// For requests whose token came under the scheme `DPoP`.
+    pub(crate) dpop_challenge: Arc<Challenge>,
     pub(crate) hierarchy: ScopeHierarchy,
 }
 
@@ -206,6 +211,7 @@ impl Default for Terms {
         Self {
             api_key_header: Some(HeaderName::from_static("x-api-key")),
             challenge: Arc::default(),
+            dpop_challenge: Arc::default(),
             hierarchy: ScopeHierarchy::default(),
         }
     }
@@ -219,7 +225,11 @@ impl Principal {
 
     /// What refusals of this caller's requests name.
     pub(crate) fn challenge(&self) -> &Arc<Challenge> {
-        &self.terms.challenge
+        // A token that is bound to a key came under no other scheme.
+        match self.confirmation().and_then(Confirmation::key_thumbprint) {
+            Some(_) => &self.terms.dpop_challenge,
+            None => &self.terms.challenge,
+        }
     }
 
     /// Marks the credential, wherever it came, so that nobody prints it.

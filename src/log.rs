@@ -12,6 +12,11 @@ macro_rules! error {
     ($($field:tt)+) => { $crate::log::emit!(error, $($field)+) };
 }
 
+#[cfg(feature = "tls")]
+macro_rules! info {
+    ($($field:tt)+) => { $crate::log::emit!(info, $($field)+) };
+}
+
 macro_rules! warning {
     ($($field:tt)+) => { $crate::log::emit!(warn, $($field)+) };
 }
@@ -26,6 +31,8 @@ macro_rules! emit {
     ($level:ident, $($key:ident = %$value:expr,)* $text:literal) => {{ $(let _ = &$value;)* }};
 }
 
+#[cfg(feature = "tls")]
+pub(crate) use info;
 pub(crate) use {debug, emit, error, warning};
 
 /// An error and its causes, on one line.

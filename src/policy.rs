@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Eventual,
+    binding::Binding,
     head::Head,
     identity::Principal,
     rejection::{Rejection, RejectionKind},
@@ -33,6 +34,14 @@ where
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         (**self).decide(principal, head)
+    }
+}
+
+/// Needs a credential that is bound to its sender.
+impl Policy for Binding {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
+        Eventual::Now(self.check(principal.confirmation()).map_err(refused))
     }
 }
 

@@ -9,6 +9,9 @@ use crate::{challenge::Challenge, log, scope::Scopes, step_up::StepUp};
 /// How long a client is asked to wait for a backend that is down.
 const OUTAGE: Duration = Duration::from_secs(5);
 
+/// RFC 9449 §8.1.
+pub(crate) const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
+
 /// A request that was refused.
 ///
 /// It speaks to two audiences. The client sees the status, the challenge and a fixed text, all of which follow from the
@@ -31,6 +34,7 @@ pub struct Rejection {
     retry_after: Option<Duration>,
     step_up: Option<Arc<StepUp>>,
     challenge: Option<Arc<Challenge>>,
+    nonce: Option<HeaderValue>,
     excess: Option<Box<Excess>>,
     body: Body,
 }
@@ -62,10 +66,14 @@ pub enum RejectionKind {
     Internal,
     /// 401 `invalid_token`: the credential is unknown, expired, revoked, or not this caller's.
     Invalid,
+    /// 401 `invalid_dpop_proof`: the proof that the sender holds the token's key is missing, or no good (RFC 9449 §7.1).
+    InvalidProof,
     /// 400 `invalid_request`: the credential is malformed, or there is more than one.
     Malformed,
     /// 401 without an error code: no credential, or none of a kind that is understood.
     Missing,
+    /// 401 `use_dpop_nonce`: the proof needs the nonce that the answer brings (RFC 9449 §9).
+    NonceRequired,
     /// 401 `insufficient_user_authentication`: the credential is good, and the user must authenticate anew, RFC 9470.
     StepUp,
     /// 429 `quota_exceeded`: the caller has used up what it may use for now.
@@ -86,6 +94,7 @@ impl Rejection {
             retry_after,
             step_up: None,
             challenge: None,
+            nonce: None,
             excess: None,
             body: Body::Final,
         }
@@ -138,6 +147,14 @@ impl Rejection {
         self
     }
 
+    /// What the next proof must contain, RFC 9449 §9.
+    #[cfg(feature = "dpop")]
+    #[must_use]
+    pub(crate) fn nonce(mut self, nonce: HeaderValue) -> Self {
+        self.nonce = Some(nonce);
+        self
+    }
+
     /// Lets a layer further out make the body: an extractor does not know what the layer was told.
     #[cfg(feature = "axum")]
     #[must_use]
@@ -186,7 +203,11 @@ impl Rejection {
         match self.kind {
             RejectionKind::Forbidden => StatusCode::FORBIDDEN,
             RejectionKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            RejectionKind::Invalid | RejectionKind::Missing | RejectionKind::StepUp => StatusCode::UNAUTHORIZED,
+            RejectionKind::Invalid
+            | RejectionKind::InvalidProof
+            | RejectionKind::Missing
+            | RejectionKind::NonceRequired
+            | RejectionKind::StepUp => StatusCode::UNAUTHORIZED,
             RejectionKind::Malformed => StatusCode::BAD_REQUEST,
             RejectionKind::Throttled => StatusCode::TOO_MANY_REQUESTS,
             RejectionKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -201,8 +222,10 @@ impl Rejection {
             RejectionKind::Forbidden => "access_denied",
             RejectionKind::Internal => "server_error",
             RejectionKind::Invalid => "invalid_token",
+            RejectionKind::InvalidProof => "invalid_dpop_proof",
             RejectionKind::Malformed => "invalid_request",
             RejectionKind::Missing => "credential_required",
+            RejectionKind::NonceRequired => "use_dpop_nonce",
             RejectionKind::StepUp => "insufficient_user_authentication",
             RejectionKind::Throttled => "quota_exceeded",
             RejectionKind::Unavailable => "temporarily_unavailable",
@@ -219,8 +242,10 @@ impl Rejection {
             RejectionKind::Forbidden => "The operation is not allowed.",
             RejectionKind::Internal => "The server failed.",
             RejectionKind::Invalid => "The credential is invalid, expired or revoked.",
+            RejectionKind::InvalidProof => "A proof that the sender holds the token's key is missing, or no good.",
             RejectionKind::Malformed => "The credential is malformed, or there is more than one.",
             RejectionKind::Missing => "A credential is required.",
+            RejectionKind::NonceRequired => "The proof needs the nonce of this answer.",
             RejectionKind::StepUp => "A stronger or more recent authentication of the user is required.",
             RejectionKind::Throttled => "Too many requests: try again when Retry-After says.",
             RejectionKind::Unavailable => "Try again later.",
@@ -241,6 +266,9 @@ impl Rejection {
         }
         for (name, value) in self.excess.iter().flat_map(|excess| &excess.fields) {
             headers.append(name, value.clone());
+        }
+        if let Some(nonce) = &self.nonce {
+            headers.insert(DPOP_NONCE, nonce.clone());
         }
         match &self.challenge {
             Some(challenge) => challenge.write(&self, headers),

@@ -14,10 +14,12 @@ use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Head, Identity, ManualClock, Presented, Rejection, RejectionKind,
-    StepUp, UnixTime,
+    AuthMethod, Authenticator, Credential, Digest, Eventual, Head, Identity, ManualClock, Presented, Rejection,
+    RejectionKind, StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
+    binding::{Binding, Confirmation},
+    certificate::{Chain, PeerCertificate},
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     peer::Peer,
@@ -254,6 +256,24 @@ fn a_token_that_is_none_costs_its_refusal() {
         let request = || request(strange);
         Cost::of(&layer(jwt.clone()), request).is_above(&Cost::of(&layer(Nothing), request), 0);
     }
+}
+
+#[test]
+fn what_a_cached_token_is_bound_to_costs_nothing() {
+    let issuer = TestIssuer::new("https://issuer.test").clock(ManualClock::at(NOW));
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    let thumbprint = Digest::of(b"a certificate");
+    let token = issuer.token("alice").audience("https://api.test");
+    let token = token.confirmation(&Confirmation::certificate(thumbprint)).sign();
+    let certificate = PeerCertificate::from_thumbprint(thumbprint, Chain::Verified);
+    let connected = |token: &str| {
+        let mut request = request(token);
+        request.extensions_mut().insert(certificate.clone());
+        request
+    };
+    let bare = Cost::of(&tower::layer::util::Identity::new(), || connected(""));
+    Cost::of(&layer(jwt.clone()), || connected(&token)).is_above(&bare, 1);
+    Cost::of(&layer(jwt).sender_constrained(Binding::Certificate), || connected(&token)).is_above(&bare, 1);
 }
 
 /// How often a request allocates.

@@ -9,6 +9,7 @@
 #![allow(clippy::print_stdout, reason = "tables are what it is for")]
 #![allow(clippy::unwrap_used)]
 
+mod binding;
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
 mod fixture;
@@ -41,6 +42,8 @@ fn main() {
     paths::routed(effort);
     tokens::cached(effort);
     tokens::verified(effort);
+    binding::certificates(effort);
+    binding::proofs(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::digest::KeyDigest;
 use crate::{
+    binding::Confirmation,
     digest::hex,
     error::{ConfigError, ConfigErrorKind},
     peer::Network,
@@ -94,6 +95,9 @@ pub struct KeyRecord {
     /// Where it may be used from; none means anywhere.
     #[serde(default)]
     pub networks: Vec<Network>,
+    /// To whose certificate or key it is bound; none means whoever has it may use it.
+    #[serde(default)]
+    pub confirmation: Option<Confirmation>,
     /// When it was made.
     pub created_at: UnixTime,
     /// When it ends; it is refused from this second on.
@@ -145,6 +149,7 @@ impl KeyRecord {
             scopes: Scopes::default(),
             tier: None,
             networks: Vec::new(),
+            confirmation: None,
             created_at,
             expires_at: None,
             revoked_at: None,
@@ -211,6 +216,7 @@ pub struct NewKey {
     pub(super) scopes: Scopes,
     pub(super) tier: Option<String>,
     pub(super) networks: Vec<Network>,
+    pub(super) confirmation: Option<Confirmation>,
     pub(super) expires_in: Option<Duration>,
     pub(super) not_after: Option<UnixTime>,
     pub(super) metadata: BTreeMap<String, String>,
@@ -226,6 +232,7 @@ impl NewKey {
             scopes: Scopes::default(),
             tier: None,
             networks: Vec::new(),
+            confirmation: None,
             expires_in: None,
             not_after: None,
             metadata: BTreeMap::new(),
@@ -262,6 +269,12 @@ impl NewKey {
         self
     }
 
+    /// To whose certificate or key it is bound: it is of no use to anybody else.
+    pub fn confirmation(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = Some(confirmation);
+        self
+    }
+
     /// How long it may be used, counted from when it is minted; a part of a second is dropped.
     pub fn expires_in(mut self, lifetime: Duration) -> Self {
         self.expires_in = Some(lifetime);
@@ -287,6 +300,7 @@ impl NewKey {
             scopes: self.scopes,
             tier: self.tier,
             networks: self.networks,
+            confirmation: self.confirmation,
             expires_at: self.expires_in.map(|lifetime| now + lifetime).into_iter().chain(self.not_after).min(),
             metadata: self.metadata,
             ..KeyRecord::new(id, digest, self.owner, now)

@@ -21,12 +21,13 @@ use crate::{
 
 impl Authenticator for ApiKeys {
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        let (Credential::ApiKey(key) | Credential::Bearer(key)) = credential;
-        self.0.formats.iter().any(|format| format.claims(key))
+        key(credential).is_some_and(|key| self.0.formats.iter().any(|format| format.claims(key)))
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let (Credential::ApiKey(key) | Credential::Bearer(key)) = presented.credential;
+        let Some(key) = key(&presented.credential) else {
+            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")));
+        };
         if let Err(reason) = self.0.check(key) {
             return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)));
         }
@@ -98,6 +99,7 @@ impl Inner {
     fn identity(&self, record: &KeyRecord) -> Identity {
         let metadata = record.metadata.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
         Identity {
+            confirmation: record.confirmation,
             expires_at: record.ends_at(),
             issued_at: Some(record.created_at),
             key_id: Some(record.id.as_str().into()),
@@ -109,6 +111,14 @@ impl Inner {
             tier: record.tier.as_deref().map(Into::into),
             ..Identity::new(record.owner.as_str(), AuthMethod::ApiKey)
         }
+    }
+}
+
+/// The key that is presented, under whatever scheme.
+const fn key<'a>(credential: &Credential<'a>) -> Option<&'a str> {
+    match credential {
+        Credential::ApiKey(key) | Credential::Bearer(key) | Credential::Dpop(key) => Some(key),
+        Credential::Certificate => None,
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret, NewKey},
+    binding::Confirmation,
     identity::Principal,
     peer::Network,
     scope::Scopes,
@@ -39,7 +40,7 @@ crate::scopes! {
 ///
 /// | request | answer |
 /// |---|---|
-/// | `POST /` with `name`, `owner`, `scopes`, and perhaps `tenant`, `tier`, `expires_in` (seconds), `networks`, `metadata` | 201, the record and, once, its `secret` |
+/// | `POST /` with `name`, `owner`, `scopes`, and perhaps `tenant`, `tier`, `expires_in` (seconds), `networks`, `confirmation` (`x5t#S256`, `jkt`), `metadata` | 201, the record and, once, its `secret` |
 /// | `GET /?owner=&tenant=&limit=&after=` | 200, `keys` and the `next` page's `after` |
 /// | `POST /{id}/rotate` with `grace` (seconds, 0 if left out) | 201, the new record and its `secret` |
 /// | `DELETE /{id}` | 204 |
@@ -99,6 +100,7 @@ struct Mint {
     expires_in: Option<NonZeroU64>,
     #[serde(default)]
     networks: Vec<Network>,
+    confirmation: Option<Confirmation>,
     #[serde(default)]
     metadata: BTreeMap<String, String>,
 }
@@ -139,6 +141,9 @@ async fn mint(
     granted(&caller, &asked.scopes)?;
     let tier = graded(&caller, asked.tier)?;
     let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
+    if let Some(confirmation) = asked.confirmation {
+        key = key.confirmation(confirmation);
+    }
     if let Some(tenant) = tenant {
         key = key.tenant(tenant);
     }

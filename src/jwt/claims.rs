@@ -182,7 +182,7 @@ impl<'a> Claims<'a> {
     }
 
     /// RFC 7519 §2: seconds since the epoch, maybe with a fraction, which is rounded up.
-    fn time(&self, name: &str) -> Result<Option<UnixTime>, &'static str> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<UnixTime>, &'static str> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
         let Json::Number(number) = value else { return Err("claim_type") };
         if let Some(seconds) = number.as_u64() {

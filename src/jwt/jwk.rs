@@ -70,6 +70,13 @@ pub(super) fn read(text: &str, origin: Origin, rsa: Algorithm) -> Result<Verifyi
     }
 }
 
+/// A public key that came along with what it signed, for one algorithm.
+#[cfg(feature = "dpop")]
+pub(crate) fn read_public(text: &str, algorithm: Algorithm) -> Result<VerifyingKey, &'static str> {
+    let key = read(text, Origin::Remote, algorithm)?;
+    if key.algorithm() == algorithm { Ok(key) } else { Err("the key does not fit the algorithm") }
+}
+
 /// RFC 7517 §4.2 and §4.3.
 fn check_purpose(jwk: &Jwk) -> Result<(), &'static str> {
     let is_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));

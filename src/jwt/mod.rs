@@ -105,6 +105,9 @@ pub use self::{
     verify::Jwt,
 };
 
+#[cfg(feature = "dpop")]
+pub(crate) use self::{claims::Claims, jwk::read_public, jws::Segments};
+
 mod algorithm;
 mod builder;
 mod claims;

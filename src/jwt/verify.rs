@@ -102,11 +102,13 @@ impl Jwt {
 
 impl Authenticator for Jwt {
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        matches!(credential, Credential::Bearer(token) if jws::is_compact(token))
+        matches!(credential, Credential::Bearer(token) | Credential::Dpop(token) if jws::is_compact(token))
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let Credential::Bearer(token) = presented.credential else { return refuse("credential_kind") };
+        let (Credential::Bearer(token) | Credential::Dpop(token)) = presented.credential else {
+            return refuse("credential_kind");
+        };
         if token.len() > self.0.longest {
             return refuse("token_too_long");
         }

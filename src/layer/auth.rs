@@ -1,26 +1,23 @@
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderName, Request};
+use http::HeaderName;
 use tower_layer::Layer;
 
+use super::authentication::{Authentication, Presence};
+#[cfg(feature = "dpop")]
+use crate::dpop::Dpop;
 use crate::{
-    Eventual,
-    authenticator::{Authenticator, Presented},
-    binding::Proof,
+    authenticator::Authenticator,
+    binding::Binding,
     challenge::Challenge,
-    credential::Credential,
-    error::Unavailable,
-    gate::{Check, Gate, Pass, sealed::Sealed},
-    head::Head,
-    identity::{Anonymous, Identity, Principal, Terms},
-    log::{self, Chain},
+    gate::Gate,
+    identity::Terms,
     peer::TrustedProxies,
-    rejection::{Rejection, RejectionKind},
     respond::Problem,
     revocation::RevocationList,
     scope::ScopeHierarchy,
     striped::Striped,
-    time::{Clock, SystemClock, UnixTime},
+    time::{Clock, SystemClock},
 };
 
 /// Lets authenticated requests through, with their [`Principal`] in the extensions and their credential marked as
@@ -72,8 +69,10 @@ impl AuthLayer {
     pub fn new(authenticator: impl Authenticator) -> Self {
         let authentication = Authentication {
             authenticator: Arc::new(authenticator),
+            binding: None,
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
+            prover: None,
             proxies: TrustedProxies::default(),
             revocations: None,
             terms: Striped::new(Arc::default),
@@ -103,6 +102,16 @@ impl<R> AuthLayer<R> {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.authentication_mut().clock = Arc::new(clock);
         self
+    }
+
+    /// Takes tokens under the scheme `DPoP`, RFC 9449, and verifies the proofs that come along.
+    ///
+    /// Tokens that are bound to a key are taken under no other scheme, and others not under this one.
+    #[cfg(feature = "dpop")]
+    #[must_use]
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.authentication_mut().prover = Some(Arc::new(dpop));
+        self.terms(|_| {})
     }
 
     /// Lets a request without any credential through, as nobody: without a [`Principal`].
@@ -135,6 +144,14 @@ impl<R> AuthLayer<R> {
         self.terms(|terms| terms.hierarchy = hierarchy)
     }
 
+    /// Refuses credentials that whoever has them may use: 401, also where they are good. Other routes of the app may be
+    /// content with less, and ask [`AuthorizeLayer`](super::AuthorizeLayer::sender_constrained) where they are not.
+    #[must_use]
+    pub fn sender_constrained(mut self, binding: Binding) -> Self {
+        self.authentication_mut().binding = Some(binding);
+        self
+    }
+
     /// Believes what these proxies say of a client's address: none by default.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
@@ -149,6 +166,10 @@ impl<R> AuthLayer<R> {
     fn terms(mut self, change: impl FnOnce(&mut Terms)) -> Self {
         let mut terms = Terms::clone(self.authentication.terms.mine());
         change(&mut terms);
+        if let Some(prover) = &self.authentication.prover {
+            terms.challenge = Arc::new(Challenge::clone(&terms.challenge).dpop(prover.algorithms()));
+            terms.dpop_challenge = Arc::new(Challenge::clone(&terms.challenge).under_dpop());
+        }
         self.authentication_mut().terms = Striped::new(|| Arc::new(terms.clone()));
         self
     }
@@ -171,175 +192,5 @@ impl<R: Clone> Clone for AuthLayer<R> {
 impl<R> fmt::Debug for AuthLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthLayer").field("authentication", &self.authentication).finish_non_exhaustive()
-    }
-}
-
-/// The check of [`AuthLayer`].
-#[derive(Clone, Debug)]
-pub struct Authentication {
-    authenticator: Arc<dyn Authenticator>,
-    clock: Arc<dyn Clock>,
-    presence: Presence,
-    proxies: TrustedProxies,
-    revocations: Option<Arc<dyn RevocationList>>,
-    /// The same for each thread.
-    terms: Striped<Arc<Terms>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Presence {
-    Optional,
-    Required,
-}
-
-impl Sealed for Authentication {}
-
-impl Check for Authentication {
-    type Pass = Admitted;
-
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
-            Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
-            Ok(Some(_)) => return self.refuse(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")),
-            Ok(None) => return self.absent(head),
-            Err(rejection) => return self.refuse(rejection),
-        };
-        let now = self.clock.now();
-        match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => self.settle(verdict, now, || self.proxies.client(head)),
-            Eventual::Later(verdict) => {
-                let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                Eventual::later(async move { this.settle(verdict.await, now, || client).wait().await })
-            }
-        }
-    }
-}
-
-impl Authentication {
-    fn absent(&self, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        match self.presence {
-            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(self.terms.mine()))),
-            Presence::Required if Credential::is_in_query(head) => {
-                self.refuse(Rejection::new(RejectionKind::Missing, "credential_in_query"))
-            }
-            Presence::Required => self.refuse(Rejection::new(RejectionKind::Missing, "credential_missing")),
-        }
-    }
-
-    fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
-        Eventual::Now(Err(rejection.challenge(&self.terms.mine().challenge)))
-    }
-
-    fn settle(
-        self: &Arc<Self>,
-        verdict: Result<Arc<Identity>, Rejection>,
-        now: UnixTime,
-        client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Eventual<Result<Admitted, Rejection>> {
-        match verdict {
-            Ok(identity) => self.vouch(identity, now, client),
-            Err(rejection) => self.refuse(rejection),
-        }
-    }
-
-    /// The one way from [`Identity`] to [`Principal`], on every request: expiry, binding, networks, then revocation.
-    fn vouch(
-        self: &Arc<Self>,
-        identity: Arc<Identity>,
-        now: UnixTime,
-        client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Eventual<Result<Admitted, Rejection>> {
-        if let Err(rejection) = examine(&identity, now, client) {
-            return self.refuse(rejection);
-        }
-        let revoked = self.revocations.as_ref().map(|list| list.is_revoked(&identity));
-        match revoked.unwrap_or(Eventual::Now(Ok(false))) {
-            Eventual::Now(revoked) => Eventual::Now(self.conclude(identity, now, revoked)),
-            Eventual::Later(revoked) => {
-                let this = Arc::clone(self);
-                // The list.
-                Eventual::later(async move { this.conclude(identity, now, revoked.await) })
-            }
-        }
-    }
-
-    fn conclude(
-        &self,
-        identity: Arc<Identity>,
-        now: UnixTime,
-        revoked: Result<bool, Unavailable>,
-    ) -> Result<Admitted, Rejection> {
-        let terms = self.terms.mine();
-        let refused = |kind, reason| Err(Rejection::new(kind, reason).challenge(&terms.challenge));
-        match revoked {
-            Ok(false) => {}
-            Ok(true) => return refused(RejectionKind::Invalid, "revoked"),
-            Err(error) => {
-                log::warning!(error = %Chain(&error), "the revocation list did not answer; the request is answered with 503");
-                return refused(RejectionKind::Unavailable, "revocations_unavailable");
-            }
-        }
-        if let Some(witness) = &identity.on_admission {
-            witness.admitted(now);
-        }
-        Ok(Admitted::principal(Principal::vouched(identity, Arc::clone(terms), now)))
-    }
-}
-
-/// What is told by the identity and the request alone.
-fn examine(identity: &Identity, now: UnixTime, client: impl FnOnce() -> Option<IpAddr>) -> Result<(), Rejection> {
-    if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
-        return Err(Rejection::new(RejectionKind::Invalid, "expired"));
-    }
-    if let Some(confirmation) = &identity.confirmation {
-        // RFC 8705 §3, RFC 9449 §7.2: what a credential is bound to is proved, or the credential is refused.
-        let unconfirmed = |reason| Rejection::new(RejectionKind::Invalid, reason);
-        confirmation.check(&Proof::default()).map_err(unconfirmed)?;
-    }
-    if !identity.networks.is_empty() {
-        let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
-        if !identity.networks.iter().any(|network| network.contains(client)) {
-            return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
-        }
-    }
-    Ok(())
-}
-
-/// What [`AuthLayer`] leaves on a request.
-#[derive(Debug)]
-pub struct Admitted(Option<Caller>);
-
-#[derive(Debug)]
-enum Caller {
-    Anonymous(Anonymous),
-    Known(Principal),
-}
-
-impl Admitted {
-    fn anonymous(terms: &Terms) -> Self {
-        Self(Some(Caller::Anonymous(Anonymous::new(&terms.challenge))))
-    }
-
-    const fn principal(principal: Principal) -> Self {
-        Self(Some(Caller::Known(principal)))
-    }
-}
-
-impl Sealed for Admitted {}
-
-impl Pass for Admitted {
-    fn admit<B>(&mut self, request: &mut Request<B>) {
-        match self.0.take() {
-            None => {}
-            Some(Caller::Anonymous(anonymous)) => {
-                // An outer layer's principal is not this layer's.
-                request.extensions_mut().remove::<Principal>();
-                request.extensions_mut().insert(anonymous);
-            }
-            Some(Caller::Known(principal)) => {
-                principal.conceal(request.headers_mut());
-                request.extensions_mut().insert(principal);
-            }
-        }
     }
 }

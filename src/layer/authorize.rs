@@ -4,6 +4,7 @@ use tower_layer::Layer;
 
 use crate::{
     Eventual,
+    binding::Binding,
     gate::{Check, Gate, sealed::Sealed},
     head::Head,
     identity::{self, Principal},
@@ -73,6 +74,22 @@ impl AuthorizeLayer {
     #[must_use]
     pub fn scoped<N: Requirement>() -> Self {
         Self::new(Needs { scopes: N::scopes(), met: |_, caller| caller.meets::<N>() })
+    }
+
+    /// Needs a credential that is bound to its sender: others are answered with 401, so that a client gets itself one
+    /// that is.
+    ///
+    /// ```
+    /// use axum::{Router, routing::delete};
+    /// use tower_warden::{binding::Binding, layer::AuthorizeLayer};
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/users/{id}", delete(async || "deleted"))
+    ///     .route_layer(AuthorizeLayer::sender_constrained(Binding::Certificate));
+    /// ```
+    #[must_use]
+    pub fn sender_constrained(binding: Binding) -> Self {
+        Self::new(binding)
     }
 
     /// Needs a user who has authenticated strongly, or recently, enough: RFC 9470.

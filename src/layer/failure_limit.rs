@@ -147,7 +147,9 @@ impl Sealed for Watched {}
 
 impl Pass for Watched {
     fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
-        if !matches!(refusal.kind(), RejectionKind::Invalid | RejectionKind::Malformed) {
+        // A nonce that is lacking is no failure: the client cannot know it before.
+        let failures = [RejectionKind::Invalid, RejectionKind::InvalidProof, RejectionKind::Malformed];
+        if !failures.contains(&refusal.kind()) {
             return Eventual::Now(Ok(()));
         }
         let Terms { limiter, plan, fields } = &*self.terms;

@@ -48,5 +48,7 @@ pub use self::{issuer::TestIssuer, key::SigningKey, token::TokenBuilder};
 
 mod issuer;
 mod key;
+#[cfg(feature = "dpop")]
+mod proof;
 mod serve;
 mod token;

@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use super::key::SigningKey;
-use crate::time::UnixTime;
+use crate::{binding::Confirmation, time::UnixTime};
 
 /// A token that is about to be signed: `iss`, `sub`, `iat`, `exp` and `jti` are there, and `typ` is `at+jwt`.
 ///
@@ -22,6 +22,10 @@ impl TokenBuilder {
         let header = json!({ "alg": key.algorithm().as_str(), "kid": key.id(), "typ": "at+jwt" });
         let now = now.as_secs();
         let claims = json!({ "iss": issuer, "sub": subject, "iat": now, "exp": now + 300, "jti": id });
+        Self::of(header, claims, key)
+    }
+
+    pub(super) fn of(header: Value, claims: Value, key: SigningKey) -> Self {
         let members = |value| match value {
             Value::Object(members) => members,
             _ => Map::new(),
@@ -48,6 +52,11 @@ impl TokenBuilder {
     /// Sets `client_id`.
     pub fn client_id(self, client: &str) -> Self {
         self.claim("client_id", client)
+    }
+
+    /// Sets `cnf`: what the token is bound to.
+    pub fn confirmation(self, confirmation: &Confirmation) -> Self {
+        self.claim("cnf", json!(confirmation))
     }
 
     /// Sets `exp`, so long after `iat`: five minutes by default.

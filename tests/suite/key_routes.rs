@@ -1,7 +1,14 @@
 use axum::{Router, body::Body, http::Request};
 use serde_json::{Value, json};
 use tower::ServiceExt;
-use tower_warden::{api_key::NewKey, axum::key_routes, layer::AuthLayer, scope::Scopes};
+use tower_warden::{
+    Digest,
+    api_key::NewKey,
+    axum::key_routes,
+    certificate::{Chain, PeerCertificate},
+    layer::AuthLayer,
+    scope::Scopes,
+};
 
 use crate::support::{Answer, Mode, Stack, unknown_key};
 
@@ -233,5 +240,25 @@ async fn a_store_that_is_down_is_503() {
     for (method, path, body) in [("GET", "", None), ("POST", "", Some(mint)), ("DELETE", "/key_x", None)] {
         let answer = api.admin(method, path, body).await;
         answer.assert_unavailable("key_store_unavailable");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_minted_for_one_certificate() {
+    let api = Api::new().await;
+    let thumbprint = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
+    let body = |confirmation: Value| json!({ "name": "bound", "owner": "agent-7", "scopes": [], "confirmation": confirmation });
+    let minted = api.mint(body(json!({ "x5t#S256": thumbprint }))).await;
+    assert_eq!(minted["confirmation"], json!({ "x5t#S256": thumbprint }));
+    let certificate = Digest::from_base64url(thumbprint).unwrap();
+    let certificate = PeerCertificate::from_thumbprint(certificate, Chain::Unverified);
+    let stack = &api.stack;
+    stack.bearer(text(&minted["secret"])).await.assert_invalid("certificate_missing");
+    let request = crate::support::bearer(text(&minted["secret"])).extension(certificate);
+    stack.send(request).await.assert_subject("agent-7");
+
+    for bad in [json!({}), json!({ "x5t#S256": "short" }), json!({ "kid": thumbprint }), json!(thumbprint)] {
+        let answer = api.admin("POST", "", Some(body(bad.clone()))).await;
+        assert_eq!(answer.status, 422, "{bad}");
     }
 }

@@ -38,7 +38,7 @@ async fn stores_that_start_at_once_migrate_a_fresh_database_once() {
     stores.0.insert(record("key_1")).wait().await.unwrap();
     assert!(stores.2.get(&id("key_1")).wait().await.unwrap().is_some());
     let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
-    assert_eq!(versions.fetch_one(&PgPool::connect(&url).await.unwrap()).await.unwrap(), 1);
+    assert_eq!(versions.fetch_one(&PgPool::connect(&url).await.unwrap()).await.unwrap(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
 
 use tower_warden::{
-    UnixTime,
+    Digest, UnixTime,
     api_key::{
         KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher,
         MemoryKeyStore, Replacement, SqlKeyStore, Watching, export, import,
     },
+    binding::Confirmation,
     scope::Scopes,
 };
 
@@ -247,6 +248,7 @@ pub(crate) fn full(name: &str) -> KeyRecord {
     record.name = "nightly\n\treconciliation".into();
     record.scopes = Scopes::parse("billing:read billing:write *").unwrap();
     record.tier = Some(String::new());
+    record.confirmation = Some(Confirmation::certificate(Digest::of(name.as_bytes())));
     record.networks = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7"].map(|text| text.parse().unwrap()).into();
     record.expires_at = Some(at(5_000));
     record.revoked_at = Some(at(4_000));

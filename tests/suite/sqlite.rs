@@ -65,7 +65,7 @@ async fn stores_that_start_at_once_migrate_a_fresh_file_once() {
         stores.0.insert(record("key_1")).wait().await.unwrap();
         assert!(stores.2.get(&id("key_1")).wait().await.unwrap().is_some());
         let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
-        assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 1);
+        assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 2);
     }
 }
 
@@ -107,6 +107,11 @@ async fn a_row_that_cannot_be_read_is_no_key_with_fewer_limits() {
         ("revoked_at", "'evil'"),
         ("replaced_by", "'evil key'"),
         ("replaced_until", "NULL"),
+        ("confirmation", "''"),
+        ("confirmation", "'{}'"),
+        ("confirmation", "'null'"),
+        ("confirmation", "'{\"jkt\": \"evil\"}'"),
+        ("confirmation", "'{\"evil\": \"A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0\"}'"),
     ];
     for (column, value) in malformed {
         let directory = tempfile::tempdir().unwrap();

@@ -180,6 +180,11 @@ impl Answer {
     }
 
     #[track_caller]
+    pub fn assert_reason(&self, status: u16, reason: &str) {
+        assert_eq!((self.status.as_u16(), self.reason), (status, Some(reason)), "{self:?}");
+    }
+
+    #[track_caller]
     pub fn assert_subject(&self, subject: &str) {
         assert_eq!((self.status.as_u16(), &*self.body), (200, subject), "{self:?}");
     }

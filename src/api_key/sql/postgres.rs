@@ -46,7 +46,7 @@ impl Dialect for PgPool {
     type Database = Postgres;
 
     fn migrations(&self) -> &'static [&'static str] {
-        &[include_str!("migrations/postgres/1_api_keys.sql")]
+        &[include_str!("migrations/postgres/1_api_keys.sql"), include_str!("migrations/postgres/2_confirmation.sql")]
     }
 
     fn count_ledgers(&self) -> &'static str {

@@ -8,7 +8,7 @@ use super::{
     super::record::{KeyId, KeyRecord, Replacement},
     failure::Malformed,
 };
-use crate::{error::ConfigError, peer::Network, scope::Scopes, time::UnixTime};
+use crate::{binding::Confirmation, error::ConfigError, peer::Network, scope::Scopes, time::UnixTime};
 
 /// Reads a record, or nothing at all: a key whose scopes cannot be read does not hold them all, nor none.
 pub(super) fn decode<'r, R>(row: &'r R) -> Result<Arc<KeyRecord>, Malformed>
@@ -28,6 +28,7 @@ where
         scopes: columns.parsed("scopes", Scopes::parse)?,
         tier: columns.get("tier")?,
         networks: columns.parsed("networks", networks)?,
+        confirmation: columns.confirmation()?,
         created_at: columns.time("created_at")?.ok_or_else(|| columns.malformed("created_at"))?,
         expires_at: columns.time("expires_at")?,
         revoked_at: columns.time("revoked_at")?,
@@ -76,6 +77,13 @@ where
             }
             _ => Err(self.malformed("replaced_until")),
         }
+    }
+
+    /// A key whose binding cannot be read is bound to what nobody has, not to nothing.
+    fn confirmation(&self) -> Result<Option<Confirmation>, Malformed> {
+        let text: Option<String> = self.get("confirmation")?;
+        let parsed = text.map(|text| serde_json::from_str(&text)).transpose();
+        parsed.map_err(|_| self.malformed("confirmation"))
     }
 
     fn malformed(&self, column: &'static str) -> Malformed {

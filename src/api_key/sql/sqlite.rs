@@ -58,7 +58,7 @@ impl Dialect for SqlitePool {
     type Database = Sqlite;
 
     fn migrations(&self) -> &'static [&'static str] {
-        &[include_str!("migrations/sqlite/1_api_keys.sql")]
+        &[include_str!("migrations/sqlite/1_api_keys.sql"), include_str!("migrations/sqlite/2_confirmation.sql")]
     }
 
     fn count_ledgers(&self) -> &'static str {

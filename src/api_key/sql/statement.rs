@@ -17,7 +17,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, digest, owner, tenant, name, scopes, tier, networks, created_at, expires_at, revoked_at, ",
-            "last_used_at, replaced_by, replaced_until, metadata FROM tower_warden_api_keys ",
+            "last_used_at, replaced_by, replaced_until, metadata, confirmation FROM tower_warden_api_keys ",
             $rest
         )
     };
@@ -32,8 +32,8 @@ pub(super) const REVOKE: &str = "UPDATE tower_warden_api_keys SET revoked_at = C
 
 const INSERT: &str = "INSERT INTO tower_warden_api_keys \
      (id, digest, owner, tenant, name, scopes, tier, networks, created_at, expires_at, revoked_at, last_used_at, \
-     replaced_by, replaced_until, metadata) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+     replaced_by, replaced_until, metadata, confirmation) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
 /// One statement for each question, so that each has the plan of its index.
 const LIST: &str = select!("WHERE id > $1 ORDER BY id LIMIT $2");
@@ -61,6 +61,8 @@ where
         return Err(invalid("a text of the key has a NUL character"));
     }
     let metadata = serde_json::to_string(&record.metadata).map_err(|_| invalid("the metadata is no JSON"))?;
+    let confirmation = record.confirmation.as_ref().map(serde_json::to_string).transpose();
+    let confirmation = confirmation.map_err(|_| invalid("what the key is bound to is no JSON"))?;
     let optional = |time: Option<UnixTime>| time.map(seconds);
     Ok(query(INSERT)
         .bind(record.id.to_string())
@@ -77,7 +79,8 @@ where
         .bind(optional(record.last_used_at))
         .bind(record.replaced.as_ref().map(|replaced| replaced.by.to_string()))
         .bind(optional(record.replaced.as_ref().map(|replaced| replaced.until)))
-        .bind(metadata))
+        .bind(metadata)
+        .bind(confirmation))
 }
 
 /// Reads a page, and one record more.

@@ -1,0 +1,148 @@
+//! An API whose tokens are of use to nobody but the holder of a client certificate (RFC 8705).
+//!
+//! ```text
+//! cargo run --example mtls
+//! ```
+//!
+//! On its first run it makes an authority, a certificate for the server, and one each for alice and mallory. An issuer in
+//! the process binds a token to alice's certificate. The curl lines that it prints show who gets in. Certificates that
+//! are replaced in the directory count at once, for new connections.
+//!
+//! | variable | what it does | default |
+//! |---|---|---|
+//! | `DIRECTORY` | where certificates and keys lie | `mtls-demo` |
+//! | `LISTEN` | where to listen | `127.0.0.1:3443` |
+//! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
+#![expect(clippy::print_stdout, reason = "it talks to who runs it")]
+
+use std::{
+    env,
+    error::Error,
+    fs, io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use axum::{
+    Json, Router,
+    routing::{delete, get},
+};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, SanType,
+};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::{Value, json};
+use tower_warden::{
+    AuthMethod, Digest, Identity, Principal,
+    binding::{Binding, Confirmation},
+    certificate::{CertificateMap, CertificateName, ClientCertificates},
+    jwt::{Issuer, Jwt},
+    layer::{AuthLayer, AuthorizeLayer},
+    testing::TestIssuer,
+    tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection},
+};
+use tracing_subscriber::EnvFilter;
+
+const AUDIENCE: &str = "https://localhost:3443";
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tower_warden=debug"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let directory = PathBuf::from(env::var("DIRECTORY").unwrap_or_else(|_| "mtls-demo".to_owned()));
+    let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3443".to_owned());
+    if !directory.join("ca.pem").exists() {
+        make_certificates(&directory)?;
+    }
+
+    let path = |name: &str| directory.join(name);
+    let files = TlsFiles::new(path("server.pem"), path("server.key")).client_authorities(path("ca.pem"));
+    let listener = TlsListener::bind(listen, TlsAcceptor::open(files).await?).await?;
+    let issuer = TestIssuer::new("https://issuer.example");
+    greet(&directory, listener.local_addr()?, &issuer)?;
+    axum::serve(listener, with_connection(app(issuer)?)).await?;
+    Ok(())
+}
+
+fn app(issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
+    let jwt = Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer);
+    // Without a token, a certificate may be enough.
+    let batch = Identity::new("batch", AuthMethod::ClientCertificate);
+    let machines = CertificateMap::default().with([CertificateName::subject("CN=batch")], batch);
+    let app = Router::new()
+        .route("/users/{id}", delete(async || "deleted"))
+        .route_layer(AuthorizeLayer::sender_constrained(Binding::Certificate))
+        .route("/whoami", get(whoami))
+        .layer(AuthLayer::new((jwt, ClientCertificates::new(machines))));
+    Ok(app)
+}
+
+async fn whoami(caller: Principal) -> Json<Value> {
+    Json(json!({
+        "subject": caller.subject(),
+        "method": caller.method().as_str(),
+        "bound": caller.confirmation().is_some(),
+    }))
+}
+
+/// An authority, and what it issues.
+fn make_certificates(directory: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(directory)?;
+    let named = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let mut params = named("tower-warden demo");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+
+    let mut server = named("localhost");
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    server.subject_alt_names = vec![SanType::DnsName("localhost".try_into()?), SanType::IpAddress(address)];
+    server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let clients = ["alice", "batch", "mallory"].map(|name| {
+        let mut client = named(name);
+        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        (name, client)
+    });
+    for (name, params) in [("server", server)].into_iter().chain(clients) {
+        let key = KeyPair::generate()?;
+        fs::write(directory.join(format!("{name}.pem")), params.signed_by(&key, &authority)?.pem())?;
+        fs::write(directory.join(format!("{name}.key")), key.serialize_pem())?;
+    }
+    // Last, because it tells that the others are there.
+    fs::write(directory.join("ca.pem"), authority.as_ref().pem())?;
+    Ok(())
+}
+
+/// Has a token issued for alice's certificate, and shows what it is good for.
+fn greet(directory: &Path, address: SocketAddr, issuer: &TestIssuer) -> Result<(), Box<dyn Error>> {
+    let certificate = CertificateDer::from_pem_file(directory.join("alice.pem"))?;
+    let bound = Confirmation::certificate(Digest::of(&certificate));
+    let token = || issuer.token("alice").audience(AUDIENCE).expires_in(Duration::from_secs(3600));
+    let (bound, loose) = (token().confirmation(&bound).sign(), token().sign());
+    let directory = directory.display();
+    let curl = format!("curl -i --cacert {directory}/ca.pem https://localhost:{}", address.port());
+    let with = |name: &str| format!("--cert {directory}/{name}.pem --key {directory}/{name}.key");
+    let (alice, batch, mallory) = (with("alice"), with("batch"), with("mallory"));
+    println!(
+        r"
+listening on https://{address}
+token, bound to alice's certificate: {bound}
+token, bound to nothing: {loose}
+
+{curl}/whoami {alice} -H 'Authorization: Bearer {bound}'
+{curl}/whoami {mallory} -H 'Authorization: Bearer {bound}'     # 401: another certificate
+{curl}/whoami -H 'Authorization: Bearer {bound}'     # 401: no certificate
+{curl}/whoami {batch}     # the certificate is enough
+{curl}/whoami {mallory}     # 401: nobody who is known
+{curl}/users/7 -X DELETE {alice} -H 'Authorization: Bearer {bound}'
+{curl}/users/7 -X DELETE {alice} -H 'Authorization: Bearer {loose}'     # 401: bound to nothing
+"
+    );
+    Ok(())
+}

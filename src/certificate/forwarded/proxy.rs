@@ -1,0 +1,46 @@
+use http::Extensions;
+
+use super::super::{
+    name::CertificateName,
+    peer::{Chain, PeerCertificate},
+};
+use crate::peer::{self, Network, TrustedProxies};
+
+/// Who is a proxy, so that its word counts.
+///
+/// See the [module docs](crate::certificate).
+#[derive(Clone, Debug)]
+pub struct ProxyRule(Rule);
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Certificates(Vec<CertificateName>),
+    Networks(TrustedProxies),
+}
+
+impl ProxyRule {
+    /// Who comes with a certificate of its own that bears one of these names: a [verified](Chain::Verified) one, unless
+    /// it is named by its thumbprint.
+    #[must_use]
+    pub fn certificates(names: impl IntoIterator<Item = CertificateName>) -> Self {
+        Self(Rule::Certificates(names.into_iter().collect()))
+    }
+
+    /// Whose socket's address is in one of these networks. Who comes over a Unix socket has none, and is nobody's proxy.
+    #[must_use]
+    pub fn networks(networks: impl IntoIterator<Item = Network>) -> Self {
+        Self(Rule::Networks(TrustedProxies::new(networks)))
+    }
+
+    /// Whether a request comes from a proxy.
+    pub(super) fn admits(&self, extensions: &Extensions) -> bool {
+        match &self.0 {
+            Rule::Certificates(names) => PeerCertificate::of(extensions).is_some_and(|certificate| {
+                let is_vouched =
+                    |name: &CertificateName| certificate.chain() == Chain::Verified || name.as_thumbprint().is_some();
+                names.iter().any(|name| is_vouched(name) && certificate.bears(name))
+            }),
+            Rule::Networks(networks) => peer::of(extensions).is_some_and(|address| networks.trusts(address)),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The names in a certificate.
+
+use std::fmt::Write;
+
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+use crate::digest::{Digest, hex};
+
+/// A name by which a certificate is known.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct CertificateName(Kind);
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Kind {
+    Dns(Box<str>),
+    Email(Box<str>),
+    Subject(Box<str>),
+    Thumbprint(Digest),
+    Uri(Box<str>),
+}
+
+impl CertificateName {
+    /// A host name among the subject's alternative names, in any case. `*` stands for itself.
+    #[must_use]
+    pub fn dns(name: impl AsRef<str>) -> Self {
+        Self(Kind::Dns(name.as_ref().to_ascii_lowercase().into()))
+    }
+
+    /// A mail address among the subject's alternative names, letter by letter.
+    #[must_use]
+    pub fn email(address: impl Into<Box<str>>) -> Self {
+        Self(Kind::Email(address.into()))
+    }
+
+    /// The subject's whole distinguished name, letter by letter, as RFC 4514 writes it and as
+    /// `openssl x509 -noout -subject -nameopt RFC2253` does: `CN=agent-7,O=Acme,C=DE`.
+    ///
+    /// Attributes that RFC 4514 §3 has no short name for are written with their number and their value in hexadecimal.
+    #[must_use]
+    pub fn subject(name: impl Into<Box<str>>) -> Self {
+        Self(Kind::Subject(name.into()))
+    }
+
+    /// The SHA-256 of the certificate.
+    #[must_use]
+    pub const fn thumbprint(thumbprint: Digest) -> Self {
+        Self(Kind::Thumbprint(thumbprint))
+    }
+
+    /// A URI among the subject's alternative names, letter by letter: a SPIFFE ID, for example, which must be the only
+    /// one.
+    #[must_use]
+    pub fn uri(uri: impl Into<Box<str>>) -> Self {
+        Self(Kind::Uri(uri.into()))
+    }
+
+    pub(super) fn as_dns(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Dns(name) => Some(name),
+            Kind::Email(_) | Kind::Subject(_) | Kind::Thumbprint(_) | Kind::Uri(_) => None,
+        }
+    }
+
+    pub(super) fn as_email(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Email(address) => Some(address),
+            Kind::Dns(_) | Kind::Subject(_) | Kind::Thumbprint(_) | Kind::Uri(_) => None,
+        }
+    }
+
+    pub(super) const fn as_thumbprint(&self) -> Option<&Digest> {
+        match &self.0 {
+            Kind::Thumbprint(thumbprint) => Some(thumbprint),
+            Kind::Dns(_) | Kind::Email(_) | Kind::Subject(_) | Kind::Uri(_) => None,
+        }
+    }
+
+    pub(super) fn as_uri(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Uri(uri) => Some(uri),
+            Kind::Dns(_) | Kind::Email(_) | Kind::Subject(_) | Kind::Thumbprint(_) => None,
+        }
+    }
+}
+
+/// RFC 4514 §2. Not the parser's own text, which escapes nothing: a comma in one part would look like the next part.
+pub(super) fn distinguished(name: &X509Name<'_>) -> Box<str> {
+    let parts: Vec<_> = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
+    // §2.1: the last part first.
+    parts.into_iter().rev().collect::<Vec<_>>().join(",").into()
+}
+
+fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let number = attribute.attr_type().to_id_string();
+    let short = SHORT.iter().find(|(known, _)| *known == number).map(|(_, short)| *short);
+    match (short, attribute.as_str()) {
+        (Some(short), Ok(value)) => format!("{short}={}", escaped(value)),
+        // §2.4: `#` and the value as it was encoded.
+        (short, _) => {
+            let value = attribute.attr_value();
+            let (tag, bytes) = (value.header.tag().0, value.data);
+            format!("{}=#{tag:02x}{}{}", short.unwrap_or(&number), length(bytes.len()), hex(bytes))
+        }
+    }
+}
+
+/// RFC 4514 §2.4.
+fn escaped(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut text = String::with_capacity(value.len());
+    for (index, c) in value.chars().enumerate() {
+        match c {
+            '"' | '+' | ',' | ';' | '<' | '>' | '\\' => text.extend(['\\', c]),
+            ' ' if index == 0 || index == last => text.push_str("\\ "),
+            '#' if index == 0 => text.push_str("\\#"),
+            c if c.is_ascii_control() => {
+                let _ = write!(text, "\\{:02X}", u32::from(c));
+            }
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// The length of a value in DER, in hexadecimal.
+fn length(bytes: usize) -> String {
+    if bytes < 128 {
+        return format!("{bytes:02x}");
+    }
+    let octets = bytes.to_be_bytes();
+    let octets: Vec<_> = octets.into_iter().skip_while(|octet| *octet == 0).collect();
+    format!("{:02x}{}", 0x80 + octets.len(), hex(&octets))
+}
+
+/// RFC 4514 §3.
+const SHORT: [(&str, &str); 9] = [
+    ("2.5.4.3", "CN"),
+    ("2.5.4.6", "C"),
+    ("2.5.4.7", "L"),
+    ("2.5.4.8", "ST"),
+    ("2.5.4.9", "STREET"),
+    ("2.5.4.10", "O"),
+    ("2.5.4.11", "OU"),
+    ("0.9.2342.19200300.100.1.1", "UID"),
+    ("0.9.2342.19200300.100.1.25", "DC"),
+];

@@ -1,0 +1,225 @@
+//! The URL that a proof is for, and when two are the same.
+
+use http::Uri;
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    head::Head,
+    origin,
+};
+
+/// The public URL of the API, normalised, without a slash at its end.
+#[derive(Clone, Debug)]
+pub(super) struct Base(Box<str>);
+
+impl Base {
+    pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
+        let is_plain = !url.contains(['?', '#', '@']);
+        let base = normalised(url).filter(|_| is_plain && origin::is_secure(url));
+        let message = "a public URL is an https URL without a query, a fragment and a user";
+        let base = base.ok_or_else(|| ConfigError::new(ConfigErrorKind::Dpop, message))?;
+        Ok(Self(base.trim_end_matches('/').into()))
+    }
+
+    /// What a proof for this request must name; `None` if its path is none.
+    pub(super) fn target(&self, head: &Head<'_>) -> Option<String> {
+        let path = uri(head).path();
+        // Dots must not lead out of the prefix.
+        Some(format!("{}{}", self.0, normalised_path(path)?))
+    }
+}
+
+/// A URL without query and fragment as RFC 3986 §6.2.2 and §6.2.3 normalise it; `None` if it is none of `http` or
+/// `https`.
+pub(super) fn normalised(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let (scheme, default) = match scheme {
+        scheme if scheme.eq_ignore_ascii_case("https") => ("https", 443),
+        scheme if scheme.eq_ignore_ascii_case("http") => ("http", 80),
+        _ => return None,
+    };
+    // Query and fragment do not count: RFC 9449 §4.3 check 9.
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, port),
+        _ => (authority, ""),
+    };
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'[' | b']' | b':');
+    if host.is_empty() || !host.bytes().all(is_host) || host.contains(':') && !host.starts_with('[') {
+        return None;
+    }
+    let mut text = format!("{scheme}://{}", host.to_ascii_lowercase());
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    match port.parse::<u16>() {
+        _ if port.is_empty() => {}
+        Ok(port) if is_number && port == default => {}
+        Ok(port) if is_number => text.extend([":", &port.to_string()]),
+        _ => return None,
+    }
+    text.push_str(&normalised_path(path)?);
+    Some(text)
+}
+
+/// `None` if a percent sign is not followed by two hexadecimal digits, or a character has no place in a path.
+fn normalised_path(path: &str) -> Option<String> {
+    remove_dots(&decode_unreserved(path)?)
+}
+
+/// RFC 3986 §6.2.2.1 and §6.2.2.2.
+fn decode_unreserved(path: &str) -> Option<String> {
+    let (mut text, mut bytes) = (String::with_capacity(path.len()), path.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next().unwrap_or_default()).to_digit(16);
+                let value = digit()? * 16 + digit()?;
+                let value = u8::try_from(value).ok()?;
+                if is_unreserved(value) {
+                    text.push(char::from(value));
+                } else {
+                    text.push_str(&format!("%{value:02X}"));
+                }
+            }
+            0x21..=0x7e if !matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') => {
+                text.push(char::from(byte));
+            }
+            _ => return None,
+        }
+    }
+    Some(text)
+}
+
+/// RFC 3986 §5.2.4, for paths that begin with a slash; an empty one is a slash (§6.2.3).
+fn remove_dots(path: &str) -> Option<String> {
+    let path = if path.is_empty() { "/" } else { path };
+    let rest = path.strip_prefix('/')?;
+    let mut segments = Vec::new();
+    let mut parts = rest.split('/').peekable();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        match part {
+            "." | ".." => {
+                if part == ".." {
+                    segments.pop();
+                }
+                if is_last {
+                    segments.push("");
+                }
+            }
+            part => segments.push(part),
+        }
+    }
+    Some(format!("/{}", segments.join("/")))
+}
+
+/// RFC 3986 §2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// The target as the client has sent it: axum's `nest` takes the prefix away, and keeps the whole in an extension.
+#[cfg(feature = "axum")]
+fn uri<'a>(head: &Head<'a>) -> &'a Uri {
+    head.extensions.get::<axum::extract::OriginalUri>().map_or(head.uri, |original| &original.0)
+}
+
+#[cfg(not(feature = "axum"))]
+const fn uri<'a>(head: &Head<'a>) -> &'a Uri {
+    head.uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equivalent_urls_come_out_the_same() {
+        let same = "https://api.example.com/a/b~c/%2F";
+        for url in [
+            same,
+            "HTTPS://API.Example.com/a/b~c/%2f",
+            "https://api.example.com:443/a/b~c/%2F",
+            "https://api.example.com:/a/b~c/%2F",
+            "https://api.example.com:0443/a/b~c/%2F",
+            "https://api.example.com/a/b%7Ec/%2F",
+            "https://api.example.com/x/../a/./%62~c/%2F",
+            "https://api.example.com/x/%2e%2E/a/b~c/%2F",
+            "https://api.example.com/a/b~c/%2F?q=1",
+            "https://api.example.com/a/b~c/%2F#f",
+        ] {
+            assert_eq!(normalised(url).as_deref(), Some(same), "{url}");
+        }
+        assert_eq!(normalised("https://h"), normalised("https://h/"));
+        assert_eq!(normalised("http://[::1]:80/"), normalised("http://[::1]"));
+        assert_eq!(normalised("http://[::1]:8080/").as_deref(), Some("http://[::1]:8080/"));
+    }
+
+    #[test]
+    fn urls_that_differ_stay_different() {
+        let urls = [
+            "https://h/a",
+            "https://h/a/",
+            "https://h/A",
+            "https://h//a",
+            "https://h/a%2Fb",
+            "https://h/a/b",
+            "http://h/a",
+            "https://h:8443/a",
+            "https://h:80/a",
+            "https://i/a",
+            "https://h./a",
+            "https://h/a;b",
+            "https://h/a%3Bb",
+            "https://h/",
+            "https://h/.a",
+            "https://h/a..",
+        ];
+        let normalised: std::collections::BTreeSet<_> =
+            urls.iter().map(|url| normalised(url).expect("a URL")).collect();
+        assert_eq!(normalised.len(), urls.len());
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in [
+            "",
+            "/a",
+            "h/a",
+            "ftp://h/a",
+            "https:///a",
+            "https://",
+            "https://u@h/a",
+            "https://u:p@h/a",
+            "https://h:x/a",
+            "https://h:-1/a",
+            "https://h:+443/a",
+            "https://h:99999/a",
+            "https://h/a%",
+            "https://h/a%4",
+            "https://h/%zz",
+            "https://h/a b",
+            "https://h/ä",
+            "https://ä/",
+            "https://h\\a/",
+            "https://a:b:c/",
+            "https://h/\"",
+        ] {
+            assert_eq!(normalised(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn dots_do_not_lead_out_of_the_public_url() {
+        let base = Base::parse("https://h/base/").expect("a URL");
+        let target = |path: &str| {
+            let request = http::Request::builder().uri(path).body(()).expect("a request");
+            base.target(&Head::from(&request))
+        };
+        assert_eq!(target("/a").as_deref(), Some("https://h/base/a"));
+        assert_eq!(target("/").as_deref(), Some("https://h/base/"));
+        assert_eq!(target("/../../a").as_deref(), Some("https://h/base/a"));
+        assert_eq!(target("https://other/a?b").as_deref(), Some("https://h/base/a"));
+        assert_eq!(target("*"), None);
+    }
+}
