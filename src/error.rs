@@ -29,12 +29,16 @@ pub enum ConfigErrorKind {
     Confirmation,
     /// What was said of DPoP proofs.
     Dpop,
+    /// The HTTP client by which others are asked.
+    HttpClient,
     /// An issuer, or what was said of its tokens.
     Issuer,
     /// An id or a digest of a key.
     Key,
     /// The form of a key.
     KeyFormat,
+    /// Where keys that verify signatures come from.
+    KeySet,
     /// A part of protected resource metadata.
     Metadata,
     /// An IP network.

@@ -196,6 +196,8 @@ mod cache;
 pub mod certificate;
 #[cfg(feature = "dpop")]
 pub mod dpop;
+#[cfg(any(feature = "introspection", feature = "jwks"))]
+pub mod fetch;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 #[cfg(feature = "metadata")]

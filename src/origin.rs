@@ -39,5 +39,10 @@ pub(crate) fn is_insecure(text: &str) -> bool {
 
 /// Whether the host is this machine, by its name.
 pub(crate) fn is_loopback(uri: &Uri) -> bool {
-    matches!(uri.host(), Some("127.0.0.1" | "[::1]" | "localhost"))
+    uri.host().is_some_and(is_loopback_host)
+}
+
+/// Whether the host of a URL is this machine, by its name.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "[::1]" | "localhost")
 }

@@ -96,6 +96,8 @@
 //!   app client as the audience, with [`audience_claim("client_id")`](Issuer::audience_claim) and
 //!   `require_claim("token_use", "access")`. Groups stand in `cognito:groups`: `roles_claim("cognito:groups")`.
 
+#[cfg(feature = "jwks")]
+pub use self::remote::{RemoteKeys, RemoteKeysBuilder};
 pub use self::{
     algorithm::Algorithm,
     builder::JwtBuilder,
@@ -117,6 +119,8 @@ mod jwk;
 mod jws;
 mod key;
 mod material;
+#[cfg(feature = "jwks")]
+mod remote;
 mod source;
 mod verify;
 

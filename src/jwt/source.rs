@@ -37,11 +37,20 @@ pub trait KeySource: Send + Sync + 'static {
     ///
     /// The key that comes back is used with its own algorithm, whatever the token says.
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>>;
+
+    /// Whether there are keys: for a readiness probe.
+    fn is_ready(&self) -> bool {
+        true
+    }
 }
 
 impl<S: KeySource + ?Sized> KeySource for Arc<S> {
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
         (**self).find(request)
+    }
+
+    fn is_ready(&self) -> bool {
+        (**self).is_ready()
     }
 }
 

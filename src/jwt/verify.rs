@@ -71,6 +71,13 @@ impl Jwt {
         JwtBuilder::new(issuer, keys)
     }
 
+    /// Whether there are keys of every issuer: for a readiness probe. Until there are, tokens of those without are
+    /// answered with 503.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.trusted.iter().all(|trusted| trusted.keys.is_ready())
+    }
+
     /// What RFC 9728 tells clients of this declaration: the first audience is the resource, and the issuers are its
     /// authorization servers. Scopes and all else are added by its setters.
     ///

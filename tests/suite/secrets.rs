@@ -13,10 +13,10 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::support::{Mode, Stack, request, unknown_key};
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
@@ -41,7 +41,7 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 /// Everything that is logged on this thread, down to traces.
-fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+pub fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
     (log, tracing::subscriber::set_default(subscriber.finish()))
