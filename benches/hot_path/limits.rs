@@ -1,15 +1,16 @@
 //! Rate limits on one node, beside governor and tower_governor.
 
 use std::{
+    convert::Infallible,
+    future::Ready,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZeroU32,
 };
 
-use axum::extract::ConnectInfo;
+use axum::{body::Body, extract::ConnectInfo};
 use governor::{DefaultKeyedRateLimiter, RateLimiter as Governor};
 use http::{Request, Response};
-use http_body_util::Full;
-use tower::Layer;
+use tower::{Layer, Service, service_fn, util::ServiceFn};
 use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 use tower_warden::{
     Eventual,
@@ -19,7 +20,7 @@ use tower_warden::{
 
 use crate::{
     counting::bytes,
-    fixture::{bare, call},
+    fixture::call,
     measure::{Budget, Effort, Side, medians, prepared, row, side, table},
     threads,
 };
@@ -90,7 +91,6 @@ pub(crate) fn layers(effort: Effort) {
     let (terse, telling) = (builder.finish().unwrap(), builder.use_headers().finish().unwrap());
     let limit = || RateLimitLayer::new(LocalRateLimiter::default(), By::peer(), plan());
     let failures = FailureLimitLayer::new(LocalRateLimiter::default(), By::peer(), plan());
-    let refused = |_| Response::new(Full::default());
     let [bare, silent, draft, failures, terse, telling] = medians(
         effort.rounds,
         [
@@ -98,8 +98,8 @@ pub(crate) fn layers(effort: Effort) {
             requests(limit().fields(RateLimitFields::Silent)),
             requests(limit()),
             requests(failures),
-            requests(GovernorLayer::new(terse).error_handler(refused)),
-            requests(GovernorLayer::new(telling).error_handler(refused)),
+            requests(GovernorLayer::new(terse)),
+            requests(GovernorLayer::new(telling)),
         ],
     );
     table("A whole layer by peer, above the bare service");
@@ -115,14 +115,17 @@ pub(crate) fn layers(effort: Effort) {
     );
 }
 
+/// A service whose bodies tower_governor can make.
+type Bare = ServiceFn<fn(Request<()>) -> Ready<Result<Response<Body>, Infallible>>>;
+
 /// Requests from addresses in turn to a service under a layer.
 fn requests<'a, L>(layer: L) -> Side<'a>
 where
-    L: Layer<crate::fixture::Bare>,
-    L::Service:
-        tower::Service<Request<()>, Response = Response<Full<bytes::Bytes>>, Error = std::convert::Infallible> + 'a,
+    L: Layer<Bare>,
+    L::Service: Service<Request<()>, Response = Response<Body>, Error = Infallible> + 'a,
 {
-    let (mut next, mut service) = (round(KEYS), layer.layer(bare()));
+    let bare: Bare = service_fn(|_| std::future::ready(Ok(Response::new(Body::empty()))));
+    let (mut next, mut service) = (round(KEYS), layer.layer(bare));
     let make = move || {
         let mut request = Request::new(());
         request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address(next()), 4711)));
@@ -186,21 +189,11 @@ pub(crate) fn many_keys(effort: Effort) {
     println!("LocalRateLimiter holds {:.1} bytes for each key of its bound, and no more, whatever comes;", each(held));
     println!("governor holds {:.1} bytes for each key there was, with 17 bytes of key", each(theirs_held));
 
-    let ((), held) = bytes(|| {
-        let local = LocalRateLimiter::bounded(effort.limited / 10);
-        let used_up = key(u32::MAX);
-        take(&local, &used_up, &once);
-        (0..count).for_each(|index| take(&local, &key(index), &once_more()));
-        assert!(matches!(local.take(&Ask::new(&used_up, &once)), Eventual::Now(Ok(Decision::Refused(_)))));
-        println!("a tenth of the bound, all {count} keys active: {:?}, and a used-up one still is", local);
-    });
-    assert_eq!(held, 0);
-}
-
-/// A quota of which each key uses a little, so that all are active.
-fn once_more() -> Plan {
-    thread_local! {
-        static PLAN: Plan = Plan::from(Quota::per_day(1_000));
-    }
-    PLAN.with(Plan::clone)
+    // Each key uses a little of a quota that takes a day, so that all of them are active.
+    let (local, active, used_up) =
+        (LocalRateLimiter::bounded(effort.limited / 10), Plan::from(Quota::per_day(1_000)), key(u32::MAX));
+    take(&local, &used_up, &once);
+    (0..count).for_each(|index| take(&local, &key(index), &active));
+    assert!(matches!(local.take(&Ask::new(&used_up, &once)), Eventual::Now(Ok(Decision::Refused(_)))));
+    println!("a tenth of the bound, all {count} keys active: {local:?}, and a used-up one is still known");
 }

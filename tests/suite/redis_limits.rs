@@ -250,11 +250,9 @@ async fn a_used_up_quota_is_refused_without_a_round_trip_until_there_is_a_unit()
     let before = redis.calls("evalsha").await;
     let mut refused = 0;
     for _ in 0..500 {
-        let excess = match nodes[1].take(&Ask::new(&key(&name), &plan)) {
-            Eventual::Now(Ok(Decision::Refused(excess))) => excess,
-            // The second is over.
-            _ => break,
-        };
+        let answer = nodes[1].take(&Ask::new(&key(&name), &plan));
+        // Else the second is over.
+        let Eventual::Now(Ok(Decision::Refused(excess))) = answer else { break };
         refused += 1;
         assert!(excess.wait <= seconds(1) && excess.wait > Duration::ZERO);
     }
