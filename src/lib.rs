@@ -141,6 +141,7 @@
 //! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
 //! | `sqlite` | keys in SQLite, which is built along | |
 //! | `postgres` | keys in Postgres, changes pushed to every node | |
+//! | `redis` | quotas, proofs and revocations that many nodes share, changes of keys told to every node | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `tls` | a TLS listener for axum and hyper, with client certificates and files that may change | |
 //! | `full` | all of them but `rust-crypto` | |
@@ -209,6 +210,8 @@ pub mod metadata;
 mod policy;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod revocation;
 #[cfg(feature = "tls")]
 pub mod tls;

@@ -41,6 +41,7 @@ const FLOORS: &[&[&str]] = &[
         "metadata",
         "policy",
         "rate_limit",
+        "redis",
         "revocation",
         "tls",
     ],
@@ -52,7 +53,9 @@ const FLOORS: &[&[&str]] = &[
 /// Neighbours on one floor above the lowest that may import each other: who, whom.
 const NEIGHBOURS: &[(&str, &str)] = &[
     ("api_key", "cache"),
+    ("api_key", "redis"),
     ("dpop", "jwt"),
+    ("dpop", "redis"),
     ("gate", "respond"),
     ("introspection", "cache"),
     ("introspection", "fetch"),
@@ -60,6 +63,8 @@ const NEIGHBOURS: &[(&str, &str)] = &[
     ("jwt", "cache"),
     ("jwt", "fetch"),
     ("jwt", "metadata"),
+    ("rate_limit", "redis"),
+    ("revocation", "redis"),
     ("tls", "certificate"),
 ];
 

@@ -14,8 +14,10 @@ mod binding;
 mod counting;
 mod fixture;
 mod introspected;
+mod limits;
 mod measure;
 mod paths;
+mod redis_limits;
 mod scale;
 mod threads;
 mod tokens;
@@ -47,6 +49,11 @@ fn main() {
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     threads::two(effort);
+    limits::one_key_after_the_other(effort);
+    limits::layers(effort);
+    limits::two_threads(effort);
+    limits::many_keys(effort);
+    redis_limits::decisions(effort);
     if is_bench {
         tracked::track(effort);
     }

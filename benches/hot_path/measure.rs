@@ -16,16 +16,31 @@ pub(crate) struct Effort {
     pub(crate) stored: usize,
     /// Requests at once.
     pub(crate) requests: usize,
+    /// Keys of a limiter that has very many.
+    pub(crate) limited: usize,
     /// Operations of one thread: so many that starting it does not count.
     pub(crate) operations: usize,
 }
 
 impl Effort {
-    pub(crate) const FULL: Self =
-        Self { rounds: 4_000, cached: 100_000, stored: 1_000_000, requests: 10_000, operations: 400_000 };
-    pub(crate) const QUICK: Self =
-        Self { rounds: 400, cached: 100_000, stored: 200_000, requests: 10_000, operations: 200_000 };
-    pub(crate) const SMOKE: Self = Self { rounds: 3, cached: 2_000, stored: 3_000, requests: 100, operations: 100 };
+    pub(crate) const FULL: Self = Self {
+        rounds: 4_000,
+        cached: 100_000,
+        stored: 1_000_000,
+        requests: 10_000,
+        limited: 10_000_000,
+        operations: 400_000,
+    };
+    pub(crate) const QUICK: Self = Self {
+        rounds: 400,
+        cached: 100_000,
+        stored: 200_000,
+        requests: 10_000,
+        limited: 1_000_000,
+        operations: 200_000,
+    };
+    pub(crate) const SMOKE: Self =
+        Self { rounds: 3, cached: 2_000, stored: 3_000, requests: 100, limited: 1_000, operations: 100 };
 }
 
 /// Runs a batch of operations, and tells the nanoseconds of one.

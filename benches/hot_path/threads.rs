@@ -31,8 +31,7 @@ pub(crate) fn two(effort: Effort) {
     let layer = AuthLayer::new(keys.clone());
 
     println!("\nTwo threads; the first line is what the machine allows, the next two are what the cache does");
-    println!("{:<58} | {:>7} | {:>7} | {:>5} | budget", "path", "1, M/s", "2, M/s", "ratio");
-    println!("{:-<58}-|-{:->7}-|-{:->7}-|-{:->5}-|-{:-<14}", "", "", "", "", "");
+    head();
     compare(effort, "SHA-256 of 58 bytes", |thread| {
         let mut key = cycle(own(thread));
         move || Floor::digest(key())
@@ -53,8 +52,14 @@ pub(crate) fn two(effort: Effort) {
     compare(effort, "AuthLayer, one key", |_| round(&layer, &secrets[..1]));
 }
 
+/// Prints the head of a table of throughputs.
+pub(crate) fn head() {
+    println!("{:<58} | {:>7} | {:>7} | {:>5} | budget", "path", "1, M/s", "2, M/s", "ratio");
+    println!("{:-<58}-|-{:->7}-|-{:->7}-|-{:->5}-|-{:-<14}", "", "", "", "", "");
+}
+
 /// Prints the throughput of an operation, which `make` makes for each thread.
-fn compare<F: FnMut() -> O, O>(effort: Effort, path: &str, make: impl Fn(usize) -> F + Sync) {
+pub(crate) fn compare<F: FnMut() -> O, O>(effort: Effort, path: &str, make: impl Fn(usize) -> F + Sync) {
     let (mut one, mut two) = (Vec::new(), Vec::new());
     for _ in 0..effort.rounds.div_ceil(400) {
         one.push(throughput(1, effort.operations, &make));

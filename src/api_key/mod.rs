@@ -39,6 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisToldKeyStore;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sql::SqlKeyStore;
 pub use self::{
@@ -62,6 +64,8 @@ mod format;
 mod keys;
 mod memory;
 mod record;
+#[cfg(feature = "redis")]
+mod redis;
 mod secret;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;

@@ -54,6 +54,8 @@
 
 #[cfg(feature = "testing")]
 pub(crate) use self::key::thumbprint;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisReplayGuard;
 pub use self::{
     nonce::Nonces,
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
@@ -63,6 +65,8 @@ pub use self::{
 mod demand;
 mod key;
 mod nonce;
+#[cfg(feature = "redis")]
+mod redis;
 mod replay;
 mod target;
 mod verifier;

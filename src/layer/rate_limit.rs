@@ -53,7 +53,7 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// Behind a proxy, the peer is the proxy: count by [`By::client`].
+/// Behind a proxy, the peer is the proxy: count by [`By::address`].
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
     respond: R,
@@ -240,6 +240,7 @@ pub(super) fn verdict(
             let fields = Fields::new(fields, plan, &excess.standing);
             Err(Rejection::quota_exceeded(reason, excess.wait, names).fields(fields.pairs().collect()))
         }
+        Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
             log::error!(error = %Chain(&error), "a rate limiter failed; the request is answered with 503");
             Err(Rejection::new(RejectionKind::Unavailable, "rate_limiter_unavailable"))

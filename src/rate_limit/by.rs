@@ -1,10 +1,12 @@
 //! What tells callers apart.
 
-use std::{fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
+use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
 
 use http::Extensions;
 
 use super::key::LimitKey;
+#[cfg(feature = "jwt")]
+use crate::json::Json;
 use crate::{
     head::Head,
     identity::{self, Principal},
@@ -17,10 +19,10 @@ use crate::{
 ///
 /// Whatever is missing does not free from being counted:
 ///
-/// 1. [`principal`](Self::principal), [`tenant`](Self::tenant), [`key`](Self::key) and [`metadata`](Self::metadata)
-///    stand inside of [`AuthLayer`](crate::layer::AuthLayer); where that is missing, requests are answered with 500.
-///    Under an [optional](crate::layer::AuthLayer::optional) one, callers without a credential are counted by their
-///    peer, and callers without a tenant, a key's id or the metadata as principals.
+/// 1. [`principal`](Self::principal) and all that is told of one (tenant, client, key, metadata, claim) stand inside of
+///    [`AuthLayer`](crate::layer::AuthLayer); where that is missing, requests are answered with 500. Callers without a
+///    tenant, a client and so on are counted as principals, and callers without a credential, under an
+///    [optional](crate::layer::AuthLayer::optional) layer, by their peer.
 /// 2. [`peer`](Self::peer) needs the socket's other end in the request's extensions, as axum's
 ///    `into_make_service_with_connect_info::<SocketAddr>()` or the server itself puts it there; where it is missing,
 ///    requests are answered with 500.
@@ -30,7 +32,7 @@ use crate::{
 /// use tower_warden::{peer::TrustedProxies, rate_limit::By};
 ///
 /// let by_route = By::principal().and(By::route());
-/// let behind_proxies = By::client(TrustedProxies::new(["10.0.0.0/8".parse()?]));
+/// let behind_proxies = By::address(TrustedProxies::new(["10.0.0.0/8".parse()?]));
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -38,7 +40,10 @@ pub struct By(Vec<Part>);
 
 #[derive(Clone)]
 enum Part {
-    Client(TrustedProxies),
+    Address(TrustedProxies),
+    #[cfg(feature = "jwt")]
+    Claim(Box<str>),
+    Client,
     Everybody,
     Forwarded(NonZeroUsize),
     Key,
@@ -53,8 +58,21 @@ enum Part {
 impl By {
     /// The address that trusted proxies tell, and the peer's where they tell none.
     #[must_use]
-    pub fn client(proxies: TrustedProxies) -> Self {
-        Self(vec![Part::Client(proxies)])
+    pub fn address(proxies: TrustedProxies) -> Self {
+        Self(vec![Part::Address(proxies)])
+    }
+
+    /// A claim of the token that is a text or a number; reading the claims takes a few microseconds.
+    #[cfg(feature = "jwt")]
+    #[must_use]
+    pub fn claim(name: impl Into<Box<str>>) -> Self {
+        Self(vec![Part::Claim(name.into())])
+    }
+
+    /// The client that the token was issued to, of its issuer.
+    #[must_use]
+    pub fn client() -> Self {
+        Self(vec![Part::Client])
     }
 
     /// Nothing: all share one quota.
@@ -69,7 +87,7 @@ impl By {
     /// # Deployment caveat
     ///
     /// Only where nobody reaches the server but through all of these proxies, each of which appends the address that it
-    /// sees: who comes past one of them says what the address is. [`client`](Self::client) looks who it is that tells.
+    /// sees: who comes past one of them says what the address is. [`address`](Self::address) looks who it is that tells.
     #[must_use]
     pub fn forwarded(hops: NonZeroUsize) -> Self {
         Self(vec![Part::Forwarded(hops)])
@@ -93,7 +111,7 @@ impl By {
         Self(vec![Part::Peer])
     }
 
-    /// Tenant and subject: whatever credential a caller comes with.
+    /// Issuer, tenant and subject: whatever credential of the issuer's a caller comes with.
     #[must_use]
     pub fn principal() -> Self {
         Self(vec![Part::Principal])
@@ -142,13 +160,19 @@ impl By {
 impl Part {
     fn push(&self, head: &Head<'_>, key: &mut LimitKey) -> Result<(), Rejection> {
         match self {
-            Self::Client(proxies) => push_address(key, proxies.client(head).map_or_else(|| peer(head), Ok)?),
+            Self::Address(proxies) => push_address(key, proxies.client(head).map_or_else(|| peer(head), Ok)?),
+            #[cfg(feature = "jwt")]
+            Self::Claim(name) => {
+                key.push("claim", &**name);
+                push_of(key, head, "value", |caller| claim(caller, name))?;
+            }
+            Self::Client => push_of(key, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
             Self::Everybody => key.push("everybody", ""),
             Self::Forwarded(hops) => push_address(key, forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
-            Self::Key => push_of(key, head, "key", Principal::key_id)?,
+            Self::Key => push_of(key, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
-                push_of(key, head, "value", |caller| caller.metadata().get(name).map(|value| &**value))?;
+                push_of(key, head, "value", |caller| caller.metadata().get(name).map(|value| Cow::Borrowed(&**value)))?;
             }
             Self::Peer => push_address(key, peer(head)?),
             Self::Principal => push_of(key, head, "principal", |_| None)?,
@@ -156,7 +180,7 @@ impl Part {
                 Some(route) => key.push("route", route),
                 None => key.push("no route", ""),
             },
-            Self::Tenant => push_of(key, head, "tenant", Principal::tenant)?,
+            Self::Tenant => push_of(key, head, "tenant", |caller| caller.tenant().map(Cow::Borrowed))?,
             Self::With(push) => push(head, key)?,
         }
         Ok(())
@@ -172,7 +196,10 @@ impl fmt::Debug for By {
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Client(_) => "Client",
+            Self::Address(_) => "Address",
+            #[cfg(feature = "jwt")]
+            Self::Claim(_) => "Claim",
+            Self::Client => "Client",
             Self::Everybody => "Everybody",
             Self::Forwarded(_) => "Forwarded",
             Self::Key => "Key",
@@ -191,7 +218,7 @@ fn push_of<'a>(
     key: &mut LimitKey,
     head: &Head<'a>,
     kind: &str,
-    part: impl Fn(&'a Principal) -> Option<&'a str>,
+    part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
 ) -> Result<(), Rejection> {
     let caller = match identity::caller(head.extensions) {
         Ok(caller) => caller,
@@ -201,8 +228,12 @@ fn push_of<'a>(
         }
         Err(rejection) => return Err(rejection),
     };
+    // Two issuers may use the same names.
+    if let Some(issuer) = caller.issuer() {
+        key.push("issuer", issuer);
+    }
     match part(caller) {
-        Some(part) => key.push(kind, part),
+        Some(part) => key.push(kind, &*part),
         None => {
             if let Some(tenant) = caller.tenant() {
                 key.push("tenant of", tenant);
@@ -211,6 +242,17 @@ fn push_of<'a>(
         }
     }
     Ok(())
+}
+
+/// The text of a claim that is one, or a number.
+#[cfg(feature = "jwt")]
+fn claim<'a>(caller: &'a Principal, name: &str) -> Option<Cow<'a, str>> {
+    let Json::Object(claims) = Json::parse(caller.claims()?.as_bytes()).ok()? else { return None };
+    match claims.get(name)? {
+        Json::Number(number) => Some(Cow::Owned(number.to_string())),
+        Json::String(text) => Some(text.clone()),
+        Json::Array(_) | Json::Bool(_) | Json::Null | Json::Object(_) => None,
+    }
 }
 
 fn push_address(key: &mut LimitKey, address: IpAddr) {

@@ -5,6 +5,9 @@
 
 use std::num::NonZeroU32;
 
+/// No debt is longer, in ticks: more than ten years of nanoseconds, and far from the end of the numbers.
+const LONGEST: u64 = 1 << 59;
+
 /// One quota, in ticks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra {
@@ -19,6 +22,13 @@ impl Gcra {
     pub(super) const fn new(interval: u64, burst: NonZeroU32) -> Self {
         // No overflow: a quota sees to it that the burst takes ten years at the most.
         Self { interval, tolerance: interval * burst.get() as u64, burst }
+    }
+
+    /// One of so many equal shares, of one unit at the least.
+    pub(super) fn shared(self, shares: NonZeroU32) -> Self {
+        let burst = NonZeroU32::new(self.burst.get() / shares).unwrap_or(NonZeroU32::MIN);
+        let interval = self.interval.saturating_mul(shares.get().into()).min(LONGEST);
+        Self { interval, tolerance: interval.saturating_mul(burst.get().into()).min(LONGEST).max(interval), burst }
     }
 
     /// When the debt is paid that is paid at `paid` now and of which `cost` is added; or how long to wait for that.

@@ -57,12 +57,14 @@ impl<'a> Ask<'a> {
 
 /// What a limiter decides.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a request goes on or it does not")]
+#[expect(clippy::exhaustive_enums, reason = "a request goes on or it does not, and is counted or not")]
 pub enum Decision {
     /// The request goes on.
     Admitted(Standing),
     /// It does not, and has taken nothing.
     Refused(Excess),
+    /// The request goes on, and nobody counts.
+    Uncounted,
 }
 
 /// Where a caller stands with the tightest of its quotas.

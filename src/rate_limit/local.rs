@@ -1,12 +1,13 @@
 //! The counts of one node.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
+    gcra::Gcra,
     limiter::{Ask, Decision, Excess, RateLimiter, Standing},
     plan::{Limit, Plan},
     stopwatch::{MonotonicStopwatch, Stopwatch, ticks},
-    table::{Debt, Debts, Table},
+    table::{Debt, Table},
 };
 use crate::{Eventual, error::Unavailable};
 
@@ -58,25 +59,40 @@ impl LocalRateLimiter {
         self
     }
 
-    /// Decides on the spot.
-    pub(super) fn decide(&self, ask: &Ask<'_>) -> Decision {
-        let now = BEGINNING.saturating_add(ticks(self.stopwatch.elapsed()));
+    /// Decides on the spot, on one of so many shares of each quota.
+    pub(super) fn decide(&self, ask: &Ask<'_>, share: Share) -> Decision {
+        let now = now(&*self.stopwatch);
         let mut debts = self.table.open(ask.key);
         let mut offers = [0; Plan::MOST];
         for (limit, offer) in ask.plan.limits().iter().zip(&mut offers) {
-            let Debt::PaidAt(paid) = debts.get(limit.id, now) else { return refuse(ask, &debts, now) };
-            match limit.gcra.offer(paid, now, ask.cost) {
-                Ok(next) => *offer = next,
-                Err(_) => return refuse(ask, &debts, now),
-            }
+            let next = match debts.get(limit.id, now) {
+                Debt::PaidAt(paid) => share.of(limit).offer(paid, now, ask.cost).ok(),
+                Debt::NoRoomUntil(_) => None,
+            };
+            let Some(next) = next else {
+                let excess = refuse(ask, now, |limit| share.of(limit), |_, limit| debts.get(limit.id, now));
+                return Decision::Refused(excess.expect("this quota refuses"));
+            };
+            *offer = next;
         }
-        let mut tightest: Option<Standing> = None;
-        for (index, (limit, next)) in ask.plan.limits().iter().zip(offers).enumerate() {
-            debts.put(limit.id, now, next, limit.gcra.free_at(next));
-            let standing = stand(index, limit, next, now);
-            tightest = Some(tightest.map_or(standing, |tightest| tightest.tighter(standing)));
-        }
-        Decision::Admitted(tightest.expect("a plan has a quota"))
+        let standings = ask.plan.limits().iter().zip(offers).enumerate().map(|(index, (limit, next))| {
+            let gcra = share.of(limit);
+            debts.put(limit.id, now, next, gcra.free_at(next));
+            stand(index, gcra, next, now)
+        });
+        Decision::Admitted(standings.reduce(Standing::tighter).expect("a plan has a quota"))
+    }
+}
+
+/// One of so many equal shares of a quota.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Share(pub(super) NonZeroU32);
+
+impl Share {
+    pub(super) const WHOLE: Self = Self(NonZeroU32::MIN);
+
+    fn of(self, limit: &Limit) -> Gcra {
+        if self == Self::WHOLE { limit.gcra } else { limit.gcra.shared(self.0) }
     }
 }
 
@@ -89,7 +105,7 @@ impl Default for LocalRateLimiter {
 
 impl RateLimiter for LocalRateLimiter {
     fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>> {
-        Eventual::Now(Ok(self.decide(ask)))
+        Eventual::Now(Ok(self.decide(ask, Share::WHOLE)))
     }
 }
 
@@ -102,28 +118,37 @@ impl fmt::Debug for LocalRateLimiter {
 /// Where the time begins, in ticks: later than the longest quota takes, so that nothing lies before zero.
 const BEGINNING: u64 = 1 << 60;
 
-/// Tells what is used up, and how long to wait.
-fn refuse(ask: &Ask<'_>, debts: &Debts<'_>, now: u64) -> Decision {
+/// What is used up, and how long to wait; nothing, if no quota refuses.
+pub(super) fn refuse(
+    ask: &Ask<'_>,
+    now: u64,
+    gcra: impl Fn(&Limit) -> Gcra,
+    debt: impl Fn(usize, &Limit) -> Debt,
+) -> Option<Excess> {
     let (mut longest, mut violated) = (None, Vec::new());
     for (index, limit) in ask.plan.limits().iter().enumerate() {
-        let (remaining, wait) = match debts.get(limit.id, now) {
-            Debt::PaidAt(paid) => match limit.gcra.offer(paid, now, ask.cost) {
+        let (remaining, wait) = match debt(index, limit) {
+            Debt::PaidAt(paid) => match gcra(limit).offer(paid, now, ask.cost) {
                 Ok(_) => continue,
-                Err(wait) => (limit.gcra.remaining(paid, now), wait),
+                Err(wait) => (gcra(limit).remaining(paid, now), wait),
             },
             Debt::NoRoomUntil(free) => (0, free.saturating_sub(now)),
         };
-        // RateLimit and Retry-After tell one time.
-        let standing = Standing::new(index, remaining, Duration::from_nanos(wait));
         violated.push(index);
         if longest.is_none_or(|(_, longest)| wait > longest) {
-            longest = Some((standing, wait));
+            // RateLimit and Retry-After tell one time.
+            longest = Some((Standing::new(index, remaining, Duration::from_nanos(wait)), wait));
         }
     }
-    let (standing, wait) = longest.expect("a quota has refused");
-    Decision::Refused(Excess::new(standing, Duration::from_nanos(wait), violated))
+    longest.map(|(standing, wait)| Excess::new(standing, Duration::from_nanos(wait), violated))
 }
 
-fn stand(index: usize, limit: &Limit, paid: u64, now: u64) -> Standing {
-    Standing::new(index, limit.gcra.remaining(paid, now), Duration::from_nanos(limit.gcra.reset(paid, now)))
+/// Where a caller stands with the quota at this place.
+pub(super) fn stand(index: usize, gcra: Gcra, paid: u64, now: u64) -> Standing {
+    Standing::new(index, gcra.remaining(paid, now), Duration::from_nanos(gcra.reset(paid, now)))
+}
+
+/// The time in ticks.
+pub(super) fn now(stopwatch: &dyn Stopwatch) -> u64 {
+    BEGINNING.saturating_add(ticks(stopwatch.elapsed()))
 }

@@ -1,8 +1,8 @@
 //! Rate limits: how much a caller may use, who keeps the counts, and what clients are told.
 //!
 //! A [`Quota`] is a rate and a burst; a [`Plan`] is the quotas that a request is counted against all at once. [`By`]
-//! tells callers apart. A [`RateLimiter`] keeps the counts: [`LocalRateLimiter`] those of one node. The layers that ask
-//! it are in [`layer`](crate::layer), and they stand in two places:
+//! tells callers apart. A [`RateLimiter`] keeps the counts: [`LocalRateLimiter`] those of one node, `RedisRateLimiter` (with
+//! the feature `redis`) those of many. The layers that ask it are in [`layer`](crate::layer), and they stand in two places:
 //!
 //! ```text
 //!  request
@@ -74,8 +74,10 @@
 //! 3. A refused request costs nothing and makes no wait longer. With several quotas, it takes from none of them.
 //! 4. No header and no spelling of a path makes a new quota, but where [`By::with`] is told so.
 //! 5. What is kept is bounded, and a quota that is used up is not forgotten before there is a unit again.
-//! 6. The wall clock plays no part.
+//! 6. The wall clock of a node plays no part.
 
+#[cfg(feature = "redis")]
+pub use self::redis::{OnOutage, RedisCounts, RedisRateLimiter};
 pub use self::{
     by::By,
     exempt::Exempt,
@@ -102,5 +104,7 @@ mod limiter;
 mod local;
 mod plan;
 mod quota;
+#[cfg(feature = "redis")]
+mod redis;
 mod stopwatch;
 mod table;

@@ -36,6 +36,9 @@ struct Terms {
 pub(super) struct Limit {
     pub(super) quota: Quota,
     pub(super) gcra: Gcra,
+    /// In whole microseconds, as Redis counts.
+    #[cfg(feature = "redis")]
+    pub(super) coarse: Gcra,
     /// What tells it from other quotas.
     pub(super) id: u64,
 }
@@ -99,11 +102,19 @@ impl fmt::Debug for Plan {
 impl Limit {
     fn new(quota: Quota) -> Self {
         let gcra = Gcra::new(quota.interval_in(1_000_000_000), quota.burst_size());
+        #[cfg(feature = "redis")]
+        let coarse = Gcra::new(quota.interval_in(1_000_000) * 1_000, quota.burst_size());
         // The numbers too: one name with other numbers is another quota.
         let (count, seconds, burst) = (quota.count(), quota.period().as_secs(), quota.burst_size());
         let identity = format!("{count} {seconds} {burst} {}", quota.name());
         let digest = Sha256::digest(identity.as_bytes());
         let id = digest[..8].try_into().map_or(0, u64::from_be_bytes);
-        Self { quota, gcra, id }
+        Self {
+            quota,
+            gcra,
+            #[cfg(feature = "redis")]
+            coarse,
+            id,
+        }
     }
 }

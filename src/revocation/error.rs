@@ -15,6 +15,8 @@ pub enum RevocationErrorKind {
     Full,
     /// The issuer and the id have more than 1024 bytes together.
     TooLong,
+    /// What keeps the list did not answer; it may have taken the revocation on all the same.
+    Unavailable,
 }
 
 impl RevocationErrorKind {
@@ -23,6 +25,7 @@ impl RevocationErrorKind {
             Self::Ended => "the revocation has ended already",
             Self::Full => "the revocation list is full",
             Self::TooLong => "the revoked name is too long",
+            Self::Unavailable => "the revocation list does not answer",
         }
     }
 }

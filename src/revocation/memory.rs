@@ -25,10 +25,10 @@ use crate::{
 
 /// So much longer than told a revocation stands: half of it for issuers' clocks, by [`skew`](Identity::skew), and half
 /// because a request that came before the end may be decided a while after it.
-const GRACE: Duration = Duration::from_secs(600);
+pub(super) const GRACE: Duration = Duration::from_secs(600);
 
 /// The longest issuer and id, together, in bytes.
-const LONGEST: usize = 1024;
+pub(super) const LONGEST: usize = 1024;
 
 /// A list in memory, shared by its clones; it is empty when the process begins.
 ///

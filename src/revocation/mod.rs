@@ -46,6 +46,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisRevocationList;
 pub use self::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
@@ -57,3 +59,5 @@ mod error;
 mod list;
 mod memory;
 mod name;
+#[cfg(feature = "redis")]
+mod redis;

@@ -99,6 +99,38 @@ impl<'a> Name<'a> {
         names.into_iter().flatten()
     }
 
+    /// As it is written elsewhere: the kind, the length of the issuer, the issuer, the id.
+    #[cfg(feature = "redis")]
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let kind = match self.kind {
+            Kind::Client => b'c',
+            Kind::Key => b'k',
+            Kind::Session => b's',
+            Kind::Subject => b'u',
+            Kind::Token => b't',
+        };
+        let length = u32::try_from(self.issuer.len()).unwrap_or(u32::MAX).to_be_bytes();
+        [&[kind], &length[..], self.issuer.as_bytes(), self.id.as_bytes()].concat()
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) has written.
+    #[cfg(feature = "redis")]
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Name<'static>> {
+        let (kind, rest) = bytes.split_first()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (issuer, id) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
+        let kind = match kind {
+            b'c' => Kind::Client,
+            b'k' => Kind::Key,
+            b's' => Kind::Session,
+            b'u' => Kind::Subject,
+            b't' => Kind::Token,
+            _ => return None,
+        };
+        let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| Cow::Owned(text.to_owned()));
+        Some(Name { kind, issuer: text(issuer)?, id: text(id)? })
+    }
+
     /// In bytes.
     pub(super) fn len(&self) -> usize {
         self.issuer.len() + self.id.len()

@@ -38,7 +38,7 @@ impl Bench {
     fn refusal(&self, name: &str, plan: &Plan, cost: u32) -> Excess {
         match self.take(name, plan, cost) {
             Decision::Refused(excess) => excess,
-            Decision::Admitted(standing) => panic!("admitted: {standing:?}"),
+            other => panic!("{other:?}"),
         }
     }
 }
@@ -97,7 +97,7 @@ fn the_tightest_of_several_quotas_is_reported() {
     let bench = Bench::new(100);
     let standing = || match bench.take("alice", &plan, 1) {
         Decision::Admitted(standing) => (standing.quota, standing.remaining),
-        Decision::Refused(excess) => panic!("{excess:?}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!((standing(), standing()), ((0, 2), (0, 1)));
     bench.stopwatch.advance(seconds(1));
@@ -303,6 +303,7 @@ proptest! {
                     let wait = match bench.take(&key.to_string(), &plan, cost) {
                         Decision::Admitted(_) => None,
                         Decision::Refused(excess) => Some(excess.wait.as_nanos()),
+                        Decision::Uncounted => unreachable!("it is counted"),
                     };
                     prop_assert_eq!(wait, naive.take(key, cost, now));
                 }
@@ -372,6 +373,7 @@ proptest! {
         let remaining = match bench.take("0", &plan, 1) {
             Decision::Admitted(Standing { remaining, .. }) => remaining,
             Decision::Refused(excess) => excess.standing.remaining,
+            Decision::Uncounted => unreachable!("it is counted"),
         };
         prop_assert_eq!((0..=remaining).filter(|_| bench.is_admitted("0", &plan)).count(), remaining as usize);
     }

@@ -1,0 +1,55 @@
+//! Proofs that nodes remember together, on a real Redis.
+
+use std::time::Duration;
+
+use redis::AsyncCommands;
+use tower_warden::{
+    Digest, UnixTime,
+    dpop::{RedisReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
+    redis::RedisLine,
+};
+
+use crate::{redis_server::Redis, support::seconds};
+
+async fn node(redis: &Redis, patience: Duration) -> RedisReplayGuard {
+    RedisReplayGuard::new(RedisLine::connect(redis.client()).await.patience(patience))
+}
+
+fn proof(key: &str, id: &str, good_for: u64) -> SpentProof {
+    let now = UnixTime::from_secs(1_800_000_000);
+    SpentProof::new(Digest::of(key.as_bytes()), Digest::of(id.as_bytes()), now + seconds(good_for), now)
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn a_proof_is_new_on_one_node_only() {
+    let redis = Redis::start().await;
+    let nodes = [node(&redis, seconds(10)).await, node(&redis, seconds(10)).await];
+    for number in 0..50 {
+        let proof = proof("key", &number.to_string(), 60);
+        let (one, other) = tokio::join!(nodes[0].spend(&proof).wait(), nodes[1].spend(&proof).wait());
+        let mut verdicts = [one.unwrap(), other.unwrap()];
+        verdicts.sort_by_key(|verdict| *verdict != ReplayVerdict::New);
+        assert_eq!(verdicts, [ReplayVerdict::New, ReplayVerdict::Replayed]);
+    }
+    // Another key may use the same id.
+    assert_eq!(nodes[0].spend(&proof("other", "1", 60)).wait().await.unwrap(), ReplayVerdict::New);
+    let mut connection = redis.connection().await;
+    let keys: Vec<String> = connection.keys("*").await.unwrap();
+    assert_eq!(keys.len(), 51);
+    for key in keys {
+        let lifetime: i64 = connection.ttl(&key).await.unwrap();
+        assert!((100..=121).contains(&lifetime), "{key} lives for {lifetime} s");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn without_redis_no_proof_is_new() {
+    let redis = Redis::start().await;
+    let guard = node(&redis, Duration::from_millis(500)).await;
+    redis.kill();
+    for number in 0..5 {
+        assert!(guard.spend(&proof("key", &number.to_string(), 60)).wait().await.is_err());
+    }
+}

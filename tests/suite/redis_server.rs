@@ -1,0 +1,119 @@
+//! A real Redis on a free port of the loopback.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
+
+use redis::aio::MultiplexedConnection;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::server::free_port;
+
+/// How long anything may take before a test fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server, which ends with the value.
+pub(crate) struct Redis {
+    directory: TempDir,
+    port: u16,
+    process: Mutex<Option<Child>>,
+}
+
+impl Redis {
+    /// The server of this process, started for the first test that asks and stopped with the last one.
+    pub(crate) async fn shared() -> Arc<Self> {
+        static SHARED: tokio::sync::Mutex<Weak<Redis>> = tokio::sync::Mutex::const_new(Weak::new());
+        let mut shared = SHARED.lock().await;
+        if let Some(server) = shared.upgrade() {
+            return server;
+        }
+        let server = Arc::new(Self::start().await);
+        *shared = Arc::downgrade(&server);
+        server
+    }
+
+    /// A server of the caller's own, to be stopped and started at will.
+    pub(crate) async fn start() -> Self {
+        let server = Self::absent();
+        server.launch().await;
+        server
+    }
+
+    /// One that is not there yet.
+    pub(crate) fn absent() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: Mutex::new(None) }
+    }
+
+    pub(crate) fn client(&self) -> redis::Client {
+        redis::Client::open(format!("redis://127.0.0.1:{}/", self.port)).unwrap()
+    }
+
+    pub(crate) async fn connection(&self) -> MultiplexedConnection {
+        self.client().get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Starts, again on the same port.
+    pub(crate) async fn launch(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut command = Command::new("redis-server");
+            command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.arg("--dir").arg(self.directory.path()).stdin(Stdio::null()).stdout(Stdio::null());
+            let mut child = command.spawn().expect("redis-server is installed");
+            while child.try_wait().unwrap().is_none() {
+                if self.client().get_multiplexed_async_connection().await.is_ok() {
+                    *self.process() = Some(child);
+                    return;
+                }
+                assert!(Instant::now() < deadline, "Redis did not start");
+                sleep(Duration::from_millis(10)).await;
+            }
+            assert!(Instant::now() < deadline, "Redis did not start");
+        }
+    }
+
+    /// Ends at once.
+    pub(crate) fn kill(&self) {
+        if let Some(mut child) = self.process().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Answers no more, with all connections open.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Goes on after a pause.
+    pub(crate) fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// How often a command was called.
+    pub(crate) async fn calls(&self, command: &str) -> u64 {
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut self.connection().await).await.unwrap();
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process();
+        let id = process.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
