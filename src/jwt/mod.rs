@@ -16,6 +16,9 @@
 //!    longer than 24 hours.
 //! 7. **Audience**, then all other claims. One of the wrong type refuses the token: it is never taken for absent.
 //!
+//! Keys are [at hand](StaticKeys), or with the feature `jwks` fetched from a URL and kept fresh, by `RemoteKeys` and
+//! `Jwt::discover`.
+//!
 //! The layer then looks, on each request, at the expiry, at what the token is [bound](crate::binding) to, and at what was
 //! [revoked](crate::revocation), whether the token was remembered or not.
 //!
