@@ -52,6 +52,7 @@ pub(crate) enum Outcome<V> {
     /// It panicked.
     Broken,
     /// What it depends on wants to be asked again after so long, for this reason.
+    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "only issuers that are asked say so"))]
     Busy(&'static str, Duration),
     /// What it depends on did not answer, for this reason.
     Down(&'static str),

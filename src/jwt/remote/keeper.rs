@@ -269,6 +269,7 @@ impl Keeper {
         self.bell.notify_one();
     }
 
+    #[cfg_attr(not(feature = "tracing"), expect(clippy::match_same_arms, reason = "without log lines, all do nothing"))]
     fn report(&self, changes: &Result<Changes, (Failure, bool)>) {
         let name = self.name();
         match changes {
