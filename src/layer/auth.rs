@@ -20,8 +20,8 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// Lets authenticated requests through, with their [`Principal`] in the extensions and their credential marked as
-/// sensitive, so that no inner layer prints it.
+/// Lets authenticated requests through, with their [`Principal`](crate::Principal) in the extensions and their credential
+/// marked as sensitive, so that no inner layer prints it.
 ///
 /// Required by default; [`optional`](Self::optional) lets a request without a credential through as well, but never one
 /// with a bad credential. Refusals follow RFC 6750 §3.1.
@@ -114,7 +114,7 @@ impl<R> AuthLayer<R> {
         self.terms(|_| {})
     }
 
-    /// Lets a request without any credential through, as nobody: without a [`Principal`].
+    /// Lets a request without any credential through, as nobody: without a [`Principal`](crate::Principal).
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.authentication_mut().presence = Presence::Optional;

@@ -6,8 +6,10 @@ use http::Request;
 use serde_json::json;
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Head, Identity, Presented, Rejection,
+    dpop::Dpop,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
+    testing::SigningKey,
 };
 
 use crate::{
@@ -220,6 +222,30 @@ async fn a_bound_token_is_refused_without_its_proof_whether_it_is_remembered_or_
     }
     let asking = Asking::of("token", &active_with(json!({"cnf": {"jkt": THUMBPRINT}, "token_type": "DPoP"})));
     assert!(identity(&asking, "token").await.unwrap().confirmation.unwrap().key_thumbprint().is_some());
+}
+
+/// (82), (88), (89)
+#[tokio::test]
+async fn a_token_that_is_bound_to_a_key_comes_under_its_own_scheme_with_a_proof() {
+    let (key, other) = (SigningKey::generate(Algorithm::ES256), SigningKey::generate(Algorithm::ES256));
+    let asking = Asking::of("token", &active_with(json!({"cnf": key.confirmation(), "token_type": "DPoP"})));
+    asking.endpoint.say("loose", &active());
+    let layer = AuthLayer::new(asking.introspection.clone()).clock(asking.clock.clone());
+    let app = app(&layer.dpop(Dpop::new("https://api.test").unwrap()));
+    let prove = async |token: &str, key: &SigningKey| {
+        let proof = key.proof("GET", "https://api.test/", token, START).sign();
+        let request = request().header("authorization", format!("DPoP {token}")).header("dpop", proof);
+        send(app.clone(), request).await
+    };
+    for _ in 0..2 {
+        prove("token", &key).await.assert_subject("alice");
+        let stolen = prove("token", &other).await;
+        assert_eq!((stolen.status.as_u16(), stolen.reason), (401, Some("key_mismatch")));
+        let unproved = send(app.clone(), bearer("token")).await;
+        assert_eq!((unproved.status.as_u16(), unproved.reason), (401, Some("key_proof_missing")));
+        assert_eq!(prove("loose", &key).await.status, 401);
+    }
+    assert_eq!(asking.endpoint.count(), 2);
 }
 
 /// (132)
