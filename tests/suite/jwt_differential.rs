@@ -87,7 +87,7 @@ fn member(name: &'static str, values: Vec<Value>) -> impl Strategy<Value = Membe
     let right = values[0].clone();
     // Mostly right, so that what is wrong is mostly the only thing that is.
     prop_oneof![
-        6 => Just((name, Some(right))),
+        20 => Just((name, Some(right))),
         1 => Just((name, None)),
         3 => select(values).prop_map(move |value| (name, Some(value))),
     ]
