@@ -75,7 +75,7 @@ pub(crate) fn warm(keys: &ApiKeys, secrets: &[String], runtime: &Runtime) {
 }
 
 pub(crate) fn runtime() -> Runtime {
-    Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap()
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
 /// What a layer shows to an authenticator; the clock is read, as for each request.

@@ -269,7 +269,6 @@ impl Keeper {
         self.bell.notify_one();
     }
 
-    #[cfg_attr(not(feature = "tracing"), expect(clippy::match_same_arms, reason = "without log lines, all do nothing"))]
     fn report(&self, changes: &Result<Changes, (Failure, bool)>) {
         let name = self.name();
         match changes {
@@ -280,17 +279,9 @@ impl Keeper {
             Err((failure @ Failure::OtherIssuer, _)) => {
                 log::error!(issuer = %name, error = %failure, "an issuer's keys are not fetched");
             }
-            Err((failure, true)) => {
-                log::warning!(
-                    issuer = %name, error = %Chain(failure),
-                    "an issuer's keys could not be fetched; those that are held are used for now"
-                );
-            }
-            Err((failure, false)) => {
-                log::warning!(
-                    issuer = %name, error = %Chain(failure),
-                    "an issuer's keys could not be fetched, and there are none; its tokens are answered with 503"
-                );
+            Err((failure, is_alive)) => {
+                let held = if *is_alive { "those that are held are used for now" } else { "there are none" };
+                log::warning!(issuer = %name, held = %held, error = %Chain(failure), "an issuer's keys could not be fetched");
             }
         }
     }
