@@ -25,12 +25,13 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_warden::{
     Authenticator, Principal,
-    axum::{Scoped, metadata_routes},
+    axum::Scoped,
     fetch::HttpClient,
     introspection::Introspection,
     jwt::{Issuer, Jwt, RemoteKeys},
     layer::AuthLayer,
     metadata::ProtectedResourceMetadata,
+    metadata::metadata_routes,
     scope::{Scopes, scopes},
     testing::TestIssuer,
 };

@@ -36,7 +36,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use tower_warden::{
     AuthMethod, Digest, Identity, Principal,
-    binding::{Binding, Confirmation},
+    caller::{Binding, Confirmation},
     certificate::{CertificateMap, CertificateName, ClientCertificates},
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},

@@ -21,8 +21,9 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, signal, time::sleep};
 use tower_warden::{
     Principal,
+    api_key::key_routes,
     api_key::{ApiKeys, KeyFormat, KeyQuery, NewKey, SqlKeyStore},
-    axum::{Scoped, key_routes},
+    axum::Scoped,
     layer::AuthLayer,
     scope::{Scopes, scopes},
 };

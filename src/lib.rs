@@ -91,7 +91,7 @@
 //!
 //! **Rights.** [`scopes!`] makes a type for each scope. Declare what implies what with a
 //! [`ScopeHierarchy`](scope::ScopeHierarchy), and give keys a tenant, a tier, an expiry, and the networks they may come
-//! from. Behind a proxy, networks need [`TrustedProxies`](peer::TrustedProxies): no header is believed without.
+//! from. Behind a proxy, networks need [`TrustedProxies`](request::TrustedProxies): no header is believed without.
 //!
 //! **Leaks.** Let secret scanners look for your prefix. [Rotate](api_key::ApiKeys::rotate) with a grace during which
 //! both keys are good; [revoke](api_key::ApiKeys::revoke) what has leaked. With a [`Pepper`](api_key::Pepper), stolen
@@ -155,47 +155,50 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use self::{
-    authenticator::{Authenticator, Presented},
-    challenge::Challenge,
-    credential::Credential,
+    auth::{Authenticator, Presented},
+    authorize::{Policy, StepUp},
+    caller::{Actor, AuthMethod, Identity, Principal},
     digest::Digest,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     eventual::Eventual,
-    head::Head,
-    identity::{Actor, AuthMethod, Identity, Principal},
-    policy::Policy,
-    rejection::{Rejection, RejectionKind},
-    step_up::StepUp,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+    scheme::{Challenge, Credential},
     time::{Clock, ManualClock, SystemClock, UnixTime},
 };
 
-// floor 0: words
-mod authenticator;
-pub mod binding;
-mod challenge;
-mod credential;
 mod digest;
 mod error;
 mod eventual;
-mod head;
-mod identity;
-#[cfg(feature = "jwt")]
-mod json;
 mod log;
-mod origin;
-pub mod peer;
-mod rejection;
-pub mod scope;
-mod step_up;
 mod striped;
 mod time;
+mod url;
 
-// floor 1: means
-#[cfg(feature = "api-key")]
-pub mod api_key;
+#[cfg(feature = "jwt")]
+mod json;
+pub mod scope;
+
+pub mod caller;
+pub mod gate;
+pub mod refusal;
+pub mod replay;
+pub mod request;
+pub mod revocation;
+pub mod scheme;
+
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 #[cfg_attr(not(feature = "api-key"), allow(dead_code, reason = "a JWT is verified at once: no look-up is in flight"))]
 mod cache;
+
+pub mod auth;
+pub mod authorize;
+pub mod layer;
+
+#[cfg(feature = "api-key")]
+pub mod api_key;
+#[cfg(feature = "axum")]
+pub mod axum;
 #[cfg(feature = "certificate")]
 pub mod certificate;
 #[cfg(feature = "dpop")]
@@ -208,27 +211,14 @@ pub mod introspection;
 pub mod jwt;
 #[cfg(feature = "metadata")]
 pub mod metadata;
-mod policy;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
 #[cfg(feature = "redis")]
 pub mod redis;
-pub mod revocation;
-#[cfg(feature = "tls")]
-pub mod tls;
-
-// floor 2: the gate
-pub mod gate;
-pub mod respond;
-
-// floor 3: what users stack
-pub mod layer;
-
-// floor 4: edges
-#[cfg(feature = "axum")]
-pub mod axum;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 /// Compiles the README's code.
 #[cfg(all(doctest, feature = "axum", feature = "sqlite"))]

@@ -8,11 +8,12 @@ use http::{HeaderName, HeaderValue, Request};
 use tower::Layer;
 use tower_warden::{
     Clock, Digest, SystemClock,
-    binding::Confirmation,
+    caller::Confirmation,
     certificate::{Chain, PeerCertificate},
-    dpop::{Dpop, MemoryReplayGuard},
+    dpop::Dpop,
     jwt::{Algorithm, Issuer, Jwt},
     layer::AuthLayer,
+    replay::MemoryReplayGuard,
     testing::{SigningKey, TestIssuer},
 };
 

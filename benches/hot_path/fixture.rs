@@ -13,7 +13,7 @@ use tower_warden::{
     Authenticator, Clock, Credential, Eventual, Head, Identity, Presented, Rejection, RejectionKind, SystemClock,
     UnixTime,
     api_key::{ApiKeys, ApiKeysBuilder, KeyDigest, KeyFormat, KeyId, KeyRecord, KeyStore, MemoryKeyStore},
-    peer::Peer,
+    request::Peer,
     scope::{Scopes, scopes},
 };
 

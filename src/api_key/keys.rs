@@ -17,8 +17,8 @@ use super::{
 use crate::{
     Eventual,
     cache::FencedCache,
+    caller::Identity,
     error::{ConfigError, Unavailable},
-    identity::Identity,
     time::Clock,
 };
 

@@ -41,6 +41,8 @@
 
 #[cfg(feature = "redis")]
 pub use self::redis::RedisToldKeyStore;
+#[cfg(feature = "axum")]
+pub use self::routes::{KeysAdmin, key_routes};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::sql::SqlKeyStore;
 pub use self::{
@@ -66,6 +68,10 @@ mod memory;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "axum")]
+mod route_error;
+#[cfg(feature = "axum")]
+mod routes;
 mod secret;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod sql;

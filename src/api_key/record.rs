@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::digest::KeyDigest;
 use crate::{
-    binding::Confirmation,
+    caller::Confirmation,
     digest::hex,
     error::{ConfigError, ConfigErrorKind},
-    peer::Network,
+    request::Network,
     scope::Scopes,
     time::UnixTime,
 };

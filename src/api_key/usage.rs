@@ -16,8 +16,8 @@ use super::{
     store::{KeyStore, KeyUse},
 };
 use crate::{
+    caller::OnAdmission,
     error::Unavailable,
-    identity::OnAdmission,
     log::{self, Chain},
     time::UnixTime,
 };

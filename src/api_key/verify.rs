@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{
     Eventual,
-    authenticator::{Authenticator, Presented},
+    auth::{Authenticator, Presented},
     cache::{Outcome, Tagged},
-    credential::Credential,
+    caller::{AuthMethod, Identity},
     digest::Digest,
     error::Unavailable,
-    identity::{AuthMethod, Identity},
     log::{self, Chain},
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    scheme::Credential,
 };
 
 impl Authenticator for ApiKeys {

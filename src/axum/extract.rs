@@ -8,9 +8,9 @@ use axum_core::{
 use http::request::Parts;
 
 use crate::{
-    identity::{self, Principal},
-    rejection::{Rejection, RejectionKind},
-    respond::{Problem, Respond},
+    caller::{self, Principal},
+    refusal::{Problem, Respond},
+    refusal::{Rejection, RejectionKind},
     scope::Requirement,
 };
 
@@ -56,7 +56,7 @@ impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let principal = identity::caller(&parts.extensions)?;
+        let principal = caller::of(&parts.extensions)?;
         if principal.meets::<R>() {
             Ok(Self { principal: principal.clone(), requirement: PhantomData })
         } else {
@@ -70,7 +70,7 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        identity::caller(&parts.extensions).cloned()
+        caller::of(&parts.extensions).cloned()
     }
 }
 
@@ -79,7 +79,7 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Rejection> {
-        match identity::caller(&parts.extensions) {
+        match caller::of(&parts.extensions) {
             Ok(principal) => Ok(Some(principal.clone())),
             Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(None),
             Err(rejection) => Err(rejection),

@@ -55,20 +55,6 @@
 //! handler takes `Option<Principal>`. A handler that answers refusals in its own way takes
 //! `Result<Scoped<S>, Rejection>`.
 
-#[cfg(feature = "jwt")]
-pub use self::claims::Claims;
 pub use self::extract::Scoped;
-#[cfg(feature = "api-key")]
-pub use self::keys::{KeysAdmin, key_routes};
-#[cfg(feature = "metadata")]
-pub use self::metadata::metadata_routes;
 
-#[cfg(feature = "jwt")]
-mod claims;
 mod extract;
-#[cfg(feature = "api-key")]
-mod failure;
-#[cfg(feature = "api-key")]
-mod keys;
-#[cfg(feature = "metadata")]
-mod metadata;

@@ -21,7 +21,7 @@ use self::{
 };
 use crate::{
     digest::Digest,
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
     time::UnixTime,
 };
 

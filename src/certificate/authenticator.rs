@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     Eventual,
-    authenticator::{Authenticator, Presented},
-    binding::Confirmation,
-    credential::Credential,
+    auth::{Authenticator, Presented},
+    caller::Confirmation,
+    caller::{AuthMethod, Identity},
     error::Unavailable,
-    identity::{AuthMethod, Identity},
     log::{self, Chain as Causes},
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    scheme::Credential,
     time::UnixTime,
 };
 

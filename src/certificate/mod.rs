@@ -105,11 +105,13 @@
 pub use self::{
     authenticator::{CertificateDirectory, CertificateMap, ClientCertificates},
     forwarded::{CertificateHeader, ProxyRule, XfccElement},
+    layer::{Forwarded, ForwardedCertificateLayer, Forwarding},
     name::CertificateName,
     peer::{Chain, MalformedCertificate, PeerCertificate},
 };
 
 mod authenticator;
-pub(crate) mod forwarded;
+mod forwarded;
+mod layer;
 mod name;
 mod peer;

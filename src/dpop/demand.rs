@@ -6,12 +6,12 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::{key::ProofKey, nonce::Age, target::normalised, verifier::Rules};
 use crate::{
-    binding::{KeyDemand, KeyProof},
+    caller::{KeyDemand, KeyProof},
     digest::Digest,
-    head::Head,
     json::Object,
-    jwt::{Algorithm, Claims, Segments},
-    rejection::{Rejection, RejectionKind},
+    jwt::{Algorithm, Segments, TokenClaims as Claims},
+    refusal::{Rejection, RejectionKind},
+    request::Head,
     time::UnixTime,
 };
 

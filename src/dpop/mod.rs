@@ -31,7 +31,7 @@
 //! 5. `nonce` is one of ours and not too old, if [`nonces`](Dpop::nonces) are on.
 //! 6. The signature is that of the key in the header, by an algorithm that is allowed; the key is public.
 //! 7. The key is the one that the token is bound to: if not, it is the token that is refused.
-//! 8. The proof was not seen before: a [`ReplayGuard`] remembers it for as long as it would be good.
+//! 8. The proof was not seen before: a [`ReplayGuard`](crate::replay::ReplayGuard) remembers it for as long as it would be good.
 //!
 //! # Behind a proxy, and nested
 //!
@@ -45,8 +45,8 @@
 //!
 //! # Several nodes
 //!
-//! A [`MemoryReplayGuard`] knows what its own node has seen: on another one, a proof is good once more. Give them
-//! a [`ReplayGuard`] that they share, and [`Nonces::shared`] one secret.
+//! A [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) knows what its own node has seen: on another one, a proof is good once more. Give them
+//! a [`ReplayGuard`](crate::replay::ReplayGuard) that they share, and [`Nonces::shared`] one secret.
 //!
 //! # Browsers
 //!
@@ -56,17 +56,12 @@
 pub(crate) use self::key::thumbprint;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisReplayGuard;
-pub use self::{
-    nonce::Nonces,
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
-    verifier::Dpop,
-};
+pub use self::{nonce::Nonces, verifier::Dpop};
 
 mod demand;
 mod key;
 mod nonce;
 #[cfg(feature = "redis")]
 mod redis;
-mod replay;
 mod target;
 mod verifier;

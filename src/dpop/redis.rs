@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use ::redis::Value;
 
-use super::replay::{ReplayGuard, ReplayVerdict, SpentProof};
-use crate::{Eventual, error::Unavailable, redis::RedisLine};
+use crate::{
+    Eventual,
+    error::Unavailable,
+    redis::RedisLine,
+    replay::{ReplayGuard, ReplayVerdict, SpentProof},
+};
 
 /// Where proofs are remembered.
 const PREFIX: &str = "tower-warden:proof:1:";

@@ -4,8 +4,8 @@ use http::Uri;
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    head::Head,
-    origin,
+    request::Head,
+    url,
 };
 
 /// The public URL of the API, normalised, without a slash at its end.
@@ -15,7 +15,7 @@ pub(super) struct Base(Box<str>);
 impl Base {
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
         let is_plain = !url.contains(['?', '#', '@']);
-        let base = normalised(url).filter(|_| is_plain && origin::is_secure(url));
+        let base = normalised(url).filter(|_| is_plain && url::is_secure(url));
         let message = "a public URL is an https URL without a query, a fragment and a user";
         let base = base.ok_or_else(|| ConfigError::new(ConfigErrorKind::Dpop, message))?;
         Ok(Self(base.trim_end_matches('/').into()))

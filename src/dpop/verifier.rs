@@ -4,17 +4,17 @@ use super::{
     demand::Demand,
     key::{KNOWN, KnownKeys},
     nonce::Nonces,
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
     target::Base,
 };
 use crate::{
     Eventual,
-    binding::{KeyDemand, KeyProof, KeyProver},
+    caller::{KeyDemand, KeyProof, KeyProver},
     error::{ConfigError, ConfigErrorKind, Unavailable},
-    head::Head,
     jwt::Algorithm,
     log::{self, Chain},
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
+    request::Head,
     time::UnixTime,
 };
 

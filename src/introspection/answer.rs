@@ -5,9 +5,9 @@ use std::{str, sync::Arc};
 use super::verify::Active;
 use crate::{
     cache::Outcome,
-    identity::{AuthMethod, Identity},
+    caller::{AuthMethod, Identity},
     json::{Json, Object},
-    jwt::{Claims, Issuer},
+    jwt::{Issuer, TokenClaims as Claims},
     log,
     time::UnixTime,
 };

@@ -14,7 +14,7 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
     fetch::{Fetch, HttpClient},
     jwt::Issuer,
-    origin,
+    url,
 };
 
 /// Sets [`Introspection`] up.
@@ -145,7 +145,7 @@ impl IntrospectionBuilder {
         if self.client_id.is_empty() || self.secret.is_empty() {
             return Err(refused("an introspection endpoint is asked with a client id and a secret"));
         }
-        let uri = Some(&*self.endpoint).filter(|endpoint| origin::is_secure(endpoint));
+        let uri = Some(&*self.endpoint).filter(|endpoint| url::is_secure(endpoint));
         let uri: Uri = uri.and_then(|uri| uri.parse().ok()).ok_or_else(|| refused("an endpoint is an https URL"))?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(refused("a secret does not belong into the URL of an endpoint"));

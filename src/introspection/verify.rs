@@ -7,15 +7,15 @@ use tokio::sync::Semaphore;
 use super::{answer::Rules, builder::IntrospectionBuilder, endpoint::Endpoint};
 use crate::{
     Eventual,
-    authenticator::{Authenticator, Presented},
+    auth::{Authenticator, Presented},
     cache::{FencedCache, Outcome, Tagged},
-    credential::Credential,
+    caller::Identity,
     digest::Digest,
     error::ConfigError,
-    identity::Identity,
     jwt::{self, Issuer},
     log,
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    scheme::Credential,
     time::UnixTime,
 };
 

@@ -7,8 +7,8 @@ use super::{
     jws::Kind,
 };
 use crate::{
-    binding::Confirmation,
-    identity::{Actor, AuthMethod, Identity},
+    caller::Confirmation,
+    caller::{Actor, AuthMethod, Identity},
     json::{Json, Object},
     scope::{Scope, Scopes},
     time::UnixTime,

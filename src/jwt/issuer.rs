@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use super::algorithm::Algorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    origin,
+    url,
 };
 
 /// An issuer whose access tokens are accepted, and what they must claim.
@@ -89,7 +89,7 @@ impl Issuer {
     ///
     /// If one is empty, or `name` is an `http` URL; `http` is accepted for a loopback host.
     pub fn new(name: &str, audience: &str) -> Result<Self, ConfigError> {
-        if name.is_empty() || origin::is_insecure(name) {
+        if name.is_empty() || url::is_insecure(name) {
             return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer is an https URL, or another name"));
         }
         let issuer = Self {

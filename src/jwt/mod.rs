@@ -77,7 +77,7 @@
 //! | `token_id`, `session_id`, `acr`, `auth_time` | `jti`, `sid`, `acr`, `auth_time` |
 //! | `tenant`, `roles`, `tier` | the claims that the issuer was told: [`Issuer::tenant_claim`] and so on |
 //! | `confirmation` | `cnf`; a token is bound to what it names, or refused |
-//! | `claims` | all of it, for [`Claims`](crate::axum::Claims) |
+//! | `claims` | all of it, for [`Claims`](crate::jwt::Claims) |
 //!
 //! # What the common issuers need
 //!
@@ -100,6 +100,8 @@
 //!   app client as the audience, with [`audience_claim("client_id")`](Issuer::audience_claim) and
 //!   `require_claim("token_use", "access")`. Groups stand in `cognito:groups`: `roles_claim("cognito:groups")`.
 
+#[cfg(feature = "axum")]
+pub use self::extract::Claims;
 #[cfg(feature = "jwks")]
 pub use self::remote::{RemoteKeys, RemoteKeysBuilder};
 pub use self::{
@@ -112,7 +114,7 @@ pub use self::{
 };
 
 #[cfg(any(feature = "dpop", feature = "introspection"))]
-pub(crate) use self::claims::Claims;
+pub(crate) use self::claims::Claims as TokenClaims;
 #[cfg(feature = "introspection")]
 pub(crate) use self::jws::is_compact;
 #[cfg(feature = "dpop")]
@@ -122,6 +124,8 @@ mod algorithm;
 mod builder;
 mod claims;
 mod crypto;
+#[cfg(feature = "axum")]
+mod extract;
 mod issuer;
 mod jwk;
 mod jws;

@@ -12,16 +12,16 @@ use super::{
 };
 use crate::{
     Eventual,
-    authenticator::{Authenticator, Presented},
+    auth::{Authenticator, Presented},
     cache::{FencedCache, Tagged},
-    credential::Credential,
+    caller::{AuthMethod, Identity},
     digest::Digest,
     error::{ConfigError, Unavailable},
-    identity::{AuthMethod, Identity},
     json::Object,
     log::{self, Chain},
     metadata::ProtectedResourceMetadata,
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    scheme::Credential,
     time::UnixTime,
 };
 

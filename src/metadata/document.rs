@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::endpoint::MetadataEndpoint;
 use crate::{
-    challenge::Challenge,
     error::{ConfigError, ConfigErrorKind},
-    origin,
+    scheme::Challenge,
     scope::{self, Scope, Scopes},
+    url,
 };
 
 /// RFC 9728 §3.
@@ -79,7 +79,7 @@ impl ProtectedResourceMetadata {
     pub fn new(resource: &str) -> Result<Self, ConfigError> {
         let refused = || error("a resource identifier is an https URL without user name and fragment");
         let scheme = resource.find("://").ok_or_else(refused)? + "://".len();
-        if !origin::is_secure(resource) || resource.contains('#') {
+        if !url::is_secure(resource) || resource.contains('#') {
             return Err(refused());
         }
         let path = resource[scheme..].find(['/', '?']).map_or(resource.len(), |end| scheme + end);
@@ -262,7 +262,7 @@ impl ProtectedResourceMetadata {
 }
 
 fn secure(text: &str) -> Result<Box<str>, ConfigError> {
-    if origin::is_secure(text) { Ok(text.into()) } else { Err(error("not an https URL without user name")) }
+    if url::is_secure(text) { Ok(text.into()) } else { Err(error("not an https URL without user name")) }
 }
 
 const fn error(message: &'static str) -> ConfigError {

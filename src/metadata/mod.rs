@@ -8,16 +8,15 @@
 //! 3. Open to anybody, from any origin. It stands *outside* of [`AuthLayer`](crate::layer::AuthLayer): a client that has
 //!    no token yet has to read it. It wraps no other service, so nobody comes past it to one.
 //!
-//! In axum, merge the application, with its layer, into [`metadata_routes`](crate::axum::metadata_routes):
+//! In axum, merge the application, with its layer, into [`metadata_routes`](metadata_routes):
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
 //! use tower::ServiceExt;
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
-//!     axum::metadata_routes,
-//!     layer::AuthLayer,
-//!     metadata::ProtectedResourceMetadata,
+//!      layer::AuthLayer,
+//!     metadata::{ProtectedResourceMetadata, metadata_routes},
 //!     scope::Scopes,
 //! };
 //!
@@ -54,7 +53,11 @@
 //! A proxy that serves the API under another host or path must send the well-known URL here too. A client in a browser
 //! reads the challenge only if your own CORS layer exposes `WWW-Authenticate`.
 
+#[cfg(feature = "axum")]
+pub use self::routes::metadata_routes;
 pub use self::{document::ProtectedResourceMetadata, endpoint::MetadataEndpoint};
 
 mod document;
 mod endpoint;
+#[cfg(feature = "axum")]
+mod routes;

@@ -8,11 +8,11 @@ use super::key::LimitKey;
 #[cfg(feature = "jwt")]
 use crate::json::Json;
 use crate::{
-    head::Head,
-    identity::{self, Principal},
+    caller::{self, Principal},
     log,
-    peer::TrustedProxies,
-    rejection::{Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+    request::TrustedProxies,
 };
 
 /// What tells callers apart: those for whom it is the same share a quota.
@@ -29,7 +29,7 @@ use crate::{
 /// 3. IPv6 addresses are counted by the /64 that one customer has, IPv4 addresses one by one.
 ///
 /// ```
-/// use tower_warden::{peer::TrustedProxies, rate_limit::By};
+/// use tower_warden::{request::TrustedProxies, rate_limit::By};
 ///
 /// let by_route = By::principal().and(By::route());
 /// let behind_proxies = By::address(TrustedProxies::new(["10.0.0.0/8".parse()?]));
@@ -220,7 +220,7 @@ fn push_of<'a>(
     kind: &str,
     part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
 ) -> Result<(), Rejection> {
-    let caller = match identity::caller(head.extensions) {
+    let caller = match caller::of(head.extensions) {
         Ok(caller) => caller,
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
             push_address(key, peer(head)?);
@@ -274,7 +274,7 @@ fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
 fn forwarded(head: &Head<'_>, hops: NonZeroUsize) -> Option<IpAddr> {
     let lines = head.headers.get_all("x-forwarded-for").iter().rev();
     let mut places = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    crate::peer::address(std::str::from_utf8(places.nth(hops.get() - 1)?).ok()?.trim())
+    crate::request::address(std::str::from_utf8(places.nth(hops.get() - 1)?).ok()?.trim())
 }
 
 #[cfg(feature = "axum")]

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{head::Head, identity::Principal, peer::Network, scope::Scope};
+use crate::{caller::Principal, request::Head, request::Network, scope::Scope};
 
 /// A rule by which requests are not counted.
 ///

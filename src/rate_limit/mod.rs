@@ -28,7 +28,7 @@
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 //!     layer::{AuthLayer, FailureLimitLayer, RateLimitLayer},
-//!     peer::Peer,
+//!     request::Peer,
 //!     rate_limit::{By, Exempt, LocalRateLimiter, Plan, Quota},
 //! };
 //!
@@ -80,26 +80,27 @@
 pub use self::redis::{OnOutage, RedisCounts, RedisRateLimiter};
 pub use self::{
     by::By,
+    concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, HeldBody},
     exempt::Exempt,
+    failure_layer::{FailureLimit, FailureLimitLayer, Watched},
     fields::RateLimitFields,
     key::LimitKey,
+    layer::{Metered, RateLimit, RateLimitLayer},
     limiter::{Ask, Decision, Excess, RateLimiter, Standing},
     local::LocalRateLimiter,
     plan::Plan,
     quota::Quota,
     stopwatch::{ManualStopwatch, MonotonicStopwatch, Stopwatch},
 };
-pub(crate) use self::{
-    fields::{Fields, concurrency_policy},
-    in_flight::{InFlight, Permit},
-};
 
 mod by;
+mod concurrency;
 mod exempt;
+mod failure_layer;
 mod fields;
 mod gcra;
-mod in_flight;
 mod key;
+mod layer;
 mod limiter;
 mod local;
 mod plan;

@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc};
 
-use crate::{Eventual, error::Unavailable, identity::Identity};
+use crate::{Eventual, caller::Identity, error::Unavailable};
 
 /// Tells which credentials were revoked.
 ///

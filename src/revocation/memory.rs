@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     Eventual,
+    caller::Identity,
     error::Unavailable,
-    identity::Identity,
     time::{Clock, SystemClock, UnixTime},
 };
 

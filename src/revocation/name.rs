@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::{identity::Identity, time::UnixTime};
+use crate::{caller::Identity, time::UnixTime};
 
 /// Which credentials count no more.
 ///

@@ -28,8 +28,8 @@ use super::{
 };
 use crate::{
     Eventual,
+    caller::Identity,
     error::Unavailable,
-    identity::Identity,
     log,
     redis::RedisLine,
     time::{Clock, SystemClock, UnixTime},

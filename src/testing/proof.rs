@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::{Value, json};
 
 use super::{key::SigningKey, token::TokenBuilder};
-use crate::{binding::Confirmation, digest::Digest, dpop, time::UnixTime};
+use crate::{caller::Confirmation, digest::Digest, dpop, time::UnixTime};
 
 impl SigningKey {
     /// What tokens that are bound to this key say.

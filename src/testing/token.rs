@@ -4,7 +4,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value, json};
 
 use super::key::SigningKey;
-use crate::{binding::Confirmation, time::UnixTime};
+use crate::{caller::Confirmation, time::UnixTime};
 
 /// A token that is about to be signed: `iss`, `sub`, `iat`, `exp` and `jti` are there, and `typ` is `at+jwt`.
 ///

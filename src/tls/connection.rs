@@ -9,7 +9,7 @@ use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{certificate::PeerCertificate, peer::Peer};
+use crate::{certificate::PeerCertificate, request::Peer};
 
 /// Who is at the other end of a connection; as a layer, it tells each request.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! TLS with client certificates: a listener for axum, and an acceptor for hyper.
 //!
-//! Each request gets the [`Peer`](crate::peer::Peer) and the
+//! Each request gets the [`Peer`](crate::request::Peer) and the
 //! [`PeerCertificate`](crate::certificate::PeerCertificate) of its connection, which has proved to hold the
 //! certificate's key. A certificate belongs to the connection: it does not change while that is open, and a resumed
 //! session keeps the one that it began with.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tower_warden::{
     AuthMethod, Authenticator, ConfigErrorKind, Credential, Digest, Eventual, Identity, Presented, Rejection,
-    binding::{Confirmation, Proof},
+    caller::{Confirmation, Proof},
     layer::AuthLayer,
 };
 

@@ -8,7 +8,7 @@ use rcgen::{DnType, SanType, date_time_ymd};
 use tower_warden::{
     AuthMethod, Digest, Eventual, Identity, ManualClock, Principal, Unavailable, UnixTime,
     api_key::NewKey,
-    binding::{Binding, Confirmation},
+    caller::{Binding, Confirmation},
     certificate::{CertificateDirectory, CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
     layer::{AuthLayer, AuthorizeLayer},
 };

@@ -16,11 +16,12 @@ use tower::ServiceExt;
 use tower_warden::{
     AuthMethod, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable, UnixTime,
     api_key::NewKey,
-    binding::{Binding, Confirmation},
-    dpop::{Dpop, MemoryReplayGuard, Nonces, ReplayGuard, ReplayVerdict, SpentProof},
+    caller::{Binding, Confirmation},
+    dpop::{Dpop, Nonces},
     jwt::{Algorithm, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer},
     rate_limit::{By, LocalRateLimiter, Quota},
+    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
     scope::{Scope, Scopes},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };

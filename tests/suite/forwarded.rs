@@ -7,10 +7,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::num::NonZeroUsize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    binding::Confirmation,
+    caller::Confirmation,
     certificate::{CertificateHeader, CertificateName, Chain, PeerCertificate, ProxyRule, XfccElement},
     layer::ForwardedCertificateLayer,
-    peer::Peer,
+    request::Peer,
 };
 
 use crate::{

@@ -20,7 +20,7 @@ use tower_test::mock;
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Rejection, RejectionKind,
     layer::{AuthLayer, AuthorizeLayer},
-    respond::EmptyBody,
+    refusal::EmptyBody,
 };
 
 use crate::support::{Mode, Stack, answer, bearer, request, send};

@@ -4,7 +4,7 @@ use tower::ServiceExt;
 use tower_warden::{
     Digest,
     api_key::NewKey,
-    axum::key_routes,
+    api_key::key_routes,
     certificate::{Chain, PeerCertificate},
     layer::AuthLayer,
     scope::Scopes,

@@ -12,8 +12,8 @@ use tokio::{
 use tower::ServiceExt;
 use tower_warden::{
     Challenge, ConfigError, ConfigErrorKind,
-    axum::metadata_routes,
     layer::AuthLayer,
+    metadata::metadata_routes,
     metadata::{MetadataEndpoint, ProtectedResourceMetadata},
     scope::Scopes,
 };

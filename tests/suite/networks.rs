@@ -7,7 +7,7 @@ use http::request::Builder;
 use tower_warden::{
     Head,
     api_key::NewKey,
-    peer::{Network, Peer, TrustedProxies},
+    request::{Network, Peer, TrustedProxies},
 };
 
 use crate::support::{Stack, bearer};

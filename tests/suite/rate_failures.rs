@@ -7,8 +7,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer, check::HeldBody},
-    rate_limit::{By, Exempt, LocalRateLimiter},
+    layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
+    rate_limit::{By, Exempt, HeldBody, LocalRateLimiter},
     scope::Scope,
 };
 

@@ -8,8 +8,8 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
     Rejection, RejectionKind,
     layer::{AuthLayer, RateLimitLayer},
-    peer::{Peer, TrustedProxies},
     rate_limit::{By, LocalRateLimiter},
+    request::{Peer, TrustedProxies},
 };
 
 use crate::{

@@ -11,9 +11,9 @@ use tower_warden::{
     AuthMethod, Authenticator, Credential, Eventual, Identity, ManualClock, Presented, Principal, Rejection,
     RejectionKind, Unavailable,
     api_key::NewKey,
-    layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer, check::HeldBody},
-    peer::Peer,
-    rate_limit::{Ask, By, Decision, Exempt, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter},
+    layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
+    rate_limit::{Ask, By, Decision, Exempt, HeldBody, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter},
+    request::Peer,
     scope::{Scope, Scopes},
 };
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use tower_warden::{
     Digest, UnixTime,
-    dpop::{RedisReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
+    dpop::RedisReplayGuard,
     redis::RedisLine,
+    replay::{ReplayGuard, ReplayVerdict, SpentProof},
 };
 
 use crate::{redis_server::Redis, support::seconds};

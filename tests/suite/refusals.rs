@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use tower_warden::{Challenge, Rejection, respond::EmptyBody, scope::Scopes};
+use tower_warden::{Challenge, Rejection, refusal::EmptyBody, scope::Scopes};
 
 use crate::support::{Mode, Stack, app, bearer, request, send, unknown_key};
 

@@ -15,10 +15,10 @@ use tower_warden::{
     AuthMethod, Authenticator, Credential, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable,
     UnixTime,
     api_key::NewKey,
-    binding::Confirmation,
+    caller::Confirmation,
     jwt::Jwt,
     layer::AuthLayer,
-    peer::Peer,
+    request::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList},
 };
 

@@ -18,7 +18,7 @@ use tower_warden::{
     api_key::NewKey,
     axum::Scoped,
     layer::{AuthLayer, AuthorizeLayer},
-    respond::EmptyBody,
+    refusal::EmptyBody,
     scope::{Scopes, scopes},
 };
 

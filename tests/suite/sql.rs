@@ -8,7 +8,7 @@ use tower_warden::{
         KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher,
         MemoryKeyStore, Replacement, SqlKeyStore, Watching, export, import,
     },
-    binding::Confirmation,
+    caller::Confirmation,
     scope::Scopes,
 };
 

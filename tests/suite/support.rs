@@ -76,7 +76,7 @@ impl Stack {
 
 pub fn app<R>(layer: &AuthLayer<R>) -> App
 where
-    R: tower_warden::respond::Respond<Full<Bytes>> + Clone + Send + Sync + 'static,
+    R: tower_warden::refusal::Respond<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
     BoxCloneSyncService::new(layer.layer(service_fn(answer)))
 }

@@ -22,7 +22,7 @@ use tower::Layer;
 use tower_warden::{
     AuthMethod, Head, Identity, ManualClock,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
-    binding::Confirmation,
+    caller::Confirmation,
     certificate::{CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
     layer::AuthLayer,
     tls::{Reloaded, TlsAcceptor, TlsErrorKind, TlsFiles, TlsListener, with_connection},

@@ -95,7 +95,7 @@ pub fn verifying(signing: &[&SigningKey], algorithms: &[Algorithm]) -> Stack {
 
 pub fn app<R>(layer: &AuthLayer<R>) -> App
 where
-    R: tower_warden::respond::Respond<Full<Bytes>> + Clone + Send + Sync + 'static,
+    R: tower_warden::refusal::Respond<Full<Bytes>> + Clone + Send + Sync + 'static,
 {
     BoxCloneSyncService::new(layer.layer(service_fn(support::answer)))
 }

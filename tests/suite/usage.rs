@@ -2,7 +2,7 @@
 
 use tower_warden::{
     api_key::{KeyErrorKind, KeyUse, NewKey},
-    peer::Peer,
+    request::Peer,
 };
 
 use crate::support::{Mode, START, Stack, assert_kind, bearer, seconds};

@@ -8,7 +8,7 @@ use super::{
     super::record::{KeyId, KeyRecord, Replacement},
     failure::Malformed,
 };
-use crate::{binding::Confirmation, error::ConfigError, peer::Network, scope::Scopes, time::UnixTime};
+use crate::{caller::Confirmation, error::ConfigError, request::Network, scope::Scopes, time::UnixTime};
 
 /// Reads a record, or nothing at all: a key whose scopes cannot be read does not hold them all, nor none.
 pub(super) fn decode<'r, R>(row: &'r R) -> Result<Arc<KeyRecord>, Malformed>

@@ -4,7 +4,7 @@ use super::super::{
     name::CertificateName,
     peer::{Chain, PeerCertificate},
 };
-use crate::peer::{self, Network, TrustedProxies};
+use crate::request::{self, Network, TrustedProxies};
 
 /// Who is a proxy, so that its word counts.
 ///
@@ -40,7 +40,7 @@ impl ProxyRule {
                     |name: &CertificateName| certificate.chain() == Chain::Verified || name.as_thumbprint().is_some();
                 names.iter().any(|name| is_vouched(name) && certificate.bears(name))
             }),
-            Rule::Networks(networks) => peer::of(extensions).is_some_and(|address| networks.trusts(address)),
+            Rule::Networks(networks) => request::of(extensions).is_some_and(|address| networks.trusts(address)),
         }
     }
 }

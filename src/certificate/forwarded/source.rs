@@ -6,7 +6,7 @@ use super::{
     proxy::ProxyRule,
     xfcc::{self, HashAlone, XfccElement},
 };
-use crate::head::Head;
+use crate::request::Head;
 
 /// The longest field that is looked at, in bytes.
 const LONGEST: usize = 32 * 1024;

@@ -14,8 +14,8 @@ use crate::{
         algorithm::{Algorithm, Family},
         source::MissingId,
     },
-    origin,
     time::{Clock, SystemClock},
+    url,
 };
 
 /// Sets [`RemoteKeys`] up.
@@ -108,7 +108,7 @@ impl Place {
     fn source(self) -> Result<Source, ConfigError> {
         let (Self::Issuer(text) | Self::Uri(text)) = &self;
         let uri: Uri = text.parse().map_err(|_| refused("not a URL"))?;
-        if !origin::is_secure(text) || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        if !url::is_secure(text) || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(refused("not an https URL, or one with a user"));
         }
         match self {

@@ -13,8 +13,8 @@ use crate::{
         algorithm::Algorithm,
         source::{KeySet, MissingId},
     },
-    origin,
     time::UnixTime,
+    url,
 };
 
 /// How long a server may take for an answer.
@@ -152,8 +152,8 @@ impl Errand {
         let keys = text("jwks_uri").ok_or_else(|| unusable("metadata that names no jwks_uri"))?;
         let uri = keys.parse::<Uri>().map_err(|_| unusable("a jwks_uri that is no URL"))?;
         // An issuer of this machine may keep its keys here; nobody else's metadata leads here, or to plain http.
-        let is_local = place.host().is_some_and(origin::is_loopback_host);
-        if !origin::is_secure(keys) || !is_local && (uri.scheme() != Some(&Scheme::HTTPS) || fetch::is_local(keys)) {
+        let is_local = place.host().is_some_and(url::is_loopback_host);
+        if !url::is_secure(keys) || !is_local && (uri.scheme() != Some(&Scheme::HTTPS) || fetch::is_local(keys)) {
             return Err(unusable("a jwks_uri that is no https URL, or of this machine").into());
         }
         Ok(uri)

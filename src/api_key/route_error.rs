@@ -1,0 +1,88 @@
+//! What the routes answer instead.
+
+use axum::{
+    extract::rejection::{JsonRejection, QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+
+use super::{KeyError, KeyErrorKind};
+use crate::{
+    caller::Principal,
+    log::{self, Chain},
+    refusal,
+    refusal::{Rejection, RejectionKind},
+};
+
+/// A response that is for nobody else.
+pub(super) fn private(status: StatusCode, body: impl IntoResponse) -> Response {
+    let no_store = const { HeaderValue::from_static("no-store") };
+    (status, [(header::CACHE_CONTROL, no_store)], body).into_response()
+}
+
+/// What is answered instead.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The key, or the store.
+    Key(KeyError),
+    /// The caller.
+    Refused(Rejection),
+    /// The request.
+    Request(StatusCode, String),
+}
+
+impl Failure {
+    /// 403 that asks for no other scope; `reason` is for logs and audit.
+    pub(super) fn forbidden(caller: &Principal, reason: &'static str) -> Self {
+        Self::Refused(Rejection::new(RejectionKind::Forbidden, reason).challenge(caller.challenge()))
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Request(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::Request(rejection.status(), rejection.body_text())
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
+                log::error!(error = %Chain(&error), "keys could not be managed; the request is answered with 503");
+                Rejection::new(RejectionKind::Unavailable, "key_store_unavailable").into_response()
+            }
+            Self::Key(error) => {
+                let (status, code) = match error.kind() {
+                    KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
+                    KeyErrorKind::Inactive => (StatusCode::CONFLICT, "key_inactive"),
+                    KeyErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request"),
+                    KeyErrorKind::NotFound => (StatusCode::NOT_FOUND, "key_not_found"),
+                    KeyErrorKind::Configuration | KeyErrorKind::Unavailable => {
+                        (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
+                    }
+                };
+                problem(status, code, &error.to_string())
+            }
+            Self::Refused(rejection) => rejection.into_response(),
+            Self::Request(status, text) => problem(status, "invalid_request", &text),
+        }
+    }
+}
+
+fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
+    let mut response = private(status, refusal::problem_json(status, code, detail));
+    response.headers_mut().insert(header::CONTENT_TYPE, refusal::PROBLEM_JSON);
+    response
+}

@@ -1,0 +1,11 @@
+//! Authorization.
+
+pub use self::{
+    layer::{Authorization, AuthorizeLayer},
+    policy::Policy,
+    step_up::StepUp,
+};
+
+mod layer;
+mod policy;
+mod step_up;

@@ -1,0 +1,57 @@
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    caller,
+    refusal::{Rejection, RejectionKind},
+};
+
+/// The verified claims of the caller's token, in a type of your own.
+///
+/// A caller whose token does not have them, or who has none because it came with an API key, is answered with 403.
+///
+/// ```
+/// use axum::{Router, body::Body, http::Request, routing::get};
+/// use serde::Deserialize;
+/// use tower::ServiceExt;
+/// use tower_warden::{jwt::{Claims, Issuer, Jwt}, layer::AuthLayer, testing::TestIssuer};
+///
+/// #[derive(Deserialize)]
+/// struct Employee {
+///     department: String,
+/// }
+///
+/// async fn department(Claims(employee): Claims<Employee>) -> String {
+///     employee.department
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let issuer = TestIssuer::new("https://issuer.test");
+/// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test")?, issuer.clone());
+/// let app = Router::new().route("/", get(department)).layer(AuthLayer::new(jwt));
+/// let call = |token: String| {
+///     let request = Request::get("/").header("authorization", format!("Bearer {token}"));
+///     app.clone().oneshot(request.body(Body::empty()).expect("a request"))
+/// };
+///
+/// let token = issuer.token("alice").audience("https://api.test");
+/// assert_eq!(call(token.clone().claim("department", "sales").sign()).await?.status(), 200);
+/// assert_eq!(call(token.claim("department", 7).sign()).await?.status(), 403);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "it is taken apart in a handler's parameters")]
+pub struct Claims<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let principal = caller::of(&parts.extensions)?;
+        let refused = |reason| Rejection::new(RejectionKind::Forbidden, reason).challenge(principal.challenge());
+        let claims = principal.claims().ok_or_else(|| refused("claims_missing"))?;
+        serde_json::from_str(claims).map(Self).map_err(|_| refused("claims_mismatch"))
+    }
+}

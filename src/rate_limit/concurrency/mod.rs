@@ -1,0 +1,268 @@
+//! Requests in flight.
+//!
+//! This is a [`Service`] of its own, and no [`Check`](crate::gate::Check) of the gate's, and it changes the type of the
+//! body: a request is in flight until its body has ended, which nobody sees but who wraps it.
+
+use std::{
+    fmt,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use self::in_flight::{InFlight, Permit};
+use super::{
+    by::By,
+    exempt::Exempt,
+    fields::{Fields, concurrency_policy},
+};
+use crate::{
+    refusal::Rejection,
+    refusal::{Problem, Respond},
+    request::Head,
+};
+
+mod in_flight;
+
+/// Lets so many requests of each caller be in flight at once, on this node.
+///
+/// One is in flight until the body of its response has ended, or its future is dropped. Refusals are 429; nobody can
+/// know when a request will end, so `Retry-After` is one second.
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_warden::{layer::ConcurrencyLayer, rate_limit::By};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let service = ServiceBuilder::new()
+///     .layer(ConcurrencyLayer::new(By::everybody(), std::num::NonZeroU32::MIN))
+///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("!"))));
+///
+/// let first = service.clone().oneshot(Request::new(())).await?;
+/// assert_eq!(first.status(), 200);
+/// assert_eq!(service.clone().oneshot(Request::new(())).await?.status(), 429);
+/// drop(first);
+/// assert_eq!(service.oneshot(Request::new(())).await?.status(), 200);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ConcurrencyLayer<R = Problem> {
+    limit: Arc<Limit>,
+    respond: R,
+}
+
+#[derive(Clone)]
+struct Limit {
+    by: By,
+    exempt: Vec<Exempt>,
+    policy: HeaderValue,
+    in_flight: Arc<InFlight>,
+}
+
+impl ConcurrencyLayer {
+    /// At most so many at once.
+    #[must_use]
+    pub fn new(by: By, most: NonZeroU32) -> Self {
+        let policy = concurrency_policy(NAME, most.get());
+        let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(most)) };
+        Self { limit: Arc::new(limit), respond: Problem }
+    }
+}
+
+impl<R> ConcurrencyLayer<R> {
+    /// Does not count what the rule applies to; with several, any of them will do.
+    #[must_use]
+    pub fn exempt(mut self, rule: Exempt) -> Self {
+        Arc::make_mut(&mut self.limit).exempt.push(rule);
+        self
+    }
+
+    /// Makes the body of refusals: [`Problem`] by default.
+    #[must_use]
+    pub fn respond_with<R2>(self, respond: R2) -> ConcurrencyLayer<R2> {
+        ConcurrencyLayer { limit: self.limit, respond }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for ConcurrencyLayer<R> {
+    type Service = Concurrency<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Concurrency { inner, limit: Arc::clone(&self.limit), respond: self.respond.clone() }
+    }
+}
+
+impl<R: Clone> Clone for ConcurrencyLayer<R> {
+    fn clone(&self) -> Self {
+        Self { limit: Arc::clone(&self.limit), respond: self.respond.clone() }
+    }
+}
+
+impl<R> fmt::Debug for ConcurrencyLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConcurrencyLayer").field("in_flight", &self.limit.in_flight).finish_non_exhaustive()
+    }
+}
+
+/// The service of [`ConcurrencyLayer`].
+pub struct Concurrency<S, R = Problem> {
+    inner: S,
+    limit: Arc<Limit>,
+    respond: R,
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Concurrency<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    R: Respond<ResBody>,
+{
+    type Response = Response<HeldBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ConcurrencyFuture<S::Future, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let state = match self.limit.enter(&Head::from(&request)) {
+            Ok(entry) => State::Calling { future: self.inner.call(request), entry },
+            Err(rejection) => {
+                let response = self.respond.respond(&rejection);
+                State::Refused { response: Some(rejection.seal(response)) }
+            }
+        };
+        ConcurrencyFuture { state }
+    }
+}
+
+impl Limit {
+    fn enter(&self, head: &Head<'_>) -> Result<Option<(Permit, Fields)>, Rejection> {
+        if self.exempt.iter().any(|rule| rule.applies(head)) {
+            return Ok(None);
+        }
+        let fields = |left| Fields::concurrency(&self.policy, NAME, left);
+        match self.in_flight.enter(&self.by.key_of(head)?) {
+            Some((permit, left)) => Ok(Some((permit, fields(left)))),
+            None => {
+                let rejection = Rejection::quota_exceeded("too_many_in_flight", Duration::from_secs(1), [NAME]);
+                Err(rejection.fields(fields(0).pairs().collect()))
+            }
+        }
+    }
+}
+
+impl<S: Clone, R: Clone> Clone for Concurrency<S, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), limit: Arc::clone(&self.limit), respond: self.respond.clone() }
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for Concurrency<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Concurrency").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The response future of [`Concurrency`].
+    pub struct ConcurrencyFuture<F, B> {
+        #[pin]
+        state: State<F, B>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<F, B> {
+        Calling {
+            #[pin]
+            future: F,
+            entry: Option<(Permit, Fields)>,
+        },
+        Refused {
+            response: Option<Response<B>>,
+        },
+    }
+}
+
+impl<F, B, E> Future for ConcurrencyFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<HeldBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let (response, permit) = match self.project().state.project() {
+            StateProj::Calling { future, entry } => {
+                let mut response = ready!(future.poll(cx))?;
+                let permit = entry.take().map(|(permit, fields)| {
+                    fields.write(response.headers_mut());
+                    permit
+                });
+                (response, permit)
+            }
+            StateProj::Refused { response } => (response.take().expect("polled after completion"), None),
+        };
+        Poll::Ready(Ok(response.map(|body| HeldBody { body, permit })))
+    }
+}
+
+impl<F, B> fmt::Debug for ConcurrencyFuture<F, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConcurrencyFuture").finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// A body during which its request is in flight.
+    #[derive(Debug, Default)]
+    pub struct HeldBody<B> {
+        #[pin]
+        body: B,
+        permit: Option<Permit>,
+    }
+}
+
+impl<B: Body> Body for HeldBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
+            *this.permit = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// For the refusals of layers further out.
+impl<B: From<Bytes>> From<Bytes> for HeldBody<B> {
+    fn from(bytes: Bytes) -> Self {
+        Self { body: B::from(bytes), permit: None }
+    }
+}
+
+const NAME: &str = "concurrency";

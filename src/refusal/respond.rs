@@ -1,0 +1,94 @@
+//! The body of a refusal.
+//!
+//! Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control` are set by the gate, whatever makes the body.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::Response;
+//! use http_body_util::Full;
+//! use tower_warden::{Rejection, RejectionKind, refusal::{Problem, Respond}};
+//!
+//! let rejection = Rejection::new(RejectionKind::Invalid, "key_revoked");
+//! let response: Response<Full<Bytes>> = Problem.respond(&rejection);
+//! assert_eq!(response.headers()["content-type"], "application/problem+json");
+//!
+//! let terse = |rejection: &Rejection| Response::new(rejection.code().to_owned());
+//! assert_eq!(terse.respond(&rejection).into_body(), "invalid_token");
+//! ```
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::rejection::{Rejection, RejectionKind};
+
+/// Makes the body of a refusal, and fields of its own.
+///
+/// Implemented by [`Problem`], [`EmptyBody`] and closures.
+pub trait Respond<B>: Clone {
+    /// Makes the response.
+    fn respond(&self, rejection: &Rejection) -> Response<B>;
+}
+
+/// `application/problem+json`, RFC 9457, with a member `code` that is stable.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a name for a behaviour")]
+pub struct Problem;
+
+impl<B: From<Bytes>> Respond<B> for Problem {
+    fn respond(&self, rejection: &Rejection) -> Response<B> {
+        let body = match rejection.kind() {
+            RejectionKind::Throttled => quota_json(rejection),
+            _ => problem_json(rejection.status(), rejection.code(), rejection.detail()),
+        };
+        let mut response = Response::new(B::from(body));
+        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
+        response
+    }
+}
+
+/// No body, for services whose body type is made from nothing else, as tonic's.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::exhaustive_structs, reason = "a name for a behaviour")]
+pub struct EmptyBody;
+
+impl<B: Default> Respond<B> for EmptyBody {
+    fn respond(&self, _: &Rejection) -> Response<B> {
+        Response::new(B::default())
+    }
+}
+
+impl<B, F: Fn(&Rejection) -> Response<B> + Clone> Respond<B> for F {
+    fn respond(&self, rejection: &Rejection) -> Response<B> {
+        self(rejection)
+    }
+}
+
+/// RFC 9457 §6.1.
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// The members of a problem, RFC 9457 §3.1; what JSON would escape in `code` and `detail` is replaced.
+pub(crate) fn problem_json(status: StatusCode, code: &str, detail: &str) -> Bytes {
+    let title = status.canonical_reason().unwrap_or_default();
+    let (status, code, detail) = (status.as_u16(), plain(code), plain(detail));
+    let body =
+        format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#);
+    Bytes::from(body)
+}
+
+/// The problem type of draft-ietf-httpapi-ratelimit-headers §7.
+fn quota_json(rejection: &Rejection) -> Bytes {
+    let (status, code, detail) = (rejection.status().as_u16(), rejection.code(), rejection.detail());
+    let names: Vec<_> = rejection.violated().iter().map(|name| format!("\"{}\"", plain(name))).collect();
+    let body = format!(
+        r#"{{"type":"{QUOTA_EXCEEDED}","title":"A quota is used up","status":{status},"code":"{code}","detail":"{detail}","violated-policies":[{}]}}"#,
+        names.join(",")
+    );
+    Bytes::from(body)
+}
+
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// Without what JSON would escape.
+fn plain(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "'")
+}

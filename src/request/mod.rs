@@ -1,0 +1,25 @@
+//! Where a request comes from: the socket's other end, or what a trusted proxy says of it.
+//!
+//! ```
+//! use http::Request;
+//! use tower_warden::{Head, request::{Peer, TrustedProxies}};
+//!
+//! let proxies = TrustedProxies::new(["10.0.0.0/8".parse()?]);
+//! let mut request = Request::builder().header("x-forwarded-for", "6.6.6.6, 198.51.100.7").body(())?;
+//!
+//! request.extensions_mut().insert(Peer::new("10.0.0.2:4711".parse()?));
+//! assert_eq!(proxies.client(&Head::from(&request)), Some("198.51.100.7".parse()?));
+//!
+//! // From anybody else the header is the client's own word.
+//! request.extensions_mut().insert(Peer::new("203.0.113.9:4711".parse()?));
+//! assert_eq!(proxies.client(&Head::from(&request)), Some("203.0.113.9".parse()?));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub use self::{head::Head, network::Network, peer::Peer, proxies::TrustedProxies};
+pub(crate) use self::{peer::of, proxies::address};
+
+mod head;
+mod network;
+mod peer;
+mod proxies;
