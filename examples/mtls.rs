@@ -36,7 +36,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use tower_warden::{
     AuthMethod, Digest, Identity, Principal,
-    caller::{Binding, Confirmation},
+    caller::{Confirmation, SenderConstraint},
     certificate::{CertificateMap, CertificateName, ClientCertificates},
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
@@ -73,7 +73,7 @@ fn app(issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
     let machines = CertificateMap::default().with([CertificateName::subject("CN=batch")], batch);
     let app = Router::new()
         .route("/users/{id}", delete(async || "deleted"))
-        .route_layer(AuthorizeLayer::sender_constrained(Binding::Certificate))
+        .route_layer(AuthorizeLayer::sender_constrained(SenderConstraint::Certificate))
         .route("/whoami", get(whoami))
         .layer(AuthLayer::new((jwt, ClientCertificates::new(machines))));
     Ok(app)

@@ -1,23 +1,33 @@
-//! What may fail besides a request: a configuration, and what we depend on.
+//! Failures outside of a request's own: a configuration, a dependency.
 
-use std::error::Error;
+use std::{error::Error, fmt};
+
+/// The longest value that an error quotes, in characters.
+const QUOTED: usize = 120;
 
 /// A configuration that was refused at start.
+///
+/// It says what would be accepted, and quotes the value that was refused, unless that may be a secret.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::{ConfigErrorKind, scope::Scope};
 ///
-/// assert_eq!(Scope::parse("a b").unwrap_err().kind(), ConfigErrorKind::Scope);
+/// let error = Scope::parse("a b").unwrap_err();
+/// assert_eq!(error.kind(), ConfigErrorKind::Scope);
+/// assert_eq!(error.refused_value(), Some("a b"));
+/// assert_eq!(error.to_string(), r#"a scope is visible ASCII without '"' and '\': got "a b""#);
 /// assert!(Scope::parse("a:b").is_ok());
 /// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug)]
 pub struct ConfigError {
     kind: ConfigErrorKind,
     message: &'static str,
+    value: Option<Box<str>>,
 }
 
-/// Which part of a configuration was refused.
+/// The part of a configuration that was refused.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigErrorKind {
@@ -25,33 +35,39 @@ pub enum ConfigErrorKind {
     Audience,
     /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
-    /// What a credential is bound to.
+    /// The certificate or key that a credential is bound to.
     Confirmation,
-    /// What was said of DPoP proofs.
+    /// A credential source that shares a location with another one.
+    CredentialSource,
+    /// A setting of a custom component.
+    Custom,
+    /// The verification of DPoP proofs.
     Dpop,
-    /// The HTTP client by which others are asked.
+    /// The client that sends requests to other servers.
     HttpClient,
-    /// An introspection endpoint, or the client that asks it.
+    /// An introspection endpoint, or the client credentials for it.
     Introspection,
-    /// An issuer, or what was said of its tokens.
+    /// An issuer, or the rules for its tokens.
     Issuer,
-    /// An id or a digest of a key.
+    /// The id or the digest of an API key.
     Key,
-    /// The form of a key.
+    /// The format of API keys.
     KeyFormat,
-    /// Where keys that verify signatures come from.
+    /// The source of keys that verify signatures.
     KeySet,
-    /// A part of protected resource metadata.
+    /// A member of protected resource metadata.
     Metadata,
+    /// The namespace of shared stores.
+    Namespace,
     /// An IP network.
     Network,
     /// A pepper.
     Pepper,
-    /// A quota or a plan.
+    /// A quota or a set of quotas.
     Quota,
     /// A scope.
     Scope,
-    /// A hierarchy of scopes that is none.
+    /// A scope hierarchy with a cycle.
     ScopeCycle,
     /// A key that verifies signatures.
     VerifyingKey,
@@ -59,19 +75,56 @@ pub enum ConfigErrorKind {
 
 impl ConfigError {
     pub(crate) const fn new(kind: ConfigErrorKind, message: &'static str) -> Self {
-        Self { kind, message }
+        Self { kind, message, value: None }
     }
 
-    /// Which part was refused.
+    /// A refused setting of a custom component; the message states what would be accepted.
+    #[must_use]
+    pub const fn custom(message: &'static str) -> Self {
+        Self::new(ConfigErrorKind::Custom, message)
+    }
+
+    /// Quotes the refused value, up to 120 characters of it. Never to be called with a secret.
+    #[must_use]
+    pub fn value(mut self, value: impl fmt::Display) -> Self {
+        let text = value.to_string();
+        self.value = Some(match text.char_indices().nth(QUOTED) {
+            Some((end, _)) => format!("{}…", &text[..end]).into(),
+            None => text.into(),
+        });
+        self
+    }
+
+    /// The part that was refused.
     #[must_use]
     pub const fn kind(&self) -> ConfigErrorKind {
         self.kind
     }
+
+    /// The value that was refused, shortened; `None` if it may be a secret, or if something is missing.
+    #[must_use]
+    pub fn refused_value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
 }
 
-/// What we depend on could not answer.
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message)?;
+        match &self.value {
+            // Control characters are escaped, other characters are not.
+            Some(value) if value.chars().any(char::is_control) => write!(f, ": got \"{}\"", value.escape_debug()),
+            Some(value) => write!(f, ": got \"{value}\""),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Error for ConfigError {}
+
+/// A dependency that could not answer: a store, an issuer, a list.
 ///
-/// A request that needs the answer is refused with 503 and Retry-After: never 401, never let through.
+/// A request that needs the answer is refused with 503 and `Retry-After`: never 401, never admitted.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} is unavailable")]
 pub struct Unavailable {
@@ -80,7 +133,7 @@ pub struct Unavailable {
 }
 
 impl Unavailable {
-    /// `what` did not answer; it is a fixed text because it reaches logs.
+    /// The dependency `what` did not answer. It is a fixed text because it reaches logs.
     #[must_use]
     pub const fn new(what: &'static str) -> Self {
         Self { what, source: None }

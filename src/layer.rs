@@ -8,4 +8,4 @@
 pub use crate::certificate::ForwardedCertificateLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
-pub use crate::{auth::AuthLayer, authorize::AuthorizeLayer};
+pub use crate::{auth::AuthLayer, authorize::AuthorizeLayer, request::ClientAddressLayer};

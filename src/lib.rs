@@ -159,8 +159,10 @@ pub use self::{
     authorize::{Policy, StepUp},
     caller::{Actor, AuthMethod, Identity, Principal},
     digest::Digest,
+    environment::{Environment, Namespace},
     error::{ConfigError, ConfigErrorKind, Unavailable},
     eventual::Eventual,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::{Challenge, Credential},
@@ -168,9 +170,11 @@ pub use self::{
 };
 
 mod digest;
+mod environment;
 mod error;
 mod eventual;
 mod log;
+mod reason;
 mod striped;
 mod time;
 mod url;

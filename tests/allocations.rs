@@ -14,12 +14,12 @@ use http_body_util::Full;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Digest, Eventual, Head, Identity, ManualClock, Presented, Rejection,
-    RejectionKind, StepUp, UnixTime,
+    AuthMethod, Authenticator, Credential, Digest, Environment, Eventual, Head, Identity, ManualClock, Presented,
+    Reason, Rejection, RejectionKind, StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
     axum::Scoped,
-    caller::{Binding, Confirmation},
-    certificate::{Chain, PeerCertificate},
+    caller::{Confirmation, SenderConstraint},
+    certificate::{CertificateProof, Chain, PeerCertificate},
     introspection::Introspection,
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
@@ -62,7 +62,7 @@ fn a_cached_introspected_token_costs_one_allocation() {
     let issuer = Issuer::new("https://auth.example", "https://api.example").unwrap();
     let introspection = Introspection::builder(issuer, "https://auth.example/introspect", "api", "secret");
     let introspection = introspection.fetch(endpoint.clone()).build().unwrap();
-    load(&introspection, Credential::Bearer(token));
+    load(&introspection, Credential::access_token(token));
     Cost::of(&layer(introspection), || request(token)).is_above(&Cost::bare(), 1);
     assert_eq!(endpoint.asked(), 1);
 }
@@ -103,7 +103,7 @@ fn a_revocation_list_costs_nothing() {
     Cost::of(&layer(keys.clone()).revocations(empty.clone()), || request(&key)).is_above(&Cost::bare(), 1);
     Cost::of(&layer(token()).revocations(empty), || request("token")).is_above(&Cost::bare(), 1);
 
-    let list = MemoryRevocationList::default().clock(ManualClock::at(NOW));
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(ManualClock::at(NOW)));
     let (issuer, until) = ("https://auth.example.com", NOW + Duration::from_secs(3600));
     for other in [
         Revocation::client(issuer, "other", NOW),
@@ -121,7 +121,7 @@ fn a_revocation_list_costs_nothing() {
 
     // What is revoked costs its refusal.
     list.revoke(Revocation::token(issuer, "token"), until).unwrap();
-    let refused = Cost::of(&layer(Everything("revoked")), || request("token"));
+    let refused = Cost::of(&layer(Everything(Reason::REVOKED)), || request("token"));
     Cost::of(&layer(token()).revocations(list), || request("token")).is_above(&refused, 0);
 }
 
@@ -208,9 +208,10 @@ fn what_cannot_be_a_key_costs_its_refusal_and_no_question() {
 
     for (bad, reason) in [(&*mistyped, "key_checksum"), (cut_off, "key_length")] {
         let request = || request_with("x-api-key", bad);
-        Cost::of(&layer(keys.clone()), request).is_above(&Cost::of(&layer(Everything(reason)), request), 0);
+        Cost::of(&layer(keys.clone()), request)
+            .is_above(&Cost::of(&layer(Everything(Reason::custom(reason))), request), 0);
         let response = call(&mut layer(keys.clone()).layer(service_fn(bare)), request());
-        assert_eq!(response.extensions().get().map(Rejection::reason), Some(reason));
+        assert_eq!(response.extensions().get().map(|rejection: &Rejection| rejection.reason().as_str()), Some(reason));
     }
     // A key with a foreign prefix is none of this authenticator's.
     for strange in [request(&strange), request_with("x-api-key", &strange)] {
@@ -224,11 +225,11 @@ fn what_cannot_be_a_key_costs_its_refusal_and_no_question() {
 fn an_unknown_key_costs_its_refusal_and_one_question() {
     let (keys, _, store) = cached();
     let unknown = KeyFormat::new(PREFIX).unwrap().generate().unwrap();
-    load(&keys, Credential::ApiKey(unknown.expose()));
+    load(&keys, Credential::api_key(unknown.expose()));
     assert_eq!(store.finds(), 2);
 
     let request = || request(unknown.expose());
-    Cost::of(&layer(keys), request).is_above(&Cost::of(&layer(Everything("key_unknown")), request), 0);
+    Cost::of(&layer(keys), request).is_above(&Cost::of(&layer(Everything(Reason::KEY_UNKNOWN)), request), 0);
     assert_eq!(store.finds(), 2, "what is known to be unknown is not asked for");
 }
 
@@ -251,7 +252,8 @@ fn a_cold_key_with_ten_thousand_requests_at_once_costs_one_question() {
 
 #[test]
 fn a_cached_token_costs_one_allocation() {
-    let issuer = TestIssuer::new("https://issuer.test").clock(ManualClock::at(NOW));
+    let issuer =
+        TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(ManualClock::at(NOW)));
     let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
     let token = issuer.token("alice").audience("https://api.test").claim("filler", "x".repeat(500)).sign();
     Cost::of(&layer(jwt.clone()), || request(&token)).is_above(&Cost::bare(), 1);
@@ -272,7 +274,8 @@ fn a_token_that_is_none_costs_its_refusal() {
 
 #[test]
 fn what_a_cached_token_is_bound_to_costs_nothing() {
-    let issuer = TestIssuer::new("https://issuer.test").clock(ManualClock::at(NOW));
+    let issuer =
+        TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(ManualClock::at(NOW)));
     let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
     let thumbprint = Digest::of(b"a certificate");
     let token = issuer.token("alice").audience("https://api.test");
@@ -284,8 +287,9 @@ fn what_a_cached_token_is_bound_to_costs_nothing() {
         request
     };
     let bare = Cost::of(&tower::layer::util::Identity::new(), || connected(""));
+    let layer = |jwt| layer(jwt).proof(CertificateProof);
     Cost::of(&layer(jwt.clone()), || connected(&token)).is_above(&bare, 1);
-    Cost::of(&layer(jwt).sender_constrained(Binding::Certificate), || connected(&token)).is_above(&bare, 1);
+    Cost::of(&layer(jwt).sender_constrained(SenderConstraint::Certificate), || connected(&token)).is_above(&bare, 1);
 }
 
 /// How often a request allocates.
@@ -353,16 +357,18 @@ fn request_with(name: &str, value: &str) -> Request<()> {
 }
 
 fn layer(authenticator: impl Authenticator) -> AuthLayer {
-    AuthLayer::new(authenticator).clock(ManualClock::at(NOW))
+    AuthLayer::new(authenticator).environment(&Environment::default().with_clock(ManualClock::at(NOW)))
 }
 
 /// A key that is in the cache, and the store that was asked for it once.
 fn cached() -> (ApiKeys, String, Store) {
     let store = Store::default();
-    let keys = ApiKeys::builder(store.clone(), KeyFormat::new(PREFIX).unwrap()).clock(ManualClock::at(NOW)).build();
+    let keys = ApiKeys::builder(store.clone(), KeyFormat::new(PREFIX).unwrap())
+        .environment(&Environment::default().with_clock(ManualClock::at(NOW)))
+        .build();
     let key = NewKey::new("alice").scopes(Scopes::parse("billing:read billing:write").unwrap());
     let (_, key) = runtime().block_on(keys.mint(key)).unwrap();
-    load(&keys, Credential::ApiKey(key.expose()));
+    load(&keys, Credential::api_key(key.expose()));
     (keys, key.expose().to_owned(), store)
 }
 
@@ -378,9 +384,13 @@ fn runtime() -> Runtime {
 }
 
 /// Refuses whatever it is shown, for this reason, without a look at it.
-struct Everything(&'static str);
+struct Everything(Reason);
 
 impl Authenticator for Everything {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::ApiKeyHeader::default()), Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
@@ -407,6 +417,10 @@ fn token() -> Identity {
 struct Token(Arc<Identity>);
 
 impl Authenticator for Token {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
@@ -420,6 +434,13 @@ impl Authenticator for Token {
 struct Nothing;
 
 impl Authenticator for Nothing {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![
+            Arc::new(tower_warden::scheme::ApiKeyHeader::default()),
+            Arc::new(tower_warden::scheme::Bearer::default()),
+        ]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         false
     }

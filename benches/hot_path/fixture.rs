@@ -80,7 +80,7 @@ pub(crate) fn runtime() -> Runtime {
 
 /// What a layer shows to an authenticator; the clock is read, as for each request.
 pub(crate) fn present<'a>(request: &'a Request<()>, key: &'a str) -> Presented<'a> {
-    Presented::new(Credential::ApiKey(key), Head::from(request), SystemClock::default().now())
+    Presented::new(Credential::api_key(key), Head::from(request), SystemClock::default().now())
 }
 
 /// A verdict that is there at once.
@@ -156,13 +156,17 @@ impl Floor {
 pub(crate) struct Refusing<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> &'static str + Send + Sync + 'static> Authenticator for Refusing<F> {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let reason = match presented.credential {
-            Credential::ApiKey(key) | Credential::Bearer(key) => (self.0)(key),
+            Credential::api_key(key) | Credential::Bearer(key) => (self.0)(key),
             _ => "unexpected",
         };
         Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)))

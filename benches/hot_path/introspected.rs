@@ -29,7 +29,8 @@ pub(crate) fn cached(effort: Effort) {
         .build()
         .unwrap();
     let request = Request::new(());
-    let present = |token| Presented::new(Credential::Bearer(token), Head::from(&request), SystemClock::default().now());
+    let present =
+        |token| Presented::new(Credential::access_token(token), Head::from(&request), SystemClock::default().now());
     for token in &tokens {
         runtime.block_on(introspection.authenticate(&present(token)).wait()).unwrap();
     }

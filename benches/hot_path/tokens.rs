@@ -101,7 +101,7 @@ impl Fixture {
 
 fn verify(jwt: &Jwt, request: &Request<()>, token: &str) -> Arc<Identity> {
     let now = SystemClock::default().now();
-    match jwt.authenticate(&Presented::new(Credential::Bearer(token), Head::from(request), now)) {
+    match jwt.authenticate(&Presented::new(Credential::access_token(token), Head::from(request), now)) {
         Eventual::Now(verdict) => verdict.unwrap(),
         Eventual::Later(_) => panic!("its key is at hand"),
     }

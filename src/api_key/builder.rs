@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cache::{FencedCache, Limits},
+    environment::Environment,
     time::{Clock, SystemClock},
 };
 
@@ -64,9 +65,9 @@ impl ApiKeysBuilder {
         self
     }
 
-    /// Tells the time: the machine's by default.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    /// Sets the clock: that of the machine by default.
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
         self
     }
 

@@ -4,6 +4,7 @@ use zeroize::Zeroizing;
 
 use super::secret::KeySecret;
 use crate::error::{ConfigError, ConfigErrorKind};
+use crate::reason::Reason;
 
 /// The longest key that is looked at, in bytes.
 const LONGEST: usize = 512;
@@ -21,14 +22,14 @@ const CHECKSUM_DIGITS: usize = 6;
 /// refused without a look-up, and scanners find a leaked one by its prefix.
 ///
 /// ```
-/// use tower_warden::api_key::KeyFormat;
+/// use tower_warden::{Reason, api_key::KeyFormat};
 ///
 /// let format = KeyFormat::new("sk_agent")?;
 /// let key = format.generate()?;
 /// assert!(key.expose().starts_with("sk_agent_"));
 /// assert_eq!(key.expose().len(), "sk_agent_".len() + 49);
 /// assert!(format.check(key.expose()).is_ok());
-/// assert_eq!(format.check("sk_agent_guess"), Err("key_length"));
+/// assert_eq!(format.check("sk_agent_guess"), Err(Reason::KEY_LENGTH));
 ///
 /// assert!(KeyFormat::new("sk-agent-")?.generate()?.expose().starts_with("sk-agent-"));
 /// assert!(KeyFormat::new("").is_err());
@@ -107,19 +108,19 @@ impl KeyFormat {
     /// # Errors
     ///
     /// If the key cannot be one of this format; the text says why, for logs and audit.
-    pub fn check(&self, key: &str) -> Result<(), &'static str> {
+    pub fn check(&self, key: &str) -> Result<(), Reason> {
         let Some(body) = key.strip_prefix(&*self.prefix) else {
-            return Err("key_prefix");
+            return Err(Reason::KEY_PREFIX);
         };
         match self.body {
-            _ if key.len() > LONGEST => Err("key_too_long"),
+            _ if key.len() > LONGEST => Err(Reason::KEY_TOO_LONG),
             Body::Checked => {
                 if body.len() != RANDOM_DIGITS + CHECKSUM_DIGITS {
-                    return Err("key_length");
+                    return Err(Reason::KEY_LENGTH);
                 }
                 // Without a way out at each byte: it would be a branch on random letters, which is guessed wrong.
                 if !body.bytes().fold(true, |all, byte| all & byte.is_ascii_alphanumeric()) {
-                    return Err("key_characters");
+                    return Err(Reason::KEY_CHARACTERS);
                 }
                 let (checked, checksum) = key.split_at(key.len() - CHECKSUM_DIGITS);
                 if digits::<CHECKSUM_DIGITS>(&mut crc32fast::hash(checked.as_bytes()).to_be_bytes())
@@ -127,11 +128,11 @@ impl KeyFormat {
                 {
                     Ok(())
                 } else {
-                    Err("key_checksum")
+                    Err(Reason::KEY_CHECKSUM)
                 }
             }
-            Body::Opaque if body.is_empty() => Err("key_length"),
-            Body::Opaque if !key.bytes().all(is_opaque) => Err("key_characters"),
+            Body::Opaque if body.is_empty() => Err(Reason::KEY_LENGTH),
+            Body::Opaque if !key.bytes().all(is_opaque) => Err(Reason::KEY_CHARACTERS),
             Body::Opaque => Ok(()),
         }
     }

@@ -12,7 +12,7 @@
 //! ```
 //! use std::time::Duration;
 //! use tower_warden::{
-//!     Credential, Eventual, Head, Authenticator, Presented, UnixTime,
+//!     Authenticator, Credential, Head, Presented, Reason, UnixTime,
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 //!     scope::Scopes,
 //! };
@@ -24,16 +24,16 @@
 //! // What `AuthLayer` does with each request:
 //! let request = http::Request::new(());
 //! let verify = |key: &str| {
-//!     let presented = Presented::new(Credential::ApiKey(key), Head::from(&request), UnixTime::default());
+//!     let presented = Presented::new(Credential::api_key(key), Head::from(&request), UnixTime::default());
 //!     keys.authenticate(&presented).wait()
 //! };
 //! assert_eq!(&*verify(secret.expose()).await.unwrap().subject, "alice");
-//! assert_eq!(verify("sk_agent_guess").await.unwrap_err().reason(), "key_length");
+//! assert_eq!(verify("sk_agent_guess").await.unwrap_err().reason(), Reason::KEY_LENGTH);
 //!
 //! // An hour of overlap, then the old key is refused.
 //! let (_, new_secret) = keys.rotate(&record.id, Duration::from_secs(3600)).await?;
 //! keys.revoke(&record.id).await?;
-//! assert_eq!(verify(secret.expose()).await.unwrap_err().reason(), "key_revoked");
+//! assert_eq!(verify(secret.expose()).await.unwrap_err().reason(), Reason::KEY_REVOKED);
 //! assert!(verify(new_secret.expose()).await.is_ok());
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -65,6 +65,7 @@ mod error;
 mod format;
 mod keys;
 mod memory;
+mod reason;
 mod record;
 #[cfg(feature = "redis")]
 mod redis;

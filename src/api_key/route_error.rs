@@ -10,6 +10,7 @@ use super::{KeyError, KeyErrorKind};
 use crate::{
     caller::Principal,
     log::{self, Chain},
+    reason::Reason,
     refusal,
     refusal::{Rejection, RejectionKind},
 };
@@ -33,8 +34,8 @@ pub(super) enum Failure {
 
 impl Failure {
     /// 403 that asks for no other scope; `reason` is for logs and audit.
-    pub(super) fn forbidden(caller: &Principal, reason: &'static str) -> Self {
-        Self::Refused(Rejection::new(RejectionKind::Forbidden, reason).challenge(caller.challenge()))
+    pub(super) fn forbidden(caller: &Principal, reason: Reason) -> Self {
+        Self::Refused(Rejection::new(RejectionKind::Forbidden, reason).of_caller(caller))
     }
 }
 
@@ -61,7 +62,7 @@ impl IntoResponse for Failure {
         match self {
             Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
                 log::error!(error = %Chain(&error), "keys could not be managed; the request is answered with 503");
-                Rejection::new(RejectionKind::Unavailable, "key_store_unavailable").into_response()
+                Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE).into_response()
             }
             Self::Key(error) => {
                 let (status, code) = match error.kind() {

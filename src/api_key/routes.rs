@@ -22,7 +22,10 @@ use super::{
     ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret, NewKey,
     route_error::{Failure, private},
 };
-use crate::{axum::Scoped, caller::Confirmation, caller::Principal, request::Network, scope::Scopes};
+use crate::reason::Reason;
+use crate::{
+    axum::Scoped, caller::Confirmation, caller::ConfirmationMethod, caller::Principal, request::Network, scope::Scopes,
+};
 
 crate::scopes! {
     /// Mint, list, rotate and revoke keys.
@@ -135,7 +138,7 @@ async fn mint(
     let tier = graded(&caller, asked.tier)?;
     let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
     if let Some(confirmation) = asked.confirmation {
-        key = key.confirmation(confirmation);
+        key = key.confirmation(provable(confirmation)?);
     }
     if let Some(tenant) = tenant {
         key = key.tenant(tenant);
@@ -209,7 +212,7 @@ async fn revoke(
 /// The tenant whose keys are asked for: the caller's own, for a caller who has one.
 fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
     match (caller.tenant(), asked) {
-        (Some(own), Some(tenant)) if own != tenant => Err(Failure::forbidden(caller, "tenant_mismatch")),
+        (Some(own), Some(tenant)) if own != tenant => Err(Failure::forbidden(caller, Reason::TENANT_MISMATCH)),
         (own, asked) => Ok(asked.or_else(|| own.map(Into::into))),
     }
 }
@@ -219,7 +222,7 @@ fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     if caller.tenant().is_none() || scopes.iter().all(|scope| caller.holds(scope)) {
         Ok(())
     } else {
-        Err(Failure::forbidden(caller, "scope_not_held"))
+        Err(Failure::forbidden(caller, Reason::SCOPE_NOT_HELD))
     }
 }
 
@@ -228,7 +231,18 @@ fn graded(caller: &Principal, asked: Option<String>) -> Result<Option<String>, F
     match (caller.tenant(), caller.tier(), asked) {
         (None, _, asked) => Ok(asked),
         (Some(_), own, asked) if asked.is_none() || asked.as_deref() == own => Ok(own.map(Into::into)),
-        (Some(_), ..) => Err(Failure::forbidden(caller, "tier_not_held")),
+        (Some(_), ..) => Err(Failure::forbidden(caller, Reason::TIER_NOT_HELD)),
+    }
+}
+
+/// Refuses a key that no proof of this crate could be made for.
+fn provable(confirmation: Confirmation) -> Result<Confirmation, Failure> {
+    let known = [ConfirmationMethod::CERTIFICATE, ConfirmationMethod::KEY];
+    if confirmation.iter().all(|bound| known.contains(&bound.method)) {
+        Ok(confirmation)
+    } else {
+        let text = "a key is bound to a certificate, `x5t#S256`, or to a key, `jkt`";
+        Err(Failure::Request(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned()))
     }
 }
 

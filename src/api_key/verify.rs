@@ -15,18 +15,23 @@ use crate::{
     digest::Digest,
     error::Unavailable,
     log::{self, Chain},
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::Credential,
+    scheme::{ApiKeyHeader, Bearer, Credential, CredentialKind, Scheme},
 };
 
 impl Authenticator for ApiKeys {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(ApiKeyHeader::default()), Arc::new(Bearer::default())]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
         key(credential).is_some_and(|key| self.0.formats.iter().any(|format| format.claims(key)))
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let Some(key) = key(&presented.credential) else {
-            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, "credential_not_accepted")));
+            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED)));
         };
         if let Err(reason) = self.0.check(key) {
             return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)));
@@ -53,9 +58,9 @@ impl Authenticator for ApiKeys {
 
 impl Inner {
     /// What can be said of a key without a look-up: the format with the longest prefix that fits decides.
-    fn check(&self, key: &str) -> Result<(), &'static str> {
+    fn check(&self, key: &str) -> Result<(), Reason> {
         let formats = self.formats.iter().filter(|format| format.claims(key));
-        formats.max_by_key(|format| format.prefix().len()).ok_or("key_prefix")?.check(key)
+        formats.max_by_key(|format| format.prefix().len()).ok_or(Reason::KEY_PREFIX)?.check(key)
     }
 
     async fn look_up(self: Arc<Self>, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
@@ -66,10 +71,10 @@ impl Inner {
         };
         match tokio::time::timeout(self.timeout, found).await {
             Ok(Ok(Some(record))) => self.judge(&record),
-            Ok(Ok(None)) => Outcome::Refused("key_unknown"),
+            Ok(Ok(None)) => Outcome::Refused(Reason::KEY_UNKNOWN),
             Ok(Err(error)) => {
                 log::warning!(error = %Chain(&error), "a key could not be looked up; the request is answered with 503");
-                Outcome::Down("key_store_unavailable")
+                Outcome::Down(Reason::KEY_STORE_UNAVAILABLE)
             }
             Err(_) => late(),
         }
@@ -88,10 +93,10 @@ impl Inner {
 
     fn judge(&self, record: &KeyRecord) -> Outcome<Arc<Identity>> {
         if !self.owns(record) {
-            return Outcome::Refused("tenant_mismatch");
+            return Outcome::Refused(Reason::TENANT_MISMATCH);
         }
         if record.revoked_at.is_some() {
-            return Outcome::Refused("key_revoked");
+            return Outcome::Refused(Reason::KEY_REVOKED);
         }
         Outcome::Found(Arc::new(self.identity(record)))
     }
@@ -99,7 +104,7 @@ impl Inner {
     fn identity(&self, record: &KeyRecord) -> Identity {
         let metadata = record.metadata.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
         Identity {
-            confirmation: record.confirmation,
+            confirmation: record.confirmation.clone(),
             expires_at: record.ends_at(),
             issued_at: Some(record.created_at),
             key_id: Some(record.id.as_str().into()),
@@ -116,9 +121,9 @@ impl Inner {
 
 /// The key that is presented, under whatever scheme.
 const fn key<'a>(credential: &Credential<'a>) -> Option<&'a str> {
-    match credential {
-        Credential::ApiKey(key) | Credential::Bearer(key) | Credential::Dpop(key) => Some(key),
-        Credential::Certificate => None,
+    match credential.kind() {
+        CredentialKind::AccessToken | CredentialKind::ApiKey => Some(credential.text()),
+        CredentialKind::Certificate | CredentialKind::Custom(_) => None,
     }
 }
 
@@ -130,5 +135,5 @@ impl Tagged for Arc<Identity> {
 
 fn late() -> Outcome<Arc<Identity>> {
     log::warning!("a key was not looked up in time; the request is answered with 503");
-    Outcome::Down("key_store_timeout")
+    Outcome::Down(Reason::KEY_STORE_TIMEOUT)
 }

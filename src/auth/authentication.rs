@@ -1,48 +1,56 @@
-//! From a request to a caller: what presents itself, what it proves, and who vouches for it.
+//! From a request to a caller.
+//!
+//! The order is fixed: syntax, number of credentials, authentication, expiry, possession, networks, revocation, replay.
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::{HeaderName, HeaderValue};
 
 use super::{
-    authenticator::{Authenticator, Presented},
-    evidence::{self, Evidence, Scheme},
+    admitted::Admitted,
+    source::{Attempt, CredentialSource, Examined},
 };
 use crate::{
     Eventual,
-    caller::{Anonymous, Identity, Principal, Terms},
-    caller::{Binding, KeyProof, KeyProver},
+    caller::{Admission, Anonymous, ChallengeTerms, Identity, NotRevoked, Principal, ProofsUsedOnce},
     error::Unavailable,
-    gate::{Check, Pass, sealed::Sealed},
-    log::{self, Chain},
-    refusal::{DPOP_NONCE, Rejection, RejectionKind},
+    gate::{Check, sealed::Sealed},
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
     request::Head,
-    request::TrustedProxies,
     revocation::RevocationList,
-    scheme::Credential,
-    striped::Striped,
+    scheme::{Located, Presented},
     time::{Clock, UnixTime},
 };
 
-/// The check of [`AuthLayer`](super::AuthLayer).
+/// The check of [`AuthLayer`](crate::layer::AuthLayer).
 #[derive(Clone, Debug)]
 pub struct Authentication {
-    pub(super) authenticator: Arc<dyn Authenticator>,
-    pub(super) binding: Option<Binding>,
+    pub(super) caller: CredentialSource,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) presence: Presence,
-    pub(super) prover: Option<Arc<dyn KeyProver>>,
-    pub(super) proxies: TrustedProxies,
     pub(super) revocations: Option<Arc<dyn RevocationList>>,
-    /// The same for each thread.
-    pub(super) terms: Striped<Arc<Terms>>,
+    pub(super) subject: Option<CredentialSource>,
 }
 
-/// Whether there must be a credential.
+/// Whether a request must have a credential.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Presence {
     Optional,
     Required,
+}
+
+/// Whose credential it is.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    Caller,
+    Subject,
+}
+
+/// A credential that passed every check.
+struct Verified {
+    principal: Principal,
+    response_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Sealed for Authentication {}
@@ -51,204 +59,189 @@ impl Check for Authentication {
     type Pass = Admitted;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        let credential = match Credential::find(head, self.terms.mine().api_key_header.as_ref()) {
-            Ok(Some(Credential::Dpop(_))) if self.prover.is_none() => {
-                return self.refuse(Rejection::new(RejectionKind::Missing, "unsupported_scheme"));
-            }
-            Ok(Some(credential)) if self.authenticator.accepts(&credential) => credential,
-            Ok(Some(credential)) => {
-                let rejection = Rejection::new(RejectionKind::Invalid, "credential_not_accepted");
-                return Eventual::Now(Err(self.challenged(rejection, Scheme::of(&credential))));
-            }
-            Ok(None) if self.takes_certificate(head) => Credential::Certificate,
-            Ok(None) => return self.absent(head),
-            Err(rejection) => return self.refuse(rejection),
+        let verified = match self.located(head) {
+            Ok((Some(caller), None)) => self.verify(Role::Caller, &caller, head, self.clock.now()),
+            Ok((Some(caller), Some(subject))) => self.verify_both(&caller, &subject, head),
+            Ok((None, _)) => return Eventual::Now(Ok(self.anonymous())),
+            Err(rejection) => return Eventual::Now(Err(self.challenged(Role::Caller, rejection, Presented::Any))),
         };
-        let now = self.clock.now();
-        let evidence = Evidence::of(head, &credential, self.prover.as_deref());
-        match self.authenticator.authenticate(&Presented::new(credential, *head, now)) {
-            Eventual::Now(verdict) => self.settle(verdict, now, &evidence, || self.proxies.client(head)),
-            Eventual::Later(verdict) => {
-                let (this, client) = (Arc::clone(self), self.proxies.client(head));
-                // What the authenticator asks.
-                Eventual::later(async move { this.settle(verdict.await, now, &evidence, || client).wait().await })
-            }
+        let admitted = |Verified { principal, response_fields }| Admitted::principal(principal, response_fields);
+        match verified {
+            Eventual::Now(verified) => Eventual::Now(verified.map(admitted)),
+            Eventual::Later(verified) => Eventual::later(async move { verified.await.map(admitted) }),
         }
     }
 }
 
 impl Authentication {
-    fn absent(&self, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
-        match self.presence {
-            Presence::Optional => Eventual::Now(Ok(Admitted::anonymous(self.terms.mine()))),
-            Presence::Required if Credential::is_in_query(head) => {
-                self.refuse(Rejection::new(RejectionKind::Missing, "credential_in_query"))
-            }
-            Presence::Required => self.refuse(Rejection::new(RejectionKind::Missing, "credential_missing")),
+    /// The credentials of a request: that of the caller, and that of the subject if one is required.
+    ///
+    /// Neither is present only if the layer is optional.
+    fn located<'a>(&'a self, head: &Head<'a>) -> Result<(Option<Located<'a>>, Option<Located<'a>>), Rejection> {
+        let caller = self.caller.locate(head)?;
+        let Some(subject) = &self.subject else {
+            return match (caller, self.presence) {
+                (None, Presence::Required) => Err(CredentialSource::missing(head)),
+                (caller, _) => Ok((caller, None)),
+            };
+        };
+        match (caller, subject.locate(head)?, self.presence) {
+            (None, None, Presence::Optional) => Ok((None, None)),
+            (None, ..) => Err(CredentialSource::missing(head)),
+            (Some(_), None, _) => Err(Rejection::new(RejectionKind::Missing, Reason::SUBJECT_CREDENTIAL_MISSING)),
+            (caller, subject, _) => Ok((caller, subject)),
         }
     }
 
-    /// Whether the connection's certificate is what a request without a credential presents.
-    fn takes_certificate(&self, head: &Head<'_>) -> bool {
-        evidence::thumbprint(head.extensions).is_some() && self.authenticator.accepts(&Credential::Certificate)
+    fn anonymous(&self) -> Admitted {
+        let challenges = Arc::clone(&self.caller.terms().challenges);
+        Admitted::anonymous(Anonymous(ChallengeTerms { challenges, presented: Presented::Any }))
     }
 
-    fn refuse(&self, rejection: Rejection) -> Eventual<Result<Admitted, Rejection>> {
-        Eventual::Now(Err(self.challenged(rejection, Scheme::Other)))
+    /// Verifies one credential.
+    fn verify(
+        self: &Arc<Self>,
+        role: Role,
+        located: &Located<'_>,
+        head: &Head<'_>,
+        now: UnixTime,
+    ) -> Eventual<Result<Verified, Rejection>> {
+        let (attempt, verdict) = self.source(role).begin(located, head, now);
+        match verdict {
+            Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client_address()),
+            Eventual::Later(verdict) => {
+                let (this, client) = (Arc::clone(self), head.client_address());
+                // What the authenticator queries.
+                Eventual::later(async move { this.settle(role, attempt, verdict.await, || client).wait().await })
+            }
+        }
     }
 
-    fn challenged(&self, rejection: Rejection, scheme: Scheme) -> Rejection {
-        let terms = self.terms.mine();
-        rejection.challenge(match scheme {
-            Scheme::Dpop => &terms.dpop_challenge,
-            Scheme::Other => &terms.challenge,
+    /// Verifies the credential of the caller, then that of the subject; both are read from the request first.
+    fn verify_both(
+        self: &Arc<Self>,
+        caller: &Located<'_>,
+        subject: &Located<'_>,
+        head: &Head<'_>,
+    ) -> Eventual<Result<Verified, Rejection>> {
+        let now = self.clock.now();
+        let client = head.client_address();
+        let caller = self.verify(Role::Caller, caller, head, now);
+        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, now);
+        let this = Arc::clone(self);
+        caller.and_then(move |caller| {
+            let caller = match caller {
+                Ok(caller) => caller,
+                Err(rejection) => return Eventual::Now(Err(rejection)),
+            };
+            let subject = verdict.and_then({
+                let this = Arc::clone(&this);
+                move |verdict| this.settle(Role::Subject, attempt, verdict, || client)
+            });
+            subject.map(move |subject| this.composed(caller, subject?))
         })
+    }
+
+    /// Makes one principal of a caller and the subject it acts for. They must be of one tenant, if both have one.
+    fn composed(&self, caller: Verified, subject: Verified) -> Result<Verified, Rejection> {
+        let tenants = (caller.principal.tenant(), subject.principal.tenant());
+        if let (Some(one), Some(other)) = tenants
+            && one != other
+        {
+            let rejection = Rejection::new(RejectionKind::Invalid, Reason::TENANT_MISMATCH);
+            return Err(self.challenged(Role::Caller, rejection, Presented::Any));
+        }
+        let response_fields = [caller.response_fields, subject.response_fields].concat();
+        Ok(Verified { principal: caller.principal.for_subject(subject.principal), response_fields })
     }
 
     fn settle(
         self: &Arc<Self>,
+        role: Role,
+        attempt: Attempt,
         verdict: Result<Arc<Identity>, Rejection>,
-        now: UnixTime,
-        evidence: &Evidence,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Eventual<Result<Admitted, Rejection>> {
-        let scheme = evidence.scheme();
+    ) -> Eventual<Result<Verified, Rejection>> {
         let examined = verdict.and_then(|identity| {
-            let proof = self.examine(&identity, now, evidence, client)?;
-            Ok((identity, proof))
+            let examined = self.source(role).examine(&attempt, &identity, client)?;
+            Ok((identity, examined))
         });
-        let (identity, proof) = match examined {
+        let (identity, examined) = match examined {
             Ok(examined) => examined,
-            Err(rejection) => return Eventual::Now(Err(self.challenged(rejection, scheme))),
+            Err(rejection) => return self.refuse(role, &attempt, rejection),
         };
-        let revoked = self.revocations.as_ref().map(|list| list.is_revoked(&identity));
-        match revoked.unwrap_or(Eventual::Now(Ok(false))) {
-            Eventual::Now(revoked) => self.conclude(identity, now, proof, revoked),
-            Eventual::Later(revoked) => {
+        match self.revocations.as_ref().map(|list| list.is_revoked(&identity)) {
+            None => self.conclude(role, attempt, identity, examined, None),
+            Some(Eventual::Now(answer)) => self.conclude(role, attempt, identity, examined, Some(answer)),
+            Some(Eventual::Later(answer)) => {
                 let this = Arc::clone(self);
-                // The list.
-                Eventual::later(async move { this.conclude(identity, now, proof, revoked.await).wait().await })
-            }
-        }
-    }
-
-    /// What is told by the identity and the request alone: expiry, binding, then networks.
-    fn examine(
-        &self,
-        identity: &Identity,
-        now: UnixTime,
-        evidence: &Evidence,
-        client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Result<Option<KeyProof>, Rejection> {
-        if identity.expires_at.is_some_and(|end| end + identity.skew <= now) {
-            return Err(Rejection::new(RejectionKind::Invalid, "expired"));
-        }
-        let proof = evidence.confirm(identity.confirmation.as_ref(), now)?;
-        if let Some(binding) = self.binding {
-            let unbound = |reason| Rejection::new(RejectionKind::Invalid, reason);
-            binding.check(identity.confirmation.as_ref()).map_err(unbound)?;
-        }
-        if !identity.networks.is_empty() {
-            let client = client().ok_or_else(|| Rejection::new(RejectionKind::Invalid, "peer_unknown"))?;
-            if !identity.networks.iter().any(|network| network.contains(client)) {
-                return Err(Rejection::new(RejectionKind::Invalid, "network_forbidden"));
-            }
-        }
-        Ok(proof)
-    }
-
-    /// The last questions: whether it was revoked, and whether its proof was seen before.
-    fn conclude(
-        self: &Arc<Self>,
-        identity: Arc<Identity>,
-        now: UnixTime,
-        proof: Option<KeyProof>,
-        revoked: Result<bool, Unavailable>,
-    ) -> Eventual<Result<Admitted, Rejection>> {
-        let scheme = if proof.is_some() { Scheme::Dpop } else { Scheme::Other };
-        let refused = |kind, reason| Eventual::Now(Err(self.challenged(Rejection::new(kind, reason), scheme)));
-        match revoked {
-            Ok(false) => {}
-            Ok(true) => return refused(RejectionKind::Invalid, "revoked"),
-            Err(error) => {
-                log::warning!(error = %Chain(&error), "the revocation list did not answer; the request is answered with 503");
-                return refused(RejectionKind::Unavailable, "revocations_unavailable");
-            }
-        }
-        match (proof, self.prover.as_deref()) {
-            (None, _) => Eventual::Now(Ok(self.vouch(identity, now))),
-            (Some(_), None) => refused(RejectionKind::Internal, "key_prover_missing"),
-            (Some(proof), Some(prover)) => {
-                let this = Arc::clone(self);
-                prover.spend(&proof, now).map(move |spent| match spent {
-                    Ok(()) => Ok(this.vouch(identity, now).nonce(proof.nonce)),
-                    Err(rejection) => Err(this.challenged(rejection, scheme)),
+                // The revocation list.
+                Eventual::later(async move {
+                    this.conclude(role, attempt, identity, examined, Some(answer.await)).wait().await
                 })
             }
         }
     }
 
-    /// The one way from [`Identity`] to [`Principal`], after everything else was found good.
-    fn vouch(&self, identity: Arc<Identity>, now: UnixTime) -> Admitted {
-        if let Some(witness) = &identity.on_admission {
-            witness.admitted(now);
-        }
-        Admitted::principal(Principal::vouched(identity, Arc::clone(self.terms.mine()), now))
-    }
-}
-
-/// What [`AuthLayer`](super::AuthLayer) leaves on a request.
-#[derive(Debug)]
-pub struct Admitted {
-    caller: Option<Caller>,
-    nonce: Option<HeaderValue>,
-}
-
-#[derive(Debug)]
-enum Caller {
-    Anonymous(Anonymous),
-    Known(Principal),
-}
-
-impl Admitted {
-    fn anonymous(terms: &Terms) -> Self {
-        Self { caller: Some(Caller::Anonymous(Anonymous::new(&terms.challenge))), nonce: None }
-    }
-
-    const fn principal(principal: Principal) -> Self {
-        Self { caller: Some(Caller::Known(principal)), nonce: None }
-    }
-
-    /// What the client is told to put into its next proof.
-    fn nonce(mut self, nonce: Option<HeaderValue>) -> Self {
-        self.nonce = nonce;
-        self
-    }
-}
-
-impl Sealed for Admitted {}
-
-impl Pass for Admitted {
-    fn admit<B>(&mut self, request: &mut Request<B>) {
-        match self.caller.take() {
-            None => {}
-            Some(Caller::Anonymous(anonymous)) => {
-                // An outer layer's principal is not this layer's.
-                request.extensions_mut().remove::<Principal>();
-                request.extensions_mut().insert(anonymous);
-            }
-            Some(Caller::Known(principal)) => {
-                principal.conceal(request.headers_mut());
-                request.extensions_mut().insert(principal);
+    /// The last checks: revocation, then whether a proof was used before.
+    fn conclude(
+        self: &Arc<Self>,
+        role: Role,
+        attempt: Attempt,
+        identity: Arc<Identity>,
+        examined: Examined,
+        answer: Option<Result<bool, Unavailable>>,
+    ) -> Eventual<Result<Verified, Rejection>> {
+        let not_revoked = match NotRevoked::check(answer) {
+            Ok(not_revoked) => not_revoked,
+            Err(rejection) => return self.refuse(role, &attempt, rejection),
+        };
+        match self.source(role).mark_used(examined.proofs.as_slice(), attempt.now) {
+            Eventual::Now(marked) => Eventual::Now(self.admit(role, &attempt, identity, examined, not_revoked, marked)),
+            Eventual::Later(marked) => {
+                let this = Arc::clone(self);
+                // What records used proofs.
+                Eventual::later(
+                    async move { this.admit(role, &attempt, identity, examined, not_revoked, marked.await) },
+                )
             }
         }
     }
 
-    fn decorate(&mut self, headers: &mut HeaderMap) {
-        if let Some(nonce) = self.nonce.take() {
-            headers.insert(DPOP_NONCE, nonce);
-            // RFC 9449 §8.2: a cache would hand out a nonce that is too old.
-            headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
+    fn admit(
+        &self,
+        role: Role,
+        attempt: &Attempt,
+        identity: Arc<Identity>,
+        examined: Examined,
+        not_revoked: NotRevoked,
+        marked: Result<(), Rejection>,
+    ) -> Result<Verified, Rejection> {
+        let presented = Presented::Scheme(attempt.place.scheme);
+        let proofs_used_once =
+            ProofsUsedOnce::check(marked).map_err(|rejection| self.challenged(role, rejection, presented))?;
+        let Examined { not_expired, possessed, network_allowed, proofs } = examined;
+        let admission = Admission { not_expired, possessed, network_allowed, not_revoked, proofs_used_once };
+        let terms = Arc::clone(self.source(role).terms());
+        let principal = Principal::admit(identity, admission, attempt.place, terms, attempt.now);
+        let fields = proofs.as_slice().iter().flat_map(|(_, proof)| proof.response_fields.iter().cloned());
+        Ok(Verified { principal, response_fields: fields.collect() })
+    }
+
+    fn refuse<T>(&self, role: Role, attempt: &Attempt, rejection: Rejection) -> Eventual<Result<T, Rejection>> {
+        Eventual::Now(Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme))))
+    }
+
+    /// The one exit of refusals: attaches the challenges of the source.
+    fn challenged(&self, role: Role, rejection: Rejection, presented: Presented) -> Rejection {
+        rejection.challenged(&self.source(role).terms().challenges, presented)
+    }
+
+    fn source(&self, role: Role) -> &CredentialSource {
+        match role {
+            Role::Caller => &self.caller,
+            // Without a subject, nothing has this role.
+            Role::Subject => self.subject.as_ref().unwrap_or(&self.caller),
         }
     }
 }

@@ -1,23 +1,30 @@
-//! Who verifies a credential.
-
 use std::{fmt, sync::Arc};
 
-use crate::{Eventual, caller::Identity, refusal::Rejection, request::Head, scheme::Credential, time::UnixTime};
+use super::proof::ProofOfPossession;
+use crate::{
+    Eventual,
+    caller::Identity,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+    scheme::{Credential, Scheme},
+    time::UnixTime,
+};
 
-/// What an authenticator is shown.
+/// A credential that is presented to an [`Authenticator`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Presented<'a> {
-    /// The one credential of the request.
+    /// The credential.
     pub credential: Credential<'a>,
-    /// The request.
+    /// The request without its body.
     pub head: Head<'a>,
-    /// When the request came.
+    /// When the request arrived.
     pub now: UnixTime,
 }
 
 impl<'a> Presented<'a> {
-    /// Shows a credential; for tests of an authenticator.
+    /// A presented credential; for tests of an authenticator.
     #[must_use]
     pub const fn new(credential: Credential<'a>, head: Head<'a>, now: UnixTime) -> Self {
         Self { credential, head, now }
@@ -26,20 +33,89 @@ impl<'a> Presented<'a> {
 
 /// Verifies credentials of one kind.
 ///
-/// [`accepts`](Self::accepts) routes by form, [`authenticate`](Self::authenticate) verifies by content: a tuple of
-/// authenticators asks the first that accepts and no other, so a bad credential never falls through to the next.
+/// [`accepts`](Self::accepts) routes by form, [`authenticate`](Self::authenticate) verifies by content: of several
+/// authenticators, the first that accepts a credential decides alone, so an invalid credential never falls through to the
+/// next.
+///
+/// # Examples
+///
+/// ```
+/// use std::{convert::Infallible, sync::Arc};
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_warden::{
+///     AuthMethod, Authenticator, Eventual, Identity, Presented, Reason, Rejection, RejectionKind,
+///     layer::AuthLayer,
+///     scheme::{Bearer, Credential, CredentialKind, Scheme},
+/// };
+///
+/// /// Callers that a test names: the token is the subject.
+/// struct Named(&'static [&'static str]);
+///
+/// impl Authenticator for Named {
+///     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+///         vec![Arc::new(Bearer::default())]
+///     }
+///
+///     fn accepts(&self, credential: &Credential<'_>) -> bool {
+///         credential.kind() == CredentialKind::AccessToken
+///     }
+///
+///     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+///         let name = presented.credential.text();
+///         Eventual::Now(if self.0.contains(&name) {
+///             Ok(Arc::new(Identity::new(name, AuthMethod::Custom("named"))))
+///         } else {
+///             Err(Rejection::new(RejectionKind::Invalid, const { Reason::custom("name_unknown") }))
+///         })
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let service = AuthLayer::new(Named(&["alice"]))
+///     .layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
+/// let call = |name: &str| {
+///     let request = Request::builder().header("authorization", format!("Bearer {name}"));
+///     service.clone().oneshot(request.body(()).expect("a request"))
+/// };
+/// assert_eq!(call("alice").await?.status(), 200);
+/// assert_eq!(call("mallory").await?.status(), 401);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Authenticator: Send + Sync + 'static {
-    /// Whether the credential has the form that this authenticator verifies.
+    /// The schemes under which it takes credentials.
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>>;
+
+    /// The proofs of possession that its credentials always need; [`AuthLayer::proof`](crate::layer::AuthLayer::proof) adds
+    /// others.
+    fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
+        Vec::new()
+    }
+
+    /// Whether the credential has the kind and form that this authenticator verifies.
     fn accepts(&self, credential: &Credential<'_>) -> bool;
 
-    /// Verifies the credential; what needs the request's head is read before the first `Later`.
+    /// Verifies the credential. What it needs of the request's head is read before it returns `Later`.
     ///
-    /// An error is [`Invalid`](crate::RejectionKind::Invalid) for a bad credential and
-    /// [`Unavailable`](crate::RejectionKind::Unavailable) if a backend could not answer.
+    /// # Errors
+    ///
+    /// [`Invalid`](RejectionKind::Invalid) for an invalid credential, and [`Unavailable`](RejectionKind::Unavailable) if a
+    /// dependency did not answer.
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>>;
 }
 
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        (**self).schemes()
+    }
+
+    fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
+        (**self).proofs()
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
         (**self).accepts(credential)
     }
@@ -49,9 +125,39 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
     }
 }
 
+/// Any number of authenticators, of different types as `Vec<Arc<dyn Authenticator>>`.
+impl<A: Authenticator> Authenticator for Vec<A> {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        self.iter().flat_map(Authenticator::schemes).collect()
+    }
+
+    fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
+        self.iter().flat_map(Authenticator::proofs).collect()
+    }
+
+    fn accepts(&self, credential: &Credential<'_>) -> bool {
+        self.iter().any(|authenticator| authenticator.accepts(credential))
+    }
+
+    fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        match self.iter().find(|authenticator| authenticator.accepts(&presented.credential)) {
+            Some(authenticator) => authenticator.authenticate(presented),
+            None => Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED))),
+        }
+    }
+}
+
 macro_rules! tuples {
     ($(($($first:ident $field:tt),* ; $last:ident $end:tt))+) => {$(
         impl<$($first: Authenticator,)* $last: Authenticator> Authenticator for ($($first,)* $last,) {
+            fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+                [$(self.$field.schemes(),)* self.$end.schemes()].concat()
+            }
+
+            fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
+                [$(self.$field.proofs(),)* self.$end.proofs()].concat()
+            }
+
             fn accepts(&self, credential: &Credential<'_>) -> bool {
                 $(self.$field.accepts(credential) ||)* self.$end.accepts(credential)
             }
@@ -66,11 +172,14 @@ macro_rules! tuples {
     )+};
 }
 
+// A `Vec` takes more.
 tuples! {
     (; A 0)
     (A 0; B 1)
     (A 0, B 1; C 2)
     (A 0, B 1, C 2; D 3)
+    (A 0, B 1, C 2, D 3; E 4)
+    (A 0, B 1, C 2, D 3, E 4; F 5)
 }
 
 impl fmt::Debug for dyn Authenticator {

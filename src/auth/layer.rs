@@ -1,39 +1,45 @@
 use std::{fmt, sync::Arc};
 
-use http::HeaderName;
 use tower_layer::Layer;
 
 use super::{
     authentication::{Authentication, Presence},
     authenticator::Authenticator,
+    proof::ProofOfPossession,
+    source::CredentialSource,
 };
-#[cfg(feature = "dpop")]
-use crate::dpop::Dpop;
 use crate::{
-    caller::Binding,
-    caller::Terms,
+    caller::{DelegatedScopes, SenderConstraint},
+    environment::Environment,
+    error::{ConfigError, ConfigErrorKind},
     gate::Gate,
     refusal::Problem,
-    request::TrustedProxies,
     revocation::RevocationList,
-    scheme::Challenge,
+    scheme::{Challenge, Scheme},
     scope::ScopeHierarchy,
-    striped::Striped,
-    time::{Clock, SystemClock},
+    time::SystemClock,
 };
 
-/// Lets authenticated requests through, with their [`Principal`](crate::Principal) in the extensions and their credential
-/// marked as sensitive, so that no inner layer prints it.
+/// Admits authenticated requests, with their [`Principal`](crate::Principal) in the extensions, and their credential marked
+/// as sensitive so that no inner layer prints it.
 ///
-/// Required by default; [`optional`](Self::optional) lets a request without a credential through as well, but never one
-/// with a bad credential. Refusals follow RFC 6750 §3.1.
+/// A credential is required by default; an [`optional`](Self::optional) layer admits requests without a credential as well,
+/// and never one with an invalid credential. Refusals follow
+/// [RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1).
+///
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
-/// use http::{HeaderName, Request, Response};
+/// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
-/// use tower_warden::{Challenge, Principal, api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey}, layer::AuthLayer};
+/// use tower_warden::{
+///     Challenge, Principal,
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+///     layer::AuthLayer,
+///     scheme::{ApiKeyHeader, Location},
+/// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
@@ -41,18 +47,18 @@ use crate::{
 ///
 /// let auth = AuthLayer::new(keys)
 ///     .challenge(Challenge::new("billing")?)
-///     .api_key_header(HeaderName::from_static("x-billing-key"));
+///     .scheme(ApiKeyHeader::from(Location::header("x-billing-key")));
 /// let service = ServiceBuilder::new().layer(auth).service_fn(async |request: Request<()>| {
-///     let caller = request.extensions().get::<Principal>().expect("the layer lets no other request through");
+///     let caller = request.extensions().get::<Principal>().expect("the layer admits no other request");
 ///     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(caller.subject().to_owned())))
 /// });
 ///
-/// let good = Request::builder().header("x-billing-key", secret.expose()).body(())?;
-/// assert_eq!(service.clone().oneshot(good).await?.status(), 200);
+/// let valid = Request::builder().header("x-billing-key", secret.expose()).body(())?;
+/// assert_eq!(service.clone().oneshot(valid).await?.status(), 200);
 ///
-/// let none = service.oneshot(Request::new(())).await?;
-/// assert_eq!(none.status(), 401);
-/// assert_eq!(none.headers()["www-authenticate"], r#"Bearer realm="billing""#);
+/// let missing = service.oneshot(Request::new(())).await?;
+/// assert_eq!(missing.status(), 401);
+/// assert_eq!(missing.headers()["www-authenticate"], r#"Bearer realm="billing""#);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -66,113 +72,163 @@ pub struct AuthLayer<R = Problem> {
 }
 
 impl AuthLayer {
-    /// Verifies credentials with one authenticator, or with a tuple of them.
+    /// Verifies credentials with one authenticator, or with a tuple or `Vec` of them, under the schemes that they declare.
     #[must_use]
     pub fn new(authenticator: impl Authenticator) -> Self {
         let authentication = Authentication {
-            authenticator: Arc::new(authenticator),
-            binding: None,
+            caller: CredentialSource::new(authenticator),
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
-            prover: None,
-            proxies: TrustedProxies::default(),
             revocations: None,
-            terms: Striped::new(Arc::default),
+            subject: None,
         };
         Self { authentication: Arc::new(authentication), respond: Problem }
     }
 }
 
 impl<R> AuthLayer<R> {
-    /// Where API keys come besides `Authorization`: `X-API-Key` by default, `None` for nowhere.
+    /// Requires a second credential from a source of its own: the caller acts for the subject that it authenticates, such as
+    /// an agent with an API key for a user with a JWT.
     ///
-    /// `Authorization` itself is no such place; with it, every request is refused as one with two credentials.
-    #[must_use]
-    pub fn api_key_header(self, name: impl Into<Option<HeaderName>>) -> Self {
-        let name = name.into();
-        self.terms(|terms| terms.api_key_header = name)
+    /// Without this, two credentials in one request are refused with 400. The [`Principal`](crate::Principal) is the caller;
+    /// [`Principal::acting_for`](crate::Principal::acting_for) is the subject. Both are checked in full, and must be of one
+    /// tenant if both have one.
+    ///
+    /// # Errors
+    ///
+    /// If both sources take credentials from one location: a request could not say which of the two it carries.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_warden::{
+    ///     Principal,
+    ///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+    ///     auth::CredentialSource,
+    ///     jwt::{Issuer, Jwt},
+    ///     layer::AuthLayer,
+    ///     scheme::{Bearer, Location},
+    ///     testing::TestIssuer,
+    /// };
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+    /// let (_, key) = keys.mint(NewKey::new("agent-7")).await?;
+    /// let issuer = TestIssuer::new("https://auth.example.com");
+    /// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
+    ///
+    /// let user = CredentialSource::new(jwt).scheme(Bearer::from(Location::header("x-user-token")));
+    /// let service = ServiceBuilder::new().layer(AuthLayer::new(keys).acting_for(user)?).service_fn(
+    ///     async |request: Request<()>| {
+    ///         let agent = request.extensions().get::<Principal>().expect("the layer admits no other request");
+    ///         let user = agent.acting_for().expect("the layer requires both");
+    ///         let text = format!("{} for {}", agent.subject(), user.subject());
+    ///         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(text)))
+    ///     },
+    /// );
+    /// let request = || Request::builder().header("x-api-key", key.expose());
+    ///
+    /// let token = issuer.token("alice").audience("https://api.example.com").sign();
+    /// let both = request().header("x-user-token", token).body(())?;
+    /// assert_eq!(service.clone().oneshot(both).await?.status(), 200);
+    /// assert_eq!(service.oneshot(request().body(())?).await?.status(), 401);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn acting_for(mut self, subject: CredentialSource) -> Result<Self, ConfigError> {
+        if let Some(location) = self.authentication.caller.schemes().shared_location(subject.schemes()) {
+            let message = "each of two credential sources has locations of its own";
+            let error = ConfigError::new(ConfigErrorKind::CredentialSource, message);
+            return Err(error.value(format_args!("{location:?}")));
+        }
+        self.authentication_mut().subject = Some(subject);
+        Ok(self)
     }
 
-    /// What refusals tell clients: the realm `api` by default.
+    /// Sets what refusals tell clients: the realm `api` by default.
     #[must_use]
     pub fn challenge(self, challenge: Challenge) -> Self {
-        self.terms(|terms| terms.challenge = Arc::new(challenge))
+        self.caller(|caller| caller.challenge(challenge))
     }
 
-    /// Tells the time: the machine's by default.
+    /// Sets which scopes a caller holds that [acts for](Self::acting_for) a subject: those that both hold by default.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.authentication_mut().clock = Arc::new(clock);
+    pub fn delegated_scopes(self, scopes: DelegatedScopes) -> Self {
+        self.caller(|caller| caller.delegated_scopes(scopes))
+    }
+
+    /// Sets the clock: that of the machine by default.
+    #[must_use]
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.authentication_mut().clock = environment.clock();
         self
     }
 
-    /// Takes tokens under the scheme `DPoP`, RFC 9449, and verifies the proofs that come along.
-    ///
-    /// Tokens that are bound to a key are taken under no other scheme, and others not under this one.
-    #[cfg(feature = "dpop")]
-    #[must_use]
-    pub fn dpop(mut self, dpop: Dpop) -> Self {
-        self.authentication_mut().prover = Some(Arc::new(dpop));
-        self.terms(|_| {})
-    }
-
-    /// Lets a request without any credential through, as nobody: without a [`Principal`](crate::Principal).
+    /// Admits requests without any credential as anonymous: without a [`Principal`](crate::Principal).
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.authentication_mut().presence = Presence::Optional;
         self
     }
 
-    /// Makes the body of refusals, those of extractors inside too: [`Problem`] by default. Of several layers around an
-    /// extractor, the outermost one makes it.
+    /// Adds a proof of possession, for credentials that are bound by its method.
+    ///
+    /// A bound credential is refused if no proof of its method is configured.
+    #[must_use]
+    pub fn proof(self, proof: impl ProofOfPossession) -> Self {
+        self.caller(|caller| caller.proof(proof))
+    }
+
+    /// Sets what makes the body of refusals, also of those of extractors inside: [`Problem`] by default. Of several layers
+    /// around an extractor, the outermost one makes it.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
         AuthLayer { authentication: self.authentication, respond }
     }
 
-    /// Refuses what this list says was revoked, whatever the kind of the credential: none is asked by default.
+    /// Refuses revoked credentials of any kind: no list is queried by default.
     ///
-    /// Asked last, on each request, whether the identity is cached or not. A list that does not answer is 503. Of several
-    /// calls, the last one counts.
+    /// It is queried last, on each request, whether the identity is cached or not. If it does not answer, the layer responds
+    /// with 503. Of several calls, the last one applies.
     #[must_use]
     pub fn revocations(mut self, list: impl RevocationList) -> Self {
         self.authentication_mut().revocations = Some(Arc::new(list));
         self
     }
 
-    /// Which scopes imply which.
+    /// Replaces the [scheme](Scheme) of the same name, or adds one.
     #[must_use]
-    pub fn scope_hierarchy(self, hierarchy: ScopeHierarchy) -> Self {
-        self.terms(|terms| terms.hierarchy = hierarchy)
+    pub fn scheme(self, scheme: impl Scheme) -> Self {
+        self.caller(|caller| caller.scheme(scheme))
     }
 
-    /// Refuses credentials that whoever has them may use: 401, also where they are good. Other routes of the app may be
-    /// content with less, and ask [`AuthorizeLayer`](crate::layer::AuthorizeLayer::sender_constrained) where they are not.
+    /// Sets which scopes imply which.
     #[must_use]
-    pub fn sender_constrained(mut self, binding: Binding) -> Self {
-        self.authentication_mut().binding = Some(binding);
-        self
+    pub fn scope_hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        let authentication = self.authentication_mut();
+        authentication.subject =
+            authentication.subject.take().map(|subject| subject.scope_hierarchy(hierarchy.clone()));
+        self.caller(|caller| caller.scope_hierarchy(hierarchy))
     }
 
-    /// Believes what these proxies say of a client's address: none by default.
+    /// Refuses credentials that are not bound to their sender with 401, also if they are valid. Single routes can require it
+    /// with [`AuthorizeLayer::sender_constrained`](crate::layer::AuthorizeLayer::sender_constrained) instead.
     #[must_use]
-    pub fn trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
-        self.authentication_mut().proxies = proxies;
-        self
+    pub fn sender_constrained(self, constraint: SenderConstraint) -> Self {
+        self.caller(|caller| caller.sender_constrained(constraint))
     }
 
     fn authentication_mut(&mut self) -> &mut Authentication {
         Arc::make_mut(&mut self.authentication)
     }
 
-    fn terms(mut self, change: impl FnOnce(&mut Terms)) -> Self {
-        let mut terms = Terms::clone(self.authentication.terms.mine());
-        change(&mut terms);
-        if let Some(prover) = &self.authentication.prover {
-            terms.challenge = Arc::new(Challenge::clone(&terms.challenge).dpop(prover.algorithms()));
-            terms.dpop_challenge = Arc::new(Challenge::clone(&terms.challenge).under_dpop());
-        }
-        self.authentication_mut().terms = Striped::new(|| Arc::new(terms.clone()));
+    fn caller(mut self, change: impl FnOnce(CredentialSource) -> CredentialSource) -> Self {
+        let authentication = self.authentication_mut();
+        authentication.caller = change(authentication.caller.clone());
         self
     }
 }

@@ -1,12 +1,23 @@
-//! Authentication.
+//! Authentication: from a request's credential to a [`Principal`](crate::Principal).
+//!
+//! [`AuthLayer`] locates the credential by its [schemes](crate::scheme), lets an [`Authenticator`] verify it, and then checks,
+//! on each request: expiry, [possession](ProofOfPossession), networks, [revocation](crate::revocation), and whether a proof
+//! was used before. [`CredentialSource`] is the same for a second credential.
 
 pub use self::{
-    authentication::{Admitted, Authentication},
+    admitted::Admitted,
+    authentication::Authentication,
     authenticator::{Authenticator, Presented},
     layer::AuthLayer,
+    proof::{PresentedProof, ProofOfPossession, UnverifiedProof, VerifiedProof},
+    source::CredentialSource,
 };
 
+mod admitted;
 mod authentication;
 mod authenticator;
-mod evidence;
+mod few;
 mod layer;
+mod proof;
+mod reason;
+mod source;

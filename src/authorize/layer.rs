@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Eventual,
-    caller::Binding,
+    caller::SenderConstraint,
     caller::{self, Principal},
     gate::{Check, Gate, sealed::Sealed},
     refusal::Problem,
@@ -83,15 +83,15 @@ impl AuthorizeLayer {
     ///
     /// ```
     /// use axum::{Router, routing::delete};
-    /// use tower_warden::{caller::Binding, layer::AuthorizeLayer};
+    /// use tower_warden::{caller::SenderConstraint, layer::AuthorizeLayer};
     ///
     /// let app: Router = Router::new()
     ///     .route("/users/{id}", delete(async || "deleted"))
-    ///     .route_layer(AuthorizeLayer::sender_constrained(Binding::Certificate));
+    ///     .route_layer(AuthorizeLayer::sender_constrained(SenderConstraint::Certificate));
     /// ```
     #[must_use]
-    pub fn sender_constrained(binding: Binding) -> Self {
-        Self::new(binding)
+    pub fn sender_constrained(constraint: SenderConstraint) -> Self {
+        Self::new(constraint)
     }
 
     /// Needs a user who has authenticated strongly, or recently, enough: RFC 9470.
@@ -151,12 +151,11 @@ impl Check for Authorization {
             Err(rejection) => return Eventual::Now(Err(rejection)),
         };
         match self.0.decide(principal, head) {
-            Eventual::Now(verdict) => {
-                Eventual::Now(verdict.map_err(|refused| refused.challenge(principal.challenge())))
-            }
+            Eventual::Now(verdict) => Eventual::Now(verdict.map_err(|refused| refused.of_caller(principal))),
             Eventual::Later(verdict) => {
-                let challenge = Arc::clone(principal.challenge());
-                Eventual::later(async move { verdict.await.map_err(|refused| refused.challenge(&challenge)) })
+                let principal = principal.clone();
+                // The policy's dependency.
+                Eventual::later(async move { verdict.await.map_err(|refused| refused.of_caller(&principal)) })
             }
         }
     }

@@ -8,4 +8,5 @@ pub use self::{
 
 mod layer;
 mod policy;
+mod reason;
 mod step_up;

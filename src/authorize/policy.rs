@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::step_up::StepUp;
 use crate::{
     Eventual,
-    caller::Binding,
     caller::Principal,
+    caller::SenderConstraint,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
     scope::Scopes,
@@ -26,7 +27,7 @@ where
     F: Fn(&Principal, &Head<'_>) -> bool + Send + Sync + 'static,
 {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let refused = || Rejection::new(RejectionKind::Forbidden, "policy");
+        let refused = || Rejection::new(RejectionKind::Forbidden, Reason::POLICY);
         Eventual::Now(if self(principal, head) { Ok(()) } else { Err(refused()) })
     }
 }
@@ -38,7 +39,7 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 }
 
 /// Needs a credential that is bound to its sender.
-impl Policy for Binding {
+impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
         Eventual::Now(self.check(principal.confirmation()).map_err(refused))

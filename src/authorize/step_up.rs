@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::{
     caller::Principal,
     error::{ConfigError, ConfigErrorKind},
-    refusal::Rejection,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
     scope,
 };
 
@@ -27,14 +28,19 @@ const SKEW: Duration = Duration::from_secs(300);
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_warden::{
-///     AuthMethod, Authenticator, Credential, Eventual, Identity, ManualClock, Presented, Rejection, StepUp, UnixTime,
+///     AuthMethod, Authenticator, Environment, Eventual, Identity, ManualClock, Presented, Rejection, StepUp, UnixTime,
 ///     layer::{AuthLayer, AuthorizeLayer},
+///     scheme::{Bearer, Credential, Scheme},
 /// };
 ///
 /// /// A token of alice's, who has just given a second factor.
 /// struct Alice;
 ///
 /// impl Authenticator for Alice {
+///     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+///         vec![Arc::new(Bearer::default())]
+///     }
+///
 ///     fn accepts(&self, _: &Credential<'_>) -> bool {
 ///         true
 ///     }
@@ -50,7 +56,7 @@ const SKEW: Duration = Duration::from_secs(300);
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let clock = ManualClock::at(UnixTime::from_secs(1_800_000_000));
 /// let service = ServiceBuilder::new()
-///     .layer(AuthLayer::new(Alice).clock(clock.clone()))
+///     .layer(AuthLayer::new(Alice).environment(&Environment::default().with_clock(clock.clone())))
 ///     .layer(AuthorizeLayer::step_up(StepUp::acr_values(["urn:example:mfa"])?.max_age(Duration::from_secs(300))))
 ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = || Request::builder().header("authorization", "Bearer token").body(());
@@ -113,32 +119,35 @@ impl StepUp {
         match self.shortcoming(caller) {
             None => Ok(()),
             Some(reason) => {
-                Err(Rejection::insufficient_authentication(self.clone(), reason).challenge(caller.challenge()))
+                let refused = Rejection::new(RejectionKind::StepUp, reason).of_caller(caller);
+                Err(self.parameters().fold(refused, |refused, (name, value)| refused.challenge_parameter(name, value)))
             }
         }
     }
 
-    fn shortcoming(&self, caller: &Principal) -> Option<&'static str> {
+    fn shortcoming(&self, caller: &Principal) -> Option<Reason> {
         if !self.acr_values.is_empty() {
             match caller.acr() {
-                None => return Some("acr_missing"),
-                Some(acr) if !self.acr_values.split(' ').any(|value| value == acr) => return Some("acr_insufficient"),
+                None => return Some(Reason::ACR_MISSING),
+                Some(acr) if !self.acr_values.split(' ').any(|value| value == acr) => {
+                    return Some(Reason::ACR_INSUFFICIENT);
+                }
                 Some(_) => {}
             }
         }
         let max_age = self.max_age?;
         let now = caller.admitted_at();
         match caller.auth_time() {
-            None => Some("auth_time_missing"),
-            Some(at) if at > now + SKEW => Some("auth_time_in_future"),
+            None => Some(Reason::AUTH_TIME_MISSING),
+            Some(at) if at > now + SKEW => Some(Reason::AUTH_TIME_IN_FUTURE),
             // RFC 9470 §3: `max_age` is the elapsed time that is allowed.
-            Some(at) if at + max_age < now => Some("auth_time_too_old"),
+            Some(at) if at + max_age < now => Some(Reason::AUTH_TIME_TOO_OLD),
             Some(_) => None,
         }
     }
 
     /// The parameters of the challenge, RFC 9470 §3; all of them may stand in a quoted string.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
+    fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
         let acr_values = Some(&self.acr_values).filter(|values| !values.is_empty());
         let acr_values = acr_values.map(|values| ("acr_values", values.to_string()));
         let max_age = self.max_age.map(|age| ("max_age", age.as_secs().to_string()));

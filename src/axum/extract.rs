@@ -60,7 +60,7 @@ impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
         if principal.meets::<R>() {
             Ok(Self { principal: principal.clone(), requirement: PhantomData })
         } else {
-            Err(Rejection::insufficient_scope(R::scopes()).challenge(principal.challenge()))
+            Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))
         }
     }
 }
@@ -91,6 +91,6 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let response: Response<Body> = Problem.respond(&self);
-        self.provisional().seal(response)
+        self.provisional().apply_to(response)
     }
 }

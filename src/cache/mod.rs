@@ -21,6 +21,7 @@ use self::{
 };
 use crate::{
     digest::Digest,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     time::UnixTime,
 };
@@ -28,6 +29,7 @@ use crate::{
 mod fence;
 mod flights;
 mod near;
+mod reason;
 
 /// How far requests may differ about the time, because each reads the clock when it comes.
 const SKEW: Duration = Duration::from_secs(2);
@@ -53,20 +55,20 @@ pub(crate) enum Outcome<V> {
     Broken,
     /// What it depends on wants to be asked again after so long, for this reason.
     #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "only issuers that are asked say so"))]
-    Busy(&'static str, Duration),
+    Busy(Reason, Duration),
     /// What it depends on did not answer, for this reason.
-    Down(&'static str),
+    Down(Reason),
     /// A value.
     Found(V),
     /// None, for this reason.
-    Refused(&'static str),
+    Refused(Reason),
 }
 
 impl<V> Outcome<V> {
     /// What a request comes to that needs it.
     pub(crate) fn verdict(self) -> Result<V, Rejection> {
         match self {
-            Self::Broken => Err(Rejection::new(RejectionKind::Internal, "panicked")),
+            Self::Broken => Err(Rejection::new(RejectionKind::Internal, Reason::PANICKED)),
             Self::Busy(reason, wait) => Err(Rejection::new(RejectionKind::Unavailable, reason).retry_after(wait)),
             Self::Down(reason) => Err(Rejection::new(RejectionKind::Unavailable, reason)),
             Self::Found(value) => Ok(value),
@@ -89,7 +91,7 @@ pub(crate) struct FencedCache<V> {
     limits: Limits,
     near: Near<Entry<V>>,
     found: Cache<Digest, Entry<V>>,
-    refused: Cache<Digest, Entry<&'static str>>,
+    refused: Cache<Digest, Entry<Reason>>,
     flights: Arc<Flights<V>>,
     fence: Fence,
 }
@@ -121,7 +123,7 @@ impl<V: Tagged> FencedCache<V> {
     }
 
     /// What is known of the key.
-    pub(crate) fn get(&self, key: &Digest, now: UnixTime) -> Option<Result<V, &'static str>> {
+    pub(crate) fn get(&self, key: &Digest, now: UnixTime) -> Option<Result<V, Reason>> {
         if let Some(value) = self.near.get(key).and_then(|entry| self.current(entry, now)) {
             return Some(Ok(value));
         }
@@ -172,7 +174,7 @@ impl<V: Tagged> FencedCache<V> {
                 return landing.outcome;
             }
         }
-        Outcome::Down("revoked_while_loading")
+        Outcome::Down(Reason::REVOKED_WHILE_LOADING)
     }
 
     /// Makes what is known under the tag count no more, also to look-ups in flight.
@@ -222,7 +224,7 @@ impl<V: Tagged> FencedCache<V> {
                 match &outcome {
                     Outcome::Found(value) => cache.keep(key, value.clone(), generation, now),
                     Outcome::Refused(reason) => {
-                        cache.refused.insert(key, Entry { value: reason, generation, since: now });
+                        cache.refused.insert(key, Entry { value: *reason, generation, since: now });
                     }
                     Outcome::Broken | Outcome::Busy(..) | Outcome::Down(_) => {}
                 }

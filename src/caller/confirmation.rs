@@ -1,203 +1,212 @@
-//! What a credential is bound to, and what the sender of a request has proved.
-//!
-//! A bound credential is of use to nobody but the holder of a certificate (RFC 8705 §3) or of a key (RFC 9449 §6). What
-//! it is bound to is checked on each request, whatever else is configured, or the request is refused:
-//!
-//! ```
-//! use tower_warden::{Digest, caller::{Confirmation, Proof}};
-//!
-//! let thumbprint = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
-//! let bound = Confirmation::parse([("x5t#S256", Some(thumbprint))], &[])?;
-//!
-//! let mut proof = Proof::default();
-//! assert_eq!(bound.check(&proof), Err("certificate_missing"));
-//! proof.certificate = Some(Digest::of(b"another certificate"));
-//! assert_eq!(bound.check(&proof), Err("certificate_mismatch"));
-//! proof.certificate = Digest::from_base64url(thumbprint);
-//! assert_eq!(bound.check(&proof), Ok(()));
-//!
-//! // What cannot be understood cannot be checked.
-//! assert!(Confirmation::parse([("x5t#S256", Some(thumbprint)), ("kid", Some("7"))], &[]).is_err());
-//! # Ok::<(), tower_warden::ConfigError>(())
-//! ```
-
-use std::fmt;
-
-use http::HeaderValue;
+use std::{borrow::Cow, fmt};
 
 use crate::{
-    Eventual,
     digest::Digest,
     error::{ConfigError, ConfigErrorKind},
-    refusal::Rejection,
-    request::Head,
-    time::UnixTime,
+    reason::Reason,
 };
 
-/// To what a credential is bound: the `cnf` claim of RFC 7800, and the same for API keys.
+/// What a credential is bound to: the `cnf` claim of [RFC 7800](https://www.rfc-editor.org/rfc/rfc7800), also for API keys.
 ///
-/// It names a certificate, a key, or both, and then both must be proved. See the [module docs](self).
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Confirmation {
-    certificate: Option<Digest>,
-    key: Option<Digest>,
+/// It has one thumbprint for each of one or more [methods](ConfirmationMethod); each of them must be proved. See the
+/// [module docs](super).
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Confirmation(Box<[Possession]>);
+
+/// A member of `cnf`, by which a credential is bound to its sender.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct ConfirmationMethod(Cow<'static, str>);
+
+/// A method, and the thumbprint that a credential is bound to or that a sender has proved to possess.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "a pair")]
+pub struct Possession {
+    /// The method.
+    pub method: ConfirmationMethod,
+    /// The SHA-256 thumbprint of the certificate or key.
+    pub thumbprint: Digest,
+}
+
+impl ConfirmationMethod {
+    /// A client certificate, by the SHA-256 of its DER: `x5t#S256` of
+    /// [RFC 8705 §3.1](https://www.rfc-editor.org/rfc/rfc8705#section-3.1).
+    pub const CERTIFICATE: Self = Self(Cow::Borrowed("x5t#S256"));
+
+    /// A key, by the SHA-256 thumbprint of its JWK: `jkt` of
+    /// [RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1).
+    pub const KEY: Self = Self(Cow::Borrowed("jkt"));
+
+    /// A method of a custom [proof](crate::auth::ProofOfPossession).
+    #[must_use]
+    pub const fn custom(member: &'static str) -> Self {
+        Self(Cow::Borrowed(member))
+    }
+
+    /// The member of `cnf`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn missing(&self) -> Reason {
+        match &*self.0 {
+            "x5t#S256" => Reason::CERTIFICATE_MISSING,
+            "jkt" => Reason::KEY_PROOF_MISSING,
+            _ => Reason::PROOF_MISSING,
+        }
+    }
+
+    fn mismatch(&self) -> Reason {
+        match &*self.0 {
+            "x5t#S256" => Reason::CERTIFICATE_MISMATCH,
+            "jkt" => Reason::KEY_MISMATCH,
+            _ => Reason::PROOF_MISMATCH,
+        }
+    }
+}
+
+impl fmt::Display for ConfirmationMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Confirmation {
-    /// Bound to a client certificate, by the SHA-256 of its DER: `x5t#S256` of RFC 8705 §3.1.
+    /// Bound by this method to this thumbprint.
     #[must_use]
-    pub const fn certificate(thumbprint: Digest) -> Self {
-        Self { certificate: Some(thumbprint), key: None }
+    pub fn new(method: ConfirmationMethod, thumbprint: Digest) -> Self {
+        Self(Box::new([Possession { method, thumbprint }]))
     }
 
-    /// Bound to a DPoP key, by the SHA-256 thumbprint of its JWK: `jkt` of RFC 9449 §6.1.
+    /// Bound to a client certificate, by the SHA-256 of its DER.
     #[must_use]
-    pub const fn key(thumbprint: Digest) -> Self {
-        Self { certificate: None, key: Some(thumbprint) }
+    pub fn certificate(thumbprint: Digest) -> Self {
+        Self::new(ConfirmationMethod::CERTIFICATE, thumbprint)
     }
 
-    /// Reads the members of a `cnf` object; the value of one that is no string is `None`. Members that are named in
-    /// `ignored` are passed over.
+    /// Bound to a key, by the SHA-256 thumbprint of its JWK.
+    #[must_use]
+    pub fn key(thumbprint: Digest) -> Self {
+        Self::new(ConfirmationMethod::KEY, thumbprint)
+    }
+
+    /// Reads the members of a `cnf` object; the value of a member that is not a string is `None`. Members whose names are
+    /// in `ignored` are ignored.
+    ///
+    /// A member of an unknown method is read like any other: a credential that has one is refused unless a
+    /// [proof](crate::auth::ProofOfPossession) of that method is configured.
     ///
     /// # Errors
     ///
-    /// If a member is unknown or there twice, if a thumbprint is not 43 characters of canonical base64url, or if no
-    /// thumbprint is left: RFC 7800 §3.1, what cannot be processed is not confirmed.
+    /// If a member occurs twice, if a thumbprint is not 43 characters of canonical base64url, or if there is none
+    /// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1): what cannot be processed is not confirmed).
     pub fn parse<'a>(
         members: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
         ignored: &[Box<str>],
     ) -> Result<Self, ConfigError> {
         let refused = |message| ConfigError::new(ConfigErrorKind::Confirmation, message);
-        let mut confirmation = Self { certificate: None, key: None };
+        let mut possessions: Vec<Possession> = Vec::new();
         for (name, value) in members {
-            let thumbprint = match name {
-                CERTIFICATE => &mut confirmation.certificate,
-                KEY => &mut confirmation.key,
-                name if ignored.iter().any(|other| **other == *name) => continue,
-                _ => return Err(refused("a confirmation has a member that cannot be checked")),
-            };
-            let digest = value.and_then(Digest::from_base64url);
-            let digest = digest.ok_or_else(|| refused("a thumbprint is 43 characters of canonical base64url"))?;
-            if thumbprint.replace(digest).is_some() {
-                return Err(refused("a confirmation has a member twice"));
+            if ignored.iter().any(|other| **other == *name) {
+                continue;
             }
+            let thumbprint = value.and_then(Digest::from_base64url);
+            let thumbprint = thumbprint
+                .ok_or_else(|| refused("a thumbprint is 43 characters of canonical base64url").value(name))?;
+            if possessions.iter().any(|known| known.method.as_str() == name) {
+                return Err(refused("each member of a confirmation occurs once").value(name));
+            }
+            possessions.push(Possession { method: ConfirmationMethod::of(name), thumbprint });
         }
-        match confirmation {
-            Self { certificate: None, key: None } => Err(refused("a confirmation names a certificate or a key")),
-            confirmation => Ok(confirmation),
+        if possessions.is_empty() {
+            return Err(refused("a confirmation has a thumbprint of a certificate or key"));
         }
+        Ok(Self(possessions.into()))
+    }
+
+    /// What the sender has to prove.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Possession> {
+        self.0.iter()
+    }
+
+    /// The thumbprint of this method.
+    #[must_use]
+    pub fn thumbprint(&self, method: &ConfirmationMethod) -> Option<&Digest> {
+        self.0.iter().find(|possession| possession.method == *method).map(|possession| &possession.thumbprint)
     }
 
     /// The thumbprint of the certificate.
     #[must_use]
-    pub const fn certificate_thumbprint(&self) -> Option<&Digest> {
-        self.certificate.as_ref()
+    pub fn certificate_thumbprint(&self) -> Option<&Digest> {
+        self.thumbprint(&ConfirmationMethod::CERTIFICATE)
     }
 
     /// The thumbprint of the key.
     #[must_use]
-    pub const fn key_thumbprint(&self) -> Option<&Digest> {
-        self.key.as_ref()
+    pub fn key_thumbprint(&self) -> Option<&Digest> {
+        self.thumbprint(&ConfirmationMethod::KEY)
     }
 
-    /// Whether the sender has proved all that this names; compared in constant time.
+    /// Checks that the sender has proved each possession; thumbprints are compared in constant time.
     ///
     /// # Errors
     ///
-    /// Why not, as the [reason](crate::Rejection::reason) of a refusal.
-    pub fn check(&self, proof: &Proof) -> Result<(), &'static str> {
-        match (&self.certificate, &proof.certificate) {
-            (Some(_), None) => return Err("certificate_missing"),
-            (Some(bound), Some(proved)) if bound != proved => return Err("certificate_mismatch"),
-            (Some(_) | None, _) => {}
+    /// The reason of the first possession that was not proved.
+    pub fn check(&self, proved: &[Possession]) -> Result<(), Reason> {
+        for Possession { method, thumbprint } in &self.0 {
+            let mut proofs = proved.iter().filter(|proof| proof.method == *method).peekable();
+            if proofs.peek().is_none() {
+                return Err(method.missing());
+            }
+            // Of several proofs of one method, all must be right.
+            if !proofs.all(|proof| proof.thumbprint == *thumbprint) {
+                return Err(method.mismatch());
+            }
         }
-        match (&self.key, &proof.key) {
-            (Some(_), None) => Err("key_proof_missing"),
-            (Some(bound), Some(proved)) if bound != proved => Err("key_mismatch"),
-            (Some(_) | None, _) => Ok(()),
-        }
+        Ok(())
     }
 }
 
-/// To what a credential must be bound, where being good is not enough.
+impl ConfirmationMethod {
+    fn of(name: &str) -> Self {
+        let known = [Self::CERTIFICATE, Self::KEY].into_iter().find(|method| method.as_str() == name);
+        known.unwrap_or_else(|| Self(Cow::Owned(name.to_owned())))
+    }
+}
+
+/// How a credential must be bound to its sender.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
-pub enum Binding {
-    /// A certificate or a key, whichever.
+pub enum SenderConstraint {
+    /// By any method.
     Any,
-    /// A client certificate.
+    /// To a client certificate.
     Certificate,
-    /// A DPoP key.
+    /// To a key.
     Key,
+    /// By a custom method: this member of `cnf`.
+    Method(&'static str),
 }
 
-impl Binding {
-    /// Refuses a credential that is not bound so; what it is bound to is checked elsewhere.
-    pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), &'static str> {
-        let is_bound = confirmation.is_some_and(|confirmation| match self {
-            Self::Any => true,
-            Self::Certificate => confirmation.certificate.is_some(),
-            Self::Key => confirmation.key.is_some(),
-        });
-        if is_bound { Ok(()) } else { Err("not_sender_constrained") }
+impl SenderConstraint {
+    /// Refuses a credential that is not bound so. Whether the sender proves it is checked at admission.
+    pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), Reason> {
+        let has = |method: &ConfirmationMethod| confirmation.is_some_and(|bound| bound.thumbprint(method).is_some());
+        let is_bound = match self {
+            Self::Any => confirmation.is_some(),
+            Self::Certificate => has(&ConfirmationMethod::CERTIFICATE),
+            Self::Key => has(&ConfirmationMethod::KEY),
+            Self::Method(member) => has(&ConfirmationMethod::custom(member)),
+        };
+        if is_bound { Ok(()) } else { Err(Reason::NOT_SENDER_CONSTRAINED) }
     }
 }
-
-/// What the sender of a request has proved.
-#[derive(Clone, Copy, Debug, Default)]
-#[non_exhaustive]
-pub struct Proof {
-    /// To hold the key of this certificate.
-    pub certificate: Option<Digest>,
-    /// To hold this DPoP key.
-    pub key: Option<Digest>,
-}
-
-/// Verifies that the sender of a request holds a key, RFC 9449 §4.3.
-pub(crate) trait KeyProver: fmt::Debug + Send + Sync {
-    /// The algorithms that a challenge names, separated by spaces.
-    fn algorithms(&self) -> &str;
-
-    /// Takes from a request what is looked at once its token is known to be good.
-    fn demand(&self, head: &Head<'_>, token: &str) -> Box<dyn KeyDemand>;
-
-    /// Makes a proof count once, after everything else about its request was found good.
-    fn spend(&self, proof: &KeyProof, now: UnixTime) -> Eventual<Result<(), Rejection>>;
-}
-
-/// What a request says of a key.
-pub(crate) trait KeyDemand: Send + Sync {
-    /// Verifies the proof.
-    fn verify(&self, now: UnixTime) -> Result<KeyProof, Rejection>;
-}
-
-/// A proof that was verified.
-#[cfg_attr(not(feature = "dpop"), expect(dead_code, reason = "nobody verifies proofs"))]
-#[derive(Clone, Debug)]
-pub(crate) struct KeyProof {
-    /// The thumbprint of the key.
-    pub(crate) key: Digest,
-    /// The proof's own id, of all proofs with this key.
-    pub(crate) id: Digest,
-    /// Until which second, that one included, it would be good.
-    pub(crate) until: UnixTime,
-    /// What the client is told to put into the next one.
-    pub(crate) nonce: Option<HeaderValue>,
-}
-
-/// RFC 8705 §3.1.
-const CERTIFICATE: &str = "x5t#S256";
-
-/// RFC 9449 §6.1.
-const KEY: &str = "jkt";
 
 /// As the object of a `cnf`.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Confirmation {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let members = [(CERTIFICATE, &self.certificate), (KEY, &self.key)];
-        serializer
-            .collect_map(members.into_iter().filter_map(|(name, digest)| Some((name, digest.as_ref()?.to_base64url()))))
+        serializer.collect_map(self.iter().map(|bound| (bound.method.as_str(), bound.thumbprint.to_base64url())))
     }
 }
 

@@ -5,16 +5,18 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use super::{
     name::CertificateName,
     peer::{Chain, PeerCertificate},
+    proof::{CertificateProof, CertificateScheme},
 };
 use crate::{
     Eventual,
-    auth::{Authenticator, Presented},
+    auth::{Authenticator, Presented, ProofOfPossession},
     caller::Confirmation,
     caller::{AuthMethod, Identity},
     error::Unavailable,
     log::{self, Chain as Causes},
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::Credential,
+    scheme::{Credential, CredentialKind, Scheme},
     time::UnixTime,
 };
 
@@ -106,20 +108,29 @@ impl ClientCertificates {
 }
 
 impl Authenticator for ClientCertificates {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(CertificateScheme)]
+    }
+
+    /// Its identities are bound to the certificate that they were found by.
+    fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
+        vec![Arc::new(CertificateProof)]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        matches!(credential, Credential::Certificate)
+        credential.kind() == CredentialKind::Certificate
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let refused = |kind, reason| Eventual::Now(Err(Rejection::new(kind, reason)));
         let Some(certificate) = PeerCertificate::of(presented.head.extensions) else {
-            return refused(RejectionKind::Missing, "credential_missing");
+            return refused(RejectionKind::Missing, Reason::CREDENTIAL_MISSING);
         };
         if let (Chain::Unverified, Unverified::Refuse) = (certificate.chain(), self.unverified) {
-            return refused(RejectionKind::Invalid, "certificate_unverified");
+            return refused(RejectionKind::Invalid, Reason::CERTIFICATE_UNVERIFIED);
         }
         if certificate.not_before().is_some_and(|start| presented.now < start) {
-            return refused(RejectionKind::Invalid, "certificate_not_yet_valid");
+            return refused(RejectionKind::Invalid, Reason::CERTIFICATE_NOT_YET_VALID);
         }
         match self.directory.find(certificate) {
             Eventual::Now(found) => Eventual::Now(judge(found, certificate)),
@@ -144,9 +155,9 @@ fn judge(
 ) -> Result<Arc<Identity>, Rejection> {
     let found = found.map_err(|error| {
         log::warning!(error = %Causes(&error), "who holds a certificate was not told; the request is answered with 503");
-        Rejection::new(RejectionKind::Unavailable, "certificate_directory_unavailable")
+        Rejection::new(RejectionKind::Unavailable, Reason::CERTIFICATE_DIRECTORY_UNAVAILABLE)
     })?;
-    let identity = found.ok_or_else(|| Rejection::new(RejectionKind::Invalid, "certificate_unknown"))?;
+    let identity = found.ok_or_else(|| Rejection::new(RejectionKind::Invalid, Reason::CERTIFICATE_UNKNOWN))?;
     let mut identity = Identity::clone(&identity);
     // The last second in which a certificate is valid is still part of its validity.
     let end = certificate.not_after().map(|last| UnixTime::from_secs(last.as_secs().saturating_add(1)));

@@ -13,7 +13,7 @@ use crate::{
     refusal::Problem,
     refusal::{Rejection, RejectionKind},
     request::Head,
-    scheme::Challenge,
+    scheme::{Bearer, Challenge, Challenges, Presented, Schemes},
 };
 
 /// Believes what trusted proxies say of a client's certificate, and nobody else.
@@ -39,7 +39,7 @@ use crate::{
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let proxies = ProxyRule::networks(["10.0.0.0/28".parse()?]);
+/// let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
 /// let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(Chain::Verified), proxies);
 /// let service = ServiceBuilder::new().layer(layer).service_fn(async |request: Request<()>| {
 ///     let certificate = PeerCertificate::of(request.extensions());
@@ -71,7 +71,7 @@ impl ForwardedCertificateLayer {
     /// Reads the field of a proxy, if the request comes from one.
     #[must_use]
     pub fn new(header: CertificateHeader, proxies: ProxyRule) -> Self {
-        let forwarding = Forwarding { challenge: Arc::default(), header, proxies };
+        let forwarding = Forwarding { challenges: challenges(Challenge::default()), header, proxies };
         Self { forwarding: Arc::new(forwarding), respond: Problem }
     }
 }
@@ -80,7 +80,7 @@ impl<R> ForwardedCertificateLayer<R> {
     /// What refusals tell clients: the realm `api` by default.
     #[must_use]
     pub fn challenge(mut self, challenge: Challenge) -> Self {
-        Arc::make_mut(&mut self.forwarding).challenge = Arc::new(challenge);
+        Arc::make_mut(&mut self.forwarding).challenges = challenges(challenge);
         self
     }
 
@@ -111,10 +111,14 @@ impl<R> fmt::Debug for ForwardedCertificateLayer<R> {
     }
 }
 
+fn challenges(challenge: Challenge) -> Arc<Challenges> {
+    Arc::new(Challenges::new(challenge, &Schemes::new([Arc::new(Bearer::default()) as _])))
+}
+
 /// The check of [`ForwardedCertificateLayer`].
 #[derive(Clone, Debug)]
 pub struct Forwarding {
-    challenge: Arc<Challenge>,
+    challenges: Arc<Challenges>,
     header: CertificateHeader,
     proxies: ProxyRule,
 }
@@ -132,7 +136,10 @@ impl Check for Forwarding {
         };
         Eventual::Now(match certificate {
             Ok(certificate) => Ok(Forwarded { certificate, forwarding: Arc::clone(self), sender }),
-            Err(reason) => Err(Rejection::new(RejectionKind::Malformed, reason).challenge(&self.challenge)),
+            Err(reason) => {
+                let rejection = Rejection::new(RejectionKind::Malformed, reason);
+                Err(rejection.challenged(&self.challenges, Presented::Any))
+            }
         })
     }
 }

@@ -24,7 +24,7 @@
 //! # let clock = tower_warden::ManualClock::at(tower_warden::UnixTime::from_secs(1_600_000_000));
 //!
 //! let auth = AuthLayer::new(ClientCertificates::new(map));
-//! # let auth = auth.clock(clock);
+//! # let auth = auth.environment(&Environment::default().with_clock(clock));
 //! let service = ServiceBuilder::new().layer(auth).service_fn(async |request: Request<()>| {
 //!     let caller = request.extensions().get::<Principal>().expect("the layer lets no other request through");
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::from(caller.subject().to_owned())))
@@ -59,7 +59,7 @@
 //!     layer::ForwardedCertificateLayer,
 //! };
 //!
-//! let proxies = ProxyRule::networks(["10.0.0.0/28".parse()?]);
+//! let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
 //! let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(Chain::Verified), proxies);
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
@@ -108,6 +108,7 @@ pub use self::{
     layer::{Forwarded, ForwardedCertificateLayer, Forwarding},
     name::CertificateName,
     peer::{Chain, MalformedCertificate, PeerCertificate},
+    proof::CertificateProof,
 };
 
 mod authenticator;
@@ -115,3 +116,5 @@ mod forwarded;
 mod layer;
 mod name;
 mod peer;
+mod proof;
+mod reason;

@@ -6,10 +6,11 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::{key::ProofKey, nonce::Age, target::normalised, verifier::Rules};
 use crate::{
-    caller::{KeyDemand, KeyProof},
+    auth::{UnverifiedProof, VerifiedProof},
     digest::Digest,
     json::Object,
     jwt::{Algorithm, Segments, TokenClaims as Claims},
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
     time::UnixTime,
@@ -17,7 +18,8 @@ use crate::{
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-const CLAIM_TYPE: &str = "dpop_claim_type";
+/// RFC 9449 §8.1.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// The longest proof, in bytes.
 const LONGEST: usize = 8 * 1024;
@@ -28,7 +30,7 @@ const LONGEST_ID: usize = 1024;
 /// What is demanded of the proof of one request, and the proof, if there is one.
 pub(super) struct Demand {
     method: Method,
-    proof: Result<Box<str>, &'static str>,
+    proof: Result<Box<str>, Reason>,
     rules: Arc<Rules>,
     /// As it is to be after [normalising](normalised).
     target: Option<String>,
@@ -48,73 +50,80 @@ impl Demand {
     }
 
     /// Cheap checks first, the signature last.
-    fn check(&self, now: UnixTime) -> Result<KeyProof, Refusal> {
+    fn check(&self, now: UnixTime) -> Result<VerifiedProof, Refusal> {
         let proof = self.proof.as_deref().map_err(|reason| *reason)?;
-        let segments = Segments::split(proof).map_err(|_| "dpop_syntax")?;
-        let header = Object::parse(&segments.header).map_err(|_| "dpop_header_syntax")?;
+        let segments = Segments::split(proof).map_err(|_| Reason::DPOP_SYNTAX)?;
+        let header = Object::parse(&segments.header).map_err(|_| Reason::DPOP_HEADER_SYNTAX)?;
         let algorithm = self.check_header(&header)?;
-        let members = Object::parse(&segments.payload).map_err(|_| "dpop_claims_syntax")?;
+        let members = Object::parse(&segments.payload).map_err(|_| Reason::DPOP_CLAIMS_SYNTAX)?;
         let claims = Claims::new(&members);
-        let text = |name| claims.text(name).map_err(|_| CLAIM_TYPE)?.ok_or("dpop_claim_missing");
+        let text = |name| claims.text(name).map_err(|_| Reason::DPOP_CLAIM_TYPE)?.ok_or(Reason::DPOP_CLAIM_MISSING);
 
         let id = text("jti")?;
         if id.is_empty() || id.len() > LONGEST_ID {
-            return Err("dpop_jti".into());
+            return Err(Reason::DPOP_JTI.into());
         }
         self.check_request(text("htm")?, text("htu")?)?;
         let until = self.check_time(&claims, now)?;
         if Digest::from_base64url(text("ath")?) != Some(self.token) {
-            return Err("dpop_ath".into());
+            return Err(Reason::DPOP_ATH.into());
         }
-        let nonce = self.check_nonce(claims.text("nonce").map_err(|_| CLAIM_TYPE)?, now)?;
+        let nonce = self.check_nonce(claims.text("nonce").map_err(|_| Reason::DPOP_CLAIM_TYPE)?, now)?;
 
-        let key = header.get("jwk").and_then(|key| key.as_object()).ok_or("dpop_key")?;
+        let key = header.get("jwk").and_then(|key| key.as_object()).ok_or(Reason::DPOP_KEY)?;
         let known = &self.rules.known;
-        let key = ProofKey::read(key, algorithm, known).map_err(|_| "dpop_key")?;
+        let key = ProofKey::read(key, algorithm, known).map_err(|_| Reason::DPOP_KEY)?;
         if !key.verifies(segments.signed, &segments.signature, known) {
-            return Err("dpop_signature".into());
+            return Err(Reason::DPOP_SIGNATURE.into());
         }
-        Ok(KeyProof { key: key.thumbprint, id: Digest::of(id.as_bytes()), until, nonce })
+        let mut verified = VerifiedProof::new(key.thumbprint);
+        verified.single_use = Some((Digest::of(id.as_bytes()), until));
+        verified.response_fields.extend(nonce.map(|nonce| (DPOP_NONCE, nonce)));
+        Ok(verified)
     }
 
-    fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, &'static str> {
+    fn check_header(&self, header: &Object<'_>) -> Result<Algorithm, Reason> {
         let text = |name: &str| header.get(name).and_then(|value| value.as_str());
         if text("typ") != Some("dpop+jwt") {
-            return Err("dpop_type");
+            return Err(Reason::DPOP_TYPE);
         }
         // RFC 7515 §4.1.11, RFC 7797 §7: no extension is understood.
         if header.get("crit").is_some() || header.get("b64").is_some() {
-            return Err("dpop_critical");
+            return Err(Reason::DPOP_CRITICAL);
         }
         let algorithm = text("alg").and_then(Algorithm::from_name);
-        algorithm.filter(|algorithm| self.rules.algorithms.contains(algorithm)).ok_or("dpop_algorithm")
+        algorithm.filter(|algorithm| self.rules.algorithms.contains(algorithm)).ok_or(Reason::DPOP_ALGORITHM)
     }
 
-    fn check_request(&self, method: &str, target: &str) -> Result<(), &'static str> {
+    fn check_request(&self, method: &str, target: &str) -> Result<(), Reason> {
         if method != self.method.as_str() {
-            return Err("dpop_htm");
+            return Err(Reason::DPOP_HTM);
         }
-        let demanded = self.target.as_deref().ok_or("dpop_htu")?;
-        if target == demanded || normalised(target).as_deref() == Some(demanded) { Ok(()) } else { Err("dpop_htu") }
+        let demanded = self.target.as_deref().ok_or(Reason::DPOP_HTU)?;
+        if target == demanded || normalised(target).as_deref() == Some(demanded) {
+            Ok(())
+        } else {
+            Err(Reason::DPOP_HTU)
+        }
     }
 
     /// Until when the proof would be good.
-    fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, &'static str> {
+    fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, Reason> {
         let window = self.rules.window();
-        let time = |name| claims.time(name).map_err(|_| CLAIM_TYPE);
-        let issued = time("iat")?.ok_or("dpop_claim_missing")?;
+        let time = |name| claims.time(name).map_err(|_| Reason::DPOP_CLAIM_TYPE);
+        let issued = time("iat")?.ok_or(Reason::DPOP_CLAIM_MISSING)?;
         let until = issued + window.past;
         if until < now {
-            return Err("dpop_too_old");
+            return Err(Reason::DPOP_TOO_OLD);
         }
         if now + window.future < issued {
-            return Err("dpop_in_future");
+            return Err(Reason::DPOP_IN_FUTURE);
         }
         if time("exp")?.is_some_and(|end| end <= now) {
-            return Err("dpop_expired");
+            return Err(Reason::DPOP_EXPIRED);
         }
         if time("nbf")?.is_some_and(|begin| now + window.future < begin) {
-            return Err("dpop_not_yet_valid");
+            return Err(Reason::DPOP_NOT_YET_VALID);
         }
         Ok(until)
     }
@@ -123,44 +132,58 @@ impl Demand {
     fn check_nonce(&self, nonce: Option<&str>, now: UnixTime) -> Result<Option<HeaderValue>, Refusal> {
         let Some(nonces) = &self.rules.nonces else { return Ok(None) };
         let required = |reason| Refusal { reason, nonce: Some(nonces.current(now)) };
-        match nonces.age(nonce.ok_or_else(|| required("dpop_nonce_missing"))?, now) {
+        match nonces.age(nonce.ok_or_else(|| required(Reason::DPOP_NONCE_MISSING))?, now) {
             Some(Age::Current) => Ok(None),
             Some(Age::Previous) => Ok(Some(nonces.current(now))),
-            None => Err(required("dpop_nonce_stale")),
+            None => Err(required(Reason::DPOP_NONCE_STALE)),
         }
     }
 }
 
-impl KeyDemand for Demand {
-    fn verify(&self, now: UnixTime) -> Result<KeyProof, Rejection> {
+impl UnverifiedProof for Demand {
+    fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection> {
         self.check(now).map_err(|refusal| match refusal.nonce {
-            Some(nonce) => Rejection::new(RejectionKind::NonceRequired, refusal.reason).nonce(nonce),
-            None => Rejection::new(RejectionKind::InvalidProof, refusal.reason),
+            Some(nonce) => nonce_required(refusal.reason, nonce),
+            None => invalid_proof(refusal.reason),
         })
     }
 }
 
+/// 401 `invalid_dpop_proof`, RFC 9449 §7.1.
+pub(super) fn invalid_proof(reason: Reason) -> Rejection {
+    let detail = "A proof that the sender holds the token's key is missing or invalid.";
+    Rejection::new(RejectionKind::InvalidProof, reason).with_code("invalid_dpop_proof", detail)
+}
+
+/// 401 `use_dpop_nonce`, RFC 9449 §9.
+fn nonce_required(reason: Reason, nonce: HeaderValue) -> Rejection {
+    let rejection = Rejection::new(RejectionKind::NonceRequired, reason);
+    rejection
+        .with_code("use_dpop_nonce", "The proof needs the nonce of this response.")
+        .response_field(DPOP_NONCE, nonce)
+}
+
 /// Why a proof is refused, and the nonce that it lacks.
 struct Refusal {
-    reason: &'static str,
+    reason: Reason,
     nonce: Option<HeaderValue>,
 }
 
-impl From<&'static str> for Refusal {
-    fn from(reason: &'static str) -> Self {
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Self {
         Self { reason, nonce: None }
     }
 }
 
 /// The one proof of a request.
-fn find(head: &Head<'_>) -> Result<Box<str>, &'static str> {
+fn find(head: &Head<'_>) -> Result<Box<str>, Reason> {
     let mut lines = head.headers.get_all(DPOP).iter();
-    let line = lines.next().ok_or("dpop_proof_missing")?;
+    let line = lines.next().ok_or(Reason::DPOP_PROOF_MISSING)?;
     if lines.next().is_some() {
-        return Err("several_dpop_proofs");
+        return Err(Reason::SEVERAL_DPOP_PROOFS);
     }
     if line.len() > LONGEST {
-        return Err("dpop_proof_too_long");
+        return Err(Reason::DPOP_PROOF_TOO_LONG);
     }
-    line.to_str().map(Into::into).map_err(|_| "dpop_proof_characters")
+    line.to_str().map(Into::into).map_err(|_| Reason::DPOP_PROOF_CHARACTERS)
 }

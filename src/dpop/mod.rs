@@ -61,6 +61,7 @@ pub use self::{nonce::Nonces, verifier::Dpop};
 mod demand;
 mod key;
 mod nonce;
+mod reason;
 #[cfg(feature = "redis")]
 mod redis;
 mod target;

@@ -1,20 +1,23 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    demand::Demand,
+    demand::{self, Demand},
     key::{KNOWN, KnownKeys},
     nonce::Nonces,
     target::Base,
 };
 use crate::{
     Eventual,
-    caller::{KeyDemand, KeyProof, KeyProver},
+    auth::{AuthLayer, CredentialSource, PresentedProof, ProofOfPossession, VerifiedProof},
+    caller::ConfirmationMethod,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     jwt::Algorithm,
     log::{self, Chain},
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
     request::Head,
+    scheme::{ChallengeLine, ChallengeRequest, Credential, CredentialKind, Location, Scheme},
     time::UnixTime,
 };
 
@@ -118,22 +121,89 @@ impl Rules {
     }
 }
 
-impl KeyProver for Dpop {
-    fn algorithms(&self) -> &str {
-        &self.rules.names
+impl ProofOfPossession for Dpop {
+    fn method(&self) -> ConfirmationMethod {
+        ConfirmationMethod::KEY
     }
 
-    fn demand(&self, head: &Head<'_>, token: &str) -> Box<dyn KeyDemand> {
-        Box::new(Demand::read(&self.rules, head, token))
+    fn is_required_under(&self, scheme: &str) -> bool {
+        scheme.eq_ignore_ascii_case(NAME)
     }
 
-    fn spend(&self, proof: &KeyProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
-        let spent = SpentProof { key: proof.key, id: proof.id, until: proof.until, now };
-        match self.guard.spend(&spent) {
+    fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof {
+        if self.is_required_under(credential.scheme()) {
+            PresentedProof::Unverified(Box::new(Demand::read(&self.rules, head, credential.text())))
+        } else {
+            PresentedProof::Absent
+        }
+    }
+
+    fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
+        let Some((id, until)) = proof.single_use else { return Eventual::Now(Ok(())) };
+        match self.guard.spend(&SpentProof::new(proof.thumbprint, id, until, now)) {
             Eventual::Now(verdict) => Eventual::Now(judge(verdict)),
             // The guard's backend.
             Eventual::Later(verdict) => Eventual::later(async move { judge(verdict.await) }),
         }
+    }
+}
+
+const NAME: &str = "DPoP";
+
+/// Tokens under `Authorization: DPoP` ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
+#[derive(Clone, Debug)]
+struct DpopScheme {
+    algorithms: Box<str>,
+}
+
+impl Scheme for DpopScheme {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn kind(&self) -> CredentialKind {
+        CredentialKind::AccessToken
+    }
+
+    fn locations(&self) -> Vec<Location> {
+        vec![Location::authorization(NAME)]
+    }
+
+    fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
+        let mut line = ChallengeLine::new(NAME);
+        if let Some(needed) = request.error.and_then(|error| error.needed) {
+            line = line.parameter("scope", &needed.to_string());
+        }
+        Some(line.error(request.error.as_ref()).parameter("algs", &self.algorithms))
+    }
+
+    /// After Bearer, which has all that clients look for.
+    fn challenge_order(&self) -> u16 {
+        50
+    }
+}
+
+impl<R> AuthLayer<R> {
+    /// Accepts tokens under the scheme `DPoP` ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and verifies their
+    /// proofs.
+    ///
+    /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one.
+    #[must_use]
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        self.scheme(dpop.scheme()).proof(dpop)
+    }
+}
+
+impl CredentialSource {
+    /// Accepts tokens under the scheme `DPoP`: see [`AuthLayer::dpop`].
+    pub fn dpop(self, dpop: Dpop) -> Self {
+        self.scheme(dpop.scheme()).proof(dpop)
+    }
+}
+
+impl Dpop {
+    fn scheme(&self) -> DpopScheme {
+        DpopScheme { algorithms: self.rules.names.clone() }
     }
 }
 
@@ -152,16 +222,16 @@ impl fmt::Debug for Dpop {
 fn judge(verdict: Result<ReplayVerdict, Unavailable>) -> Result<(), Rejection> {
     match verdict {
         Ok(ReplayVerdict::New) => Ok(()),
-        Ok(ReplayVerdict::Replayed) => Err(Rejection::new(RejectionKind::InvalidProof, "dpop_replay")),
+        Ok(ReplayVerdict::Replayed) => Err(demand::invalid_proof(Reason::DPOP_REPLAY)),
         // Nothing that was seen is forgotten before its time: what cannot be remembered is refused.
-        Ok(ReplayVerdict::KeyFull) => Err(Rejection::new(RejectionKind::InvalidProof, "dpop_replay_key_full")),
+        Ok(ReplayVerdict::KeyFull) => Err(demand::invalid_proof(Reason::DPOP_REPLAY_KEY_FULL)),
         Ok(ReplayVerdict::Full) => {
             log::warning!("no more DPoP proofs can be remembered; the request is answered with 503");
-            Err(Rejection::new(RejectionKind::Unavailable, "dpop_replay_full"))
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
         }
         Err(error) => {
             log::warning!(error = %Chain(&error), "a DPoP proof was not remembered; the request is answered with 503");
-            Err(Rejection::new(RejectionKind::Unavailable, "dpop_replay_unavailable"))
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_UNAVAILABLE))
         }
     }
 }

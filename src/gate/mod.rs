@@ -18,10 +18,13 @@ use tower_service::Service;
 
 use crate::{
     Eventual, log,
+    reason::Reason,
     refusal::{Problem, Respond},
     refusal::{Rejection, RejectionKind},
     request::Head,
 };
+
+mod reason;
 
 /// Decides whether a request may go on. Sealed: the layers of this crate implement it.
 pub trait Check: sealed::Sealed + Send + Sync + 'static {
@@ -140,7 +143,7 @@ where
 /// Answers in the place of the inner service.
 fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Response<B> {
     let response = respond.respond(&rejection);
-    rejection.seal(response)
+    rejection.apply_to(response)
 }
 
 /// Has the pass look at a refusal that comes from inside.
@@ -163,7 +166,14 @@ fn close<P: Pass, B>(
             pass.decorate(response.headers_mut());
             response
         }
-        Err(rejection) => refuse(rejection, respond),
+        Err(rejection) => {
+            // What was refused inside stays known: a revoked key behind a limit on failures is still a revoked key.
+            let rejection = match response.extensions().get::<Rejection>() {
+                Some(cause) => rejection.caused_by(cause.clone()),
+                None => rejection,
+            };
+            refuse(rejection, respond)
+        }
     }
 }
 
@@ -204,7 +214,7 @@ fn poll<T>(
 /// What a check that panics comes to: the caller learns nothing of it, and is not let in.
 fn panicked() -> Rejection {
     log::error!("a check panicked; the request is answered with 500");
-    Rejection::new(RejectionKind::Internal, "panicked")
+    Rejection::new(RejectionKind::Internal, Reason::PANICKED)
 }
 
 pin_project! {

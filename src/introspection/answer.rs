@@ -9,6 +9,7 @@ use crate::{
     json::{Json, Object},
     jwt::{Issuer, TokenClaims as Claims},
     log,
+    reason::Reason,
     time::UnixTime,
 };
 
@@ -30,7 +31,7 @@ impl Rules {
     pub(super) fn judge(&self, body: &[u8], now: UnixTime) -> Outcome<Active> {
         let Ok(members) = Object::parse(body) else {
             log::warning!("an introspection endpoint answers with no JSON object; the request is answered with 503");
-            return Outcome::Down("introspection_syntax");
+            return Outcome::Down(Reason::INTROSPECTION_SYNTAX);
         };
         match self.identity(&members, now) {
             Ok(mut identity) => {
@@ -41,31 +42,31 @@ impl Rules {
         }
     }
 
-    fn identity(&self, members: &Object<'_>, now: UnixTime) -> Result<Identity, &'static str> {
+    fn identity(&self, members: &Object<'_>, now: UnixTime) -> Result<Identity, Reason> {
         // The one member that must be there, and a boolean.
         match members.get("active") {
             Some(Json::Bool(true)) => {}
-            Some(Json::Bool(false)) => return Err("token_inactive"),
-            _ => return Err("active_type"),
+            Some(Json::Bool(false)) => return Err(Reason::TOKEN_INACTIVE),
+            _ => return Err(Reason::ACTIVE_TYPE),
         }
         let claims = Claims::new(members);
         if claims.text("iss")?.is_some_and(|name| name != self.issuer.name()) {
-            return Err("issuer_mismatch");
+            return Err(Reason::ISSUER_MISMATCH);
         }
         self.check_kind(&claims)?;
         claims.check_answer(&self.issuer)?;
         let identity = claims.identity(&self.issuer, AuthMethod::Introspection, now)?;
-        let is_bound_to_key = identity.confirmation.is_some_and(|bound| bound.key_thumbprint().is_some());
+        let is_bound_to_key = identity.confirmation.as_ref().is_some_and(|bound| bound.key_thumbprint().is_some());
         // RFC 9449 §6.2: to which key is in `cnf`. Without, nobody could prove to hold it.
         if claims.text("token_type")?.is_some_and(|kind| kind.eq_ignore_ascii_case(DPOP)) && !is_bound_to_key {
-            return Err("confirmation");
+            return Err(Reason::CONFIRMATION);
         }
         Ok(identity)
     }
 
     /// Whether it is about an access token: endpoints are asked about refresh tokens too (RFC 7662 §2.1), and those are as
     /// active.
-    fn check_kind(&self, claims: &Claims<'_>) -> Result<(), &'static str> {
+    fn check_kind(&self, claims: &Claims<'_>) -> Result<(), Reason> {
         let is_access = match claims.text("token_type")? {
             Some(kind) => self.token_types.iter().any(|known| known.eq_ignore_ascii_case(kind)),
             None => true,
@@ -73,7 +74,7 @@ impl Rules {
         // How Ory Hydra and Cognito, and how Keycloak tell them apart.
         let is_used_so = claims.text("token_use")?.is_none_or(|usage| matches!(usage, "access" | "access_token"));
         let is_other = matches!(claims.text("typ"), Ok(Some("ID" | "Logout" | "Offline" | "Refresh")));
-        if is_access && is_used_so && !is_other { Ok(()) } else { Err("token_type") }
+        if is_access && is_used_so && !is_other { Ok(()) } else { Err(Reason::TOKEN_TYPE) }
     }
 }
 

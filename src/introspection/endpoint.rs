@@ -13,6 +13,7 @@ use crate::{
     fetch::Fetch,
     json::{Json, Object},
     log::{self, Chain},
+    reason::Reason,
 };
 
 /// An endpoint, and as whom it is asked.
@@ -54,7 +55,7 @@ impl Endpoint {
     pub(super) async fn ask<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
         let response = self.fetch.fetch(self.request(token), LONGEST_ANSWER).wait().await.map_err(|error| {
             log::warning!(error = %Chain(&error), "a token could not be introspected; the request is answered with 503");
-            Outcome::Down("introspection_unavailable")
+            Outcome::Down(Reason::INTROSPECTION_UNAVAILABLE)
         })?;
         match response.status() {
             // Not left to the fetcher: it may count in its own way.
@@ -96,13 +97,15 @@ fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             log::error!(status = %status, "an introspection endpoint refuses the client id and secret of this server");
-            return Outcome::Down("introspection_credentials");
+            return Outcome::Down(Reason::INTROSPECTION_CREDENTIALS);
         }
         // RFC 7009 §2.2.1, for tokens of a form that the endpoint does not know.
-        StatusCode::BAD_REQUEST if is_unsupported(response.body()) => return Outcome::Refused("token_unsupported"),
-        StatusCode::OK => "introspection_too_long",
-        StatusCode::TOO_MANY_REQUESTS => "introspection_throttled",
-        _ => "introspection_status",
+        StatusCode::BAD_REQUEST if is_unsupported(response.body()) => {
+            return Outcome::Refused(Reason::TOKEN_UNSUPPORTED);
+        }
+        StatusCode::OK => Reason::INTROSPECTION_TOO_LONG,
+        StatusCode::TOO_MANY_REQUESTS => Reason::INTROSPECTION_THROTTLED,
+        _ => Reason::INTROSPECTION_STATUS,
     };
     log::warning!(status = %status, "a token could not be introspected; the request is answered with 503");
     let wait = retry_after(response.headers());

@@ -27,7 +27,7 @@
 //! use bytes::Bytes;
 //! use http::{Request, Response};
 //! use tower_warden::{
-//!     Authenticator, Credential, Eventual, Head, Presented, Unavailable, UnixTime,
+//!     Authenticator, Credential, Eventual, Head, Presented, Reason, Unavailable, UnixTime,
 //!     fetch::Fetch, introspection::Introspection, jwt::Issuer,
 //! };
 //!
@@ -57,13 +57,13 @@
 //! // What `AuthLayer` does with each request:
 //! let request = Request::new(());
 //! let verify = |token: &str| {
-//!     let presented = Presented::new(Credential::Bearer(token), Head::from(&request), UnixTime::default());
+//!     let presented = Presented::new(Credential::access_token(token), Head::from(&request), UnixTime::default());
 //!     introspection.authenticate(&presented).wait()
 //! };
 //! let alice = verify("good").await.unwrap();
 //! assert_eq!((&*alice.subject, &*alice.scopes.to_string()), ("alice", "billing:read"));
-//! assert_eq!(verify("revoked").await.unwrap_err().reason(), "token_inactive");
-//! assert_eq!(verify("other").await.unwrap_err().reason(), "audience_mismatch");
+//! assert_eq!(verify("revoked").await.unwrap_err().reason(), Reason::TOKEN_INACTIVE);
+//! assert_eq!(verify("other").await.unwrap_err().reason(), Reason::AUDIENCE_MISMATCH);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -73,4 +73,5 @@ pub use self::{builder::IntrospectionBuilder, verify::Introspection};
 mod answer;
 mod builder;
 mod endpoint;
+mod reason;
 mod verify;

@@ -14,8 +14,9 @@ use crate::{
     error::ConfigError,
     jwt::{self, Issuer},
     log,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::Credential,
+    scheme::{Bearer, Credential, CredentialKind, Scheme},
     time::UnixTime,
 };
 
@@ -65,15 +66,19 @@ impl Introspection {
 }
 
 impl Authenticator for Introspection {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(Bearer::default())]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        matches!(credential, Credential::Bearer(token) | Credential::Dpop(token) if self.0.form.fits(token))
+        credential.kind() == CredentialKind::AccessToken && self.0.form.fits(credential.text())
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let token = match presented.credential {
-            Credential::Bearer(token) | Credential::Dpop(token) if self.0.form.fits(token) => token,
-            _ => return refuse("credential_kind"),
-        };
+        if !self.accepts(&presented.credential) {
+            return refuse(Reason::CREDENTIAL_KIND);
+        }
+        let token = presented.credential.text();
         let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
         match self.0.cache.get(&digest, now) {
             Some(Ok(Active(identity))) => Eventual::Now(Ok(identity)),
@@ -139,9 +144,9 @@ impl fmt::Debug for Introspection {
 
 fn late() -> Outcome<Active> {
     log::warning!("an introspection endpoint did not answer in time; the request is answered with 503");
-    Outcome::Down("introspection_timeout")
+    Outcome::Down(Reason::INTROSPECTION_TIMEOUT)
 }
 
-fn refuse<T>(reason: &'static str) -> Eventual<Result<T, Rejection>> {
+fn refuse<T>(reason: Reason) -> Eventual<Result<T, Rejection>> {
     Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)))
 }

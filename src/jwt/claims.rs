@@ -10,6 +10,7 @@ use crate::{
     caller::Confirmation,
     caller::{Actor, AuthMethod, Identity},
     json::{Json, Object},
+    reason::Reason,
     scope::{Scope, Scopes},
     time::UnixTime,
 };
@@ -25,25 +26,26 @@ impl<'a> Claims<'a> {
     }
 
     /// A claim that is text; one of another type is refused, never taken for absent.
-    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, &'static str> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, Reason> {
         match self.members.get(name) {
             None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or("claim_type"),
+            Some(value) => value.as_str().map(Some).ok_or(Reason::CLAIM_TYPE),
         }
     }
 
     /// The identity that the claims make by an issuer's rules. Time first, then audience, then the rest.
-    pub(crate) fn identity(&self, rules: &Issuer, method: AuthMethod, now: UnixTime) -> Result<Identity, &'static str> {
+    pub(crate) fn identity(&self, rules: &Issuer, method: AuthMethod, now: UnixTime) -> Result<Identity, Reason> {
         let times = Times::read(self)?;
         times.check(rules, now)?;
         self.check_audience(rules)?;
         for (name, value) in &rules.required {
             if self.members.get(name).and_then(Json::as_str) != Some(value) {
-                return Err("claim_required");
+                return Err(Reason::CLAIM_REQUIRED);
             }
         }
         let client_id = self.client_id()?;
-        let subject = self.text("sub")?.or(client_id).filter(|subject| !subject.is_empty()).ok_or("subject_missing")?;
+        let subject =
+            self.text("sub")?.or(client_id).filter(|subject| !subject.is_empty()).ok_or(Reason::SUBJECT_MISSING)?;
         let roles = rules.roles.as_deref().map(|name| self.list(name)).transpose()?.unwrap_or_default();
         let tier = rules.tier.as_deref().map(|name| self.declared(name)).transpose()?.flatten();
         Ok(Identity {
@@ -67,29 +69,29 @@ impl<'a> Claims<'a> {
     }
 
     /// What RFC 9068 §2.2 demands, and what tells an access token from others.
-    pub(super) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), &'static str> {
+    pub(super) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), Reason> {
         const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
         let has = |name: &str| self.members.get(name).is_some();
         // RFC 8417 §2.2: what tells a security event token, such as a logout token, from others.
         if kind == Kind::Unspecified && self.members.get("events").and_then(Json::as_object).is_some() {
-            return Err("token_type");
+            return Err(Reason::TOKEN_TYPE);
         }
         match rules.profile {
-            Profile::Strict if kind != Kind::AccessToken => return Err("token_type"),
-            Profile::Strict if !REQUIRED.iter().all(|name| has(name)) => return Err("claim_required"),
+            Profile::Strict if kind != Kind::AccessToken => return Err(Reason::TOKEN_TYPE),
+            Profile::Strict if !REQUIRED.iter().all(|name| has(name)) => return Err(Reason::CLAIM_REQUIRED),
             // OpenID Connect Core §2, §3.1.3.6, §3.3.2.11: only ID tokens have these.
             Profile::Common if kind == Kind::Unspecified && ["nonce", "at_hash", "c_hash"].into_iter().any(has) => {
-                return Err("id_token");
+                return Err(Reason::ID_TOKEN);
             }
             Profile::Any | Profile::Common | Profile::Strict => {}
         }
-        if rules.needs_token_id && !has("jti") { Err("token_id_missing") } else { Ok(()) }
+        if rules.needs_token_id && !has("jti") { Err(Reason::TOKEN_ID_MISSING) } else { Ok(()) }
     }
 
     /// The same of the answer of an issuer that was asked, in which there is no `typ` of a header: under
     /// [`strict`](Issuer::strict) it is the issuer who says that it is about an access token.
     #[cfg(feature = "introspection")]
-    pub(crate) fn check_answer(&self, rules: &Issuer) -> Result<(), &'static str> {
+    pub(crate) fn check_answer(&self, rules: &Issuer) -> Result<(), Reason> {
         let kind = match rules.profile {
             Profile::Any | Profile::Common => Kind::Unspecified,
             Profile::Strict => Kind::AccessToken,
@@ -98,24 +100,24 @@ impl<'a> Claims<'a> {
     }
 
     /// RFC 7519 §4.1.3: a string or a list of them, compared as they stand.
-    fn check_audience(&self, rules: &Issuer) -> Result<(), &'static str> {
+    fn check_audience(&self, rules: &Issuer) -> Result<(), Reason> {
         let Some(accepted) = &rules.audiences else { return Ok(()) };
         let is_ours = |audience: &str| accepted.iter().any(|ours| **ours == *audience);
-        match self.members.get(&rules.audience_claim).ok_or("audience_missing")? {
+        match self.members.get(&rules.audience_claim).ok_or(Reason::AUDIENCE_MISSING)? {
             Json::String(audience) if is_ours(audience) => Ok(()),
             Json::Array(audiences) => {
                 let mut audiences =
-                    audiences.iter().map(Json::as_str).collect::<Option<Vec<_>>>().ok_or("claim_type")?;
+                    audiences.iter().map(Json::as_str).collect::<Option<Vec<_>>>().ok_or(Reason::CLAIM_TYPE)?;
                 let is_sole = audiences.len() == 1 || matches!(rules.other_audiences, OtherAudiences::Accepted);
-                if is_sole && audiences.drain(..).any(is_ours) { Ok(()) } else { Err("audience_mismatch") }
+                if is_sole && audiences.drain(..).any(is_ours) { Ok(()) } else { Err(Reason::AUDIENCE_MISMATCH) }
             }
-            Json::String(_) => Err("audience_mismatch"),
-            _ => Err("claim_type"),
+            Json::String(_) => Err(Reason::AUDIENCE_MISMATCH),
+            _ => Err(Reason::CLAIM_TYPE),
         }
     }
 
     /// RFC 8693 §4.3, and how it is called by issuers that are older.
-    fn client_id(&self) -> Result<Option<&'a str>, &'static str> {
+    fn client_id(&self) -> Result<Option<&'a str>, Reason> {
         for name in ["client_id", "azp", "appid", "cid"] {
             if let Some(client) = self.text(name)? {
                 return Ok(Some(client));
@@ -125,28 +127,28 @@ impl<'a> Claims<'a> {
     }
 
     /// RFC 8693 §4.1: the outermost one counts, those inside tell who acted before.
-    fn actors(&self, rules: &Issuer) -> Result<Vec<Actor>, &'static str> {
+    fn actors(&self, rules: &Issuer) -> Result<Vec<Actor>, Reason> {
         let mut actors = Vec::new();
         let mut next = self.members.get("act");
         while let Some(actor) = next {
-            let members = actor.as_object().ok_or("claim_type")?;
+            let members = actor.as_object().ok_or(Reason::CLAIM_TYPE)?;
             let claims = Claims::new(members);
-            let subject = claims.text("sub")?.filter(|subject| !subject.is_empty()).ok_or("actor_subject")?;
+            let subject = claims.text("sub")?.filter(|subject| !subject.is_empty()).ok_or(Reason::ACTOR_SUBJECT)?;
             actors.push(Actor { issuer: claims.text("iss")?.map(Into::into), ..Actor::new(subject) });
             next = members.get("act");
         }
         match rules.actors {
-            Actors::Denied if !actors.is_empty() => Err("actor_denied"),
-            Actors::Required if actors.is_empty() => Err("actor_required"),
+            Actors::Denied if !actors.is_empty() => Err(Reason::ACTOR_DENIED),
+            Actors::Required if actors.is_empty() => Err(Reason::ACTOR_REQUIRED),
             Actors::Accepted | Actors::Denied | Actors::Required => Ok(actors),
         }
     }
 
     /// RFC 7800 §3.1: what a token is bound to is understood, or the token is refused.
-    fn confirmation(&self, rules: &Issuer) -> Result<Option<Confirmation>, &'static str> {
+    fn confirmation(&self, rules: &Issuer) -> Result<Option<Confirmation>, Reason> {
         let Some(bound) = self.members.get("cnf") else { return Ok(None) };
-        let members = bound.as_object().ok_or("confirmation")?.iter().map(|(name, value)| (name, value.as_str()));
-        Confirmation::parse(members, &rules.ignored_confirmations).map(Some).map_err(|_| "confirmation")
+        let members = bound.as_object().ok_or(Reason::CONFIRMATION)?.iter().map(|(name, value)| (name, value.as_str()));
+        Confirmation::parse(members, &rules.ignored_confirmations).map(Some).map_err(|_| Reason::CONFIRMATION)
     }
 
     /// The union of all claims that may hold scopes, each a text or a list of texts. What is neither, or no scope token of
@@ -161,12 +163,12 @@ impl<'a> Claims<'a> {
         texts.flat_map(|text| text.split(' ')).filter_map(|token| Scope::parse(token).ok()).collect()
     }
 
-    fn tenant(&self, rules: &Issuer) -> Result<Option<Box<str>>, &'static str> {
+    fn tenant(&self, rules: &Issuer) -> Result<Option<Box<str>>, Reason> {
         match &rules.tenant {
             Tenant::None => Ok(None),
             Tenant::Fixed(tenant) => Ok(Some(tenant.clone())),
             // A caller without a tenant may be one that may see them all.
-            Tenant::Claim(name) => self.declared(name)?.map(Into::into).map(Some).ok_or("tenant_missing"),
+            Tenant::Claim(name) => self.declared(name)?.map(Into::into).map(Some).ok_or(Reason::TENANT_MISSING),
         }
     }
 
@@ -178,35 +180,35 @@ impl<'a> Claims<'a> {
         names.try_fold(first, |value, name| value.as_object()?.get(&name))
     }
 
-    fn declared(&self, place: &str) -> Result<Option<&'a str>, &'static str> {
+    fn declared(&self, place: &str) -> Result<Option<&'a str>, Reason> {
         match self.at(place) {
             None => Ok(None),
-            Some(value) => value.as_str().filter(|text| !text.is_empty()).map(Some).ok_or("claim_type"),
+            Some(value) => value.as_str().filter(|text| !text.is_empty()).map(Some).ok_or(Reason::CLAIM_TYPE),
         }
     }
 
-    fn list(&self, place: &str) -> Result<Vec<&'a str>, &'static str> {
+    fn list(&self, place: &str) -> Result<Vec<&'a str>, Reason> {
         match self.at(place) {
             None => Ok(Vec::new()),
             Some(Json::String(text)) => Ok(vec![text]),
             Some(value) => {
-                let items = value.as_array().ok_or("claim_type")?;
-                items.iter().map(|item| item.as_str().ok_or("claim_type")).collect()
+                let items = value.as_array().ok_or(Reason::CLAIM_TYPE)?;
+                items.iter().map(|item| item.as_str().ok_or(Reason::CLAIM_TYPE)).collect()
             }
         }
     }
 
     /// RFC 7519 §2: seconds since the epoch, maybe with a fraction, which is rounded up.
-    pub(crate) fn time(&self, name: &str) -> Result<Option<UnixTime>, &'static str> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<UnixTime>, Reason> {
         let Some(value) = self.members.get(name) else { return Ok(None) };
-        let Json::Number(number) = value else { return Err("claim_type") };
+        let Json::Number(number) = value else { return Err(Reason::CLAIM_TYPE) };
         if let Some(seconds) = number.as_u64() {
             return Ok(Some(UnixTime::from_secs(seconds)));
         }
         // Larger ones are no times, and do not fit.
         let seconds = number.as_f64().map(f64::ceil).filter(|seconds| (0.0..=1e15).contains(seconds));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range was looked at")]
-        seconds.map(|seconds| Some(UnixTime::from_secs(seconds as u64))).ok_or("claim_type")
+        seconds.map(|seconds| Some(UnixTime::from_secs(seconds as u64))).ok_or(Reason::CLAIM_TYPE)
     }
 }
 
@@ -217,28 +219,28 @@ struct Times {
 }
 
 impl Times {
-    fn read(claims: &Claims<'_>) -> Result<Self, &'static str> {
+    fn read(claims: &Claims<'_>) -> Result<Self, Reason> {
         Ok(Self { expires_at: claims.time("exp")?, issued_at: claims.time("iat")?, not_before: claims.time("nbf")? })
     }
 
     /// RFC 7519 §4.1.4 to §4.1.6. A token that ended `skew` ago is refused, one that begins in `skew` is not.
-    fn check(&self, rules: &Issuer, now: UnixTime) -> Result<(), &'static str> {
+    fn check(&self, rules: &Issuer, now: UnixTime) -> Result<(), Reason> {
         let ends = match self.expires_at {
             Some(ends) => ends,
-            None if rules.needs_expiry => return Err("expiry_missing"),
+            None if rules.needs_expiry => return Err(Reason::EXPIRY_MISSING),
             None => now + Duration::from_secs(1),
         };
         if ends + rules.skew <= now {
-            return Err("expired");
+            return Err(Reason::EXPIRED);
         }
         if self.not_before.is_some_and(|begins| now + rules.skew < begins) {
-            return Err("not_yet_valid");
+            return Err(Reason::NOT_YET_VALID);
         }
         if self.issued_at.is_some_and(|issued| now + rules.skew < issued) {
-            return Err("issued_in_future");
+            return Err(Reason::ISSUED_IN_FUTURE);
         }
         if self.issued_at.unwrap_or(now) + rules.max_lifetime < ends {
-            return Err("lifetime");
+            return Err(Reason::LIFETIME);
         }
         Ok(())
     }

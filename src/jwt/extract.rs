@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     caller,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
 };
 
@@ -50,8 +51,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let principal = caller::of(&parts.extensions)?;
-        let refused = |reason| Rejection::new(RejectionKind::Forbidden, reason).challenge(principal.challenge());
-        let claims = principal.claims().ok_or_else(|| refused("claims_missing"))?;
-        serde_json::from_str(claims).map(Self).map_err(|_| refused("claims_mismatch"))
+        let refused = |reason| Rejection::new(RejectionKind::Forbidden, reason).of_caller(principal);
+        let claims = principal.claims().ok_or_else(|| refused(Reason::CLAIMS_MISSING))?;
+        serde_json::from_str(claims).map(Self).map_err(|_| refused(Reason::CLAIMS_MISMATCH))
     }
 }

@@ -4,6 +4,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{LONGEST_KEY_ID, algorithm::Algorithm};
 use crate::json::Object;
+use crate::reason::Reason;
 
 /// The three segments of a token, decoded.
 pub(crate) struct Segments<'a> {
@@ -22,14 +23,14 @@ pub(crate) fn is_compact(token: &str) -> bool {
 }
 
 impl<'a> Segments<'a> {
-    pub(crate) fn split(token: &'a str) -> Result<Self, &'static str> {
-        let (signed, signature) = token.rsplit_once('.').ok_or("token_segments")?;
-        let (header, payload) = signed.split_once('.').ok_or("token_segments")?;
+    pub(crate) fn split(token: &'a str) -> Result<Self, Reason> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(Reason::TOKEN_SEGMENTS)?;
+        let (header, payload) = signed.split_once('.').ok_or(Reason::TOKEN_SEGMENTS)?;
         if payload.contains('.') {
-            return Err("token_segments");
+            return Err(Reason::TOKEN_SEGMENTS);
         }
         // Without padding, white space, and bits behind the last byte: RFC 7515 §2, RFC 4648 §3.5.
-        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| "token_encoding");
+        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Reason::TOKEN_ENCODING);
         Ok(Self {
             header: decode(header)?,
             payload: decode(payload)?,
@@ -57,20 +58,20 @@ pub(super) enum Kind {
 }
 
 impl Header {
-    pub(super) fn read(header: &[u8]) -> Result<Self, &'static str> {
-        let members = Object::parse(header).map_err(|_| "header_syntax")?;
+    pub(super) fn read(header: &[u8]) -> Result<Self, Reason> {
+        let members = Object::parse(header).map_err(|_| Reason::HEADER_SYNTAX)?;
         // RFC 7515 §4.1.11: extensions that must be understood, of which none is. RFC 7797 §7: none in a JWT.
         if members.get("crit").is_some() || members.get("b64").is_some() {
-            return Err("header_critical");
+            return Err(Reason::HEADER_CRITICAL);
         }
         let text = |name: &str| match members.get(name) {
             None => Ok(None),
-            Some(value) => value.as_str().map(Some).ok_or("header_type"),
+            Some(value) => value.as_str().map(Some).ok_or(Reason::HEADER_TYPE),
         };
-        let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or("algorithm_unknown")?;
+        let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or(Reason::ALGORITHM_UNKNOWN)?;
         let id = text("kid")?;
         if id.is_some_and(|id| id.len() > LONGEST_KEY_ID) {
-            return Err("kid_too_long");
+            return Err(Reason::KID_TOO_LONG);
         }
         Ok(Self { algorithm, id: id.map(Into::into), kind: Kind::read(text("typ")?)? })
     }
@@ -78,7 +79,7 @@ impl Header {
 
 impl Kind {
     /// A media type, in any case; without a slash, `application/` goes before it (RFC 7515 §4.1.9).
-    fn read(name: Option<&str>) -> Result<Self, &'static str> {
+    fn read(name: Option<&str>) -> Result<Self, Reason> {
         const APPLICATION: &str = "application/";
         let Some(name) = name else { return Ok(Self::Unspecified) };
         let short = match name.get(..APPLICATION.len()) {
@@ -90,7 +91,7 @@ impl Kind {
         } else if short.eq_ignore_ascii_case("JWT") {
             Ok(Self::Unspecified)
         } else {
-            Err("token_type")
+            Err(Reason::TOKEN_TYPE)
         }
     }
 }

@@ -131,6 +131,7 @@ mod jwk;
 mod jws;
 mod key;
 mod material;
+mod reason;
 #[cfg(feature = "jwks")]
 mod remote;
 mod source;

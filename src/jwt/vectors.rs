@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use serde_json::{Value, json};
 
 use super::{jws, source::KeySource, source::StaticKeys, verify::Draft};
+use crate::reason::Reason;
 use crate::{Eventual, time::UnixTime};
 
 /// Where the vectors are that are not in this repository: the folders `wycheproof` and `rfc7520-cookbook`.
@@ -36,13 +37,13 @@ enum Expected {
 }
 
 /// Whether a token that is signed by one of the keys says who signed it.
-fn verify(keys: &StaticKeys, token: &str) -> Result<(), &'static str> {
+fn verify(keys: &StaticKeys, token: &str) -> Result<(), Reason> {
     if !jws::is_compact(token) {
-        return Err("credential_not_accepted");
+        return Err(Reason::CREDENTIAL_NOT_ACCEPTED);
     }
     let (draft, now) = (Draft::read(token)?, UnixTime::default());
     let Eventual::Now(found) = keys.find(&draft.request(now)) else { unreachable!("static keys are at hand") };
-    let key = found.expect("static keys are never down").ok_or("key_unknown")?;
+    let key = found.expect("static keys are never down").ok_or(Reason::KEY_UNKNOWN)?;
     draft.check_signature(&key, now)
 }
 
@@ -153,13 +154,13 @@ fn the_cookbook_comes_out_as_it_should() {
         ("jws/4_2.rsa-pss_signature.json", Ok(())),
         ("jws/4_3.ecdsa_signature.json", Ok(())),
         ("jws/4_4.hmac-sha2_integrity_protection.json", Ok(())),
-        ("jws/4_5.signature_with_detached_content.json", Err("signature")),
-        ("jws/4_6.protecting_specific_header_fields.json", Err("credential_not_accepted")),
-        ("jws/4_7.protecting_content_only.json", Err("credential_not_accepted")),
-        ("jws/4_8.multiple_signatures.json", Err("credential_not_accepted")),
+        ("jws/4_5.signature_with_detached_content.json", Err(Reason::SIGNATURE)),
+        ("jws/4_6.protecting_specific_header_fields.json", Err(Reason::CREDENTIAL_NOT_ACCEPTED)),
+        ("jws/4_7.protecting_content_only.json", Err(Reason::CREDENTIAL_NOT_ACCEPTED)),
+        ("jws/4_8.multiple_signatures.json", Err(Reason::CREDENTIAL_NOT_ACCEPTED)),
         ("curve25519/jws.json", Ok(())),
-        ("rfc7797/4.2.hmac-sha2_b64_false.json", Err("credential_not_accepted")),
-        ("rfc7797/hmac-sha2_b64_false.json", Err("token_encoding")),
+        ("rfc7797/4.2.hmac-sha2_b64_false.json", Err(Reason::CREDENTIAL_NOT_ACCEPTED)),
+        ("rfc7797/hmac-sha2_b64_false.json", Err(Reason::TOKEN_ENCODING)),
     ];
     for (name, expected) in expected {
         let case = read(folder.join(name));
@@ -193,7 +194,11 @@ fn what_the_standards_sign_verifies_and_nothing_else() {
         *seen.entry(outcome).or_insert(0) += 1;
     }
     // `none`, and `none` with `crit`; the JSON serialisations.
-    let expected =
-        [(Ok(()), 5), (Err("algorithm_unknown"), 1), (Err("credential_not_accepted"), 2), (Err("header_critical"), 1)];
+    let expected = [
+        (Ok(()), 5),
+        (Err(Reason::ALGORITHM_UNKNOWN), 1),
+        (Err(Reason::CREDENTIAL_NOT_ACCEPTED), 2),
+        (Err(Reason::HEADER_CRITICAL), 1),
+    ];
     assert_eq!(seen, expected.into());
 }

@@ -20,8 +20,9 @@ use crate::{
     json::Object,
     log::{self, Chain},
     metadata::ProtectedResourceMetadata,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::Credential,
+    scheme::{Bearer, Credential, CredentialKind, Scheme},
     time::UnixTime,
 };
 
@@ -108,16 +109,21 @@ impl Jwt {
 }
 
 impl Authenticator for Jwt {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(Bearer::default())]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        matches!(credential, Credential::Bearer(token) | Credential::Dpop(token) if jws::is_compact(token))
+        credential.kind() == CredentialKind::AccessToken && jws::is_compact(credential.text())
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let (Credential::Bearer(token) | Credential::Dpop(token)) = presented.credential else {
-            return refuse("credential_kind");
-        };
+        if presented.credential.kind() != CredentialKind::AccessToken {
+            return refuse(Reason::CREDENTIAL_KIND);
+        }
+        let token = presented.credential.text();
         if token.len() > self.0.longest {
-            return refuse("token_too_long");
+            return refuse(Reason::TOKEN_TOO_LONG);
         }
         let now = presented.now;
         let mut place = None;
@@ -141,7 +147,7 @@ impl Inner {
         self: &Arc<Self>,
         token: &str,
         attempt: Attempt,
-    ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, &'static str> {
+    ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, Reason> {
         let draft = Draft::read(token)?;
         let claims = draft.claims()?;
         let trusted = self.trusted(&draft, &claims)?;
@@ -164,13 +170,14 @@ impl Inner {
     }
 
     /// The issuer that the token names; it fixes the keys (RFC 8725 §3.8).
-    fn trusted(&self, draft: &Draft<'_>, claims: &Object<'_>) -> Result<&Trusted, &'static str> {
-        let name = Claims::new(claims).text("iss")?.ok_or("issuer_missing")?;
-        let trusted = self.trusted.iter().find(|trusted| trusted.issuer.name() == name).ok_or("issuer_unknown")?;
+    fn trusted(&self, draft: &Draft<'_>, claims: &Object<'_>) -> Result<&Trusted, Reason> {
+        let name = Claims::new(claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
+        let trusted =
+            self.trusted.iter().find(|trusted| trusted.issuer.name() == name).ok_or(Reason::ISSUER_UNKNOWN)?;
         if trusted.issuer.algorithms.contains(&draft.header.algorithm) {
             Ok(trusted)
         } else {
-            Err("algorithm_not_allowed")
+            Err(Reason::ALGORITHM_NOT_ALLOWED)
         }
     }
 
@@ -182,7 +189,7 @@ impl Inner {
         found: Found,
         attempt: Attempt,
     ) -> Result<Arc<Identity>, Rejection> {
-        let key = found.map_err(unavailable)?.ok_or_else(|| invalid("key_unknown"))?;
+        let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
         let identity = draft.verify(&trusted.issuer, claims, &key, attempt.now).map_err(invalid)?;
         let identity = Arc::new(identity);
         if let (Some(cache), Some((digest, generation))) = (&self.cache, attempt.place) {
@@ -195,7 +202,7 @@ impl Inner {
 type Found = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 
 impl<'a> Draft<'a> {
-    pub(super) fn read(token: &'a str) -> Result<Self, &'static str> {
+    pub(super) fn read(token: &'a str) -> Result<Self, Reason> {
         let segments = Segments::split(token)?;
         Ok(Self { header: Header::read(&segments.header)?, segments })
     }
@@ -205,20 +212,20 @@ impl<'a> Draft<'a> {
         KeyRequest::new(self.header.id.as_deref(), self.header.algorithm, now)
     }
 
-    fn claims(&self) -> Result<Object<'_>, &'static str> {
-        Object::parse(&self.segments.payload).map_err(|_| "claims_syntax")
+    fn claims(&self) -> Result<Object<'_>, Reason> {
+        Object::parse(&self.segments.payload).map_err(|_| Reason::CLAIMS_SYNTAX)
     }
 
     /// Whether the key has signed it, with the one algorithm that it is for.
-    pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), &'static str> {
+    pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
         // RFC 8725 §3.1: each key with exactly one algorithm, whatever the token says.
         if key.algorithm() != self.header.algorithm {
-            return Err("key_algorithm");
+            return Err(Reason::KEY_ALGORITHM);
         }
         if !key.is_usable(now) {
-            return Err("key_retired");
+            return Err(Reason::KEY_RETIRED);
         }
-        if key.verifies(self.segments.signed, &self.segments.signature) { Ok(()) } else { Err("signature") }
+        if key.verifies(self.segments.signed, &self.segments.signature) { Ok(()) } else { Err(Reason::SIGNATURE) }
     }
 
     /// Signature, then kind, then time, audience and the rest.
@@ -228,7 +235,7 @@ impl<'a> Draft<'a> {
         claims: &Object<'_>,
         key: &VerifyingKey,
         now: UnixTime,
-    ) -> Result<Identity, &'static str> {
+    ) -> Result<Identity, Reason> {
         self.check_signature(key, now)?;
         let claims = Claims::new(claims);
         claims.check_profile(issuer, self.header.kind)?;
@@ -255,16 +262,16 @@ impl fmt::Debug for Jwt {
     }
 }
 
-fn refuse<T>(reason: &'static str) -> Eventual<Result<T, Rejection>> {
+fn refuse<T>(reason: Reason) -> Eventual<Result<T, Rejection>> {
     Eventual::Now(Err(invalid(reason)))
 }
 
-fn invalid(reason: &'static str) -> Rejection {
+fn invalid(reason: Reason) -> Rejection {
     Rejection::new(RejectionKind::Invalid, reason)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a failure is mapped by")]
 fn unavailable(error: Unavailable) -> Rejection {
     log::warning!(error = %Chain(&error), "a token could not be verified; the request is answered with 503");
-    Rejection::new(RejectionKind::Unavailable, "keys_unavailable")
+    Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE)
 }

@@ -10,9 +10,9 @@ use crate::json::Json;
 use crate::{
     caller::{self, Principal},
     log,
+    reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
-    request::TrustedProxies,
 };
 
 /// What tells callers apart: those for whom it is the same share a quota.
@@ -29,18 +29,17 @@ use crate::{
 /// 3. IPv6 addresses are counted by the /64 that one customer has, IPv4 addresses one by one.
 ///
 /// ```
-/// use tower_warden::{request::TrustedProxies, rate_limit::By};
+/// use tower_warden::rate_limit::By;
 ///
 /// let by_route = By::principal().and(By::route());
-/// let behind_proxies = By::address(TrustedProxies::new(["10.0.0.0/8".parse()?]));
-/// # Ok::<(), tower_warden::ConfigError>(())
+/// let behind_proxies = By::client_address();
 /// ```
 #[derive(Clone)]
 pub struct By(Vec<Part>);
 
 #[derive(Clone)]
 enum Part {
-    Address(TrustedProxies),
+    ClientAddress,
     #[cfg(feature = "jwt")]
     Claim(Box<str>),
     Client,
@@ -56,10 +55,11 @@ enum Part {
 }
 
 impl By {
-    /// The address that trusted proxies tell, and the peer's where they tell none.
+    /// The address of the client, as [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has resolved it, and that of
+    /// the peer otherwise.
     #[must_use]
-    pub fn address(proxies: TrustedProxies) -> Self {
-        Self(vec![Part::Address(proxies)])
+    pub fn client_address() -> Self {
+        Self(vec![Part::ClientAddress])
     }
 
     /// A claim of the token that is a text or a number; reading the claims takes a few microseconds.
@@ -87,7 +87,7 @@ impl By {
     /// # Deployment caveat
     ///
     /// Only where nobody reaches the server but through all of these proxies, each of which appends the address that it
-    /// sees: who comes past one of them says what the address is. [`address`](Self::address) looks who it is that tells.
+    /// sees: who comes past one of them says what the address is. [`client_address`](Self::client_address) checks which proxy forwards the address.
     #[must_use]
     pub fn forwarded(hops: NonZeroUsize) -> Self {
         Self(vec![Part::Forwarded(hops)])
@@ -160,7 +160,7 @@ impl By {
 impl Part {
     fn push(&self, head: &Head<'_>, key: &mut LimitKey) -> Result<(), Rejection> {
         match self {
-            Self::Address(proxies) => push_address(key, proxies.client(head).map_or_else(|| peer(head), Ok)?),
+            Self::ClientAddress => push_address(key, head.client_address().map_or_else(|| peer(head), Ok)?),
             #[cfg(feature = "jwt")]
             Self::Claim(name) => {
                 key.push("claim", &**name);
@@ -196,7 +196,7 @@ impl fmt::Debug for By {
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Address(_) => "Address",
+            Self::ClientAddress => "ClientAddress",
             #[cfg(feature = "jwt")]
             Self::Claim(_) => "Claim",
             Self::Client => "Client",
@@ -266,7 +266,7 @@ fn push_address(key: &mut LimitKey, address: IpAddr) {
 fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
     head.peer().ok_or_else(|| {
         log::error!("the server does not tell the peer's address, by which requests are counted: answered with 500");
-        Rejection::new(RejectionKind::Internal, "peer_unknown")
+        Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
     })
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
+    reason::Reason,
     refusal::Problem,
     refusal::{Rejection, RejectionKind},
     request::Head,
@@ -159,14 +160,14 @@ impl Pass for Watched {
         }
         let Terms { limiter, plan, fields } = &*self.terms;
         match limiter.take(&Ask::new(&self.key, plan)) {
-            Eventual::Now(answer) => Eventual::Now(verdict(answer, plan, *fields, REASON).map(drop)),
+            Eventual::Now(answer) => Eventual::Now(verdict(answer, plan, *fields, Reason::FAILURES_EXCEEDED).map(drop)),
             Eventual::Later(answer) => {
                 let terms = Arc::clone(&self.terms);
-                let verdict = async move { verdict(answer.await, &terms.plan, terms.fields, REASON).map(drop) };
+                let verdict = async move {
+                    verdict(answer.await, &terms.plan, terms.fields, Reason::FAILURES_EXCEEDED).map(drop)
+                };
                 Eventual::later(verdict)
             }
         }
     }
 }
-
-const REASON: &str = "failures_exceeded";

@@ -5,6 +5,7 @@ use std::{io::Write as _, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{limiter::Standing, plan::Plan, quota::Quota};
+use crate::refusal::Rejection;
 
 /// Which fields tell clients where they stand.
 ///
@@ -63,7 +64,12 @@ impl Fields {
         }
     }
 
-    pub(crate) fn pairs(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    /// Adds them to a refusal.
+    pub(super) fn refuse(self, rejection: Rejection) -> Rejection {
+        self.pairs().fold(rejection, |rejection, (name, value)| rejection.response_field(name, value))
+    }
+
+    fn pairs(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let (draft, legacy) = match self {
             Self::Draft(draft) => (Some(draft), None),
             Self::DraftAndLegacy([policy, limit, most, left, reset]) => {

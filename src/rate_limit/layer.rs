@@ -16,6 +16,7 @@ use crate::{
     error::Unavailable,
     gate::{Check, Gate, Pass, sealed::Sealed},
     log::{self, Chain},
+    reason::Reason,
     refusal::Problem,
     refusal::{Rejection, RejectionKind},
     request::Head,
@@ -227,7 +228,7 @@ impl Pass for Metered {
 }
 
 fn settle(answer: Result<Decision, Unavailable>, plan: &Plan, fields: RateLimitFields) -> Result<Metered, Rejection> {
-    let standing = verdict(answer, plan, fields, "quota_exceeded")?;
+    let standing = verdict(answer, plan, fields, Reason::QUOTA_EXCEEDED)?;
     Ok(Metered(standing))
 }
 
@@ -236,7 +237,7 @@ pub(super) fn verdict(
     answer: Result<Decision, Unavailable>,
     plan: &Plan,
     fields: RateLimitFields,
-    reason: &'static str,
+    reason: Reason,
 ) -> Result<Fields, Rejection> {
     match answer {
         Ok(Decision::Admitted(standing)) => Ok(Fields::new(fields, plan, &standing)),
@@ -244,12 +245,13 @@ pub(super) fn verdict(
             let names = plan.quotas().enumerate().filter(|(place, _)| excess.violated.contains(place));
             let names = names.map(|(_, quota)| quota.name());
             let fields = Fields::new(fields, plan, &excess.standing);
-            Err(Rejection::quota_exceeded(reason, excess.wait, names).fields(fields.pairs().collect()))
+            let refused = Rejection::quota_exceeded(reason, excess.wait, names);
+            Err(fields.refuse(refused))
         }
         Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
             log::error!(error = %Chain(&error), "a rate limiter failed; the request is answered with 503");
-            Err(Rejection::new(RejectionKind::Unavailable, "rate_limiter_unavailable"))
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::RATE_LIMITER_UNAVAILABLE))
         }
     }
 }

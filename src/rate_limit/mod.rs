@@ -105,6 +105,7 @@ mod limiter;
 mod local;
 mod plan;
 mod quota;
+mod reason;
 #[cfg(feature = "redis")]
 mod redis;
 mod stopwatch;

@@ -1,37 +1,19 @@
-//! The body of a refusal.
-//!
-//! Status, `WWW-Authenticate`, `Retry-After` and `Cache-Control` are set by the gate, whatever makes the body.
-//!
-//! ```
-//! use bytes::Bytes;
-//! use http::Response;
-//! use http_body_util::Full;
-//! use tower_warden::{Rejection, RejectionKind, refusal::{Problem, Respond}};
-//!
-//! let rejection = Rejection::new(RejectionKind::Invalid, "key_revoked");
-//! let response: Response<Full<Bytes>> = Problem.respond(&rejection);
-//! assert_eq!(response.headers()["content-type"], "application/problem+json");
-//!
-//! let terse = |rejection: &Rejection| Response::new(rejection.code().to_owned());
-//! assert_eq!(terse.respond(&rejection).into_body(), "invalid_token");
-//! ```
-
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::rejection::{Rejection, RejectionKind};
+use super::{kind::RejectionKind, rejection::Rejection};
 
-/// Makes the body of a refusal, and fields of its own.
+/// Makes the body of a refusal, and header fields such as `Content-Type`.
 ///
-/// Implemented by [`Problem`], [`EmptyBody`] and closures.
+/// Implemented by [`Problem`], [`EmptyBody`] and closures. See the [module docs](super).
 pub trait Respond<B>: Clone {
     /// Makes the response.
     fn respond(&self, rejection: &Rejection) -> Response<B>;
 }
 
-/// `application/problem+json`, RFC 9457, with a member `code` that is stable.
+/// `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with a stable member `code`.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a name for a behaviour")]
+#[expect(clippy::exhaustive_structs, reason = "it has no fields")]
 pub struct Problem;
 
 impl<B: From<Bytes>> Respond<B> for Problem {
@@ -46,9 +28,9 @@ impl<B: From<Bytes>> Respond<B> for Problem {
     }
 }
 
-/// No body, for services whose body type is made from nothing else, as tonic's.
+/// No body, for services whose body type is not made from bytes, such as tonic's.
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "a name for a behaviour")]
+#[expect(clippy::exhaustive_structs, reason = "it has no fields")]
 pub struct EmptyBody;
 
 impl<B: Default> Respond<B> for EmptyBody {

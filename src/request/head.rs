@@ -1,36 +1,46 @@
-//! A request without its body.
-
 use std::{fmt, net::IpAddr};
 
 use http::{Extensions, HeaderMap, Method, Request, Uri};
 
-use super::peer;
+use super::{client_address::ClientAddress, peer};
 
-/// Everything of a request but its body.
+/// A request without its body.
 ///
-/// Its [`Debug`](fmt::Debug) tells the names of header fields and no values, and the path without the query: both may
-/// hold a credential.
+/// Its [`Debug`](fmt::Debug) shows the names of header fields without their values, and the path without the query: both
+/// may hold a credential.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Head<'a> {
-    /// What the request carries besides HTTP: the peer, what outer layers left.
+    /// Values that the server and outer layers have added, such as the peer.
     pub extensions: &'a Extensions,
     /// The header fields.
     pub headers: &'a HeaderMap,
     /// The method.
     pub method: &'a Method,
-    /// The target.
+    /// The request target.
     pub uri: &'a Uri,
 }
 
 impl Head<'_> {
-    /// The address of the socket's other end, if the server put it into the extensions: as [`Peer`](crate::request::Peer),
+    /// The address of the peer, if the server put it into the extensions: as [`Peer`](crate::request::Peer),
     /// or as axum's `ConnectInfo<SocketAddr>` with the feature `axum`.
     ///
-    /// An IPv4 address that was mapped into IPv6 is told as IPv4.
+    /// An IPv4-mapped IPv6 address is returned as IPv4.
     #[must_use]
     pub fn peer(&self) -> Option<IpAddr> {
         peer::of(self.extensions)
+    }
+
+    /// The address of the client: as [`ClientAddressLayer`](super::ClientAddressLayer) has resolved it, or else the
+    /// [peer's](Self::peer).
+    ///
+    /// `None` if the peer is unknown, or if a trusted proxy forwards something that is not an address.
+    #[must_use]
+    pub fn client_address(&self) -> Option<IpAddr> {
+        match self.extensions.get::<ClientAddress>() {
+            Some(address) => address.get(),
+            None => self.peer(),
+        }
     }
 }
 

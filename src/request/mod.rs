@@ -16,9 +16,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-pub use self::{head::Head, network::Network, peer::Peer, proxies::TrustedProxies};
+pub use self::{
+    client_address::{ClientAddress, ClientAddressLayer, ResolveClientAddress},
+    head::Head,
+    network::Network,
+    peer::Peer,
+    proxies::TrustedProxies,
+};
 pub(crate) use self::{peer::of, proxies::address};
 
+mod client_address;
 mod head;
 mod network;
 mod peer;

@@ -19,6 +19,7 @@ use super::{
 use crate::{
     Eventual,
     caller::Identity,
+    environment::Environment,
     error::Unavailable,
     time::{Clock, SystemClock, UnixTime},
 };
@@ -49,7 +50,7 @@ pub(super) const LONGEST: usize = 1024;
 /// };
 ///
 /// let now = UnixTime::from_secs(1_800_000_000);
-/// let list = MemoryRevocationList::new(NonZeroUsize::MIN).clock(ManualClock::at(now));
+/// let list = MemoryRevocationList::new(NonZeroUsize::MIN).environment(&Environment::default().with_clock(ManualClock::at(now)));
 /// list.revoke(Revocation::subject("https://auth.example.com", "alice", now), now + Duration::from_secs(3600))?;
 ///
 /// let mut alice = Identity::new("alice", AuthMethod::Jwt);
@@ -97,10 +98,10 @@ impl MemoryRevocationList {
         Self { clock: Arc::new(SystemClock), shared: Arc::new(shared) }
     }
 
-    /// Tells this handle, and clones made of it later, which revocations have ended: the machine's by default.
+    /// Sets the clock of this handle, and of clones made of it later: that of the machine by default.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
         self
     }
 

@@ -59,5 +59,6 @@ mod error;
 mod list;
 mod memory;
 mod name;
+mod reason;
 #[cfg(feature = "redis")]
 mod redis;

@@ -1,6 +1,156 @@
 //! How requests carry credentials, and how refusals ask for them.
+//!
+//! A [`Scheme`] says where a credential of its kind is [located](Location) in a request, which texts are well formed, and
+//! what its challenge looks like. Authenticators declare the schemes they take;
+//! [`AuthLayer::scheme`](crate::layer::AuthLayer::scheme) adds or replaces one. The layer itself guarantees, for all schemes:
+//!
+//! 1. Exactly one credential across all locations. Occurrences are counted before any of them is read, so their order makes
+//!    no difference; two of them are refused with 400.
+//! 2. A credential has at most 16 KiB of visible ASCII. Query and body are never read.
+//! 3. An unknown scheme in `Authorization`, or a known one without a credential, is refused with 401, also under an
+//!    [optional](crate::layer::AuthLayer::optional) layer. If no scheme is located in `Authorization`, that field is ignored.
+//! 4. Each challenge is a field line of its own, in the order of [`Scheme::challenge_order`].
+//!
+//! # Examples
+//!
+//! A custom scheme: requests that are signed with a shared secret. Its authenticator reads the other field from
+//! [`Presented::head`](crate::Presented::head).
+//!
+//! ```
+//! use tower_warden::scheme::{ChallengeLine, ChallengeRequest, CredentialKind, Location, Scheme};
+//!
+//! #[derive(Debug)]
+//! struct SignedRequest;
+//!
+//! impl Scheme for SignedRequest {
+//!     fn name(&self) -> &str {
+//!         "HMAC-SHA256"
+//!     }
+//!
+//!     fn kind(&self) -> CredentialKind {
+//!         CredentialKind::Custom("hmac")
+//!     }
+//!
+//!     fn locations(&self) -> Vec<Location> {
+//!         vec![Location::header("x-signature")]
+//!     }
+//!
+//!     fn is_well_formed(&self, text: &str, _: &Location) -> bool {
+//!         text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+//!     }
+//!
+//!     fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
+//!         let line = ChallengeLine::new("HMAC-SHA256").parameter("realm", request.realm);
+//!         Some(line.parameter("headers", "x-timestamp x-signature").error(request.error.as_ref()))
+//!     }
+//! }
+//!
+//! let header = Location::header("x-signature");
+//! assert!(SignedRequest.is_well_formed(&"0".repeat(64), &header));
+//! assert!(!SignedRequest.is_well_formed("a guess", &header));
+//! ```
 
-pub use self::{challenge::Challenge, credential::Credential};
+use std::{fmt, sync::Arc};
 
+use http::HeaderName;
+
+pub use self::{
+    api_key_header::ApiKeyHeader,
+    bearer::Bearer,
+    challenge::{Challenge, ChallengeError, ChallengeLine, ChallengeRequest},
+    credential::{Credential, CredentialKind},
+    location::Location,
+};
+pub(crate) use self::{
+    challenge::{Challenges, Presented},
+    locate::{LocateError, Located, Place, Schemes, is_in_query},
+};
+
+mod api_key_header;
+mod bearer;
 mod challenge;
 mod credential;
+mod locate;
+mod location;
+mod reason;
+
+/// How requests carry credentials of one kind, and how refusals ask for them. See the [module docs](self).
+pub trait Scheme: fmt::Debug + Send + Sync + 'static {
+    /// The name: that of the authentication scheme of
+    /// [RFC 9110 §11.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.1) where there is one. A layer has one scheme of
+    /// each name, compared in any case.
+    fn name(&self) -> &str;
+
+    /// The kind of its credentials, by which authenticators accept them.
+    fn kind(&self) -> CredentialKind;
+
+    /// Where a request may carry a credential. A location belongs to one scheme of a layer: the one that was set last.
+    fn locations(&self) -> Vec<Location>;
+
+    /// Whether a text at this location has the syntax of a credential; others are refused with 400. By default that of
+    /// `token68` ([RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)), which is `b64token` of RFC 6750.
+    ///
+    /// The text is not empty, visible ASCII with spaces, and at most 16 KiB long.
+    fn is_well_formed(&self, text: &str, location: &Location) -> bool {
+        let _ = location;
+        is_token68(text)
+    }
+
+    /// Header fields besides those of [`locations`](Self::locations) that inner layers must not print.
+    fn sensitive_fields(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
+    /// The challenge in `WWW-Authenticate`; `None` if it has no challenge of its own. If no scheme of a layer has one, the
+    /// challenge of [`Bearer`] is written.
+    fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
+        let line = ChallengeLine::new(self.name()).parameter("realm", request.realm);
+        Some(line.error(request.error.as_ref()))
+    }
+
+    /// The place of its challenge among those of other schemes, the lowest first.
+    fn challenge_order(&self) -> u16 {
+        100
+    }
+}
+
+impl<S: Scheme + ?Sized> Scheme for Arc<S> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn kind(&self) -> CredentialKind {
+        (**self).kind()
+    }
+
+    fn locations(&self) -> Vec<Location> {
+        (**self).locations()
+    }
+
+    fn is_well_formed(&self, text: &str, location: &Location) -> bool {
+        (**self).is_well_formed(text, location)
+    }
+
+    fn sensitive_fields(&self) -> Vec<HeaderName> {
+        (**self).sensitive_fields()
+    }
+
+    fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
+        (**self).challenge(request)
+    }
+
+    fn challenge_order(&self) -> u16 {
+        (**self).challenge_order()
+    }
+}
+
+/// RFC 9110 §11.2: `token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
+fn is_token68(text: &str) -> bool {
+    let token = text.trim_end_matches('=');
+    // Branch-free, so that many bytes are checked at once. `-`, `.`, `/` and the digits are adjacent.
+    let is_allowed = |byte: u8| {
+        let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+        is_letter | (byte.wrapping_sub(b'-') < 13) | (byte == b'_') | (byte == b'~') | (byte == b'+')
+    };
+    !token.is_empty() & token.bytes().fold(true, |all, byte| all & is_allowed(byte))
+}

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{key::SigningKey, token::TokenBuilder};
 use crate::{
     Eventual,
+    environment::Environment,
     error::Unavailable,
     jwt::{Algorithm, KeyRequest, KeySource, VerifyingKey},
     time::{Clock, SystemClock},
@@ -43,10 +44,10 @@ impl TestIssuer {
         issuer
     }
 
-    /// Tells the time at which tokens are issued: the machine's by default.
+    /// Sets the clock by which tokens are issued: that of the machine by default.
     #[must_use]
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
         self
     }
 

@@ -17,9 +17,9 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let clock = ManualClock::at(UnixTime::from_secs(1_800_000_000));
-//! let issuer = TestIssuer::new("https://issuer.test").clock(clock.clone());
+//! let issuer = TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(clock.clone()));
 //! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test")?, issuer.clone());
-//! let service = AuthLayer::new(jwt).clock(clock.clone()).layer(service_fn(async |_: Request<()>| {
+//! let service = AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock.clone())).layer(service_fn(async |_: Request<()>| {
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
 //! }));
 //! let call = async |token: &str| {

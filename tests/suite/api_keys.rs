@@ -1,6 +1,6 @@
 use http::Request;
 use tower_warden::{
-    Principal,
+    Environment, Principal,
     api_key::{ApiKeys, KeyErrorKind, KeyFormat, KeyStore, MemoryKeyStore, NewKey, Pepper, export, import},
     scope::Scopes,
 };
@@ -29,7 +29,9 @@ async fn a_good_key_becomes_a_principal_with_all_that_its_record_says() {
             async { Ok::<_, std::convert::Infallible>(http::Response::new(bytes::Bytes::new())) }
         })
     };
-    let service = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()).layer(inner);
+    let service = AuthLayer::new(stack.keys.clone())
+        .environment(&Environment::default().with_clock(stack.clock.clone()))
+        .layer(inner);
     let request = Request::builder().header("x-api-key", secret.expose()).body(String::new()).unwrap();
     assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
 
@@ -344,7 +346,7 @@ async fn minted_keys_are_of_their_format_and_all_different() {
     for _ in 0..200 {
         let (_, key) = stack.alice().await;
         assert!(KeyFormat::new("sk_agent").unwrap().check(key.expose()).is_ok());
-        assert_eq!(KeyFormat::new("sk_live").unwrap().check(key.expose()), Err("key_prefix"));
+        assert_eq!(KeyFormat::new("sk_live").unwrap().check(key.expose()), Err(tower_warden::Reason::KEY_PREFIX));
         assert!(seen.insert(key.expose().to_owned()));
     }
 }

@@ -1,7 +1,7 @@
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Challenge,
+    Challenge, Environment,
     api_key::NewKey,
     layer::{AuthLayer, AuthorizeLayer},
     scope::{All, Any, Scope, ScopeHierarchy, Scopes, scopes},
@@ -23,7 +23,7 @@ async fn holder(stack: &Stack, scopes: &str) -> String {
 
 async fn ask(stack: &Stack, policy: AuthorizeLayer, scopes: &str) -> Answer {
     let key = holder(stack, scopes).await;
-    let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
     send(ServiceBuilder::new().layer(auth).layer(policy).service_fn(answer), bearer(&key)).await
 }
 
@@ -138,7 +138,7 @@ async fn nobody_is_asked_for_a_credential_behind_an_optional_layer() {
 async fn a_bad_key_without_scope_is_401_and_not_403() {
     // (57)
     let stack = Stack::new();
-    let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
     let service =
         ServiceBuilder::new().layer(auth).layer(AuthorizeLayer::all_of([BillingRead::SCOPE])).service_fn(answer);
     send(service.clone(), bearer(unknown_key().expose())).await.assert_invalid("key_unknown");
@@ -155,7 +155,7 @@ async fn route_by_route_in_axum() {
         .route("/balance", get(async || "12"))
         .route_layer(AuthorizeLayer::scoped::<BillingRead>())
         .route("/open-to-all-callers", get(async || "hello"))
-        .layer(AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()));
+        .layer(AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone())));
     let status = async |path: &str, key: &str| {
         let request = Request::get(path).header("x-api-key", key).body(Body::empty()).unwrap();
         app.clone().oneshot(request).await.unwrap().status().as_u16()

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tower_warden::{
-    AuthMethod, Authenticator, ConfigErrorKind, Credential, Digest, Eventual, Identity, Presented, Rejection,
-    caller::{Confirmation, Proof},
+    AuthMethod, Authenticator, ConfigErrorKind, Credential, Digest, Environment, Eventual, Identity, Presented, Reason,
+    Rejection,
+    caller::{Confirmation, ConfirmationMethod, Possession},
     layer::AuthLayer,
 };
 
@@ -24,13 +25,17 @@ enum Asked {
 }
 
 impl Authenticator for Bound {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
 
     fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
-        identity.confirmation = Some(self.0);
+        identity.confirmation = Some(self.0.clone());
         let verdict = Ok(Arc::new(identity));
         match self.1 {
             Asked::Later => Eventual::later(async { verdict }),
@@ -51,7 +56,7 @@ async fn a_bound_credential_without_a_proof_is_refused_now_and_later() {
         (Confirmation::key(digest(THUMBPRINT)), "key_proof_missing"),
     ] {
         for asked in [Asked::Now, Asked::Later] {
-            let layer = AuthLayer::new(Bound(confirmation, asked));
+            let layer = AuthLayer::new(Bound(confirmation.clone(), asked));
             send(app(&layer), bearer("token")).await.assert_invalid(reason);
             send(app(&layer.optional()), bearer("token")).await.assert_invalid(reason);
         }
@@ -63,6 +68,10 @@ async fn a_bound_credential_without_a_proof_is_refused_now_and_later() {
 async fn an_expired_credential_is_refused_as_expired_whatever_it_is_bound_to() {
     struct Expired;
     impl Authenticator for Expired {
+        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        }
+
         fn accepts(&self, _: &Credential<'_>) -> bool {
             true
         }
@@ -75,7 +84,9 @@ async fn an_expired_credential_is_refused_as_expired_whatever_it_is_bound_to() {
         }
     }
     let clock = tower_warden::ManualClock::at(START + seconds(1));
-    send(app(&AuthLayer::new(Expired).clock(clock)), bearer("token")).await.assert_invalid("expired");
+    send(app(&AuthLayer::new(Expired).environment(&Environment::default().with_clock(clock))), bearer("token"))
+        .await
+        .assert_invalid("expired");
 }
 
 /// (109)
@@ -83,16 +94,18 @@ async fn an_expired_credential_is_refused_as_expired_whatever_it_is_bound_to() {
 fn all_that_is_named_must_be_proved() {
     let both = Confirmation::parse([("x5t#S256", Some(THUMBPRINT)), ("jkt", Some(OTHER))], &[]).unwrap();
     let proof = |certificate: Option<&str>, key: Option<&str>| {
-        let mut proof = Proof::default();
-        (proof.certificate, proof.key) = (certificate.map(digest), key.map(digest));
-        proof
+        let methods = [(ConfirmationMethod::CERTIFICATE, certificate), (ConfirmationMethod::KEY, key)];
+        let proved = methods
+            .into_iter()
+            .filter_map(|(method, thumbprint)| Some(Possession { method, thumbprint: digest(thumbprint?) }));
+        proved.collect::<Vec<_>>()
     };
     assert_eq!(both.check(&proof(Some(THUMBPRINT), Some(OTHER))), Ok(()));
-    assert_eq!(both.check(&proof(Some(THUMBPRINT), None)), Err("key_proof_missing"));
-    assert_eq!(both.check(&proof(Some(THUMBPRINT), Some(THUMBPRINT))), Err("key_mismatch"));
-    assert_eq!(both.check(&proof(None, Some(OTHER))), Err("certificate_missing"));
-    assert_eq!(both.check(&proof(Some(OTHER), Some(OTHER))), Err("certificate_mismatch"));
-    assert_eq!(both.check(&Proof::default()), Err("certificate_missing"));
+    assert_eq!(both.check(&proof(Some(THUMBPRINT), None)), Err(Reason::KEY_PROOF_MISSING));
+    assert_eq!(both.check(&proof(Some(THUMBPRINT), Some(THUMBPRINT))), Err(Reason::KEY_MISMATCH));
+    assert_eq!(both.check(&proof(None, Some(OTHER))), Err(Reason::CERTIFICATE_MISSING));
+    assert_eq!(both.check(&proof(Some(OTHER), Some(OTHER))), Err(Reason::CERTIFICATE_MISMATCH));
+    assert_eq!(both.check(&[]), Err(Reason::CERTIFICATE_MISSING));
 
     // More than is asked for does no harm.
     let one = Confirmation::certificate(digest(THUMBPRINT));
@@ -119,7 +132,6 @@ fn a_confirmation_that_cannot_be_checked_is_refused() {
         vec![("jkt", Some(&padded))],
         vec![("jkt", Some(&not_canonical))],
         vec![("jkt", Some(&standard))],
-        vec![("JKT", Some(THUMBPRINT))],
         vec![("jkt", Some(THUMBPRINT)), ("jkt", Some(THUMBPRINT))],
         vec![("jkt", Some(THUMBPRINT)), ("x5t#S256", None)],
     ] {
@@ -135,6 +147,30 @@ fn declared_members_are_passed_over_but_bind_to_nothing() {
     assert_eq!(read, Confirmation::key(digest(THUMBPRINT)));
     assert_eq!((read.certificate_thumbprint(), read.key_thumbprint()), (None, Some(&digest(THUMBPRINT))));
     assert!(Confirmation::parse([("kid", Some("7"))], &ignored).is_err());
-    // What is known is not passed over, even if somebody says so.
+    // Without a thumbprint that can be checked, nothing is confirmed.
     assert!(Confirmation::parse([("jkt", None)], &[Box::from("jkt")]).is_err());
+}
+
+/// (108)
+#[tokio::test]
+async fn a_member_that_no_proof_verifies_is_refused() {
+    // Names are compared byte by byte: `JKT` is not `jkt`.
+    for member in ["kid", "JKT", "x5t#S512"] {
+        let confirmation = Confirmation::parse([(member, Some(THUMBPRINT))], &[]).unwrap();
+        send(app(&AuthLayer::new(Bound(confirmation.clone(), Asked::Now))), bearer("token"))
+            .await
+            .assert_invalid("proof_missing");
+        let proved = [ConfirmationMethod::KEY, ConfirmationMethod::CERTIFICATE]
+            .map(|method| Possession { method, thumbprint: digest(THUMBPRINT) });
+        assert_eq!(confirmation.check(&proved), Err(Reason::PROOF_MISSING));
+    }
+}
+
+#[test]
+fn of_two_proofs_of_one_method_both_must_be_right() {
+    let bound = Confirmation::key(digest(THUMBPRINT));
+    let proof = |thumbprint| Possession { method: ConfirmationMethod::KEY, thumbprint: digest(thumbprint) };
+    assert_eq!(bound.check(&[proof(THUMBPRINT), proof(THUMBPRINT)]), Ok(()));
+    assert_eq!(bound.check(&[proof(THUMBPRINT), proof(OTHER)]), Err(Reason::KEY_MISMATCH));
+    assert_eq!(bound.check(&[proof(OTHER), proof(THUMBPRINT)]), Err(Reason::KEY_MISMATCH));
 }

@@ -6,10 +6,13 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::request::Builder;
 use rcgen::{DnType, SanType, date_time_ymd};
 use tower_warden::{
-    AuthMethod, Digest, Eventual, Identity, ManualClock, Principal, Unavailable, UnixTime,
+    AuthMethod, Digest, Environment, Eventual, Identity, ManualClock, Principal, Unavailable, UnixTime,
     api_key::NewKey,
-    caller::{Binding, Confirmation},
-    certificate::{CertificateDirectory, CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
+    caller::{Confirmation, SenderConstraint},
+    certificate::{
+        CertificateDirectory, CertificateMap, CertificateName, CertificateProof, Chain, ClientCertificates,
+        PeerCertificate,
+    },
     layer::{AuthLayer, AuthorizeLayer},
 };
 
@@ -29,7 +32,8 @@ fn billing() -> Identity {
 }
 
 fn layer(directory: impl CertificateDirectory) -> AuthLayer {
-    AuthLayer::new(ClientCertificates::new(directory)).clock(ManualClock::at(START))
+    AuthLayer::new(ClientCertificates::new(directory))
+        .environment(&Environment::default().with_clock(ManualClock::at(START)))
 }
 
 /// (101, 102, 111)
@@ -70,8 +74,12 @@ async fn a_layer_and_a_route_may_need_what_is_bound_to_its_sender() {
     let certificate = holder.peer(Chain::Verified);
     let bound = NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()));
     let ((_, bound), (_, loose)) = (keys.mint(bound).await, keys.mint(NewKey::new("bob")).await);
-    let layer = || AuthLayer::new(keys.keys.clone()).clock(keys.clock.clone());
-    let ask = async |key: &str, binding: Binding| {
+    let layer = || {
+        AuthLayer::new(keys.keys.clone())
+            .environment(&Environment::default().with_clock(keys.clock.clone()))
+            .proof(CertificateProof)
+    };
+    let ask = async |key: &str, binding: SenderConstraint| {
         let request = || with(bearer(key), &certificate);
         let by_layer = send(app(&layer().sender_constrained(binding)), request()).await;
         let route = tower::ServiceBuilder::new().layer(layer()).layer(AuthorizeLayer::sender_constrained(binding));
@@ -79,14 +87,14 @@ async fn a_layer_and_a_route_may_need_what_is_bound_to_its_sender() {
         assert_eq!(by_layer.seen(), by_route.seen());
         by_route
     };
-    for binding in [Binding::Any, Binding::Certificate] {
+    for binding in [SenderConstraint::Any, SenderConstraint::Certificate] {
         ask(bound.expose(), binding).await.assert_subject("alice");
         // A certificate on the connection binds no key.
         ask(loose.expose(), binding).await.assert_invalid("not_sender_constrained");
     }
-    ask(bound.expose(), Binding::Key).await.assert_invalid("not_sender_constrained");
+    ask(bound.expose(), SenderConstraint::Key).await.assert_invalid("not_sender_constrained");
     let map = CertificateMap::default().with([CertificateName::subject("CN=alice")], billing());
-    let layer = AuthLayer::new(ClientCertificates::new(map)).sender_constrained(Binding::Certificate);
+    let layer = AuthLayer::new(ClientCertificates::new(map)).sender_constrained(SenderConstraint::Certificate);
     send(app(&layer), with(request(), &certificate)).await.assert_subject("billing");
 }
 
@@ -161,7 +169,8 @@ async fn what_an_unverified_certificate_says_of_itself_does_not_count() {
     send(app(&layer(map.clone())), with(request(), &forged)).await.assert_invalid("certificate_unverified");
 
     let accepting = |map: CertificateMap| {
-        AuthLayer::new(ClientCertificates::new(map).danger_accept_unverified()).clock(ManualClock::at(START))
+        AuthLayer::new(ClientCertificates::new(map).danger_accept_unverified())
+            .environment(&Environment::default().with_clock(ManualClock::at(START)))
     };
     send(app(&accepting(map.clone())), with(request(), &forged)).await.assert_invalid("certificate_unknown");
     let pinned = map.with([CertificateName::thumbprint(holder.thumbprint())], billing());
@@ -178,7 +187,8 @@ async fn a_certificate_is_refused_before_and_after_its_time() {
 
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing());
     let clock = ManualClock::at(start);
-    let layer = AuthLayer::new(ClientCertificates::new(map)).clock(clock.clone());
+    let layer =
+        AuthLayer::new(ClientCertificates::new(map)).environment(&Environment::default().with_clock(clock.clone()));
     let ask = || send(app(&layer), with(request(), &certificate));
     ask().await.assert_subject("billing");
     clock.set(UnixTime::from_secs(start.as_secs() - 1));
@@ -233,7 +243,7 @@ async fn a_bad_key_beside_a_good_certificate_is_refused_and_a_good_one_counts() 
     let certificate = authority.client("billing").peer(Chain::Verified);
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing());
     let both = (ClientCertificates::new(map), keys.keys.clone());
-    let app = app(&AuthLayer::new(both).clock(keys.clock.clone()).optional());
+    let app = app(&AuthLayer::new(both).environment(&Environment::default().with_clock(keys.clock.clone())).optional());
     let (_, key) = keys.alice().await;
     let send = |request: Builder| send(app.clone(), with(request, &certificate));
 

@@ -14,9 +14,9 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_warden::{
-    AuthMethod, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable, UnixTime,
+    AuthMethod, Digest, Environment, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable, UnixTime,
     api_key::NewKey,
-    caller::{Binding, Confirmation},
+    caller::{Confirmation, SenderConstraint},
     dpop::{Dpop, Nonces},
     jwt::{Algorithm, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer},
@@ -55,10 +55,12 @@ impl Stack {
 
     fn of(key: SigningKey, set_up: impl FnOnce(Dpop) -> Dpop, layer: impl FnOnce(AuthLayer) -> AuthLayer) -> Self {
         let clock = ManualClock::at(START);
-        let issuer = TestIssuer::new("https://issuer.test").clock(clock.clone());
+        let issuer =
+            TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(clock.clone()));
         let jwt = Jwt::new(rules(&issuer), issuer.clone());
         let dpop = set_up(Dpop::new(API).unwrap());
-        let app = app(&layer(AuthLayer::new(jwt).clock(clock.clone()).dpop(dpop)));
+        let app =
+            app(&layer(AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock.clone())).dpop(dpop)));
         let token = issuer.token("alice").audience(AUDIENCE).confirmation(&key.confirmation()).sign();
         Self { app, clock, issuer, key, token }
     }
@@ -113,7 +115,7 @@ fn assert_invalid_proof(answer: &Answer, reason: &str) {
     assert_eq!((answer.status.as_u16(), answer.reason), (401, Some(reason)), "{answer:?}");
     let told = format!(
         "DPoP error=\"invalid_dpop_proof\", error_description=\"A proof that the sender holds the token's key is \
-         missing, or no good.\", {ALGS}"
+         missing or invalid.\", {ALGS}"
     );
     assert_eq!(challenges(answer), [BEARER, &told]);
     assert_eq!(answer.json()["code"], "invalid_dpop_proof");
@@ -157,7 +159,7 @@ async fn a_bound_token_is_refused_as_a_bearer_with_and_without_a_proof() {
     }
     // Nor does a layer that knows nothing of DPoP let it in.
     let jwt = Jwt::new(rules(&stack.issuer), stack.issuer.clone());
-    let app = app(&AuthLayer::new(jwt).clock(stack.clock.clone()));
+    let app = app(&AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone())));
     send(app.clone(), bearer(&stack.token)).await.assert_invalid("key_proof_missing");
     send(app, dpop(&stack.token).header("dpop", stack.proof().sign())).await.assert_missing("unsupported_scheme");
 }
@@ -385,7 +387,7 @@ async fn a_route_that_is_nested_and_a_prefix_that_a_proxy_takes_away_are_part_of
     let stack = Stack::new();
     let jwt = Jwt::new(rules(&stack.issuer), stack.issuer.clone());
     let dpop_at = Dpop::new("https://api.test/public/").unwrap();
-    let layer = AuthLayer::new(jwt).clock(stack.clock.clone()).dpop(dpop_at);
+    let layer = AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone())).dpop(dpop_at);
     let inner = Router::new().route("/balance", get(async || "ok")).layer(layer);
     let app = Router::new().nest("/v1", inner);
     let ask = async |url: &str| {
@@ -564,7 +566,7 @@ async fn a_proof_without_a_nonce_of_ours_is_asked_for_one() {
         let answer = stack.prove(&proof.sign()).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (401, Some(reason)), "{answer:?}");
         let told = format!(
-            "DPoP error=\"use_dpop_nonce\", error_description=\"The proof needs the nonce of this answer.\", {ALGS}"
+            "DPoP error=\"use_dpop_nonce\", error_description=\"The proof needs the nonce of this response.\", {ALGS}"
         );
         assert_eq!(challenges(&answer), [BEARER, &told]);
         assert_eq!(answer.headers.iter().filter(|(name, _)| name == "dpop-nonce").count(), 1);
@@ -719,7 +721,8 @@ async fn an_id_that_is_empty_or_long_is_refused() {
 /// (109)
 #[tokio::test]
 async fn a_token_that_is_bound_to_key_and_certificate_needs_both() {
-    let stack = Stack::new();
+    let key = SigningKey::generate(Algorithm::ES256);
+    let stack = Stack::of(key, |dpop| dpop, |layer| layer.proof(tower_warden::certificate::CertificateProof));
     let holder = crate::pki::Authority::new("clients").client("alice");
     let (certificate, key) = (holder.thumbprint().to_base64url(), stack.key.confirmation());
     let key_thumbprint = key.key_thumbprint().unwrap().to_base64url();
@@ -787,7 +790,9 @@ async fn challenges_stand_on_lines_of_their_own_with_errors_where_they_belong() 
 async fn a_scope_that_is_missing_is_told_under_the_scheme_that_was_used() {
     let stack = Stack::new();
     let jwt = Jwt::new(rules(&stack.issuer), stack.issuer.clone());
-    let auth = AuthLayer::new(jwt).clock(stack.clock.clone()).dpop(Dpop::new(API).unwrap());
+    let auth = AuthLayer::new(jwt)
+        .environment(&Environment::default().with_clock(stack.clock.clone()))
+        .dpop(Dpop::new(API).unwrap());
     let scoped = AuthorizeLayer::all_of([Scope::from_static("billing:write")]);
     let service = tower::ServiceBuilder::new().layer(auth).layer(scoped).service_fn(support::answer);
     let error = "error=\"insufficient_scope\", \
@@ -805,7 +810,7 @@ async fn a_scope_that_is_missing_is_told_under_the_scheme_that_was_used() {
 #[tokio::test]
 async fn a_layer_may_need_a_key_and_then_names_dpop() {
     let key = SigningKey::generate(Algorithm::ES256);
-    let stack = Stack::of(key, |dpop| dpop, |layer| layer.sender_constrained(Binding::Key));
+    let stack = Stack::of(key, |dpop| dpop, |layer| layer.sender_constrained(SenderConstraint::Key));
     stack.accepts(&stack.proof()).await;
     let answer = stack.send(bearer(&stack.loose())).await;
     assert_eq!((answer.status.as_u16(), answer.reason), (401, Some("not_sender_constrained")));
@@ -819,7 +824,8 @@ async fn bad_proofs_count_as_failures_and_a_nonce_that_is_lacking_does_not() {
     let jwt = || Jwt::new(rules(&stack.issuer), stack.issuer.clone());
     let refused = |dpop: Dpop| {
         let limit = FailureLimitLayer::new(LocalRateLimiter::default(), By::everybody(), Quota::per_day(1));
-        let auth = AuthLayer::new(jwt()).clock(stack.clock.clone()).dpop(dpop);
+        let auth =
+            AuthLayer::new(jwt()).environment(&Environment::default().with_clock(stack.clock.clone())).dpop(dpop);
         let service = tower::ServiceBuilder::new().layer(limit).layer(auth).service_fn(support::answer);
         let request = || dpop_request(&stack.token, &stack.proof().claim("htm", "PUT").sign());
         let lacking = || dpop_request(&stack.token, &stack.proof().sign());
@@ -864,7 +870,7 @@ fn nothing_secret_is_printed() {
     let nonces = Nonces::shared(b"a secret of thirty-two bytes or more").unwrap();
     let printed = format!("{:?}", Dpop::new(API).unwrap().nonces(nonces));
     assert!(!printed.contains("secret") && !printed.contains("97, 32, 115"), "{printed}");
-    assert_eq!(format!("{:?}", tower_warden::Credential::Dpop("token")), "Dpop(..)");
+    assert_eq!(format!("{:?}", tower_warden::Credential::access_token("token")), "AccessToken(..)");
 }
 
 /// The proof for a resource, with the token of the figure.
@@ -872,13 +878,17 @@ fn nothing_secret_is_printed() {
 async fn the_proof_of_rfc_9449_is_good_and_those_for_a_token_endpoint_are_not() {
     struct Figure(Confirmation);
     impl tower_warden::Authenticator for Figure {
+        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        }
+
         fn accepts(&self, _: &tower_warden::Credential<'_>) -> bool {
             true
         }
 
         fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
             let mut identity = Identity::new("someone", AuthMethod::Custom("figure"));
-            identity.confirmation = Some(self.0);
+            identity.confirmation = Some(self.0.clone());
             Eventual::Now(Ok(Arc::new(identity)))
         }
     }
@@ -892,7 +902,7 @@ async fn the_proof_of_rfc_9449_is_good_and_those_for_a_token_endpoint_are_not() 
     let token = row("ath")["access_token"].as_str().unwrap();
     let time = UnixTime::from_secs(good["claims"]["iat"].as_u64().unwrap());
     let layer = AuthLayer::new(Figure(Confirmation::key(thumbprint)))
-        .clock(ManualClock::at(time))
+        .environment(&Environment::default().with_clock(ManualClock::at(time)))
         .dpop(Dpop::new("https://resource.example.org").unwrap());
     let ask = |proof: &Value| {
         let request = dpop(token).uri("/protectedresource").header("dpop", proof["proof"].as_str().unwrap());

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, he
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tower_warden::{
-    Eventual, ManualClock, Unavailable,
+    Environment, Eventual, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Issuer, Jwt, RemoteKeys, RemoteKeysBuilder},
     layer::AuthLayer,
@@ -183,10 +183,13 @@ impl Remote {
         let (clock, issuer) = issuer();
         let endpoint = Endpoint::new(&issuer);
         prepare(&endpoint);
-        let builder = RemoteKeys::builder(JWKS).fetch(endpoint.clone()).clock(clock.clone());
+        let builder = RemoteKeys::builder(JWKS)
+            .fetch(endpoint.clone())
+            .environment(&Environment::default().with_clock(clock.clone()));
         let keys = keys(builder).connect().await.unwrap();
         let jwt = Jwt::new(rules(tokens::rules(&issuer)), keys.clone());
-        let app = tokens::app(&AuthLayer::new(jwt.clone()).clock(clock.clone()));
+        let app =
+            tokens::app(&AuthLayer::new(jwt.clone()).environment(&Environment::default().with_clock(clock.clone())));
         Self { clock, issuer, endpoint, keys, jwt, app }
     }
 
@@ -215,7 +218,7 @@ impl Remote {
 
 pub fn issuer() -> (ManualClock, TestIssuer) {
     let clock = ManualClock::at(START);
-    (clock.clone(), TestIssuer::new(ISSUER).clock(clock))
+    (clock.clone(), TestIssuer::new(ISSUER).environment(&Environment::default().with_clock(clock)))
 }
 
 pub fn forged(token: &TokenBuilder, kid: &str) -> String {

@@ -1,7 +1,7 @@
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::ServiceExt;
 use tower_warden::{
-    Principal, Rejection,
+    Environment, Principal, Rejection,
     api_key::NewKey,
     axum::Scoped,
     layer::AuthLayer,
@@ -48,7 +48,7 @@ async fn holder(stack: &Stack, scopes: &str) -> String {
 }
 
 fn auth(stack: &Stack) -> AuthLayer {
-    AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone())
+    AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()))
 }
 
 #[tokio::test]

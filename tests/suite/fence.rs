@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, future::join_all};
 use tower_warden::{
-    ManualClock, UnixTime,
+    Environment, ManualClock, UnixTime,
     api_key::{
         ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore, NewKey,
         Watching,
@@ -139,7 +139,7 @@ async fn more_revocations_than_are_remembered_drop_old_entries_and_no_right() {
 async fn a_key_that_was_unknown_is_good_as_soon_as_it_is_there() {
     let store = Arc::new(MemoryKeyStore::default());
     let keys = ApiKeys::new(Arc::clone(&store), KeyFormat::opaque("legacy-").unwrap());
-    let app = app(&AuthLayer::new(keys).clock(ManualClock::at(START)));
+    let app = app(&AuthLayer::new(keys).environment(&Environment::default().with_clock(ManualClock::at(START))));
     send(app.clone(), bearer("legacy-key")).await.assert_invalid("key_unknown");
     // The store tells of it.
     store.insert(imported("old", "legacy-key")).wait().await.unwrap();

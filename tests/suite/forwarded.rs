@@ -11,6 +11,7 @@ use tower_warden::{
     certificate::{CertificateHeader, CertificateName, Chain, PeerCertificate, ProxyRule, XfccElement},
     layer::ForwardedCertificateLayer,
     request::Peer,
+    request::TrustedProxies,
 };
 
 use crate::{
@@ -22,7 +23,7 @@ const PROXY: &str = "10.0.0.2:4711";
 const STRANGER: &str = "203.0.113.9:4711";
 
 fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
-    ForwardedCertificateLayer::new(header, ProxyRule::networks(["10.0.0.0/28".parse().unwrap()]))
+    ForwardedCertificateLayer::new(header, ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse().unwrap()])))
 }
 
 /// Answers with the subject of the certificate, or its thumbprint, and the names of the fields that are left.

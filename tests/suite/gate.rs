@@ -18,9 +18,11 @@ use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Rejection, RejectionKind,
+    AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Reason, Rejection,
+    RejectionKind,
     layer::{AuthLayer, AuthorizeLayer},
     refusal::EmptyBody,
+    scheme::CredentialKind,
 };
 
 use crate::support::{Mode, Stack, answer, bearer, request, send};
@@ -39,6 +41,10 @@ impl Anyone {
 }
 
 impl Authenticator for Anyone {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::ApiKeyHeader::default()), Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
@@ -222,12 +228,16 @@ async fn a_tuple_asks_the_first_that_accepts_and_no_other() {
     struct Never;
 
     impl Authenticator for Never {
+        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        }
+
         fn accepts(&self, credential: &Credential<'_>) -> bool {
-            matches!(credential, Credential::Bearer(_))
+            credential.kind() == CredentialKind::AccessToken
         }
 
         fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-            Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, "never")))
+            Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, Reason::custom("never"))))
         }
     }
 
@@ -272,6 +282,10 @@ async fn a_check_that_panics_is_500_without_detail() {
     struct Panics(bool);
 
     impl Authenticator for Panics {
+        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        }
+
         fn accepts(&self, _: &Credential<'_>) -> bool {
             true
         }
@@ -308,7 +322,11 @@ async fn a_policy_may_take_its_time() {
 
     impl Policy for Slow {
         fn decide(&self, _: &Principal, _: &tower_warden::Head<'_>) -> Eventual<Result<(), Rejection>> {
-            let verdict = if self.0 { Ok(()) } else { Err(Rejection::new(RejectionKind::Unavailable, "policy_down")) };
+            let verdict = if self.0 {
+                Ok(())
+            } else {
+                Err(Rejection::new(RejectionKind::Unavailable, Reason::custom("policy_down")))
+            };
             Eventual::later(async move {
                 tokio::task::yield_now().await;
                 verdict

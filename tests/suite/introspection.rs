@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Request;
 use serde_json::json;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Head, Identity, Presented, Rejection,
+    AuthMethod, Authenticator, Credential, Environment, Head, Identity, Presented, Rejection,
     dpop::Dpop,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
@@ -22,7 +22,7 @@ const THUMBPRINT: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
 
 async fn identity(asking: &Asking, token: &str) -> Result<Arc<Identity>, Rejection> {
     let request = Request::new(());
-    let presented = Presented::new(Credential::Bearer(token), Head::from(&request), START);
+    let presented = Presented::new(Credential::access_token(token), Head::from(&request), START);
     asking.introspection.authenticate(&presented).wait().await
 }
 
@@ -221,7 +221,7 @@ async fn a_bound_token_is_refused_without_its_proof_whether_it_is_remembered_or_
         assert_refused(issuer(), &active_with(members), reason).await;
     }
     let asking = Asking::of("token", &active_with(json!({"cnf": {"jkt": THUMBPRINT}, "token_type": "DPoP"})));
-    assert!(identity(&asking, "token").await.unwrap().confirmation.unwrap().key_thumbprint().is_some());
+    assert!(identity(&asking, "token").await.unwrap().confirmation.as_ref().unwrap().key_thumbprint().is_some());
 }
 
 /// (82), (88), (89)
@@ -230,7 +230,8 @@ async fn a_token_that_is_bound_to_a_key_comes_under_its_own_scheme_with_a_proof(
     let (key, other) = (SigningKey::generate(Algorithm::ES256), SigningKey::generate(Algorithm::ES256));
     let asking = Asking::of("token", &active_with(json!({"cnf": key.confirmation(), "token_type": "DPoP"})));
     asking.endpoint.say("loose", &active());
-    let layer = AuthLayer::new(asking.introspection.clone()).clock(asking.clock.clone());
+    let layer = AuthLayer::new(asking.introspection.clone())
+        .environment(&Environment::default().with_clock(asking.clock.clone()));
     let app = app(&layer.dpop(Dpop::new("https://api.test").unwrap()));
     let prove = async |token: &str, key: &SigningKey| {
         let proof = key.proof("GET", "https://api.test/", token, START).sign();
@@ -286,9 +287,8 @@ async fn a_jwt_that_was_refused_is_not_asked_about() {
 #[tokio::test]
 async fn an_api_key_is_not_asked_about() {
     let asking = Asking::new();
-    send(asking.app.clone(), request().header("x-api-key", "sk_agent_key"))
-        .await
-        .assert_invalid("credential_not_accepted");
+    // A field that no configured scheme reads is no credential.
+    send(asking.app.clone(), request().header("x-api-key", "sk_agent_key")).await.assert_missing("credential_missing");
     let optional = AuthLayer::new(asking.introspection.clone()).optional();
     send(app(&optional), bearer("token")).await.assert_invalid("token_inactive");
     send(app(&optional), request()).await.assert_subject("nobody");

@@ -13,7 +13,7 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower_warden::{
-    Authenticator, Eventual, ManualClock, Unavailable,
+    Authenticator, Environment, Eventual, ManualClock, Unavailable,
     fetch::Fetch,
     introspection::{Introspection, IntrospectionBuilder},
     jwt::Issuer,
@@ -206,7 +206,7 @@ impl Asking {
 }
 
 pub fn layered(authenticator: impl Authenticator, clock: &ManualClock) -> App {
-    app(&AuthLayer::new(authenticator).clock(clock.clone()))
+    app(&AuthLayer::new(authenticator).environment(&Environment::default().with_clock(clock.clone())))
 }
 
 pub fn issuer() -> Issuer {

@@ -87,7 +87,7 @@ async fn a_token_arrives_as_it_is_whatever_characters_it_has() {
 
     let request = http::Request::new(());
     for token in [STRANGE, "a&active=true", "a+b/c~d==", "%2B", "good&token=good", "\u{0}\r\n"] {
-        let presented = Presented::new(Credential::Bearer(token), Head::from(&request), UnixTime::default());
+        let presented = Presented::new(Credential::access_token(token), Head::from(&request), UnixTime::default());
         let verdict = introspection.authenticate(&presented).wait().await;
         assert_eq!(verdict.is_ok(), token == STRANGE);
         let expected = [("token", token), ("token_type_hint", "access_token")];

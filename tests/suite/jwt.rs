@@ -3,6 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tower_warden::{
+    Environment,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
@@ -463,7 +464,7 @@ async fn a_token_without_kid_is_for_keys_without_a_name() {
 fn two_issuers() -> (TestIssuer, TestIssuer, support::App) {
     let clock = tower_warden::ManualClock::at(START);
     let of = |name: &str| {
-        let issuer = TestIssuer::new(name).clock(clock.clone());
+        let issuer = TestIssuer::new(name).environment(&Environment::default().with_clock(clock.clone()));
         let (old, new) = (issuer.key(), SigningKey::named(Algorithm::ES256, "same"));
         issuer.publish(new);
         issuer.withdraw(&old);
@@ -472,7 +473,7 @@ fn two_issuers() -> (TestIssuer, TestIssuer, support::App) {
     let (one, other) = (of("https://one.test"), of("https://other.test"));
     let builder =
         Jwt::builder(rules(&one).tenant("one"), one.clone()).also(rules(&other).tenant("other"), other.clone());
-    let layer = AuthLayer::new(builder.build().unwrap()).clock(clock);
+    let layer = AuthLayer::new(builder.build().unwrap()).environment(&Environment::default().with_clock(clock));
     (one, other, app(&layer))
 }
 
@@ -768,7 +769,7 @@ async fn an_expired_token_without_the_scope_is_401() {
     let stack = Stack::new();
     let jwt = Jwt::new(rules(&stack.issuer), stack.issuer.clone());
     let layers = ServiceBuilder::new()
-        .layer(AuthLayer::new(jwt).clock(stack.clock.clone()))
+        .layer(AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone())))
         .layer(AuthorizeLayer::all_of([Scope::from_static("billing:write")]));
     let app = layers.service(tower::service_fn(support::answer));
     let token = stack.token().sign();

@@ -8,7 +8,7 @@ use proptest::{prelude::*, sample::select};
 use serde_json::{Value, json};
 use tokio_test::block_on;
 use tower_warden::{
-    Clock, ManualClock, SystemClock,
+    Clock, Environment, ManualClock, SystemClock,
     jwt::{Issuer, Jwt, StaticKeys},
     layer::AuthLayer,
 };
@@ -39,7 +39,7 @@ impl Bench {
         let issuer = Issuer::new(ISSUER, AUDIENCE).unwrap().algorithms([key.algorithm()]).unwrap();
         let issuer = issuer.skew(Duration::from_secs(300)).unwrap();
         let jwt = Jwt::new(issuer, StaticKeys::new([key.verifying_key()]).unwrap());
-        let ours = app(&AuthLayer::new(jwt).clock(ManualClock::at(now)));
+        let ours = app(&AuthLayer::new(jwt).environment(&Environment::default().with_clock(ManualClock::at(now))));
         let jwk: Jwk = serde_json::from_value(key.jwk()).unwrap();
         let mut validation = Validation::new(algorithm.parse().unwrap());
         validation.leeway = 300;

@@ -7,7 +7,7 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 use tokio_test::block_on;
 use tower_warden::{
-    ManualClock,
+    Environment, ManualClock,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
 };
@@ -32,7 +32,7 @@ impl Bench {
     fn new(key: SigningKey) -> Self {
         let issuer = Issuer::new(ISSUER, AUDIENCE).unwrap().algorithms([key.algorithm()]).unwrap();
         let jwt = Jwt::new(issuer, StaticKeys::new([key.verifying_key()]).unwrap());
-        let app = app(&AuthLayer::new(jwt).clock(ManualClock::at(START)));
+        let app = app(&AuthLayer::new(jwt).environment(&Environment::default().with_clock(ManualClock::at(START))));
         let (token, other) = (key.token(&claims("alice")), key.token(&claims("mallory")));
         Self { key, app, token, other }
     }

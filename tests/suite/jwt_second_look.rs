@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tower_warden::{
-    ManualClock,
+    Environment, ManualClock,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
 };
@@ -26,7 +26,7 @@ async fn a_security_event_token_without_a_type_of_its_own_is_refused() {
     let key = SigningKey::generate("ES256");
     let jwt = |issuer: Issuer| {
         let layer = AuthLayer::new(Jwt::new(issuer, StaticKeys::new([key.verifying_key()]).unwrap()));
-        app(&layer.clock(ManualClock::at(START)))
+        app(&layer.environment(&Environment::default().with_clock(ManualClock::at(START))))
     };
     let issuer = Issuer::new("https://issuer.example", "https://api.example").unwrap();
     let events = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
@@ -79,7 +79,7 @@ async fn the_other_signature_that_ecdsa_allows_verifies_too() {
         Issuer::new("https://issuer.example", "https://api.example").unwrap(),
         StaticKeys::new([key.verifying_key()]).unwrap(),
     );
-    let app = app(&AuthLayer::new(jwt).clock(ManualClock::at(START)));
+    let app = app(&AuthLayer::new(jwt).environment(&Environment::default().with_clock(ManualClock::at(START))));
     let token = key.token(&claims(&[]));
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let mut signature = decode(signature);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tower_warden::{
-    ManualClock, UnixTime,
+    Environment, ManualClock, UnixTime,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
 };
@@ -21,7 +21,8 @@ async fn ask(jwk: &Value, token: &str, now: UnixTime) -> Answer {
     let issuer = Issuer::new("joe", "nobody").unwrap().danger_any_audience();
     let issuer = issuer.algorithms([Algorithm::ES256, Algorithm::HS256, Algorithm::RS256]).unwrap();
     let keys = StaticKeys::new([VerifyingKey::from_jwk(&jwk.to_string()).unwrap()]).unwrap();
-    let layer = AuthLayer::new(Jwt::new(issuer, keys)).clock(ManualClock::at(now));
+    let layer =
+        AuthLayer::new(Jwt::new(issuer, keys)).environment(&Environment::default().with_clock(ManualClock::at(now)));
     send(app(&layer), bearer(token)).await
 }
 

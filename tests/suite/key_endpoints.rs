@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 use tower_warden::{
-    ConfigErrorKind,
+    ConfigErrorKind, Environment,
     fetch::{Fetch, HttpClient},
     jwt::{Jwt, RemoteKeys},
     layer::AuthLayer,
@@ -230,7 +230,11 @@ async fn metadata_of_another_issuer_is_an_error_at_build() {
     for name in ["https://other.test", "https://issuer.test/", "https://ISSUER.test", "https://issuer.test/x"] {
         let (clock, _) = endpoint::issuer();
         let fetch = Endpoint::new(&TestIssuer::new(name));
-        let keys = RemoteKeys::discovery("https://issuer.test").fetch(fetch).clock(clock).connect().await;
+        let keys = RemoteKeys::discovery("https://issuer.test")
+            .fetch(fetch)
+            .environment(&Environment::default().with_clock(clock))
+            .connect()
+            .await;
         assert_eq!(keys.unwrap_err().kind(), ConfigErrorKind::Issuer, "{name}");
     }
     let listening = TestIssuer::listen().await.unwrap();
@@ -292,7 +296,9 @@ async fn metadata_leads_to_no_address_of_this_machine_and_no_plain_http() {
         let fetch = Endpoint::new(&issuer);
         let metadata = json!({ "issuer": issuer.name(), "jwks_uri": uri });
         fetch.set(Mode::Canned(http::StatusCode::OK, metadata.to_string()));
-        let keys = RemoteKeys::discovery(issuer.name()).fetch(fetch.clone()).clock(clock);
+        let keys = RemoteKeys::discovery(issuer.name())
+            .fetch(fetch.clone())
+            .environment(&Environment::default().with_clock(clock));
         assert!(!keys.connect().await.unwrap().is_ready());
         let asked: Vec<_> = fetch.requests().iter().map(|request| request.uri().path().to_owned()).collect();
         assert!(asked.iter().all(|path| path.starts_with("/.well-known/")), "{uri}: {asked:?}");

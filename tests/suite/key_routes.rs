@@ -2,7 +2,7 @@ use axum::{Router, body::Body, http::Request};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_warden::{
-    Digest,
+    Digest, Environment,
     api_key::NewKey,
     api_key::key_routes,
     certificate::{Chain, PeerCertificate},
@@ -21,7 +21,8 @@ struct Api {
 impl Api {
     async fn new() -> Self {
         let stack = Stack::new();
-        let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+        let auth =
+            AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
         let app = Router::new().nest("/v1/keys", key_routes(stack.keys.clone())).layer(auth);
         let admin = NewKey::new("root").scopes(Scopes::parse("keys:admin").unwrap());
         let admin = stack.mint(admin).await.1.expose().to_owned();

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 use tower_warden::{
-    Challenge, ConfigError, ConfigErrorKind,
+    Challenge, ConfigError, ConfigErrorKind, Environment,
     layer::AuthLayer,
     metadata::metadata_routes,
     metadata::{MetadataEndpoint, ProtectedResourceMetadata},
@@ -41,7 +41,9 @@ async fn ask(metadata: &ProtectedResourceMetadata, method: Method, target: &str)
 /// The MCP server behind keys, its metadata beside.
 fn app(stack: &Stack) -> Router {
     let metadata = mcp();
-    let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()).challenge(metadata.challenge());
+    let auth = AuthLayer::new(stack.keys.clone())
+        .environment(&Environment::default().with_clock(stack.clock.clone()))
+        .challenge(metadata.challenge());
     let api = Router::new()
         .route("/mcp", get(async || "files"))
         .route("/.well-known/{*rest}", get(async || "another document"))

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use http::request::Builder;
+use tower::Layer;
 use tower_warden::{
     Head,
     api_key::NewKey,
+    layer::ClientAddressLayer,
     request::{Network, Peer, TrustedProxies},
 };
 
-use crate::support::{Stack, bearer};
+use crate::support::{App, Stack, bearer};
 
 fn from(request: Builder, peer: &str) -> Builder {
     request.extension(Peer::new(SocketAddr::new(peer.parse().unwrap(), 4711)))
@@ -66,7 +68,8 @@ async fn a_forwarded_address_is_not_believed_by_default() {
 #[tokio::test]
 async fn a_trusted_proxy_tells_the_clients_address() {
     let proxies = TrustedProxies::new(["192.0.2.0/24".parse().unwrap()]);
-    let stack = Stack::with(|keys| keys, |layer| layer.trusted_proxies(proxies));
+    let mut stack = Stack::new();
+    stack.app = App::new(ClientAddressLayer::new(proxies).layer(stack.app.clone()));
     let key = fenced(&stack).await;
     let via = |forwarded: &str, peer: &str| from(bearer(&key).header("x-forwarded-for", forwarded), peer);
     stack.send(via("10.0.0.1", "192.0.2.1")).await.assert_subject("alice");

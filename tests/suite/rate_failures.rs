@@ -60,7 +60,7 @@ async fn good_credentials_and_none_cost_nothing_of_the_failures() {
 #[tokio::test]
 async fn malformed_credentials_are_failures_too() {
     let app = guarded(1);
-    let two = || from(bearer("alice").header("x-api-key", "alice"), "192.0.2.1");
+    let two = || from(bearer("alice").header("authorization", "Bearer alice"), "192.0.2.1");
     assert_eq!((app.status(two()).await, app.status(two()).await), (400, 429));
 }
 

@@ -6,8 +6,8 @@ use axum::{Router, body::Body, routing::get};
 use http::Request;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
-    Rejection, RejectionKind,
-    layer::{AuthLayer, RateLimitLayer},
+    Reason, Rejection, RejectionKind,
+    layer::{AuthLayer, ClientAddressLayer, RateLimitLayer},
     rate_limit::{By, LocalRateLimiter},
     request::{Peer, TrustedProxies},
 };
@@ -50,7 +50,13 @@ async fn a_forwarded_address_makes_no_new_quota() {
 async fn behind_trusted_proxies_the_clients_are_counted() {
     // (112)
     let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::address(proxies), daily(2)));
+    let app = Limited::new(|limiter| {
+        tower::ServiceBuilder::new().layer(ClientAddressLayer::new(proxies)).layer(RateLimitLayer::new(
+            limiter,
+            By::client_address(),
+            daily(2),
+        ))
+    });
     let via = |forwarded: String, peer: &str| from(request().header("x-forwarded-for", forwarded), peer);
     // What stands before the last hop that is no proxy is the client's own word.
     assert_eq!(app.passing(20, |n| via(format!("1.1.1.{n}, 198.51.100.7"), "10.0.0.1")).await, 2);
@@ -76,7 +82,7 @@ async fn only_the_declared_hop_is_counted() {
 
 #[tokio::test]
 async fn a_server_that_does_not_tell_the_peer_is_told_so_and_lets_nobody_through() {
-    for by in [By::peer(), By::address(TrustedProxies::default()), By::forwarded(NonZeroUsize::MIN)] {
+    for by in [By::peer(), By::client_address(), By::forwarded(NonZeroUsize::MIN)] {
         let app = Limited::new(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
         let answer = app.send(request()).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("peer_unknown")));
@@ -159,7 +165,10 @@ async fn routes_are_counted_as_they_are_matched_and_not_as_they_are_spelled() {
 #[tokio::test]
 async fn a_key_of_ones_own_is_possible() {
     let by = By::with(|head, key| {
-        key.push("host", head.uri.host().ok_or_else(|| Rejection::new(RejectionKind::Malformed, "no_host"))?);
+        key.push(
+            "host",
+            head.uri.host().ok_or_else(|| Rejection::new(RejectionKind::Malformed, Reason::custom("no_host")))?,
+        );
         Ok(())
     });
     let app = Limited::new(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
@@ -179,12 +188,16 @@ async fn callers_of_two_issuers_are_two_and_clients_and_claims_are_counted_withi
     struct Issued;
 
     impl Authenticator for Issued {
+        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        }
+
         fn accepts(&self, _: &Credential<'_>) -> bool {
             true
         }
 
         fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-            let Credential::Bearer(text) = presented.credential else { unreachable!("tests send bearers") };
+            let text = presented.credential.text();
             let mut parts = text.split('/').map(Box::<str>::from);
             let issuer = parts.next();
             let mut identity = Identity::new(parts.next().unwrap_or_default(), AuthMethod::Jwt);

@@ -8,12 +8,13 @@ use http::{Request, Response, request::Builder};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Identity, ManualClock, Presented, Principal, Rejection,
-    RejectionKind, Unavailable,
+    AuthMethod, Authenticator, Credential, Environment, Eventual, Identity, ManualClock, Presented, Principal, Reason,
+    Rejection, RejectionKind, Unavailable,
     api_key::NewKey,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
     rate_limit::{Ask, By, Decision, Exempt, HeldBody, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter},
     request::Peer,
+    scheme::CredentialKind,
     scope::{Scope, Scopes},
 };
 
@@ -96,17 +97,21 @@ pub fn from(request: Builder, peer: &str) -> Builder {
 pub struct Named;
 
 impl Authenticator for Named {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        matches!(credential, Credential::Bearer(_))
+        credential.kind() == CredentialKind::AccessToken
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let Credential::Bearer(text) = presented.credential else { unreachable!() };
+        let text = presented.credential.text();
         let mut parts = text.split('/');
         let mut next = || parts.next().filter(|part| !part.is_empty()).map(Box::from);
         let Some(subject) = next() else { unreachable!("a bearer is not empty") };
         if &*subject == "bad" {
-            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, "bad")));
+            return Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, Reason::custom("bad"))));
         }
         let mut identity = Identity::new(subject, AuthMethod::Custom("test"));
         (identity.tenant, identity.tier, identity.key_id) = (next(), next(), next());
@@ -171,7 +176,7 @@ async fn a_key_of_the_store_brings_its_tier() {
     let stack = Stack::new();
     let (_, pro) = stack.mint(NewKey::new("alice").tier("pro")).await;
     let (_, free) = stack.mint(NewKey::new("alice")).await;
-    let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
     let app = Limited::new(|limiter| ServiceBuilder::new().layer(auth).layer(limit(limiter)).into_inner());
     assert_eq!(app.passing(10, |_| bearer(pro.expose())).await, 3);
     assert_eq!(app.passing(10, |_| bearer(free.expose())).await, 1);
@@ -270,7 +275,7 @@ async fn the_wall_clock_plays_no_part() {
     let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
     let app = Limited::of(
         ServiceBuilder::new()
-            .layer(AuthLayer::new(Named).clock(clock.clone()))
+            .layer(AuthLayer::new(Named).environment(&Environment::default().with_clock(clock.clone())))
             .layer(RateLimitLayer::new(limiter, By::principal(), Quota::per_minute(1)))
             .into_inner(),
     );

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use tower_warden::{Challenge, Rejection, refusal::EmptyBody, scope::Scopes};
+use tower_warden::{Challenge, Environment, Reason, Rejection, refusal::EmptyBody, scope::Scopes};
 
 use crate::support::{Mode, Stack, app, bearer, request, send, unknown_key};
 
@@ -136,8 +136,14 @@ async fn an_outer_layers_principal_does_not_pass_for_an_inner_optional_layers() 
 
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
-    let layer = || tower_warden::layer::AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
-    let inner = layer().api_key_header(None).optional().layer(service_fn(crate::support::answer));
+    let layer = || {
+        tower_warden::layer::AuthLayer::new(stack.keys.clone())
+            .environment(&Environment::default().with_clock(stack.clock.clone()))
+    };
+    let inner = layer()
+        .scheme(tower_warden::scheme::ApiKeyHeader::authorization_only())
+        .optional()
+        .layer(service_fn(crate::support::answer));
     let outer = layer().layer(inner);
     send(outer, request().header("x-api-key", key.expose())).await.assert_subject("nobody");
 }
@@ -150,9 +156,10 @@ fn retry_after_is_rounded_up_and_never_zero() {
     use tower_warden::RejectionKind;
 
     for (wait, told) in [(0, "1"), (1, "1"), (999, "1"), (1000, "1"), (1001, "2"), (59_500, "60")] {
-        let rejection = Rejection::new(RejectionKind::Unavailable, "test").retry_after(Duration::from_millis(wait));
+        let rejection =
+            Rejection::new(RejectionKind::Unavailable, Reason::custom("test")).retry_after(Duration::from_millis(wait));
         assert_eq!(rejection.into_response().headers()["retry-after"], told);
     }
-    let for_ever = Rejection::new(RejectionKind::Unavailable, "test").retry_after(Duration::MAX);
+    let for_ever = Rejection::new(RejectionKind::Unavailable, Reason::custom("test")).retry_after(Duration::MAX);
     assert_eq!(for_ever.into_response().headers()["retry-after"], u64::MAX.to_string());
 }

@@ -11,7 +11,7 @@ use std::{
 use futures_util::future::join_all;
 use http::{StatusCode, header};
 use tower_warden::{
-    Eventual, UnixTime,
+    Environment, Eventual, UnixTime,
     jwt::{Algorithm, Jwt, KeyRequest, KeySource, RemoteKeys},
     layer::AuthLayer,
     testing::SigningKey,
@@ -371,8 +371,14 @@ async fn cold_start_asks_once_however_many_wait() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
     fetch.set(Mode::Hold);
-    let keys = RemoteKeys::builder(JWKS).fetch(fetch.clone()).clock(clock.clone()).build().unwrap();
-    let app = tokens::app(&AuthLayer::new(Jwt::new(tokens::rules(&issuer), keys)).clock(clock));
+    let keys = RemoteKeys::builder(JWKS)
+        .fetch(fetch.clone())
+        .environment(&Environment::default().with_clock(clock.clone()))
+        .build()
+        .unwrap();
+    let app = tokens::app(
+        &AuthLayer::new(Jwt::new(tokens::rules(&issuer), keys)).environment(&Environment::default().with_clock(clock)),
+    );
     let token = issuer.token("alice").audience(tokens::AUDIENCE).sign();
     let requests = join_all((0..1000).map(|_| support::send(app.clone(), support::bearer(&token))));
     let release = async {
@@ -462,9 +468,13 @@ async fn client_that_panics_costs_one_attempt() {
 fn keys_made_outside_of_a_runtime_are_fetched_in_whichever_one_comes() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
-    let keys = RemoteKeys::builder(JWKS).fetch(fetch.clone()).clock(clock.clone()).build().unwrap();
+    let keys = RemoteKeys::builder(JWKS)
+        .fetch(fetch.clone())
+        .environment(&Environment::default().with_clock(clock.clone()))
+        .build()
+        .unwrap();
     let jwt = Jwt::new(tokens::rules(&issuer), keys.clone());
-    let app = tokens::app(&AuthLayer::new(jwt).clock(clock));
+    let app = tokens::app(&AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock)));
     assert!(!keys.is_ready());
     let run = |token: String| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -481,7 +491,12 @@ fn keys_made_outside_of_a_runtime_are_fetched_in_whichever_one_comes() {
 async fn background_work_ends_with_the_last_clone() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
-    let keys = RemoteKeys::builder(JWKS).fetch(fetch.clone()).clock(clock).connect().await.unwrap();
+    let keys = RemoteKeys::builder(JWKS)
+        .fetch(fetch.clone())
+        .environment(&Environment::default().with_clock(clock))
+        .connect()
+        .await
+        .unwrap();
     let clone = keys.clone();
     drop(keys);
     settle().await;

@@ -12,8 +12,8 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tower::Layer;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Digest, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable,
-    UnixTime,
+    AuthMethod, Authenticator, Credential, Digest, Environment, Eventual, Identity, ManualClock, Presented, Rejection,
+    Unavailable, UnixTime,
     api_key::NewKey,
     caller::Confirmation,
     jwt::Jwt,
@@ -33,6 +33,10 @@ const ISSUER: &str = "https://auth.example.com";
 struct Cached(Arc<Identity>);
 
 impl Authenticator for Cached {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
@@ -46,6 +50,10 @@ impl Authenticator for Cached {
 struct Late<T>(T);
 
 impl<A: Authenticator> Authenticator for Late<A> {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
         self.0.accepts(credential)
     }
@@ -126,7 +134,7 @@ fn changed(change: impl FnOnce(&mut Identity)) -> Identity {
 }
 
 fn list() -> MemoryRevocationList {
-    MemoryRevocationList::default().clock(ManualClock::at(START))
+    MemoryRevocationList::default().environment(&Environment::default().with_clock(ManualClock::at(START)))
 }
 
 fn names(list: &MemoryRevocationList, identity: &Identity) -> bool {
@@ -134,7 +142,9 @@ fn names(list: &MemoryRevocationList, identity: &Identity) -> bool {
 }
 
 fn service(authenticator: impl Authenticator, list: impl RevocationList) -> App {
-    app(&AuthLayer::new(authenticator).clock(ManualClock::at(START)).revocations(list))
+    app(&AuthLayer::new(authenticator)
+        .environment(&Environment::default().with_clock(ManualClock::at(START)))
+        .revocations(list))
 }
 
 async fn present(app: &App) -> Answer {
@@ -171,7 +181,9 @@ async fn a_revoked_jwt_that_was_verified_before_is_refused_on_the_next_request()
     for revocation in revocations {
         let (stack, list) = (tokens::Stack::new(), list());
         let jwt = Jwt::new(tokens::rules(&stack.issuer), stack.issuer.clone());
-        let app = app(&AuthLayer::new(jwt).clock(stack.clock.clone()).revocations(list.clone()));
+        let app = app(&AuthLayer::new(jwt)
+            .environment(&Environment::default().with_clock(stack.clock.clone()))
+            .revocations(list.clone()));
         let token = stack.token().claim("jti", "token-1").claim("sid", "session-1").sign();
         stack.clock.advance(seconds(1));
         let other = stack.token().claim("jti", "token-2").claim("sid", "session-2").sign();
@@ -265,7 +277,7 @@ fn everything_of_a_subject_or_client_that_was_issued_by_then_is_named() {
 #[test]
 fn what_is_revoked_again_stays_revoked_for_the_longer_time_and_the_later_second() {
     let clock = ManualClock::at(START);
-    let list = MemoryRevocationList::default().clock(clock.clone());
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
     let of = |second| Revocation::subject(ISSUER, "alice", START + seconds(second));
     list.revoke(of(10), START + seconds(1000)).unwrap();
     list.revoke(of(5), START + seconds(5000)).unwrap();
@@ -280,7 +292,7 @@ fn what_is_revoked_again_stays_revoked_for_the_longer_time_and_the_later_second(
 #[test]
 fn a_revocation_stands_until_its_tokens_have_ended_by_any_clock_and_is_purged_then() {
     let clock = ManualClock::at(START);
-    let list = MemoryRevocationList::default().clock(clock.clone());
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
     list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(60)).unwrap();
     list.revoke(Revocation::token(ISSUER, "token-2"), START + seconds(90)).unwrap();
     let touch = || list.revoke(Revocation::token(ISSUER, "other"), START + seconds(9999)).unwrap();
@@ -299,7 +311,8 @@ fn a_revocation_stands_until_its_tokens_have_ended_by_any_clock_and_is_purged_th
 #[test]
 fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
     let clock = ManualClock::at(START);
-    let list = MemoryRevocationList::new(NonZeroUsize::new(2).unwrap()).clock(clock.clone());
+    let list = MemoryRevocationList::new(NonZeroUsize::new(2).unwrap())
+        .environment(&Environment::default().with_clock(clock.clone()));
     let revoke = |id: &str, until| list.revoke(Revocation::token(ISSUER, id), until).map_err(|error| error.kind());
     revoke("token-1", START + seconds(10)).unwrap();
     revoke("token-2", START + seconds(20)).unwrap();
@@ -440,7 +453,9 @@ async fn the_list_is_asked_last() {
 async fn the_list_is_asked_under_an_optional_layer_but_not_about_nobody() {
     let told = Told::default();
     told.set(Says::Revoked);
-    let layer = AuthLayer::new(Cached(Arc::new(token()))).clock(ManualClock::at(START)).optional();
+    let layer = AuthLayer::new(Cached(Arc::new(token())))
+        .environment(&Environment::default().with_clock(ManualClock::at(START)))
+        .optional();
     let service = layer.revocations(told.clone()).layer(tower::service_fn(answer));
     send(service.clone(), request()).await.assert_subject("nobody");
     assert_eq!(told.asked(), 0);

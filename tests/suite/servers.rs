@@ -14,7 +14,7 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Principal, Rejection,
+    Environment, Principal, Rejection,
     api_key::NewKey,
     axum::Scoped,
     layer::{AuthLayer, AuthorizeLayer},
@@ -51,7 +51,8 @@ async fn reader(stack: &Stack) -> String {
 async fn an_axum_server_by_layer_route_layer_and_service_builder() {
     let stack = Stack::new();
     let key = reader(&stack).await;
-    let auth = || AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+    let auth =
+        || AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
     let name = async |caller: Principal| caller.subject().to_owned();
     let app = Router::new()
         .nest("/layer", Router::new().route("/", get(name)).layer(auth()))
@@ -87,7 +88,9 @@ async fn a_hyper_server_with_full_bodies() {
         let caller = request.extensions().get::<Principal>().map_or("nobody", Principal::subject).to_owned();
         std::future::ready(Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(caller))))
     };
-    let service = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()).layer(service_fn(handler));
+    let service = AuthLayer::new(stack.keys.clone())
+        .environment(&Environment::default().with_clock(stack.clock.clone()))
+        .layer(service_fn(handler));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -119,7 +122,8 @@ async fn a_tonic_service_with_tonics_body() {
         }
         request.body(tonic::body::Body::empty()).unwrap()
     };
-    let auth = || AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+    let auth =
+        || AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
 
     let empty = auth().respond_with(EmptyBody).layer(service_fn(handler));
     let answer = Answer::read(empty.clone().oneshot(request(Some(&key))).await.unwrap()).await;
@@ -144,7 +148,7 @@ async fn odd_paths_around_a_protected_prefix_are_protected_too() {
     let app = Router::new()
         .route("/v1/secret", get(async || "secret"))
         .fallback(async || "fallback")
-        .layer(AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone()));
+        .layer(AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone())));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());

@@ -6,8 +6,8 @@ use axum::{Router, body::Body, routing::get};
 use http::Request;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    AuthMethod, Authenticator, Challenge, ConfigErrorKind, Credential, Eventual, Identity, ManualClock, Presented,
-    Principal, Rejection, StepUp, UnixTime,
+    AuthMethod, Authenticator, Challenge, ConfigErrorKind, Credential, Environment, Eventual, Identity, ManualClock,
+    Presented, Principal, Rejection, StepUp, UnixTime,
     jwt::Jwt,
     layer::{AuthLayer, AuthorizeLayer},
     scope::{Scope, Scopes},
@@ -24,6 +24,10 @@ const MFA: &str = "urn:example:mfa";
 struct Known(Arc<Identity>);
 
 impl Authenticator for Known {
+    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
+        vec![Arc::new(tower_warden::scheme::Bearer::default())]
+    }
+
     fn accepts(&self, _: &Credential<'_>) -> bool {
         true
     }
@@ -41,7 +45,7 @@ fn user(acr: Option<&str>, auth_time: Option<UnixTime>) -> Identity {
 }
 
 fn auth(identity: Identity) -> AuthLayer {
-    AuthLayer::new(Known(Arc::new(identity))).clock(ManualClock::at(START))
+    AuthLayer::new(Known(Arc::new(identity))).environment(&Environment::default().with_clock(ManualClock::at(START)))
 }
 
 async fn ask(identity: Identity, needed: StepUp) -> Answer {
@@ -179,7 +183,7 @@ async fn the_claims_of_a_jwt_decide() {
     let stack = tokens::Stack::new();
     let jwt = Jwt::new(tokens::rules(&stack.issuer), stack.issuer.clone());
     let service = ServiceBuilder::new()
-        .layer(AuthLayer::new(jwt).clock(stack.clock.clone()))
+        .layer(AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone())))
         .layer(AuthorizeLayer::step_up(mfa().max_age(seconds(60))))
         .service_fn(answer);
     let wanted = format!("acr_values=\"{MFA}\", max_age=\"60\"");
@@ -201,7 +205,8 @@ async fn an_api_key_never_suffices() {
         (mfa(), "acr_missing", "acr_values=\"urn:example:mfa\""),
         (StepUp::recent(Duration::MAX), "auth_time_missing", "max_age=\"18446744073709551615\""),
     ] {
-        let auth = AuthLayer::new(stack.keys.clone()).clock(stack.clock.clone());
+        let auth =
+            AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
         let service = ServiceBuilder::new().layer(auth).layer(AuthorizeLayer::step_up(needed)).service_fn(answer);
         assert_step_up(&send(service, bearer(key.expose())).await, reason, parameters);
     }

@@ -15,11 +15,12 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
+    Environment, Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
     api_key::{
         ApiKeys, ApiKeysBuilder, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
         KeyRecord, KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey, Watching,
     },
+    certificate::CertificateProof,
     layer::AuthLayer,
     scope::Scopes,
 };
@@ -49,9 +50,11 @@ impl Stack {
         layer: impl FnOnce(AuthLayer) -> AuthLayer,
     ) -> Self {
         let (clock, store) = (ManualClock::at(START), Arc::new(TestStore::default()));
-        let builder = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap()).clock(clock.clone());
+        let builder = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap())
+            .environment(&Environment::default().with_clock(clock.clone()));
         let keys = set_up(builder).build();
-        let layer = layer(AuthLayer::new(keys.clone()).clock(clock.clone()));
+        let environment = Environment::default().with_clock(clock.clone());
+        let layer = layer(AuthLayer::new(keys.clone()).environment(&environment).proof(CertificateProof));
         Self { clock, keys, store, app: app(&layer) }
     }
 
@@ -127,7 +130,7 @@ impl Answer {
             status: parts.status,
             headers,
             body: String::from_utf8(body.to_vec()).unwrap(),
-            reason: parts.extensions.get::<Rejection>().map(Rejection::reason),
+            reason: parts.extensions.get::<Rejection>().map(|rejection| rejection.reason().as_str()),
         }
     }
 

@@ -20,10 +20,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 use tower::Layer;
 use tower_warden::{
-    AuthMethod, Head, Identity, ManualClock,
+    AuthMethod, Environment, Head, Identity, ManualClock,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
     caller::Confirmation,
-    certificate::{CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
+    certificate::{CertificateMap, CertificateName, CertificateProof, Chain, ClientCertificates, PeerCertificate},
     layer::AuthLayer,
     tls::{Reloaded, TlsAcceptor, TlsErrorKind, TlsFiles, TlsListener, with_connection},
 };
@@ -234,7 +234,7 @@ async fn bound(holder: &Holder) -> (Router, String) {
     let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk").unwrap());
     let key = NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()));
     let (_, key) = keys.mint(key).await.unwrap();
-    (telling().layer(AuthLayer::new(keys)), key.expose().to_owned())
+    (telling().layer(AuthLayer::new(keys).proof(CertificateProof)), key.expose().to_owned())
 }
 
 /// (101, 102, 111)
@@ -279,7 +279,8 @@ async fn a_certificate_authenticates_over_a_real_connection_until_it_ends() {
     billing.tenant = Some("acme".into());
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing);
     let clock = ManualClock::at(START);
-    let layer = AuthLayer::new(ClientCertificates::new(map)).clock(clock.clone());
+    let layer =
+        AuthLayer::new(ClientCertificates::new(map)).environment(&Environment::default().with_clock(clock.clone()));
     let site = Site::of(&clients, telling().layer(layer)).await;
     let mut params = client("billing");
     params.not_after = date_time_ymd(2100, 1, 1);

@@ -7,7 +7,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    Authenticator, ManualClock, Principal,
+    Authenticator, Environment, ManualClock, Principal,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
@@ -37,8 +37,10 @@ impl Stack {
     /// A stack with an authenticator of the test's own.
     pub fn of<A: Authenticator>(authenticator: impl FnOnce(&TestIssuer) -> A) -> Self {
         let clock = ManualClock::at(START);
-        let issuer = TestIssuer::new("https://issuer.test").clock(clock.clone());
-        let app = app(&AuthLayer::new(authenticator(&issuer)).clock(clock.clone()));
+        let issuer =
+            TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(clock.clone()));
+        let app =
+            app(&AuthLayer::new(authenticator(&issuer)).environment(&Environment::default().with_clock(clock.clone())));
         Self { clock, issuer, app }
     }
 
@@ -109,7 +111,7 @@ pub async fn principal(
     let jwt = Jwt::new(set_up(rules(&stack.issuer)), stack.issuer.clone());
     let seen = Arc::new(std::sync::Mutex::new(None));
     let kept = Arc::clone(&seen);
-    let layer = AuthLayer::new(jwt).clock(stack.clock.clone());
+    let layer = AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone()));
     let app: App = BoxCloneSyncService::new(layer.layer(service_fn(move |request: Request<Full<Bytes>>| {
         *kept.lock().unwrap() = request.extensions().get::<Principal>().cloned();
         std::future::ready(Ok(Response::new(Full::default())))

@@ -4,7 +4,7 @@ use super::super::{
     name::CertificateName,
     peer::{Chain, PeerCertificate},
 };
-use crate::request::{self, Network, TrustedProxies};
+use crate::request::{self, TrustedProxies};
 
 /// Who is a proxy, so that its word counts.
 ///
@@ -26,10 +26,10 @@ impl ProxyRule {
         Self(Rule::Certificates(names.into_iter().collect()))
     }
 
-    /// Whose socket's address is in one of these networks. Who comes over a Unix socket has none, and is nobody's proxy.
+    /// A peer whose address is one of the trusted proxies'. A peer of a Unix socket has no address, and is never a proxy.
     #[must_use]
-    pub fn networks(networks: impl IntoIterator<Item = Network>) -> Self {
-        Self(Rule::Networks(TrustedProxies::new(networks)))
+    pub const fn trusted(proxies: TrustedProxies) -> Self {
+        Self(Rule::Networks(proxies))
     }
 
     /// Whether a request comes from a proxy.

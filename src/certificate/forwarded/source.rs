@@ -6,6 +6,7 @@ use super::{
     proxy::ProxyRule,
     xfcc::{self, HashAlone, XfccElement},
 };
+use crate::reason::Reason;
 use crate::request::Head;
 
 /// The longest field that is looked at, in bytes.
@@ -79,32 +80,34 @@ impl CertificateHeader {
     /// The certificate that a proxy passes on.
     ///
     /// An error is the reason of a refusal.
-    pub(crate) fn read(&self, head: &Head<'_>) -> Result<Option<PeerCertificate>, &'static str> {
+    pub(crate) fn read(&self, head: &Head<'_>) -> Result<Option<PeerCertificate>, Reason> {
         let mut lines = head.headers.get_all(&self.name).iter();
         let Some(line) = lines.next() else {
             // RFC 9440 §2.3.
             let chain_alone = self.name == CLIENT_CERT && head.headers.contains_key(CLIENT_CERT_CHAIN);
-            return if chain_alone { Err("client_certificate_chain_alone") } else { Ok(None) };
+            return if chain_alone { Err(Reason::CLIENT_CERTIFICATE_CHAIN_ALONE) } else { Ok(None) };
         };
         if lines.next().is_some() {
-            return Err("several_client_certificates");
+            return Err(Reason::SEVERAL_CLIENT_CERTIFICATES);
         }
         if self.is_blank(line) {
             return Ok(None);
         }
         if line.len() > LONGEST {
-            return Err("client_certificate_too_long");
+            return Err(Reason::CLIENT_CERTIFICATE_TOO_LONG);
         }
-        let text = line.to_str().map_err(|_| MALFORMED)?;
+        let text = line.to_str().map_err(|_| Reason::CLIENT_CERTIFICATE_MALFORMED)?;
         let der = match self.form {
             Form::ByteSequence => byte_sequence(text),
             Form::EscapedPem(several) => escaped_pem(text, several),
             Form::Xfcc { element, alone } => {
-                return xfcc::read(text, element, alone, self.chain).map(Some).ok_or(MALFORMED);
+                return xfcc::read(text, element, alone, self.chain)
+                    .map(Some)
+                    .ok_or(Reason::CLIENT_CERTIFICATE_MALFORMED);
             }
         };
         let certificate = der.and_then(|der| PeerCertificate::from_der(&der, self.chain).ok());
-        certificate.map(Some).ok_or(MALFORMED)
+        certificate.map(Some).ok_or(Reason::CLIENT_CERTIFICATE_MALFORMED)
     }
 
     /// Removes what must not be believed: fields that look as if they told of a certificate, but for the one that does
@@ -155,7 +158,6 @@ const ALB: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert");
 const ALB_LEAF: HeaderName = HeaderName::from_static("x-amzn-mtls-clientcert-leaf");
 const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
-const MALFORMED: &str = "client_certificate_malformed";
 const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// The fields of all proxies: what does not count must not look as if it did.

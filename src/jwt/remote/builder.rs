@@ -8,6 +8,7 @@ use super::{
     keeper::Keeper,
 };
 use crate::{
+    environment::Environment,
     error::{ConfigError, ConfigErrorKind},
     fetch::{Fetch, HttpClient},
     jwt::{
@@ -46,9 +47,9 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Tells the time: the machine's by default. It must be the clock of the layer, too.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+    /// Sets the clock: that of the machine by default. The layer needs the same environment.
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
         self
     }
 

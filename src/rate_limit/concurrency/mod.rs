@@ -26,6 +26,7 @@ use super::{
     fields::{Fields, concurrency_policy},
 };
 use crate::{
+    reason::Reason,
     refusal::Rejection,
     refusal::{Problem, Respond},
     request::Head,
@@ -141,7 +142,7 @@ where
             Ok(entry) => State::Calling { future: self.inner.call(request), entry },
             Err(rejection) => {
                 let response = self.respond.respond(&rejection);
-                State::Refused { response: Some(rejection.seal(response)) }
+                State::Refused { response: Some(rejection.apply_to(response)) }
             }
         };
         ConcurrencyFuture { state }
@@ -157,8 +158,8 @@ impl Limit {
         match self.in_flight.enter(&self.by.key_of(head)?) {
             Some((permit, left)) => Ok(Some((permit, fields(left)))),
             None => {
-                let rejection = Rejection::quota_exceeded("too_many_in_flight", Duration::from_secs(1), [NAME]);
-                Err(rejection.fields(fields(0).pairs().collect()))
+                let rejection = Rejection::quota_exceeded(Reason::TOO_MANY_IN_FLIGHT, Duration::from_secs(1), [NAME]);
+                Err(fields(0).refuse(rejection))
             }
         }
     }

@@ -1,0 +1,149 @@
+//! Proofs that a sender possesses what its credential is bound to.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    Eventual, caller::ConfirmationMethod, digest::Digest, refusal::Rejection, request::Head, scheme::Credential,
+    time::UnixTime,
+};
+
+/// Proves, by one [method](ConfirmationMethod), that the sender of a request possesses a certificate or key.
+///
+/// [`CertificateProof`](crate::certificate::CertificateProof) and [`Dpop`](crate::dpop::Dpop) are two;
+/// [`AuthLayer::proof`](crate::layer::AuthLayer::proof) takes any number. A credential that is bound by a method is refused
+/// unless a proof of that method succeeds, whatever is configured.
+///
+/// # Examples
+///
+/// A proof that a gateway has made, and left in the extensions:
+///
+/// ```
+/// use tower_warden::{
+///     Digest, Head,
+///     auth::{PresentedProof, ProofOfPossession},
+///     caller::ConfirmationMethod,
+///     scheme::Credential,
+/// };
+///
+/// /// The thumbprint of the key that has signed the request.
+/// #[derive(Clone)]
+/// struct SignedBy(Digest);
+///
+/// #[derive(Debug)]
+/// struct GatewaySignature;
+///
+/// impl ProofOfPossession for GatewaySignature {
+///     fn method(&self) -> ConfirmationMethod {
+///         ConfirmationMethod::KEY
+///     }
+///
+///     fn read(&self, head: &Head<'_>, _: &Credential<'_>) -> PresentedProof {
+///         match head.extensions.get::<SignedBy>() {
+///             Some(SignedBy(thumbprint)) => PresentedProof::Verified(*thumbprint),
+///             None => PresentedProof::Absent,
+///         }
+///     }
+/// }
+///
+/// let mut request = http::Request::new(());
+/// let token = Credential::access_token("token");
+/// assert!(matches!(GatewaySignature.read(&Head::from(&request), &token), PresentedProof::Absent));
+/// request.extensions_mut().insert(SignedBy(Digest::of(b"key")));
+/// assert!(matches!(GatewaySignature.read(&Head::from(&request), &token), PresentedProof::Verified(_)));
+/// ```
+pub trait ProofOfPossession: fmt::Debug + Send + Sync + 'static {
+    /// What is proved: the member of `cnf`.
+    fn method(&self) -> ConfirmationMethod;
+
+    /// Whether a credential under the scheme with this name must be bound by this method: as under `DPoP`.
+    fn is_required_under(&self, scheme: &str) -> bool {
+        let _ = scheme;
+        false
+    }
+
+    /// Takes from the request what the verification needs. Called before the credential is verified.
+    fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof;
+
+    /// Marks a proof as used, after everything else about its request was found valid.
+    ///
+    /// # Errors
+    ///
+    /// If the proof was used before, or if that is unknown.
+    fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
+        let _ = (proof, now);
+        Eventual::Now(Ok(()))
+    }
+}
+
+impl<P: ProofOfPossession + ?Sized> ProofOfPossession for Arc<P> {
+    fn method(&self) -> ConfirmationMethod {
+        (**self).method()
+    }
+
+    fn is_required_under(&self, scheme: &str) -> bool {
+        (**self).is_required_under(scheme)
+    }
+
+    fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof {
+        (**self).read(head, credential)
+    }
+
+    fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
+        (**self).mark_used(proof, now)
+    }
+}
+
+/// What a request presents as proof.
+#[non_exhaustive]
+pub enum PresentedProof {
+    /// Nothing of this method.
+    Absent,
+    /// A proof that is verified once the credential is known to be valid, and bound by this method.
+    Unverified(Box<dyn UnverifiedProof>),
+    /// The thumbprint of what the sender has proved already to possess, such as the certificate of the connection.
+    Verified(Digest),
+}
+
+impl fmt::Debug for PresentedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "Absent",
+            Self::Unverified(_) => "Unverified(..)",
+            Self::Verified(_) => "Verified(..)",
+        })
+    }
+}
+
+/// A proof that was read from a request.
+pub trait UnverifiedProof: Send + Sync {
+    /// Verifies it.
+    ///
+    /// # Errors
+    ///
+    /// If it is missing or invalid: [`InvalidProof`](crate::RejectionKind::InvalidProof), or
+    /// [`NonceRequired`](crate::RejectionKind::NonceRequired).
+    fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection>;
+}
+
+/// A proof that was verified.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifiedProof {
+    /// The thumbprint of what the sender possesses.
+    pub thumbprint: Digest,
+    /// For a proof that may be used once: its id among the proofs of this thumbprint, and the last second in which it is
+    /// valid.
+    pub single_use: Option<(Digest, UnixTime)>,
+    /// Header fields that the response gets, such as the nonce for the next proof.
+    pub response_fields: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl VerifiedProof {
+    /// A proof of possession that may be used any number of times.
+    #[must_use]
+    pub const fn new(thumbprint: Digest) -> Self {
+        Self { thumbprint, single_use: None, response_fields: Vec::new() }
+    }
+}

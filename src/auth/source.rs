@@ -1,0 +1,269 @@
+//! One source of credentials, and the checks that need nothing but the request and the identity.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use super::{
+    authenticator::{Authenticator, Presented},
+    few::Few,
+    proof::{PresentedProof, ProofOfPossession, VerifiedProof},
+};
+use crate::{
+    Eventual,
+    caller::{
+        Confirmation, DelegatedScopes, Identity, NetworkAllowed, NotExpired, Possessed, Possession, SenderConstraint,
+        Terms,
+    },
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+    scheme::{self, Challenge, Challenges, LocateError, Located, Place, Scheme, Schemes},
+    scope::ScopeHierarchy,
+    striped::Striped,
+    time::UnixTime,
+};
+
+/// A source of credentials: an authenticator, the schemes under which it takes them, and the proofs that go with them.
+///
+/// [`AuthLayer`](crate::layer::AuthLayer) has one, and a second one if its callers
+/// [act for](crate::layer::AuthLayer::acting_for) a subject with a credential of its own.
+///
+/// # Examples
+///
+/// A user's token in a header field:
+///
+/// ```
+/// use tower_warden::{
+///     auth::CredentialSource,
+///     jwt::{Issuer, Jwt},
+///     scheme::{Bearer, Location},
+///     testing::TestIssuer,
+/// };
+///
+/// let issuer = TestIssuer::new("https://auth.example.com");
+/// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer);
+/// let user = CredentialSource::new(jwt).scheme(Bearer::from(Location::header("x-user-token")));
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct CredentialSource {
+    authenticator: Arc<dyn Authenticator>,
+    constraint: Option<SenderConstraint>,
+    proofs: Vec<Arc<dyn ProofOfPossession>>,
+    settings: Settings,
+    /// Made of the settings; the same for each thread.
+    terms: Striped<Arc<Terms>>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    challenge: Challenge,
+    delegated_scopes: DelegatedScopes,
+    hierarchy: ScopeHierarchy,
+    schemes: Schemes,
+}
+
+impl Settings {
+    fn terms(&self) -> Striped<Arc<Terms>> {
+        let terms = Terms {
+            challenges: Arc::new(Challenges::new(self.challenge.clone(), &self.schemes)),
+            delegated_scopes: self.delegated_scopes,
+            hierarchy: self.hierarchy.clone(),
+            schemes: Arc::new(self.schemes.clone()),
+        };
+        Striped::new(|| Arc::new(terms.clone()))
+    }
+}
+
+/// A credential whose verification was begun, with what the request presents as proof.
+pub(super) struct Attempt {
+    pub(super) now: UnixTime,
+    pub(super) place: Place,
+    /// By the place of the proof's verifier.
+    presented: Few<(usize, PresentedProof)>,
+}
+
+/// What the checks of the identity and the request have shown.
+pub(super) struct Examined {
+    pub(super) not_expired: NotExpired,
+    pub(super) possessed: Possessed,
+    pub(super) network_allowed: NetworkAllowed,
+    /// By the place of the proof's verifier.
+    pub(super) proofs: Few<(usize, VerifiedProof)>,
+}
+
+impl CredentialSource {
+    /// Credentials that this authenticator verifies, under the schemes that it declares.
+    pub fn new(authenticator: impl Authenticator) -> Self {
+        let settings = Settings {
+            challenge: Challenge::default(),
+            delegated_scopes: DelegatedScopes::default(),
+            hierarchy: ScopeHierarchy::default(),
+            schemes: Schemes::new(authenticator.schemes()),
+        };
+        let terms = settings.terms();
+        let proofs = authenticator.proofs();
+        Self { authenticator: Arc::new(authenticator), constraint: None, proofs, settings, terms }
+    }
+
+    /// Adds a proof of possession.
+    pub fn proof(mut self, proof: impl ProofOfPossession) -> Self {
+        self.proofs.push(Arc::new(proof));
+        self
+    }
+
+    /// Replaces the scheme of the same name, or adds one.
+    pub fn scheme(self, scheme: impl Scheme) -> Self {
+        self.with(|settings| settings.schemes.set(Arc::new(scheme)))
+    }
+
+    /// Refuses credentials that are not bound to their sender.
+    pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
+        self.constraint = Some(constraint);
+        self
+    }
+
+    pub(super) fn challenge(self, challenge: Challenge) -> Self {
+        self.with(|settings| settings.challenge = challenge)
+    }
+
+    pub(super) fn delegated_scopes(self, scopes: DelegatedScopes) -> Self {
+        self.with(|settings| settings.delegated_scopes = scopes)
+    }
+
+    pub(super) fn scope_hierarchy(self, hierarchy: ScopeHierarchy) -> Self {
+        self.with(|settings| settings.hierarchy = hierarchy)
+    }
+
+    pub(super) const fn schemes(&self) -> &Schemes {
+        &self.settings.schemes
+    }
+
+    pub(super) fn terms(&self) -> &Arc<Terms> {
+        self.terms.mine()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self.terms = self.settings.terms();
+        self
+    }
+}
+
+impl CredentialSource {
+    /// The one credential of a request, or none.
+    pub(super) fn locate<'a>(&'a self, head: &Head<'a>) -> Result<Option<Located<'a>>, Rejection> {
+        self.settings.schemes.locate(head).map_err(|error| match error {
+            LocateError::Malformed(reason) => Rejection::new(RejectionKind::Malformed, reason),
+            LocateError::Missing(reason) => Rejection::new(RejectionKind::Missing, reason),
+        })
+    }
+
+    /// Why there is no credential.
+    pub(super) fn missing(head: &Head<'_>) -> Rejection {
+        let in_query = scheme::is_in_query(head);
+        let reason = if in_query { Reason::CREDENTIAL_IN_QUERY } else { Reason::CREDENTIAL_MISSING };
+        Rejection::new(RejectionKind::Missing, reason)
+    }
+
+    /// Begins to verify a credential. Everything that needs the head is read here.
+    pub(super) fn begin(
+        &self,
+        located: &Located<'_>,
+        head: &Head<'_>,
+        now: UnixTime,
+    ) -> (Attempt, Eventual<Result<Arc<Identity>, Rejection>>) {
+        let mut attempt = Attempt { now, place: located.place, presented: Few::None };
+        if !self.authenticator.accepts(&located.credential) {
+            let refused = Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED);
+            return (attempt, Eventual::Now(Err(refused)));
+        }
+        for (place, proof) in self.proofs.iter().enumerate() {
+            match proof.read(head, &located.credential) {
+                PresentedProof::Absent => {}
+                presented => attempt.presented.push((place, presented)),
+            }
+        }
+        (attempt, self.authenticator.authenticate(&Presented::new(located.credential, *head, now)))
+    }
+
+    /// Expiry, possession, then networks.
+    pub(super) fn examine(
+        &self,
+        attempt: &Attempt,
+        identity: &Identity,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Result<Examined, Rejection> {
+        let invalid = |reason| Rejection::new(RejectionKind::Invalid, reason);
+        let not_expired = NotExpired::check(identity, attempt.now).map_err(invalid)?;
+        let (proved, proofs) = self.verify(attempt, identity.confirmation.as_ref())?;
+        let possessed = Possessed::check(identity, proved.as_slice(), self.constraint).map_err(invalid)?;
+        let network_allowed = NetworkAllowed::check(identity, client).map_err(invalid)?;
+        Ok(Examined { not_expired, possessed, network_allowed, proofs })
+    }
+
+    /// Verifies the proofs of the methods that the credential is bound by.
+    fn verify(
+        &self,
+        attempt: &Attempt,
+        confirmation: Option<&Confirmation>,
+    ) -> Result<(Few<Possession>, Few<(usize, VerifiedProof)>), Rejection> {
+        let is_bound = |proof: &dyn ProofOfPossession| {
+            confirmation.is_some_and(|confirmation| confirmation.thumbprint(&proof.method()).is_some())
+        };
+        let scheme = self.settings.schemes.name(attempt.place);
+        // RFC 9449 §7.1: a credential that is not bound to a key has no place under the scheme.
+        if self.proofs.iter().any(|proof| proof.is_required_under(scheme) && !is_bound(proof)) {
+            return Err(Rejection::new(RejectionKind::Invalid, Reason::KEY_NOT_BOUND));
+        }
+        let (mut proved, mut proofs) = (Few::None, Few::None);
+        for (place, presented) in attempt.presented.as_slice() {
+            let proof = &self.proofs[*place];
+            let thumbprint = match presented {
+                PresentedProof::Unverified(unverified) if is_bound(proof) => {
+                    let verified = unverified.verify(attempt.now)?;
+                    let thumbprint = verified.thumbprint;
+                    proofs.push((*place, verified));
+                    thumbprint
+                }
+                PresentedProof::Absent | PresentedProof::Unverified(_) => continue,
+                PresentedProof::Verified(thumbprint) => *thumbprint,
+            };
+            proved.push(Possession { method: proof.method(), thumbprint });
+        }
+        Ok((proved, proofs))
+    }
+
+    /// Marks the proofs of a request as used, one after the other.
+    pub(super) fn mark_used(
+        &self,
+        proofs: &[(usize, VerifiedProof)],
+        now: UnixTime,
+    ) -> Eventual<Result<(), Rejection>> {
+        let Some(((place, first), rest)) = proofs.split_first() else { return Eventual::Now(Ok(())) };
+        let marked = self.proofs[*place].mark_used(first, now);
+        if rest.is_empty() {
+            return marked;
+        }
+        let rest: Vec<_> =
+            rest.iter().map(|(place, proof)| (Arc::clone(&self.proofs[*place]), proof.clone())).collect();
+        // What records used proofs.
+        Eventual::later(async move {
+            marked.wait().await?;
+            for (verifier, proof) in rest {
+                verifier.mark_used(&proof, now).wait().await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl fmt::Debug for CredentialSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialSource")
+            .field("constraint", &self.constraint)
+            .field("proofs", &self.proofs)
+            .field("schemes", &self.settings.schemes)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,236 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use http::HeaderMap;
+
+use super::{
+    admission::Admission,
+    confirmation::Confirmation,
+    identity::Identity,
+    method::{Actor, AuthMethod},
+    terms::{ChallengeTerms, DelegatedScopes, Terms},
+};
+use crate::{
+    scheme::{Place, Presented},
+    scope::{Requirement, Scope, Scopes},
+    time::UnixTime,
+};
+
+/// An authenticated caller.
+///
+/// Only [`AuthLayer`](crate::layer::AuthLayer) can make one, after every check has passed:
+///
+/// ```compile_fail
+/// # use std::sync::Arc;
+/// # use tower_warden::{AuthMethod, Identity, Principal};
+/// let forged = Principal::admit(Arc::new(Identity::new("root", AuthMethod::ApiKey)));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Principal {
+    acting_for: Option<Arc<Principal>>,
+    admitted_at: UnixTime,
+    identity: Arc<Identity>,
+    place: Place,
+    terms: Arc<Terms>,
+}
+
+impl Principal {
+    /// The only way from an [`Identity`] to a principal.
+    pub(crate) fn admit(
+        identity: Arc<Identity>,
+        admission: Admission,
+        place: Place,
+        terms: Arc<Terms>,
+        now: UnixTime,
+    ) -> Self {
+        // Taken apart, so that a check that is added later is required here.
+        let Admission { not_expired: _, possessed: _, network_allowed: _, not_revoked: _, proofs_used_once: _ } =
+            admission;
+        Self { acting_for: None, admitted_at: now, identity, place, terms }
+    }
+
+    /// Adds the subject that the caller acts for, admitted by the same layer.
+    #[must_use]
+    pub(crate) fn for_subject(mut self, subject: Self) -> Self {
+        self.acting_for = Some(Arc::new(subject));
+        self
+    }
+
+    /// Reports the admission to who observes the credentials' use.
+    pub(crate) fn report_admission(&self) {
+        for principal in std::iter::once(self).chain(self.acting_for()) {
+            if let Some(observer) = &principal.identity.on_admission {
+                observer.admitted(self.admitted_at);
+            }
+        }
+    }
+
+    /// The challenges of refusals of this caller's requests.
+    pub(crate) fn challenge(&self) -> ChallengeTerms {
+        let presented = Presented::Scheme(self.place.scheme);
+        ChallengeTerms { challenges: Arc::clone(&self.terms.challenges), presented }
+    }
+
+    /// Marks the credentials in the header fields, so that inner layers do not print them.
+    pub(crate) fn conceal(&self, headers: &mut HeaderMap) {
+        self.terms.schemes.conceal(self.place, headers);
+        if let Some(subject) = &self.acting_for {
+            subject.conceal(headers);
+        }
+    }
+
+    /// The subject that the caller acts for, if the layer requires
+    /// [two credentials](crate::layer::AuthLayer::acting_for): this principal is the agent, that one the user.
+    #[must_use]
+    pub fn acting_for(&self) -> Option<&Self> {
+        self.acting_for.as_deref()
+    }
+
+    /// The subject: a user, a service, an agent.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.identity.subject
+    }
+
+    /// The tenant of the subject.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.identity.tenant.as_deref()
+    }
+
+    /// The granted scopes. [`holds`](Self::holds) includes the scopes that they imply.
+    #[must_use]
+    pub fn scopes(&self) -> &Scopes {
+        &self.identity.scopes
+    }
+
+    /// Whether the caller has the scope, or one that implies it.
+    ///
+    /// A caller that [acts for](Self::acting_for) a subject holds a scope if both do, unless the layer
+    /// [says otherwise](crate::layer::AuthLayer::delegated_scopes).
+    #[must_use]
+    pub fn holds(&self, scope: &Scope) -> bool {
+        let own = |principal: &Self| principal.terms.hierarchy.grants(&principal.identity.scopes, scope);
+        match (&self.acting_for, self.terms.delegated_scopes) {
+            (None, _) | (Some(_), DelegatedScopes::Caller) => own(self),
+            (Some(subject), DelegatedScopes::Both) => own(self) && own(subject),
+            (Some(subject), DelegatedScopes::Subject) => own(subject),
+        }
+    }
+
+    /// Whether the caller's scopes meet the requirement.
+    #[must_use]
+    pub fn meets<R: Requirement>(&self) -> bool {
+        R::is_met(&|scope| self.holds(scope))
+    }
+
+    /// How the caller authenticated.
+    #[must_use]
+    pub fn method(&self) -> AuthMethod {
+        self.identity.method
+    }
+
+    /// The id of the API key; it is not a secret.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.identity.key_id.as_deref()
+    }
+
+    /// The tier, by which rate limits are chosen.
+    #[must_use]
+    pub fn tier(&self) -> Option<&str> {
+        self.identity.tier.as_deref()
+    }
+
+    /// When the credential was issued.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.identity.issued_at
+    }
+
+    /// The certificate or key that the credential is bound to; the sender has proved possession.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.identity.confirmation.as_ref()
+    }
+
+    /// When the credential expires.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<UnixTime> {
+        self.identity.expires_at
+    }
+
+    /// Values that the issuer attached to the credential.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<Box<str>, Box<str>> {
+        &self.identity.metadata
+    }
+
+    /// The actor, if it is not the subject itself: the outermost `act` of
+    /// [RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1), such as the agent that acts for a user.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.identity.actors.first()
+    }
+
+    /// The actor first, then the actors before it, which are informative only. Empty for API keys.
+    #[must_use]
+    pub fn actors(&self) -> &[Actor] {
+        &self.identity.actors
+    }
+
+    /// The issuer of the token; `None` for API keys. A subject is unique only together with its issuer.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.identity.issuer.as_deref()
+    }
+
+    /// The OAuth client that the token was issued to.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        self.identity.client_id.as_deref()
+    }
+
+    /// The roles of the subject, if the issuer's rules name the claim that holds them.
+    #[must_use]
+    pub fn roles(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.identity.roles.iter().map(|role| &**role)
+    }
+
+    /// The id of the token: the claim `jti`.
+    #[must_use]
+    pub fn token_id(&self) -> Option<&str> {
+        self.identity.token_id.as_deref()
+    }
+
+    /// The session in which the token was issued: the claim `sid`.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.identity.session_id.as_deref()
+    }
+
+    /// The authentication context class: how the subject authenticated to the issuer
+    /// ([RFC 9470 §6](https://www.rfc-editor.org/rfc/rfc9470#section-6)).
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.identity.acr.as_deref()
+    }
+
+    /// When the subject authenticated to the issuer
+    /// ([RFC 9470 §6](https://www.rfc-editor.org/rfc/rfc9470#section-6)).
+    #[must_use]
+    pub fn auth_time(&self) -> Option<UnixTime> {
+        self.identity.auth_time
+    }
+
+    /// The claims of the token as JSON, an object, byte for byte as issued. `None` for API keys.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.identity.claims.as_deref()
+    }
+
+    /// When this request was admitted, by the layer's clock.
+    #[must_use]
+    pub const fn admitted_at(&self) -> UnixTime {
+        self.admitted_at
+    }
+}

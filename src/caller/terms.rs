@@ -1,0 +1,38 @@
+use std::sync::Arc;
+
+use crate::{
+    scheme::{Challenges, Presented, Schemes},
+    scope::ScopeHierarchy,
+};
+
+/// What a layer applies to all of its callers.
+///
+/// Aligned so that the reference counts of two threads are never in one cache line: each request increments one.
+#[derive(Clone, Debug)]
+#[repr(align(128))]
+pub(crate) struct Terms {
+    pub(crate) challenges: Arc<Challenges>,
+    pub(crate) delegated_scopes: DelegatedScopes,
+    pub(crate) hierarchy: ScopeHierarchy,
+    pub(crate) schemes: Arc<Schemes>,
+}
+
+/// Which scopes count when a caller acts for a subject that presented a credential of its own.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum DelegatedScopes {
+    /// Those that both hold.
+    #[default]
+    Both,
+    /// Those of the caller.
+    Caller,
+    /// Those of the subject.
+    Subject,
+}
+
+/// The challenges of the layer that handled a request, and the scheme of the request's credential.
+#[derive(Clone, Debug)]
+pub(crate) struct ChallengeTerms {
+    pub(crate) challenges: Arc<Challenges>,
+    pub(crate) presented: Presented,
+}

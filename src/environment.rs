@@ -1,0 +1,119 @@
+//! What all parts of a deployment share.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    request::TrustedProxies,
+    time::{Clock, SystemClock},
+};
+
+/// What all parts of a deployment share: the clock, the trusted proxies, and the namespace of shared stores.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{
+///     Environment,
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+///     layer::{AuthLayer, ClientAddressLayer},
+///     request::TrustedProxies,
+/// };
+///
+/// let environment = Environment::default()
+///     .with_trusted_proxies(TrustedProxies::new(["10.0.0.0/8".parse()?]))
+///     .with_namespace("billing".parse()?);
+///
+/// let keys = ApiKeys::builder(MemoryKeyStore::default(), KeyFormat::new("sk_live")?).environment(&environment).build();
+/// let client_address = ClientAddressLayer::new(environment.trusted_proxies());
+/// let auth = AuthLayer::new(keys).environment(&environment);
+///
+/// assert!("billing prod".parse::<tower_warden::Namespace>().is_err());
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Environment {
+    clock: Arc<dyn Clock>,
+    namespace: Namespace,
+    proxies: TrustedProxies,
+}
+
+impl Environment {
+    /// The machine's clock, no trusted proxies, and the default namespace, with this clock in its place.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets the namespace of shared stores: two services on one Redis need two namespaces.
+    #[must_use]
+    pub fn with_namespace(mut self, namespace: Namespace) -> Self {
+        self.namespace = namespace;
+        self
+    }
+
+    /// Sets the proxies whose forwarded addresses and certificates are trusted.
+    #[must_use]
+    pub fn with_trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
+        self.proxies = proxies;
+        self
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// The namespace of shared stores.
+    #[must_use]
+    pub const fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// The trusted proxies.
+    #[must_use]
+    pub fn trusted_proxies(&self) -> TrustedProxies {
+        self.proxies.clone()
+    }
+}
+
+/// The machine's clock, no trusted proxies, and the default namespace.
+impl Default for Environment {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), namespace: Namespace::default(), proxies: TrustedProxies::default() }
+    }
+}
+
+/// The namespace of a service in stores that it shares with others, such as Redis.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Namespace(Arc<str>);
+
+impl Namespace {
+    /// The text; empty for the default namespace.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Namespace {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        if (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
+            Ok(Self(text.into()))
+        } else {
+            let message = "a namespace is 1 to 64 ASCII letters, digits, '_', '-' and '.'";
+            Err(ConfigError::new(ConfigErrorKind::Namespace, message).value(text))
+        }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,16 @@
+//! Why requests are refused here.
+
+use crate::reason::reasons;
+
+reasons! {
+    /// The revocation list could not be queried.
+    ///
+    /// Look at: the warning in the log, which names the cause; then the Redis server that holds the list, and the
+    /// network to it.
+    REVOCATIONS_UNAVAILABLE = "revocations_unavailable";
+    /// The credential is on the revocation list.
+    ///
+    /// Look at: the revocations of its token id (`jti`), session (`sid`), key id, subject and client. A token without
+    /// `iat` matches every revocation of its subject or client.
+    REVOKED = "revoked";
+}

@@ -1,0 +1,236 @@
+//! The one place that finds a request's credential.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::{Scheme, credential::Credential, location::Location};
+use crate::{reason::Reason, request::Head};
+
+/// The longest credential that is read, in bytes.
+const MAX_LENGTH: usize = 16 * 1024;
+
+/// The schemes of a layer, and where their credentials are located.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Schemes {
+    schemes: Vec<Arc<dyn Scheme>>,
+    sites: Vec<Site>,
+    /// Whether a scheme is located in `Authorization`.
+    has_authorization: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Site {
+    scheme: usize,
+    location: Location,
+    /// Fields besides that of the location that inner layers must not print.
+    sensitive: Vec<HeaderName>,
+}
+
+/// A credential, and where it was located.
+pub(crate) struct Located<'a> {
+    pub(crate) credential: Credential<'a>,
+    pub(crate) place: Place,
+}
+
+/// Where a credential was located: by which scheme, and at which of its locations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub(crate) scheme: usize,
+    site: usize,
+}
+
+/// Why a request has no usable credential.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LocateError {
+    /// 400.
+    Malformed(Reason),
+    /// 401: a field that carries no credential of a configured scheme.
+    Missing(Reason),
+}
+
+/// A text that may be a credential.
+#[derive(Clone, Copy)]
+enum Candidate<'a> {
+    Authorization(&'a HeaderValue),
+    Site(usize, &'a [u8]),
+}
+
+impl Schemes {
+    pub(crate) fn new(schemes: impl IntoIterator<Item = Arc<dyn Scheme>>) -> Self {
+        let mut this = Self::default();
+        schemes.into_iter().for_each(|scheme| this.set(scheme));
+        this
+    }
+
+    /// Replaces the scheme of the same name, or adds one.
+    pub(crate) fn set(&mut self, scheme: Arc<dyn Scheme>) {
+        let place = self.schemes.iter().position(|known| known.name().eq_ignore_ascii_case(scheme.name()));
+        match place {
+            Some(place) => self.schemes[place] = Arc::clone(&scheme),
+            None => self.schemes.push(Arc::clone(&scheme)),
+        }
+        let own = place.unwrap_or(self.schemes.len() - 1);
+        let locations = scheme.locations();
+        // A location belongs to one scheme: counted twice, every request with it would have two credentials.
+        self.sites
+            .retain(|site| site.scheme != own && !locations.iter().any(|location| location.is_same(&site.location)));
+        let site = |location| Site { scheme: own, location, sensitive: scheme.sensitive_fields() };
+        self.sites.extend(locations.into_iter().map(site));
+        self.has_authorization = self.sites.iter().any(|site| matches!(site.location, Location::Authorization(_)));
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<dyn Scheme>> {
+        self.schemes.iter()
+    }
+
+    /// The name of the scheme that located a credential.
+    pub(crate) fn name(&self, place: Place) -> &str {
+        self.schemes[place.scheme].name()
+    }
+
+    /// A location that both have; a request could not say which of the two credentials it carries there.
+    pub(crate) fn shared_location<'a>(&'a self, other: &'a Self) -> Option<&'a Location> {
+        let is_shared = |site: &&Site| other.sites.iter().any(|known| known.location.is_same(&site.location));
+        self.sites.iter().find(is_shared).map(|site| &site.location)
+    }
+
+    /// The one credential of a request, or none.
+    pub(crate) fn locate<'a>(&'a self, head: &Head<'a>) -> Result<Option<Located<'a>>, LocateError> {
+        let (mut found, mut count) = (None, 0_u32);
+        self.for_each_candidate(head, &mut |candidate| {
+            found = Some(candidate);
+            count += 1;
+        });
+        // Counted before one is read, so that their order makes no difference.
+        if count > 1 {
+            return Err(LocateError::Malformed(Reason::SEVERAL_CREDENTIALS));
+        }
+        let (site, text) = match found {
+            None => return Ok(self.implicit(head)),
+            Some(Candidate::Authorization(value)) => self.authorization(value)?,
+            Some(Candidate::Site(site, value)) => (site, text(value)?),
+        };
+        self.read(site, text).map(Some)
+    }
+
+    /// Marks the fields that carried a credential, so that inner layers do not print them.
+    pub(crate) fn conceal(&self, place: Place, headers: &mut HeaderMap) {
+        let Site { location, sensitive, .. } = &self.sites[place.site];
+        for name in location.field().into_iter().chain(sensitive) {
+            conceal(headers, name);
+        }
+    }
+
+    fn for_each_candidate<'a>(&self, head: &Head<'a>, found: &mut impl FnMut(Candidate<'a>)) {
+        if self.has_authorization {
+            head.headers.get_all(header::AUTHORIZATION).iter().for_each(|value| found(Candidate::Authorization(value)));
+        }
+        for (index, site) in self.sites.iter().enumerate() {
+            let mut add = |value: &'a [u8]| found(Candidate::Site(index, value));
+            match &site.location {
+                Location::Authorization(_) | Location::Extension(_) => {}
+                Location::Cookie(name) => cookies(head.headers, name).for_each(add),
+                Location::Header(name) => {
+                    head.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
+                }
+                Location::WebSocketProtocol(prefix) => protocols(head.headers, prefix).for_each(add),
+            }
+        }
+    }
+
+    /// A credential that the server itself put into the request's extensions.
+    fn implicit<'a>(&'a self, head: &Head<'a>) -> Option<Located<'a>> {
+        let is_present =
+            |site: &Site| matches!(site.location, Location::Extension(is_present) if is_present(head.extensions));
+        let site = self.sites.iter().position(is_present)?;
+        Some(self.located(site, ""))
+    }
+
+    fn authorization<'a>(&self, value: &'a HeaderValue) -> Result<(usize, &'a str), LocateError> {
+        let text = text(value.as_bytes())?;
+        let (name, credential) = text.split_once(' ').unwrap_or((text, ""));
+        let site = |name: &str| {
+            let is_named = |site: &Site| matches!(&site.location, Location::Authorization(known) if known.eq_ignore_ascii_case(name));
+            self.sites.iter().position(is_named)
+        };
+        if let Some(site) = site(name) {
+            // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
+            return Ok((site, credential.trim_start_matches(' ')));
+        }
+        let first_word = |part: &'a str| part.trim_start().split(' ').next().unwrap_or_default();
+        if text.split(',').skip(1).any(|part| site(first_word(part)).is_some()) {
+            return Err(LocateError::Malformed(Reason::CREDENTIAL_LIST));
+        }
+        Err(LocateError::Missing(Reason::UNSUPPORTED_SCHEME))
+    }
+
+    fn read<'a>(&'a self, site: usize, text: &'a str) -> Result<Located<'a>, LocateError> {
+        let Site { scheme, location, .. } = &self.sites[site];
+        if text.is_empty() {
+            return Err(LocateError::Missing(Reason::CREDENTIAL_EMPTY));
+        }
+        if self.schemes[*scheme].is_well_formed(text, location) {
+            return Ok(self.located(site, text));
+        }
+        let is_list = text.contains(',');
+        Err(LocateError::Malformed(if is_list { Reason::CREDENTIAL_LIST } else { Reason::CREDENTIAL_SYNTAX }))
+    }
+
+    fn located<'a>(&'a self, site: usize, text: &'a str) -> Located<'a> {
+        let place = Place { scheme: self.sites[site].scheme, site };
+        let scheme = &self.schemes[place.scheme];
+        Located { credential: Credential::new(scheme.kind(), scheme.name(), text), place }
+    }
+}
+
+impl fmt::Display for LocateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Malformed(reason) | Self::Missing(reason)) = self;
+        reason.fmt(f)
+    }
+}
+
+/// The values of a cookie, RFC 6265 §4.2.1.
+fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let pair = pair.trim_ascii();
+        let value = pair.strip_prefix(name.as_bytes())?;
+        value.strip_prefix(b"=")
+    })
+}
+
+/// What follows the prefix in entries of `Sec-WebSocket-Protocol`, RFC 6455 §11.3.4.
+fn protocols<'a>(headers: &'a HeaderMap, prefix: &str) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    entries.filter_map(move |entry| entry.trim_ascii().strip_prefix(prefix.as_bytes()))
+}
+
+/// Visible ASCII and space.
+fn text(value: &[u8]) -> Result<&str, LocateError> {
+    if value.len() > MAX_LENGTH {
+        return Err(LocateError::Malformed(Reason::CREDENTIAL_TOO_LONG));
+    }
+    // Branch-free, so that many bytes are checked at once.
+    let is_visible = value.iter().fold(true, |all, byte| all & (byte.wrapping_sub(b' ') < 0x5F));
+    let text = std::str::from_utf8(value).ok();
+    text.filter(|_| is_visible).ok_or(LocateError::Malformed(Reason::CREDENTIAL_CHARACTERS))
+}
+
+/// Not by an entry of the map, which may make room for a new one.
+fn conceal(headers: &mut HeaderMap, name: &HeaderName) {
+    if headers.get_all(name).iter().nth(1).is_some() {
+        headers.iter_mut().filter(|(known, _)| *known == name).for_each(|(_, value)| value.set_sensitive(true));
+    } else if let Some(value) = headers.get_mut(name) {
+        value.set_sensitive(true);
+    }
+}
+
+/// Whether the query of a request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
+pub(crate) fn is_in_query(head: &Head<'_>) -> bool {
+    const NAMES: [&str; 4] = ["access_token", "api_key", "apikey", "x-api-key"];
+    let names = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
+    names.into_iter().any(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)))
+}

@@ -1,0 +1,81 @@
+use std::borrow::Cow;
+
+use http::{Extensions, HeaderName, header};
+
+/// Where a request carries a credential.
+///
+/// # Deployment caveat
+///
+/// A browser sends cookies with requests that other sites cause. An API that takes a credential from a
+/// [`Cookie`](Self::Cookie) needs protection against cross-site requests, such as tower-http's `csrf`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Location {
+    /// `Authorization: <scheme> <credential>`. The scheme is matched in any case
+    /// ([RFC 9110 §11.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.1)).
+    Authorization(Cow<'static, str>),
+    /// The value of the cookie with this name.
+    Cookie(Cow<'static, str>),
+    /// A value that the server put into the request's extensions, such as the certificate of the connection. Used only if
+    /// no other location has a credential.
+    Extension(fn(&Extensions) -> bool),
+    /// The value of the header field with this name.
+    Header(HeaderName),
+    /// The entry of `Sec-WebSocket-Protocol` that begins with this prefix; the credential is the rest of the entry.
+    WebSocketProtocol(Cow<'static, str>),
+}
+
+impl Location {
+    /// `Authorization` with this scheme.
+    #[must_use]
+    pub fn authorization(scheme: impl Into<Cow<'static, str>>) -> Self {
+        Self::Authorization(scheme.into())
+    }
+
+    /// The cookie with this name.
+    #[must_use]
+    pub fn cookie(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::Cookie(name.into())
+    }
+
+    /// The header field with this name.
+    ///
+    /// # Panics
+    ///
+    /// If the name is not a lower-case field name.
+    #[must_use]
+    pub const fn header(name: &'static str) -> Self {
+        Self::Header(HeaderName::from_static(name))
+    }
+
+    /// The entry of `Sec-WebSocket-Protocol` with this prefix.
+    #[must_use]
+    pub fn web_socket_protocol(prefix: impl Into<Cow<'static, str>>) -> Self {
+        Self::WebSocketProtocol(prefix.into())
+    }
+
+    /// The header field that carries the credential.
+    pub(super) fn field(&self) -> Option<&HeaderName> {
+        static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
+        static COOKIE: HeaderName = header::COOKIE;
+        static PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
+        match self {
+            Self::Authorization(_) => Some(&AUTHORIZATION),
+            Self::Cookie(_) => Some(&COOKIE),
+            Self::Extension(_) => None,
+            Self::Header(name) => Some(name),
+            Self::WebSocketProtocol(_) => Some(&PROTOCOL),
+        }
+    }
+
+    /// Whether both are the same place of a request.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Authorization(one), Self::Authorization(other)) => one.eq_ignore_ascii_case(other),
+            (Self::Cookie(one), Self::Cookie(other))
+            | (Self::WebSocketProtocol(one), Self::WebSocketProtocol(other)) => one == other,
+            (Self::Header(one), Self::Header(other)) => one == other,
+            _ => false,
+        }
+    }
+}
