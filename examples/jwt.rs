@@ -94,7 +94,7 @@ fn introspection(issuer: Issuer, uri: &str) -> Result<Introspection, Box<dyn Err
 fn client() -> Result<HttpClient, Box<dyn Error>> {
     let networks = variable("NETWORKS").unwrap_or_default();
     let networks = networks.split(',').filter(|network| !network.is_empty()).map(str::parse);
-    Ok(HttpClient::reaching(networks.collect::<Result<Vec<_>, _>>()?)?)
+    Ok(HttpClient::allowing_networks(networks.collect::<Result<Vec<_>, _>>()?)?)
 }
 
 async fn whoami(caller: Principal) -> Json<Value> {

@@ -24,8 +24,8 @@ use tower_warden::{
     Clock, Principal, SystemClock,
     api_key::{ApiKeys, KeyDigest, KeyFormat, KeyId, KeyRecord, MemoryKeyStore},
     layer::{AuthLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{By, LocalRateLimiter, OnOutage, Plan, Quota, RateLimiter, RedisRateLimiter},
-    redis::RedisLine,
+    rate_limit::{LimitBy, LocalRateLimiter, OnOutage, Quota, QuotaSet, RateLimiter, RedisRateLimiter},
+    redis::RedisConnection,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let local = LocalRateLimiter::default();
     let shared: Arc<dyn RateLimiter> = match env::var("REDIS_URL") {
         Ok(url) => {
-            let line = RedisLine::connect(redis::Client::open(url)?).await;
+            let line = RedisConnection::connect(redis::Client::open(url)?).await;
             let nodes = const { NonZeroU32::new(2).expect("two is not zero") };
             Arc::new(RedisRateLimiter::new(line).on_outage(OnOutage::Local { nodes }))
         }
@@ -65,19 +65,20 @@ curl -i http://{address}/ -H 'X-API-Key: demo-guess'        # 401, after the thi
 }
 
 fn app(local: LocalRateLimiter, shared: Arc<dyn RateLimiter>) -> Result<Router, Box<dyn Error>> {
-    let free = Plan::new([Quota::per_minute(5).named("free"), Quota::per_day(500).named("free-daily")])?;
-    let pro = Plan::new([Quota::per_second(50).burst(100).named("pro"), Quota::per_day(1_000_000).named("pro-daily")])?;
+    let free = QuotaSet::new([Quota::per_minute(5).named("free"), Quota::per_day(500).named("free-daily")])?;
+    let pro =
+        QuotaSet::new([Quota::per_second(50).burst(100).named("pro"), Quota::per_day(1_000_000).named("pro-daily")])?;
     // From the outside in. Peers and failures are counted by each node: that costs no round trip before a caller is known.
     let limits = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(local.clone(), By::peer(), Quota::per_second(100).burst(200).named("peer")))
-        .layer(FailureLimitLayer::new(local, By::peer(), Quota::per_minute(3).named("failures")))
+        .layer(RateLimitLayer::new(local.clone(), LimitBy::peer(), Quota::per_second(100).burst(200).named("peer")))
+        .layer(FailureLimitLayer::new(local, LimitBy::peer(), Quota::per_minute(3).named("failures")))
         .layer(AuthLayer::new(ApiKeys::new(callers()?, KeyFormat::opaque("demo-")?)))
         .layer(
-            RateLimitLayer::new(shared, By::principal(), free)
+            RateLimitLayer::new(shared, LimitBy::principal(), free)
                 .tier("pro", pro)
                 .cost(|head| if head.uri.path() == "/search" { 3 } else { 1 }),
         )
-        .layer(ConcurrencyLayer::new(By::principal(), const { NonZeroU32::new(10).expect("ten is not zero") }));
+        .layer(ConcurrencyLayer::new(LimitBy::principal(), const { NonZeroU32::new(10).expect("ten is not zero") }));
     let api = Router::new().route("/", get(hello)).route("/search", get(hello)).layer(limits);
     Ok(api.route("/health", get(async || "ok")))
 }

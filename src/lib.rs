@@ -104,7 +104,7 @@
 //! revocation then reaches the other nodes by `NOTIFY`, which does not pass a pooler in transaction mode. A node that
 //! loses its connection drops all that it has cached. Until it notices, and on SQLite shared by several processes, a
 //! revoked key is good for as long as a good one is cached: 30 seconds by default,
-//! [less](api_key::ApiKeysBuilder::found_for) if you say so. On Redis or Valkey, with the feature `redis`, nodes share
+//! [less](api_key::ApiKeysBuilder::positive_ttl) if you say so. On Redis or Valkey, with the feature `redis`, nodes share
 //! [limits](rate_limit), [revocations](revocation) and [proofs](dpop) that were seen, and tell each other of changed keys.
 //!
 //! **Opaque tokens** of an authorization server are asked about: [`Introspection`](introspection::Introspection).

@@ -36,9 +36,9 @@ pub(crate) use info;
 pub(crate) use {debug, emit, error, warning};
 
 /// An error and its causes, on one line.
-pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

@@ -129,8 +129,13 @@ fn principals_and_challenges_have_one_exit() {
             let relative = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
             std::iter::repeat_n(relative, count)
         });
-        calls.collect::<Vec<_>>()
+        let mut calls: Vec<_> = calls.collect();
+        calls.sort();
+        calls
     };
     assert_eq!(callers("Principal::admit("), ["auth/authentication.rs"]);
-    assert_eq!(callers("rejection.challenged("), ["auth/authentication.rs", "caller/extension.rs", "certificate/layer.rs"]);
+    assert_eq!(
+        callers("rejection.challenged("),
+        ["auth/authentication.rs", "caller/extension.rs", "certificate/layer.rs"]
+    );
 }

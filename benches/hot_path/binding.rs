@@ -9,7 +9,7 @@ use tower::Layer;
 use tower_warden::{
     Clock, Digest, SystemClock,
     caller::Confirmation,
-    certificate::{Chain, PeerCertificate},
+    certificate::{ChainStatus, PeerCertificate},
     dpop::Dpop,
     jwt::{Algorithm, Issuer, Jwt},
     layer::AuthLayer,
@@ -32,7 +32,7 @@ fn layer(issuer: &TestIssuer) -> AuthLayer {
 pub(crate) fn certificates(effort: Effort) {
     let issuer = TestIssuer::new("https://auth.example.com");
     let thumbprint = Digest::of(b"a certificate");
-    let certificate = PeerCertificate::from_thumbprint(thumbprint, Chain::Verified);
+    let certificate = PeerCertificate::from_thumbprint(thumbprint, ChainStatus::Verified);
     let token = || issuer.token("alice").audience(AUDIENCE).expires_in(Duration::from_secs(7200));
     let bound = token().confirmation(&Confirmation::certificate(thumbprint)).sign();
     // As long as the other.

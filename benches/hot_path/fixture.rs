@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use tokio::runtime::{Builder, Runtime};
 use tower::{Service, service_fn, util::ServiceFn};
 use tower_warden::{
-    Authenticator, Clock, Credential, Eventual, Head, Identity, Presented, Rejection, RejectionKind, SystemClock,
-    UnixTime,
+    Authenticator, Clock, Credential, Eventual, Head, Identity, Presented, Reason, Rejection, RejectionKind,
+    SystemClock, UnixTime,
     api_key::{ApiKeys, ApiKeysBuilder, KeyDigest, KeyFormat, KeyId, KeyRecord, KeyStore, MemoryKeyStore},
     request::Peer,
     scope::{Scopes, scopes},
@@ -63,7 +63,11 @@ pub(crate) fn store(secrets: &[String], count: usize) -> MemoryKeyStore {
 
 /// An authenticator that keeps what it has seen for the whole run.
 pub(crate) fn keys(store: impl KeyStore) -> ApiKeysBuilder {
-    ApiKeys::builder(store, format()).found_bound(1_000_000).found_for(LONG).refused_for(LONG).flush_interval(LONG)
+    ApiKeys::builder(store, format())
+        .positive_capacity(1_000_000)
+        .positive_ttl(LONG)
+        .negative_ttl(LONG)
+        .flush_interval(LONG)
 }
 
 /// Has the keys looked up, good or bad, so that they are cached.
@@ -155,7 +159,7 @@ impl Floor {
 /// Refuses whatever it is shown, when it has done something first.
 pub(crate) struct Refusing<F>(pub(crate) F);
 
-impl<F: Fn(&str) -> &'static str + Send + Sync + 'static> Authenticator for Refusing<F> {
+impl<F: Fn(&str) -> Reason + Send + Sync + 'static> Authenticator for Refusing<F> {
     fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
         vec![Arc::new(tower_warden::scheme::Bearer::default())]
     }
@@ -165,10 +169,7 @@ impl<F: Fn(&str) -> &'static str + Send + Sync + 'static> Authenticator for Refu
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let reason = match presented.credential {
-            Credential::api_key(key) | Credential::Bearer(key) => (self.0)(key),
-            _ => "unexpected",
-        };
+        let reason = (self.0)(presented.credential.text());
         Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason)))
     }
 }
@@ -176,7 +177,7 @@ impl<F: Fn(&str) -> &'static str + Send + Sync + 'static> Authenticator for Refu
 impl Refusing<()> {
     /// At once.
     pub(crate) fn at_once() -> impl Authenticator {
-        Refusing(|_: &str| "floor")
+        Refusing(|_: &str| const { Reason::custom("floor") })
     }
 
     /// After a miss among good keys and a hit among bad ones.

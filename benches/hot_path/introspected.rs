@@ -24,7 +24,7 @@ pub(crate) fn cached(effort: Effort) {
     let (runtime, tokens, endpoint) = (runtime(), secrets(KEYS), Endpoint::default());
     let issuer = Issuer::new("https://auth.example", "https://api.example").unwrap();
     let introspection = Introspection::builder(issuer, "https://auth.example/introspect", "api", "secret")
-        .active_for(Duration::from_secs(3600))
+        .positive_ttl(Duration::from_secs(3600))
         .fetch(endpoint.clone())
         .build()
         .unwrap();

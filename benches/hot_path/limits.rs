@@ -15,7 +15,9 @@ use tower_governor::{GovernorLayer, governor::GovernorConfigBuilder};
 use tower_warden::{
     Eventual,
     layer::{FailureLimitLayer, RateLimitLayer},
-    rate_limit::{Ask, By, Decision, LimitKey, LocalRateLimiter, Plan, Quota, RateLimitFields, RateLimiter},
+    rate_limit::{
+        Decision, LimitBy, LimitKey, LimitRequest, LocalRateLimiter, Quota, QuotaSet, RateLimitFields, RateLimiter,
+    },
 };
 
 use crate::{
@@ -45,12 +47,12 @@ fn governor() -> DefaultKeyedRateLimiter<IpAddr> {
     Governor::keyed(governor::Quota::per_second(NonZeroU32::new(MANY).unwrap()))
 }
 
-fn plan() -> Plan {
-    Plan::from(Quota::per_second(MANY))
+fn plan() -> QuotaSet {
+    QuotaSet::from(Quota::per_second(MANY))
 }
 
-fn take(limiter: &LocalRateLimiter, key: &LimitKey, plan: &Plan) {
-    match limiter.take(&Ask::new(key, plan)) {
+fn take(limiter: &LocalRateLimiter, key: &LimitKey, plan: &QuotaSet) {
+    match limiter.take(&LimitRequest::new(key, plan)) {
         Eventual::Now(Ok(Decision::Admitted(_))) => {}
         _ => panic!("it is admitted at once"),
     }
@@ -68,7 +70,7 @@ fn round(count: u32) -> impl FnMut() -> u32 {
 /// A decision, with nothing around it; the key is made each time, as for each request.
 pub(crate) fn one_key_after_the_other(effort: Effort) {
     let (local, governor, plan) = (LocalRateLimiter::default(), governor(), plan());
-    let both = Plan::new([Quota::per_second(MANY), Quota::per_minute(MANY)]).unwrap();
+    let both = QuotaSet::new([Quota::per_second(MANY), Quota::per_minute(MANY)]).unwrap();
     let (mut a, mut b, mut c) = (round(KEYS), round(KEYS), round(KEYS));
     let [theirs, ours, two] = medians(
         effort.rounds,
@@ -89,8 +91,8 @@ pub(crate) fn layers(effort: Effort) {
     let mut builder = GovernorConfigBuilder::default();
     builder.per_nanosecond(1).burst_size(MANY);
     let (terse, telling) = (builder.finish().unwrap(), builder.use_headers().finish().unwrap());
-    let limit = || RateLimitLayer::new(LocalRateLimiter::default(), By::peer(), plan());
-    let failures = FailureLimitLayer::new(LocalRateLimiter::default(), By::peer(), plan());
+    let limit = || RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), plan());
+    let failures = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), plan());
     let [bare, silent, draft, failures, terse, telling] = medians(
         effort.rounds,
         [
@@ -160,7 +162,7 @@ pub(crate) fn two_threads(effort: Effort) {
 /// Memory, and the time of a decision, with very many keys; that a used-up one is still known after all of them.
 pub(crate) fn many_keys(effort: Effort) {
     let count = u32::try_from(effort.limited).unwrap();
-    let (plan, once) = (plan(), Plan::from(Quota::per_day(1)));
+    let (plan, once) = (plan(), QuotaSet::from(Quota::per_day(1)));
     let spread = |next: u32| next.wrapping_mul(0x9e37_79b1) % count;
 
     let (local, held) = bytes(|| {
@@ -191,9 +193,9 @@ pub(crate) fn many_keys(effort: Effort) {
 
     // Each key uses a little of a quota that takes a day, so that all of them are active.
     let (local, active, used_up) =
-        (LocalRateLimiter::bounded(effort.limited / 10), Plan::from(Quota::per_day(1_000)), key(u32::MAX));
+        (LocalRateLimiter::bounded(effort.limited / 10), QuotaSet::from(Quota::per_day(1_000)), key(u32::MAX));
     take(&local, &used_up, &once);
     (0..count).for_each(|index| take(&local, &key(index), &active));
-    assert!(matches!(local.take(&Ask::new(&used_up, &once)), Eventual::Now(Ok(Decision::Refused(_)))));
+    assert!(matches!(local.take(&LimitRequest::new(&used_up, &once)), Eventual::Now(Ok(Decision::Refused(_)))));
     println!("a tenth of the bound, all {count} keys active: {local:?}, and a used-up one is still known");
 }

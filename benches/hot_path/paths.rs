@@ -59,7 +59,7 @@ pub(crate) fn refused(effort: Effort) {
     let foreign: Vec<_> = good.iter().map(|key| key.replace("agent", "other")).collect();
     let memory = Arc::new(store(&good, KEYS));
     let cached = keys(Arc::clone(&memory)).build();
-    let asked = keys(Arc::clone(&memory)).refused_for(Duration::ZERO).build();
+    let asked = keys(Arc::clone(&memory)).negative_ttl(Duration::ZERO).build();
     warm(&cached, &unknown, &runtime);
 
     let [at_once, mistyped, foreign, hit, cached, found, asked] = medians(
@@ -140,6 +140,6 @@ fn routes(keys: &[String], app: Router) -> Side<'_> {
 pub(crate) fn mistyped(key: &str) -> String {
     let (rest, end) = key.split_at(key.len() - 1);
     let mistyped = format!("{rest}{}", if end == "0" { "1" } else { "0" });
-    assert_eq!(format().check(&mistyped), Err("key_checksum"));
+    assert_eq!(format().check(&mistyped), Err(tower_warden::Reason::KEY_CHECKSUM));
     mistyped
 }

@@ -8,8 +8,8 @@ use std::{
 
 use futures_util::{StreamExt, stream};
 use tower_warden::{
-    rate_limit::{Ask, Decision, LimitKey, Plan, Quota, RateLimiter, RedisRateLimiter},
-    redis::RedisLine,
+    rate_limit::{Decision, LimitKey, LimitRequest, Quota, QuotaSet, RateLimiter, RedisRateLimiter},
+    redis::RedisConnection,
 };
 
 use crate::{
@@ -28,12 +28,12 @@ pub(crate) fn decisions(effort: Effort) {
     };
     let (runtime, count) = (runtime(), effort.requests.max(100));
     let client = redis::Client::open(format!("redis://127.0.0.1:{}/", server.port)).unwrap();
-    let line = runtime.block_on(RedisLine::connect(client.clone())).patience(Duration::from_secs(10));
+    let line = runtime.block_on(RedisConnection::connect(client.clone())).patience(Duration::from_secs(10));
     let limiter = RedisRateLimiter::new(line);
-    let plan = Plan::from(Quota::per_second(1_000_000).burst(1_000_000));
+    let plan = QuotaSet::from(Quota::per_second(1_000_000).burst(1_000_000));
     let mut key = LimitKey::default();
     key.push("subject", "alice");
-    let decide = async || match limiter.take(&Ask::new(&key, &plan)).wait().await {
+    let decide = async || match limiter.take(&LimitRequest::new(&key, &plan)).wait().await {
         Ok(Decision::Admitted(_)) => {}
         other => panic!("{other:?}"),
     };

@@ -57,7 +57,7 @@ impl Fixture {
 
     /// Remembers nothing.
     fn forgetful(&self) -> Jwt {
-        self.builder().cached_for(Duration::ZERO).build().unwrap()
+        self.builder().positive_ttl(Duration::ZERO).build().unwrap()
     }
 
     fn builder(&self) -> tower_warden::jwt::JwtBuilder {
@@ -146,7 +146,7 @@ pub(crate) fn verified(effort: Effort) {
         let fixture = Fixture::new(algorithm);
         let tokens = fixture.tokens(if cfg!(debug_assertions) { 16 } else { 4096 });
         // More tokens than either cache holds, so that each is new when it comes.
-        let small = fixture.builder().cached_bound(64).build().unwrap();
+        let small = fixture.builder().positive_capacity(64).build().unwrap();
         let (jwt, raw, decode, head) = (fixture.forgetful(), fixture.raw(), fixture.decode(), Request::new(()));
         let [mut first, mut second, mut third, mut fourth] = [(); 4].map(|()| cycle(&tokens));
         let [raw, verified, kept, decoded] = medians(

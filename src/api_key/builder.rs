@@ -1,4 +1,4 @@
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
@@ -8,7 +8,7 @@ use super::{
     keys::{ApiKeys, Inner},
     store::KeyStore,
     usage::Ledger,
-    watch::{KeyChange, KeyWatcher, Watching},
+    watch::{KeyChange, KeyWatcher},
 };
 use crate::{
     cache::{FencedCache, Limits},
@@ -24,9 +24,9 @@ use crate::{
 ///
 /// let pepper = Pepper::new("2026-11", b"thirty-two bytes that are a secret")?;
 /// let keys = ApiKeys::builder(MemoryKeyStore::default(), KeyFormat::new("sk_live")?)
-///     .also(KeyFormat::opaque("legacy-")?)
+///     .accept_format(KeyFormat::opaque("legacy-")?)
 ///     .pepper(pepper)
-///     .found_for(Duration::from_secs(10))
+///     .positive_ttl(Duration::from_secs(10))
 ///     .build();
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
@@ -45,13 +45,13 @@ pub struct ApiKeysBuilder {
 
 impl ApiKeysBuilder {
     pub(super) fn new(store: Arc<dyn KeyStore>, format: KeyFormat) -> Self {
-        let (found_for, refused_for) = (Duration::from_secs(30), Duration::from_secs(5));
+        let (positive_ttl, negative_ttl) = (Duration::from_secs(30), Duration::from_secs(5));
         Self {
             clock: Arc::new(SystemClock),
             flush_interval: Duration::from_secs(10),
             formats: vec![format],
             hashing: Hashing::default(),
-            limits: Limits { found: 10_000, found_for, refused: 10_000, refused_for },
+            limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
             look_ups: const { NonZeroUsize::new(128).expect("it is not zero") },
             store,
             tenant: None,
@@ -60,7 +60,7 @@ impl ApiKeysBuilder {
     }
 
     /// Accepts keys of another format too. The format with the longest prefix that fits a key decides on it.
-    pub fn also(mut self, format: KeyFormat) -> Self {
+    pub fn accept_format(mut self, format: KeyFormat) -> Self {
         self.formats.push(format);
         self
     }
@@ -86,22 +86,22 @@ impl ApiKeysBuilder {
     }
 
     /// How many good keys are cached: 10 000 by default, and besides up to 1024 for each thread that it met last.
-    pub fn found_bound(mut self, keys: u64) -> Self {
-        self.limits.found = keys;
+    pub fn positive_capacity(mut self, keys: u64) -> Self {
+        self.limits.positive_capacity = keys;
         self
     }
 
     /// For how long a good key is cached, in whole seconds: 30 by default. So long may a key be good that was revoked
     /// by another node, where the store does not tell. Where the clock is set back, by more
     /// than two seconds, what is cached is dropped.
-    pub fn found_for(mut self, lifetime: Duration) -> Self {
-        self.limits.found_for = lifetime;
+    pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.positive_ttl = lifetime;
         self
     }
 
     /// How many keys are looked up in the store at once: 128 by default. Others wait for their turn, and for no longer
     /// than the [time-out](Self::timeout).
-    pub fn look_ups(mut self, at_once: NonZeroUsize) -> Self {
+    pub fn max_lookups(mut self, at_once: NonZeroUsize) -> Self {
         self.look_ups = at_once;
         self
     }
@@ -113,14 +113,14 @@ impl ApiKeysBuilder {
     }
 
     /// How many bad keys are cached: 10 000 by default.
-    pub fn refused_bound(mut self, keys: u64) -> Self {
-        self.limits.refused = keys;
+    pub fn negative_capacity(mut self, keys: u64) -> Self {
+        self.limits.negative_capacity = keys;
         self
     }
 
     /// For how long a bad key is cached, in whole seconds: 5 by default.
-    pub fn refused_for(mut self, lifetime: Duration) -> Self {
-        self.limits.refused_for = lifetime;
+    pub fn negative_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.negative_ttl = lifetime;
         self
     }
 
@@ -142,13 +142,13 @@ impl ApiKeysBuilder {
         let cache = FencedCache::new(self.limits);
         let listener = Arc::downgrade(&cache);
         self.store.watch(KeyWatcher::new(move |change| {
-            let Some(cache) = listener.upgrade() else { return Watching::Ended };
+            let Some(cache) = listener.upgrade() else { return ControlFlow::Break(()) };
             match change {
                 KeyChange::Added => cache.forget_refusals(),
                 KeyChange::Changed(id) => cache.forget(id.as_str()),
                 KeyChange::Missed => cache.forget_all(),
             }
-            Watching::Goes
+            ControlFlow::Continue(())
         }));
         ApiKeys(Arc::new(Inner {
             cache,

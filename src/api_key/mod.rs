@@ -40,7 +40,7 @@
 //! ```
 
 #[cfg(feature = "redis")]
-pub use self::redis::RedisToldKeyStore;
+pub use self::redis::RedisNotifiedKeyStore;
 #[cfg(feature = "axum")]
 pub use self::routes::{KeysAdmin, key_routes};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -55,8 +55,8 @@ pub use self::{
     record::{KeyId, KeyRecord, NewKey, Replacement},
     secret::KeySecret,
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
-    transfer::{Imported, export, import},
-    watch::{KeyChange, KeyWatcher, Watching},
+    transfer::{ImportSummary, export, import},
+    watch::{KeyChange, KeyWatcher},
 };
 
 mod builder;

@@ -27,7 +27,7 @@ reasons! {
     KEY_REVOKED = "key_revoked";
     /// The key store did not respond in time.
     ///
-    /// Look at: the latency of the database, and `timeout` (2 seconds by default) and `look_ups` (128 at once by
+    /// Look at: the latency of the database, and `timeout` (2 seconds by default) and `max_lookups` (128 at once by
     /// default) of `ApiKeysBuilder`.
     KEY_STORE_TIMEOUT = "key_store_timeout";
     /// The key store failed.

@@ -18,7 +18,7 @@ use super::{
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
     watch::{KeyChange, KeyWatcher, Watchers},
 };
-use crate::{Eventual, error::Unavailable, log, redis::RedisLine, time::UnixTime};
+use crate::{Eventual, error::Unavailable, log, redis::RedisConnection, time::UnixTime};
 
 /// The channel; its version is that of the messages.
 const CHANNEL: &str = "tower-warden:keys:1";
@@ -47,28 +47,28 @@ const ATTEMPTS: usize = 60;
 /// wrapper's back, the bound is the lifetime of the caches.
 ///
 /// ```no_run
-/// use tower_warden::{api_key::{ApiKeys, KeyFormat, MemoryKeyStore, RedisToldKeyStore}, redis::RedisLine};
+/// use tower_warden::{api_key::{ApiKeys, KeyFormat, MemoryKeyStore, RedisNotifiedKeyStore}, redis::RedisConnection};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
-/// let line = RedisLine::connect(client.clone()).await;
-/// let store = RedisToldKeyStore::listen(MemoryKeyStore::default(), line, client).await;
+/// let line = RedisConnection::connect(client.clone()).await;
+/// let store = RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), line, client).await;
 /// let keys = ApiKeys::new(store, KeyFormat::new("sk_live")?);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct RedisToldKeyStore<K> {
+pub struct RedisNotifiedKeyStore<K> {
     store: K,
-    line: RedisLine,
+    line: RedisConnection,
     watchers: Arc<Watchers>,
     listener: AbortHandle,
 }
 
-impl<K: KeyStore> RedisToldKeyStore<K> {
+impl<K: KeyStore> RedisNotifiedKeyStore<K> {
     /// Tells of changes on the line, and listens on a connection of the client's.
     ///
     /// Returns when it listens, and after two seconds at the latest: then it goes on trying in the background.
-    pub async fn listen(store: K, line: RedisLine, client: ::redis::Client) -> Self {
+    pub async fn listen(store: K, line: RedisConnection, client: ::redis::Client) -> Self {
         let watchers = Arc::<Watchers>::default();
         let first = open(&client).await;
         let listener = tokio::spawn(listen(client, first, Arc::downgrade(&watchers))).abort_handle();
@@ -98,13 +98,13 @@ impl<K: KeyStore> RedisToldKeyStore<K> {
     }
 }
 
-impl<K> Drop for RedisToldKeyStore<K> {
+impl<K> Drop for RedisNotifiedKeyStore<K> {
     fn drop(&mut self) {
         self.listener.abort();
     }
 }
 
-impl<K: KeyStore> KeyStore for RedisToldKeyStore<K> {
+impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
     fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
         self.store.find(digest)
     }
@@ -139,13 +139,13 @@ impl<K: KeyStore> KeyStore for RedisToldKeyStore<K> {
     }
 }
 
-async fn publish(line: &RedisLine, message: &str) -> bool {
+async fn publish(line: &RedisConnection, message: &str) -> bool {
     let mut command = ::redis::cmd("PUBLISH");
     command.arg(CHANNEL).arg(message);
     line.run(command).await.is_ok()
 }
 
-async fn publish_later(line: RedisLine, message: String) {
+async fn publish_later(line: RedisConnection, message: String) {
     let (mut wait, longest) = BACKOFF;
     for _ in 0..ATTEMPTS {
         sleep(wait).await;

@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode, header};
 use super::{KeyError, KeyErrorKind};
 use crate::{
     caller::Principal,
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
     refusal,
     refusal::{Rejection, RejectionKind},
@@ -61,7 +61,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
-                log::error!(error = %Chain(&error), "keys could not be managed; the request is answered with 503");
+                log::error!(error = %Causes(&error), "keys could not be managed; the request is answered with 503");
                 Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE).into_response()
             }
             Self::Key(error) => {

@@ -25,7 +25,7 @@ struct Line<'a> {
 /// How many records were read by [`import`].
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Imported {
+pub struct ImportSummary {
     /// Added to the store.
     pub added: u64,
     /// Passed over, because their id or their digest was there.
@@ -65,8 +65,8 @@ pub async fn export(store: &dyn KeyStore, out: &mut (impl AsyncWrite + Unpin)) -
 ///
 /// [`Invalid`](KeyErrorKind::Invalid), with the number of the line, at the first one that is no record: those before it
 /// were added. [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
-pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin)) -> Result<Imported, KeyError> {
-    let (mut imported, mut line, mut number) = (Imported::default(), Vec::new(), 0_u64);
+pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin)) -> Result<ImportSummary, KeyError> {
+    let (mut imported, mut line, mut number) = (ImportSummary::default(), Vec::new(), 0_u64);
     loop {
         line.clear();
         number += 1;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     caller::OnAdmission,
     error::Unavailable,
-    log::{self, Chain},
+    log::{self, Causes},
     time::UnixTime,
 };
 
@@ -120,7 +120,7 @@ impl Ledger {
             let ledger = Arc::clone(&armed.0);
             drop(armed);
             if let Err(error) = ledger.flush().await {
-                log::warning!(error = %Chain(&error), "the last uses of keys could not be written; they wait");
+                log::warning!(error = %Causes(&error), "the last uses of keys could not be written; they wait");
                 ledger.arm();
             }
         });

@@ -14,7 +14,7 @@ use crate::{
     caller::{AuthMethod, Identity},
     digest::Digest,
     error::Unavailable,
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{ApiKeyHeader, Bearer, Credential, CredentialKind, Scheme},
@@ -73,7 +73,7 @@ impl Inner {
             Ok(Ok(Some(record))) => self.judge(&record),
             Ok(Ok(None)) => Outcome::Refused(Reason::KEY_UNKNOWN),
             Ok(Err(error)) => {
-                log::warning!(error = %Chain(&error), "a key could not be looked up; the request is answered with 503");
+                log::warning!(error = %Causes(&error), "a key could not be looked up; the request is answered with 503");
                 Outcome::Down(Reason::KEY_STORE_UNAVAILABLE)
             }
             Err(_) => late(),

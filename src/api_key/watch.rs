@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    ops::ControlFlow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -23,27 +24,17 @@ pub enum KeyChange {
 
 /// Listens to the changes of a store, as long as who made it lives.
 #[derive(Clone)]
-pub struct KeyWatcher(Arc<dyn Fn(&KeyChange) -> Watching + Send + Sync>);
-
-/// Whether a watcher still listens.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "it does or it does not")]
-pub enum Watching {
-    /// It does.
-    Goes,
-    /// It does not, and may be dropped.
-    Ended,
-}
+pub struct KeyWatcher(Arc<dyn Fn(&KeyChange) -> ControlFlow<()> + Send + Sync>);
 
 impl KeyWatcher {
     /// Listens with a closure.
-    pub fn new(listener: impl Fn(&KeyChange) -> Watching + Send + Sync + 'static) -> Self {
+    pub fn new(listener: impl Fn(&KeyChange) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(listener))
     }
 
     /// Tells of a change.
     #[must_use]
-    pub fn notify(&self, change: &KeyChange) -> Watching {
+    pub fn notify(&self, change: &KeyChange) -> ControlFlow<()> {
         (self.0)(change)
     }
 }
@@ -69,7 +60,7 @@ impl Watchers {
         // One that panics must not keep the others from hearing.
         let tell = |watcher: &KeyWatcher| catch_unwind(AssertUnwindSafe(|| watcher.notify(change)));
         let ended = |watcher: &&KeyWatcher| match tell(watcher) {
-            Ok(watching) => watching == Watching::Ended,
+            Ok(flow) => flow.is_break(),
             Err(_) => {
                 log::error!("a watcher of a key store panicked; it goes on being told");
                 false

@@ -80,10 +80,10 @@ impl<V> Outcome<V> {
 /// Bounds and lifetimes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    pub(crate) found: u64,
-    pub(crate) found_for: Duration,
-    pub(crate) refused: u64,
-    pub(crate) refused_for: Duration,
+    pub(crate) positive_capacity: u64,
+    pub(crate) positive_ttl: Duration,
+    pub(crate) negative_capacity: u64,
+    pub(crate) negative_ttl: Duration,
 }
 
 /// The cache. See the [module docs](self).
@@ -115,8 +115,8 @@ impl<V: Tagged> FencedCache<V> {
         Arc::new(Self {
             limits,
             near: Near::default(),
-            found: Cache::new(limits.found),
-            refused: Cache::new(limits.refused),
+            found: Cache::new(limits.positive_capacity),
+            refused: Cache::new(limits.negative_capacity),
             flights: Arc::default(),
             fence: Fence::default(),
         })
@@ -133,10 +133,10 @@ impl<V: Tagged> FencedCache<V> {
             self.near.put(*key, entry);
             return Some(Ok(value));
         }
-        if self.limits.refused == 0 {
+        if self.limits.negative_capacity == 0 {
             return None;
         }
-        let refused = self.refused.get(key).filter(|entry| entry.is_fresh(self.limits.refused_for, now))?;
+        let refused = self.refused.get(key).filter(|entry| entry.is_fresh(self.limits.negative_ttl, now))?;
         self.fence.admits_refusal(refused.generation).then_some(Err(refused.value))
     }
 
@@ -202,7 +202,7 @@ impl<V: Tagged> FencedCache<V> {
             self.fence.bury_all();
             return None;
         }
-        (entry.is_fresh(self.limits.found_for, now) && entry.value.is_current(now)).then_some(entry.value)
+        (entry.is_fresh(self.limits.positive_ttl, now) && entry.value.is_current(now)).then_some(entry.value)
     }
 
     fn board<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Boarding<V>

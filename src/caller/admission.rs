@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Unavailable,
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     time::UnixTime,
@@ -84,7 +84,7 @@ impl NotRevoked {
             None | Some(Ok(false)) => Ok(Self(())),
             Some(Ok(true)) => Err(Rejection::new(RejectionKind::Invalid, Reason::REVOKED)),
             Some(Err(error)) => {
-                log::warning!(error = %Chain(&error), "the revocation list did not answer; responding with 503");
+                log::warning!(error = %Causes(&error), "the revocation list did not answer; responding with 503");
                 Err(Rejection::new(RejectionKind::Unavailable, Reason::REVOCATIONS_UNAVAILABLE))
             }
         }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
     name::CertificateName,
-    peer::{Chain, PeerCertificate},
+    peer::{ChainStatus, PeerCertificate},
     proof::{CertificateProof, CertificateScheme},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     caller::Confirmation,
     caller::{AuthMethod, Identity},
     error::Unavailable,
-    log::{self, Chain as Causes},
+    log::{self, Causes},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Credential, CredentialKind, Scheme},
@@ -24,7 +24,7 @@ use crate::{
 pub trait CertificateDirectory: Send + Sync + 'static {
     /// Who holds the certificate, with scopes and tenant; `None` if it is nobody who is known.
     ///
-    /// The certificate is [verified](Chain::Verified), unless
+    /// The certificate is [verified](ChainStatus::Verified), unless
     /// [`danger_accept_unverified`](ClientCertificates::danger_accept_unverified) was called.
     fn find(&self, certificate: &PeerCertificate) -> Eventual<Result<Option<Arc<Identity>>, Unavailable>>;
 }
@@ -52,8 +52,8 @@ impl CertificateMap {
 
     fn holders<'a>(&'a self, certificate: &'a PeerCertificate) -> impl Iterator<Item = &'a Arc<Identity>> {
         let vouched: &[CertificateName] = match certificate.chain() {
-            Chain::Unverified => &[],
-            Chain::Verified => certificate.names(),
+            ChainStatus::Unverified => &[],
+            ChainStatus::Verified => certificate.names(),
         };
         // A certificate with a SPIFFE ID has no other URI, or it has no SPIFFE ID.
         let is_spiffe = |name: &&CertificateName| name.as_uri().is_some_and(|uri| uri.starts_with("spiffe://"));
@@ -126,7 +126,7 @@ impl Authenticator for ClientCertificates {
         let Some(certificate) = PeerCertificate::of(presented.head.extensions) else {
             return refused(RejectionKind::Missing, Reason::CREDENTIAL_MISSING);
         };
-        if let (Chain::Unverified, Unverified::Refuse) = (certificate.chain(), self.unverified) {
+        if let (ChainStatus::Unverified, Unverified::Refuse) = (certificate.chain(), self.unverified) {
             return refused(RejectionKind::Invalid, Reason::CERTIFICATE_UNVERIFIED);
         }
         if certificate.not_before().is_some_and(|start| presented.now < start) {

@@ -33,14 +33,14 @@ use crate::{
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_warden::{
-///     certificate::{CertificateHeader, Chain, PeerCertificate, ProxyRule},
+///     certificate::{CertificateHeader, ChainStatus, PeerCertificate, ProxyRule},
 ///     layer::ForwardedCertificateLayer,
 ///     request::Peer,
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
-/// let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(Chain::Verified), proxies);
+/// let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(ChainStatus::Verified), proxies);
 /// let service = ServiceBuilder::new().layer(layer).service_fn(async |request: Request<()>| {
 ///     let certificate = PeerCertificate::of(request.extensions());
 ///     let subject = certificate.and_then(PeerCertificate::subject).unwrap_or("nobody");

@@ -10,7 +10,7 @@
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_warden::{
 //!     AuthMethod, Identity, Principal,
-//!     certificate::{CertificateMap, CertificateName, Chain, ClientCertificates, PeerCertificate},
+//!     certificate::{CertificateMap, CertificateName, ChainStatus, ClientCertificates, PeerCertificate},
 //!     layer::AuthLayer,
 //! };
 //!
@@ -34,9 +34,9 @@
 //!     Request::builder().extension(certificate).body(()).expect("a request")
 //! };
 //!
-//! assert_eq!(service.clone().oneshot(request(Chain::Verified)).await?.status(), 200);
+//! assert_eq!(service.clone().oneshot(request(ChainStatus::Verified)).await?.status(), 200);
 //! // Anybody can make a certificate that says so.
-//! assert_eq!(service.clone().oneshot(request(Chain::Unverified)).await?.status(), 401);
+//! assert_eq!(service.clone().oneshot(request(ChainStatus::Unverified)).await?.status(), 401);
 //! assert_eq!(service.oneshot(Request::new(())).await?.status(), 401);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -55,19 +55,19 @@
 //!
 //! ```
 //! use tower_warden::{
-//!     certificate::{CertificateHeader, Chain, ProxyRule},
+//!     certificate::{CertificateHeader, ChainStatus, ProxyRule},
 //!     layer::ForwardedCertificateLayer,
 //! };
 //!
 //! let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
-//! let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(Chain::Verified), proxies);
+//! let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(ChainStatus::Verified), proxies);
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 //!
 //! It stands outside of [`AuthLayer`](crate::layer::AuthLayer). What each proxy has to be told:
 //!
 //! **RFC 9440**, [`client_cert`](CertificateHeader::client_cert): the proxy sends `Client-Cert`, and removes that field
-//! and `Client-Cert-Chain` from what comes in.
+//! and `Client-Cert-ChainStatus` from what comes in.
 //!
 //! **Envoy**, [`envoy`](CertificateHeader::envoy): in the connection manager,
 //!
@@ -83,7 +83,7 @@
 //!
 //! ```text
 //! ssl_client_certificate /etc/nginx/clients.pem;
-//! ssl_verify_client on;                # optional_no_ca: Chain::Unverified
+//! ssl_verify_client on;                # optional_no_ca: ChainStatus::Unverified
 //! proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
 //! ```
 //!
@@ -107,7 +107,7 @@ pub use self::{
     forwarded::{CertificateHeader, ProxyRule, XfccElement},
     layer::{Forwarded, ForwardedCertificateLayer, Forwarding},
     name::CertificateName,
-    peer::{Chain, MalformedCertificate, PeerCertificate},
+    peer::{ChainStatus, MalformedCertificate, PeerCertificate},
     proof::CertificateProof,
 };
 

@@ -16,7 +16,7 @@ use crate::{digest::Digest, time::UnixTime};
 /// Whether somebody has verified who issued a certificate.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "there is nothing between")]
-pub enum Chain {
+pub enum ChainStatus {
     /// Nobody has: it shows which key the other end holds, and what it says of itself is its own word.
     Unverified,
     /// It was issued by an authority that is trusted with clients, and was good when the connection began.
@@ -30,21 +30,21 @@ pub enum Chain {
 ///
 /// ```
 /// use http::Request;
-/// use tower_warden::certificate::{Chain, PeerCertificate};
+/// use tower_warden::certificate::{ChainStatus, PeerCertificate};
 ///
 /// # let der = tower_warden::Digest::of(b"").as_bytes().to_vec();
-/// assert!(PeerCertificate::from_der(&der, Chain::Verified).is_err(), "these bytes are no certificate");
+/// assert!(PeerCertificate::from_der(&der, ChainStatus::Verified).is_err(), "these bytes are no certificate");
 ///
 /// let mut request = Request::new(());
 /// # let thumbprint = tower_warden::Digest::of(b"");
-/// request.extensions_mut().insert(PeerCertificate::from_thumbprint(thumbprint, Chain::Unverified));
+/// request.extensions_mut().insert(PeerCertificate::from_thumbprint(thumbprint, ChainStatus::Unverified));
 /// assert!(PeerCertificate::of(request.extensions()).is_some());
 /// ```
 #[derive(Clone)]
 pub struct PeerCertificate(Arc<Inner>);
 
 struct Inner {
-    chain: Chain,
+    chain: ChainStatus,
     details: Option<Details>,
     thumbprint: Digest,
 }
@@ -76,7 +76,7 @@ impl PeerCertificate {
     /// # Errors
     ///
     /// If these bytes are not one certificate in DER and nothing else.
-    pub fn from_der(der: &[u8], chain: Chain) -> Result<Self, MalformedCertificate> {
+    pub fn from_der(der: &[u8], chain: ChainStatus) -> Result<Self, MalformedCertificate> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| MalformedCertificate)?;
         if !rest.is_empty() {
             return Err(MalformedCertificate);
@@ -88,13 +88,13 @@ impl PeerCertificate {
 
     /// A certificate of which the thumbprint is all that is known.
     #[must_use]
-    pub fn from_thumbprint(thumbprint: Digest, chain: Chain) -> Self {
+    pub fn from_thumbprint(thumbprint: Digest, chain: ChainStatus) -> Self {
         Self(Arc::new(Inner { chain, details: None, thumbprint }))
     }
 
     /// Whether somebody has verified who issued it.
     #[must_use]
-    pub fn chain(&self) -> Chain {
+    pub fn chain(&self) -> ChainStatus {
         self.0.chain
     }
 
@@ -157,9 +157,9 @@ impl PeerCertificate {
         only.starts_with("spiffe://").then_some(only)
     }
 
-    /// Whether it bears the name. Those of an [unverified](Chain::Unverified) one, but its thumbprint, are its own word.
+    /// Whether it bears the name. Those of an [unverified](ChainStatus::Unverified) one, but its thumbprint, are its own word.
     #[must_use]
-    pub fn bears(&self, name: &CertificateName) -> bool {
+    pub fn has_name(&self, name: &CertificateName) -> bool {
         match name.as_thumbprint() {
             Some(thumbprint) => thumbprint == self.thumbprint(),
             None => self.names().contains(name),

@@ -7,8 +7,8 @@ use ::redis::Value;
 use crate::{
     Eventual,
     error::Unavailable,
-    redis::RedisLine,
-    replay::{ReplayGuard, ReplayVerdict, SpentProof},
+    redis::RedisConnection,
+    replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
 /// Where proofs are remembered.
@@ -27,25 +27,25 @@ const GRACE: Duration = Duration::from_secs(60);
 /// What Redis forgets early can be replayed: let it evict nothing (`maxmemory-policy noeviction`).
 ///
 /// ```no_run
-/// use tower_warden::{dpop::RedisReplayGuard, redis::RedisLine};
+/// use tower_warden::{dpop::RedisReplayGuard, redis::RedisConnection};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let guard = RedisReplayGuard::new(RedisLine::connect(redis::Client::open("redis://127.0.0.1/")?).await);
+/// let guard = RedisReplayGuard::new(RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
-pub struct RedisReplayGuard(RedisLine);
+pub struct RedisReplayGuard(RedisConnection);
 
 impl RedisReplayGuard {
     /// Remembers at the other end of a line.
     #[must_use]
-    pub const fn new(line: RedisLine) -> Self {
+    pub const fn new(line: RedisConnection) -> Self {
         Self(line)
     }
 }
 
 impl ReplayGuard for RedisReplayGuard {
-    fn spend(&self, proof: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
         let good_for = proof.until.as_secs().saturating_sub(proof.now.as_secs()).saturating_add(1);
         let lifetime = good_for.saturating_add(GRACE.as_secs());
         let mut command = ::redis::cmd("SET");

@@ -12,10 +12,10 @@ use crate::{
     caller::ConfirmationMethod,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     jwt::Algorithm,
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
+    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
     request::Head,
     scheme::{ChallengeLine, ChallengeRequest, Credential, CredentialKind, Location, Scheme},
     time::UnixTime,
@@ -140,7 +140,7 @@ impl ProofOfPossession for Dpop {
 
     fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
         let Some((id, until)) = proof.single_use else { return Eventual::Now(Ok(())) };
-        match self.guard.spend(&SpentProof::new(proof.thumbprint, id, until, now)) {
+        match self.guard.spend(&UsedProof::new(proof.thumbprint, id, until, now)) {
             Eventual::Now(verdict) => Eventual::Now(judge(verdict)),
             // The guard's backend.
             Eventual::Later(verdict) => Eventual::later(async move { judge(verdict.await) }),
@@ -230,7 +230,7 @@ fn judge(verdict: Result<ReplayVerdict, Unavailable>) -> Result<(), Rejection> {
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
         }
         Err(error) => {
-            log::warning!(error = %Chain(&error), "a DPoP proof was not remembered; the request is answered with 503");
+            log::warning!(error = %Causes(&error), "a DPoP proof was not remembered; the request is answered with 503");
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_UNAVAILABLE))
         }
     }

@@ -92,14 +92,14 @@ impl Fetch for Client {
 ///
 /// It follows no redirect, decodes no compression, knows no cookies, and passes over the proxies that the environment
 /// names. It reaches no private, link-local, loopback, multicast or unspecified address, whether a name resolves to it
-/// or a URL spells it, unless the host is `localhost`, `127.0.0.1` or `[::1]`; [`reaching`](Self::reaching) allows more.
+/// or a URL spells it, unless the host is `localhost`, `127.0.0.1` or `[::1]`; [`allowing_networks`](Self::allowing_networks) allows more.
 ///
 /// ```
 /// use tower_warden::fetch::HttpClient;
 ///
 /// # if cfg!(feature = "aws-lc-rs") {
 /// let anywhere_public = HttpClient::new()?;
-/// let in_house_too = HttpClient::reaching(["10.0.0.0/8".parse()?])?;
+/// let in_house_too = HttpClient::allowing_networks(["10.0.0.0/8".parse()?])?;
 /// # }
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
@@ -117,7 +117,7 @@ impl HttpClient {
     /// If no TLS library is at hand: with `rust-crypto` alone there is none, unless the process has installed a default
     /// provider of rustls; or if the system's root certificates cannot be read.
     pub fn new() -> Result<Self, ConfigError> {
-        Self::reaching([])
+        Self::allowing_networks([])
     }
 
     /// A client for public addresses and these networks.
@@ -125,7 +125,7 @@ impl HttpClient {
     /// # Errors
     ///
     /// As [`new`](Self::new).
-    pub fn reaching(networks: impl IntoIterator<Item = Network>) -> Result<Self, ConfigError> {
+    pub fn allowing_networks(networks: impl IntoIterator<Item = Network>) -> Result<Self, ConfigError> {
         // Without a provider, the builder would panic.
         if cfg!(not(feature = "aws-lc-rs")) && rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ConfigError::new(ConfigErrorKind::HttpClient, "no TLS provider is installed"));

@@ -27,7 +27,7 @@ use crate::{
 /// let issuer = Issuer::new("https://auth.example.com", "https://api.example.com")?;
 /// let endpoint = "https://auth.example.com/introspect";
 /// let introspection = Introspection::builder(issuer.clone(), endpoint, "api", "a secret")
-///     .active_for(Duration::from_secs(10))
+///     .positive_ttl(Duration::from_secs(10))
 ///     .opaque_only()
 ///     .build();
 /// assert!(introspection.is_ok());
@@ -53,13 +53,13 @@ pub struct IntrospectionBuilder {
 
 impl IntrospectionBuilder {
     pub(super) fn new(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> Self {
-        let (found_for, refused_for) = (Duration::from_secs(60), Duration::from_secs(10));
+        let (positive_ttl, negative_ttl) = (Duration::from_secs(60), Duration::from_secs(10));
         Self {
             client_id: client_id.into(),
             endpoint: endpoint.into(),
             fetch: None,
             form: Form::Any,
-            limits: Limits { found: 10_000, found_for, refused: 10_000, refused_for },
+            limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
             look_ups: const { NonZeroUsize::new(64).expect("it is not zero") },
             place: SecretIn::Header,
             rules: Rules::new(issuer),
@@ -70,21 +70,21 @@ impl IntrospectionBuilder {
 
     /// How many active tokens are remembered, each with what the issuer said of it, 64 KiB at most: 10 000 by default,
     /// and besides up to 1024 for each thread that it met last.
-    pub fn active_bound(mut self, tokens: u64) -> Self {
-        self.limits.found = tokens;
+    pub fn positive_capacity(mut self, tokens: u64) -> Self {
+        self.limits.positive_capacity = tokens;
         self
     }
 
     /// For how long an active token is remembered, in whole seconds: 60 by default, and never past its `exp`. So long may
     /// a token be good that was revoked.
-    pub fn active_for(mut self, lifetime: Duration) -> Self {
-        self.limits.found_for = lifetime;
+    pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.positive_ttl = lifetime;
         self
     }
 
     /// Accepts answers with this `token_type` too, compared in any case: `Bearer`, `DPoP`, `access_token` and none are
     /// accepted by default. Others are not said to be access tokens.
-    pub fn also_token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
+    pub fn accept_token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
         self.rules.token_types.push(token_type.into());
         self
     }
@@ -103,20 +103,20 @@ impl IntrospectionBuilder {
     }
 
     /// How many tokens that are not active are remembered: 10 000 by default.
-    pub fn inactive_bound(mut self, tokens: u64) -> Self {
-        self.limits.refused = tokens;
+    pub fn negative_capacity(mut self, tokens: u64) -> Self {
+        self.limits.negative_capacity = tokens;
         self
     }
 
     /// For how long a token is remembered that is not active or whose answer is refused, in whole seconds: 10 by default.
-    pub fn inactive_for(mut self, lifetime: Duration) -> Self {
-        self.limits.refused_for = lifetime;
+    pub fn negative_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.negative_ttl = lifetime;
         self
     }
 
     /// How many tokens are asked about at once: 64 by default. Others wait for their turn, and for no longer than the
     /// [time-out](Self::timeout).
-    pub fn look_ups(mut self, at_once: NonZeroUsize) -> Self {
+    pub fn max_lookups(mut self, at_once: NonZeroUsize) -> Self {
         self.look_ups = at_once;
         self
     }

@@ -12,7 +12,7 @@ use crate::{
     cache::Outcome,
     fetch::Fetch,
     json::{Json, Object},
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
 };
 
@@ -54,7 +54,7 @@ impl Endpoint {
     /// What the endpoint answers, or what the look-up comes to without an answer.
     pub(super) async fn ask<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
         let response = self.fetch.fetch(self.request(token), LONGEST_ANSWER).wait().await.map_err(|error| {
-            log::warning!(error = %Chain(&error), "a token could not be introspected; the request is answered with 503");
+            log::warning!(error = %Causes(&error), "a token could not be introspected; the request is answered with 503");
             Outcome::Down(Reason::INTROSPECTION_UNAVAILABLE)
         })?;
         match response.status() {

@@ -29,7 +29,7 @@ reasons! {
     INTROSPECTION_THROTTLED = "introspection_throttled";
     /// The introspection endpoint did not respond in time.
     ///
-    /// Look at: the latency of the issuer, and `timeout` (3 seconds by default) and `look_ups` (64 at once by default)
+    /// Look at: the latency of the issuer, and `timeout` (3 seconds by default) and `max_lookups` (64 at once by default)
     /// of `IntrospectionBuilder`.
     INTROSPECTION_TIMEOUT = "introspection_timeout";
     /// The introspection response is longer than 64 KiB.

@@ -20,12 +20,12 @@ use crate::{
 /// let issuer = |name| Issuer::new(name, "https://api.example.com")?.algorithms([Algorithm::HS256]);
 ///
 /// let builder = Jwt::builder(issuer("https://a.example")?, secret(b"a secret of thirty-two bytes ...")?)
-///     .also(issuer("https://b.example")?.tenant("b"), secret(b"another one of thirty-two bytes .")?)
-///     .cached_for(Duration::from_secs(60));
+///     .issuer(issuer("https://b.example")?.tenant("b"), secret(b"another one of thirty-two bytes .")?)
+///     .positive_ttl(Duration::from_secs(60));
 /// assert!(builder.build().is_ok());
 ///
 /// let twice = Jwt::builder(issuer("https://a.example")?, secret(b"a secret of thirty-two bytes ...")?)
-///     .also(issuer("https://a.example")?, secret(b"another one of thirty-two bytes .")?);
+///     .issuer(issuer("https://a.example")?, secret(b"another one of thirty-two bytes .")?);
 /// assert!(twice.build().is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
@@ -38,20 +38,21 @@ pub struct JwtBuilder {
 
 impl JwtBuilder {
     pub(super) fn new(issuer: Issuer, keys: impl KeySource) -> Self {
-        let (found, found_for) = (10_000, Duration::from_secs(300));
-        let limits = Limits { found, found_for, refused: 0, refused_for: Duration::ZERO };
-        Self { limits, longest: 16 * 1024, trusted: Vec::new() }.also(issuer, keys)
+        let positive_ttl = Duration::from_secs(300);
+        let limits =
+            Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 0, negative_ttl: Duration::ZERO };
+        Self { limits, longest: 16 * 1024, trusted: Vec::new() }.issuer(issuer, keys)
     }
 
     /// Accepts tokens of another issuer too, verified with its own keys and by no others.
-    pub fn also(mut self, issuer: Issuer, keys: impl KeySource) -> Self {
+    pub fn issuer(mut self, issuer: Issuer, keys: impl KeySource) -> Self {
         self.trusted.push(Trusted { issuer, keys: Arc::new(keys) });
         self
     }
 
     /// How many verified tokens are remembered: 10 000 by default, and besides up to 1024 for each thread.
-    pub fn cached_bound(mut self, tokens: u64) -> Self {
-        self.limits.found = tokens;
+    pub fn positive_capacity(mut self, tokens: u64) -> Self {
+        self.limits.positive_capacity = tokens;
         self
     }
 
@@ -59,8 +60,8 @@ impl JwtBuilder {
     ///
     /// A token that ends, is revoked, or whose key has left its set is refused all the same: that is looked at on each
     /// hit.
-    pub fn cached_for(mut self, lifetime: Duration) -> Self {
-        self.limits.found_for = lifetime;
+    pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.positive_ttl = lifetime;
         self
     }
 
@@ -80,7 +81,7 @@ impl JwtBuilder {
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
             return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer was named twice"));
         }
-        let cache = (!self.limits.found_for.is_zero()).then(|| FencedCache::new(self.limits));
+        let cache = (!self.limits.positive_ttl.is_zero()).then(|| FencedCache::new(self.limits));
         Ok(Jwt(Arc::new(Inner { cache, longest: self.longest, trusted: self.trusted })))
     }
 }

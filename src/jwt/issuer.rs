@@ -111,7 +111,7 @@ impl Issuer {
             tenant: Tenant::None,
             tier: None,
         };
-        issuer.also_audience(audience)
+        issuer.accept_audience(audience)
     }
 
     /// The value of `iss`.
@@ -138,7 +138,7 @@ impl Issuer {
     /// # Errors
     ///
     /// If it is empty.
-    pub fn also_audience(mut self, audience: &str) -> Result<Self, ConfigError> {
+    pub fn accept_audience(mut self, audience: &str) -> Result<Self, ConfigError> {
         if audience.is_empty() {
             return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is not empty"));
         }
@@ -155,7 +155,7 @@ impl Issuer {
 
     /// Refuses tokens that are for others besides one of our audiences, who could use them here.
     #[must_use]
-    pub const fn sole_audience(mut self) -> Self {
+    pub const fn refuse_other_audiences(mut self) -> Self {
         self.other_audiences = OtherAudiences::Refused;
         self
     }
@@ -229,7 +229,7 @@ impl Issuer {
     /// Each may be a text, in which scopes are separated by spaces, or a list of texts. A claim of another type grants
     /// nothing.
     #[must_use]
-    pub fn also_scopes_claim(mut self, name: impl Into<Box<str>>) -> Self {
+    pub fn scopes_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.scopes.push(name.into());
         self
     }

@@ -88,7 +88,7 @@
 //! - **Auth0**: the issuer ends with a slash, `https://TENANT.auth0.com/`. The audience is the identifier of the API; a
 //!   token is opaque if the client asked for none. The RFC 9068 profile of the API's settings allows
 //!   [`strict`](Issuer::strict). With RBAC, permissions stand in `permissions`:
-//!   [`also_scopes_claim`](Issuer::also_scopes_claim).
+//!   [`scopes_claim`](Issuer::scopes_claim).
 //! - **Entra ID**: let the API's manifest ask for tokens of version 2. The issuer is
 //!   `https://login.microsoftonline.com/TENANT-ID/v2.0`, and the audience the API's client id. Scopes of users stand in
 //!   `scp`, rights of applications in `roles`: [`roles_claim("roles")`](Issuer::roles_claim). Name each tenant as an issuer

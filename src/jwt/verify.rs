@@ -18,7 +18,7 @@ use crate::{
     digest::Digest,
     error::{ConfigError, Unavailable},
     json::Object,
-    log::{self, Chain},
+    log::{self, Causes},
     metadata::ProtectedResourceMetadata,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
@@ -272,6 +272,6 @@ fn invalid(reason: Reason) -> Rejection {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what a failure is mapped by")]
 fn unavailable(error: Unavailable) -> Rejection {
-    log::warning!(error = %Chain(&error), "a token could not be verified; the request is answered with 503");
+    log::warning!(error = %Causes(&error), "a token could not be verified; the request is answered with 503");
     Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE)
 }

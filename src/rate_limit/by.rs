@@ -31,11 +31,11 @@ use crate::{
 /// ```
 /// use tower_warden::rate_limit::By;
 ///
-/// let by_route = By::principal().and(By::route());
-/// let behind_proxies = By::client_address();
+/// let by_route = LimitBy::principal().and(LimitBy::route());
+/// let behind_proxies = LimitBy::client_address();
 /// ```
 #[derive(Clone)]
-pub struct By(Vec<Part>);
+pub struct LimitBy(Vec<Part>);
 
 #[derive(Clone)]
 enum Part {
@@ -54,7 +54,7 @@ enum Part {
     With(Arc<dyn Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync>),
 }
 
-impl By {
+impl LimitBy {
     /// The address of the client, as [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has resolved it, and that of
     /// the peer otherwise.
     #[must_use]
@@ -187,7 +187,7 @@ impl Part {
     }
 }
 
-impl fmt::Debug for By {
+impl fmt::Debug for LimitBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("By").field(&self.0).finish()
     }

@@ -3,12 +3,12 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
-    by::By,
+    by::LimitBy,
     fields::RateLimitFields,
     key::LimitKey,
     layer::verdict,
-    limiter::{Ask, RateLimiter},
-    plan::Plan,
+    limiter::{LimitRequest, RateLimiter},
+    plan::QuotaSet,
 };
 use crate::{
     Eventual,
@@ -42,7 +42,7 @@ use crate::{
 /// let (_, alice) = keys.mint(NewKey::new("alice")).await?;
 /// let failures = Quota::per_minute(1).named("failures");
 /// let service = ServiceBuilder::new()
-///     .layer(FailureLimitLayer::new(LocalRateLimiter::default(), By::peer(), failures))
+///     .layer(FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), failures))
 ///     .layer(AuthLayer::new(keys))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = |key: &str| {
@@ -69,7 +69,7 @@ pub struct FailureLimitLayer<R = Problem> {
 impl FailureLimitLayer {
     /// Counts refused credentials against a plan, or against one quota.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: By, plan: impl Into<Plan>) -> Self {
+    pub fn new(limiter: impl RateLimiter, by: LimitBy, plan: impl Into<QuotaSet>) -> Self {
         let (limiter, plan) = (Arc::new(limiter), plan.into());
         let terms = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
@@ -118,7 +118,7 @@ impl<R> fmt::Debug for FailureLimitLayer<R> {
 /// The check of [`FailureLimitLayer`].
 #[derive(Debug)]
 pub struct FailureLimit {
-    by: By,
+    by: LimitBy,
     /// The same for each thread.
     terms: Striped<Arc<Terms>>,
 }
@@ -127,7 +127,7 @@ pub struct FailureLimit {
 #[repr(align(128))]
 struct Terms {
     limiter: Arc<dyn RateLimiter>,
-    plan: Plan,
+    plan: QuotaSet,
     fields: RateLimitFields,
 }
 
@@ -159,7 +159,7 @@ impl Pass for Watched {
             return Eventual::Now(Ok(()));
         }
         let Terms { limiter, plan, fields } = &*self.terms;
-        match limiter.take(&Ask::new(&self.key, plan)) {
+        match limiter.take(&LimitRequest::new(&self.key, plan)) {
             Eventual::Now(answer) => Eventual::Now(verdict(answer, plan, *fields, Reason::FAILURES_EXCEEDED).map(drop)),
             Eventual::Later(answer) => {
                 let terms = Arc::clone(&self.terms);

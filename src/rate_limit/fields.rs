@@ -4,7 +4,7 @@ use std::{io::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{limiter::Standing, plan::Plan, quota::Quota};
+use super::{limiter::LimitStatus, plan::QuotaSet, quota::Quota};
 use crate::refusal::Rejection;
 
 /// Which fields tell clients where they stand.
@@ -32,7 +32,7 @@ pub(crate) enum Fields {
 
 impl Fields {
     /// Tells of where a caller stands with a plan.
-    pub(crate) fn new(kind: RateLimitFields, plan: &Plan, standing: &Standing) -> Self {
+    pub(crate) fn new(kind: RateLimitFields, plan: &QuotaSet, standing: &LimitStatus) -> Self {
         let quota = &plan.limits()[standing.quota].quota;
         let draft = || (plan.policy().clone(), limit(standing, quota));
         match kind {
@@ -104,7 +104,7 @@ pub(crate) fn concurrency_policy(name: &str, most: u32) -> HeaderValue {
     value(format!("\"{name}\";q={most};qu=\"concurrent-requests\"").as_bytes())
 }
 
-fn limit(standing: &Standing, quota: &Quota) -> HeaderValue {
+fn limit(standing: &LimitStatus, quota: &Quota) -> HeaderValue {
     let (name, left, seconds) = (quota.name(), standing.remaining, seconds(standing.reset));
     render(format_args!("\"{name}\";r={left};t={seconds}"))
 }

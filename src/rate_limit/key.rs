@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
 
-/// Under what a request is counted: the parts of a [`By`](super::By), each with its kind.
+/// Under what a request is counted: the parts of a [`LimitBy`](super::By), each with its kind.
 ///
 /// Parts are written with their lengths, so no part can look like two, whatever is in it. It is never printed.
 ///

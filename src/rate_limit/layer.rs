@@ -4,18 +4,18 @@ use http::HeaderMap;
 use tower_layer::Layer;
 
 use super::{
-    by::By,
+    by::LimitBy,
     exempt::Exempt,
     fields::{Fields, RateLimitFields},
-    limiter::{Ask, Decision, RateLimiter},
-    plan::Plan,
+    limiter::{Decision, LimitRequest, RateLimiter},
+    plan::QuotaSet,
 };
 use crate::{
     Eventual,
     caller::Principal,
     error::Unavailable,
     gate::{Check, Gate, Pass, sealed::Sealed},
-    log::{self, Chain},
+    log::{self, Causes},
     reason::Reason,
     refusal::Problem,
     refusal::{Rejection, RejectionKind},
@@ -35,13 +35,13 @@ use crate::{
 /// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
-/// use tower_warden::{layer::RateLimitLayer, request::Peer, rate_limit::{By, LocalRateLimiter, ManualStopwatch, Quota}};
+/// use tower_warden::{layer::RateLimitLayer, request::Peer, rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota}};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let stopwatch = ManualStopwatch::default();
 /// let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
 /// let service = ServiceBuilder::new()
-///     .layer(RateLimitLayer::new(limiter, By::peer(), Quota::per_second(10).burst(20)))
+///     .layer(RateLimitLayer::new(limiter, LimitBy::peer(), Quota::per_second(10).burst(20)))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = || {
 ///     let request = Request::builder().extension(Peer::new(([192, 0, 2, 1], 4711).into()));
@@ -60,7 +60,7 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// Behind a proxy, the peer is the proxy: count by [`By::address`].
+/// Behind a proxy, the peer is the proxy: count by [`LimitBy::address`].
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
     respond: R,
@@ -69,7 +69,7 @@ pub struct RateLimitLayer<R = Problem> {
 impl RateLimitLayer {
     /// Counts requests against a plan, or against one quota.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: By, plan: impl Into<Plan>) -> Self {
+    pub fn new(limiter: impl RateLimiter, by: LimitBy, plan: impl Into<QuotaSet>) -> Self {
         let limit = RateLimit {
             limiter: Arc::new(limiter),
             by,
@@ -87,7 +87,7 @@ impl RateLimitLayer {
 impl<R> RateLimitLayer<R> {
     /// Chooses a principal's plan by a closure; where it chooses none, the tier does.
     #[must_use]
-    pub fn choose(mut self, choose: impl Fn(&Principal) -> Option<Plan> + Send + Sync + 'static) -> Self {
+    pub fn choose(mut self, choose: impl Fn(&Principal) -> Option<QuotaSet> + Send + Sync + 'static) -> Self {
         self.limit_mut().choose = Some(Arc::new(choose));
         self
     }
@@ -123,7 +123,7 @@ impl<R> RateLimitLayer<R> {
     /// The plan of principals of this tier. Those of a tier that has none, and of no tier, have the one in `new`: let
     /// that be the smallest.
     #[must_use]
-    pub fn tier(mut self, tier: impl Into<Box<str>>, plan: impl Into<Plan>) -> Self {
+    pub fn tier(mut self, tier: impl Into<Box<str>>, plan: impl Into<QuotaSet>) -> Self {
         self.limit_mut().tiers.push((tier.into(), plan.into()));
         self
     }
@@ -157,10 +157,10 @@ impl<R> fmt::Debug for RateLimitLayer<R> {
 #[derive(Clone)]
 pub struct RateLimit {
     limiter: Arc<dyn RateLimiter>,
-    by: By,
-    plan: Plan,
-    tiers: Vec<(Box<str>, Plan)>,
-    choose: Option<Arc<dyn Fn(&Principal) -> Option<Plan> + Send + Sync>>,
+    by: LimitBy,
+    plan: QuotaSet,
+    tiers: Vec<(Box<str>, QuotaSet)>,
+    choose: Option<Arc<dyn Fn(&Principal) -> Option<QuotaSet> + Send + Sync>>,
     cost: Option<Arc<dyn Fn(&Head<'_>) -> u32 + Send + Sync>>,
     exempt: Vec<Exempt>,
     fields: RateLimitFields,
@@ -168,7 +168,7 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// The plan by the principal's tier.
-    fn plan(&self, caller: Option<&Principal>) -> &Plan {
+    fn plan(&self, caller: Option<&Principal>) -> &QuotaSet {
         let tier = caller.and_then(Principal::tier);
         let of_tier = tier.and_then(|tier| self.tiers.iter().find(|(known, _)| **known == *tier));
         of_tier.map_or(&self.plan, |(_, plan)| plan)
@@ -197,7 +197,7 @@ impl Check for RateLimit {
         let caller = head.extensions.get::<Principal>();
         let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
         let plan = chosen.as_ref().unwrap_or_else(|| self.plan(caller));
-        match self.limiter.take(&Ask::new(&key, plan).cost(cost)) {
+        match self.limiter.take(&LimitRequest::new(&key, plan).cost(cost)) {
             Eventual::Now(answer) => Eventual::Now(settle(answer, plan, self.fields)),
             Eventual::Later(answer) => {
                 let (plan, fields) = (plan.clone(), self.fields);
@@ -227,7 +227,11 @@ impl Pass for Metered {
     }
 }
 
-fn settle(answer: Result<Decision, Unavailable>, plan: &Plan, fields: RateLimitFields) -> Result<Metered, Rejection> {
+fn settle(
+    answer: Result<Decision, Unavailable>,
+    plan: &QuotaSet,
+    fields: RateLimitFields,
+) -> Result<Metered, Rejection> {
     let standing = verdict(answer, plan, fields, Reason::QUOTA_EXCEEDED)?;
     Ok(Metered(standing))
 }
@@ -235,7 +239,7 @@ fn settle(answer: Result<Decision, Unavailable>, plan: &Plan, fields: RateLimitF
 /// What a limiter's answer comes to: the fields of the response, or a refusal that has them.
 pub(super) fn verdict(
     answer: Result<Decision, Unavailable>,
-    plan: &Plan,
+    plan: &QuotaSet,
     fields: RateLimitFields,
     reason: Reason,
 ) -> Result<Fields, Rejection> {
@@ -250,7 +254,7 @@ pub(super) fn verdict(
         }
         Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
-            log::error!(error = %Chain(&error), "a rate limiter failed; the request is answered with 503");
+            log::error!(error = %Causes(&error), "a rate limiter failed; the request is answered with 503");
             Err(Rejection::new(RejectionKind::Unavailable, Reason::RATE_LIMITER_UNAVAILABLE))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use super::{key::LimitKey, plan::Plan};
+use super::{key::LimitKey, plan::QuotaSet};
 use crate::{Eventual, error::Unavailable};
 
 /// Keeps the counts.
@@ -13,11 +13,11 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// Takes the cost from every quota of the plan, or is refused by one of them and takes nothing from any.
     ///
     /// An error is answered with 503. A limiter that can answer without what it depends on had better do so.
-    fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>>;
+    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
 }
 
 impl<L: RateLimiter + ?Sized> RateLimiter for Arc<L> {
-    fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>> {
+    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         (**self).take(ask)
     }
 }
@@ -31,19 +31,19 @@ impl fmt::Debug for dyn RateLimiter {
 /// What a limiter is asked for.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Ask<'a> {
+pub struct LimitRequest<'a> {
     /// Who is counted.
     pub key: &'a LimitKey,
     /// The quotas.
-    pub plan: &'a Plan,
+    pub plan: &'a QuotaSet,
     /// How many units; what is more than a quota's burst counts as its burst.
     pub cost: NonZeroU32,
 }
 
-impl<'a> Ask<'a> {
+impl<'a> LimitRequest<'a> {
     /// Asks for one unit.
     #[must_use]
-    pub const fn new(key: &'a LimitKey, plan: &'a Plan) -> Self {
+    pub const fn new(key: &'a LimitKey, plan: &'a QuotaSet) -> Self {
         Self { key, plan, cost: NonZeroU32::MIN }
     }
 
@@ -60,9 +60,9 @@ impl<'a> Ask<'a> {
 #[expect(clippy::exhaustive_enums, reason = "a request goes on or it does not, and is counted or not")]
 pub enum Decision {
     /// The request goes on.
-    Admitted(Standing),
+    Admitted(LimitStatus),
     /// It does not, and has taken nothing.
-    Refused(Excess),
+    Refused(LimitExceeded),
     /// The request goes on, and nobody counts.
     Uncounted,
 }
@@ -70,7 +70,7 @@ pub enum Decision {
 /// Where a caller stands with the tightest of its quotas.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Standing {
+pub struct LimitStatus {
     /// Which quota, by its place in the plan.
     pub quota: usize,
     /// How many units there are now.
@@ -80,7 +80,7 @@ pub struct Standing {
     pub reset: Duration,
 }
 
-impl Standing {
+impl LimitStatus {
     /// Where a caller stands.
     #[must_use]
     pub const fn new(quota: usize, remaining: u32, reset: Duration) -> Self {
@@ -97,19 +97,19 @@ impl Standing {
 /// Which quotas a caller has used up.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Excess {
+pub struct LimitExceeded {
     /// Where the caller stands with the quota that it must wait for the longest.
-    pub standing: Standing,
+    pub standing: LimitStatus,
     /// How long to wait: for the same request, not sooner than all of its quotas admit it.
     pub wait: Duration,
     /// The places of all such quotas in the plan.
     pub violated: Vec<usize>,
 }
 
-impl Excess {
+impl LimitExceeded {
     /// Refuses; `standing` is that of the quota which needs the longest wait.
     #[must_use]
-    pub const fn new(standing: Standing, wait: Duration, violated: Vec<usize>) -> Self {
+    pub const fn new(standing: LimitStatus, wait: Duration, violated: Vec<usize>) -> Self {
         Self { standing, wait, violated }
     }
 }

@@ -4,8 +4,8 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
     gcra::Gcra,
-    limiter::{Ask, Decision, Excess, RateLimiter, Standing},
-    plan::{Limit, Plan},
+    limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
+    plan::{Limit, QuotaSet},
     stopwatch::{MonotonicStopwatch, Stopwatch, ticks},
     table::{Debt, Table},
 };
@@ -27,9 +27,9 @@ use crate::{Eventual, error::Unavailable};
 ///
 /// let stopwatch = ManualStopwatch::default();
 /// let limiter = LocalRateLimiter::bounded(100_000).stopwatch(stopwatch.clone());
-/// let (mut alice, plan) = (LimitKey::default(), Plan::from(Quota::per_minute(1)));
+/// let (mut alice, plan) = (LimitKey::default(), QuotaSet::from(Quota::per_minute(1)));
 /// alice.push("subject", "alice");
-/// let take = || match limiter.take(&Ask::new(&alice, &plan)) {
+/// let take = || match limiter.take(&LimitRequest::new(&alice, &plan)) {
 ///     Eventual::Now(Ok(decision)) => decision,
 ///     _ => unreachable!("it is here, and answers at once"),
 /// };
@@ -60,10 +60,10 @@ impl LocalRateLimiter {
     }
 
     /// Decides on the spot, on one of so many shares of each quota.
-    pub(super) fn decide(&self, ask: &Ask<'_>, share: Share) -> Decision {
+    pub(super) fn decide(&self, ask: &LimitRequest<'_>, share: Share) -> Decision {
         let now = now(&*self.stopwatch);
         let mut debts = self.table.open(ask.key);
-        let mut offers = [0; Plan::MOST];
+        let mut offers = [0; QuotaSet::MOST];
         for (limit, offer) in ask.plan.limits().iter().zip(&mut offers) {
             let next = match debts.get(limit.id, now) {
                 Debt::PaidAt(paid) => share.of(limit).offer(paid, now, ask.cost).ok(),
@@ -80,7 +80,7 @@ impl LocalRateLimiter {
             debts.put(limit.id, now, next, gcra.free_at(next));
             stand(index, gcra, next, now)
         });
-        Decision::Admitted(standings.reduce(Standing::tighter).expect("a plan has a quota"))
+        Decision::Admitted(standings.reduce(LimitStatus::tighter).expect("a plan has a quota"))
     }
 }
 
@@ -104,7 +104,7 @@ impl Default for LocalRateLimiter {
 }
 
 impl RateLimiter for LocalRateLimiter {
-    fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>> {
+    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         Eventual::Now(Ok(self.decide(ask, Share::WHOLE)))
     }
 }
@@ -120,11 +120,11 @@ const BEGINNING: u64 = 1 << 60;
 
 /// What is used up, and how long to wait; nothing, if no quota refuses.
 pub(super) fn refuse(
-    ask: &Ask<'_>,
+    ask: &LimitRequest<'_>,
     now: u64,
     gcra: impl Fn(&Limit) -> Gcra,
     debt: impl Fn(usize, &Limit) -> Debt,
-) -> Option<Excess> {
+) -> Option<LimitExceeded> {
     let (mut longest, mut violated) = (None, Vec::new());
     for (index, limit) in ask.plan.limits().iter().enumerate() {
         let (remaining, wait) = match debt(index, limit) {
@@ -137,15 +137,15 @@ pub(super) fn refuse(
         violated.push(index);
         if longest.is_none_or(|(_, longest)| wait > longest) {
             // RateLimit and Retry-After tell one time.
-            longest = Some((Standing::new(index, remaining, Duration::from_nanos(wait)), wait));
+            longest = Some((LimitStatus::new(index, remaining, Duration::from_nanos(wait)), wait));
         }
     }
-    longest.map(|(standing, wait)| Excess::new(standing, Duration::from_nanos(wait), violated))
+    longest.map(|(standing, wait)| LimitExceeded::new(standing, Duration::from_nanos(wait), violated))
 }
 
 /// Where a caller stands with the quota at this place.
-pub(super) fn stand(index: usize, gcra: Gcra, paid: u64, now: u64) -> Standing {
-    Standing::new(index, gcra.remaining(paid, now), Duration::from_nanos(gcra.reset(paid, now)))
+pub(super) fn stand(index: usize, gcra: Gcra, paid: u64, now: u64) -> LimitStatus {
+    LimitStatus::new(index, gcra.remaining(paid, now), Duration::from_nanos(gcra.reset(paid, now)))
 }
 
 /// The time in ticks.

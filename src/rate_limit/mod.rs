@@ -1,6 +1,6 @@
 //! Rate limits: how much a caller may use, who keeps the counts, and what clients are told.
 //!
-//! A [`Quota`] is a rate and a burst; a [`Plan`] is the quotas that a request is counted against all at once. [`By`]
+//! A [`Quota`] is a rate and a burst; a [`QuotaSet`] is the quotas that a request is counted against all at once. [`LimitBy`]
 //! tells callers apart. A [`RateLimiter`] keeps the counts: [`LocalRateLimiter`] those of one node, `RedisRateLimiter` (with
 //! the feature `redis`) those of many. The layers that ask it are in [`layer`](crate::layer), and they stand in two places:
 //!
@@ -29,7 +29,7 @@
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 //!     layer::{AuthLayer, FailureLimitLayer, RateLimitLayer},
 //!     request::Peer,
-//!     rate_limit::{By, Exempt, LocalRateLimiter, Plan, Quota},
+//!     rate_limit::{LimitBy, Exempt, LocalRateLimiter, QuotaSet, Quota},
 //! };
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -37,13 +37,13 @@
 //! let (_, alice) = keys.mint(NewKey::new("alice")).await?;
 //!
 //! let limiter = LocalRateLimiter::default();
-//! let pro = Plan::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
+//! let pro = QuotaSet::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitLayer::new(limiter.clone(), By::peer(), Quota::per_minute(600).named("peer")))
-//!     .layer(FailureLimitLayer::new(limiter.clone(), By::peer(), Quota::per_minute(10).named("failures")))
+//!     .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(600).named("peer")))
+//!     .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
 //!     .layer(AuthLayer::new(keys))
 //!     .layer(
-//!         RateLimitLayer::new(limiter, By::principal(), Quota::per_minute(1).named("calls"))
+//!         RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(1).named("calls"))
 //!             .tier("pro", pro)
 //!             .cost(|head| if head.uri.path() == "/search" { 10 } else { 1 })
 //!             .exempt(Exempt::subject("monitor")),
@@ -72,23 +72,23 @@
 //! 1. In no stretch of time is more admitted than the burst and what comes back meanwhile.
 //! 2. Who waits for as long as `Retry-After` says is admitted, if nobody else with the same key was quicker.
 //! 3. A refused request costs nothing and makes no wait longer. With several quotas, it takes from none of them.
-//! 4. No header and no spelling of a path makes a new quota, but where [`By::with`] is told so.
+//! 4. No header and no spelling of a path makes a new quota, but where [`LimitBy::with`] is told so.
 //! 5. What is kept is bounded, and a quota that is used up is not forgotten before there is a unit again.
 //! 6. The wall clock of a node plays no part.
 
 #[cfg(feature = "redis")]
 pub use self::redis::{OnOutage, RedisCounts, RedisRateLimiter};
 pub use self::{
-    by::By,
+    by::LimitBy,
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, HeldBody},
     exempt::Exempt,
     failure_layer::{FailureLimit, FailureLimitLayer, Watched},
     fields::RateLimitFields,
     key::LimitKey,
     layer::{Metered, RateLimit, RateLimitLayer},
-    limiter::{Ask, Decision, Excess, RateLimiter, Standing},
+    limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
     local::LocalRateLimiter,
-    plan::Plan,
+    plan::QuotaSet,
     quota::Quota,
     stopwatch::{ManualStopwatch, MonotonicStopwatch, Stopwatch},
 };

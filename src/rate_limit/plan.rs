@@ -16,15 +16,15 @@ use crate::{
 /// From one to eight, with names of their own; clones share everything.
 ///
 /// ```
-/// use tower_warden::rate_limit::{Plan, Quota};
+/// use tower_warden::rate_limit::{QuotaSet, Quota};
 ///
-/// let pro = Plan::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
+/// let pro = QuotaSet::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
 /// assert_eq!(pro.quotas().count(), 2);
-/// assert!(Plan::new([Quota::per_second(1), Quota::per_second(2)]).is_err());
+/// assert!(QuotaSet::new([Quota::per_second(1), Quota::per_second(2)]).is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct Plan(Arc<Terms>);
+pub struct QuotaSet(Arc<Terms>);
 
 struct Terms {
     limits: Box<[Limit]>,
@@ -43,7 +43,7 @@ pub(super) struct Limit {
     pub(super) id: u64,
 }
 
-impl Plan {
+impl QuotaSet {
     /// How many quotas a plan may have.
     pub(super) const MOST: usize = 8;
 
@@ -87,13 +87,13 @@ impl Plan {
 }
 
 /// A plan of one quota.
-impl From<Quota> for Plan {
+impl From<Quota> for QuotaSet {
     fn from(quota: Quota) -> Self {
         Self::of(vec![quota])
     }
 }
 
-impl fmt::Debug for Plan {
+impl fmt::Debug for QuotaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Plan").field(&self.quotas().collect::<Vec<_>>()).finish()
     }

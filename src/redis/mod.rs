@@ -1,11 +1,11 @@
 //! Redis, or Valkey: a line to it that knows when it is down.
 //!
 //! ```no_run
-//! use tower_warden::{rate_limit::{By, Quota, RedisRateLimiter}, layer::RateLimitLayer, redis::RedisLine};
+//! use tower_warden::{rate_limit::{LimitBy, Quota, RedisRateLimiter}, layer::RateLimitLayer, redis::RedisConnection};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let line = RedisLine::connect(redis::Client::open("redis://127.0.0.1/")?).await;
-//! let limit = RateLimitLayer::new(RedisRateLimiter::new(line), By::principal(), Quota::per_second(50).burst(100));
+//! let line = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
+//! let limit = RateLimitLayer::new(RedisRateLimiter::new(line), LimitBy::principal(), Quota::per_second(50).burst(100));
 //! # Ok(()) }
 //! ```
 
@@ -46,7 +46,7 @@ const SILENCES: u32 = 3;
 ///
 /// Needs Redis 5 or Valkey, and a tokio runtime.
 #[derive(Clone)]
-pub struct RedisLine(Arc<Inner>);
+pub struct RedisConnection(Arc<Inner>);
 
 struct Inner {
     dial: Dial,
@@ -69,7 +69,7 @@ enum State {
     },
 }
 
-impl RedisLine {
+impl RedisConnection {
     /// Dials a server with the client's own configuration, of TLS too.
     ///
     /// Returns when it is there, and after a second at the latest: a server that is down is no reason not to start.
@@ -145,9 +145,9 @@ impl RedisLine {
     }
 }
 
-impl fmt::Debug for RedisLine {
+impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisLine").field("is_up", &self.is_up()).finish_non_exhaustive()
+        f.debug_struct("RedisConnection").field("is_up", &self.is_up()).finish_non_exhaustive()
     }
 }
 

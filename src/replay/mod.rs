@@ -13,7 +13,7 @@ use crate::{Eventual, digest::Digest, error::Unavailable, time::UnixTime};
 /// A proof that a request was made with.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct SpentProof {
+pub struct UsedProof {
     /// The thumbprint of its key.
     pub key: Digest,
     /// The digest of its `jti`, of all proofs with this key.
@@ -24,7 +24,7 @@ pub struct SpentProof {
     pub now: UnixTime,
 }
 
-impl SpentProof {
+impl UsedProof {
     /// For tests of a guard.
     #[must_use]
     pub const fn new(key: Digest, id: Digest, until: UnixTime, now: UnixTime) -> Self {
@@ -58,11 +58,11 @@ pub trait ReplayGuard: Send + Sync + 'static {
     /// at once with the same proof, one is [`New`](ReplayVerdict::New).
     ///
     /// An error is a request that is answered with 503.
-    fn spend(&self, proof: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>>;
+    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>>;
 }
 
 impl<G: ReplayGuard + ?Sized> ReplayGuard for Arc<G> {
-    fn spend(&self, proof: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
         (**self).spend(proof)
     }
 }
@@ -95,7 +95,7 @@ impl Default for MemoryReplayGuard {
 }
 
 impl ReplayGuard for MemoryReplayGuard {
-    fn spend(&self, proof: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
         let digest = proof.digest();
         // Whoever panicked here has left nothing half done.
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +147,7 @@ impl Seen {
 
     fn spend(
         &mut self,
-        proof: &SpentProof,
+        proof: &UsedProof,
         digest: Digest,
         bound: NonZeroUsize,
         key_bound: NonZeroUsize,

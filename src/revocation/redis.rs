@@ -31,7 +31,7 @@ use crate::{
     caller::Identity,
     error::Unavailable,
     log,
-    redis::RedisLine,
+    redis::RedisConnection,
     time::{Clock, SystemClock, UnixTime},
 };
 
@@ -66,11 +66,11 @@ const BACKOFF: Duration = Duration::from_millis(100);
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use tower_warden::{Clock, SystemClock, redis::RedisLine, revocation::{RedisRevocationList, Revocation}};
+/// use tower_warden::{Clock, SystemClock, redis::RedisConnection, revocation::{RedisRevocationList, Revocation}};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
-/// let list = RedisRevocationList::listen(RedisLine::connect(client.clone()).await, client).await;
+/// let list = RedisRevocationList::listen(RedisConnection::connect(client.clone()).await, client).await;
 /// let until = SystemClock::default().now() + Duration::from_secs(3600);
 /// list.revoke(Revocation::token("https://auth.example.com", "4711"), until).await?;
 /// # Ok(()) }
@@ -79,7 +79,7 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct RedisRevocationList(Arc<Inner>);
 
 struct Inner {
-    line: RedisLine,
+    line: RedisConnection,
     known: Arc<Known>,
     listener: AbortHandle,
 }
@@ -98,7 +98,7 @@ impl RedisRevocationList {
     /// Revokes and asks on the line, and listens on a connection of the client's.
     ///
     /// Returns when this node knows all of it, and after two seconds at the latest: then it goes on trying.
-    pub async fn listen(line: RedisLine, client: Client) -> Self {
+    pub async fn listen(line: RedisConnection, client: Client) -> Self {
         let known = Arc::<Known>::default();
         let listener = tokio::spawn(follow(client, Arc::downgrade(&known))).abort_handle();
         let complete = async {

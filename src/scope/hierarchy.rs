@@ -55,7 +55,7 @@ impl ScopeHierarchy {
     /// Whether `held` has the scope, or one that implies it.
     #[must_use]
     pub fn grants(&self, held: &Scopes, scope: &Scope) -> bool {
-        held.contains(scope) || self.implied_by.get(scope).is_some_and(|above| held.any(above))
+        held.contains(scope) || self.implied_by.get(scope).is_some_and(|above| held.contains_any(above))
     }
 }
 

@@ -110,13 +110,13 @@ impl Scopes {
 
     /// Whether all of `needed` are in the set; true if none is needed.
     #[must_use]
-    pub fn all(&self, needed: &Self) -> bool {
+    pub fn contains_all(&self, needed: &Self) -> bool {
         needed.iter().all(|scope| self.contains(scope))
     }
 
     /// Whether one of `needed` is in the set; false if none is needed.
     #[must_use]
-    pub fn any(&self, needed: &Self) -> bool {
+    pub fn contains_any(&self, needed: &Self) -> bool {
         needed.iter().any(|scope| self.contains(scope))
     }
 

@@ -17,9 +17,9 @@ use super::{
     stream::TlsStream,
 };
 use crate::{
-    certificate::{Chain, PeerCertificate},
+    certificate::{ChainStatus, PeerCertificate},
     digest::Digest,
-    log::{self, Chain as Causes},
+    log::{self, Causes},
 };
 
 /// How long a handshake may take.
@@ -32,7 +32,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub struct TlsAcceptor(Arc<Inner>);
 
 struct Inner {
-    chain: Chain,
+    chain: ChainStatus,
     current: RwLock<Current>,
     files: Option<TlsFiles>,
 }
@@ -71,7 +71,7 @@ impl TlsAcceptor {
     /// Takes a configuration of one's own; `chain` tells whether its verifier refuses certificates that nobody vouches
     /// for.
     #[must_use]
-    pub fn with_configuration(configuration: Arc<ServerConfig>, chain: Chain) -> Self {
+    pub fn with_configuration(configuration: Arc<ServerConfig>, chain: ChainStatus) -> Self {
         let current = RwLock::new(Current { configuration, fingerprint: None });
         Self(Arc::new(Inner { chain, current, files: None }))
     }

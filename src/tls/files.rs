@@ -13,7 +13,7 @@ use super::{
     error::{TlsError, TlsErrorKind},
     verifier::AnyCertificate,
 };
-use crate::{certificate::Chain, digest::Digest};
+use crate::{certificate::ChainStatus, digest::Digest};
 
 /// How often the files are looked at.
 const RELOAD: Duration = Duration::from_secs(10);
@@ -98,10 +98,10 @@ impl TlsFiles {
     }
 
     /// What the verifier says of the certificates that it takes.
-    pub(super) const fn chain(&self) -> Chain {
+    pub(super) const fn chain(&self) -> ChainStatus {
         match self.clients {
-            Clients::Any => Chain::Unverified,
-            Clients::Nobody | Clients::Of(_) => Chain::Verified,
+            Clients::Any => ChainStatus::Unverified,
+            Clients::Nobody | Clients::Of(_) => ChainStatus::Verified,
         }
     }
 

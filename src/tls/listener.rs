@@ -126,21 +126,21 @@ impl fmt::Debug for TlsListener {
 
 /// Has each request told who is at the other end of its connection; `app` is a router, or what
 /// `into_make_service…` makes of one.
-pub const fn with_connection<M>(app: M) -> MakeConnected<M> {
-    MakeConnected(app)
+pub const fn with_connection<M>(app: M) -> MakeWithConnection<M> {
+    MakeWithConnection(app)
 }
 
 /// Makes services that tell each request who is at the other end of its connection: see [`with_connection`].
 #[derive(Clone, Debug)]
-pub struct MakeConnected<M>(M);
+pub struct MakeWithConnection<M>(M);
 
-impl<'a, M> Service<IncomingStream<'a, TlsListener>> for MakeConnected<M>
+impl<'a, M> Service<IncomingStream<'a, TlsListener>> for MakeWithConnection<M>
 where
     M: Service<IncomingStream<'a, TlsListener>>,
 {
     type Response = Connected<M::Response>;
     type Error = M::Error;
-    type Future = Making<M::Future>;
+    type Future = MakeWithConnectionFuture<M::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), M::Error>> {
         self.0.poll_ready(cx)
@@ -148,21 +148,21 @@ where
 
     fn call(&mut self, stream: IncomingStream<'a, TlsListener>) -> Self::Future {
         let connection = stream.io().connection().clone();
-        Making { future: self.0.call(stream), connection }
+        MakeWithConnectionFuture { future: self.0.call(stream), connection }
     }
 }
 
 pin_project! {
-    /// The future of [`MakeConnected`].
+    /// The future of [`MakeWithConnection`].
     #[derive(Debug)]
-    pub struct Making<F> {
+    pub struct MakeWithConnectionFuture<F> {
         #[pin]
         future: F,
         connection: Connection,
     }
 }
 
-impl<F: Future<Output = Result<S, E>>, S, E> Future for Making<F> {
+impl<F: Future<Output = Result<S, E>>, S, E> Future for MakeWithConnectionFuture<F> {
     type Output = Result<Connected<S>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -46,7 +46,7 @@
 //! | nothing | is served | is not asked for it |
 //! | [`client_authorities`](TlsFiles::client_authorities) | is served, without one | is disconnected |
 //! | and [`require_client_certificate`](TlsFiles::require_client_certificate) | is disconnected | is disconnected |
-//! | [`danger_any_client_certificate`](TlsFiles::danger_any_client_certificate) | as above | is served, [unverified](crate::certificate::Chain::Unverified) |
+//! | [`danger_any_client_certificate`](TlsFiles::danger_any_client_certificate) | as above | is served, [unverified](crate::certificate::ChainStatus::Unverified) |
 //!
 //! # Files that change
 //!
@@ -55,7 +55,7 @@
 //! fit together, half of them replaced for example, are an error in the log, and what was good before stays.
 
 #[cfg(feature = "axum")]
-pub use self::listener::{MakeConnected, TlsListener, with_connection};
+pub use self::listener::{MakeWithConnection, TlsListener, with_connection};
 pub use self::{
     acceptor::{Reloaded, TlsAcceptor},
     connection::{Connected, Connection},

@@ -112,7 +112,7 @@ async fn a_key_is_not_trimmed_and_its_case_counts() {
 #[tokio::test]
 async fn a_stolen_digest_is_no_key() {
     // (16)
-    let stack = Stack::with(|keys| keys.also(KeyFormat::opaque("").unwrap()), |layer| layer);
+    let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("").unwrap()), |layer| layer);
     stack.store.insert(imported("old", LEGACY)).wait().await.unwrap();
     stack.send(request().header("x-api-key", LEGACY)).await.assert_subject("imported");
     let digest = tower_warden::Digest::of(LEGACY.as_bytes()).to_hex();
@@ -247,7 +247,7 @@ fn a_weak_pepper_is_refused_at_start() {
 
 #[tokio::test]
 async fn keys_of_another_system_are_imported_as_json_lines() {
-    let stack = Stack::with(|keys| keys.also(KeyFormat::opaque("legacy-").unwrap()), |layer| layer);
+    let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("legacy-").unwrap()), |layer| layer);
     let digest = tower_warden::Digest::of(LEGACY.as_bytes()).to_hex();
     let line = format!(
         r#"{{"id":"old-1","digest":"{digest}","owner":"carol","scopes":["billing:read"],"created_at":1700000000}}"#
@@ -297,7 +297,7 @@ async fn a_line_that_is_no_record_is_named_by_number_and_not_repeated() {
 
 #[tokio::test]
 async fn an_opaque_key_of_any_visible_ascii_is_looked_up() {
-    let stack = Stack::with(|keys| keys.also(KeyFormat::opaque("").unwrap()), |layer| layer);
+    let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("").unwrap()), |layer| layer);
     let visible: String = (0x21..=0x7E_u8).map(char::from).filter(|c| *c != ',').collect();
     stack.store.insert(imported("odd", &visible)).wait().await.unwrap();
     stack.send(request().header("x-api-key", &visible)).await.assert_subject("imported");
@@ -308,7 +308,7 @@ async fn an_opaque_key_of_any_visible_ascii_is_looked_up() {
 #[tokio::test]
 async fn the_format_with_the_longest_prefix_decides() {
     // A key with a bad checksum is not looked up as if it were an opaque one.
-    let stack = Stack::with(|keys| keys.also(KeyFormat::opaque("sk_").unwrap()), |layer| layer);
+    let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("sk_").unwrap()), |layer| layer);
     stack.send(request().header("x-api-key", "sk_agent_made-up")).await.assert_invalid("key_length");
     assert_eq!(stack.store.finds(), 0);
     stack.send(request().header("x-api-key", "sk_other")).await.assert_invalid("key_unknown");

@@ -10,7 +10,7 @@ use tower_warden::{
     api_key::NewKey,
     caller::{Confirmation, SenderConstraint},
     certificate::{
-        CertificateDirectory, CertificateMap, CertificateName, CertificateProof, Chain, ClientCertificates,
+        CertificateDirectory, CertificateMap, CertificateName, CertificateProof, ChainStatus, ClientCertificates,
         PeerCertificate,
     },
     layer::{AuthLayer, AuthorizeLayer},
@@ -44,7 +44,7 @@ async fn a_bound_key_is_good_in_the_hand_of_the_certificates_holder_only() {
     let key = NewKey::new("alice").confirmation(Confirmation::certificate(right.thumbprint()));
     let (_, key) = stack.mint(key).await;
     // Who issued it makes no difference.
-    for chain in [Chain::Verified, Chain::Unverified] {
+    for chain in [ChainStatus::Verified, ChainStatus::Unverified] {
         let request = || bearer(key.expose());
         stack.send(request()).await.assert_invalid("certificate_missing");
         stack.send(with(request(), &right.peer(chain))).await.assert_subject("alice");
@@ -63,7 +63,7 @@ async fn a_key_that_is_bound_to_a_dpop_key_is_refused_as_a_bearer() {
     let (authority, stack) = (Authority::new("clients"), Stack::new());
     let holder = authority.client("right");
     let (_, key) = stack.mint(NewKey::new("alice").confirmation(Confirmation::key(holder.thumbprint()))).await;
-    let request = with(bearer(key.expose()), &holder.peer(Chain::Verified));
+    let request = with(bearer(key.expose()), &holder.peer(ChainStatus::Verified));
     stack.send(request).await.assert_invalid("key_proof_missing");
 }
 
@@ -71,7 +71,7 @@ async fn a_key_that_is_bound_to_a_dpop_key_is_refused_as_a_bearer() {
 async fn a_layer_and_a_route_may_need_what_is_bound_to_its_sender() {
     let (authority, keys) = (Authority::new("clients"), Stack::new());
     let holder = authority.client("alice");
-    let certificate = holder.peer(Chain::Verified);
+    let certificate = holder.peer(ChainStatus::Verified);
     let bound = NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()));
     let ((_, bound), (_, loose)) = (keys.mint(bound).await, keys.mint(NewKey::new("bob")).await);
     let layer = || {
@@ -105,7 +105,7 @@ async fn a_successor_is_bound_as_its_key_was() {
     let (old, _) = stack.mint(NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()))).await;
     let (_, new) = stack.keys.rotate(&old.id, seconds(60)).await.unwrap();
     stack.send(bearer(new.expose())).await.assert_invalid("certificate_missing");
-    stack.send(with(bearer(new.expose()), &holder.peer(Chain::Unverified))).await.assert_subject("alice");
+    stack.send(with(bearer(new.expose()), &holder.peer(ChainStatus::Unverified))).await.assert_subject("alice");
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_certificate_alone_authenticates_by_each_of_its_names() {
         SanType::URI("spiffe://example.com/billing".try_into().unwrap()),
     ];
     let holder = Authority::new("clients").issue(&params);
-    let certificate = holder.peer(Chain::Verified);
+    let certificate = holder.peer(ChainStatus::Verified);
     assert_eq!(certificate.subject(), Some("O=Acme\\, Inc.,CN=billing"));
     assert_eq!(certificate.issuer(), Some("CN=clients"));
     assert_eq!(certificate.dns_names().collect::<Vec<_>>(), ["billing.internal"]);
@@ -146,10 +146,10 @@ async fn a_certificate_alone_authenticates_by_each_of_its_names() {
 async fn a_certificate_of_nobody_who_is_known_is_refused_and_never_anonymous() {
     let authority = Authority::new("clients");
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing());
-    let stranger = authority.client("stranger").peer(Chain::Verified);
+    let stranger = authority.client("stranger").peer(ChainStatus::Verified);
     for layer in [layer(map.clone()), layer(map).optional()] {
         send(app(&layer), with(request(), &stranger)).await.assert_invalid("certificate_unknown");
-        let known = authority.client("billing").peer(Chain::Verified);
+        let known = authority.client("billing").peer(ChainStatus::Verified);
         send(app(&layer), with(request(), &known)).await.assert_subject("billing");
     }
 }
@@ -164,7 +164,7 @@ async fn without_a_certificate_nothing_is_presented() {
 #[tokio::test]
 async fn what_an_unverified_certificate_says_of_itself_does_not_count() {
     let holder = Holder::self_signed(&client("billing"));
-    let forged = holder.peer(Chain::Unverified);
+    let forged = holder.peer(ChainStatus::Unverified);
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing());
     send(app(&layer(map.clone())), with(request(), &forged)).await.assert_invalid("certificate_unverified");
 
@@ -181,7 +181,7 @@ async fn what_an_unverified_certificate_says_of_itself_does_not_count() {
 async fn a_certificate_is_refused_before_and_after_its_time() {
     let mut params = client("billing");
     (params.not_before, params.not_after) = (date_time_ymd(2027, 1, 1), date_time_ymd(2027, 1, 2));
-    let certificate = Authority::new("clients").issue(&params).peer(Chain::Verified);
+    let certificate = Authority::new("clients").issue(&params).peer(ChainStatus::Verified);
     let (start, end) = (certificate.not_before().unwrap(), certificate.not_after().unwrap());
     assert_eq!((start, end), (UnixTime::from_secs(1_798_761_600), UnixTime::from_secs(1_798_848_000)));
 
@@ -204,7 +204,7 @@ async fn a_certificate_whose_names_lead_to_two_callers_is_nobodys() {
     let mut params = client("billing");
     let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
     params.subject_alt_names = vec![dns("a.internal"), dns("b.internal")];
-    let certificate = Authority::new("clients").issue(&params).peer(Chain::Verified);
+    let certificate = Authority::new("clients").issue(&params).peer(ChainStatus::Verified);
     let [a, b] = ["a.internal", "b.internal"].map(CertificateName::dns);
 
     let two = CertificateMap::default().with([a.clone()], billing()).with([b.clone()], Identity::clone(&billing()));
@@ -218,7 +218,7 @@ async fn a_certificate_with_a_second_uri_has_no_spiffe_id() {
     let mut params = client("billing");
     let uri = |uri: &str| SanType::URI(uri.try_into().unwrap());
     params.subject_alt_names = vec![uri("spiffe://example.com/billing"), uri("https://example.com")];
-    let certificate = Authority::new("clients").issue(&params).peer(Chain::Verified);
+    let certificate = Authority::new("clients").issue(&params).peer(ChainStatus::Verified);
     let map = CertificateMap::default().with([CertificateName::uri("spiffe://example.com/billing")], billing());
     assert_eq!(certificate.spiffe_id(), None);
     send(app(&layer(map)), with(request(), &certificate)).await.assert_invalid("certificate_unknown");
@@ -232,7 +232,7 @@ async fn a_directory_that_is_down_is_503() {
             Eventual::later(async { Err(Unavailable::new("the directory")) })
         }
     }
-    let certificate = Authority::new("clients").client("billing").peer(Chain::Verified);
+    let certificate = Authority::new("clients").client("billing").peer(ChainStatus::Verified);
     let answer = send(app(&layer(Down)), with(request(), &certificate)).await;
     answer.assert_unavailable("certificate_directory_unavailable");
 }
@@ -240,7 +240,7 @@ async fn a_directory_that_is_down_is_503() {
 #[tokio::test]
 async fn a_bad_key_beside_a_good_certificate_is_refused_and_a_good_one_counts() {
     let (authority, keys) = (Authority::new("clients"), Stack::new());
-    let certificate = authority.client("billing").peer(Chain::Verified);
+    let certificate = authority.client("billing").peer(ChainStatus::Verified);
     let map = CertificateMap::default().with([CertificateName::subject("CN=billing")], billing());
     let both = (ClientCertificates::new(map), keys.keys.clone());
     let app = app(&AuthLayer::new(both).environment(&Environment::default().with_clock(keys.clock.clone())).optional());
@@ -260,7 +260,7 @@ async fn a_bad_key_beside_a_good_certificate_is_refused_and_a_good_one_counts() 
 #[tokio::test]
 async fn a_certificate_means_nothing_to_a_layer_for_keys() {
     let stack = Stack::with(|keys| keys, |layer| layer.optional());
-    let certificate = Authority::new("clients").client("billing").peer(Chain::Verified);
+    let certificate = Authority::new("clients").client("billing").peer(ChainStatus::Verified);
     stack.send(with(request(), &certificate)).await.assert_subject("nobody");
 }
 
@@ -277,13 +277,13 @@ fn what_a_name_says_cannot_look_like_another_name() {
         ("bil\0ling", "CN=bil\\00ling"),
         ("Größe", "CN=Größe"),
     ] {
-        let certificate = authority.client(name).peer(Chain::Verified);
+        let certificate = authority.client(name).peer(ChainStatus::Verified);
         assert_eq!(certificate.subject(), Some(subject.replace("\\=", "=").as_str()), "{name:?}");
     }
     // Printable, IA5 and UTF-8 are written as they are, and all others in hexadecimal, with no letter of theirs.
     let mut params = client("x");
     params.distinguished_name.push(DnType::CustomDnType(vec![1, 2, 3]), "O=Acme");
-    let certificate = authority.issue(&params).peer(Chain::Verified);
+    let certificate = authority.issue(&params).peer(ChainStatus::Verified);
     assert_eq!(certificate.subject(), Some("1.2.3=#0c064f3d41636d65,CN=x"));
 }
 
@@ -294,11 +294,11 @@ fn the_rows_of_rfc_8705_come_out_as_they_say() {
     let pem = rows[0]["certificate_pem"].as_str().unwrap();
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let der = BASE64_STANDARD.decode(body).unwrap();
-    let certificate = PeerCertificate::from_der(&der, Chain::Unverified).unwrap();
+    let certificate = PeerCertificate::from_der(&der, ChainStatus::Unverified).unwrap();
     assert_eq!(certificate.thumbprint().to_base64url(), rows[0]["x5t_s256"].as_str().unwrap());
     assert_eq!(certificate.subject(), Some("CN=mtls"));
     for bad in [&der[..der.len() - 1], &[&der[..], b"\0"].concat(), b"", &der[1..]] {
-        assert!(PeerCertificate::from_der(bad, Chain::Unverified).is_err());
+        assert!(PeerCertificate::from_der(bad, ChainStatus::Unverified).is_err());
     }
     for row in &rows[1..] {
         let members = row["claims"]["cnf"].as_object().unwrap();
@@ -312,7 +312,7 @@ fn the_rows_of_rfc_8705_come_out_as_they_say() {
 #[test]
 fn a_certificate_prints_no_thumbprint() {
     let holder = Authority::new("clients").client("billing");
-    let printed = format!("{:?}", holder.peer(Chain::Verified));
+    let printed = format!("{:?}", holder.peer(ChainStatus::Verified));
     assert_eq!(printed, r#"PeerCertificate { chain: Verified, subject: Some("CN=billing"), .. }"#);
     let pinned = format!("{:?}", CertificateName::thumbprint(Digest::of(b"x")));
     assert!(pinned.contains("Digest(..)"), "{pinned}");

@@ -20,8 +20,8 @@ use tower_warden::{
     dpop::{Dpop, Nonces},
     jwt::{Algorithm, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer},
-    rate_limit::{By, LocalRateLimiter, Quota},
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, SpentProof},
+    rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
     scope::{Scope, Scopes},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -667,7 +667,7 @@ async fn a_clock_that_is_set_back_makes_no_spent_proof_good() {
 async fn a_guard_that_is_down_is_503_now_and_later() {
     struct Down(bool);
     impl ReplayGuard for Down {
-        fn spend(&self, _: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        fn spend(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
             let failed = || Err(Unavailable::new("the replay guard"));
             if self.0 { Eventual::later(async move { failed() }) } else { Eventual::Now(failed()) }
         }
@@ -683,7 +683,7 @@ async fn a_guard_is_asked_for_nothing_but_good_proofs_and_may_answer_later() {
     #[derive(Default)]
     struct Counting(Arc<AtomicUsize>);
     impl ReplayGuard for Counting {
-        fn spend(&self, proof: &SpentProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
             self.0.fetch_add(1, Ordering::Relaxed);
             assert_eq!((proof.now, proof.until), (START, START + seconds(300)));
             Eventual::later(async {
@@ -730,7 +730,7 @@ async fn a_token_that_is_bound_to_key_and_certificate_needs_both() {
     let both = Confirmation::parse(members, &[]).unwrap();
     let token = stack.issuer.token("alice").audience(AUDIENCE).confirmation(&both).sign();
     let proved = || dpop(&token).header("dpop", stack.key.proof("GET", API, &token, START).sign());
-    let peer = holder.peer(tower_warden::certificate::Chain::Unverified);
+    let peer = holder.peer(tower_warden::certificate::ChainStatus::Unverified);
     stack.send(proved().extension(peer.clone())).await.assert_subject("alice");
     assert_invalid_token(&stack.send(proved()).await, "certificate_missing");
     assert_eq!(stack.send(bearer(&token).extension(peer)).await.reason, Some("key_proof_missing"));
@@ -823,7 +823,7 @@ async fn bad_proofs_count_as_failures_and_a_nonce_that_is_lacking_does_not() {
     let stack = Stack::new();
     let jwt = || Jwt::new(rules(&stack.issuer), stack.issuer.clone());
     let refused = |dpop: Dpop| {
-        let limit = FailureLimitLayer::new(LocalRateLimiter::default(), By::everybody(), Quota::per_day(1));
+        let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), Quota::per_day(1));
         let auth =
             AuthLayer::new(jwt()).environment(&Environment::default().with_clock(stack.clock.clone())).dpop(dpop);
         let service = tower::ServiceBuilder::new().layer(limit).layer(auth).service_fn(support::answer);

@@ -7,7 +7,6 @@ use tower_warden::{
     Environment, ManualClock, UnixTime,
     api_key::{
         ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore, NewKey,
-        Watching,
     },
     layer::AuthLayer,
 };
@@ -262,7 +261,7 @@ async fn a_cached_key_outlives_an_outage_of_the_store_for_its_lifetime() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_evicts_no_good_one() {
     // (8)
-    let stack = Stack::with(|keys| keys.found_bound(100).refused_bound(100), |layer| layer);
+    let stack = Stack::with(|keys| keys.positive_capacity(100).negative_capacity(100), |layer| layer);
     let mut good = Vec::new();
     for _ in 0..50 {
         let (_, key) = stack.alice().await;
@@ -290,7 +289,7 @@ async fn a_flood_of_made_up_keys_evicts_no_good_one() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_is_looked_up_a_few_at_a_time() {
     // (8)
-    let stack = Stack::with(|keys| keys.look_ups(10.try_into().unwrap()), |layer| layer);
+    let stack = Stack::with(|keys| keys.max_lookups(10.try_into().unwrap()), |layer| layer);
     stack.store.set(Mode::Hold);
     let keys: Vec<_> = (0..1000).map(|_| unknown_key()).collect();
     let mut flood = Box::pin(join_all(keys.iter().map(|key| stack.bearer(key.expose()))));
@@ -335,7 +334,7 @@ async fn what_may_have_been_missed_drops_all_that_is_cached() {
     // Revoked behind the back of this process.
     stack.store.revoke(&record.id, START).wait().await.unwrap();
     stack.bearer(key.expose()).await.assert_subject("alice");
-    assert_eq!(stack.store.tell(&KeyChange::Changed(record.id.clone())), [Watching::Goes]);
+    assert_eq!(stack.store.tell(&KeyChange::Changed(record.id.clone())), [std::ops::ControlFlow::Continue(())]);
     stack.bearer(key.expose()).await.assert_invalid("key_revoked");
     stack.bearer(other.expose()).await.assert_subject("bob");
     assert_eq!(stack.store.finds(), 3);
@@ -347,7 +346,7 @@ async fn what_may_have_been_missed_drops_all_that_is_cached() {
 
     let Stack { store, keys, app, .. } = stack;
     drop((keys, app));
-    assert_eq!(store.tell(&KeyChange::Missed), [Watching::Ended]);
+    assert_eq!(store.tell(&KeyChange::Missed), [std::ops::ControlFlow::Break(())]);
 }
 
 #[tokio::test]

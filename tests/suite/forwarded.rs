@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     caller::Confirmation,
-    certificate::{CertificateHeader, CertificateName, Chain, PeerCertificate, ProxyRule, XfccElement},
+    certificate::{CertificateHeader, CertificateName, ChainStatus, PeerCertificate, ProxyRule, XfccElement},
     layer::ForwardedCertificateLayer,
     request::Peer,
     request::TrustedProxies,
@@ -69,9 +69,19 @@ async fn the_certificate_of_a_trusted_proxys_client_is_read_in_every_form() {
     // The load balancer leaves `+`, `/` and `=` as they are.
     let loosely = holder.pem().replace('\n', "%0A").replace(' ', "%20");
     for (header, name, value, told) in [
-        (CertificateHeader::client_cert(Chain::Verified), "client-cert", sequence(&holder), "Verified"),
-        (CertificateHeader::envoy(XfccElement::Only, Chain::Verified), "x-forwarded-client-cert", xfcc, "Verified"),
-        (CertificateHeader::escaped_pem(nginx, Chain::Unverified), "ssl-client-cert", escaped(&holder), "Unverified"),
+        (CertificateHeader::client_cert(ChainStatus::Verified), "client-cert", sequence(&holder), "Verified"),
+        (
+            CertificateHeader::envoy(XfccElement::Only, ChainStatus::Verified),
+            "x-forwarded-client-cert",
+            xfcc,
+            "Verified",
+        ),
+        (
+            CertificateHeader::escaped_pem(nginx, ChainStatus::Unverified),
+            "ssl-client-cert",
+            escaped(&holder),
+            "Unverified",
+        ),
         (CertificateHeader::alb(), "x-amzn-mtls-clientcert-leaf", loosely.clone(), "Verified"),
         (CertificateHeader::alb_passthrough(), "x-amzn-mtls-clientcert", loosely.repeat(2), "Unverified"),
     ] {
@@ -91,7 +101,7 @@ async fn a_bound_key_is_refused_to_a_stranger_who_sends_the_field_and_given_to_t
     let (holder, stack) = (client(), Stack::new());
     let key = tower_warden::api_key::NewKey::new("alice").confirmation(Confirmation::certificate(holder.thumbprint()));
     let (_, key) = stack.mint(key).await;
-    let layer = layer(CertificateHeader::client_cert(Chain::Verified));
+    let layer = layer(CertificateHeader::client_cert(ChainStatus::Verified));
     let request = |peer: &str| {
         let peer = Peer::new(peer.parse().unwrap());
         bearer(key.expose()).header("client-cert", sequence(&holder)).extension(peer)
@@ -110,7 +120,7 @@ async fn a_field_of_a_trusted_proxy_that_is_malformed_is_refused() {
     let longer = BASE64_STANDARD.encode([&holder.certificate[..], b"\0"].concat());
     let unpadded = good.replace('=', "");
     let huge = format!(":{}:", "A".repeat(40_000));
-    let layer = layer(CertificateHeader::client_cert(Chain::Verified));
+    let layer = layer(CertificateHeader::client_cert(ChainStatus::Verified));
     for (value, reason) in [
         (&*encoded, "client_certificate_malformed"),
         (&format!("{good}, {good}"), "client_certificate_malformed"),
@@ -142,7 +152,7 @@ async fn a_field_of_a_trusted_proxy_that_is_malformed_is_refused() {
 #[tokio::test]
 async fn the_rows_of_rfc_9440_come_out_as_they_say() {
     let rows: serde_json::Value = serde_json::from_str(include_str!("../vectors/rfc9440/client_cert.json")).unwrap();
-    let layer = layer(CertificateHeader::client_cert(Chain::Verified));
+    let layer = layer(CertificateHeader::client_cert(ChainStatus::Verified));
     let (mut valid, mut invalid) = (0, 0);
     for row in rows["tests"].as_array().unwrap() {
         let [name, field, value, result] = ["name", "field", "value", "result"].map(|name| row[name].as_str().unwrap());
@@ -170,7 +180,8 @@ async fn the_rows_of_rfc_9440_come_out_as_they_say() {
 #[tokio::test]
 async fn a_pem_that_is_not_one_certificate_is_refused() {
     let holder = client();
-    let layer = layer(CertificateHeader::escaped_pem(HeaderName::from_static("ssl-client-cert"), Chain::Verified));
+    let layer =
+        layer(CertificateHeader::escaped_pem(HeaderName::from_static("ssl-client-cert"), ChainStatus::Verified));
     let good = escaped(&holder);
     for value in [
         good.repeat(2),
@@ -205,7 +216,7 @@ async fn of_several_elements_the_declared_one_counts() {
     };
     let both = format!("{}, {}", element(&alice), element(&edge));
     let told = async |element: XfccElement, value: &str| {
-        let layer = layer(CertificateHeader::envoy(element, Chain::Verified));
+        let layer = layer(CertificateHeader::envoy(element, ChainStatus::Verified));
         ask(&layer, from(PROXY).header("x-forwarded-client-cert", value)).await
     };
     let from_end = |place| XfccElement::FromEnd(NonZeroUsize::new(place).unwrap());
@@ -222,7 +233,7 @@ async fn an_element_whose_hash_is_anothers_or_that_is_malformed_is_refused() {
     let authority = Authority::new("clients");
     let (alice, other) = (authority.client("alice"), authority.client("other"));
     let (hash, certificate) = (alice.thumbprint().to_hex(), escaped(&alice));
-    let layer = layer(CertificateHeader::envoy(XfccElement::Only, Chain::Verified));
+    let layer = layer(CertificateHeader::envoy(XfccElement::Only, ChainStatus::Verified));
     for value in [
         format!("Hash={};Cert=\"{certificate}\"", other.thumbprint().to_hex()),
         format!("Hash=;Cert=\"{certificate}\""),
@@ -247,7 +258,7 @@ async fn an_element_whose_hash_is_anothers_or_that_is_malformed_is_refused() {
 #[tokio::test]
 async fn a_hash_alone_counts_where_it_was_declared() {
     let hash = client().thumbprint().to_hex();
-    let header = CertificateHeader::envoy(XfccElement::Only, Chain::Verified).hash_alone();
+    let header = CertificateHeader::envoy(XfccElement::Only, ChainStatus::Verified).hash_alone();
     let answer = ask(&layer(header), from(PROXY).header("x-forwarded-client-cert", format!("Hash={hash}"))).await;
     assert_eq!(answer.body, format!("Verified {hash} [x-forwarded-client-cert]"));
 }
@@ -255,7 +266,7 @@ async fn a_hash_alone_counts_where_it_was_declared() {
 /// (106)
 #[tokio::test]
 async fn look_alikes_and_the_fields_of_other_proxies_are_removed_whoever_sent_them() {
-    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(Chain::Verified)));
+    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(ChainStatus::Verified)));
     let suspects = [
         "client_cert",
         "client_cert_chain",
@@ -280,7 +291,7 @@ async fn look_alikes_and_the_fields_of_other_proxies_are_removed_whoever_sent_th
 /// (107)
 #[tokio::test]
 async fn a_field_that_is_named_by_connection_is_read_all_the_same() {
-    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(Chain::Verified)));
+    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(ChainStatus::Verified)));
     let request = from(PROXY).header("connection", "client-cert").header("client-cert", sequence(&holder));
     assert_eq!(ask(&layer, request).await.body, "Verified CN=alice [client-cert connection]");
 }
@@ -290,29 +301,29 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     let authority = Authority::new("clients");
     let (proxy, alice) = (authority.client("proxy"), authority.client("alice"));
     let named = [CertificateName::subject("CN=proxy")];
-    let header = CertificateHeader::client_cert(Chain::Verified);
+    let header = CertificateHeader::client_cert(ChainStatus::Verified);
     let layer = ForwardedCertificateLayer::new(header.clone(), ProxyRule::certificates(named));
     let from = |certificate: PeerCertificate| from(STRANGER).extension(certificate);
     let field = sequence(&alice);
 
-    let told = ask(&layer, from(proxy.peer(Chain::Verified)).header("client-cert", &field)).await;
+    let told = ask(&layer, from(proxy.peer(ChainStatus::Verified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");
-    assert_eq!(ask(&layer, from(proxy.peer(Chain::Verified))).await.body, "nobody []");
+    assert_eq!(ask(&layer, from(proxy.peer(ChainStatus::Verified))).await.body, "nobody []");
     // Whoever is no proxy speaks for himself.
-    let told = ask(&layer, from(alice.peer(Chain::Verified)).header("client-cert", sequence(&proxy))).await;
+    let told = ask(&layer, from(alice.peer(ChainStatus::Verified)).header("client-cert", sequence(&proxy))).await;
     assert_eq!(told.body, "Verified CN=alice []");
     // Anybody can call himself so.
-    let told = ask(&layer, from(proxy.peer(Chain::Unverified)).header("client-cert", &field)).await;
+    let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Unverified CN=proxy []");
     let pinned = ProxyRule::certificates([CertificateName::thumbprint(proxy.thumbprint())]);
     let layer = ForwardedCertificateLayer::new(header, pinned);
-    let told = ask(&layer, from(proxy.peer(Chain::Unverified)).header("client-cert", &field)).await;
+    let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");
 }
 
 #[tokio::test]
 async fn what_answers_a_proxy_varies_by_the_field() {
-    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(Chain::Verified)));
+    let (holder, layer) = (client(), layer(CertificateHeader::client_cert(ChainStatus::Verified)));
     for request in [from(PROXY), from(PROXY).header("client-cert", sequence(&holder))] {
         assert_eq!(ask(&layer, request).await.header("vary"), Some("client-cert"));
     }

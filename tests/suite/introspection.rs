@@ -202,7 +202,7 @@ async fn a_token_that_is_no_access_token_is_refused_where_the_answer_tells() {
     ] {
         Asking::of("token", &active_with(members)).send("token").await.assert_subject("alice");
     }
-    let asking = Asking::with(issuer(), |builder| builder.also_token_type("jwt"));
+    let asking = Asking::with(issuer(), |builder| builder.accept_token_type("jwt"));
     asking.endpoint.say("token", &active_with(json!({"token_type": "JWT"})));
     asking.send("token").await.assert_subject("alice");
 }

@@ -68,7 +68,7 @@ async fn a_token_that_is_not_active_is_asked_about_once_in_ten_seconds() {
 
 #[tokio::test]
 async fn nothing_is_remembered_for_no_time() {
-    let asking = Asking::with(issuer(), |builder| builder.active_for(seconds(0)).inactive_for(seconds(0)));
+    let asking = Asking::with(issuer(), |builder| builder.positive_ttl(seconds(0)).negative_ttl(seconds(0)));
     asking.endpoint.say("token", &active());
     for _ in 0..2 {
         asking.send("token").await.assert_subject("alice");
@@ -175,7 +175,7 @@ async fn who_leaves_takes_no_look_up_along_that_others_wait_for() {
 /// (130)
 #[tokio::test]
 async fn a_flood_of_made_up_tokens_evicts_no_good_one() {
-    let asking = Asking::with(issuer(), |builder| builder.inactive_bound(100));
+    let asking = Asking::with(issuer(), |builder| builder.negative_capacity(100));
     asking.endpoint.say("token", &active());
     asking.send("token").await.assert_subject("alice");
     let flood = async || {
@@ -194,7 +194,7 @@ async fn a_flood_of_made_up_tokens_evicts_no_good_one() {
 /// (130)
 #[tokio::test(start_paused = true)]
 async fn so_many_tokens_are_asked_about_at_once_and_no_more() {
-    let asking = Asking::with(issuer(), |builder| builder.look_ups(NonZeroUsize::new(5).unwrap()));
+    let asking = Asking::with(issuer(), |builder| builder.max_lookups(NonZeroUsize::new(5).unwrap()));
     asking.endpoint.reply(Reply::Hold);
     let tokens: Vec<_> = (0..50).map(|number| format!("made-up-{number}")).collect();
     let mut flood = Box::pin(join_all(tokens.iter().map(|token| asking.send(token))));

@@ -472,7 +472,7 @@ fn two_issuers() -> (TestIssuer, TestIssuer, support::App) {
     };
     let (one, other) = (of("https://one.test"), of("https://other.test"));
     let builder =
-        Jwt::builder(rules(&one).tenant("one"), one.clone()).also(rules(&other).tenant("other"), other.clone());
+        Jwt::builder(rules(&one).tenant("one"), one.clone()).issuer(rules(&other).tenant("other"), other.clone());
     let layer = AuthLayer::new(builder.build().unwrap()).environment(&Environment::default().with_clock(clock));
     (one, other, app(&layer))
 }
@@ -528,11 +528,11 @@ async fn a_token_for_us_and_others_is_accepted_unless_told() {
     let both = json!(["https://other.test", AUDIENCE]);
     let stack = Stack::new();
     stack.sign(&stack.token().claim("aud", both.clone())).await.assert_subject("alice");
-    let stack = Stack::with(Issuer::sole_audience);
+    let stack = Stack::with(Issuer::refuse_other_audiences);
     stack.sign(&stack.token().claim("aud", both)).await.assert_invalid("audience_mismatch");
     stack.sign(&stack.token().claim("aud", json!([AUDIENCE]))).await.assert_subject("alice");
     stack.sign(&stack.token()).await.assert_subject("alice");
-    let stack = Stack::with(|issuer| issuer.also_audience("https://second.test").unwrap());
+    let stack = Stack::with(|issuer| issuer.accept_audience("https://second.test").unwrap());
     stack.sign(&stack.token().audience("https://second.test")).await.assert_subject("alice");
     stack.sign(&stack.token()).await.assert_subject("alice");
 }
@@ -812,7 +812,7 @@ async fn scopes_come_as_the_common_issuers_send_them() {
         assert_eq!(caller.scopes().to_string(), expected, "{claim}: {value}");
     }
     let caller =
-        principal(|issuer| issuer.also_scopes_claim("permissions"), |token| token.claim("permissions", json!(["x"])));
+        principal(|issuer| issuer.scopes_claim("permissions"), |token| token.claim("permissions", json!(["x"])));
     assert_eq!(caller.await.scopes().to_string(), "billing:read x");
 }
 
@@ -876,7 +876,8 @@ async fn a_token_is_verified_anew_after_five_minutes_or_as_told() {
         stack.send(&token).await.assert_subject("alice");
         assert_eq!(stack.issuer.fetches(), fetches);
     }
-    let stack = Stack::of(|issuer| Jwt::builder(rules(issuer), issuer.clone()).cached_for(seconds(0)).build().unwrap());
+    let stack =
+        Stack::of(|issuer| Jwt::builder(rules(issuer), issuer.clone()).positive_ttl(seconds(0)).build().unwrap());
     let token = stack.token().sign();
     for fetches in 1..4 {
         stack.send(&token).await.assert_subject("alice");

@@ -321,7 +321,7 @@ async fn addresses_that_are_not_public_are_not_reached_unless_allowed() {
         assert_eq!(cause, "an address that must not be reached", "{url}");
     }
     // Allowed, it is reached: what fails is TLS.
-    let allowed = HttpClient::reaching(["127.0.0.0/8".parse().unwrap()]).unwrap();
+    let allowed = HttpClient::allowing_networks(["127.0.0.0/8".parse().unwrap()]).unwrap();
     let request = http::Request::get(&urls[1]).body(bytes::Bytes::new()).unwrap();
     let (accepted, answered) =
         futures_util::join!(async { drop(listener.accept().await.unwrap()) }, allowed.fetch(request, 1024).wait(),);

@@ -5,7 +5,7 @@ use tower_warden::{
     Digest, Environment,
     api_key::NewKey,
     api_key::key_routes,
-    certificate::{Chain, PeerCertificate},
+    certificate::{ChainStatus, PeerCertificate},
     layer::AuthLayer,
     scope::Scopes,
 };
@@ -252,7 +252,7 @@ async fn a_key_is_minted_for_one_certificate() {
     let minted = api.mint(body(json!({ "x5t#S256": thumbprint }))).await;
     assert_eq!(minted["confirmation"], json!({ "x5t#S256": thumbprint }));
     let certificate = Digest::from_base64url(thumbprint).unwrap();
-    let certificate = PeerCertificate::from_thumbprint(certificate, Chain::Unverified);
+    let certificate = PeerCertificate::from_thumbprint(certificate, ChainStatus::Unverified);
     let stack = &api.stack;
     stack.bearer(text(&minted["secret"])).await.assert_invalid("certificate_missing");
     let request = crate::support::bearer(text(&minted["secret"])).extension(certificate);

@@ -31,7 +31,7 @@ impl Node {
     async fn start(url: &str, lifetime: Duration) -> Self {
         let store = SqlKeyStore::connect(url).await.unwrap();
         let keys = ApiKeys::builder(store, KeyFormat::new("sk_agent").unwrap());
-        let keys = keys.found_for(lifetime).refused_for(lifetime).build();
+        let keys = keys.positive_ttl(lifetime).negative_ttl(lifetime).build();
         Self { app: app(&AuthLayer::new(keys.clone())), keys }
     }
 

@@ -4,7 +4,7 @@ use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose,
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tower_warden::{
     Digest,
-    certificate::{Chain, PeerCertificate},
+    certificate::{ChainStatus, PeerCertificate},
 };
 
 /// Issues certificates.
@@ -62,7 +62,7 @@ impl Holder {
     }
 
     /// As the other end of a connection.
-    pub fn peer(&self, chain: Chain) -> PeerCertificate {
+    pub fn peer(&self, chain: ChainStatus) -> PeerCertificate {
         PeerCertificate::from_der(&self.certificate, chain).unwrap()
     }
 

@@ -6,7 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use tower_warden::{
     ConfigErrorKind, Eventual,
     rate_limit::{
-        Ask, Decision, Excess, LimitKey, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter, Standing,
+        Decision, LimitExceeded, LimitKey, LimitRequest, LimitStatus, LocalRateLimiter, ManualStopwatch, Quota,
+        QuotaSet, RateLimiter,
     },
 };
 
@@ -24,18 +25,18 @@ impl Bench {
         Self { limiter: LocalRateLimiter::bounded(bound).stopwatch(stopwatch.clone()), stopwatch }
     }
 
-    fn take(&self, name: &str, plan: &Plan, cost: u32) -> Decision {
-        match self.limiter.take(&Ask::new(&key(name), plan).cost(NonZeroU32::new(cost).unwrap())) {
+    fn take(&self, name: &str, plan: &QuotaSet, cost: u32) -> Decision {
+        match self.limiter.take(&LimitRequest::new(&key(name), plan).cost(NonZeroU32::new(cost).unwrap())) {
             Eventual::Now(decision) => decision.unwrap(),
             Eventual::Later(_) => unreachable!("it has nothing to wait for"),
         }
     }
 
-    fn is_admitted(&self, name: &str, plan: &Plan) -> bool {
+    fn is_admitted(&self, name: &str, plan: &QuotaSet) -> bool {
         matches!(self.take(name, plan, 1), Decision::Admitted(_))
     }
 
-    fn refusal(&self, name: &str, plan: &Plan, cost: u32) -> Excess {
+    fn refusal(&self, name: &str, plan: &QuotaSet, cost: u32) -> LimitExceeded {
         match self.take(name, plan, cost) {
             Decision::Refused(excess) => excess,
             other => panic!("{other:?}"),
@@ -56,7 +57,7 @@ fn quota(count: u32, period: u64, burst: u32) -> Quota {
 
 #[test]
 fn the_burst_is_there_at_once_and_comes_back_evenly() {
-    let (bench, plan) = (Bench::new(100), Plan::from(Quota::per_second(10).burst(5)));
+    let (bench, plan) = (Bench::new(100), QuotaSet::from(Quota::per_second(10).burst(5)));
     for left in (0..5).rev() {
         let Decision::Admitted(standing) = bench.take("alice", &plan, 1) else { panic!("{left} are left") };
         assert_eq!(standing.remaining, left);
@@ -73,7 +74,7 @@ fn the_burst_is_there_at_once_and_comes_back_evenly() {
 
 #[test]
 fn a_request_takes_from_all_quotas_or_from_none() {
-    let plan = Plan::new([Quota::per_second(2), Quota::per_day(3).named("daily")]).unwrap();
+    let plan = QuotaSet::new([Quota::per_second(2), Quota::per_day(3).named("daily")]).unwrap();
     let bench = Bench::new(100);
     assert!(bench.is_admitted("alice", &plan) && bench.is_admitted("alice", &plan));
     for _ in 0..10 {
@@ -85,7 +86,7 @@ fn a_request_takes_from_all_quotas_or_from_none() {
     let excess = bench.refusal("alice", &plan, 1);
     assert_eq!((excess.violated, excess.standing.quota), (vec![1], 1));
     // Refused by the second, and not counted by the first.
-    let first = Plan::from(Quota::per_second(2));
+    let first = QuotaSet::from(Quota::per_second(2));
     assert!(bench.is_admitted("alice", &first) && !bench.is_admitted("alice", &first));
     let both = bench.refusal("alice", &plan, 1);
     assert_eq!((both.violated, both.standing.quota), (vec![0, 1], 1), "the longer wait is told");
@@ -93,7 +94,7 @@ fn a_request_takes_from_all_quotas_or_from_none() {
 
 #[test]
 fn the_tightest_of_several_quotas_is_reported() {
-    let plan = Plan::new([Quota::per_second(3), Quota::per_hour(5)]).unwrap();
+    let plan = QuotaSet::new([Quota::per_second(3), Quota::per_hour(5)]).unwrap();
     let bench = Bench::new(100);
     let standing = || match bench.take("alice", &plan, 1) {
         Decision::Admitted(standing) => (standing.quota, standing.remaining),
@@ -110,7 +111,7 @@ fn the_tightest_of_several_quotas_is_reported() {
 #[test]
 fn refused_requests_do_not_extend_the_penalty() {
     // (119)
-    let (bench, plan) = (Bench::new(100), Plan::from(Quota::per_minute(1)));
+    let (bench, plan) = (Bench::new(100), QuotaSet::from(Quota::per_minute(1)));
     assert!(bench.is_admitted("alice", &plan));
     for second in 0..60 {
         assert_eq!(bench.refusal("alice", &plan, 1).wait, seconds(60 - second));
@@ -122,7 +123,7 @@ fn refused_requests_do_not_extend_the_penalty() {
 #[test]
 fn a_cost_above_the_burst_is_the_burst_and_overflows_nothing() {
     // (120)
-    let plan = Plan::from(Quota::per_second(10));
+    let plan = QuotaSet::from(Quota::per_second(10));
     for cost in [11, 1_000, u32::MAX] {
         let bench = Bench::new(100);
         assert_eq!(bench.take("alice", &plan, cost), bench.take("bob", &plan, 10));
@@ -130,11 +131,11 @@ fn a_cost_above_the_burst_is_the_burst_and_overflows_nothing() {
         bench.stopwatch.advance(seconds(1));
         assert!(matches!(bench.take("alice", &plan, cost), Decision::Admitted(_)));
     }
-    let widest = Plan::from(quota(u32::MAX, 1, u32::MAX));
+    let widest = QuotaSet::from(quota(u32::MAX, 1, u32::MAX));
     assert!(matches!(Bench::new(100).take("alice", &widest, u32::MAX), Decision::Admitted(_)));
     let bench = Bench::new(100);
     bench.stopwatch.advance(Duration::from_nanos(u64::MAX - 1));
-    assert!(bench.is_admitted("alice", &Plan::from(Quota::per_day(1))));
+    assert!(bench.is_admitted("alice", &QuotaSet::from(Quota::per_day(1))));
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn quotas_of_nothing_and_without_end_are_refused() {
     }
     assert!(Quota::new("a", NonZeroU32::MIN, seconds(86_400), NonZeroU32::MAX).is_err());
     let of = |count: usize| {
-        Plan::new((0..count).map(|number| {
+        QuotaSet::new((0..count).map(|number| {
             Quota::new(&format!("quota-{number}"), NonZeroU32::MIN, seconds(1), NonZeroU32::MIN).unwrap()
         }))
     };
@@ -179,9 +180,11 @@ fn keys_whose_parts_run_together_are_told_apart_whatever_is_in_them() {
             keys.push(key);
         }
     }
-    let (bench, plan) = (Bench::new(10_000), Plan::from(Quota::per_day(1)));
+    let (bench, plan) = (Bench::new(10_000), QuotaSet::from(Quota::per_day(1)));
     for key in &keys {
-        let Eventual::Now(Ok(decision)) = bench.limiter.take(&Ask::new(key, &plan)) else { panic!("it answers") };
+        let Eventual::Now(Ok(decision)) = bench.limiter.take(&LimitRequest::new(key, &plan)) else {
+            panic!("it answers")
+        };
         assert!(matches!(decision, Decision::Admitted(_)));
         assert_eq!(keys.iter().filter(|other| *other == key).count(), 1);
         assert_eq!(keys.iter().filter(|other| other.digest() == key.digest()).count(), 1);
@@ -191,7 +194,7 @@ fn keys_whose_parts_run_together_are_told_apart_whatever_is_in_them() {
 #[test]
 fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
     // (114)
-    let (bench, plan) = (Bench::new(4_096), Plan::from(Quota::per_hour(3)));
+    let (bench, plan) = (Bench::new(4_096), QuotaSet::from(Quota::per_hour(3)));
     let exhausted: Vec<_> = (0..200).map(|number| format!("exhausted-{number}")).collect();
     for name in &exhausted {
         while bench.is_admitted(name, &plan) {}
@@ -209,7 +212,7 @@ fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
 #[test]
 fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free() {
     // (114)
-    let (bench, plan) = (Bench::new(8), Plan::from(Quota::per_minute(1)));
+    let (bench, plan) = (Bench::new(8), QuotaSet::from(Quota::per_minute(1)));
     for number in 0..8 {
         assert!(bench.is_admitted(&format!("exhausted-{number}"), &plan));
         bench.stopwatch.advance(seconds(1));
@@ -223,7 +226,7 @@ fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free()
 
 #[test]
 fn who_has_used_the_least_gives_way_first() {
-    let (bench, plan) = (Bench::new(8), Plan::from(Quota::per_hour(10)));
+    let (bench, plan) = (Bench::new(8), QuotaSet::from(Quota::per_hour(10)));
     for (number, used) in [(0, 9), (1, 2), (2, 9), (3, 9), (4, 9), (5, 9), (6, 9), (7, 9)] {
         for _ in 0..used {
             assert!(bench.is_admitted(&number.to_string(), &plan));
@@ -237,7 +240,7 @@ fn who_has_used_the_least_gives_way_first() {
 
 #[test]
 fn threads_at_once_are_admitted_exactly_the_burst() {
-    let (bench, plan) = (Bench::new(1_000), Plan::new([Quota::per_day(1_000), Quota::per_hour(1_500)]).unwrap());
+    let (bench, plan) = (Bench::new(1_000), QuotaSet::new([Quota::per_day(1_000), Quota::per_hour(1_500)]).unwrap());
     let admitted: usize = std::thread::scope(|scope| {
         let run = || (0..500).filter(|_| bench.is_admitted("alice", &plan)).count();
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
@@ -291,7 +294,7 @@ impl Naive {
 proptest! {
     #[test]
     fn a_local_limiter_decides_as_a_naive_one(quota in quotas(), steps in steps()) {
-        let (bench, plan) = (Bench::new(1_000), Plan::from(quota.clone()));
+        let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota.clone()));
         let (mut naive, mut now) = (Naive { quota, buckets: HashMap::new() }, 0);
         for step in steps {
             match step {
@@ -313,7 +316,7 @@ proptest! {
 
     #[test]
     fn no_window_admits_more_than_the_burst_and_what_comes_back(quota in quotas(), steps in steps()) {
-        let (bench, plan) = (Bench::new(1_000), Plan::from(quota.clone()));
+        let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota.clone()));
         let (mut admitted, mut now) = (Vec::new(), 0_u64);
         for step in steps {
             match step {
@@ -346,7 +349,7 @@ proptest! {
     ) {
         let (count, period, burst) = (quotas.1.count(), quotas.1.period(), quotas.1.burst_size());
         let second = Quota::new("other", count, period, burst).unwrap();
-        let (bench, plan) = (Bench::new(1_000), Plan::new([quotas.0, second]).unwrap());
+        let (bench, plan) = (Bench::new(1_000), QuotaSet::new([quotas.0, second]).unwrap());
         for step in steps {
             match step {
                 Step::Wait(nanoseconds) => bench.stopwatch.advance(Duration::from_nanos(nanoseconds)),
@@ -363,7 +366,7 @@ proptest! {
 
     #[test]
     fn what_remains_can_be_used_at_once_and_no_more(quota in quotas(), steps in steps()) {
-        let (bench, plan) = (Bench::new(1_000), Plan::from(quota));
+        let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota));
         for step in steps {
             match step {
                 Step::Wait(nanoseconds) => bench.stopwatch.advance(Duration::from_nanos(nanoseconds)),
@@ -371,7 +374,7 @@ proptest! {
             }
         }
         let remaining = match bench.take("0", &plan, 1) {
-            Decision::Admitted(Standing { remaining, .. }) => remaining,
+            Decision::Admitted(LimitStatus { remaining, .. }) => remaining,
             Decision::Refused(excess) => excess.standing.remaining,
             Decision::Uncounted => unreachable!("it is counted"),
         };

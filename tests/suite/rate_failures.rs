@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{By, Exempt, HeldBody, LocalRateLimiter},
+    rate_limit::{Exempt, HeldBody, LimitBy, LocalRateLimiter},
     scope::Scope,
 };
 
@@ -20,7 +20,7 @@ use crate::{
 /// With a failure limit of so many a day outside of an `AuthLayer`.
 fn guarded(failures: u32) -> Limited {
     Limited::new(|limiter| {
-        let limit = FailureLimitLayer::new(limiter, By::peer(), daily(failures).named("failures"));
+        let limit = FailureLimitLayer::new(limiter, LimitBy::peer(), daily(failures).named("failures"));
         ServiceBuilder::new().layer(limit).layer(AuthLayer::new(Named)).into_inner()
     })
 }
@@ -68,7 +68,7 @@ async fn malformed_credentials_are_failures_too() {
 async fn a_refusal_for_another_reason_is_no_failure() {
     let app = Limited::new(|limiter| {
         ServiceBuilder::new()
-            .layer(FailureLimitLayer::new(limiter, By::peer(), daily(1)))
+            .layer(FailureLimitLayer::new(limiter, LimitBy::peer(), daily(1)))
             .layer(AuthLayer::new(Named))
             .layer(AuthorizeLayer::all_of([Scope::parse("write").unwrap()]))
             .into_inner()
@@ -86,7 +86,7 @@ fn crowded(most: u32) -> BoxCloneSyncService<Request<Full<Bytes>>, Response<Held
         _ => answer(request).await,
     });
     let layer =
-        ConcurrencyLayer::new(By::principal(), NonZeroU32::new(most).unwrap()).exempt(Exempt::subject("monitor"));
+        ConcurrencyLayer::new(LimitBy::principal(), NonZeroU32::new(most).unwrap()).exempt(Exempt::subject("monitor"));
     let stack = ServiceBuilder::new().layer(AuthLayer::new(Named)).layer(layer);
     BoxCloneSyncService::new(stack.service(handler))
 }
@@ -134,8 +134,8 @@ async fn a_dropped_future_and_a_panic_are_in_flight_no_more() {
 #[tokio::test]
 async fn layers_around_a_concurrency_limit_still_refuse_with_a_body() {
     let service = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(LocalRateLimiter::default(), By::everybody(), daily(1)))
-        .layer(ConcurrencyLayer::new(By::everybody(), NonZeroU32::MIN))
+        .layer(RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), daily(1)))
+        .layer(ConcurrencyLayer::new(LimitBy::everybody(), NonZeroU32::MIN))
         .service_fn(answer);
     let call = || service.clone().oneshot(request().body(Full::default()).unwrap());
     assert_eq!(Answer::read(call().await.unwrap()).await.body, "nobody");

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
 use tower_warden::{
     layer::{ConcurrencyLayer, RateLimitLayer},
-    rate_limit::{By, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimitFields},
+    rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet, RateLimitFields},
 };
 
 use crate::{
@@ -81,8 +81,9 @@ fn the_reader_reads_the_examples_of_the_draft_and_refuses_what_it_forbids() {
 
 #[tokio::test]
 async fn success_and_refusal_tell_the_policy_and_where_the_caller_stands() {
-    let plan = Plan::new([Quota::per_second(1).burst(2).named("burst"), Quota::per_day(1_000).named("daily")]).unwrap();
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::peer(), plan));
+    let plan =
+        QuotaSet::new([Quota::per_second(1).burst(2).named("burst"), Quota::per_day(1_000).named("daily")]).unwrap();
+    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), plan));
     let policy = [item("burst", &[("q", 2), ("w", 2)]), item("daily", &[("q", 1_000), ("w", 86_400)])];
     for (left, reset) in [(1, 1), (0, 1)] {
         let answer = app.send(from(request(), "192.0.2.1")).await;
@@ -117,7 +118,7 @@ async fn retry_after_is_rounded_up_never_zero_and_enough() {
     ] {
         let stopwatch = ManualStopwatch::default();
         let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
-        let app = Limited::of(RateLimitLayer::new(limiter, By::peer(), quota.clone().burst(1)));
+        let app = Limited::of(RateLimitLayer::new(limiter, LimitBy::peer(), quota.clone().burst(1)));
         let send = || app.send(from(request(), "192.0.2.1"));
         assert_eq!(send().await.status, 200);
         let refused = send().await;
@@ -132,7 +133,8 @@ async fn retry_after_is_rounded_up_never_zero_and_enough() {
 #[tokio::test]
 async fn the_older_fields_are_there_if_asked_for() {
     let quota = Quota::per_minute(10).burst(20);
-    let app = |fields| Limited::new(|limiter| RateLimitLayer::new(limiter, By::peer(), quota.clone()).fields(fields));
+    let app =
+        |fields| Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), quota.clone()).fields(fields));
     let old = |answer: &Answer| {
         ["limit", "remaining", "reset"].map(|name| answer.header(&format!("x-ratelimit-{name}")).map(str::to_owned))
     };
@@ -162,8 +164,8 @@ async fn the_older_fields_are_there_if_asked_for() {
 async fn the_fields_of_two_layers_are_one_list() {
     let stack = Limited::new(|limiter| {
         tower::ServiceBuilder::new()
-            .layer(RateLimitLayer::new(limiter.clone(), By::peer(), Quota::per_minute(100).named("peer")))
-            .layer(RateLimitLayer::new(limiter, By::everybody(), Quota::per_hour(1).named("all")))
+            .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(100).named("peer")))
+            .layer(RateLimitLayer::new(limiter, LimitBy::everybody(), Quota::per_hour(1).named("all")))
             .into_inner()
     });
     for (status, left) in [(200, 99), (429, 98)] {
@@ -179,7 +181,7 @@ async fn the_fields_of_two_layers_are_one_list() {
 
 #[tokio::test]
 async fn a_quota_of_requests_in_flight_says_that_it_is_one() {
-    let app = Limited::of_any(&ConcurrencyLayer::new(By::peer(), NonZeroU32::new(3).unwrap()));
+    let app = Limited::of_any(&ConcurrencyLayer::new(LimitBy::peer(), NonZeroU32::new(3).unwrap()));
     let answer = app.send(from(request(), "192.0.2.1")).await;
     let mut policy = item("concurrency", &[("q", 3)]);
     policy.1.push(("qu".to_owned(), "concurrent-requests".to_owned()));
@@ -196,9 +198,9 @@ proptest! {
         let (count, burst) = (NonZeroU32::new(count).unwrap(), NonZeroU32::new(burst).unwrap());
         let quotas: Vec<_> = names.iter().flat_map(|name| Quota::new(name, count, seconds(period), burst)).collect();
         prop_assume!(quotas.len() == names.len());
-        let plan = Plan::new(quotas.clone()).unwrap();
+        let plan = QuotaSet::new(quotas.clone()).unwrap();
         let app = Limited::new(|limiter| {
-            RateLimitLayer::new(limiter, By::peer(), plan).cost(move |_| cost).fields(RateLimitFields::DraftAndLegacy)
+            RateLimitLayer::new(limiter, LimitBy::peer(), plan).cost(move |_| cost).fields(RateLimitFields::DraftAndLegacy)
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for _ in 0..3 {

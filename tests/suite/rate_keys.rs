@@ -8,7 +8,7 @@ use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
     Reason, Rejection, RejectionKind,
     layer::{AuthLayer, ClientAddressLayer, RateLimitLayer},
-    rate_limit::{By, LocalRateLimiter},
+    rate_limit::{LimitBy, LocalRateLimiter},
     request::{Peer, TrustedProxies},
 };
 
@@ -19,7 +19,7 @@ use crate::{
 
 #[tokio::test]
 async fn peers_are_counted_apart_and_their_ports_are_not() {
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::peer(), daily(2)));
+    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), daily(2)));
     let port = |port| request().extension(Peer::new(SocketAddr::new("192.0.2.1".parse().unwrap(), port)));
     assert_eq!(app.passing(10, |number| port(1_000 + u16::try_from(number).unwrap())).await, 2);
     assert_eq!(app.passing(10, |_| from(request(), "192.0.2.2")).await, 2);
@@ -29,7 +29,7 @@ async fn peers_are_counted_apart_and_their_ports_are_not() {
 #[tokio::test]
 async fn addresses_of_one_64_are_counted_together() {
     // (113)
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::peer(), daily(2)));
+    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), daily(2)));
     assert_eq!(app.passing(50, |number| from(request(), &format!("2001:db8:0:1:{number:x}::{number:x}"))).await, 2);
     assert_eq!(app.passing(50, |_| from(request(), "2001:db8:0:2::1")).await, 2);
 }
@@ -37,7 +37,7 @@ async fn addresses_of_one_64_are_counted_together() {
 #[tokio::test]
 async fn a_forwarded_address_makes_no_new_quota() {
     // (112)
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::peer(), daily(2)));
+    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), daily(2)));
     let headers = ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip", "cf-connecting-ip", "true-client-ip"];
     let spoofed = |number: usize| {
         let request = from(request(), "192.0.2.1");
@@ -51,9 +51,9 @@ async fn behind_trusted_proxies_the_clients_are_counted() {
     // (112)
     let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
     let app = Limited::new(|limiter| {
-        tower::ServiceBuilder::new().layer(ClientAddressLayer::new(proxies)).layer(RateLimitLayer::new(
+        ServiceBuilder::new().layer(ClientAddressLayer::new(proxies)).layer(RateLimitLayer::new(
             limiter,
-            By::client_address(),
+            LimitBy::client_address(),
             daily(2),
         ))
     });
@@ -71,7 +71,7 @@ async fn behind_trusted_proxies_the_clients_are_counted() {
 async fn only_the_declared_hop_is_counted() {
     // (112)
     let hops = NonZeroUsize::new(2).unwrap();
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, By::forwarded(hops), daily(2)));
+    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::forwarded(hops), daily(2)));
     let via = |forwarded: String| from(request().header("x-forwarded-for", forwarded), "10.0.0.1");
     assert_eq!(app.passing(20, |n| via(format!("1.1.1.{n}, 198.51.100.7, 10.0.0.2"))).await, 2);
     assert_eq!(app.passing(20, |n| via(format!("198.51.100.8, 10.0.0.{n}"))).await, 2);
@@ -82,7 +82,7 @@ async fn only_the_declared_hop_is_counted() {
 
 #[tokio::test]
 async fn a_server_that_does_not_tell_the_peer_is_told_so_and_lets_nobody_through() {
-    for by in [By::peer(), By::client_address(), By::forwarded(NonZeroUsize::MIN)] {
+    for by in [LimitBy::peer(), LimitBy::client_address(), LimitBy::forwarded(NonZeroUsize::MIN)] {
         let app = Limited::new(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
         let answer = app.send(request()).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("peer_unknown")));
@@ -91,7 +91,7 @@ async fn a_server_that_does_not_tell_the_peer_is_told_so_and_lets_nobody_through
 
 #[tokio::test]
 async fn principals_are_counted_by_tenant_and_subject_whatever_their_credential() {
-    let app = inside(|limiter| RateLimitLayer::new(limiter, By::principal(), daily(2)));
+    let app = inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(2)));
     assert_eq!(
         app.passing(20, |n| from(bearer(&format!("alice/acme/free/key-{n}")), &format!("192.0.2.{n}"))).await,
         2
@@ -104,7 +104,7 @@ async fn principals_are_counted_by_tenant_and_subject_whatever_their_credential(
 #[tokio::test]
 async fn a_principal_with_odd_characters_is_nobody_else() {
     // (118)
-    let app = inside(|limiter| RateLimitLayer::new(limiter, By::principal(), daily(1)));
+    let app = inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)));
     for name in ["a.b/c", "a/b.c", "a.b.c", "a~b", "a-b", "acme/alice", "alice/acme", &"x".repeat(10_000)] {
         assert_eq!(app.passing(2, |_| bearer(name)).await, 1, "{name}");
     }
@@ -113,9 +113,9 @@ async fn a_principal_with_odd_characters_is_nobody_else() {
 #[tokio::test]
 async fn tenants_keys_and_metadata_are_counted_together_or_else_the_principal() {
     for (by, alike, bare) in [
-        (By::tenant(), ["alice/acme", "bob/acme"], ["alice", "bob"]),
-        (By::key(), ["alice/a/b/key", "bob/a/b/key"], ["alice", "bob"]),
-        (By::metadata("plan"), ["alice/a/b/c/pro", "bob/a/b/d/pro"], ["alice/a/b/c", "bob/a/b/c"]),
+        (LimitBy::tenant(), ["alice/acme", "bob/acme"], ["alice", "bob"]),
+        (LimitBy::key(), ["alice/a/b/key", "bob/a/b/key"], ["alice", "bob"]),
+        (LimitBy::metadata("plan"), ["alice/a/b/c/pro", "bob/a/b/d/pro"], ["alice/a/b/c", "bob/a/b/c"]),
     ] {
         let app = inside(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
         assert_eq!(app.passing(10, |number| bearer(alike[number % 2])).await, 2, "{alike:?}");
@@ -127,7 +127,7 @@ async fn tenants_keys_and_metadata_are_counted_together_or_else_the_principal() 
 async fn callers_without_a_credential_are_counted_by_peer_under_an_optional_layer() {
     let app = Limited::new(|limiter| {
         let auth = AuthLayer::new(Named).optional();
-        let limit = RateLimitLayer::new(limiter, By::principal(), daily(2));
+        let limit = RateLimitLayer::new(limiter, LimitBy::principal(), daily(2));
         ServiceBuilder::new().layer(auth).layer(limit).into_inner()
     });
     assert_eq!(app.passing(10, |_| from(request(), "192.0.2.1")).await, 2);
@@ -138,7 +138,7 @@ async fn callers_without_a_credential_are_counted_by_peer_under_an_optional_laye
 
 #[tokio::test]
 async fn a_limit_by_principal_without_an_auth_layer_lets_nobody_through() {
-    for by in [By::principal(), By::tenant(), By::key(), By::metadata("plan")] {
+    for by in [LimitBy::principal(), LimitBy::tenant(), LimitBy::key(), LimitBy::metadata("plan")] {
         let app = Limited::new(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
         let answer = app.send(from(bearer("alice"), "192.0.2.1")).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("auth_layer_missing")));
@@ -148,7 +148,7 @@ async fn a_limit_by_principal_without_an_auth_layer_lets_nobody_through() {
 #[tokio::test]
 async fn routes_are_counted_as_they_are_matched_and_not_as_they_are_spelled() {
     let limiter = LocalRateLimiter::default();
-    let by = By::peer().and(By::route());
+    let by = LimitBy::peer().and(LimitBy::route());
     let app = Router::new()
         .route("/items/{id}", get(async || "item"))
         .route("/search", get(async || "found"))
@@ -164,7 +164,7 @@ async fn routes_are_counted_as_they_are_matched_and_not_as_they_are_spelled() {
 
 #[tokio::test]
 async fn a_key_of_ones_own_is_possible() {
-    let by = By::with(|head, key| {
+    let by = LimitBy::with(|head, key| {
         key.push(
             "host",
             head.uri.host().ok_or_else(|| Rejection::new(RejectionKind::Malformed, Reason::custom("no_host")))?,
@@ -212,9 +212,9 @@ async fn callers_of_two_issuers_are_two_and_clients_and_claims_are_counted_withi
         Limited::new(|limiter| ServiceBuilder::new().layer(AuthLayer::new(Issued)).layer(limit(limiter)).into_inner())
     };
     for (by, alike, apart) in [
-        (By::principal(), ["one/alice/web", "one/alice/app"], ["two/alice/web", "one/bob/web"]),
-        (By::client(), ["one/alice/web", "one/bob/web"], ["two/alice/web", "one/alice/app"]),
-        (By::claim("org"), ["one/alice/web/7", "one/bob/app/7"], ["two/alice/web/7", "one/alice/web/8"]),
+        (LimitBy::principal(), ["one/alice/web", "one/alice/app"], ["two/alice/web", "one/bob/web"]),
+        (LimitBy::client(), ["one/alice/web", "one/bob/web"], ["two/alice/web", "one/alice/app"]),
+        (LimitBy::claim("org"), ["one/alice/web/7", "one/bob/app/7"], ["two/alice/web/7", "one/alice/web/8"]),
     ] {
         let app = app(by);
         assert_eq!(app.passing(10, |number| bearer(alike[number % 2])).await, 2, "{alike:?}");

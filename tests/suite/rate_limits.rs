@@ -12,7 +12,10 @@ use tower_warden::{
     Rejection, RejectionKind, Unavailable,
     api_key::NewKey,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{Ask, By, Decision, Exempt, HeldBody, LocalRateLimiter, ManualStopwatch, Plan, Quota, RateLimiter},
+    rate_limit::{
+        Decision, Exempt, HeldBody, LimitBy, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet,
+        RateLimiter,
+    },
     request::Peer,
     scheme::CredentialKind,
     scope::{Scope, Scopes},
@@ -135,7 +138,7 @@ pub fn daily(count: u32) -> Quota {
 #[tokio::test]
 async fn layers_with_the_same_limiter_key_and_quota_share_a_count_and_others_do_not() {
     let limiter = LocalRateLimiter::default();
-    let app = |quota: Quota| Limited::of(RateLimitLayer::new(limiter.clone(), By::peer(), quota));
+    let app = |quota: Quota| Limited::of(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), quota));
     let (one, same) = (app(daily(2)), app(daily(2)));
     assert_eq!(one.passing(1, |_| from(request(), "192.0.2.1")).await, 1);
     assert_eq!(same.passing(5, |_| from(request(), "192.0.2.1")).await, 1);
@@ -146,8 +149,8 @@ async fn layers_with_the_same_limiter_key_and_quota_share_a_count_and_others_do_
 #[tokio::test]
 async fn the_tier_chooses_the_plan_and_an_unknown_one_has_the_smallest() {
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, By::principal(), daily(1).named("free"));
-        layer.tier("pro", daily(3).named("pro")).tier("team", Plan::new([daily(5).named("team")]).unwrap())
+        let layer = RateLimitLayer::new(limiter, LimitBy::principal(), daily(1).named("free"));
+        layer.tier("pro", daily(3).named("pro")).tier("team", QuotaSet::new([daily(5).named("team")]).unwrap())
     });
     assert_eq!(app.passing(10, |_| bearer("alice/acme/pro")).await, 3);
     assert_eq!(app.passing(10, |_| bearer("bob/acme/team")).await, 5);
@@ -158,12 +161,12 @@ async fn the_tier_chooses_the_plan_and_an_unknown_one_has_the_smallest() {
 
 #[tokio::test]
 async fn a_closure_chooses_the_plan_by_what_the_key_says() {
-    let large = Plan::from(daily(4).named("large"));
+    let large = QuotaSet::from(daily(4).named("large"));
     let app = inside(|limiter| {
         let choose = move |caller: &Principal| {
             caller.metadata().get("plan").filter(|plan| &***plan == "large").map(|_| large.clone())
         };
-        RateLimitLayer::new(limiter, By::principal(), daily(1)).tier("pro", daily(2).named("pro")).choose(choose)
+        RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)).tier("pro", daily(2).named("pro")).choose(choose)
     });
     assert_eq!(app.passing(10, |_| bearer("alice/a/pro/k/large")).await, 4);
     assert_eq!(app.passing(10, |_| bearer("bob/a/pro/k/small")).await, 2);
@@ -172,7 +175,7 @@ async fn a_closure_chooses_the_plan_by_what_the_key_says() {
 
 #[tokio::test]
 async fn a_key_of_the_store_brings_its_tier() {
-    let limit = |limiter| RateLimitLayer::new(limiter, By::key(), daily(1)).tier("pro", daily(3).named("pro"));
+    let limit = |limiter| RateLimitLayer::new(limiter, LimitBy::key(), daily(1)).tier("pro", daily(3).named("pro"));
     let stack = Stack::new();
     let (_, pro) = stack.mint(NewKey::new("alice").tier("pro")).await;
     let (_, free) = stack.mint(NewKey::new("alice")).await;
@@ -186,7 +189,7 @@ async fn a_key_of_the_store_brings_its_tier() {
 async fn an_expensive_request_costs_more_and_a_free_one_nothing() {
     // (120)
     let app = Limited::new(|limiter| {
-        RateLimitLayer::new(limiter, By::peer(), daily(20)).cost(|head| match head.uri.path() {
+        RateLimitLayer::new(limiter, LimitBy::peer(), daily(20)).cost(|head| match head.uri.path() {
             "/search" => 10,
             "/everything" => u32::MAX,
             "/free" => 0,
@@ -209,7 +212,7 @@ async fn an_expensive_request_costs_more_and_a_free_one_nothing() {
 #[tokio::test]
 async fn exemptions_are_the_servers_rules() {
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, By::principal(), daily(1));
+        let layer = RateLimitLayer::new(limiter, LimitBy::principal(), daily(1));
         let layer = layer.exempt(Exempt::path("/health")).exempt(Exempt::subject("monitor"));
         layer.exempt(Exempt::tenant("internal")).exempt(Exempt::tier("unmetered"))
     });
@@ -223,7 +226,7 @@ async fn exemptions_are_the_servers_rules() {
         assert!(app.passing(3, |_| to(path)).await <= 1, "{path}");
     }
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, By::everybody(), daily(1));
+        let layer = RateLimitLayer::new(limiter, LimitBy::everybody(), daily(1));
         layer.exempt(Exempt::peer("10.0.0.0/8".parse().unwrap()))
     });
     assert_eq!(app.passing(3, |_| from(bearer("alice").header("x-forwarded-for", "10.0.0.1"), "192.0.2.1")).await, 1);
@@ -234,7 +237,7 @@ async fn exemptions_are_the_servers_rules() {
 async fn a_scope_exempts_its_holders() {
     let app = |scope: &str| {
         let rule = Exempt::scope(Scope::parse(scope).unwrap());
-        inside(|limiter| RateLimitLayer::new(limiter, By::principal(), daily(1)).exempt(rule))
+        inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)).exempt(rule))
     };
     assert_eq!(app("read").passing(3, |_| bearer("alice")).await, 3);
     assert_eq!(app("write").passing(3, |_| bearer("alice")).await, 1);
@@ -244,7 +247,9 @@ async fn a_scope_exempts_its_holders() {
 async fn no_header_of_the_clients_makes_an_exemption_or_a_new_quota() {
     // (122)
     let app = inside(|limiter| {
-        RateLimitLayer::new(limiter, By::principal(), daily(1)).tier("pro", daily(1_000)).exempt(Exempt::tier("staff"))
+        RateLimitLayer::new(limiter, LimitBy::principal(), daily(1))
+            .tier("pro", daily(1_000))
+            .exempt(Exempt::tier("staff"))
     });
     let names = [
         "x-ratelimit-bypass",
@@ -276,7 +281,7 @@ async fn the_wall_clock_plays_no_part() {
     let app = Limited::of(
         ServiceBuilder::new()
             .layer(AuthLayer::new(Named).environment(&Environment::default().with_clock(clock.clone())))
-            .layer(RateLimitLayer::new(limiter, By::principal(), Quota::per_minute(1)))
+            .layer(RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(1)))
             .into_inner(),
     );
     assert_eq!(app.status(bearer("alice")).await, 200);
@@ -290,7 +295,7 @@ async fn the_wall_clock_plays_no_part() {
 
 #[tokio::test]
 async fn a_refused_credential_is_not_counted_by_principal() {
-    let app = inside(|limiter| RateLimitLayer::new(limiter, By::principal(), daily(1)));
+    let app = inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)));
     for _ in 0..5 {
         assert_eq!(app.status(bearer("bad")).await, 401);
         assert_eq!(app.status(request()).await, 401);
@@ -303,7 +308,7 @@ async fn the_rate_comes_before_the_scope() {
     let app = Limited::new(|limiter| {
         ServiceBuilder::new()
             .layer(AuthLayer::new(Named))
-            .layer(RateLimitLayer::new(limiter, By::principal(), daily(1)))
+            .layer(RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)))
             .layer(AuthorizeLayer::all_of([Scope::parse("write").unwrap()]))
             .into_inner()
     });
@@ -326,7 +331,7 @@ enum Far {
 }
 
 impl RateLimiter for Far {
-    fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>> {
+    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         let Eventual::Now(answer) = LocalRateLimiter::default().take(ask) else { unreachable!() };
         let far = *self;
         Eventual::later(async move {
@@ -347,13 +352,13 @@ async fn a_limiter_may_take_its_time_and_one_that_is_down_is_503() {
         (Far::Down, 503, Some("rate_limiter_unavailable")),
         (Far::Panics, 500, Some("panicked")),
     ] {
-        let app = Limited::of(RateLimitLayer::new(far, By::everybody(), daily(1)));
+        let app = Limited::of(RateLimitLayer::new(far, LimitBy::everybody(), daily(1)));
         let answer = app.send(request()).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (status, reason));
         assert_eq!(answer.header("ratelimit").is_some(), status == 200);
     }
     for (far, status) in [(Far::Works, 401), (Far::Down, 503), (Far::Panics, 500)] {
-        let layer = FailureLimitLayer::new(far, By::everybody(), daily(1));
+        let layer = FailureLimitLayer::new(far, LimitBy::everybody(), daily(1));
         let app = Limited::of(ServiceBuilder::new().layer(layer).layer(AuthLayer::new(Named)).into_inner());
         assert_eq!(app.status(bearer("bad")).await, status);
         assert_eq!(app.status(bearer("alice")).await, 200, "a good credential does not ask it");
@@ -364,11 +369,11 @@ async fn a_limiter_may_take_its_time_and_one_that_is_down_is_503() {
 async fn limits_in_an_axum_app() {
     let limiter = LocalRateLimiter::default();
     let stack = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(limiter.clone(), By::peer(), daily(100).named("peer")))
-        .layer(FailureLimitLayer::new(limiter.clone(), By::peer(), daily(1).named("failures")))
+        .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), daily(100).named("peer")))
+        .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), daily(1).named("failures")))
         .layer(AuthLayer::new(Named))
-        .layer(RateLimitLayer::new(limiter, By::principal(), daily(1)))
-        .layer(ConcurrencyLayer::new(By::principal(), NonZeroU32::MIN));
+        .layer(RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)))
+        .layer(ConcurrencyLayer::new(LimitBy::principal(), NonZeroU32::MIN));
     let app = Router::new().route("/", get(async |caller: Principal| caller.subject().to_owned())).layer(stack);
     let call = |who: &str| app.clone().oneshot(from(bearer(who), "192.0.2.1").body(Body::empty()).unwrap());
     let answer = Answer::read(call("alice").await.unwrap()).await;

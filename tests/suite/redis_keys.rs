@@ -10,10 +10,10 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         ApiKeys, KeyDigest, KeyError, KeyFormat, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, MemoryKeyStore,
-        NewKey, RedisToldKeyStore,
+        NewKey, RedisNotifiedKeyStore,
     },
     layer::AuthLayer,
-    redis::RedisLine,
+    redis::RedisConnection,
 };
 
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 
 /// A node with a cache that would last for an hour, on a store that it shares with others without a word.
 struct Node {
-    store: Arc<RedisToldKeyStore<Deaf>>,
+    store: Arc<RedisNotifiedKeyStore<Deaf>>,
     keys: ApiKeys,
     app: App,
 }
@@ -33,10 +33,10 @@ struct Deaf(Arc<MemoryKeyStore>);
 
 impl Node {
     async fn start(redis: &Redis, store: &Arc<MemoryKeyStore>) -> Self {
-        let line = RedisLine::connect(redis.client()).await.patience(seconds(10));
-        let store = Arc::new(RedisToldKeyStore::listen(Deaf(Arc::clone(store)), line, redis.client()).await);
+        let line = RedisConnection::connect(redis.client()).await.patience(seconds(10));
+        let store = Arc::new(RedisNotifiedKeyStore::listen(Deaf(Arc::clone(store)), line, redis.client()).await);
         let keys = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap());
-        let keys = keys.found_for(seconds(3_600)).refused_for(seconds(3_600)).build();
+        let keys = keys.positive_ttl(seconds(3_600)).negative_ttl(seconds(3_600)).build();
         Self { app: app(&AuthLayer::new(keys.clone())), keys, store }
     }
 

@@ -13,9 +13,10 @@ use tower_warden::{
     Eventual,
     layer::RateLimitLayer,
     rate_limit::{
-        Ask, By, Decision, Excess, LimitKey, LocalRateLimiter, OnOutage, Plan, Quota, RateLimiter, RedisRateLimiter,
+        Decision, LimitBy, LimitExceeded, LimitKey, LimitRequest, LocalRateLimiter, OnOutage, Quota, QuotaSet,
+        RateLimiter, RedisRateLimiter,
     },
-    redis::RedisLine,
+    redis::RedisConnection,
 };
 
 use crate::{
@@ -46,18 +47,18 @@ fn key(name: &str) -> LimitKey {
 }
 
 async fn node(redis: &Redis) -> RedisRateLimiter {
-    RedisRateLimiter::new(RedisLine::connect(redis.client()).await.patience(UNHURRIED))
+    RedisRateLimiter::new(RedisConnection::connect(redis.client()).await.patience(UNHURRIED))
 }
 
-async fn take(limiter: &RedisRateLimiter, name: &str, plan: &Plan, cost: u32) -> Decision {
-    limiter.take(&Ask::new(&key(name), plan).cost(number(cost))).wait().await.unwrap()
+async fn take(limiter: &RedisRateLimiter, name: &str, plan: &QuotaSet, cost: u32) -> Decision {
+    limiter.take(&LimitRequest::new(&key(name), plan).cost(number(cost))).wait().await.unwrap()
 }
 
-async fn is_admitted(limiter: &RedisRateLimiter, name: &str, plan: &Plan) -> bool {
+async fn is_admitted(limiter: &RedisRateLimiter, name: &str, plan: &QuotaSet) -> bool {
     !matches!(take(limiter, name, plan, 1).await, Decision::Refused(_))
 }
 
-async fn refusal(limiter: &RedisRateLimiter, name: &str, plan: &Plan, cost: u32) -> Excess {
+async fn refusal(limiter: &RedisRateLimiter, name: &str, plan: &QuotaSet, cost: u32) -> LimitExceeded {
     match take(limiter, name, plan, cost).await {
         Decision::Refused(excess) => excess,
         other => panic!("{other:?}"),
@@ -65,7 +66,7 @@ async fn refusal(limiter: &RedisRateLimiter, name: &str, plan: &Plan, cost: u32)
 }
 
 /// How many of so many requests at once are admitted.
-async fn admitted_at_once(limiters: &[RedisRateLimiter], name: &str, plan: &Plan, count: usize) -> usize {
+async fn admitted_at_once(limiters: &[RedisRateLimiter], name: &str, plan: &QuotaSet, count: usize) -> usize {
     let tasks = (0..count).map(|index| {
         let (limiter, name, plan) = (limiters[index % limiters.len()].clone(), name.to_owned(), plan.clone());
         tokio::spawn(async move { is_admitted(&limiter, &name, &plan).await })
@@ -87,14 +88,16 @@ async fn redis_decides_as_a_local_limiter_does() {
     let redis = Redis::shared().await;
     let (far, near) = (node(&redis).await, LocalRateLimiter::default());
     // So slow that nothing comes back while the test runs.
-    let plan = Plan::new([Quota::per_day(20), Quota::per_day(31).burst(30).named("wider")]).unwrap();
+    let plan = QuotaSet::new([Quota::per_day(20), Quota::per_day(31).burst(30).named("wider")]).unwrap();
     let mut random = 12_345_u32;
     for _ in 0..5 {
         let name = name();
         for _ in 0..30 {
             random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let cost = 1 + (random >> 16) % 9;
-            let Eventual::Now(near) = near.take(&Ask::new(&key(&name), &plan).cost(number(cost))) else { panic!() };
+            let Eventual::Now(near) = near.take(&LimitRequest::new(&key(&name), &plan).cost(number(cost))) else {
+                panic!()
+            };
             match (take(&far, &name, &plan, cost).await, near.unwrap()) {
                 (Decision::Admitted(far), Decision::Admitted(near)) => {
                     assert_eq!((far.quota, far.remaining), (near.quota, near.remaining));
@@ -117,7 +120,7 @@ async fn redis_decides_as_a_local_limiter_does() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn who_waits_as_long_as_told_is_admitted() {
     let redis = Redis::shared().await;
-    let (limiter, name, plan) = (node(&redis).await, name(), Plan::from(Quota::per_second(7).burst(3)));
+    let (limiter, name, plan) = (node(&redis).await, name(), QuotaSet::from(Quota::per_second(7).burst(3)));
     for _ in 0..3 {
         assert!(is_admitted(&limiter, &name, &plan).await);
     }
@@ -140,7 +143,7 @@ async fn two_nodes_at_once_admit_exactly_the_quota() {
     // (115)
     let redis = Redis::shared().await;
     let nodes = [node(&redis).await, node(&redis).await];
-    let plan = Plan::new([Quota::per_day(100), Quota::per_day(150).named("wider")]).unwrap();
+    let plan = QuotaSet::new([Quota::per_day(100), Quota::per_day(150).named("wider")]).unwrap();
     assert_eq!(admitted_at_once(&nodes, &name(), &plan, 1_000).await, 100);
 }
 
@@ -150,7 +153,7 @@ async fn a_decision_is_one_round_trip_for_all_quotas() {
     let redis = Redis::start().await;
     let limiter = node(&redis).await;
     let quotas = (1..=8_u32).map(|n| Quota::new(&format!("q{n}"), number(100), seconds(60), number(100)).unwrap());
-    let (plan, name) = (Plan::new(quotas).unwrap(), name());
+    let (plan, name) = (QuotaSet::new(quotas).unwrap(), name());
     // The first brings the script.
     assert!(is_admitted(&limiter, &name, &plan).await);
     let before = (redis.calls("evalsha").await, redis.calls("eval").await);
@@ -165,7 +168,7 @@ async fn a_decision_is_one_round_trip_for_all_quotas() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn a_script_that_the_server_has_forgotten_is_brought_again() {
     let redis = Redis::start().await;
-    let (limiter, name, plan) = (node(&redis).await, name(), Plan::from(Quota::per_day(3)));
+    let (limiter, name, plan) = (node(&redis).await, name(), QuotaSet::from(Quota::per_day(3)));
     for forget in ["none", "SCRIPT", "none"] {
         if forget == "SCRIPT" {
             let () = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis.connection().await).await.unwrap();
@@ -182,7 +185,7 @@ async fn keys_are_digests_that_expire_and_share_a_slot() {
     // (118)
     let redis = Redis::start().await;
     let limiter = node(&redis).await;
-    let plan = Plan::new([Quota::per_minute(5), Quota::per_day(5).named("daily")]).unwrap();
+    let plan = QuotaSet::new([Quota::per_minute(5), Quota::per_day(5).named("daily")]).unwrap();
     for odd in ["alice", "a:b", "a}{b", "a\nb\r\n*", &"x".repeat(1 << 20)] {
         assert!(is_admitted(&limiter, odd, &plan).await);
     }
@@ -206,7 +209,7 @@ async fn keys_are_digests_that_expire_and_share_a_slot() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn what_was_used_is_forgotten_when_it_has_come_back() {
     let redis = Redis::start().await;
-    let (limiter, plan) = (node(&redis).await, Plan::from(Quota::per_second(20)));
+    let (limiter, plan) = (node(&redis).await, QuotaSet::from(Quota::per_second(20)));
     for _ in 0..5 {
         assert!(is_admitted(&limiter, "alice", &plan).await);
     }
@@ -219,7 +222,7 @@ async fn what_was_used_is_forgotten_when_it_has_come_back() {
 async fn a_clock_of_the_servers_that_was_set_locks_nobody_out_for_longer_than_the_burst() {
     // (116): to the script, a debt from a future that is not to come looks the same.
     let redis = Redis::start().await;
-    let plan = Plan::from(Quota::per_minute(6));
+    let plan = QuotaSet::from(Quota::per_minute(6));
     assert!(is_admitted(&node(&redis).await, "alice", &plan).await);
     let mut connection = redis.connection().await;
     let keys: Vec<String> = connection.keys("*").await.unwrap();
@@ -239,7 +242,7 @@ async fn a_clock_of_the_servers_that_was_set_locks_nobody_out_for_longer_than_th
 async fn a_used_up_quota_is_refused_without_a_round_trip_until_there_is_a_unit() {
     let redis = Redis::start().await;
     let nodes = [node(&redis).await, node(&redis).await];
-    let (plan, name) = (Plan::from(Quota::per_minute(60).burst(2)), name());
+    let (plan, name) = (QuotaSet::from(Quota::per_minute(60).burst(2)), name());
     let start = Instant::now();
     for _ in 0..2 {
         assert!(is_admitted(&nodes[0], &name, &plan).await);
@@ -250,7 +253,7 @@ async fn a_used_up_quota_is_refused_without_a_round_trip_until_there_is_a_unit()
     let before = redis.calls("evalsha").await;
     let mut refused = 0;
     for _ in 0..500 {
-        let answer = nodes[1].take(&Ask::new(&key(&name), &plan));
+        let answer = nodes[1].take(&LimitRequest::new(&key(&name), &plan));
         // Else the second is over.
         let Eventual::Now(Ok(Decision::Refused(excess))) = answer else { break };
         refused += 1;
@@ -259,7 +262,7 @@ async fn a_used_up_quota_is_refused_without_a_round_trip_until_there_is_a_unit()
     assert!(refused > 0 || start.elapsed() > seconds(1));
     assert_eq!(nodes[1].counts().known, refused);
     assert_eq!(redis.calls("evalsha").await, before);
-    let Decision::Refused(Excess { wait, .. }) = take(&nodes[0], &name, &plan, 1).await else { return };
+    let Decision::Refused(LimitExceeded { wait, .. }) = take(&nodes[0], &name, &plan, 1).await else { return };
     sleep(wait).await;
     assert!(is_admitted(&nodes[0], &name, &plan).await);
 }
@@ -270,7 +273,7 @@ async fn two_nodes_with_leases_admit_no_more_than_their_bound() {
     let redis = Redis::shared().await;
     let lifetime = Duration::from_millis(200);
     let nodes = [node(&redis).await.leased(number(50), lifetime), node(&redis).await.leased(number(50), lifetime)];
-    let (plan, name) = (Plan::from(Quota::per_second(1_000).burst(500)), name());
+    let (plan, name) = (QuotaSet::from(Quota::per_second(1_000).burst(500)), name());
     let start = Instant::now();
     let mut admitted = 0;
     while start.elapsed() < seconds(1) {
@@ -287,7 +290,7 @@ async fn two_nodes_with_leases_admit_no_more_than_their_bound() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn a_hot_key_with_leases_costs_one_round_trip_for_each_slice() {
     let redis = Redis::start().await;
-    let (plan, name) = (Plan::from(Quota::per_day(1_000_000)), name());
+    let (plan, name) = (QuotaSet::from(Quota::per_day(1_000_000)), name());
     let leasing = node(&redis).await.leased(number(50), seconds(3_600));
     for _ in 0..1_000 {
         assert!(is_admitted(&leasing, &name, &plan).await);
@@ -305,7 +308,7 @@ async fn a_hot_key_with_leases_costs_one_round_trip_for_each_slice() {
 async fn a_lease_is_spent_without_round_trips_and_what_is_left_at_its_end_is_lost() {
     let redis = Redis::start().await;
     let stopwatch = tower_warden::rate_limit::ManualStopwatch::default();
-    let (plan, name) = (Plan::from(Quota::per_day(25)), name());
+    let (plan, name) = (QuotaSet::from(Quota::per_day(25)), name());
     let leasing = node(&redis).await.leased(number(10), seconds(5)).stopwatch(stopwatch.clone());
     for left in (15..25).rev() {
         let Decision::Admitted(standing) = take(&leasing, &name, &plan, 1).await else { panic!("{left} are left") };
@@ -325,7 +328,7 @@ async fn a_lease_is_spent_without_round_trips_and_what_is_left_at_its_end_is_los
     }
     assert_eq!(count, 5, "a slice that is smaller than wanted");
     // What costs more than a lease has is fetched for itself.
-    let (plan, name) = (Plan::from(Quota::per_day(100)), crate::redis_limits::name());
+    let (plan, name) = (QuotaSet::from(Quota::per_day(100)), crate::redis_limits::name());
     assert!(matches!(take(&leasing, &name, &plan, 60).await, Decision::Admitted(_)));
     assert!(matches!(take(&leasing, &name, &plan, 30).await, Decision::Admitted(_)));
     assert_eq!(refusal(&leasing, &name, &plan, 11).await.standing.remaining, 10);
@@ -354,7 +357,7 @@ async fn a_redis_that_is_down_is_what_the_node_was_told_to_make_of_it() {
     let redis = Redis::absent();
     for Case { on_outage, passing, refused_with } in CASES {
         let limiter = node(&redis).await.on_outage(on_outage);
-        let app = Limited::of(RateLimitLayer::new(limiter.clone(), By::peer(), Quota::per_day(4)));
+        let app = Limited::of(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_day(4)));
         let mut passed = 0;
         for _ in 0..10 {
             let answer = app.send(from(request(), "192.0.2.1")).await;
@@ -383,7 +386,7 @@ async fn a_redis_that_is_down_is_what_the_node_was_told_to_make_of_it() {
 async fn a_node_starts_without_redis_and_counts_there_once_it_is_up() {
     let redis = Redis::absent();
     let limiter = node(&redis).await;
-    let plan = Plan::from(Quota::per_day(1_000_000));
+    let plan = QuotaSet::from(Quota::per_day(1_000_000));
     assert!(is_admitted(&limiter, "alice", &plan).await);
     assert_eq!(limiter.counts().outage_local, 1);
     redis.launch().await;
@@ -415,9 +418,9 @@ async fn under_load(app: Arc<Limited>, work: impl Future<Output = ()>) -> Vec<u1
 async fn a_redis_that_is_killed_paused_and_started_again_under_load_is_never_500() {
     // (117)
     let redis = Redis::start().await;
-    let line = RedisLine::connect(redis.client()).await.patience(Duration::from_millis(200));
+    let line = RedisConnection::connect(redis.client()).await.patience(Duration::from_millis(200));
     let limiter = RedisRateLimiter::new(line.clone());
-    let app = Limited::of(RateLimitLayer::new(limiter.clone(), By::peer(), Quota::per_second(1_000_000)));
+    let app = Limited::of(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_second(1_000_000)));
     let counts = || limiter.counts();
     let goes_on = async |counter: &dyn Fn() -> u64, what| {
         let before = counter();
@@ -447,9 +450,9 @@ async fn a_redis_that_is_killed_paused_and_started_again_under_load_is_never_500
 async fn nobody_waits_for_a_redis_that_is_known_to_be_silent() {
     // (117)
     let redis = Redis::start().await;
-    let line = RedisLine::connect(redis.client()).await.patience(Duration::from_millis(50));
+    let line = RedisConnection::connect(redis.client()).await.patience(Duration::from_millis(50));
     let limiter = RedisRateLimiter::new(line.clone());
-    let plan = Plan::from(Quota::per_day(1_000_000));
+    let plan = QuotaSet::from(Quota::per_day(1_000_000));
     until(async || is_admitted(&limiter, "alice", &plan).await && limiter.counts().asked > 0, "Redis is asked").await;
     redis.pause();
     let mut waited = 0;
@@ -459,7 +462,7 @@ async fn nobody_waits_for_a_redis_that_is_known_to_be_silent() {
     }
     assert!(waited <= 3, "{waited} requests waited");
     for _ in 0..100 {
-        let decision = limiter.take(&Ask::new(&key("alice"), &plan));
+        let decision = limiter.take(&LimitRequest::new(&key("alice"), &plan));
         assert!(matches!(decision, Eventual::Now(Ok(Decision::Admitted(_)))));
     }
     redis.resume();
@@ -470,7 +473,7 @@ async fn nobody_waits_for_a_redis_that_is_known_to_be_silent() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 fn a_line_outlives_the_runtime_it_was_made_on() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let plan = Plan::from(Quota::per_day(1_000));
+    let plan = QuotaSet::from(Quota::per_day(1_000));
     let (redis, limiter) = runtime().block_on(async {
         let redis = Redis::start().await;
         let limiter = node(&redis).await;

@@ -6,19 +6,19 @@ use redis::AsyncCommands;
 use tower_warden::{
     Digest, UnixTime,
     dpop::RedisReplayGuard,
-    redis::RedisLine,
-    replay::{ReplayGuard, ReplayVerdict, SpentProof},
+    redis::RedisConnection,
+    replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
 use crate::{redis_server::Redis, support::seconds};
 
 async fn node(redis: &Redis, patience: Duration) -> RedisReplayGuard {
-    RedisReplayGuard::new(RedisLine::connect(redis.client()).await.patience(patience))
+    RedisReplayGuard::new(RedisConnection::connect(redis.client()).await.patience(patience))
 }
 
-fn proof(key: &str, id: &str, good_for: u64) -> SpentProof {
+fn proof(key: &str, id: &str, good_for: u64) -> UsedProof {
     let now = UnixTime::from_secs(1_800_000_000);
-    SpentProof::new(Digest::of(key.as_bytes()), Digest::of(id.as_bytes()), now + seconds(good_for), now)
+    UsedProof::new(Digest::of(key.as_bytes()), Digest::of(id.as_bytes()), now + seconds(good_for), now)
 }
 
 #[tokio::test]

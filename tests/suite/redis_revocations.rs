@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 use tower_warden::{
     AuthMethod, Clock, Identity, SystemClock, UnixTime,
-    redis::RedisLine,
+    redis::RedisConnection,
     revocation::{RedisRevocationList, Revocation, RevocationErrorKind, RevocationList},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 const ISSUER: &str = "https://auth.example.com";
 
 async fn node(redis: &Redis) -> RedisRevocationList {
-    let line = RedisLine::connect(redis.client()).await.patience(seconds(10));
+    let line = RedisConnection::connect(redis.client()).await.patience(seconds(10));
     RedisRevocationList::listen(line, redis.client()).await
 }
 
@@ -94,7 +94,7 @@ async fn what_was_issued_later_still_counts_and_what_is_revoked_again_is_widened
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn a_node_that_hears_nothing_asks_and_one_that_gets_no_answer_refuses() {
     let redis = Redis::start().await;
-    let line = RedisLine::connect(redis.client()).await.patience(Duration::from_millis(200));
+    let line = RedisConnection::connect(redis.client()).await.patience(Duration::from_millis(200));
     let node = RedisRevocationList::listen(line, redis.client()).await;
     node.revoke(Revocation::token(ISSUER, "known"), later()).await.unwrap();
     until(async || node.is_complete(), "it knows all").await;

@@ -35,9 +35,9 @@ fn sets_know_all_and_any() {
     let held = Scopes::parse("read write").unwrap();
     let (read, both, other) = ("read", "write read", "read admin");
     let parse = |text| Scopes::parse(text).unwrap();
-    assert!(held.all(&parse(read)) && held.all(&parse(both)) && !held.all(&parse(other)));
-    assert!(held.any(&parse(other)) && !held.any(&parse("admin")));
-    assert!(held.all(&parse("")) && !held.any(&parse("")));
+    assert!(held.contains_all(&parse(read)) && held.contains_all(&parse(both)) && !held.contains_all(&parse(other)));
+    assert!(held.contains_any(&parse(other)) && !held.contains_any(&parse("admin")));
+    assert!(held.contains_all(&parse("")) && !held.contains_any(&parse("")));
     assert_eq!(held.len(), 2);
 }
 

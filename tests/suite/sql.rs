@@ -6,7 +6,7 @@ use tower_warden::{
     Digest, UnixTime,
     api_key::{
         KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher,
-        MemoryKeyStore, Replacement, SqlKeyStore, Watching, export, import,
+        MemoryKeyStore, Replacement, SqlKeyStore, export, import,
     },
     caller::Confirmation,
     scope::Scopes,
@@ -275,8 +275,8 @@ pub(crate) fn kind<T>(result: Result<T, KeyError>) -> KeyErrorKind {
 pub(crate) fn watch(store: &dyn KeyStore) -> tokio::sync::mpsc::UnboundedReceiver<KeyChange> {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
     store.watch(KeyWatcher::new(move |change| match sender.send(change.clone()) {
-        Ok(()) => Watching::Goes,
-        Err(_) => Watching::Ended,
+        Ok(()) => std::ops::ControlFlow::Continue(()),
+        Err(_) => std::ops::ControlFlow::Break(()),
     }));
     receiver
 }

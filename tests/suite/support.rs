@@ -18,7 +18,7 @@ use tower_warden::{
     Environment, Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
     api_key::{
         ApiKeys, ApiKeysBuilder, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
-        KeyRecord, KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey, Watching,
+        KeyRecord, KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
     },
     certificate::CertificateProof,
     layer::AuthLayer,
@@ -254,7 +254,7 @@ impl TestStore {
     }
 
     /// Tells the watchers of a change; by itself it tells of none, so that what tests see is `ApiKeys`' own doing.
-    pub fn tell(&self, change: &KeyChange) -> Vec<Watching> {
+    pub fn tell(&self, change: &KeyChange) -> Vec<std::ops::ControlFlow<()>> {
         let watchers = self.watchers.lock().unwrap().clone();
         watchers.iter().map(|watcher| watcher.notify(change)).collect()
     }

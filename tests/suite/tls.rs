@@ -23,7 +23,9 @@ use tower_warden::{
     AuthMethod, Environment, Head, Identity, ManualClock,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
     caller::Confirmation,
-    certificate::{CertificateMap, CertificateName, CertificateProof, Chain, ClientCertificates, PeerCertificate},
+    certificate::{
+        CertificateMap, CertificateName, CertificateProof, ChainStatus, ClientCertificates, PeerCertificate,
+    },
     layer::AuthLayer,
     tls::{Reloaded, TlsAcceptor, TlsErrorKind, TlsFiles, TlsListener, with_connection},
 };
@@ -291,7 +293,7 @@ async fn a_certificate_authenticates_over_a_real_connection_until_it_ends() {
     assert_eq!(status(site.get(Some(&clients.client("stranger")), None).await), 401);
     assert_eq!(status(site.get(None, None).await), 401);
     // A connection that is kept open does not keep its certificate alive.
-    clock.set(holder.peer(Chain::Verified).not_after().unwrap() + seconds(1));
+    clock.set(holder.peer(ChainStatus::Verified).not_after().unwrap() + seconds(1));
     assert_eq!(status(ask(&mut http, None).await), 401);
 }
 
@@ -424,7 +426,7 @@ async fn hyper_serves_a_stream_with_a_configuration_of_ones_own() {
         .with_client_cert_verifier(verifier)
         .with_single_cert(chain, key)
         .unwrap();
-    let acceptor = TlsAcceptor::with_configuration(Arc::new(config), Chain::Verified);
+    let acceptor = TlsAcceptor::with_configuration(Arc::new(config), ChainStatus::Verified);
     assert_eq!(acceptor.reload().unwrap_err().kind(), TlsErrorKind::Fixed);
 
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -2,7 +2,7 @@ use http::Extensions;
 
 use super::super::{
     name::CertificateName,
-    peer::{Chain, PeerCertificate},
+    peer::{ChainStatus, PeerCertificate},
 };
 use crate::request::{self, TrustedProxies};
 
@@ -19,7 +19,7 @@ enum Rule {
 }
 
 impl ProxyRule {
-    /// Who comes with a certificate of its own that bears one of these names: a [verified](Chain::Verified) one, unless
+    /// Who comes with a certificate of its own that bears one of these names: a [verified](ChainStatus::Verified) one, unless
     /// it is named by its thumbprint.
     #[must_use]
     pub fn certificates(names: impl IntoIterator<Item = CertificateName>) -> Self {
@@ -36,9 +36,10 @@ impl ProxyRule {
     pub(super) fn admits(&self, extensions: &Extensions) -> bool {
         match &self.0 {
             Rule::Certificates(names) => PeerCertificate::of(extensions).is_some_and(|certificate| {
-                let is_vouched =
-                    |name: &CertificateName| certificate.chain() == Chain::Verified || name.as_thumbprint().is_some();
-                names.iter().any(|name| is_vouched(name) && certificate.bears(name))
+                let is_vouched = |name: &CertificateName| {
+                    certificate.chain() == ChainStatus::Verified || name.as_thumbprint().is_some()
+                };
+                names.iter().any(|name| is_vouched(name) && certificate.has_name(name))
             }),
             Rule::Networks(networks) => request::of(extensions).is_some_and(|address| networks.trusts(address)),
         }

@@ -1,7 +1,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    super::peer::{Chain, PeerCertificate},
+    super::peer::{ChainStatus, PeerCertificate},
     encoding::{Several, byte_sequence, escaped_pem},
     proxy::ProxyRule,
     xfcc::{self, HashAlone, XfccElement},
@@ -14,13 +14,13 @@ const LONGEST: usize = 32 * 1024;
 
 /// Where, and how, a proxy passes the client's certificate on.
 ///
-/// Each says what the proxy lets through: [`Chain::Verified`] if it refuses certificates that it cannot verify. See the
+/// Each says what the proxy lets through: [`ChainStatus::Verified`] if it refuses certificates that it cannot verify. See the
 /// [module docs](crate::certificate) for what each proxy has to be told.
 #[derive(Clone, Debug)]
 pub struct CertificateHeader {
     name: HeaderName,
     form: Form,
-    chain: Chain,
+    chain: ChainStatus,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,35 +31,35 @@ enum Form {
 }
 
 impl CertificateHeader {
-    /// RFC 9440: `Client-Cert`. Its companion `Client-Cert-Chain` is not looked at, but refused where it stands alone.
+    /// RFC 9440: `Client-Cert`. Its companion `Client-Cert-ChainStatus` is not looked at, but refused where it stands alone.
     #[must_use]
-    pub const fn client_cert(chain: Chain) -> Self {
+    pub const fn client_cert(chain: ChainStatus) -> Self {
         Self { name: CLIENT_CERT, form: Form::ByteSequence, chain }
     }
 
     /// Envoy's `X-Forwarded-Client-Cert`.
     #[must_use]
-    pub const fn envoy(element: XfccElement, chain: Chain) -> Self {
+    pub const fn envoy(element: XfccElement, chain: ChainStatus) -> Self {
         Self { name: XFCC, form: Form::Xfcc { element, alone: HashAlone::Refused }, chain }
     }
 
     /// A field of this name with percent-encoded PEM: nginx's `$ssl_client_escaped_cert`.
     #[must_use]
-    pub const fn escaped_pem(name: HeaderName, chain: Chain) -> Self {
+    pub const fn escaped_pem(name: HeaderName, chain: ChainStatus) -> Self {
         Self { name, form: Form::EscapedPem(Several::Refused), chain }
     }
 
     /// The AWS Application Load Balancer in the mode `verify`: `X-Amzn-Mtls-Clientcert-Leaf`.
     #[must_use]
     pub const fn alb() -> Self {
-        Self { name: ALB_LEAF, form: Form::EscapedPem(Several::Refused), chain: Chain::Verified }
+        Self { name: ALB_LEAF, form: Form::EscapedPem(Several::Refused), chain: ChainStatus::Verified }
     }
 
     /// The AWS Application Load Balancer in the mode `passthrough`: `X-Amzn-Mtls-Clientcert`, which it verifies not at
     /// all.
     #[must_use]
     pub const fn alb_passthrough() -> Self {
-        Self { name: ALB, form: Form::EscapedPem(Several::Allowed), chain: Chain::Unverified }
+        Self { name: ALB, form: Form::EscapedPem(Several::Allowed), chain: ChainStatus::Unverified }
     }
 
     /// Is content with an element of `X-Forwarded-Client-Cert` that has `Hash` and no `Cert`: good for bound tokens, and

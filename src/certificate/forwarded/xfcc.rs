@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::{
-    super::peer::{Chain, PeerCertificate},
+    super::peer::{ChainStatus, PeerCertificate},
     encoding::{Several, escaped_pem},
 };
 use crate::digest::Digest;
@@ -27,7 +27,7 @@ pub(super) enum HashAlone {
 }
 
 /// Reads the declared element; `None` if the field is malformed.
-pub(super) fn read(text: &str, element: XfccElement, alone: HashAlone, chain: Chain) -> Option<PeerCertificate> {
+pub(super) fn read(text: &str, element: XfccElement, alone: HashAlone, chain: ChainStatus) -> Option<PeerCertificate> {
     let elements = split(text, ',')?;
     let element = match element {
         XfccElement::Only if elements.len() == 1 => elements.first(),

@@ -30,7 +30,7 @@ use crate::{
         key::VerifyingKey,
         source::{KeyRequest, KeySet},
     },
-    log::{self, Chain},
+    log::{self, Causes},
     time::{Clock, UnixTime},
 };
 
@@ -281,7 +281,7 @@ impl Keeper {
             }
             Err((failure, is_alive)) => {
                 let held = if *is_alive { "those that are held are used for now" } else { "there are none" };
-                log::warning!(issuer = %name, held = %held, error = %Chain(failure), "an issuer's keys could not be fetched");
+                log::warning!(issuer = %name, held = %held, error = %Causes(failure), "an issuer's keys could not be fetched");
             }
         }
     }

@@ -21,7 +21,7 @@ use tower_service::Service;
 
 use self::in_flight::{InFlight, Permit};
 use super::{
-    by::By,
+    by::LimitBy,
     exempt::Exempt,
     fields::{Fields, concurrency_policy},
 };
@@ -48,7 +48,7 @@ mod in_flight;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let service = ServiceBuilder::new()
-///     .layer(ConcurrencyLayer::new(By::everybody(), std::num::NonZeroU32::MIN))
+///     .layer(ConcurrencyLayer::new(LimitBy::everybody(), std::num::NonZeroU32::MIN))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("!"))));
 ///
 /// let first = service.clone().oneshot(Request::new(())).await?;
@@ -66,7 +66,7 @@ pub struct ConcurrencyLayer<R = Problem> {
 
 #[derive(Clone)]
 struct Limit {
-    by: By,
+    by: LimitBy,
     exempt: Vec<Exempt>,
     policy: HeaderValue,
     in_flight: Arc<InFlight>,
@@ -75,7 +75,7 @@ struct Limit {
 impl ConcurrencyLayer {
     /// At most so many at once.
     #[must_use]
-    pub fn new(by: By, most: NonZeroU32) -> Self {
+    pub fn new(by: LimitBy, most: NonZeroU32) -> Self {
         let policy = concurrency_policy(NAME, most.get());
         let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(most)) };
         Self { limit: Arc::new(limit), respond: Problem }

@@ -12,8 +12,8 @@ use tokio::sync::Semaphore;
 
 use super::super::{
     key::LimitKey,
-    limiter::{Ask, Standing},
-    plan::Plan,
+    limiter::{LimitRequest, LimitStatus},
+    plan::QuotaSet,
     stopwatch::ticks,
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Leases {
 struct Lease {
     left: u32,
     until: u64,
-    standing: Standing,
+    standing: LimitStatus,
     /// Closed when who fetches the next one is back.
     errand: Option<Arc<Semaphore>>,
     /// How many have come meanwhile.
@@ -44,7 +44,7 @@ struct Lease {
 /// What is to be done about a request.
 pub(super) enum Spending {
     /// Nothing: it was paid.
-    Paid(Standing),
+    Paid(LimitStatus),
     /// So many units are to be fetched, for it and for others.
     Fetch { units: NonZeroU32, errand: Errand },
     /// It is to be paid for by itself.
@@ -59,7 +59,7 @@ impl Leases {
         Self { units, lifetime: ticks(lifetime), secret: RandomState::new(), shards }
     }
 
-    pub(super) fn spend(self: &Arc<Self>, ask: &Ask<'_>, now: u64) -> Spending {
+    pub(super) fn spend(self: &Arc<Self>, ask: &LimitRequest<'_>, now: u64) -> Spending {
         // What costs more than a burst is not counted in units that all quotas have in common.
         if ask.plan.quotas().any(|quota| ask.cost > quota.burst_size()) {
             return Spending::Single;
@@ -111,7 +111,7 @@ pub(super) struct Errand {
 
 impl Errand {
     /// Keeps what was fetched beyond the need of one request.
-    pub(super) fn bring(self, left: u32, standing: Standing, asked_at: u64, now: u64) {
+    pub(super) fn bring(self, left: u32, standing: LimitStatus, asked_at: u64, now: u64) {
         // From when it was asked for: it was taken then, or later.
         let until = asked_at.saturating_add(self.leases.lifetime);
         let mut leases = self.leases.shard(self.slot);
@@ -134,7 +134,7 @@ impl Drop for Errand {
     }
 }
 
-const NOTHING: Standing = Standing::new(0, 0, Duration::ZERO);
+const NOTHING: LimitStatus = LimitStatus::new(0, 0, Duration::ZERO);
 
 fn insert(leases: &mut HashMap<u64, Lease>, slot: u64, lease: Lease, now: u64) {
     if leases.len() >= BOUND / SHARDS {
@@ -147,7 +147,7 @@ fn insert(leases: &mut HashMap<u64, Lease>, slot: u64, lease: Lease, now: u64) {
 }
 
 /// A lease is of a key and a plan.
-fn slot(key: &LimitKey, plan: &Plan, secret: &RandomState) -> u64 {
+fn slot(key: &LimitKey, plan: &QuotaSet, secret: &RandomState) -> u64 {
     plan.limits().iter().fold(key.fingerprint(secret), |slot, limit| (slot.rotate_left(5) ^ limit.id).wrapping_mul(MIX))
 }
 

@@ -17,12 +17,12 @@ use self::{
     script::{Question, Reply},
 };
 use super::{
-    limiter::{Ask, Decision, Excess, RateLimiter, Standing},
+    limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
     local::{LocalRateLimiter, Share, now, refuse, stand},
     stopwatch::{MonotonicStopwatch, Stopwatch},
     table::{Debt, Table},
 };
-use crate::{Eventual, error::Unavailable, redis::RedisLine};
+use crate::{Eventual, error::Unavailable, redis::RedisConnection};
 
 mod lease;
 mod script;
@@ -35,7 +35,7 @@ mod script;
 ///
 /// # When Redis is down
 ///
-/// A decision that takes longer than the [line's patience](RedisLine::patience), or that the line is down for, is
+/// A decision that takes longer than the [line's patience](RedisConnection::patience), or that the line is down for, is
 /// [`OnOutage`]'s: by default, each node keeps counts of its own. It is never 500, and it is [counted](Self::counts).
 /// The line is tried in the background, and what was counted meanwhile is not carried over.
 ///
@@ -52,10 +52,10 @@ mod script;
 ///
 /// ```no_run
 /// use std::{num::NonZeroU32, time::Duration};
-/// use tower_warden::{rate_limit::{OnOutage, RedisRateLimiter}, redis::RedisLine};
+/// use tower_warden::{rate_limit::{OnOutage, RedisRateLimiter}, redis::RedisConnection};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let line = RedisLine::connect(redis::Client::open("redis://127.0.0.1/")?).await;
+/// let line = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
 /// let three = NonZeroU32::new(3).expect("three is not zero");
 /// let limiter = RedisRateLimiter::new(line)
 ///     .on_outage(OnOutage::Local { nodes: three })
@@ -67,7 +67,7 @@ pub struct RedisRateLimiter(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
-    line: RedisLine,
+    line: RedisConnection,
     leases: Option<Arc<Leases>>,
     on_outage: OnOutage,
     /// Who has used up what, as far as this node knows.
@@ -131,7 +131,7 @@ struct Counters {
 impl RedisRateLimiter {
     /// Keeps counts at the other end of a line.
     #[must_use]
-    pub fn new(line: RedisLine) -> Self {
+    pub fn new(line: RedisConnection) -> Self {
         Self(Arc::new(Inner {
             line,
             leases: None,
@@ -188,19 +188,19 @@ impl RedisRateLimiter {
 }
 
 impl RateLimiter for RedisRateLimiter {
-    fn take(&self, ask: &Ask<'_>) -> Eventual<Result<Decision, Unavailable>> {
+    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         let step = match self.0.begin(ask) {
             Step::Done(decision) => return Eventual::Now(decision),
             step => step,
         };
         let (this, key, plan, cost) = (Arc::clone(&self.0), ask.key.clone(), ask.plan.clone(), ask.cost);
-        Eventual::later(async move { this.go_on(&Ask::new(&key, &plan).cost(cost), step).await })
+        Eventual::later(async move { this.go_on(&LimitRequest::new(&key, &plan).cost(cost), step).await })
     }
 }
 
 /// How a decision goes on.
 enum Step {
-    Ask { wanted: NonZeroU32, errand: Option<Errand>, at: u64 },
+    LimitRequest { wanted: NonZeroU32, errand: Option<Errand>, at: u64 },
     Done(Result<Decision, Unavailable>),
     Wait(Arc<Semaphore>),
 }
@@ -210,7 +210,7 @@ const WAITS: usize = 3;
 
 impl Inner {
     /// Decides without Redis, where that is possible.
-    fn begin(&self, ask: &Ask<'_>) -> Step {
+    fn begin(&self, ask: &LimitRequest<'_>) -> Step {
         let at = now(&*self.stopwatch);
         let spending = self.leases.as_ref().map_or(Spending::Single, |leases| leases.spend(ask, at));
         let (wanted, errand) = match spending {
@@ -226,13 +226,13 @@ impl Inner {
             count(&self.counters.known);
             Step::Done(Ok(Decision::Refused(excess)))
         } else if self.line.is_ready() {
-            Step::Ask { wanted, errand, at }
+            Step::LimitRequest { wanted, errand, at }
         } else {
             Step::Done(self.outage(ask))
         }
     }
 
-    async fn go_on(&self, ask: &Ask<'_>, mut step: Step) -> Result<Decision, Unavailable> {
+    async fn go_on(&self, ask: &LimitRequest<'_>, mut step: Step) -> Result<Decision, Unavailable> {
         for _ in 0..WAITS {
             let Step::Wait(back) = &step else { break };
             // It is closed, and never gives a permit.
@@ -240,7 +240,7 @@ impl Inner {
             step = self.begin(ask);
         }
         let (wanted, errand, at) = match step {
-            Step::Ask { wanted, errand, at } => (wanted, errand, at),
+            Step::LimitRequest { wanted, errand, at } => (wanted, errand, at),
             Step::Done(decision) => return decision,
             Step::Wait(_) => (ask.cost, None, now(&*self.stopwatch)),
         };
@@ -252,7 +252,7 @@ impl Inner {
     }
 
     /// The refusal of a request that is known to find no unit.
-    fn known(&self, ask: &Ask<'_>, now: u64) -> Option<Excess> {
+    fn known(&self, ask: &LimitRequest<'_>, now: u64) -> Option<LimitExceeded> {
         let debts = self.exhausted.open(ask.key);
         refuse(
             ask,
@@ -267,7 +267,7 @@ impl Inner {
     }
 
     /// What an answer comes to; nothing, if it makes no sense.
-    fn settle(&self, ask: &Ask<'_>, reply: &Reply, errand: Option<Errand>, asked_at: u64) -> Option<Decision> {
+    fn settle(&self, ask: &LimitRequest<'_>, reply: &Reply, errand: Option<Errand>, asked_at: u64) -> Option<Decision> {
         // Later than the answer was made, so that who waits until then has waited for long enough.
         let now = now(&*self.stopwatch);
         let paid = |index: usize| now.saturating_add(reply.debts[index]);
@@ -279,7 +279,7 @@ impl Inner {
             }
             stand(index, limit.coarse, paid(index), now)
         });
-        let mut standing = standings.reduce(Standing::tighter)?;
+        let mut standing = standings.reduce(LimitStatus::tighter)?;
         let decision = match reply.taken.checked_sub(ask.cost.get()) {
             Some(left) => {
                 standing.remaining = standing.remaining.saturating_add(left);
@@ -295,7 +295,7 @@ impl Inner {
     }
 
     /// Decides without Redis.
-    fn outage(&self, ask: &Ask<'_>) -> Result<Decision, Unavailable> {
+    fn outage(&self, ask: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
         match self.on_outage {
             OnOutage::Admit => {
                 count(&self.counters.outage_admitted);

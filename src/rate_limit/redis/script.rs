@@ -4,10 +4,10 @@ use std::{num::NonZeroU32, sync::LazyLock};
 
 use ::redis::{Cmd, Script, Value};
 
-use super::super::{key::LimitKey, plan::Plan};
+use super::super::{key::LimitKey, plan::QuotaSet};
 use crate::{
     digest::hex,
-    redis::{Failure, RedisLine},
+    redis::{Failure, RedisConnection},
 };
 
 /// The version of what is kept in Redis.
@@ -35,7 +35,7 @@ pub(super) struct Reply {
 }
 
 impl Question {
-    pub(super) fn new(key: &LimitKey, plan: &Plan, needed: NonZeroU32, wanted: NonZeroU32) -> Self {
+    pub(super) fn new(key: &LimitKey, plan: &QuotaSet, needed: NonZeroU32, wanted: NonZeroU32) -> Self {
         // What stands in braces decides the slot of a cluster, so all quotas of a key are in one.
         let digest = hex(&key.digest().as_bytes()[..16]);
         let keys = plan.limits().iter().map(|limit| format!("{PREFIX}{{{digest}}}:{:016x}", limit.id)).collect();
@@ -47,7 +47,7 @@ impl Question {
     }
 
     /// Asks; after the server has forgotten the script, once more with its source.
-    pub(super) async fn ask(&self, line: &RedisLine) -> Result<Reply, Failure> {
+    pub(super) async fn ask(&self, line: &RedisConnection) -> Result<Reply, Failure> {
         let (source, script) = &*TAKE;
         let answer = match line.run(self.command("EVALSHA", script.get_hash())).await {
             Err(Failure::NoScript) => line.run(self.command("EVAL", source)).await,
