@@ -217,14 +217,10 @@ pub mod jwt;
 pub mod metadata;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
-#[cfg(feature = "redis")]
-pub mod redis;
 #[cfg(feature = "testing")]
 pub mod testing;
-#[cfg(feature = "tls")]
-pub mod tls;
 
 /// Compiles the README's code.
-#[cfg(all(doctest, feature = "axum", feature = "sqlite"))]
+#[cfg(all(doctest, feature = "axum"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

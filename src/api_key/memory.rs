@@ -12,7 +12,7 @@ use super::{
     error::{KeyError, KeyErrorKind},
     record::{KeyId, KeyRecord, Replacement},
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
-    watch::{KeyChange, KeyWatcher, Watchers},
+    watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 use crate::{Eventual, error::Unavailable, time::UnixTime};
 
@@ -20,7 +20,7 @@ use crate::{Eventual, error::Unavailable, time::UnixTime};
 #[derive(Default)]
 pub struct MemoryKeyStore {
     records: RwLock<Records>,
-    watchers: Watchers,
+    watchers: KeyWatchers,
 }
 
 #[derive(Default)]

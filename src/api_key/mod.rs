@@ -39,12 +39,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "redis")]
-pub use self::redis::RedisNotifiedKeyStore;
 #[cfg(feature = "axum")]
 pub use self::routes::{KeysAdmin, key_routes};
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-pub use self::sql::SqlKeyStore;
 pub use self::{
     builder::ApiKeysBuilder,
     digest::{KeyDigest, Pepper},
@@ -56,7 +52,7 @@ pub use self::{
     secret::KeySecret,
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
     transfer::{ImportSummary, export, import},
-    watch::{KeyChange, KeyWatcher},
+    watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 
 mod builder;
@@ -67,15 +63,11 @@ mod keys;
 mod memory;
 mod reason;
 mod record;
-#[cfg(feature = "redis")]
-mod redis;
 #[cfg(feature = "axum")]
 mod route_error;
 #[cfg(feature = "axum")]
 mod routes;
 mod secret;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod sql;
 mod store;
 mod transfer;
 mod usage;

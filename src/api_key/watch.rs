@@ -45,16 +45,18 @@ impl fmt::Debug for KeyWatcher {
     }
 }
 
-/// The watchers of a store.
+/// The watchers of a store, for stores that report changes.
 #[derive(Debug, Default)]
-pub(super) struct Watchers(Mutex<Vec<KeyWatcher>>);
+pub struct KeyWatchers(Mutex<Vec<KeyWatcher>>);
 
-impl Watchers {
-    pub(super) fn add(&self, watcher: KeyWatcher) {
+impl KeyWatchers {
+    /// Adds a watcher.
+    pub fn add(&self, watcher: KeyWatcher) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
     }
 
-    pub(super) fn notify(&self, change: &KeyChange) {
+    /// Reports a change to all watchers, and drops those that listen no longer.
+    pub fn notify(&self, change: &KeyChange) {
         // Watchers are told outside of the lock: they may do anything.
         let watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // One that panics must not keep the others from hearing.

@@ -54,15 +54,11 @@
 
 #[cfg(feature = "testing")]
 pub(crate) use self::key::thumbprint;
-#[cfg(feature = "redis")]
-pub use self::redis::RedisReplayGuard;
 pub use self::{nonce::Nonces, verifier::Dpop};
 
 mod demand;
 mod key;
 mod nonce;
 mod reason;
-#[cfg(feature = "redis")]
-mod redis;
 mod target;
 mod verifier;

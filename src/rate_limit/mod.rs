@@ -76,8 +76,6 @@
 //! 5. What is kept is bounded, and a quota that is used up is not forgotten before there is a unit again.
 //! 6. The wall clock of a node plays no part.
 
-#[cfg(feature = "redis")]
-pub use self::redis::{OnOutage, RedisCounts, RedisRateLimiter};
 pub use self::{
     by::LimitBy,
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, HeldBody},
@@ -106,7 +104,5 @@ mod local;
 mod plan;
 mod quota;
 mod reason;
-#[cfg(feature = "redis")]
-mod redis;
 mod stopwatch;
 mod table;

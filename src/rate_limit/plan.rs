@@ -37,7 +37,6 @@ pub(super) struct Limit {
     pub(super) quota: Quota,
     pub(super) gcra: Gcra,
     /// In whole microseconds, as Redis counts.
-    #[cfg(feature = "redis")]
     pub(super) coarse: Gcra,
     /// What tells it from other quotas.
     pub(super) id: u64,
@@ -102,7 +101,6 @@ impl fmt::Debug for QuotaSet {
 impl Limit {
     fn new(quota: Quota) -> Self {
         let gcra = Gcra::new(quota.interval_in(1_000_000_000), quota.burst_size());
-        #[cfg(feature = "redis")]
         let coarse = Gcra::new(quota.interval_in(1_000_000) * 1_000, quota.burst_size());
         // The numbers too: one name with other numbers is another quota.
         let (count, seconds, burst) = (quota.count(), quota.period().as_secs(), quota.burst_size());
@@ -112,7 +110,6 @@ impl Limit {
         Self {
             quota,
             gcra,
-            #[cfg(feature = "redis")]
             coarse,
             id,
         }

@@ -46,8 +46,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "redis")]
-pub use self::redis::RedisRevocationList;
 pub use self::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
@@ -60,5 +58,3 @@ mod list;
 mod memory;
 mod name;
 mod reason;
-#[cfg(feature = "redis")]
-mod redis;

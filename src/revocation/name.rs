@@ -100,7 +100,6 @@ impl<'a> Name<'a> {
     }
 
     /// As it is written elsewhere: the kind, the length of the issuer, the issuer, the id.
-    #[cfg(feature = "redis")]
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         let kind = match self.kind {
             Kind::Client => b'c',
@@ -114,7 +113,6 @@ impl<'a> Name<'a> {
     }
 
     /// Reads what [`to_bytes`](Self::to_bytes) has written.
-    #[cfg(feature = "redis")]
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Name<'static>> {
         let (kind, rest) = bytes.split_first()?;
         let (length, rest) = rest.split_first_chunk()?;
