@@ -24,6 +24,9 @@ scopes! {
     pub(crate) BillingRead = "billing:read";
 }
 
+/// Why what is measured beside a floor is refused.
+const FLOOR: Reason = Reason::custom("floor");
+
 /// Nothing expires while it is measured.
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -126,7 +129,7 @@ pub(crate) fn cycle<'a>(keys: &'a [String]) -> impl FnMut() -> &'a str {
 /// What nobody could do without: the digest of a key, and a cache with bounds.
 pub(crate) struct Floor {
     found: Cache<[u8; 32], Arc<str>>,
-    refused: Cache<[u8; 32], &'static str>,
+    refused: Cache<[u8; 32], Reason>,
 }
 
 impl Floor {
@@ -136,7 +139,7 @@ impl Floor {
             floor.found.insert(Self::digest(key), "agent".into());
         }
         for key in refused {
-            floor.refused.insert(Self::digest(key), "key_unknown");
+            floor.refused.insert(Self::digest(key), FLOOR);
         }
         floor
     }
@@ -149,7 +152,7 @@ impl Floor {
         self.found.get(&Self::digest(key)).unwrap()
     }
 
-    fn refusal(&self, key: &str) -> &'static str {
+    fn refusal(&self, key: &str) -> Reason {
         let digest = Self::digest(key);
         assert_eq!(self.found.get(&digest), None);
         self.refused.get(&digest).unwrap()
@@ -177,7 +180,7 @@ impl<F: Fn(&str) -> Reason + Send + Sync + 'static> Authenticator for Refusing<F
 impl Refusing<()> {
     /// At once.
     pub(crate) fn at_once() -> impl Authenticator {
-        Refusing(|_: &str| const { Reason::custom("floor") })
+        Refusing(|_: &str| FLOOR)
     }
 
     /// After a miss among good keys and a hit among bad ones.
@@ -189,7 +192,7 @@ impl Refusing<()> {
     pub(crate) fn stored(store: Arc<MemoryKeyStore>) -> impl Authenticator {
         Refusing(move |key: &str| {
             assert!(at_once(store.find(&KeyDigest::sha256(key)).wait()).unwrap().is_none());
-            "floor"
+            FLOOR
         })
     }
 }
