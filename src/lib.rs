@@ -1,24 +1,38 @@
-//! Auth for tower: layers that find a credential on a request, verify it, and decide what it may do.
+//! Authentication, authorization and rate limits for resource servers, as [tower](https://docs.rs/tower) layers.
 //!
-//! They mount on any `Service<Request<B>>`: axum, hyper, tonic. Seven types carry the crate:
+//! The layers mount on any `Service<Request<B>>`: axum, hyper, tonic.
 //!
-//! - [`AuthLayer`](layer::AuthLayer) lets authenticated requests through, with a [`Principal`] in their extensions.
-//! - [`ApiKeys`](api_key::ApiKeys) verifies API keys, and mints, rotates and revokes them; where they are kept is a
-//!   [`KeyStore`](api_key::KeyStore)'s matter.
-//! - [`Jwt`](jwt::Jwt) verifies JWT access tokens of the issuers that it is told of.
-//! - [`Principal`] is a caller that the crate vouches for; nobody else can make one.
-//! - [`Scoped`](axum::Scoped) takes a caller whose scopes meet a type that [`scopes!`] made;
-//!   [`AuthorizeLayer`](layer::AuthorizeLayer) does the same for whole routes.
-//! - [`RateLimitLayer`](layer::RateLimitLayer) lets through what a caller's quotas admit, and tells it where it stands.
-//! - [`Rejection`] is a request that was refused: what the client is told, and why.
+//! # Contents
 //!
-//! # Ten lines
+//! | to | see |
+//! |---|---|
+//! | authenticate requests | [`AuthLayer`](layer::AuthLayer), [`auth`] |
+//! | verify API keys, and mint, rotate and revoke them | [`ApiKeys`](api_key::ApiKeys), [`api_key`] |
+//! | verify JWT access tokens | [`Jwt`](jwt::Jwt), [`jwt`] |
+//! | verify opaque tokens (RFC 7662) | [`Introspection`](introspection::Introspection), [`introspection`] |
+//! | require scopes, tenants or a recent login | [`AuthorizeLayer`](layer::AuthorizeLayer), [`authorize`], [`scope`] |
+//! | read the caller in a handler | [`Principal`], [`Scoped`](axum::Scoped), [`Claims`](jwt::Claims) |
+//! | require two credentials: an agent and the user it acts for | [`AuthLayer::acting_for`](layer::AuthLayer::acting_for) |
+//! | limit requests | [`RateLimitLayer`](layer::RateLimitLayer), [`rate_limit`] |
+//! | use client certificates (RFC 8705) | [`certificate`] |
+//! | use DPoP (RFC 9449) | [`dpop`] |
+//! | refuse revoked credentials of any kind | [`revocation`] |
+//! | publish metadata (RFC 9728) | [`metadata`] |
+//! | read and check request bodies | [`body`] |
+//! | add a scheme, a proof, a store or a policy | [`manual::extending`] |
+//! | find out why a request was refused | [`manual::refusals`] |
+//! | test a protected service | [`testing`] |
+//! | read on | the [`manual`] |
 //!
-//! With the features `axum` (on by default) and `sqlite`:
+//! Stores and servers with dependencies of their own are separate crates: `tower-warden-sql` (API keys in SQLite and
+//! Postgres), `tower-warden-redis` (limits, revocations and used proofs that many nodes share) and `tower-warden-tls` (a TLS
+//! listener for axum and hyper, with client certificates).
+//!
+//! # Quick start
 //!
 //! ```no_run
 //! use axum::{Router, routing::get};
-//! use tower_warden::{api_key::*, axum::Scoped, layer::AuthLayer, scope::scopes};
+//! use tower_warden::{axum::Scoped, jwt::Jwt, layer::AuthLayer, scope::scopes};
 //!
 //! scopes! {
 //!     /// Read balances.
@@ -30,126 +44,121 @@
 //! }
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let keys = ApiKeys::new(SqlKeyStore::connect("sqlite://keys.db").await?, KeyFormat::new("sk_live")?);
-//! let app: Router = Router::new().route("/balance", get(balance)).layer(AuthLayer::new(keys));
+//! let jwt = Jwt::discover("https://auth.example.com", "https://api.example.com").await?;
+//! let app: Router = Router::new().route("/balance", get(balance)).layer(AuthLayer::new(jwt));
 //! # Ok(()) }
 //! ```
 //!
-//! # The way of a request
+//! `cargo run --example quickstart` does the same with API keys in SQLite.
+//!
+//! # Full stack
+//!
+//! Tokens and API keys on the same routes, limits by address before and by caller after authentication, scopes in handlers:
+//!
+//! ```
+//! use axum::{Router, body::Body, extract::Request, routing::get};
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_warden::{
+//!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+//!     axum::Scoped,
+//!     jwt::{Issuer, Jwt},
+//!     layer::{AuthLayer, FailureLimitLayer, RateLimitLayer},
+//!     rate_limit::{LimitBy, LocalRateLimiter, Quota},
+//!     request::Peer,
+//!     scope::scopes,
+//!     testing::TestIssuer,
+//! };
+//!
+//! scopes! {
+//!     /// Read balances.
+//!     pub BillingRead = "billing:read";
+//! }
+//!
+//! async fn balance(caller: Scoped<BillingRead>) -> String {
+//!     format!("the balance of {}", caller.subject())
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let issuer = TestIssuer::new("https://auth.example.com");
+//! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
+//! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+//! let (_, secret) = keys.mint(NewKey::new("agent-7").scopes("billing:read".parse()?)).await?;
+//!
+//! let limiter = LocalRateLimiter::default();
+//! let layers = ServiceBuilder::new()
+//!     .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_second(100).named("peer")))
+//!     .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
+//!     .layer(AuthLayer::new((jwt, keys)))
+//!     .layer(RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(60).named("caller")));
+//! let app = Router::new().route("/balance", get(balance)).layer(layers);
+//! let request = || Request::get("/balance").extension(Peer::new(([192, 0, 2, 1], 4711).into()));
+//!
+//! let agent = request().header("x-api-key", secret.expose()).body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(agent).await?.status(), 200);
+//!
+//! let token = issuer.token("alice").audience("https://api.example.com").scope("billing:read").sign();
+//! let alice = request().header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(alice).await?.status(), 200);
+//!
+//! let token = issuer.token("bob").audience("https://api.example.com").scope("billing:write").sign();
+//! let bob = request().header("authorization", format!("Bearer {token}")).body(Body::empty())?;
+//! assert_eq!(app.clone().oneshot(bob).await?.status(), 403);
+//!
+//! let guess = request().header("x-api-key", "sk_agent_guess").body(Body::empty())?;
+//! assert_eq!(app.oneshot(guess).await?.status(), 401);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Request lifecycle
 //!
 //! ```text
 //!  request
-//!    │
 //!    ▼
-//!  RateLimitLayer  by peer, and FailureLimitLayer for refused credentials
+//!  RateLimitLayer       by peer: before any cryptography
+//!  FailureLimitLayer    by peer: limits refused credentials only
 //!    ▼
-//!  AuthLayer       1 credential    Credential::find(head)              sync, borrowed, exactly one or 400
-//!    │             2 proof         certificate, DPoP proof             read from the head, or from the connection
-//!    │             3 authenticate  Authenticator::authenticate(..)     → Identity   (what the authenticator asserts)
-//!    │             4 vouch         expiry → binding → networks →       → Principal  (what the crate vouches for)
-//!    │                             revocation → replay
-//!    │             5 admit         extensions.insert(principal)        one value, one allocation
+//!  AuthLayer            1 locate        Scheme               exactly one credential, or 400
+//!                       2 authenticate  Authenticator        → Identity, asserted by the authenticator
+//!                       3 check         expiry, possession, networks, revocation, replay
+//!                       4 admit                              → Principal, in the request's extensions
 //!    ▼
-//!  RateLimitLayer  RateLimiter::take(key, plan, cost)                  by principal; decorates the response
+//!  RateLimitLayer       by principal, tenant or key
+//!  AuthorizeLayer       Policy: scopes, step-up, tenant, closures
 //!    ▼
-//!  AuthorizeLayer  Policy::decide(principal, head)                     scopes, step-up, tenant, closures
+//!  inner service        extractors: Principal, Scoped, Claims
 //!    ▼
-//!  inner service   axum handlers with extractors: Principal, Scoped<S>
-//!    │
-//!    ▼ response: the handler's, or a Rejection's (status, WWW-Authenticate, Retry-After), whose reason
-//!                rides in the response's extensions
+//!  response             of the handler, or of a Rejection: status, challenges, Retry-After
 //! ```
 //!
-//! The layers are one service, the [`Gate`](gate::Gate): it looks at a request's head, decides [now or
-//! later](Eventual), and calls the inner service or answers in its place. The order is fixed, so an expired key without
-//! the scope is answered with 401, never with 403. How limits fit in is told in [`rate_limit`].
+//! # Guarantees
 //!
-//! # What always holds
-//!
-//! 1. A bad credential is never treated as an absent one: an [optional](layer::AuthLayer::optional) layer lets a
-//!    request without a credential through, and refuses one with a bad credential.
-//! 2. Exactly one credential: two of them are 400, whichever is good.
-//! 3. Every refused credential looks the same from outside, and its [reason](Rejection::reason) is told inside.
-//! 4. A credential that cannot be verified because a store, an issuer or a list is down is answered with 503 and
-//!    `Retry-After`: never with 401, never let in, and nothing of it is cached.
-//! 5. Expiry, [binding], networks and [revocation] are looked at on each request, whether the credential was cached or not.
-//! 6. What a credential is [bound](binding) to is proved, or the credential is refused, whatever is configured.
-//! 7. A revoked key is refused at once on the node that revoked it, even against a look-up in flight; a token is as soon as
-//!    the key that signed it has left its issuer's set.
-//! 8. No secret is in a log line, a `Debug` text, an error or an answer, but in the one that mints it.
-//!
-//! # From the first key to several nodes
-//!
-//! **The first key.** [`ApiKeys::mint`](api_key::ApiKeys::mint) makes a key and shows it once; stored is its digest.
-//! `cargo run --example quickstart` does that on SQLite, with the routes of [`key_routes`](axum::key_routes) to manage
-//! more of them.
-//!
-//! **Tokens.** `Jwt::discover(issuer, audience)` accepts the access tokens of an authorization server, strictly and with
-//! keys that may change at any time; [`jwt`] tells what is checked, and what the common issuers need. The layer takes both:
-//! `AuthLayer::new((jwt, keys))`. `cargo run --example jwt` shows it, and the feature `testing` brings an issuer for tests of
-//! your own.
-//!
-//! **Rights.** [`scopes!`] makes a type for each scope. Declare what implies what with a
-//! [`ScopeHierarchy`](scope::ScopeHierarchy), and give keys a tenant, a tier, an expiry, and the networks they may come
-//! from. Behind a proxy, networks need [`TrustedProxies`](request::TrustedProxies): no header is believed without.
-//!
-//! **Leaks.** Let secret scanners look for your prefix. [Rotate](api_key::ApiKeys::rotate) with a grace during which
-//! both keys are good; [revoke](api_key::ApiKeys::revoke) what has leaked. With a [`Pepper`](api_key::Pepper), stolen
-//! digests are of no use even for keys that can be guessed, as imported ones may be.
-//!
-//! **Other systems' keys.** [`import`](api_key::import) their digests as JSON lines and accept their form with
-//! [`KeyFormat::opaque`](api_key::KeyFormat::opaque); they are replaced one by one as they are rotated.
-//!
-//! **Several nodes.** Hand [`SqlKeyStore::connect`](api_key::SqlKeyStore::connect) a `postgres://` URL instead. A
-//! revocation then reaches the other nodes by `NOTIFY`, which does not pass a pooler in transaction mode. A node that
-//! loses its connection drops all that it has cached. Until it notices, and on SQLite shared by several processes, a
-//! revoked key is good for as long as a good one is cached: 30 seconds by default,
-//! [less](api_key::ApiKeysBuilder::positive_ttl) if you say so. On Redis or Valkey, with the feature `redis`, nodes share
-//! [limits](rate_limit), [revocations](revocation) and [proofs](dpop) that were seen, and tell each other of changed keys.
-//!
-//! **Opaque tokens** of an authorization server are asked about: [`Introspection`](introspection::Introspection).
-//!
-//! **Being found.** With the feature `metadata`, one declaration makes the document by which clients find out where to
-//! get a token (RFC 9728), and the challenge that points there; MCP clients need both.
-//!
-//! **Stolen tokens.** A token, or a key, that is bound to its sender is of no use to anybody else: to a
-//! [client certificate](certificate), RFC 8705, or to a [key of the client's](dpop), RFC 9449. That it is proved is
-//! checked whenever a credential says so; [`sender_constrained`](layer::AuthLayer::sender_constrained) demands it, and
-//! [`AuthorizeLayer::sender_constrained`](layer::AuthorizeLayer::sender_constrained) does for single routes.
-//!
-//! **TLS** is yours to put in front, or the [listener's](tls): a key that is sent in the clear is anybody's. Behind
-//! a proxy, [what it says of certificates](certificate#behind-a-proxy) counts if you say who it is.
-//!
-//! **Shutting down.** When keys were last used is written behind: call [`ApiKeys::flush`](api_key::ApiKeys::flush)
-//! before the process ends.
+//! An invalid credential is never treated as an absent one. Each request has exactly one credential, or one from each
+//! declared source. All invalid credentials get the same response. If a dependency is down, the response is 503, never 401
+//! and never 200. Expiry, possession, networks and revocation are checked on every request, cached or not. Secrets are in no
+//! log line, `Debug` output or error. Weaker options have names that begin with `danger_`. [`manual::guarantees`] states all
+//! of them, and where each is enforced.
 //!
 //! # Features
 //!
-//! | feature | what it brings | default |
+//! | feature | contents | default |
 //! |---|---|---|
-//! | `api-key` | keys, the store in memory, the cache, the authenticator; needs tokio at run time | yes |
-//! | `aws-lc-rs` | signatures by aws-lc-rs (needs a C compiler) | yes |
-//! | `axum` | extractors, `ConnectInfo` as peer, and with `api-key` the key-management routes | yes |
-//! | `jwt` | JWT access tokens with keys that are at hand; with `aws-lc-rs` or `rust-crypto` | yes |
-//! | `rate-limit` | quotas by peer, principal, tenant and more, on one node; requests in flight | yes |
+//! | `api-key` | API keys: format, records, in-memory store, cache, authenticator; needs tokio | yes |
+//! | `aws-lc-rs` | signatures by aws-lc-rs (needs a C compiler); preferred over `rust-crypto` | yes |
+//! | `axum` | extractors, `ConnectInfo` as peer, routes for keys and metadata | yes |
+//! | `jwt` | JWT access tokens with static keys; needs `aws-lc-rs` or `rust-crypto` | yes |
+//! | `rate-limit` | rate limits on one node, limits of requests in progress | yes |
 //! | `tracing` | log lines | yes |
-//! | `jwks` | JWT issuers' keys from URLs, and discovery; needs tokio at run time | |
-//! | `rust-crypto` | signatures by RustCrypto's libraries: no C compiler, slower, no ML-DSA; `aws-lc-rs` goes first | |
-//! | `testing` | an issuer in the process, and tokens of every kind, for your own tests | |
-//! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
-//! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
-//! | `introspection` | [opaque tokens](introspection), about which their issuer is asked (RFC 7662) | |
-//! | `metadata` | protected resource metadata, and with `axum` their route | by `jwt` |
-//! | `sqlite` | keys in SQLite, which is built along | |
-//! | `postgres` | keys in Postgres, changes pushed to every node | |
-//! | `redis` | quotas, proofs and revocations that many nodes share, changes of keys told to every node | |
+//! | `body` | request bodies that are read within limits, checked, and passed on unchanged; needs tokio | |
+//! | `certificate` | client certificates: bound tokens, an authenticator, header fields of proxies | |
+//! | `dpop` | DPoP (RFC 9449); enables `jwt` | |
+//! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
+//! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
+//! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
+//! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
-//! | `tls` | a TLS listener for axum and hyper, with client certificates and files that may change | |
-//! | `full` | all of them but `rust-crypto` | |
-//!
-//! # What it is not
-//!
-//! It issues no tokens and has no users, sessions or passwords: it is the side that is called.
+//! | `testing` | an issuer in the process, tokens of every kind, conformance suites for stores | |
+//! | `full` | all of them except `rust-crypto` | |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -198,6 +207,7 @@ mod cache;
 pub mod auth;
 pub mod authorize;
 pub mod layer;
+pub mod manual;
 
 #[cfg(feature = "api-key")]
 pub mod api_key;

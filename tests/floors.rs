@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["jwt"],
     &["dpop", "introspection"],
     &["layer", "testing"],
+    &["manual"],
 ];
 
 fn floor(module: &str) -> Option<usize> {

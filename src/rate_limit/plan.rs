@@ -107,11 +107,6 @@ impl Limit {
         let identity = format!("{count} {seconds} {burst} {}", quota.name());
         let digest = Sha256::digest(identity.as_bytes());
         let id = digest[..8].try_into().map_or(0, u64::from_be_bytes);
-        Self {
-            quota,
-            gcra,
-            coarse,
-            id,
-        }
+        Self { quota, gcra, coarse, id }
     }
 }

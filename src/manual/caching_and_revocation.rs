@@ -1,0 +1,60 @@
+//! What is cached, for how long, and how fast a revocation takes effect.
+//!
+//! # What is cached
+//!
+//! | what | cached for, by default | changed by | bound |
+//! |---|---|---|---|
+//! | API key, valid | 30 seconds | [`positive_ttl`](crate::api_key::ApiKeysBuilder::positive_ttl) | 10 000 keys |
+//! | API key, unknown or refused | 5 seconds | [`negative_ttl`](crate::api_key::ApiKeysBuilder::negative_ttl) | 10 000 keys of their own |
+//! | JWT, valid | 5 minutes, never past `exp` | [`positive_ttl`](crate::jwt::JwtBuilder::positive_ttl) | 10 000 tokens |
+//! | JWT, refused | not cached | | |
+//! | opaque token, active | 60 seconds, never past `exp` | [`positive_ttl`](crate::introspection::IntrospectionBuilder::positive_ttl) | 10 000 tokens |
+//! | opaque token, inactive | 10 seconds | [`negative_ttl`](crate::introspection::IntrospectionBuilder::negative_ttl) | 10 000 tokens of their own |
+//! | key set of an issuer | 10 minutes, or its `max-age` (1 minute to 24 hours) | the issuer's `Cache-Control` | 100 keys |
+//! | failures | not cached | | |
+//!
+//! Entries are found by the SHA-256 of the credential. Refused credentials have bounds of their own, so a flood of guesses
+//! does not evict valid entries. Concurrent requests with one credential that is not cached share one look-up.
+//!
+//! A cache stores what an authenticator asserted, never a decision. Expiry, possession, networks and revocation are checked
+//! on each hit.
+//!
+//! # How fast a revocation takes effect
+//!
+//! | what is revoked | on this node | on other nodes |
+//! |---|---|---|
+//! | an API key, by [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke) | on return of the call | by notification with Postgres and Redis; otherwise within `positive_ttl` |
+//! | an API key, changed in the store by other software | within `positive_ttl` | within `positive_ttl` |
+//! | any credential, by a [`RevocationList`](crate::revocation::RevocationList) | on the next request | as fast as the list: at once in memory of one node, within about 50 milliseconds on Redis |
+//! | a signing key, removed from the issuer's set | when the set is fetched again; its cached tokens are refused then | the same |
+//! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |
+//! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
+//!
+//! An in-flight look-up cannot undo a revocation: its result belongs to the generation in which it began, and is discarded
+//! if a revocation has happened since.
+//!
+//! # Choosing a mechanism
+//!
+//! - **A leaked API key**: [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke), or
+//!   [`rotate`](crate::api_key::ApiKeys::rotate) with a grace period if the client must keep working.
+//! - **A leaked JWT**: a [`RevocationList`](crate::revocation::RevocationList) with the token's `jti`.
+//! - **A user who logs out, or is locked**: the list, by session (`sid`), or by subject up to a time.
+//! - **An issuer's key that was compromised**: remove it from the key set. Its tokens are refused on the next fetch, at the
+//!   latest when the set's lifetime ends.
+//!
+//! ```
+//! use tower_warden::{
+//!     layer::AuthLayer,
+//!     jwt::{Issuer, Jwt},
+//!     revocation::MemoryRevocationList,
+//!     testing::TestIssuer,
+//! };
+//!
+//! let issuer = TestIssuer::new("https://auth.example.com");
+//! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
+//!
+//! // A clone shares the list: an administrator's handler revokes, the layer refuses.
+//! let revocations = MemoryRevocationList::default();
+//! let layer = AuthLayer::new(jwt).revocations(revocations.clone());
+//! # Ok::<(), tower_warden::ConfigError>(())
+//! ```

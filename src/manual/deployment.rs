@@ -1,0 +1,83 @@
+//! One node, many nodes, proxies, TLS, readiness and shutdown.
+//!
+//! # One node
+//!
+//! The defaults are for one process: limits, revocations and used proofs in memory, API keys in memory or in SQLite. Order
+//! the layers from the outside in:
+//!
+//! 1. trace and CORS layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
+//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer), if there is a proxy;
+//! 3. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
+//! 4. [`AuthLayer`](crate::layer::AuthLayer);
+//! 5. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
+//!    [`ConcurrencyLayer`](crate::layer::ConcurrencyLayer);
+//! 6. [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
+//!
+//! In axum, `Router::layer` covers only the routes that were added before it. Add `AuthLayer` last, and public routes, such
+//! as a health check, after it.
+//!
+//! # Many nodes
+//!
+//! | shared state | in one process | on many nodes |
+//! |---|---|---|
+//! | API keys | [`MemoryKeyStore`](crate::api_key::MemoryKeyStore), SQLite | `SqlKeyStore` of `tower-warden-sql` on Postgres, which notifies the other nodes |
+//! | rate limits | [`LocalRateLimiter`](crate::rate_limit::LocalRateLimiter) | `RedisRateLimiter` of `tower-warden-redis` |
+//! | revocations | [`MemoryRevocationList`](crate::revocation::MemoryRevocationList) | `RedisRevocationList` |
+//! | used DPoP proofs | [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) | `RedisReplayGuard` |
+//! | changes of keys in any store | the process itself | `RedisNotifiedKeyStore` around the store |
+//!
+//! Two services on one Redis need two namespaces. The clock, the trusted proxies and the namespace are configured once, in an
+//! [`Environment`](crate::Environment) that all builders take:
+//!
+//! ```
+//! use tower_warden::{
+//!     Environment,
+//!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+//!     layer::{AuthLayer, ClientAddressLayer},
+//!     request::TrustedProxies,
+//! };
+//!
+//! let environment = Environment::default()
+//!     .with_namespace("billing".parse()?)
+//!     .with_trusted_proxies(TrustedProxies::new(["10.0.0.0/8".parse()?]));
+//!
+//! let address = ClientAddressLayer::new(environment.trusted_proxies());
+//! let keys = ApiKeys::builder(MemoryKeyStore::default(), KeyFormat::new("sk_live")?).environment(&environment).build();
+//! let auth = AuthLayer::new(keys).environment(&environment);
+//!
+//! assert!("two words".parse::<tower_warden::Namespace>().is_err());
+//! # Ok::<(), tower_warden::ConfigError>(())
+//! ```
+//!
+//! Postgres sends revocations by `NOTIFY`, which does not work through a pooler in transaction mode such as pgbouncer:
+//! connect past it. A node that loses its connection drops all keys that it has cached.
+//!
+//! # Behind proxies
+//!
+//! - **The client's address** is that of the peer. [`TrustedProxies`](crate::request::TrustedProxies) names the proxies whose
+//!   `X-Forwarded-For` is read; from all other peers it is ignored.
+//! - **Client certificates** are read from the header fields of RFC 9440, Envoy, nginx and AWS ALB by
+//!   [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), from trusted proxies only. See
+//!   [`certificate`](crate::certificate).
+//! - **DPoP** compares `htu` with the public URL that is configured, so a proxy that changes host or path does no harm. See
+//!   [`dpop`](crate::dpop).
+//! - **The peer's address in axum** needs `into_make_service_with_connect_info::<SocketAddr>()`; with plain hyper, insert
+//!   [`Peer`](crate::request::Peer) into the extensions of each request.
+//!
+//! # TLS
+//!
+//! An API key or bearer token that is sent in clear can be used by anyone who reads it. Terminate TLS in a proxy, or in the
+//! process with the crate `tower-warden-tls`, which also reads client certificates.
+//!
+//! # Readiness and shutdown
+//!
+//! - `Jwt::is_ready` reports whether the keys of all issuers are present: return it from the readiness probe. Before, tokens
+//!   are refused with 503.
+//! - [`ApiKeys::flush`](crate::api_key::ApiKeys::flush) writes when keys were last used. Call it before the process ends;
+//!   otherwise the last seconds of that record are lost.
+//!
+//! # Observing
+//!
+//! With the feature `tracing`, each refusal is a log line at the level debug with the fields `code` and `reason`, and each
+//! outage one warning with its cause. For metrics, read the [`Rejection`](crate::Rejection) from the extensions of the
+//! response in a layer further out; its [reason](crate::Rejection::reason) has few values and is safe as a label.

@@ -1,0 +1,35 @@
+//! The guarantees of every configuration, and where each is enforced.
+//!
+//! They hold for every configuration that the public API accepts, for built-in and for custom schemes, proofs,
+//! authenticators and stores.
+//!
+//! 1. **An invalid credential is never treated as an absent one.** A layer with
+//!    [`optional`](crate::layer::AuthLayer::optional) admits a request without a credential as anonymous, and refuses a
+//!    request with an invalid one. Enforced in [`auth`](crate::auth), which locates credentials before it decides anything.
+//! 2. **Exactly one credential.** Two credentials in one request are refused with 400, even if one of them is valid. They
+//!    are counted across all [schemes](crate::scheme) of the layer before one of them is read. The only exception is a
+//!    second credential from a source that [`acting_for`](crate::layer::AuthLayer::acting_for) declares.
+//! 3. **All invalid credentials get the same response.** Unknown, revoked, expired, or used from a forbidden network: the
+//!    client cannot tell which. The [reason](crate::Rejection::reason) is available inside the process only.
+//! 4. **Outages fail closed.** If a store, an issuer or a revocation list does not answer, the response is 503 with
+//!    `Retry-After`: never 401, and never an admitted request. Failures are not cached, and are logged once for each outage.
+//! 5. **Expiry, possession, networks and revocation are checked on every request**, also if the credential was found in a
+//!    cache. Each check returns a private proof value, and the function that creates a [`Principal`](crate::Principal)
+//!    consumes one of each: a code path without one of the checks does not compile.
+//! 6. **A bound credential needs its proof.** A credential that names a certificate or a key
+//!    ([`Confirmation`](crate::caller::Confirmation)) is refused unless the request proves possession of it. If no
+//!    [`ProofOfPossession`](crate::auth::ProofOfPossession) of the layer can check the method, the credential is refused.
+//! 7. **A revocation applies at once on the node that revokes.** A revoked API key is refused from the return of the call,
+//!    even if a look-up of it is in flight. A token is refused as soon as the key that verified it has left the issuer's key
+//!    set. [`caching_and_revocation`](super::caching_and_revocation) lists the delays on other nodes.
+//! 8. **Secrets stay secret.** No log line, `Debug` output, error or response contains a credential, except the response
+//!    that returns a newly minted key. The header fields of credentials are marked as sensitive before the request reaches
+//!    an inner service.
+//! 9. **The order of evaluation is fixed**: syntax, duplicates, signature, time, issuer and audience, possession, networks,
+//!    revocation, replay, rate, scope. An expired token that also lacks a scope is refused with 401, not with 403.
+//! 10. **Weaker configurations are visible.** Every option that weakens a check has a name that begins with `danger_`.
+//!
+//! # Non-goals
+//!
+//! The crate protects a resource server. It issues no tokens, and manages no users, sessions or passwords. It does not
+//! terminate TLS; a reverse proxy or the crate `tower-warden-tls` does.

@@ -1,0 +1,68 @@
+//! Settings for Keycloak, Auth0, Entra ID, Okta and Cognito.
+//!
+//! An issuer is configured by its name (`iss`) and the audience of this API (`aud`); both are compared byte for byte.
+//! `Jwt::discover` finds the rest in the issuer's metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID
+//! Connect Discovery):
+//!
+//! ```no_run
+//! use tower_warden::{jwt::Jwt, layer::AuthLayer};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let jwt = Jwt::discover("https://auth.example.com", "https://api.example.com").await?;
+//! let layer = AuthLayer::new(jwt);
+//! # Ok(()) }
+//! ```
+//!
+//! If a token is refused, its [reason](super::refusals) names the claim. The usual ones are `audience_mismatch` and
+//! `issuer_unknown`, often because of a slash at the end.
+//!
+//! # Keycloak
+//!
+//! - Issuer: `https://HOST/realms/REALM`.
+//! - Audience: tokens are issued for `account` unless an audience mapper adds the API.
+//! - Roles: [`roles_claim("/realm_access/roles")`](crate::jwt::Issuer::roles_claim).
+//! - Before version 24, or with the backwards compatible mapper, access tokens contain a `nonce`, as ID tokens do. They need
+//!   [`danger_accept_id_tokens`](crate::jwt::Issuer::danger_accept_id_tokens) together with
+//!   [`require_claim("typ", "Bearer")`](crate::jwt::Issuer::require_claim), by which Keycloak marks access tokens.
+//!
+//! # Auth0
+//!
+//! - Issuer: `https://TENANT.auth0.com/`, with the slash.
+//! - Audience: the identifier of the API. If the client requests no audience, its token is opaque.
+//! - Permissions, with RBAC: [`scopes_claim("permissions")`](crate::jwt::Issuer::scopes_claim).
+//! - The RFC 9068 profile in the settings of the API permits [`strict`](crate::jwt::Issuer::strict).
+//!
+//! # Microsoft Entra ID
+//!
+//! - Tokens of version 2: set `requestedAccessTokenVersion` to 2 in the manifest of the API.
+//! - Issuer: `https://login.microsoftonline.com/TENANT-ID/v2.0`. Configure each tenant as an issuer of its own, with
+//!   [`tenant`](crate::jwt::Issuer::tenant) or [`tenant_claim("tid")`](crate::jwt::Issuer::tenant_claim); `common` issues no
+//!   tokens.
+//! - Audience: the client id of the API.
+//! - Scopes of users are in `scp`, permissions of applications in `roles`:
+//!   [`roles_claim("roles")`](crate::jwt::Issuer::roles_claim).
+//! - Tokens have `uti` instead of `jti`; revoke them by subject or session.
+//! - Tokens for Microsoft Graph cannot be verified by other services.
+//!
+//! # Okta
+//!
+//! - Use a custom authorization server. Issuer: `https://ORG.okta.com/oauth2/default`; audience: `api://default`; or as they
+//!   are configured. Tokens of the organization's own server cannot be verified by other services.
+//!
+//! # Amazon Cognito
+//!
+//! - Issuer: `https://cognito-idp.REGION.amazonaws.com/POOL-ID`.
+//! - Audience: access tokens have no `aud`. Configure the id of the app client as the audience, with
+//!   [`audience_claim("client_id")`](crate::jwt::Issuer::audience_claim) and
+//!   [`require_claim("token_use", "access")`](crate::jwt::Issuer::require_claim).
+//! - Groups: [`roles_claim("cognito:groups")`](crate::jwt::Issuer::roles_claim).
+//!
+//! # Several issuers
+//!
+//! [`JwtBuilder::issuer`](crate::jwt::JwtBuilder::issuer) adds one. `iss` selects the issuer and with it the keys, so a key of
+//! one issuer never verifies a token of another.
+//!
+//! # Opaque tokens
+//!
+//! Issuers whose access tokens are opaque are queried by introspection
+//! ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)): [`introspection`](crate::introspection).

@@ -1,0 +1,19 @@
+//! The manual: documentation of topics that concern several modules. It contains no code.
+//!
+//! | chapter | contents |
+//! |---|---|
+//! | [`guarantees`] | the guarantees of every configuration, and where each is enforced |
+//! | [`refusals`] | statuses, error codes, challenges, and the table of all reasons |
+//! | [`caching_and_revocation`] | what is cached, for how long, and how fast a revocation takes effect |
+//! | [`deployment`] | one node, many nodes, proxies, TLS, readiness, shutdown |
+//! | [`issuers`] | settings for Keycloak, Auth0, Entra ID, Okta and Cognito |
+//! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |
+//! | [`migrating`] | replacing hand-written middleware step by step |
+
+pub mod caching_and_revocation;
+pub mod deployment;
+pub mod extending;
+pub mod guarantees;
+pub mod issuers;
+pub mod migrating;
+pub mod refusals;

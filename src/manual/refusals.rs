@@ -1,0 +1,200 @@
+//! Statuses, error codes, challenges, and the table of all reasons.
+//!
+//! A refusal addresses two audiences.
+//!
+//! **The client** gets the status, the challenges in `WWW-Authenticate`, and a body with a stable error code and a fixed
+//! sentence. They depend on the kind of the refusal and on what the operation requires, such as scopes, and on nothing else:
+//! a client cannot distinguish an unknown credential from a revoked or an expired one.
+//!
+//! | status | code | when | challenge |
+//! |---|---|---|---|
+//! | 400 | `invalid_request` | the credential is malformed, or there are two | yes |
+//! | 401 | none in the challenge | there is no credential | yes |
+//! | 401 | `invalid_token` | the credential is invalid | yes |
+//! | 401 | `insufficient_user_authentication` | the user must authenticate again ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)) | yes |
+//! | 401 | `invalid_dpop_proof`, `use_dpop_nonce` | the DPoP proof is invalid, or needs a nonce ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) | yes |
+//! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
+//! | 403 | `access_denied` | a policy refuses the caller | |
+//! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
+//! | 500 | `server_error` | the server is configured wrongly, or code panicked | |
+//! | 503 | `temporarily_unavailable` | a dependency does not answer; with `Retry-After` | |
+//!
+//! **The operator** gets the [`Reason`](crate::Reason) as well, a fixed text that contains nothing the client sent. It is
+//! available in two places:
+//!
+//! - [`Rejection::reason`](crate::Rejection::reason) of the [`Rejection`](crate::Rejection) in the extensions of the response,
+//!   for an audit log or a metric in a layer further out;
+//! - the log, at the level debug (`RUST_LOG=tower_warden=debug`), in the field `reason` beside the field `code`. If a
+//!   dependency failed, a warning or an error in the log names the cause.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_warden::{
+//!     Reason, Rejection,
+//!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+//!     layer::AuthLayer,
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+//! let (key, secret) = keys.mint(NewKey::new("alice")).await?;
+//! let service = AuthLayer::new(keys.clone()).layer(service_fn(async |_: Request<()>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(http_body_util::Full::<bytes::Bytes>::default()))
+//! }));
+//! let request = || Request::builder().header("x-api-key", secret.expose()).body(());
+//!
+//! assert_eq!(service.clone().oneshot(request()?).await?.status(), 200);
+//!
+//! keys.revoke(&key.id).await?;
+//! let refused = service.oneshot(request()?).await?;
+//! let rejection = refused.extensions().get::<Rejection>().expect("each refusal carries it");
+//! assert_eq!(rejection.reason(), Reason::KEY_REVOKED);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! If a layer answers in the place of another, the replaced refusal is its
+//! [`cause`](crate::Rejection::cause): behind a [`FailureLimitLayer`](crate::layer::FailureLimitLayer) that responds with 429,
+//! the reason is `failures_exceeded`, and the cause is still `key_revoked`.
+//!
+//! # Reasons
+//!
+//! Each is a constant of [`Reason`](crate::Reason), such as [`Reason::KEY_REVOKED`](crate::Reason::KEY_REVOKED). The texts are
+//! stable. Custom authenticators, proofs and policies make their own with [`Reason::custom`](crate::Reason::custom).
+//!
+//! | reason | status | meaning | look at |
+//! |---|---|---|---|
+//! | `acr_insufficient` | 401 | The user authenticated in a way (`acr`) that the route does not accept. | the `acr` values of the route's `StepUp` against the token's `acr`, compared byte for byte, and the login flows configured at the issuer. |
+//! | `acr_missing` | 401 | The route requires an authentication context (`acr`), and the credential has none. | whether the issuer puts `acr` into access tokens and introspection responses; API keys never have one. |
+//! | `active_type` | 401 | The introspection response does not say whether the token is active. | the URL of the endpoint, and its response: `active` must be `true` or `false`, not a string. |
+//! | `actor_denied` | 401 | The token names an actor (`act`), and the issuer's tokens must not have one. | `Issuer::deny_actors`, and which client obtained the token by token exchange (RFC 8693). |
+//! | `actor_required` | 401 | The token names no actor (`act`), and the issuer's tokens must have one. | `Issuer::require_actor`, and whether the client obtains its tokens by token exchange (RFC 8693). |
+//! | `actor_subject` | 401 | An actor in the token (`act`) has no subject. | the issuer's token exchange: every `act` object, nested ones too, needs a `sub` that is not empty. |
+//! | `algorithm_not_allowed` | 401 | The token is signed with an algorithm that is not allowed for its issuer. | `alg` in the token's header against `Issuer::algorithms` (RS256, PS256, ES256 and EdDSA by default). |
+//! | `algorithm_unknown` | 401 | The token's header names no signature algorithm, or one that is not supported. | `alg` in the token's header. `none` is always refused; many such tokens are an attack. |
+//! | `audience_mismatch` | 401 | The token was issued for another audience. | `aud` of the token against the audiences of the `Issuer`, compared byte for byte (often a slash at the end), and the audience or resource that the client requests. If the API must be the sole audience, tokens with others are refused too. |
+//! | `audience_missing` | 401 | The token has no audience. | the audience setting of the issuer: Keycloak needs an audience mapper, Auth0 the `audience` parameter of the client. For issuers without `aud`, such as Cognito, set `Issuer::audience_claim`. |
+//! | `auth_layer_missing` | 500 | A layer or an extractor needs the caller, and no `AuthLayer` has handled the request. | the order of the layers and routes: `AuthLayer` must be outside of whatever needs the caller, and `Router::layer` covers only the routes added before it. |
+//! | `auth_time_in_future` | 401 | The time of the user's authentication (`auth_time`) is more than five minutes in the future. | the clocks of the issuer and of this server, and whether the issuer writes seconds, not milliseconds. |
+//! | `auth_time_missing` | 401 | The route requires a recent authentication, and the credential has no `auth_time`. | whether the issuer puts `auth_time` into access tokens and introspection responses; API keys never have one. |
+//! | `auth_time_too_old` | 401 | The user's authentication (`auth_time`) is older than the route allows. | `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the issuer. The refusal itself is normal: it makes the client send the user to the issuer again. |
+//! | `certificate_directory_unavailable` | 503 | The certificate directory failed. | the warning in the log, which names the cause, and the backend of the custom `CertificateDirectory`. |
+//! | `certificate_mismatch` | 401 | The credential is bound to another client certificate than the one of the request. | whether the client renewed its certificate after the token was issued (`x5t#S256` in `cnf`) or the key was minted (`confirmation` in its record); if it did not, somebody else uses the credential. |
+//! | `certificate_missing` | 401 | The credential is bound to a client certificate, and the request has none. | whether the client connects with its certificate, and whether the layer has `CertificateProof`; behind a proxy, the header and the proxies configured for `ForwardedCertificateLayer`. |
+//! | `certificate_not_yet_valid` | 401 | The client certificate is not valid yet. | the start of the certificate's validity, and the clock of this server. |
+//! | `certificate_unknown` | 401 | The client certificate does not belong to a known caller. | the certificate's names and thumbprint against those in the `CertificateMap` or directory. A certificate whose names lead to two callers is refused as well. |
+//! | `certificate_unverified` | 401 | The client certificate was not verified against a trusted authority. | the `ChainStatus` configured for the TLS listener or for the proxy's header, and whether the proxy verifies certificates: AWS ALB does not in its mode `passthrough`, nginx not with `optional_no_ca`. |
+//! | `claim_required` | 401 | A required claim is missing, or has another value than required. | `Issuer::require_claim`; with `Issuer::strict`, also the claims of RFC 9068: `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti`. |
+//! | `claim_type` | 401 | A claim has the wrong JSON type, or is empty where a value is needed. | the token's claims: times are numbers, names and ids are strings, `aud` is a string or a list of strings, `act` is an object. Also look at the claims configured for the tenant, the tier and the roles. |
+//! | `claims_mismatch` | 403 | The token's claims do not fit the type that the handler extracts. | the type in the handler's `Claims<T>`: fields that some tokens lack should be `Option`; then the claims that the issuer writes. |
+//! | `claims_missing` | 403 | The handler extracts claims, and the caller's credential has none. | how the caller authenticated: API keys, for example, have no claims, so the route needs another extractor for them. |
+//! | `claims_syntax` | 401 | The token's payload is not an accepted JSON object. | the system that issued the token. A payload with a member name twice or nested deeper than 32 levels is refused as well. |
+//! | `client_certificate_chain_alone` | 400 | A proxy sent `Client-Cert-Chain` without `Client-Cert`. | the proxy's settings for RFC 9440: it must send `Client-Cert`, and remove both headers from requests that it receives. |
+//! | `client_certificate_malformed` | 400 | The header in which a proxy forwards the client certificate cannot be parsed. | whether the `CertificateHeader` is the one for this proxy (RFC 9440, Envoy, nginx, AWS ALB). Envoy must send `Cert`, and with several elements `XfccElement` must select one. |
+//! | `client_certificate_too_long` | 400 | The header in which a proxy forwards the client certificate is longer than 32 KiB. | whether the proxy sends the whole chain; the client's certificate is enough. |
+//! | `confirmation` | 401 | The token is bound to something that cannot be checked (`cnf`). | the members of `cnf`: `x5t#S256` and `jkt` are supported, others are refused unless `Issuer::ignore_confirmation` names them. An introspection response with the `token_type` `DPoP` needs `jkt`. |
+//! | `credential_characters` | 400 | The credential contains a control character or a byte that is not ASCII. | how the client builds the header; a line break or a typographic character copied together with the key is the usual cause. |
+//! | `credential_empty` | 401 | A credential header is present, and contains no credential. | the client's configuration; the variable that should hold its key or token is usually empty. |
+//! | `credential_in_query` | 401 | The query string seems to carry a credential, and no header does; query strings are ignored. | the client, which must send the credential in a header. Replace the credential: URLs end up in access logs. |
+//! | `credential_kind` | 401 | An authenticator for tokens received a credential of another kind. | custom code that calls the authenticator directly; `AuthLayer` passes on only what the authenticator accepts. |
+//! | `credential_list` | 400 | The value of a credential header contains a comma, like a list of several credentials. | a proxy that joins header lines with commas, and clients that put two schemes into one `Authorization` header. |
+//! | `credential_missing` | 401 | The request carries no credential. | the client; if it does send one, look for a proxy that removes the header, another name for the API key header (`X-API-Key` by default), and CORS preflights that reach the layer. |
+//! | `credential_not_accepted` | 401 | No authenticator of the layer accepts a credential of this kind and form. | the authenticators of the `AuthLayer` and the form of the credential: API keys need the prefix of a `KeyFormat`, JWTs have three segments, and opaque tokens need `Introspection`. |
+//! | `credential_syntax` | 400 | The credential is not well-formed for its scheme. | how the client writes the header: `Bearer` and `DPoP` take one token (RFC 6750 §2.1), `ApiKey` one key without spaces. Quotes around the token and a repeated scheme name are the usual mistakes. |
+//! | `credential_too_long` | 400 | The value of the credential header is longer than 16 KiB. | the size of the issuer's tokens; long lists of groups or roles in the claims are the usual cause. |
+//! | `dpop_algorithm` | 401 | The proof is signed with an algorithm that is not allowed. | `alg` in the proof's header against `Dpop::algorithms` (ES256, ES384, EdDSA, PS256 and RS256 by default). |
+//! | `dpop_ath` | 401 | The proof was made for another access token (`ath`). | whether the client makes a new proof after it refreshes its token, and how it computes `ath`: the SHA-256 of the token as it is sent, in base64url without padding. |
+//! | `dpop_claim_missing` | 401 | The proof lacks a required claim. | the client's proofs: `jti`, `htm`, `htu`, `iat` and `ath` are required. |
+//! | `dpop_claim_type` | 401 | A claim of the proof has the wrong JSON type. | the client's proofs: `iat`, `exp` and `nbf` are numbers, the other claims strings. |
+//! | `dpop_claims_syntax` | 401 | The proof's payload is not an accepted JSON object. | the client's DPoP library. A payload with a member name twice is refused as well. |
+//! | `dpop_critical` | 401 | The proof's header requires an extension (`crit`, `b64`); none is supported. | the client's DPoP library; proofs do not use these. |
+//! | `dpop_expired` | 401 | The proof has expired by its own `exp`. | the clocks of the client and of this server, and clients that use a proof again; `exp` is optional in proofs. |
+//! | `dpop_header_syntax` | 401 | The proof's header is not an accepted JSON object. | what the client sends in the `DPoP` header. A header with a member name twice is refused as well. |
+//! | `dpop_htm` | 401 | The proof was made for another HTTP method (`htm`). | the client, and proxies that change the method; the comparison is case-sensitive. |
+//! | `dpop_htu` | 401 | The proof was made for another URL (`htu`). | the public URL given to `Dpop::new`: scheme, host, port, and the path prefix if a proxy removes one; then `htu` in the client's proof. |
+//! | `dpop_in_future` | 401 | The proof was made too far in the future (`iat`). | the clocks of the client and of this server, and `Dpop::window` (30 seconds ahead by default, 10 with nonces). |
+//! | `dpop_jti` | 401 | The proof's id (`jti`) is empty or longer than 1024 bytes. | the client's DPoP library. |
+//! | `dpop_key` | 401 | The proof's header has no usable public key (`jwk`). | the client's `jwk`: a public key of kind EC, OKP or RSA without private members, whose `alg`, if present, is that of the header. |
+//! | `dpop_nonce_missing` | 401 | The proof has no nonce, and one is required. | whether the client repeats the request with the nonce of the response's `DPoP-Nonce`; the first refusal of a client is normal. In browsers, CORS must expose `DPoP-Nonce` and `WWW-Authenticate`. |
+//! | `dpop_nonce_stale` | 401 | The nonce of the proof is too old, or was not issued by this server. | whether it persists: one refusal is normal when the nonce changes. If it does, all nodes need the same secret (`Nonces::shared`) and the same period. |
+//! | `dpop_not_yet_valid` | 401 | The proof is not valid yet by its own `nbf`. | the clocks of the client and of this server; `nbf` is optional in proofs. |
+//! | `dpop_proof_characters` | 401 | The `DPoP` header contains characters that are not ASCII. | what the client sends in the `DPoP` header. |
+//! | `dpop_proof_missing` | 401 | The token was sent under the scheme `DPoP`, and the request has no `DPoP` header. | the client, and proxies that remove the header; in browsers, CORS must allow it. |
+//! | `dpop_proof_too_long` | 401 | The proof is longer than 8 KiB. | the client's DPoP library; a certificate chain in the proof's header is a possible cause. |
+//! | `dpop_replay` | 401 | The proof was used before. | clients and proxies that repeat a request with the same proof, and requests that pass two layers with the same `Dpop`; otherwise somebody else replays the proof. |
+//! | `dpop_replay_full` | 503 | The replay guard has no room for another proof. | the capacity of `MemoryReplayGuard` (100 000 proofs by default), and `Dpop::window`: a proof is kept for as long as it is valid. |
+//! | `dpop_replay_key_full` | 401 | The replay guard has no room for another proof of this key. | the client's request rate against the capacity for each key of `MemoryReplayGuard` (1 000 proofs by default), and `Dpop::window`. |
+//! | `dpop_replay_unavailable` | 503 | The replay guard could not be queried. | the warning in the log, which names the cause; then the Redis server that holds the proofs, and the network to it. |
+//! | `dpop_signature` | 401 | The proof's signature is wrong. | the client's DPoP library: the proof must be signed with the private key of its `jwk`, and ECDSA signatures are raw (RFC 7518 §3.4), not DER. |
+//! | `dpop_syntax` | 401 | The proof is not a compact JWS. | what the client sends in the `DPoP` header: three segments in base64url without padding. |
+//! | `dpop_too_old` | 401 | The proof was made too long ago (`iat`). | clients that use a proof again, the clocks of the client and of this server, and `Dpop::window` (300 seconds by default, 60 with nonces). |
+//! | `dpop_type` | 401 | The `DPoP` header does not contain a proof: its `typ` is not `dpop+jwt`. | what the client sends in the `DPoP` header; some clients repeat the access token there. |
+//! | `expired` | 401 | The credential has expired. | `exp` of the token, the end of the certificate's validity, or `expires_at` and `replaced` in the key's record; for a fresh credential, the clocks of the issuer and of this server. |
+//! | `expiry_missing` | 401 | The token has no expiry (`exp`). | the token settings of the issuer; a JWT without `exp` is always refused. |
+//! | `failures_exceeded` | 429 | The caller sent too many refused credentials. | who the caller is, by the `LimitBy` of the `FailureLimitLayer` (usually the address): a client with an old credential that retries, or somebody who guesses. `Rejection::cause` holds the refusal that this one replaces. |
+//! | `header_critical` | 401 | The token's header requires an extension (`crit`, `b64`); none is supported. | the system that issued the token; access tokens do not use these. |
+//! | `header_syntax` | 401 | The token's header is not an accepted JSON object. | what the client sends as its token, and the system that issued it. A header with a member name twice is refused as well. |
+//! | `header_type` | 401 | A member of the token's header has the wrong JSON type. | the system that issued the token: `alg`, `kid` and `typ` are strings. |
+//! | `id_token` | 401 | The token looks like an ID token. | which token the client sends: it must be the access token. If the issuer puts `nonce`, `at_hash` or `c_hash` into access tokens, see `Issuer::danger_accept_id_tokens`. |
+//! | `insufficient_scope` | 403 | The caller lacks a scope that the operation needs. | the scopes in the response's challenge against those that the caller holds: the client's registration at the issuer, the claims that the `Issuer` reads scopes from, `scopes` in the key's record, and the `ScopeHierarchy`. An `AuthorizeLayer` with an empty list of scopes refuses every caller. |
+//! | `introspection_credentials` | 503 | The introspection endpoint refused this server's client id and secret. | the client id and secret given to `Introspection`, whether they were changed at the issuer, whether that client may introspect tokens, and `client_secret_post` for endpoints that take the secret in the body. |
+//! | `introspection_status` | 503 | The introspection endpoint responded with an unexpected status. | the warning in the log, which names the status, and the URL of the endpoint; redirects are not followed. |
+//! | `introspection_syntax` | 503 | The introspection response is not an accepted JSON object. | the URL of the endpoint, which may lead to a web page, and its settings: responses that are JWTs (RFC 9701) are not supported. |
+//! | `introspection_throttled` | 503 | The introspection endpoint limits this server's requests (status 429). | the rate limit of the issuer, and the cache lifetimes of `IntrospectionBuilder`: longer ones need fewer requests. The endpoint's `Retry-After` is passed on, up to 60 seconds. |
+//! | `introspection_timeout` | 503 | The introspection endpoint did not respond in time. | the latency of the issuer, and `timeout` (3 seconds by default) and `max_lookups` (64 at once by default) of `IntrospectionBuilder`. |
+//! | `introspection_too_long` | 503 | The introspection response is longer than 64 KiB. | the claims that the issuer returns; long lists of groups or roles are the usual cause. |
+//! | `introspection_unavailable` | 503 | The request to the introspection endpoint failed. | the warning in the log, which names the cause: DNS, TLS, a firewall, a response that is too long. The built-in HTTP client must be allowed to reach private addresses. |
+//! | `issued_in_future` | 401 | The token was issued in the future (`iat`). | the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default). |
+//! | `issuer_mismatch` | 401 | The introspection response names another issuer (`iss`). | `iss` in the response against the name of the configured `Issuer`, compared byte for byte: often a slash at the end. |
+//! | `issuer_missing` | 401 | The token names no issuer (`iss`). | the system that issued the token. |
+//! | `issuer_unknown` | 401 | The token's issuer (`iss`) is not configured. | `iss` of the token against the names of the configured issuers, compared byte for byte: often a slash at the end, or another tenant, realm or version in the URL. |
+//! | `key_algorithm` | 401 | The token's algorithm is not the one that its key is used with. | `alg` in the token's header against `alg` of the key in the issuer's key set; for RSA keys without `alg`, `rsa_algorithm` of `RemoteKeysBuilder` (RS256 by default). |
+//! | `key_characters` | 401 | The API key contains a character that its format does not allow. | how the client stores the key; quotes, a line end or a second value in the same variable are the usual causes. |
+//! | `key_checksum` | 401 | The checksum of the API key is wrong. | whether the key was mistyped or altered; many wrong checksums from one address are guesses. |
+//! | `key_length` | 401 | The API key does not have the length of its format. | whether the key was cut off, or copied together with something else. |
+//! | `key_mismatch` | 401 | The proof was made with another key than the one the credential is bound to. | whether the client made a new key after the token was issued (`jkt` in `cnf`); if it did not, somebody else uses the token. |
+//! | `key_not_bound` | 401 | The credential was sent under the scheme `DPoP`, and is not bound to a key. | the issuer's setting for DPoP-bound tokens (`jkt` in the token's `cnf`), or `confirmation` in the key's record; a client with an unbound token must send it as `Bearer`. |
+//! | `key_prefix` | 401 | The API key does not begin with the prefix of a configured format. | the formats of `ApiKeys`, and custom code that calls it directly: `AuthLayer` refuses such a key as `credential_not_accepted`. |
+//! | `key_proof_missing` | 401 | The credential is bound to a key, and the request does not prove that the sender holds it. | the scheme that the client uses: a bound token needs `DPoP` and a proof, not `Bearer`; and whether the layer has `AuthLayer::dpop`. |
+//! | `key_retired` | 401 | The key that signed the token was withdrawn from the issuer's key set. | the issuer's key rotation: a key should stay in the set until its last token has expired. With a custom key source, look at its calls of `VerifyingKey::retire`. |
+//! | `key_revoked` | 401 | The API key was revoked. | the key's record (`revoked_at`) and who still uses it. |
+//! | `key_store_timeout` | 503 | The key store did not respond in time. | the latency of the database, and `timeout` (2 seconds by default) and `max_lookups` (128 at once by default) of `ApiKeysBuilder`. |
+//! | `key_store_unavailable` | 503 | The key store failed. | the log, which names the cause: usually a database that is down, a full connection pool, wrong database credentials or a missing migration. |
+//! | `key_too_long` | 401 | The API key is longer than 512 bytes. | what the client sends in place of its key; usually it is a token. A `KeyFormat::opaque` with an empty prefix also takes bearer tokens. |
+//! | `key_unknown` | 401 | The API key is not in the store, or the issuer's key set has no key for the token. | for API keys, whether the client uses a key of another environment, whether the record was deleted, and the peppers; for JWTs, `kid` in the token's header against the issuer's key set, and `accept_missing_kid` for tokens without `kid`. |
+//! | `keys_unavailable` | 503 | The issuer's key set is not available. | the warnings in the log, which name the cause, and the network from this server to the issuer's metadata and `jwks_uri`; the built-in HTTP client must be allowed to reach private addresses. `Jwt::is_ready` reports the same state to a readiness probe. |
+//! | `kid_too_long` | 401 | The token's key id (`kid`) is longer than 256 bytes. | the system that issued the token; many such tokens are an attack. |
+//! | `lifetime` | 401 | The token is valid for longer than its issuer's tokens may be. | `exp` and `iat` of the token against `Issuer::max_lifetime` (24 hours by default), and the token lifetime set at the issuer. |
+//! | `network_forbidden` | 401 | The client's address is outside the networks that the credential is limited to. | `networks` in the key's record, and the trusted proxies: if a proxy is not configured as trusted, the address is that of the proxy. |
+//! | `not_sender_constrained` | 401 | A layer accepts only credentials that are bound to their sender, and this one is not bound in the required way. | the `SenderConstraint` of the layer or route, and the issuer's setting for certificate-bound or DPoP-bound tokens; for API keys, `confirmation` in the key's record. |
+//! | `not_yet_valid` | 401 | The token is not valid yet (`nbf`). | the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default). |
+//! | `panicked` | 500 | Code that decides on the request panicked. | the panic message on the server's standard error, and custom code: authenticators, stores, policies, key sources, closures. |
+//! | `peer_unknown` | 401, 500 | The client's address is unknown, and a network restriction (401) or a rate limit (500) needs it. | how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, other servers must insert `Peer`. For 401, also look at what the trusted proxy writes into `X-Forwarded-For`. |
+//! | `policy` | 403 | A policy of the application refused the caller. | the closure given to `AuthorizeLayer::when` on this route, and the properties of the caller that it checks, such as the tenant and the roles. |
+//! | `proof_mismatch` | 401 | The proof of a custom method was made with another key than the one the credential is bound to. | the member of the token's `cnf`, and the custom proof that verifies it. |
+//! | `proof_missing` | 401 | The credential is bound by a method that the request does not prove. | the members of the token's `cnf`, and the proofs that the `AuthLayer` was configured with: a member that no proof verifies can be ignored with `Issuer::ignore_confirmation`. |
+//! | `quota_exceeded` | 429 | The caller has used up a quota. | the names in `Rejection::violated`, which the client sees as `violated-policies`; then the caller's tier, and the `QuotaSet` of the `RateLimitLayer`. |
+//! | `rate_limiter_unavailable` | 503 | The rate limiter failed. | the error in the log, which names the cause; then the Redis server, and `OnOutage`: with `Refuse`, requests are refused while Redis is down. |
+//! | `revocations_unavailable` | 503 | The revocation list could not be queried. | the warning in the log, which names the cause; then the Redis server that holds the list, and the network to it. |
+//! | `revoked` | 401 | The credential is on the revocation list. | the revocations of its token id (`jti`), session (`sid`), key id, subject and client. A token without `iat` matches every revocation of its subject or client. |
+//! | `revoked_while_loading` | 503 | The cached entries were invalidated several times while the credential was looked up. | what changes or revokes keys again and again, and whether the store's change notifications reconnect in a loop: each lost connection invalidates the whole cache. |
+//! | `scope_not_held` | 403 | The caller manages a key with a scope that it does not hold itself. | the caller's scopes: through the key routes, a caller with a tenant mints and rotates only keys whose scopes it holds. |
+//! | `several_client_certificates` | 400 | The header in which a proxy forwards the client certificate is present more than once. | whether the proxy removes this header from requests that it receives before it adds its own; if it does not, clients can forge certificates. |
+//! | `several_credentials` | 400 | The request carries more than one credential. | the client and the proxies in front of the server: only one of `Authorization`, the API key header and the other configured locations may be present, and only once. |
+//! | `several_dpop_proofs` | 401 | The request has more than one `DPoP` header. | the client, and proxies that add or repeat headers. |
+//! | `signature` | 401 | The token's signature is wrong. | whether the token comes from the configured issuer: staging and production may use the same name with other keys, and a `kid` may have been given to a new key. Otherwise the token was altered or forged. |
+//! | `subject_credential_missing` | 401 | The layer requires a credential of the subject that the caller acts for, and the request has none. | the client, which must send both credentials, each in its own location: see the layer's `AuthLayer::acting_for`. |
+//! | `subject_missing` | 401 | The token names neither a subject (`sub`) nor a client. | the issuer's claims: one of `sub`, `client_id`, `azp`, `appid` and `cid` must be present and not empty. |
+//! | `tenant_mismatch` | 401, 403 | The credential belongs to another tenant than the one that is required. | `tenant` in the key's record or the tenant claim of the token, against the tenant that `ApiKeysBuilder` was configured with, the tenant in a request to the key routes, or the tenant of the subject that the caller acts for. |
+//! | `tenant_missing` | 401 | The token has no tenant. | the claim named by `Issuer::tenant_claim`, and whether the issuer puts it into tokens of this client and user. |
+//! | `tier_not_held` | 403 | The caller mints a key with a tier that is not its own. | `tier` in the request to the key routes: a caller with a tenant mints only keys of its own tier. |
+//! | `token_encoding` | 401 | A segment of the token is not canonical base64url. | whether the client or a proxy alters the token: padding (`=`), percent-encoding and cut-off ends are the usual causes. |
+//! | `token_id_missing` | 401 | The token has no id (`jti`), and the issuer's tokens must have one. | `Issuer::require_jti`, and the token settings of the issuer; Entra ID, for example, writes `uti` in its place. |
+//! | `token_inactive` | 401 | The issuer reports that the token is not active. | the token at its issuer: it has expired, was revoked, or belongs to another environment. The response is cached (for 10 seconds by default). |
+//! | `token_segments` | 401 | The token does not have three segments. | custom code that calls the authenticator directly: `AuthLayer` refuses such a token as `credential_not_accepted`. Encrypted tokens (JWE) have five segments and are not supported. |
+//! | `token_too_long` | 401 | The token is longer than allowed. | `JwtBuilder::max_token_bytes` (16 384 by default), and the size of the issuer's tokens; long lists of groups or roles are the usual cause. |
+//! | `token_type` | 401 | The token is not an access token. | which token the client sends, and `typ` in its header: `at+jwt` or `JWT`, with `Issuer::strict` only `at+jwt`. For introspection, look at `token_type`, `token_use` and `typ` in the response, and at the accepted token types of `IntrospectionBuilder`. |
+//! | `token_unsupported` | 401 | The introspection endpoint does not support tokens of this form (`unsupported_token_type`). | what the client sends as its token, and the order of the authenticators: API keys and JWTs may need to be accepted by another one first. |
+//! | `too_many_in_flight` | 429 | The caller has too many requests in progress at once. | the maximum of the `ConcurrencyLayer`, slow handlers, and clients that read responses slowly: a request is in progress until its response body has ended. |
+//! | `unsupported_scheme` | 401 | The `Authorization` header has a scheme that the layer does not support. | the scheme that the client sends; `Basic` comes from browsers and from URLs with a password, and `DPoP` needs `AuthLayer::dpop`. |
