@@ -1,6 +1,6 @@
 //! Migrations of the schema.
 
-use sqlx::{Error, query, query_scalar, raw_sql};
+use sqlx::{Error, Executor as _, query, query_scalar, raw_sql};
 
 use crate::pool::{Dialect as _, Pool, with_pool};
 
@@ -12,15 +12,16 @@ const CREATE_VERSIONS: &str = "CREATE TABLE tower_warden_schema (version BIGINT 
 pub(crate) async fn migrate(pool: &Pool) -> Result<(), Error> {
     with_pool!(pool, pool => {
         let mut transaction = pool.begin_migration().await?;
+        // `Executor::execute` below, because the compiler cannot prove that the future of `RawSql::execute` is `Send`.
         // IF NOT EXISTS would need the right to create tables even if the table exists.
         let tables: i64 = query_scalar(pool.count_version_tables()).fetch_one(&mut *transaction).await?;
         if tables == 0 {
-            raw_sql(CREATE_VERSIONS).execute(&mut *transaction).await?;
+            transaction.execute(raw_sql(CREATE_VERSIONS)).await?;
         }
         let newest = query_scalar("SELECT max(version) FROM tower_warden_schema");
         let applied: Option<i64> = newest.fetch_one(&mut *transaction).await?;
         for (version, migration) in pending(applied, pool.migrations())? {
-            raw_sql(migration).execute(&mut *transaction).await?;
+            transaction.execute(raw_sql(migration)).await?;
             let record = query("INSERT INTO tower_warden_schema (version) VALUES ($1)").bind(version);
             record.execute(&mut *transaction).await?;
         }

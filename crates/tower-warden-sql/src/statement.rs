@@ -61,7 +61,8 @@ where
     if texts.into_iter().flatten().any(|text| has_nul(text)) {
         return Err(invalid_record("the owner, tenant, name and tier of a key in SQL contain no NUL character"));
     }
-    let metadata = serde_json::to_string(&record.metadata).map_err(|_| invalid_record("the metadata cannot be written as JSON"))?;
+    let metadata = serde_json::to_string(&record.metadata)
+        .map_err(|_| invalid_record("the metadata cannot be written as JSON"))?;
     let confirmation = record.confirmation.as_ref().map(serde_json::to_string).transpose();
     let confirmation = confirmation.map_err(|_| invalid_record("the confirmation cannot be written as JSON"))?;
     let optional = |time: Option<UnixTime>| time.map(seconds);

@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher,
-        KeyWatchers,
+        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse,
+        KeyWatcher, KeyWatchers,
     },
 };
 
