@@ -30,7 +30,7 @@ pub(crate) struct MalformedRow {
     pub(crate) id: Option<KeyId>,
 }
 
-/// Never "not found": a client that holds the key is asked to retry.
+/// Never "not found": a client that holds the key may retry.
 impl From<MalformedRow> for Unavailable {
     fn from(row: MalformedRow) -> Self {
         unavailable(row)

@@ -10,4 +10,5 @@ mod postgres;
 mod server;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg_attr(not(feature = "sqlite"), allow(dead_code, reason = "the tests of SQLite use all of it"))]
 mod support;
