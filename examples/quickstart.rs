@@ -1,15 +1,15 @@
-//! An API that is protected by scoped API keys, which live in SQLite.
+//! An API that is protected by scoped API keys, which are stored in SQLite or Postgres.
 //!
 //! ```text
 //! cargo run --example quickstart
 //! ```
 //!
-//! | variable | what it does | default |
+//! | variable | meaning | default |
 //! |---|---|---|
-//! | `LISTEN` | where to listen | `127.0.0.1:3000` |
-//! | `DATABASE_URL` | where keys live: `sqlite://…` or `postgres://…` | `sqlite://quickstart.db` |
-//! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
-#![expect(clippy::print_stdout, reason = "it talks to who runs it")]
+//! | `LISTEN` | the address to listen on | `127.0.0.1:3000` |
+//! | `DATABASE_URL` | the database of the keys: `sqlite://…` or `postgres://…` | `sqlite://quickstart.db` |
+//! | `RUST_LOG` | the filter of log lines | `warn,tower_warden=debug` |
+#![expect(clippy::print_stdout, reason = "the output is for the terminal")]
 
 use std::{env, error::Error, future::IntoFuture, io, net::SocketAddr, time::Duration};
 
@@ -21,12 +21,12 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, signal, time::sleep};
 use tower_warden::{
     Principal,
-    api_key::key_routes,
-    api_key::{ApiKeys, KeyFormat, KeyQuery, NewKey, SqlKeyStore},
+    api_key::{ApiKeys, KeyFormat, KeyQuery, NewKey, key_routes},
     axum::Scoped,
     layer::AuthLayer,
     scope::{Scopes, scopes},
 };
+use tower_warden_sql::SqlKeyStore;
 use tracing_subscriber::EnvFilter;
 
 scopes! {
@@ -51,8 +51,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = app(keys.clone()).into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(shutdown());
     tokio::select! {
-        ended = server.into_future() => ended?,
-        // A client that does not end its request keeps nobody else waiting for longer than this.
+        result = server.into_future() => result?,
+        // A client that does not complete its request delays the shutdown for at most ten seconds.
         () = async { shutdown().await; sleep(Duration::from_secs(10)).await } => {}
     }
     keys.flush().await?;
@@ -91,7 +91,7 @@ async fn charge(caller: Scoped<BillingWrite>) -> Json<Value> {
     Json(json!({ "charged_by": caller.subject() }))
 }
 
-/// On the first run, mints two keys and shows them, once.
+/// Mints two keys on the first run, and shows them once.
 async fn greet(keys: &ApiKeys, address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let first = KeyQuery::default().limit(const { std::num::NonZeroU16::MIN });
     if !keys.list(&first).await?.keys.is_empty() {
@@ -122,7 +122,7 @@ curl -i http://{address}/v1/keys/ID -X DELETE -H 'X-API-Key: {admin}'
     Ok(())
 }
 
-/// Until Ctrl-C, or SIGTERM.
+/// Waits for Ctrl-C or SIGTERM.
 async fn shutdown() {
     let interrupt = signal::ctrl_c();
     #[cfg(unix)]

@@ -1,11 +1,82 @@
-//! Keys in a SQL database: SQLite or Postgres.
+//! API keys of [`tower-warden`](tower_warden) in SQLite or Postgres.
 //!
-//! What differs between the two is in `postgres` and `sqlite`, behind [`Dialect`](pool::Dialect); all else is written
-//! once.
+//! [`SqlKeyStore`] is a [`KeyStore`](tower_warden::api_key::KeyStore): [`ApiKeys`](tower_warden::api_key::ApiKeys) mints,
+//! verifies, rotates and revokes the keys whose records it stores. It creates and migrates its own tables, which may be
+//! located in the database of an application.
+//!
+//! # Examples
+//!
+//! ```no_run
+//! use tower_warden::{
+//!     api_key::{ApiKeys, KeyFormat, NewKey},
+//!     layer::AuthLayer,
+//!     scope::Scopes,
+//! };
+//! use tower_warden_sql::SqlKeyStore;
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = SqlKeyStore::connect("sqlite://keys.db").await?; // or "postgres://user@host/database"
+//! let keys = ApiKeys::new(store, KeyFormat::new("sk_live")?);
+//!
+//! // The secret is shown once; the database has its digest only.
+//! let (record, secret) = keys.mint(NewKey::new("alice").scopes(Scopes::parse("billing:read")?)).await?;
+//! println!("{}: {}", record.id, secret.expose());
+//!
+//! let layer = AuthLayer::new(keys.clone());
+//! # let _ = layer;
+//!
+//! // On shutdown: the times of last use are written with a delay.
+//! keys.flush().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! # The two databases
+//!
+//! | | SQLite | Postgres |
+//! |---|---|---|
+//! | cargo feature, both on by default | `sqlite` | `postgres` |
+//! | suited to | a service of one process, tests | a service of one or more nodes |
+//! | URL | `sqlite://path/to/keys.db`, `sqlite::memory:` | `postgres://user@host/database` |
+//! | an existing pool | `SqlKeyStore::sqlite` | `SqlKeyStore::postgres` |
+//! | library | bundled, needs a C compiler | none; TLS by rustls with aws-lc-rs, needs a C compiler |
+//! | created if missing | the file and the tables | the tables |
+//! | connections of [`connect`](SqlKeyStore::connect) | up to 4 | up to 10, and one for notifications |
+//! | durability | WAL, `synchronous` FULL | as configured in the server |
+//! | changes by other processes | not reported | reported within milliseconds |
+//!
+//! # Changes and notifications
+//!
+//! A change that is made through a store, or through one of its clones, is reported to its
+//! [watchers](tower_warden::api_key::KeyStore::watch) before its future is ready. `ApiKeys` is such a watcher: it
+//! invalidates what it has cached, so that a revoked key is refused at once on this node.
+//!
+//! On **Postgres**, triggers notify every node of every change, including changes made by hand with SQL. Each store has a
+//! connection that listens. While that connection is lost, changes may be missed: watchers are notified of this when the
+//! loss is detected, and again when the connection is restored, and `ApiKeys` drops its cache both times. A server that
+//! does not respond is detected within about 12 seconds. Until then, and while the connection is lost, a revoked key is
+//! accepted for at most the time that valid keys are cached, 30 seconds by default
+//! ([`positive_ttl`](tower_warden::api_key::ApiKeysBuilder::positive_ttl)). A pooler in transaction mode, such as
+//! PgBouncer's, does not pass notifications on: connect to the server itself, or use session mode.
+//!
+//! On **SQLite**, changes by other processes, or by hand, are not reported. They apply when cached entries expire.
+//!
+//! # Migrations
+//!
+//! Connecting applies the migrations that are missing, in one transaction. Processes that start at the same time wait for
+//! each other. The applied versions are recorded in the table `tower_warden_schema` rather than in `_sqlx_migrations`:
+//! sqlx refuses a table of migrations that contains unknown ones, so that the migrations of an application and these
+//! would refuse each other. A schema of a newer version of this crate is refused with
+//! [`KeyErrorKind::Configuration`](tower_warden::api_key::KeyErrorKind::Configuration).
+//!
+//! The keys are in the table `tower_warden_api_keys`. If there is nothing to migrate, a Postgres user needs `SELECT`,
+//! `INSERT` and `UPDATE` on that table and `SELECT` on `tower_warden_schema`, and no right to create tables.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use self::store::SqlKeyStore;
 
-mod failure;
+mod error;
 #[cfg(feature = "postgres")]
 mod listener;
 mod migration;
@@ -17,3 +88,11 @@ mod row;
 mod sqlite;
 mod statement;
 mod store;
+
+#[cfg(not(any(feature = "postgres", feature = "sqlite")))]
+compile_error!("tower-warden-sql needs the feature `sqlite` or `postgres`");
+
+/// Compiles the README's code.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

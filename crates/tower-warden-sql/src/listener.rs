@@ -1,4 +1,4 @@
-//! Hears of what other nodes changed.
+//! Notifications of changes by other nodes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,34 +10,31 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
+use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers};
 
-use super::super::{
-    record::KeyId,
-    watch::{KeyChange, Watchers},
-};
-use crate::log;
-
-/// The channel of the triggers.
+/// The channel that the triggers notify.
 const CHANNEL: &str = "tower_warden_keys";
 
-/// After how long without a word the connection is tried.
-const SILENCE: Duration = Duration::from_secs(10);
+/// The longest time without a notification before the connection is checked.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long the server may take to answer.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The longest time that the server may take to respond.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait between attempts to connect, at first and at last.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The first delay between two attempts to connect; it is doubled up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Tells watchers what the database tells, until it is dropped.
-pub(super) struct Listener(AbortHandle);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+
+/// Forwards notifications of the database to watchers, until it is dropped.
+pub(crate) struct Listener(AbortHandle);
 
 impl Listener {
-    /// Listens from the return of this on.
-    pub(super) async fn start(options: &PgConnectOptions, watchers: Arc<Watchers>) -> Result<Self, Error> {
+    /// Starts to listen; changes are forwarded from the time at which this returns.
+    pub(crate) async fn start(options: &PgConnectOptions, watchers: Arc<KeyWatchers>) -> Result<Self, Error> {
         let options = options.clone().application_name("tower-warden listener");
-        let line = open(&options).await?;
-        Ok(Self(tokio::spawn(listen(options, line, watchers)).abort_handle()))
+        let connection = connect(&options).await?;
+        Ok(Self(tokio::spawn(listen(options, connection, watchers)).abort_handle()))
     }
 }
 
@@ -47,29 +44,34 @@ impl Drop for Listener {
     }
 }
 
-async fn listen(options: PgConnectOptions, mut line: PgListener, watchers: Arc<Watchers>) {
+/// Forwards notifications, and connects again when the connection is lost.
+///
+/// Invariant: for each record that a watcher has read, either the connection has been listening since the read, or
+/// [`KeyChange::Missed`] is still to come. It holds because both the loss and the new connection are reported. The first
+/// report covers what was read before the loss. The second one covers what was read during it; it is sent only after the
+/// new connection listens, so that no change can fall between the two.
+async fn listen(options: PgConnectOptions, mut connection: PgListener, watchers: Arc<KeyWatchers>) {
     loop {
-        let error = hear(&mut line, &watchers).await;
-        log::warning!(error = %error, "changes of keys are not heard of until the database answers again");
-        drop(line);
+        let error = forward(&mut connection, &watchers).await;
+        tracing::warn!(error = %error, "changes of keys by other nodes are not reported until the database responds");
+        drop(connection);
         watchers.notify(&KeyChange::Missed);
-        line = reopen(&options).await;
-        log::debug!("changes of keys are heard of again");
-        // Again, because what was read since the first time may have been changed since.
+        connection = reconnect(&options).await;
+        tracing::debug!("changes of keys by other nodes are reported again");
         watchers.notify(&KeyChange::Missed);
     }
 }
 
-/// Passes on what it hears, until the connection is lost.
-async fn hear(line: &mut PgListener, watchers: &Watchers) -> Error {
+/// Forwards notifications until the connection is lost.
+async fn forward(connection: &mut PgListener, watchers: &KeyWatchers) -> Error {
     loop {
-        // Safe to give up on: a message that has not come as a whole stays in the connection's buffer.
-        match timeout(SILENCE, line.try_recv()).await {
+        // Cancel-safe: a message that was received in part stays in the buffer of the connection.
+        match timeout(KEEPALIVE_INTERVAL, connection.try_recv()).await {
             Ok(Ok(Some(notification))) => watchers.notify(&change(notification.payload())),
             Ok(Ok(None)) => return Error::PoolClosed,
             Ok(Err(error)) => return error,
             Err(_) => {
-                if let Err(error) = ping(line).await {
+                if let Err(error) = ping(connection).await {
                     return error;
                 }
             }
@@ -77,37 +79,39 @@ async fn hear(line: &mut PgListener, watchers: &Watchers) -> Error {
     }
 }
 
-async fn ping(line: &mut PgListener) -> Result<(), Error> {
-    let answer = async { line.acquire().await?.ping().await };
-    timeout(ANSWER, answer).await.unwrap_or(Err(Error::PoolTimedOut))
+async fn ping(connection: &mut PgListener) -> Result<(), Error> {
+    let response = async { connection.acquire().await?.ping().await };
+    timeout(RESPONSE_TIMEOUT, response).await.unwrap_or(Err(Error::PoolTimedOut))
 }
 
-async fn reopen(options: &PgConnectOptions) -> PgListener {
-    let (mut wait, longest) = BACKOFF;
+async fn reconnect(options: &PgConnectOptions) -> PgListener {
+    let mut backoff = MIN_BACKOFF;
     loop {
-        match open(options).await {
-            Ok(line) => return line,
-            Err(error) => log::debug!(error = %error, "the database does not answer yet"),
+        match connect(options).await {
+            Ok(connection) => return connection,
+            Err(error) => tracing::debug!(error = %error, "the database does not respond yet"),
         }
-        sleep(wait).await;
-        wait = longest.min(wait * 2);
+        sleep(backoff).await;
+        backoff = MAX_BACKOFF.min(backoff * 2);
     }
 }
 
-/// Opens a connection of its own, so that whoever looks keys up has the whole pool.
-async fn open(options: &PgConnectOptions) -> Result<PgListener, Error> {
-    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER).idle_timeout(None).max_lifetime(None);
+/// Opens a connection outside the pool of the store, all of whose connections remain available to look-ups.
+async fn connect(options: &PgConnectOptions) -> Result<PgListener, Error> {
+    let pool =
+        PgPoolOptions::new().max_connections(1).acquire_timeout(RESPONSE_TIMEOUT).idle_timeout(None).max_lifetime(None);
     let pool = pool.connect_lazy_with(options.clone());
     let listening = async {
-        let mut line = PgListener::connect_with(&pool).await?;
-        // Not behind our back: the watchers must hear of a loss at once.
-        line.eager_reconnect(false);
-        line.listen(CHANNEL).await?;
-        Ok(line)
+        let mut connection = PgListener::connect_with(&pool).await?;
+        // sqlx would connect again by itself: a loss has to be reported to the watchers first.
+        connection.eager_reconnect(false);
+        connection.listen(CHANNEL).await?;
+        Ok(connection)
     };
-    timeout(ANSWER * 2, listening).await.unwrap_or(Err(Error::PoolTimedOut))
+    timeout(RESPONSE_TIMEOUT * 2, listening).await.unwrap_or(Err(Error::PoolTimedOut))
 }
 
+/// The change that a payload reports. An unknown payload may report any change.
 fn change(payload: &str) -> KeyChange {
     match payload {
         "" => KeyChange::Added,
@@ -120,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_read_may_be_anything() {
+    fn unknown_payload_may_report_any_change() {
         let id = KeyId::parse("key_1").map(KeyChange::Changed).ok();
         assert_eq!(Some(change("key_1")), id);
         assert_eq!(change(""), KeyChange::Added);

@@ -1,45 +1,46 @@
-//! The schema, brought up to date.
+//! Migrations of the schema.
 
-use sqlx::{Error, query, query_scalar, raw_sql};
+use sqlx::{Error, Executor as _, query, query_scalar, raw_sql};
 
-use super::pool::{Dialect as _, Pool, on};
+use crate::pool::{Dialect as _, Pool, with_pool};
 
-/// Our own ledger rather than `_sqlx_migrations`: users keep keys beside their own tables, and sqlx refuses a ledger
-/// that has migrations it does not know, so theirs and ours would refuse each other.
-const CREATE_LEDGER: &str = "CREATE TABLE tower_warden_schema (version BIGINT NOT NULL PRIMARY KEY)";
+/// A table of its own rather than `_sqlx_migrations`: the tables may be located in the database of an application, and
+/// sqlx refuses a table of migrations that contains unknown ones, so that the two would refuse each other.
+const CREATE_VERSIONS: &str = "CREATE TABLE tower_warden_schema (version BIGINT NOT NULL PRIMARY KEY)";
 
-/// Applies the migrations that are missing: all or none. Two processes may start at once.
-pub(super) async fn migrate(pool: &Pool) -> Result<(), Error> {
-    on!(pool, pool => {
+/// Applies all migrations that are missing, or none. Processes may call it at the same time.
+pub(crate) async fn migrate(pool: &Pool) -> Result<(), Error> {
+    with_pool!(pool, pool => {
         let mut transaction = pool.begin_migration().await?;
-        // Asked first, because IF NOT EXISTS wants the right to create tables even where there is nothing to do.
-        let ledgers: i64 = query_scalar(pool.count_ledgers()).fetch_one(&mut *transaction).await?;
-        if ledgers == 0 {
-            raw_sql(CREATE_LEDGER).execute(&mut *transaction).await?;
+        // `Executor::execute` below, because the compiler cannot prove that the future of `RawSql::execute` is `Send`.
+        // IF NOT EXISTS would need the right to create tables even if the table exists.
+        let tables: i64 = query_scalar(pool.count_version_tables()).fetch_one(&mut *transaction).await?;
+        if tables == 0 {
+            transaction.execute(raw_sql(CREATE_VERSIONS)).await?;
         }
         let newest = query_scalar("SELECT max(version) FROM tower_warden_schema");
-        let version: Option<i64> = newest.fetch_one(&mut *transaction).await?;
-        for (number, step) in pending(version, pool.migrations())? {
-            raw_sql(step).execute(&mut *transaction).await?;
-            let note = query("INSERT INTO tower_warden_schema (version) VALUES ($1)").bind(number);
-            note.execute(&mut *transaction).await?;
+        let applied: Option<i64> = newest.fetch_one(&mut *transaction).await?;
+        for (version, migration) in pending(applied, pool.migrations())? {
+            transaction.execute(raw_sql(migration)).await?;
+            let record = query("INSERT INTO tower_warden_schema (version) VALUES ($1)").bind(version);
+            record.execute(&mut *transaction).await?;
         }
         transaction.commit().await
     })
 }
 
-/// The steps behind this version, each with its number.
+/// The migrations after the applied version, each with its own version; the first one has version 1.
 fn pending(
-    version: Option<i64>,
-    steps: &'static [&'static str],
+    applied: Option<i64>,
+    migrations: &'static [&'static str],
 ) -> Result<impl Iterator<Item = (i64, &'static str)>, Error> {
-    let version = version.unwrap_or(0);
-    let numbered = (1_i64..).zip(steps.iter().copied());
-    if numbered.clone().last().is_some_and(|(newest, _)| newest < version) {
-        let message = "the schema of the key store was made by a newer version of tower-warden";
+    let applied = applied.unwrap_or(0);
+    let numbered = (1_i64..).zip(migrations.iter().copied());
+    if numbered.clone().last().is_some_and(|(newest, _)| newest < applied) {
+        let message = "the schema of the key store was created by a newer version of tower-warden-sql";
         return Err(Error::Configuration(message.into()));
     }
-    Ok(numbered.skip_while(move |(number, _)| *number <= version))
+    Ok(numbered.skip_while(move |(version, _)| *version <= applied))
 }
 
 #[cfg(test)]
@@ -47,11 +48,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_missing_is_applied() {
-        let steps = |version| pending(version, &["one", "two"]).map(Iterator::collect::<Vec<_>>);
-        assert_eq!(steps(None).ok(), Some(vec![(1, "one"), (2, "two")]));
-        assert_eq!(steps(Some(1)).ok(), Some(vec![(2, "two")]));
-        assert_eq!(steps(Some(2)).ok(), Some(vec![]));
-        assert!(matches!(steps(Some(3)), Err(Error::Configuration(_))));
+    fn only_missing_migrations_are_applied() {
+        let migrations = |applied| pending(applied, &["one", "two"]).map(Iterator::collect::<Vec<_>>);
+        assert_eq!(migrations(None).ok(), Some(vec![(1, "one"), (2, "two")]));
+        assert_eq!(migrations(Some(1)).ok(), Some(vec![(2, "two")]));
+        assert_eq!(migrations(Some(2)).ok(), Some(vec![]));
+        assert!(matches!(migrations(Some(3)), Err(Error::Configuration(_))));
     }
 }

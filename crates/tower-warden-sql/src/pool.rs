@@ -1,16 +1,15 @@
-//! The databases behind one face.
+//! A pool of connections to either database.
 
 #[cfg(feature = "postgres")]
 use sqlx::PgPool;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
 use sqlx::{Database, Error, Transaction};
+use tower_warden::api_key::KeyUse;
 
-use super::super::store::KeyUse;
-
-/// Connections to one of the databases.
+/// A pool of connections to one of the databases.
 #[derive(Clone)]
-pub(super) enum Pool {
+pub(crate) enum Pool {
     #[cfg(feature = "postgres")]
     Postgres(PgPool),
     #[cfg(feature = "sqlite")]
@@ -18,7 +17,8 @@ pub(super) enum Pool {
 }
 
 impl Pool {
-    pub(super) const fn name(&self) -> &'static str {
+    /// The name of the database system.
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => "postgres",
@@ -28,36 +28,36 @@ impl Pool {
     }
 }
 
-/// Runs the same code on either database's pool: both understand `$1`.
-macro_rules! on {
+/// Compiles an expression for the pools of both databases. Statements are shared too: both accept `$1`.
+macro_rules! with_pool {
     ($pool:expr, $name:ident => $body:expr) => {
         match $pool {
             #[cfg(feature = "postgres")]
-            $crate::api_key::sql::pool::Pool::Postgres($name) => $body,
+            $crate::pool::Pool::Postgres($name) => $body,
             #[cfg(feature = "sqlite")]
-            $crate::api_key::sql::pool::Pool::Sqlite($name) => $body,
+            $crate::pool::Pool::Sqlite($name) => $body,
         }
     };
 }
 
-pub(super) use on;
+pub(crate) use with_pool;
 
-/// In what the databases differ.
-pub(super) trait Dialect {
+/// The differences between the databases.
+pub(crate) trait Dialect {
     type Database: Database;
 
-    /// The steps of the schema, the first one first.
+    /// The migrations of the schema, in order.
     fn migrations(&self) -> &'static [&'static str];
 
-    /// Asks how many ledgers of migrations there are: none or one.
-    fn count_ledgers(&self) -> &'static str;
+    /// A query for the number of tables of applied versions: zero or one.
+    fn count_version_tables(&self) -> &'static str;
 
-    /// Begins a transaction beside which no other migration runs.
+    /// Begins a transaction that excludes other migrations.
     fn begin_migration(&self) -> impl Future<Output = Result<Transaction<'static, Self::Database>, Error>> + Send;
 
     /// Begins a transaction that writes.
     fn begin_write(&self) -> impl Future<Output = Result<Transaction<'static, Self::Database>, Error>> + Send;
 
-    /// Writes down when keys were last used, where that is later than what is there.
+    /// Stores the times at which keys were last used, where they are later than the stored ones.
     fn touch(&self, uses: &[KeyUse]) -> impl Future<Output = Result<(), Error>> + Send;
 }

@@ -1,4 +1,4 @@
-//! What is particular to Postgres.
+//! The parts that are specific to Postgres.
 
 use std::{str::FromStr, time::Duration};
 
@@ -7,18 +7,20 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
     query,
 };
+use tower_warden::api_key::KeyUse;
 
-use super::{super::store::KeyUse, pool::Dialect, row::seconds};
+use crate::{pool::Dialect, row::seconds};
 
-/// How long a look-up waits for a connection: less than the look-up's own two seconds, so that the log tells why.
-const ACQUIRE: Duration = Duration::from_millis(1500);
+/// The longest time that a look-up waits for a connection. Shorter than the time-out of a look-up (two seconds), so that
+/// the log shows this cause.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(1500);
 
-const CONNECTIONS: u32 = 10;
+const MAX_CONNECTIONS: u32 = 10;
 
-/// How long a connection that is given back may take to show that it is alive.
-const RELEASE: Duration = Duration::from_secs(2);
+/// The longest time that a released connection may take to respond.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Rows are locked in the order of their ids, so that two nodes that write at once do not wait for each other in turn.
+/// Locks the rows in the order of their ids, so that two nodes that write at the same time cannot deadlock.
 const TOUCH: &str = "WITH used AS (\
        SELECT id, max(at) AS at FROM UNNEST($1::text[], $2::bigint[]) AS used (id, at) GROUP BY id\
      ), later AS (\
@@ -26,16 +28,17 @@ const TOUCH: &str = "WITH used AS (\
        WHERE keys.last_used_at IS NULL OR keys.last_used_at < used.at ORDER BY keys.id FOR NO KEY UPDATE OF keys\
      ) UPDATE tower_warden_api_keys AS keys SET last_used_at = later.at FROM later WHERE keys.id = later.id";
 
-/// Opens a pool, if the server answers.
+/// Opens a pool, after the server has accepted one connection.
 pub(super) async fn connect(url: &str) -> Result<PgPool, Error> {
     let options = PgConnectOptions::from_str(url)?;
-    // A pool tries again until its time is over, and then cannot tell why.
+    // A pool retries until its time-out and then reports that instead of the cause.
     PgConnection::connect_with(&options).await?.close().await?;
-    let pool = PgPoolOptions::new().acquire_timeout(ACQUIRE).max_connections(CONNECTIONS);
-    // sqlx itself would wait for a server that is gone as long as TCP does, and the pool be one connection short.
+    let pool = PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_connections(MAX_CONNECTIONS);
+    // sqlx would check a released connection without a time-out: if the server is gone, the pool would lack that
+    // connection until TCP gives up.
     let pool = pool.after_release(|connection, _| {
         Box::pin(async move {
-            let ping = tokio::time::timeout(RELEASE, connection.ping()).await;
+            let ping = tokio::time::timeout(RELEASE_TIMEOUT, connection.ping()).await;
             ping.unwrap_or(Err(Error::PoolTimedOut)).map(|()| true)
         })
     });
@@ -49,20 +52,21 @@ impl Dialect for PgPool {
         &[include_str!("migrations/postgres/1_api_keys.sql"), include_str!("migrations/postgres/2_confirmation.sql")]
     }
 
-    fn count_ledgers(&self) -> &'static str {
+    fn count_version_tables(&self) -> &'static str {
         "SELECT count(to_regclass('tower_warden_schema'))"
     }
 
     async fn begin_migration(&self) -> Result<Transaction<'static, Postgres>, Error> {
         let mut transaction = self.begin_write().await?;
-        // Any number that others do not lock: the first bytes of "tower-warden".
+        // Any number that is unlikely to be locked by others: the first bytes of "tower-warden".
         let lock = query("SELECT pg_advisory_xact_lock($1)").bind(i64::from_be_bytes(*b"tower-wa"));
         lock.execute(&mut *transaction).await?;
         Ok(transaction)
     }
 
     async fn begin_write(&self) -> Result<Transaction<'static, Postgres>, Error> {
-        // Whatever the database's default is: a snapshot taken before a lock was had would hide what the holder did.
+        // Explicit, because the default may be stricter: a snapshot from before a lock was acquired would hide what its
+        // previous holder committed.
         self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
     }
 

@@ -1,4 +1,4 @@
-//! What is particular to SQLite.
+//! The parts that are specific to SQLite.
 
 use std::{str::FromStr, time::Duration};
 
@@ -6,49 +6,50 @@ use sqlx::{
     Error, Sqlite, SqlitePool, Transaction, query,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
+use tower_warden::api_key::KeyUse;
 
-use super::{super::store::KeyUse, pool::Dialect, row::seconds};
+use crate::{pool::Dialect, row::seconds};
 
-/// How long a writer waits for another one.
-const BUSY: Duration = Duration::from_secs(5);
+/// The longest time that a writer waits for another one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait where SQLite itself does not.
-const RETRY: Duration = Duration::from_millis(20);
+/// The delay between attempts where SQLite itself does not wait.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Readers and writers at once; there is never more than one writer.
-const CONNECTIONS: u32 = 4;
+/// Enough for readers next to the only writer that SQLite admits.
+const MAX_CONNECTIONS: u32 = 4;
 
 const TOUCH: &str = "UPDATE tower_warden_api_keys SET last_used_at = $2 \
      WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)";
 
-/// Opens a database, and makes its file if there is none and the URL has no `mode`; the caller bounds the time.
+/// Opens a pool, and creates the file if it is missing and the URL has no `mode`. The caller sets a time limit.
 pub(super) async fn connect(url: &str) -> Result<SqlitePool, Error> {
     let (path, parameters) = url.split_once('?').unwrap_or((url, ""));
     if matches!(path, "sqlite:" | "sqlite://") {
-        // SQLite would make a database for each connection, which ends with it.
+        // SQLite would open a temporary database for each connection.
         return Err(Error::Configuration("a SQLite URL has a path, or `:memory:`".into()));
     }
-    let options = SqliteConnectOptions::from_str(url)?.busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new().acquire_timeout(BUSY).test_before_acquire(false);
+    let options = SqliteConnectOptions::from_str(url)?.busy_timeout(BUSY_TIMEOUT);
+    let pool = SqlitePoolOptions::new().acquire_timeout(BUSY_TIMEOUT).test_before_acquire(false);
     if path.ends_with(":memory:") || parameters.contains("mode=memory") {
-        // Such a database ends with its last connection.
+        // Such a database is deleted with its last connection.
         let pool = pool.min_connections(1).max_connections(1).idle_timeout(None).max_lifetime(None);
         return pool.connect_with(options).await;
     }
-    // FULL: a revocation that was lost in a power cut would be worse than one that was slow.
+    // FULL: a power failure must not undo a revocation; revocations may be slow.
     let options = options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
     let options = if parameters.contains("mode=") { options } else { options.create_if_missing(true) };
-    let pool = pool.max_connections(CONNECTIONS);
+    let pool = pool.max_connections(MAX_CONNECTIONS);
     loop {
         match pool.clone().connect_with(options.clone()).await {
-            // SQLite does not wait for the lock with which a fresh file is put into WAL mode: another process has it.
-            Err(error) if is_busy(&error) => tokio::time::sleep(RETRY).await,
+            // SQLite does not wait for the lock under which a new file is put into WAL mode; another process holds it.
+            Err(error) if is_busy(&error) => tokio::time::sleep(RETRY_INTERVAL).await,
             connected => return connected,
         }
     }
 }
 
-/// Whether this is SQLITE_BUSY, or one of its kinds.
+/// Whether this is SQLITE_BUSY, or one of its extended codes.
 fn is_busy(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xFF == 5)
@@ -61,7 +62,7 @@ impl Dialect for SqlitePool {
         &[include_str!("migrations/sqlite/1_api_keys.sql"), include_str!("migrations/sqlite/2_confirmation.sql")]
     }
 
-    fn count_ledgers(&self) -> &'static str {
+    fn count_version_tables(&self) -> &'static str {
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'tower_warden_schema'"
     }
 
@@ -70,7 +71,8 @@ impl Dialect for SqlitePool {
     }
 
     async fn begin_write(&self) -> Result<Transaction<'static, Sqlite>, Error> {
-        // A transaction that reads first and then writes is refused, not queued, if another has written meanwhile.
+        // IMMEDIATE: a transaction that reads before it writes would fail, rather than wait, if another one has written
+        // in between.
         self.begin_with("BEGIN IMMEDIATE").await
     }
 

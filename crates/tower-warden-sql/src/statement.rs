@@ -1,17 +1,15 @@
-//! The statements that both databases understand.
+//! The statements, which both databases accept.
 
 use sqlx::{Database, Encode, IntoArguments, Type, query, query::Query};
-
-use super::{
-    super::{
-        error::KeyError,
-        record::{KeyId, KeyRecord},
-        store::KeyQuery,
-    },
-    failure::invalid,
-    row::{seconds, spaced},
+use tower_warden::{
+    UnixTime,
+    api_key::{KeyError, KeyId, KeyQuery, KeyRecord},
 };
-use crate::time::UnixTime;
+
+use crate::{
+    error::invalid_record,
+    row::{is_representable, join, seconds},
+};
 
 macro_rules! select {
     ($rest:literal) => {
@@ -23,31 +21,31 @@ macro_rules! select {
     };
 }
 
-pub(super) const EXISTS: &str = "SELECT count(*) FROM tower_warden_api_keys WHERE id = $1";
-pub(super) const FIND: &str = select!("WHERE digest = $1");
-pub(super) const GET: &str = select!("WHERE id = $1");
-pub(super) const REPLACE: &str = "UPDATE tower_warden_api_keys SET replaced_by = $2, replaced_until = $3 \
+pub(crate) const EXISTS: &str = "SELECT count(*) FROM tower_warden_api_keys WHERE id = $1";
+pub(crate) const FIND: &str = select!("WHERE digest = $1");
+pub(crate) const GET: &str = select!("WHERE id = $1");
+pub(crate) const REPLACE: &str = "UPDATE tower_warden_api_keys SET replaced_by = $2, replaced_until = $3 \
      WHERE id = $1 AND revoked_at IS NULL AND replaced_by IS NULL";
-pub(super) const REVOKE: &str = "UPDATE tower_warden_api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
+pub(crate) const REVOKE: &str = "UPDATE tower_warden_api_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
 
 const INSERT: &str = "INSERT INTO tower_warden_api_keys \
      (id, digest, owner, tenant, name, scopes, tier, networks, created_at, expires_at, revoked_at, last_used_at, \
      replaced_by, replaced_until, metadata, confirmation) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
 
-/// One statement for each question, so that each has the plan of its index.
+/// A statement for each combination of filters, so that each is planned with its index.
 const LIST: &str = select!("WHERE id > $1 ORDER BY id LIMIT $2");
 const LIST_OWNER: &str = select!("WHERE id > $1 AND owner = $3 ORDER BY id LIMIT $2");
 const LIST_OWNER_OF_TENANT: &str = select!("WHERE id > $1 AND owner = $3 AND tenant = $4 ORDER BY id LIMIT $2");
 const LIST_TENANT: &str = select!("WHERE id > $1 AND tenant = $3 ORDER BY id LIMIT $2");
 
-/// Whether a text has what Postgres cannot store; refused for SQLite too, so that keys can be moved.
-pub(super) fn has_nul(text: &str) -> bool {
+/// Whether a text contains NUL, which Postgres cannot store. It is refused on SQLite too, so that keys can be moved.
+pub(crate) fn has_nul(text: &str) -> bool {
     text.contains('\0')
 }
 
-/// Adds a record.
-pub(super) fn insert<'q, D>(record: &KeyRecord) -> Result<Query<'q, D, D::Arguments<'q>>, KeyError>
+/// Inserts a record.
+pub(crate) fn insert<'q, D>(record: &KeyRecord) -> Result<Query<'q, D, D::Arguments<'q>>, KeyError>
 where
     D: Database,
     D::Arguments<'q>: IntoArguments<'q, D>,
@@ -56,13 +54,17 @@ where
     Option<i64>: Encode<'q, D>,
     Option<String>: Encode<'q, D>,
 {
+    if !is_representable(record) {
+        return Err(invalid_record("the key has a field that this version of tower-warden-sql cannot store"));
+    }
     let texts = [Some(&record.owner), record.tenant.as_ref(), Some(&record.name), record.tier.as_ref()];
     if texts.into_iter().flatten().any(|text| has_nul(text)) {
-        return Err(invalid("a text of the key has a NUL character"));
+        return Err(invalid_record("the owner, tenant, name and tier of a key in SQL contain no NUL character"));
     }
-    let metadata = serde_json::to_string(&record.metadata).map_err(|_| invalid("the metadata is no JSON"))?;
+    let metadata = serde_json::to_string(&record.metadata)
+        .map_err(|_| invalid_record("the metadata cannot be written as JSON"))?;
     let confirmation = record.confirmation.as_ref().map(serde_json::to_string).transpose();
-    let confirmation = confirmation.map_err(|_| invalid("what the key is bound to is no JSON"))?;
+    let confirmation = confirmation.map_err(|_| invalid_record("the confirmation cannot be written as JSON"))?;
     let optional = |time: Option<UnixTime>| time.map(seconds);
     Ok(query(INSERT)
         .bind(record.id.to_string())
@@ -72,7 +74,7 @@ where
         .bind(record.name.clone())
         .bind(record.scopes.to_string())
         .bind(record.tier.clone())
-        .bind(spaced(&record.networks))
+        .bind(join(&record.networks))
         .bind(seconds(record.created_at))
         .bind(optional(record.expires_at))
         .bind(optional(record.revoked_at))
@@ -83,22 +85,22 @@ where
         .bind(confirmation))
 }
 
-/// Reads a page, and one record more.
-pub(super) fn list<'q, D>(asked: &'q KeyQuery) -> Query<'q, D, D::Arguments<'q>>
+/// Reads a page, and one more record, which shows that there is a next page.
+pub(crate) fn list<'q, D>(filter: &'q KeyQuery) -> Query<'q, D, D::Arguments<'q>>
 where
     D: Database,
     &'q str: Encode<'q, D> + Type<D>,
     i64: Encode<'q, D> + Type<D>,
 {
-    let text = match (&asked.owner, &asked.tenant) {
+    let text = match (&filter.owner, &filter.tenant) {
         (None, None) => LIST,
         (None, Some(_)) => LIST_TENANT,
         (Some(_), None) => LIST_OWNER,
         (Some(_), Some(_)) => LIST_OWNER_OF_TENANT,
     };
-    // No id is empty, so that all are behind the empty one.
-    let after = asked.after.as_ref().map_or("", KeyId::as_str);
-    let filters = asked.owner.iter().chain(&asked.tenant);
-    let query = query(text).bind(after).bind(i64::from(asked.page_size()) + 1);
-    filters.fold(query, |query, filter| query.bind(filter.as_str()))
+    // Ids are not empty, so that all of them follow the empty text.
+    let after = filter.after.as_ref().map_or("", KeyId::as_str);
+    let values = filter.owner.iter().chain(&filter.tenant);
+    let query = query(text).bind(after).bind(i64::from(filter.page_size()) + 1);
+    values.fold(query, |query, value| query.bind(value.as_str()))
 }

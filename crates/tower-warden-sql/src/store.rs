@@ -1,4 +1,4 @@
-//! The store.
+//! The key store.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -7,58 +7,74 @@ use sqlx::PgPool;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
 use sqlx::{query, query_scalar};
+use tokio::time::timeout;
+use tower_warden::{
+    Eventual, Unavailable, UnixTime,
+    api_key::{
+        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse,
+        KeyWatcher, KeyWatchers,
+    },
+};
 
 #[cfg(feature = "sqlite")]
-use super::sqlite;
-use super::{
-    super::{
-        digest::KeyDigest,
-        error::{KeyError, KeyErrorKind},
-        record::{KeyId, KeyRecord},
-        store::{KeyPage, KeyQuery, KeyStore, KeyUse},
-        watch::{KeyChange, KeyWatcher, Watchers},
-    },
-    failure::{misconfigured, unread, unwritten},
+use crate::sqlite;
+use crate::{
+    error::{configuration_error, read_error, unavailable, write_error},
     migration::migrate,
-    pool::{Dialect as _, Pool, on},
+    pool::{Dialect as _, Pool, with_pool},
     row::{decode, seconds},
     statement,
 };
 #[cfg(feature = "postgres")]
-use super::{listener::Listener, postgres};
-use crate::{Eventual, error::Unavailable, time::UnixTime};
+use crate::{listener::Listener, postgres};
 
-/// How long each step of connecting may take.
-const CONNECTING: Duration = Duration::from_secs(5);
+/// The longest time that each step of connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a change may take; longer than SQLite's writers wait for each other.
-const WRITING: Duration = Duration::from_secs(10);
+/// The longest time that a change may take. Longer than writers of SQLite wait for each other.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Keeps keys in SQLite or Postgres, in the table `tower_warden_api_keys`, which it makes and migrates itself.
+/// Stores API keys in SQLite or Postgres, in the table `tower_warden_api_keys`.
 ///
-/// The table may lie in the database of an application. Which migrations were applied is noted in
-/// `tower_warden_schema`, not in sqlx's own ledger: sqlx refuses a ledger with migrations it does not know, so that the
-/// application's migrations and these would refuse each other. A schema that a newer version has made is refused.
+/// Clones share one pool of connections. See the [crate docs](crate) for the differences between the databases, for
+/// notifications and for migrations.
 ///
 /// # Changes
 ///
-/// From Postgres, every node hears of every change within milliseconds, also of one that was made by hand with SQL:
-/// triggers tell of it, and one connection beside the pool listens. While that connection is lost, watchers are told
-/// that changes may have been missed, and again when it is back. SQLite tells of nothing: what another process changes,
-/// or a hand, counts when what is cached has ended.
+/// A change runs to completion even if its future is dropped, for at most ten seconds. If its outcome is unknown, because
+/// of a time-out or a lost connection, it is an [`Unavailable`](KeyErrorKind::Unavailable) error, and watchers are notified
+/// as if it had been made.
 ///
-/// A change that was begun is brought to its end, even if its future is dropped, but given up after ten seconds.
+/// # Malformed rows
 ///
-/// # Rows that are no records
+/// A row that is not a valid record, for example because one of its scopes is malformed, is an error that names the column
+/// and the id of the key. Requests with that key are refused with 503, as if the database were down. A key never gains
+/// rights, nor loses a restriction, by a malformed column.
 ///
-/// A row that cannot be read, of whose scopes one is malformed for example, is an error that names the column and the
-/// key: its key is answered with 503, as if the database were down.
+/// # Examples
+///
+/// ```
+/// use tower_warden::api_key::{ApiKeys, KeyErrorKind, KeyFormat, NewKey};
+/// use tower_warden_sql::SqlKeyStore;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # #[cfg(feature = "sqlite")] {
+/// let keys = ApiKeys::new(SqlKeyStore::connect("sqlite::memory:").await?, KeyFormat::new("sk_test")?);
+/// let (record, _) = keys.mint(NewKey::new("alice")).await?;
+/// assert_eq!(keys.get(&record.id).await?.map(|key| key.owner.clone()), Some("alice".into()));
+/// # }
+///
+/// let error = SqlKeyStore::connect("mysql://root@localhost/keys").await.unwrap_err();
+/// assert_eq!(error.kind(), KeyErrorKind::Configuration);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SqlKeyStore(Arc<Inner>);
 
 struct Inner {
     pool: Pool,
-    watchers: Arc<Watchers>,
+    watchers: Arc<KeyWatchers>,
     #[cfg(feature = "postgres")]
     _listener: Option<Listener>,
 }
@@ -67,57 +83,59 @@ impl SqlKeyStore {
     /// Connects to `sqlite://path/to/keys.db`, `sqlite::memory:` or `postgres://user@host/database`, and applies
     /// migrations.
     ///
-    /// SQLite's file is made if it is not there, and is in WAL mode with `synchronous` FULL. For Postgres, `sslmode` and
-    /// the rest are read from the URL as sqlx does.
+    /// The file of SQLite is created if it is missing, and is used in WAL mode with `synchronous` FULL. Parameters of the
+    /// URL are those of sqlx, for example `sslmode` for Postgres and `mode` for SQLite.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](KeyErrorKind::Configuration) if it is no such URL, if the cargo feature for the database is off, or if the
-    /// schema is newer than this version; [`Unavailable`](KeyErrorKind::Unavailable) if the database does not answer
-    /// in time.
+    /// Returns [`Configuration`](KeyErrorKind::Configuration) if the URL is invalid or of another database, if the cargo
+    /// feature of the database is off, or if the schema is of a newer version;
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the database cannot be opened or does not respond within five
+    /// seconds for each step.
     pub async fn connect(url: &str) -> Result<Self, KeyError> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             #[cfg(feature = "postgres")]
-            Some("postgres" | "postgresql") => Self::postgres(in_time(CONNECTING, postgres::connect(url)).await?).await,
+            Some("postgres" | "postgresql") => Self::postgres(connecting(postgres::connect(url)).await?).await,
             #[cfg(not(feature = "postgres"))]
             Some("postgres" | "postgresql") => {
-                Err(misconfigured("the cargo feature `postgres` of tower-warden is off"))
+                Err(configuration_error("the cargo feature `postgres` of tower-warden-sql is off"))
             }
             #[cfg(feature = "sqlite")]
-            Some("sqlite") => Self::sqlite(in_time(CONNECTING, sqlite::connect(url)).await?).await,
+            Some("sqlite") => Self::sqlite(connecting(sqlite::connect(url)).await?).await,
             #[cfg(not(feature = "sqlite"))]
-            Some("sqlite") => Err(misconfigured("the cargo feature `sqlite` of tower-warden is off")),
-            _ => Err(misconfigured("a key store's URL begins with postgres: or sqlite:")),
+            Some("sqlite") => Err(configuration_error("the cargo feature `sqlite` of tower-warden-sql is off")),
+            _ => Err(configuration_error("the URL of a key store begins with `postgres:` or `sqlite:`")),
         }
     }
 
-    /// Takes a pool of one's own, and applies migrations. One connection beside the pool listens for changes.
+    /// Uses an existing pool, and applies migrations. One connection outside the pool listens for changes.
     ///
-    /// The pool's `acquire_timeout` should be less than the two seconds after which a look-up is given up.
+    /// The `acquire_timeout` of the pool should be less than two seconds, the time-out of a look-up.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// Returns the errors of [`connect`](Self::connect).
     #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn postgres(pool: PgPool) -> Result<Self, KeyError> {
         let options = pool.connect_options();
         let pool = Pool::Postgres(pool);
-        in_time(CONNECTING, migrate(&pool)).await?;
+        connecting(migrate(&pool)).await?;
         let watchers = Arc::default();
-        let listener = in_time(CONNECTING, Listener::start(&options, Arc::clone(&watchers))).await?;
+        let listener = connecting(Listener::start(&options, Arc::clone(&watchers))).await?;
         Ok(Self(Arc::new(Inner { pool, watchers, _listener: Some(listener) })))
     }
 
-    /// Takes a pool of one's own, and applies migrations. How durable and how patient the database is, is as the pool
-    /// was set up.
+    /// Uses an existing pool, and applies migrations. Durability and time limits are those of the pool.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect).
+    /// Returns the errors of [`connect`](Self::connect).
     #[cfg(feature = "sqlite")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(pool: SqlitePool) -> Result<Self, KeyError> {
         let pool = Pool::Sqlite(pool);
-        in_time(CONNECTING, migrate(&pool)).await?;
+        connecting(migrate(&pool)).await?;
         Ok(Self(Arc::new(Inner {
             pool,
             watchers: Arc::default(),
@@ -126,24 +144,30 @@ impl SqlKeyStore {
         })))
     }
 
-    /// Makes a change, and tells of it unless it was surely not made.
+    /// Makes a change, and notifies the watchers unless it was certainly not made.
     ///
-    /// In a task of its own: SQLite's only writer must not be kept by a transaction that was left half-way, and whoever
-    /// gave a revocation up must not find it half told.
+    /// The change runs in a task of its own, which is not aborted if the future is dropped, for two reasons. A transaction
+    /// that is left halfway would block the only writer of SQLite until the pool rolls it back. And a revocation that was
+    /// committed must also be reported.
     fn write<F>(&self, change: KeyChange, work: F) -> Eventual<Result<(), KeyError>>
     where
         F: Future<Output = Result<(), KeyError>> + Send + 'static,
     {
         let watchers = Arc::clone(&self.0.watchers);
         let writing = async move {
-            let done = tokio::time::timeout(WRITING, work).await.unwrap_or_else(|late| Err(unanswered(late)));
-            if done.as_ref().map_or_else(|error| error.kind() == KeyErrorKind::Unavailable, |()| true) {
+            let result = timeout(WRITE_TIMEOUT, work).await.unwrap_or_else(|elapsed| Err(unavailable(elapsed).into()));
+            let may_be_made = match &result {
+                Ok(()) => true,
+                // The connection may have been lost after the commit.
+                Err(error) => error.kind() == KeyErrorKind::Unavailable,
+            };
+            if may_be_made {
                 watchers.notify(&change);
             }
-            done
+            result
         };
         // The database.
-        Eventual::later(async move { tokio::spawn(writing).await.unwrap_or_else(|lost| Err(unanswered(lost))) })
+        Eventual::later(async move { tokio::spawn(writing).await.unwrap_or_else(|lost| Err(unavailable(lost).into())) })
     }
 }
 
@@ -151,30 +175,30 @@ impl KeyStore for SqlKeyStore {
     fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
         let (pool, digest) = (self.0.pool.clone(), digest.to_string());
         // The database.
-        Eventual::later(one(pool, statement::FIND, digest))
+        Eventual::later(fetch(pool, statement::FIND, digest))
     }
 
     fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
         let (pool, id) = (self.0.pool.clone(), id.to_string());
         // The database.
-        Eventual::later(one(pool, statement::GET, id))
+        Eventual::later(fetch(pool, statement::GET, id))
     }
 
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
         let pool = self.0.pool.clone();
         self.write(KeyChange::Added, async move {
-            on!(&pool, pool => statement::insert(&record)?.execute(pool).await.map(drop)).map_err(unwritten)
+            with_pool!(&pool, pool => statement::insert(&record)?.execute(pool).await.map(drop)).map_err(write_error)
         })
     }
 
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
         let (pool, id) = (self.0.pool.clone(), id.clone());
         self.write(KeyChange::Changed(id.clone()), async move {
-            let revoked = on!(&pool, pool => {
+            let revoked = with_pool!(&pool, pool => {
                 let revoke = query(statement::REVOKE).bind(id.as_str()).bind(seconds(at));
-                revoke.execute(pool).await.map(|done| done.rows_affected())
+                revoke.execute(pool).await.map(|result| result.rows_affected())
             });
-            match revoked.map_err(unwritten)? {
+            match revoked.map_err(write_error)? {
                 0 => Err(KeyError::new(KeyErrorKind::NotFound)),
                 _ => Ok(()),
             }
@@ -193,8 +217,8 @@ impl KeyStore for SqlKeyStore {
         let (pool, query) = (self.0.pool.clone(), query.clone());
         // The database.
         Eventual::later(async move {
-            let keys: Result<Vec<_>, _> = on!(&pool, pool => {
-                let rows = statement::list(&query).fetch_all(pool).await.map_err(unread)?;
+            let keys: Result<Vec<_>, _> = with_pool!(&pool, pool => {
+                let rows = statement::list(&query).fetch_all(pool).await.map_err(read_error)?;
                 rows.iter().map(decode).collect()
             });
             Ok(KeyPage::cut(keys?, &query))
@@ -206,15 +230,12 @@ impl KeyStore for SqlKeyStore {
             return Eventual::Now(Ok(()));
         }
         let (pool, uses) = (self.0.pool.clone(), uses.to_vec());
-        let touching = async move {
-            let touched = tokio::time::timeout(WRITING, async { on!(&pool, pool => pool.touch(&uses).await) }).await;
-            touched.map_err(|late| Unavailable::new("the key store").because(late))?.map_err(unread)
+        let writing = async move {
+            let work = async { with_pool!(&pool, pool => pool.touch(&uses).await) };
+            timeout(WRITE_TIMEOUT, work).await.map_err(unavailable)?.map_err(read_error)
         };
-        // The database; in a task of its own for the reason that `write` has one.
-        Eventual::later(async move {
-            let lost = |lost| Err(Unavailable::new("the key store").because(lost));
-            tokio::spawn(touching).await.unwrap_or_else(lost)
-        })
+        // The database; in a task of its own, so that no transaction is left halfway (see `write`).
+        Eventual::later(async move { tokio::spawn(writing).await.unwrap_or_else(|lost| Err(unavailable(lost))) })
     }
 
     fn watch(&self, watcher: KeyWatcher) {
@@ -228,34 +249,30 @@ impl fmt::Debug for SqlKeyStore {
     }
 }
 
-async fn one(pool: Pool, statement: &'static str, by: String) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
-    on!(&pool, pool => {
-        let row = query(statement).bind(by).fetch_optional(pool).await.map_err(unread)?;
+async fn fetch(pool: Pool, statement: &'static str, key: String) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
+    with_pool!(&pool, pool => {
+        let row = query(statement).bind(key).fetch_optional(pool).await.map_err(read_error)?;
         Ok(row.as_ref().map(decode).transpose()?)
     })
 }
 
 async fn rotate(pool: &Pool, id: &KeyId, successor: &KeyRecord, until: UnixTime) -> Result<(), KeyError> {
-    on!(pool, pool => {
-        let mut transaction = pool.begin_write().await.map_err(unwritten)?;
+    with_pool!(pool, pool => {
+        let mut transaction = pool.begin_write().await.map_err(write_error)?;
         let replace = query(statement::REPLACE).bind(id.as_str()).bind(successor.id.as_str()).bind(seconds(until));
-        if replace.execute(&mut *transaction).await.map_err(unwritten)?.rows_affected() == 0 {
+        if replace.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() == 0 {
             let count = query_scalar::<_, i64>(statement::EXISTS).bind(id.as_str());
-            let kind = match count.fetch_one(&mut *transaction).await.map_err(unwritten)? {
+            let kind = match count.fetch_one(&mut *transaction).await.map_err(write_error)? {
                 0 => KeyErrorKind::NotFound,
                 _ => KeyErrorKind::Inactive,
             };
             return Err(KeyError::new(kind));
         }
-        statement::insert(successor)?.execute(&mut *transaction).await.map_err(unwritten)?;
-        transaction.commit().await.map_err(unwritten)
+        statement::insert(successor)?.execute(&mut *transaction).await.map_err(write_error)?;
+        transaction.commit().await.map_err(write_error)
     })
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyError> {
-    tokio::time::timeout(limit, work).await.map_err(unanswered)?.map_err(unwritten)
-}
-
-fn unanswered(cause: impl std::error::Error + Send + Sync + 'static) -> KeyError {
-    Unavailable::new("the key store").because(cause).into()
+async fn connecting<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyError> {
+    timeout(CONNECT_TIMEOUT, step).await.map_err(|elapsed| KeyError::from(unavailable(elapsed)))?.map_err(write_error)
 }

@@ -1,4 +1,4 @@
-//! What is particular to Postgres: it tells every node, and may be gone for a while.
+//! The parts that are specific to Postgres: notifications of every node, and the loss of the server.
 
 use std::{
     net::TcpListener,
@@ -11,26 +11,28 @@ use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{sleep, timeout},
 };
-use tower_warden::api_key::{KeyChange, KeyErrorKind, KeyStore, KeyUse, SqlKeyStore};
+use tower_warden::api_key::{KeyChange, KeyErrorKind, KeyStore, KeyUse};
+use tower_warden_sql::SqlKeyStore;
 
 use crate::{
+    conformance::assert_conforms,
     server::{Server, free_port},
-    sql::{at, behaves, id, kind, record, watch},
+    support::{at, id, kind, record, watch},
 };
 
-/// How long anything may take before the test fails; far longer than it should.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of each step; far longer than it should take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_store_in_postgres_behaves_as_any_other() {
+async fn store_conforms() {
     let server = Server::shared();
-    behaves(async || SqlKeyStore::connect(&server.database().await).await.unwrap()).await;
+    assert_conforms(async || SqlKeyStore::connect(&server.database().await).await.unwrap()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn stores_that_start_at_once_migrate_a_fresh_database_once() {
+async fn new_database_is_migrated_once_by_concurrent_stores() {
     let server = Server::shared();
     let url = server.database().await;
     let connect = || async { SqlKeyStore::connect(&url).await.unwrap() };
@@ -43,7 +45,7 @@ async fn stores_that_start_at_once_migrate_a_fresh_database_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn only_one_of_two_rotations_at_once_succeeds() {
+async fn one_of_two_concurrent_rotations_succeeds() {
     let nodes = Nodes::connect().await;
     for turn in 0..20 {
         let (key, new) = (format!("key_{turn}"), [format!("new_{turn}_a"), format!("new_{turn}_b")]);
@@ -58,7 +60,7 @@ async fn only_one_of_two_rotations_at_once_succeeds() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn nodes_that_write_last_uses_at_once_do_not_lock_each_other_out() {
+async fn concurrent_writes_of_last_uses_do_not_deadlock() {
     let nodes = Nodes::connect().await;
     let names: Vec<_> = (0..50).map(|number| format!("key_{number}")).collect();
     for name in &names {
@@ -75,7 +77,7 @@ async fn nodes_that_write_last_uses_at_once_do_not_lock_each_other_out() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn every_change_reaches_the_other_node() {
+async fn every_change_is_reported_to_the_other_node() {
     let nodes = Nodes::connect().await;
     let mut changes = watch(&nodes.there);
     nodes.here.insert(record("key_1")).wait().await.unwrap();
@@ -88,7 +90,7 @@ async fn every_change_reaches_the_other_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_revocation_is_heard_of_soon() {
+async fn revocation_is_reported_to_the_other_node_soon() {
     let nodes = Nodes::connect().await;
     let mut changes = watch(&nodes.there);
     let (mut took, mut took_since_done) = (Vec::new(), Vec::new());
@@ -104,13 +106,13 @@ async fn a_revocation_is_heard_of_soon() {
     }
     for (since, mut times) in [("call", took), ("return", took_since_done)] {
         times.sort_unstable();
-        eprintln!("heard of after the {since} of `revoke`: median {:?}, longest {:?}", times[100], times[199]);
+        eprintln!("reported after the {since} of `revoke`: median {:?}, longest {:?}", times[100], times[199]);
     }
 }
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn what_is_changed_by_hand_is_heard_of() {
+async fn changes_by_hand_are_reported() {
     let nodes = Nodes::connect().await;
     let mut changes = watch(&nodes.there);
     for name in ["key_1", "key_2"] {
@@ -133,7 +135,7 @@ async fn what_is_changed_by_hand_is_heard_of() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_payload_that_is_no_id_may_mean_anything() {
+async fn unknown_payload_may_report_any_change() {
     let nodes = Nodes::connect().await;
     let mut changes = watch(&nodes.there);
     query("SELECT pg_notify('tower_warden_keys', 'no id')").execute(&nodes.pool).await.unwrap();
@@ -147,7 +149,7 @@ async fn a_payload_that_is_no_id_may_mean_anything() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_last_use_is_not_told_of() {
+async fn last_use_is_not_reported() {
     let nodes = Nodes::connect().await;
     for name in ["used", "marker"] {
         nodes.here.insert(record(name)).wait().await.unwrap();
@@ -163,13 +165,13 @@ async fn a_last_use_is_not_told_of() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_listener_that_was_cut_off_says_so_and_comes_back() {
+async fn terminated_listener_reports_missed_changes_and_reconnects() {
     let nodes = Nodes::connect().await;
     nodes.here.insert(record("key_1")).wait().await.unwrap();
     let mut changes = watch(&nodes.there);
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+    let terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
          WHERE application_name = 'tower-warden listener' AND datname = current_database()";
-    query(cut).execute(&nodes.pool).await.unwrap();
+    query(terminate).execute(&nodes.pool).await.unwrap();
     expect(&mut changes, &KeyChange::Missed).await;
     expect(&mut changes, &KeyChange::Missed).await;
     nodes.here.revoke(&id("key_1"), at(9)).wait().await.unwrap();
@@ -178,18 +180,18 @@ async fn a_listener_that_was_cut_off_says_so_and_comes_back() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_store_outlives_its_server() {
+async fn store_recovers_when_the_server_restarts() {
     for end in [Server::stop, Server::kill] {
         let nodes = Nodes::on(Arc::new(Server::start())).await;
         nodes.here.insert(record("key_1")).wait().await.unwrap();
         let mut changes = watch(&nodes.there);
         end(&nodes.server);
         expect(&mut changes, &KeyChange::Missed).await;
-        assert!(patiently(nodes.here.find(&record("key_1").digest).wait()).await.is_err());
-        assert_eq!(kind(patiently(nodes.here.revoke(&id("key_1"), at(9)).wait()).await), KeyErrorKind::Unavailable);
+        assert!(in_time(nodes.here.find(&record("key_1").digest).wait()).await.is_err());
+        assert_eq!(kind(in_time(nodes.here.revoke(&id("key_1"), at(9)).wait()).await), KeyErrorKind::Unavailable);
         nodes.server.restart();
         expect(&mut changes, &KeyChange::Missed).await;
-        assert!(patiently(nodes.here.find(&record("key_1").digest).wait()).await.unwrap().is_some());
+        assert!(in_time(nodes.here.find(&record("key_1").digest).wait()).await.unwrap().is_some());
         nodes.here.revoke(&id("key_1"), at(9)).wait().await.unwrap();
         expect(&mut changes, &KeyChange::Changed(id("key_1"))).await;
     }
@@ -197,31 +199,31 @@ async fn a_store_outlives_its_server() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_server_that_answers_no_more_is_noticed() {
+async fn unresponsive_server_is_detected() {
     let nodes = Nodes::on(Arc::new(Server::start())).await;
     nodes.here.insert(record("key_1")).wait().await.unwrap();
     let mut changes = watch(&nodes.there);
     nodes.server.pause();
-    // More than the pool has connections: none of them may be lost for good.
+    // More look-ups than connections of the pool: none of these may be lost for good.
     for _ in 0..3 {
-        let look_ups = (0..20).map(|_| patiently(nodes.here.find(&record("key_1").digest).wait()));
+        let look_ups = (0..20).map(|_| in_time(nodes.here.find(&record("key_1").digest).wait()));
         assert!(futures_util::future::join_all(look_ups).await.iter().all(Result::is_err));
     }
     expect(&mut changes, &KeyChange::Missed).await;
     nodes.server.resume();
     expect(&mut changes, &KeyChange::Missed).await;
-    assert!(patiently(nodes.here.find(&record("key_1").digest).wait()).await.unwrap().is_some());
+    assert!(in_time(nodes.here.find(&record("key_1").digest).wait()).await.unwrap().is_some());
     nodes.here.revoke(&id("key_1"), at(9)).wait().await.unwrap();
     expect(&mut changes, &KeyChange::Changed(id("key_1"))).await;
 }
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_server_that_is_not_there_is_not_waited_for() {
+async fn connecting_to_an_absent_server_fails_in_time() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     for port in [free_port(), silent.local_addr().unwrap().port()] {
         let url = format!("postgres://postgres:s3cret@127.0.0.1:{port}/keys");
-        let error = patiently(SqlKeyStore::connect(&url)).await.unwrap_err();
+        let error = in_time(SqlKeyStore::connect(&url)).await.unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::Unavailable);
         assert!(!format!("{error:?}").contains("s3cret"));
     }
@@ -229,7 +231,7 @@ async fn a_server_that_is_not_there_is_not_waited_for() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn the_last_store_takes_its_connections_along() {
+async fn last_clone_closes_the_connections() {
     let nodes = Nodes::connect().await;
     let Nodes { server: _server, here, there, pool } = nodes;
     let another = here.clone();
@@ -243,7 +245,7 @@ async fn the_last_store_takes_its_connections_along() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn the_application_s_own_pool_is_not_used_for_listening() {
+async fn pool_of_the_application_is_not_used_for_listening() {
     let nodes = Nodes::connect().await;
     let options = sqlx::postgres::PgPoolOptions::new().max_connections(1);
     let pool = options.connect_with((*nodes.pool.connect_options()).clone()).await.unwrap();
@@ -257,7 +259,7 @@ async fn the_application_s_own_pool_is_not_used_for_listening() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_newer_schema_is_refused() {
+async fn newer_schema_is_refused() {
     let nodes = Nodes::connect().await;
     query("INSERT INTO tower_warden_schema VALUES (1000)").execute(&nodes.pool).await.unwrap();
     assert_eq!(kind(SqlKeyStore::postgres(nodes.pool).await), KeyErrorKind::Configuration);
@@ -265,10 +267,10 @@ async fn a_newer_schema_is_refused() {
 
 #[tokio::test]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
-async fn a_user_without_the_right_to_make_tables_can_use_those_that_are_there() {
+async fn migrated_schema_needs_no_right_to_create_tables() {
     let nodes = Nodes::connect().await;
     let prepare = "CREATE ROLE clerk LOGIN; REVOKE CREATE ON SCHEMA public FROM PUBLIC; \
-         GRANT SELECT, INSERT, UPDATE ON tower_warden_api_keys, tower_warden_schema TO clerk";
+         GRANT SELECT, INSERT, UPDATE ON tower_warden_api_keys TO clerk; GRANT SELECT ON tower_warden_schema TO clerk";
     sqlx::raw_sql(prepare).execute(&nodes.pool).await.unwrap();
     let options = (*nodes.pool.connect_options()).clone().username("clerk");
     let store = SqlKeyStore::postgres(PgPool::connect_with(options).await.unwrap()).await.unwrap();
@@ -277,7 +279,7 @@ async fn a_user_without_the_right_to_make_tables_can_use_those_that_are_there() 
     assert!(again.get(&id("key_1")).wait().await.unwrap().is_none());
 }
 
-/// Two nodes on one database, and its operator.
+/// Two nodes on one database, and a pool of the operator.
 struct Nodes {
     server: Arc<Server>,
     here: SqlKeyStore,
@@ -299,15 +301,15 @@ impl Nodes {
     }
 }
 
-/// Waits for a change, and returns those before it.
+/// Waits for a change, and returns the changes before it.
 async fn expect(changes: &mut UnboundedReceiver<KeyChange>, change: &KeyChange) -> Vec<KeyChange> {
     let mut before = Vec::new();
     loop {
-        let told = patiently(changes.recv()).await.unwrap();
-        if told == *change {
+        let reported = in_time(changes.recv()).await.unwrap();
+        if reported == *change {
             return before;
         }
-        before.push(told);
+        before.push(reported);
     }
 }
 
@@ -317,15 +319,15 @@ async fn connections(pool: &PgPool, name: &str) -> i64 {
     query_scalar(count).bind(name).fetch_one(pool).await.unwrap()
 }
 
-async fn until<F: Future<Output = bool>>(is_so: impl Fn() -> F) {
-    patiently(async {
-        while !is_so().await {
+async fn until<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    in_time(async {
+        while !condition().await {
             sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
 }
 
-async fn patiently<T>(work: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, work).await.expect("it does not take for ever")
+async fn in_time<T>(work: impl Future<Output = T>) -> T {
+    timeout(TIMEOUT, work).await.expect("no time-out")
 }

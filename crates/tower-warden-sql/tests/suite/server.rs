@@ -1,4 +1,4 @@
-//! A real Postgres on a free port of the loopback, in a directory of its own.
+//! A Postgres server on a free port of the loopback interface, with its own data directory.
 
 use std::{
     env, fs,
@@ -17,10 +17,10 @@ use std::{
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
-/// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of each step.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A server, which ends with the value.
+/// A server, which is stopped when the value is dropped.
 pub(crate) struct Server {
     binaries: PathBuf,
     databases: AtomicU32,
@@ -30,7 +30,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The server of this process, started for the first test that asks and stopped with the last one.
+    /// Returns the server that the tests of this process share: started by the first one, stopped with the last one.
     pub(crate) fn shared() -> Arc<Self> {
         static SHARED: Mutex<Weak<Server>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,7 +41,7 @@ impl Server {
         })
     }
 
-    /// A server of the caller's own, to be stopped and started at will.
+    /// Starts a server for one test, which may stop and restart it.
     pub(crate) fn start() -> Self {
         let (binaries, directory) = (binaries(), tempfile::tempdir().unwrap());
         if is_root() {
@@ -53,7 +53,7 @@ impl Server {
         let initdb = server.command("initdb").arg("-D").arg(data).args(INITDB).output().unwrap();
         assert!(initdb.status.success(), "initdb: {}", String::from_utf8_lossy(&initdb.stderr));
         for _ in 0..5 {
-            // Somebody else may take the port before the server does.
+            // Another process may take the port before the server does.
             server.port = free_port();
             if server.try_launch() {
                 return server;
@@ -62,7 +62,7 @@ impl Server {
         panic!("the server did not start:\n{}", server.log());
     }
 
-    /// A new database, whose default order is not that of bytes where Postgres can do that.
+    /// Creates a database, and returns its URL. Its default collation is not the order of bytes, if Postgres supports ICU.
     pub(crate) async fn database(&self) -> String {
         let name = format!("keys_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&self.url("postgres")).await.unwrap();
@@ -78,35 +78,35 @@ impl Server {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Stops after telling every client.
+    /// Stops after a message to every client.
     pub(crate) fn stop(&self) {
-        self.end("INT");
+        self.terminate("INT");
     }
 
-    /// Stops at once, as if it had crashed.
+    /// Stops at once, as in a crash.
     pub(crate) fn kill(&self) {
-        self.end("QUIT");
+        self.terminate("QUIT");
     }
 
-    /// Starts again, on the same port.
+    /// Starts again on the same port.
     pub(crate) fn restart(&self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !self.try_launch() {
             assert!(Instant::now() < deadline, "the server did not start again:\n{}", self.log());
         }
     }
 
-    /// Answers no more, with all connections open.
+    /// Stops responding, with all connections open.
     pub(crate) fn pause(&self) {
         self.signal_all("STOP");
     }
 
-    /// Goes on after a pause.
+    /// Continues after a pause.
     pub(crate) fn resume(&self) {
         self.signal_all("CONT");
     }
 
-    fn end(&self, signal: &str) {
+    fn terminate(&self, signal: &str) {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(mut child) = process.take() else { return };
         send(signal, child.id());
@@ -119,7 +119,7 @@ impl Server {
     fn signal_all(&self, signal: &str) {
         let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(child) = &*process else { return };
-        // The one that makes the others first.
+        // First the one that starts the others.
         send(signal, child.id());
         children(child.id()).into_iter().for_each(|id| send(signal, id));
     }
@@ -130,7 +130,7 @@ impl Server {
         postgres.arg("-D").arg(self.data()).arg("-p").arg(self.port.to_string());
         postgres.arg("-k").arg(self.directory.path()).args(["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
         let mut child = postgres.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while Instant::now() < deadline {
             if child.try_wait().unwrap().is_some() {
                 return false;
@@ -151,7 +151,7 @@ impl Server {
         probe.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]).status().unwrap().success()
     }
 
-    /// One of Postgres's programs, which refuse to be run by root.
+    /// A command for a program of Postgres, not as root, which Postgres refuses.
     fn command(&self, program: &str) -> Command {
         let program = self.binaries.join(program);
         let mut command = if is_root() {
@@ -194,7 +194,7 @@ fn binaries() -> PathBuf {
     folders.into_iter().find(has_all).expect("Postgres is installed")
 }
 
-/// A port that nobody listened on just now.
+/// Returns a port on which nothing listened a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
@@ -209,12 +209,12 @@ fn id(which: &str) -> u32 {
 }
 
 fn send(signal: &str, process: u32) {
-    // The process may have ended by itself.
+    // The process may have exited already.
     let _ = Command::new("kill").arg(format!("-{signal}")).arg(process.to_string()).stderr(Stdio::null()).status();
 }
 
 fn wait(child: &mut Child) -> Option<ExitStatus> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while Instant::now() < deadline {
         match child.try_wait().unwrap() {
             Some(status) => return Some(status),
@@ -232,6 +232,6 @@ fn children(parent: u32) -> Vec<u32> {
 
 fn parent_of(process: u32) -> Option<u32> {
     let stat = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).ok()?;
-    // `pid (name) state parent …`, and the name may hold anything.
+    // `pid (name) state parent …`; the name may contain anything.
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }

@@ -1,21 +1,19 @@
-//! What is particular to SQLite: a file that others open too, and into which anybody may write anything.
+//! The parts that are specific to SQLite: a file that other processes open too, and may have filled with anything.
 
 use std::{error::Error, num::NonZeroU16, path::Path};
 
 use sqlx::{SqlitePool, query, query_scalar};
 use tempfile::TempDir;
 use tower_warden::{
-    api_key::{ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyQuery, KeyStore, KeyUse, NewKey, SqlKeyStore},
+    api_key::{ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyQuery, KeyStore, KeyUse, NewKey},
     layer::AuthLayer,
 };
+use tower_warden_sql::SqlKeyStore;
 
-use crate::{
-    sql::{at, full, id, kind, record, watch},
-    support::{app, bearer, send},
-};
+use crate::support::{app, at, bearer, full, id, kind, record, send, watch};
 
 #[tokio::test]
-async fn keys_outlive_the_store_that_wrote_them() {
+async fn reopened_file_has_the_keys() {
     let directory = tempfile::tempdir().unwrap();
     open(&directory).await.insert(full("key_1")).wait().await.unwrap();
     let reopened = open(&directory).await;
@@ -46,7 +44,7 @@ async fn writers_of_one_file_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_one_of_two_rotations_at_once_succeeds() {
+async fn one_of_two_concurrent_rotations_succeeds() {
     let directory = tempfile::tempdir().unwrap();
     let stores = [open(&directory).await, open(&directory).await];
     stores[0].insert(record("key")).wait().await.unwrap();
@@ -58,7 +56,7 @@ async fn only_one_of_two_rotations_at_once_succeeds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stores_that_start_at_once_migrate_a_fresh_file_once() {
+async fn new_file_is_migrated_once_by_concurrent_stores() {
     for _ in 0..10 {
         let directory = tempfile::tempdir().unwrap();
         let stores = tokio::join!(open(&directory), open(&directory), open(&directory));
@@ -70,21 +68,21 @@ async fn stores_that_start_at_once_migrate_a_fresh_file_once() {
 }
 
 #[tokio::test]
-async fn a_key_whose_scopes_cannot_be_read_is_503_and_never_let_in() {
-    // (21)
+async fn key_with_malformed_scopes_is_503_and_never_admitted() {
+    // Input 21 of the table of hostile inputs.
     let directory = tempfile::tempdir().unwrap();
     let keys = ApiKeys::new(open(&directory).await, KeyFormat::new("sk_agent").unwrap());
     let (record, key) = keys.mint(NewKey::new("alice")).await.unwrap();
-    let (_, good) = keys.mint(NewKey::new("bob")).await.unwrap();
+    let (_, valid) = keys.mint(NewKey::new("bob")).await.unwrap();
     let corrupt = query("UPDATE tower_warden_api_keys SET scopes = 'billing:read \"*\"' WHERE id = $1");
     corrupt.bind(record.id.as_str()).execute(&raw(&directory).await).await.unwrap();
     let app = app(&AuthLayer::new(keys));
     send(app.clone(), bearer(key.expose())).await.assert_unavailable("key_store_unavailable");
-    send(app, bearer(good.expose())).await.assert_subject("bob");
+    send(app, bearer(valid.expose())).await.assert_subject("bob");
 }
 
 #[tokio::test]
-async fn a_newer_schema_is_refused() {
+async fn newer_schema_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(open(&directory).await);
     query("INSERT INTO tower_warden_schema VALUES (1000)").execute(&raw(&directory).await).await.unwrap();
@@ -94,7 +92,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn a_row_that_cannot_be_read_is_no_key_with_fewer_limits() {
+async fn malformed_column_never_removes_a_restriction() {
     let malformed = [
         ("scopes", "'billing:read evil\"scope'"),
         ("scopes", "x'ff00'"),
@@ -119,8 +117,8 @@ async fn a_row_that_cannot_be_read_is_no_key_with_fewer_limits() {
         store.insert(full("key_1")).wait().await.unwrap();
         let update = format!("UPDATE tower_warden_api_keys SET {column} = {value}");
         query(&update).execute(&raw(&directory).await).await.unwrap();
-        let told = chain(&store.get(&id("key_1")).wait().await.unwrap_err());
-        assert!(told.contains(column) && told.contains("key_1") && !told.contains("evil"), "{told}");
+        let shown = chain(&store.get(&id("key_1")).wait().await.unwrap_err());
+        assert!(shown.contains(column) && shown.contains("key_1") && !shown.contains("evil"), "{shown}");
         assert!(store.list(&KeyQuery::default()).wait().await.is_err());
         if column != "digest" {
             assert!(store.find(&full("key_1").digest).wait().await.is_err());
@@ -129,17 +127,17 @@ async fn a_row_that_cannot_be_read_is_no_key_with_fewer_limits() {
 }
 
 #[tokio::test]
-async fn an_id_that_cannot_be_read_is_not_told() {
+async fn malformed_id_is_not_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
     store.insert(record("key_1")).wait().await.unwrap();
     query("UPDATE tower_warden_api_keys SET id = 'evil id'").execute(&raw(&directory).await).await.unwrap();
-    let told = chain(&store.find(&record("key_1").digest).wait().await.unwrap_err());
-    assert!(told.contains("`id`") && !told.contains("evil"), "{told}");
+    let shown = chain(&store.find(&record("key_1").digest).wait().await.unwrap_err());
+    assert!(shown.contains("`id`") && !shown.contains("evil"), "{shown}");
 }
 
 #[tokio::test]
-async fn a_file_is_in_wal_mode() {
+async fn file_is_in_wal_mode() {
     let directory = tempfile::tempdir().unwrap();
     let _store = open(&directory).await;
     let mode = query_scalar::<_, String>("PRAGMA journal_mode").fetch_one(&raw(&directory).await).await;
@@ -147,7 +145,7 @@ async fn a_file_is_in_wal_mode() {
 }
 
 #[tokio::test]
-async fn the_application_s_own_pool_and_tables_serve_too() {
+async fn pool_and_database_of_the_application_are_accepted() {
     let directory = tempfile::tempdir().unwrap();
     let pool = SqlitePool::connect(&format!("{}?mode=rwc", url(directory.path()))).await.unwrap();
     query("CREATE TABLE _sqlx_migrations (version BIGINT)").execute(&pool).await.unwrap();
@@ -157,7 +155,7 @@ async fn the_application_s_own_pool_and_tables_serve_too() {
 }
 
 #[tokio::test]
-async fn a_change_is_made_though_nobody_waits_for_it() {
+async fn change_completes_after_its_future_is_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
     store.insert(record("key_1")).wait().await.unwrap();
@@ -170,7 +168,7 @@ async fn a_change_is_made_though_nobody_waits_for_it() {
 }
 
 #[tokio::test]
-async fn what_no_database_can_keep_is_refused() {
+async fn text_with_nul_is_refused() {
     let store = SqlKeyStore::connect("sqlite::memory:").await.unwrap();
     let mut key = record("key_1");
     key.name = "night\0ly".into();
@@ -188,23 +186,23 @@ async fn urls_of_other_databases_are_refused() {
 }
 
 #[tokio::test]
-async fn debug_shows_no_place() {
+async fn debug_output_does_not_contain_the_path() {
     let directory = tempfile::tempdir().unwrap();
     let shown = format!("{:?}", open(&directory).await);
     assert_eq!(shown, "SqlKeyStore { database: \"sqlite\", .. }");
 }
 
-/// An error with its causes, in both forms in which they may be logged.
+/// An error and its causes, as `Display` and as `Debug`.
 fn chain(error: &dyn Error) -> String {
     let causes = error.source().map(chain).unwrap_or_default();
     format!("{error}: {error:?}: {causes}")
 }
 
-pub(crate) async fn open(directory: &TempDir) -> SqlKeyStore {
+pub async fn open(directory: &TempDir) -> SqlKeyStore {
     SqlKeyStore::connect(&url(directory.path())).await.unwrap()
 }
 
-/// The file as an operator sees it.
+/// The file without a store.
 async fn raw(directory: &TempDir) -> SqlitePool {
     SqlitePool::connect(&url(directory.path())).await.unwrap()
 }

@@ -1,4 +1,4 @@
--- COLLATE "C": pages are cut in the order of bytes, as in the other stores.
+-- COLLATE "C": pages follow the order of bytes, as in the other stores.
 CREATE TABLE tower_warden_api_keys (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     digest TEXT NOT NULL UNIQUE,
@@ -21,9 +21,10 @@ CREATE INDEX tower_warden_api_keys_owner ON tower_warden_api_keys (owner, id);
 
 CREATE INDEX tower_warden_api_keys_tenant ON tower_warden_api_keys (tenant, id);
 
--- Every node hears of every change, those made by hand too. A payload is the id of a key that was changed, nothing for
--- keys that were added, and what is no id for changes that cannot be named. Ids are cut, because a long payload fails.
-CREATE FUNCTION tower_warden_tell_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Notifies every node of every change, including changes made by hand. The payload is the id of the changed key, empty for
+-- added keys, and '*' for changes of all keys. Ids are truncated, because a long payload is an error; a truncated id is
+-- longer than a valid one.
+CREATE FUNCTION tower_warden_notify_key_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         PERFORM pg_notify('tower_warden_keys', '');
@@ -43,9 +44,9 @@ END
 $$;
 
 CREATE TRIGGER tower_warden_key_added AFTER INSERT ON tower_warden_api_keys
-FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_tell_of_key();
+FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_notify_key_change();
 
--- Not of last_used_at: that would be told of every ten seconds, and no cache holds it.
+-- Not for last_used_at: it changes with every flush, and no cache depends on it.
 CREATE TRIGGER tower_warden_key_changed AFTER UPDATE ON tower_warden_api_keys
 FOR EACH ROW WHEN (
     (OLD.id, OLD.digest, OLD.owner, OLD.tenant, OLD.name, OLD.scopes, OLD.tier, OLD.networks, OLD.created_at,
@@ -53,10 +54,10 @@ FOR EACH ROW WHEN (
     IS DISTINCT FROM
     (NEW.id, NEW.digest, NEW.owner, NEW.tenant, NEW.name, NEW.scopes, NEW.tier, NEW.networks, NEW.created_at,
      NEW.expires_at, NEW.revoked_at, NEW.replaced_by, NEW.replaced_until, NEW.metadata)
-) EXECUTE FUNCTION tower_warden_tell_of_key();
+) EXECUTE FUNCTION tower_warden_notify_key_change();
 
 CREATE TRIGGER tower_warden_key_deleted AFTER DELETE ON tower_warden_api_keys
-FOR EACH ROW EXECUTE FUNCTION tower_warden_tell_of_key();
+FOR EACH ROW EXECUTE FUNCTION tower_warden_notify_key_change();
 
 CREATE TRIGGER tower_warden_keys_truncated AFTER TRUNCATE ON tower_warden_api_keys
-FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_tell_of_key();
+FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_notify_key_change();

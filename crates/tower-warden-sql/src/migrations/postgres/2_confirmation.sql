@@ -1,4 +1,4 @@
--- To which certificate or key a key is bound: the JSON of a `cnf`.
+-- The certificate or public key that a key is bound to, as the JSON of a `cnf` claim.
 ALTER TABLE tower_warden_api_keys ADD COLUMN confirmation TEXT;
 
 DROP TRIGGER tower_warden_key_changed ON tower_warden_api_keys;
@@ -10,4 +10,4 @@ FOR EACH ROW WHEN (
     IS DISTINCT FROM
     (NEW.id, NEW.digest, NEW.owner, NEW.tenant, NEW.name, NEW.scopes, NEW.tier, NEW.networks, NEW.created_at,
      NEW.expires_at, NEW.revoked_at, NEW.replaced_by, NEW.replaced_until, NEW.metadata, NEW.confirmation)
-) EXECUTE FUNCTION tower_warden_tell_of_key();
+) EXECUTE FUNCTION tower_warden_notify_key_change();

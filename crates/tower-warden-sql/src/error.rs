@@ -1,0 +1,68 @@
+//! Conversion of database errors.
+
+use sqlx::Error;
+use tower_warden::{
+    Unavailable,
+    api_key::{KeyError, KeyErrorKind, KeyId},
+};
+
+/// The dependency that errors and log lines name.
+const STORE: &str = "the key store";
+
+/// The message of a database error.
+///
+/// Without the error itself: its `Debug` shows the row that a statement failed on, and with it a digest.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Message(String);
+
+impl From<Error> for Message {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A row that is not a valid record. The content of the column is not shown.
+#[derive(Debug, thiserror::Error)]
+#[error("the column `{column}` of key {} is malformed", self.id.as_ref().map_or("(malformed id)", KeyId::as_str))]
+pub(crate) struct MalformedRow {
+    pub(crate) column: &'static str,
+    pub(crate) id: Option<KeyId>,
+}
+
+/// Never "not found": a client that holds the key may retry.
+impl From<MalformedRow> for Unavailable {
+    fn from(row: MalformedRow) -> Self {
+        unavailable(row)
+    }
+}
+
+/// Converts the error of a read.
+pub(crate) fn read_error(error: Error) -> Unavailable {
+    unavailable(Message::from(error))
+}
+
+/// Converts the error of a write, of connecting, or of a migration.
+pub(crate) fn write_error(error: Error) -> KeyError {
+    let kind = match &error {
+        Error::Configuration(_) => KeyErrorKind::Configuration,
+        Error::Database(error) if error.is_unique_violation() => KeyErrorKind::Conflict,
+        _ => KeyErrorKind::Unavailable,
+    };
+    KeyError::new(kind).because(Message::from(error))
+}
+
+/// A failure to respond: a time-out, or a task that was lost.
+pub(crate) fn unavailable(cause: impl std::error::Error + Send + Sync + 'static) -> Unavailable {
+    Unavailable::new(STORE).because(cause)
+}
+
+/// An invalid configuration of the store.
+pub(crate) fn configuration_error(message: &'static str) -> KeyError {
+    KeyError::new(KeyErrorKind::Configuration).because(message)
+}
+
+/// A record that cannot be stored.
+pub(crate) fn invalid_record(message: &'static str) -> KeyError {
+    KeyError::new(KeyErrorKind::Invalid).because(message)
+}
