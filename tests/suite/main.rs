@@ -3,6 +3,7 @@
 //! Numbers such as (53) are those of the bad inputs in the project's list.
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
+mod acting_for;
 mod api_keys;
 mod authorize;
 mod binding;

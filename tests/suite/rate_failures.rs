@@ -1,12 +1,13 @@
 //! Too many bad credentials, and too many requests at once.
 
-use std::{convert::Infallible, num::NonZeroU32, time::Duration};
+use std::{convert::Infallible, error::Error, num::NonZeroU32, time::Duration};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
+    Reason, Rejection,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
     rate_limit::{Exempt, HeldBody, LimitBy, LocalRateLimiter},
     scope::Scope,
@@ -14,7 +15,7 @@ use tower_warden::{
 
 use crate::{
     rate_limits::{Limited, Named, daily, from},
-    support::{Answer, answer, bearer, request},
+    support::{Answer, Stack, answer, bearer, request},
 };
 
 /// With a failure limit of so many a day outside of an `AuthLayer`.
@@ -43,6 +44,28 @@ async fn too_many_bad_credentials_are_429_and_a_good_one_behind_the_same_address
         assert_eq!(app.status(from(bearer("alice"), "192.0.2.1")).await, 200);
     }
     assert_eq!(app.status(from(bearer("bad"), "192.0.2.2")).await, 401);
+}
+
+#[tokio::test]
+async fn a_revoked_key_behind_the_limit_is_reported_as_revoked() {
+    let stack = Stack::new();
+    let (record, secret) = stack.alice().await;
+    stack.keys.revoke(&record.id).await.unwrap();
+    let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), daily(1).named("failures"));
+    let app = ServiceBuilder::new().layer(limit).layer(AuthLayer::new(stack.keys.clone())).service_fn(answer);
+    let send = || {
+        let request = from(bearer(secret.expose()), "192.0.2.1").body(Full::default()).unwrap();
+        app.clone().oneshot(request)
+    };
+    assert_eq!(send().await.unwrap().status(), 401);
+
+    let replaced = send().await.unwrap();
+    let rejection: &Rejection = replaced.extensions().get().unwrap();
+    assert_eq!((replaced.status().as_u16(), rejection.reason()), (429, Reason::FAILURES_EXCEEDED));
+    let cause = rejection.cause().unwrap();
+    assert_eq!((cause.reason(), cause.status().as_u16()), (Reason::KEY_REVOKED, 401));
+    assert_eq!(rejection.source().unwrap().to_string(), "401 invalid_token (key_revoked)");
+    assert!(cause.cause().is_none());
 }
 
 #[tokio::test]

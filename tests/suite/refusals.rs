@@ -1,9 +1,13 @@
 //! What a refusal looks like: RFC 6750 §3, RFC 9110 §11.6.1, RFC 9457.
 
+use std::{error::Error, panic::catch_unwind, time::Duration};
+
 use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
-use tower_warden::{Challenge, Environment, Reason, Rejection, refusal::EmptyBody, scope::Scopes};
+use tower_warden::{
+    Challenge, Environment, Namespace, Reason, Rejection, RejectionKind, refusal::EmptyBody, scope::Scopes,
+};
 
 use crate::support::{Mode, Stack, app, bearer, request, send, unknown_key};
 
@@ -162,4 +166,31 @@ fn retry_after_is_rounded_up_and_never_zero() {
     }
     let for_ever = Rejection::new(RejectionKind::Unavailable, Reason::custom("test")).retry_after(Duration::MAX);
     assert_eq!(for_ever.into_response().headers()["retry-after"], u64::MAX.to_string());
+}
+
+#[test]
+fn a_refusal_is_an_error_that_names_status_code_and_reason_and_nothing_the_client_sent() {
+    let refused = Rejection::new(RejectionKind::Invalid, Reason::KEY_REVOKED);
+    let limited = Rejection::quota_exceeded(Reason::FAILURES_EXCEEDED, Duration::from_secs(1), ["failures"]);
+    let limited: Box<dyn Error + Send + Sync> = limited.caused_by(refused).into();
+    assert_eq!(limited.to_string(), "429 quota_exceeded (failures_exceeded)");
+    assert_eq!(limited.source().unwrap().to_string(), "401 invalid_token (key_revoked)");
+    assert!(limited.source().unwrap().source().is_none());
+}
+
+#[test]
+fn a_reason_is_lower_case_letters_digits_and_underscores() {
+    assert_eq!(Reason::custom("account_suspended_2").to_string(), "account_suspended_2");
+    for text in ["", "Account", "account-suspended", "account suspended", "a\nb", &"a".repeat(65)] {
+        let text: &'static str = text.to_owned().leak();
+        assert!(catch_unwind(|| Reason::custom(text)).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_configuration_error_names_the_value_and_what_would_be_accepted() {
+    let error = "two words".parse::<Namespace>().unwrap_err();
+    assert_eq!(error.refused_value(), Some("two words"));
+    let text = error.to_string();
+    assert!(text.contains("two words") && text.contains("1 to 64 ASCII letters"), "{text}");
 }

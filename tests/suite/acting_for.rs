@@ -1,0 +1,207 @@
+//! Two credentials together: the caller, and the subject that it acts for.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Response, request::Builder};
+use http_body_util::Full;
+use tower::{Layer, service_fn, util::BoxCloneSyncService};
+use tower_warden::{
+    Challenge, ConfigErrorKind, Environment, ManualClock, Principal, UnixTime,
+    api_key::{ApiKeys, KeyFormat, NewKey},
+    auth::CredentialSource,
+    caller::DelegatedScopes,
+    jwt::{Issuer, Jwt},
+    layer::AuthLayer,
+    revocation::{MemoryRevocationList, Revocation},
+    scheme::{Bearer, Location},
+    scope::Scope,
+    testing::TestIssuer,
+};
+
+use crate::{
+    support::{Answer, App, Mode, START, TestStore, request, send},
+    tokens::AUDIENCE,
+};
+
+/// An agent with an API key, for a user with a JWT in a header field of its own.
+struct Pair {
+    app: App,
+    clock: ManualClock,
+    issuer: TestIssuer,
+    key: String,
+    keys: ApiKeys,
+    store: Arc<TestStore>,
+}
+
+impl Pair {
+    async fn new() -> Self {
+        Self::with(|layer| layer).await
+    }
+
+    async fn with(set_up: impl FnOnce(AuthLayer) -> AuthLayer) -> Self {
+        let clock = ManualClock::at(START);
+        let environment = Environment::default().with_clock(clock.clone());
+        let store = Arc::new(TestStore::default());
+        let keys = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap());
+        let keys = keys.environment(&environment).build();
+        let agent = NewKey::new("agent-7").tenant("acme").scopes("billing:read tools:call".parse().unwrap());
+        let (_, secret) = keys.mint(agent).await.unwrap();
+
+        let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+        let config = Issuer::new(issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant");
+        let user = CredentialSource::new(Jwt::new(config, issuer.clone()));
+        let user = user.scheme(Bearer::from(Location::header("x-user-token")));
+        let layer = AuthLayer::new(keys.clone()).environment(&environment).acting_for(user).unwrap();
+        let app = BoxCloneSyncService::new(set_up(layer).layer(service_fn(describe)));
+        Self { app, clock, issuer, key: secret.expose().to_owned(), keys, store }
+    }
+
+    fn token(&self) -> tower_warden::testing::TokenBuilder {
+        let token = self.issuer.token("alice").audience(AUDIENCE).claim("tenant", "acme");
+        token.scope("billing:read billing:write").claim("jti", "token-1")
+    }
+
+    async fn send(&self, request: Builder) -> Answer {
+        send(self.app.clone(), request).await
+    }
+
+    async fn both(&self, token: &str) -> Answer {
+        self.send(request().header("x-api-key", &self.key).header("x-user-token", token)).await
+    }
+}
+
+/// Names the caller, the subject, and the scopes that are held.
+async fn describe(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+    let text = match request.extensions().get::<Principal>() {
+        None => "nobody".to_owned(),
+        Some(caller) => {
+            let user = caller.acting_for().map_or("nobody", Principal::subject);
+            let scopes = ["billing:read", "billing:write", "tools:call"];
+            let held = scopes.into_iter().filter(|scope| caller.holds(&Scope::parse(scope).unwrap()));
+            format!("{} for {user}: {}", caller.subject(), held.collect::<Vec<_>>().join(" "))
+        }
+    };
+    Ok(Response::new(Full::from(text)))
+}
+
+#[tokio::test]
+async fn the_principal_is_the_caller_and_knows_the_subject_and_holds_what_both_hold() {
+    let pair = Pair::new().await;
+    let answer = pair.both(&pair.token().sign()).await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, "agent-7 for alice: billing:read"));
+}
+
+#[tokio::test]
+async fn scopes_are_those_of_the_caller_or_of_the_subject_if_declared() {
+    let cases = [
+        (DelegatedScopes::Both, "agent-7 for alice: billing:read"),
+        (DelegatedScopes::Caller, "agent-7 for alice: billing:read tools:call"),
+        (DelegatedScopes::Subject, "agent-7 for alice: billing:read billing:write"),
+    ];
+    for (scopes, expected) in cases {
+        let pair = Pair::with(|layer| layer.delegated_scopes(scopes)).await;
+        assert_eq!(pair.both(&pair.token().sign()).await.body, expected);
+    }
+}
+
+#[tokio::test]
+async fn neither_credential_alone_is_enough() {
+    let pair = Pair::new().await;
+    let agent = pair.send(request().header("x-api-key", &pair.key)).await;
+    agent.assert_reason(401, "subject_credential_missing");
+    let user = pair.send(request().header("x-user-token", pair.token().sign())).await;
+    user.assert_reason(401, "credential_missing");
+    pair.send(request()).await.assert_reason(401, "credential_missing");
+}
+
+#[tokio::test]
+async fn an_optional_layer_admits_neither_but_not_one_of_the_two() {
+    let pair = Pair::with(AuthLayer::optional).await;
+    assert_eq!(pair.send(request()).await.body, "nobody");
+    let agent = pair.send(request().header("x-api-key", &pair.key)).await;
+    agent.assert_reason(401, "subject_credential_missing");
+    let user = pair.send(request().header("x-user-token", pair.token().sign())).await;
+    assert_eq!(user.status, 401);
+}
+
+#[tokio::test]
+async fn an_invalid_credential_of_either_is_refused_as_any_other() {
+    let pair = Pair::new().await;
+    let token = pair.token();
+    pair.both(&token.clone().audience("https://elsewhere.test").sign()).await.assert_reason(401, "audience_mismatch");
+    pair.both(&token.clone().claim("exp", START.as_secs() - 61).sign()).await.assert_reason(401, "expired");
+    let guess = request().header("x-api-key", crate::support::unknown_key().expose());
+    pair.send(guess.header("x-user-token", token.sign())).await.assert_reason(401, "key_unknown");
+}
+
+#[tokio::test]
+async fn two_credentials_of_one_source_are_malformed() {
+    let pair = Pair::new().await;
+    let twice = request().header("x-api-key", &pair.key).header("x-api-key", &pair.key);
+    let answer = pair.send(twice.header("x-user-token", pair.token().sign())).await;
+    answer.assert_reason(400, "several_credentials");
+    let twice = request().header("x-user-token", "a").header("x-user-token", "b");
+    pair.send(twice.header("x-api-key", &pair.key)).await.assert_reason(400, "several_credentials");
+}
+
+#[tokio::test]
+async fn caller_and_subject_are_of_one_tenant() {
+    let pair = Pair::new().await;
+    let other = pair.both(&pair.token().claim("tenant", "globex").sign()).await;
+    other.assert_reason(401, "tenant_mismatch");
+}
+
+#[tokio::test]
+async fn either_is_refused_once_it_is_revoked_or_has_expired() {
+    let clock = ManualClock::at(START);
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock));
+    let pair = Pair::with(|layer| layer.revocations(list.clone())).await;
+    let token = pair.token().expires_in(Duration::from_secs(600)).sign();
+    assert_eq!(pair.both(&token).await.status, 200);
+
+    let until = UnixTime::from_secs(START.as_secs() + 600);
+    list.revoke(Revocation::token("https://issuer.test", "token-1"), until).unwrap();
+    pair.both(&token).await.assert_reason(401, "revoked");
+    let fresh = pair.token().claim("jti", "token-2").sign();
+    assert_eq!(pair.both(&fresh).await.status, 200);
+
+    let page = pair.keys.list(&Default::default()).await.unwrap();
+    pair.keys.revoke(&page.keys[0].id).await.unwrap();
+    pair.both(&fresh).await.assert_reason(401, "key_revoked");
+}
+
+#[tokio::test]
+async fn a_token_that_expires_between_requests_is_refused_though_its_agent_is_valid() {
+    let pair = Pair::new().await;
+    let token = pair.token().expires_in(Duration::from_secs(60)).sign();
+    assert_eq!(pair.both(&token).await.status, 200);
+    pair.clock.advance(Duration::from_secs(121));
+    pair.both(&token).await.assert_reason(401, "expired");
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_is_503_also_if_the_subject_is_valid() {
+    let pair = Pair::new().await;
+    pair.store.set(Mode::Fail);
+    pair.both(&pair.token().sign()).await.assert_unavailable("key_store_unavailable");
+}
+
+#[tokio::test]
+async fn sources_that_share_a_location_are_refused_at_start() {
+    let pair = Pair::new().await;
+    let keys = CredentialSource::new(pair.keys.clone());
+    let error = AuthLayer::new(pair.keys.clone()).acting_for(keys).unwrap_err();
+    assert_eq!(error.kind(), ConfigErrorKind::CredentialSource);
+    assert!(error.refused_value().is_some(), "{error}");
+}
+
+#[tokio::test]
+async fn the_challenge_is_that_of_the_caller_or_of_the_subject_that_was_refused() {
+    let pair = Pair::with(|layer| layer.challenge(Challenge::new("agents").unwrap())).await;
+    let missing = pair.send(request()).await;
+    assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"agents\""));
+    let invalid = pair.both("not-a-token").await;
+    assert!(invalid.header("www-authenticate").unwrap().starts_with("Bearer realm=\""), "{invalid:?}");
+    assert_eq!(invalid.status, 401);
+}
