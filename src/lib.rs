@@ -136,6 +136,7 @@
 //! | `jwks` | JWT issuers' keys from URLs, and discovery; needs tokio at run time | |
 //! | `rust-crypto` | signatures by RustCrypto's libraries: no C compiler, slower, no ML-DSA; `aws-lc-rs` goes first | |
 //! | `testing` | an issuer in the process, and tokens of every kind, for your own tests | |
+//! | `body` | [checks](body) that need the request's body; needs tokio at run time | |
 //! | `certificate` | client certificates: bound tokens, an authentication of their own, proxies' headers | by `tls` |
 //! | `dpop` | proofs of possession for tokens that are bound to a key; brings `jwt` | |
 //! | `introspection` | [opaque tokens](introspection), about which their issuer is asked (RFC 7662) | |
@@ -203,6 +204,8 @@ pub mod layer;
 pub mod api_key;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "body")]
+pub mod body;
 #[cfg(feature = "certificate")]
 pub mod certificate;
 #[cfg(feature = "dpop")]

@@ -6,6 +6,7 @@
 mod api_keys;
 mod authorize;
 mod binding;
+mod body;
 mod certificates;
 mod credential;
 mod dpop;
