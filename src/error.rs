@@ -33,6 +33,8 @@ pub struct ConfigError {
 pub enum ConfigErrorKind {
     /// An audience.
     Audience,
+    /// The limits within which request bodies are read.
+    BodyLimits,
     /// A realm, URL, scope or `acr` value of a challenge.
     Challenge,
     /// The certificate or key that a credential is bound to.

@@ -213,6 +213,8 @@ pub mod manual;
 pub mod api_key;
 #[cfg(feature = "axum")]
 pub mod axum;
+#[cfg(feature = "body")]
+pub mod body;
 #[cfg(feature = "certificate")]
 pub mod certificate;
 #[cfg(feature = "dpop")]

@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["refusal"],
     &["caller"],
     &["cache", "gate", "replay", "revocation"],
-    &["auth"],
+    &["auth", "body"],
     &["authorize", "axum", "certificate", "fetch", "rate_limit"],
     &["api_key", "metadata"],
     &["jwt"],

@@ -21,22 +21,33 @@ pub(crate) fn of(extensions: &Extensions) -> Result<&Principal, Rejection> {
     if let Some(principal) = extensions.get::<Principal>() {
         return Ok(principal);
     }
-    match extensions.get::<Anonymous>() {
-        Some(Anonymous(ChallengeTerms { challenges, presented })) => {
-            let rejection = Rejection::new(RejectionKind::Missing, Reason::CREDENTIAL_MISSING);
-            Err(rejection.challenged(challenges, *presented))
+    if extensions.get::<Anonymous>().is_some() {
+        let missing = Rejection::new(RejectionKind::Missing, Reason::CREDENTIAL_MISSING);
+        return Err(missing.of_request(extensions));
+    }
+    log::error!("AuthLayer is missing around this route; responding with 500");
+    Err(Rejection::new(RejectionKind::Internal, Reason::AUTH_LAYER_MISSING))
+}
+
+impl Rejection {
+    /// Adds the challenges of the layer that admitted the caller.
+    pub(crate) fn of_caller(self, caller: &Principal) -> Self {
+        behind_layer(self, &caller.challenge())
+    }
+
+    /// Adds the challenges of the layer outside, if there is one: also where it admitted a request without a credential.
+    pub(crate) fn of_request(self, extensions: &Extensions) -> Self {
+        if let Some(caller) = extensions.get::<Principal>() {
+            return self.of_caller(caller);
         }
-        None => {
-            log::error!("AuthLayer is missing around this route; responding with 500");
-            Err(Rejection::new(RejectionKind::Internal, Reason::AUTH_LAYER_MISSING))
+        match extensions.get::<Anonymous>() {
+            Some(Anonymous(terms)) => behind_layer(self, terms),
+            None => self,
         }
     }
 }
 
-impl Rejection {
-    /// The one way in which a refusal of an authenticated request gets its challenges.
-    pub(crate) fn of_caller(self, caller: &Principal) -> Self {
-        let ChallengeTerms { challenges, presented } = caller.challenge();
-        self.challenged(&challenges, presented)
-    }
+/// The one way in which a refusal behind an `AuthLayer` gets its challenges.
+fn behind_layer(rejection: Rejection, terms: &ChallengeTerms) -> Rejection {
+    rejection.challenged(&terms.challenges, terms.presented)
 }

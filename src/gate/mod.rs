@@ -141,7 +141,7 @@ where
 }
 
 /// Answers in the place of the inner service.
-fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Response<B> {
+pub(crate) fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Response<B> {
     let response = respond.respond(&rejection);
     rejection.apply_to(response)
 }
@@ -179,7 +179,7 @@ fn close<P: Pass, B>(
 
 /// Makes the body of a refusal that an extractor has left to the layers, and leaves all other responses alone: also one
 /// that somebody in between has made something else of.
-fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
+pub(crate) fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
     let is_untouched = |rejection: &&Rejection| {
         rejection.is_provisional()
             && rejection.status() == response.status()
@@ -203,7 +203,7 @@ fn answer<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
 }
 
 /// Polls a verdict, which may panic.
-fn poll<T>(
+pub(crate) fn poll<T>(
     verdict: &mut Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send>>,
     cx: &mut Context<'_>,
 ) -> Poll<Result<T, Rejection>> {
@@ -212,7 +212,7 @@ fn poll<T>(
 }
 
 /// What a check that panics comes to: the caller learns nothing of it, and is not let in.
-fn panicked() -> Rejection {
+pub(crate) fn panicked() -> Rejection {
     log::error!("a check panicked; the request is answered with 500");
     Rejection::new(RejectionKind::Internal, Reason::PANICKED)
 }

@@ -15,6 +15,7 @@
 //! | 401 | `invalid_dpop_proof`, `use_dpop_nonce` | the DPoP proof is invalid, or needs a nonce ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) | yes |
 //! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
 //! | 403 | `access_denied` | a policy refuses the caller | |
+//! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
 //! | 500 | `server_error` | the server is configured wrongly, or code panicked | |
 //! | 503 | `temporarily_unavailable` | a dependency does not answer; with `Retry-After` | |
@@ -79,6 +80,9 @@
 //! | `auth_time_in_future` | 401 | The time of the user's authentication (`auth_time`) is more than five minutes in the future. | the clocks of the issuer and of this server, and whether the issuer writes seconds, not milliseconds. |
 //! | `auth_time_missing` | 401 | The route requires a recent authentication, and the credential has no `auth_time`. | whether the issuer puts `auth_time` into access tokens and introspection responses; API keys never have one. |
 //! | `auth_time_too_old` | 401 | The user's authentication (`auth_time`) is older than the route allows. | `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the issuer. The refusal itself is normal: it makes the client send the user to the issuer again. |
+//! | `body_incomplete` | 400 | The request's body broke off with an error before it was complete. | clients that disconnect while they send, and proxies, or layers outside of `BodyCheckLayer`, that limit the size or the time of bodies themselves. |
+//! | `body_timeout` | 408 | The request's body did not arrive completely within the time limit. | `timeout` in the `BodyLimits` of the check (10 seconds by default) against the size of the bodies and the client's connection; many of these from one address are an attack that holds connections open. |
+//! | `body_too_large` | 413 | The request's body is larger than the limit, or its `Content-Length` is. | `max_bytes` in the `BodyLimits` of the check (1 MiB by default), and what the client sends. |
 //! | `certificate_directory_unavailable` | 503 | The certificate directory failed. | the warning in the log, which names the cause, and the backend of the custom `CertificateDirectory`. |
 //! | `certificate_mismatch` | 401 | The credential is bound to another client certificate than the one of the request. | whether the client renewed its certificate after the token was issued (`x5t#S256` in `cnf`) or the key was minted (`confirmation` in its record); if it did not, somebody else uses the credential. |
 //! | `certificate_missing` | 401 | The credential is bound to a client certificate, and the request has none. | whether the client connects with its certificate, and whether the layer has `CertificateProof`; behind a proxy, the header and the proxies configured for `ForwardedCertificateLayer`. |

@@ -4,6 +4,12 @@ use http::StatusCode;
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {
+    /// 400 `invalid_content`: the body of the request broke off, or a check does not accept it.
+    BodyInvalid,
+    /// 408 `request_timeout`: the body of the request did not arrive in time.
+    BodyTimeout,
+    /// 413 `content_too_large`: the body of the request is larger than the limit.
+    BodyTooLarge,
     /// 403: the caller is known, and may not do this.
     Forbidden,
     /// 500: the server is configured wrongly, or a part of it panicked.
@@ -32,12 +38,14 @@ impl RejectionKind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
+            Self::BodyInvalid | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Invalid | Self::InvalidProof | Self::Missing | Self::NonceRequired | Self::StepUp => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Throttled => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -47,6 +55,9 @@ impl RejectionKind {
     pub(super) const fn text(self) -> (&'static str, &'static str) {
         use crate::scheme::ChallengeError;
         match self {
+            Self::BodyInvalid => ("invalid_content", "The content of the request is incomplete or not acceptable."),
+            Self::BodyTimeout => ("request_timeout", "The content of the request did not arrive in time."),
+            Self::BodyTooLarge => ("content_too_large", "The content of the request is too large."),
             Self::Forbidden => ("access_denied", "The operation is not allowed."),
             Self::Internal => ("server_error", "The server failed."),
             Self::Invalid => (ChallengeError::INVALID_TOKEN.code, ChallengeError::INVALID_TOKEN.description),

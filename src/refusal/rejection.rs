@@ -251,7 +251,12 @@ impl Rejection {
     fn is_challenged(&self) -> bool {
         match self.kind() {
             RejectionKind::Forbidden => self.0.needed.is_some(),
-            RejectionKind::Internal | RejectionKind::Throttled | RejectionKind::Unavailable => false,
+            RejectionKind::BodyInvalid
+            | RejectionKind::BodyTimeout
+            | RejectionKind::BodyTooLarge
+            | RejectionKind::Internal
+            | RejectionKind::Throttled
+            | RejectionKind::Unavailable => false,
             RejectionKind::Invalid
             | RejectionKind::InvalidProof
             | RejectionKind::Malformed

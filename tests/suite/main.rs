@@ -7,6 +7,7 @@ mod acting_for;
 mod api_keys;
 mod authorize;
 mod binding;
+mod body;
 mod certificates;
 mod credential;
 mod dpop;
