@@ -76,3 +76,109 @@ fn the_manual_explains_each_reason_as_its_constant_does() {
     }
     assert_eq!(documented.len(), defined.len(), "the table has reasons that do not exist");
 }
+
+/// What documentation does not say, because a reader has to translate it; CONTRIBUTING.md has the replacements.
+const PHRASES: &[&str] = &[
+    "anew",
+    "answered with",
+    "as it stands",
+    "as they stand",
+    "asked about",
+    "at hand",
+    "bad key",
+    "counts no more",
+    "from the first key to",
+    "good key",
+    "in the hand of",
+    "is none",
+    "looked at",
+    "of your own",
+    "passed over",
+    "remembered",
+    "remembers",
+    "so long may",
+    "so many",
+    "tells",
+    "ten lines",
+    "the way of a request",
+    "told",
+    "two commands",
+    "what always holds",
+    "what it is not",
+    "whoever",
+];
+
+/// What a first line does not begin with: it is a noun phrase or a verb.
+const OPENINGS: &[&str] = &[
+    "At", "By", "For", "From", "How", "In", "Of", "On", "To", "What", "When", "Where", "Whether", "Which", "Who",
+    "Whose", "Why", "With",
+];
+
+/// Text between code blocks, with the file and line at which each paragraph begins.
+fn paragraphs(file: &Path) -> Vec<(String, String, bool)> {
+    let text = fs::read_to_string(file).unwrap();
+    let is_code = file.extension().is_some_and(|extension| extension == "rs");
+    let mut found: Vec<(String, String, bool)> = Vec::new();
+    let (mut in_block, mut is_first, mut is_open) = (false, true, false);
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        let line = match (is_code, line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))) {
+            (true, None) => {
+                (is_first, is_open, in_block) = (true, false, false);
+                continue;
+            }
+            (true, Some(line)) => line.trim(),
+            (false, _) => line.trim(),
+        };
+        if line.starts_with("```") {
+            in_block = !in_block;
+            is_open = false;
+        } else if line.is_empty() || in_block {
+            is_open = false;
+        } else if is_open {
+            let (_, paragraph, _) = found.last_mut().unwrap();
+            *paragraph = format!("{paragraph} {line}");
+        } else {
+            found.push((format!("{}:{}", file.display(), number + 1), line.to_owned(), is_first && is_code));
+            (is_first, is_open) = (false, true);
+        }
+    }
+    found
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(&root().join("src"), "rs", &mut found);
+    for satellite in fs::read_dir(root().join("crates")).unwrap() {
+        let satellite = satellite.unwrap().path();
+        files(&satellite.join("src"), "rs", &mut found);
+        files(&satellite, "md", &mut found);
+    }
+    let names = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "benches/README.md"];
+    found.extend(names.iter().map(|name| root().join(name)));
+    found
+}
+
+#[test]
+fn the_documentation_uses_none_of_the_phrases_that_have_a_plain_replacement() {
+    let mut hits = Vec::new();
+    for (place, text, _) in documents().iter().flat_map(|file| paragraphs(file)) {
+        let words = text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ");
+        let words = format!(" {} ", words.split_whitespace().collect::<Vec<_>>().join(" "));
+        let phrases = PHRASES.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
+        hits.extend(phrases.map(|phrase| format!("{place}: {phrase:?}")));
+    }
+    assert!(hits.is_empty(), "{}", hits.join("\n"));
+}
+
+#[test]
+fn a_first_line_is_a_noun_phrase_or_a_verb() {
+    let mut hits = Vec::new();
+    for (place, text, is_first) in documents().iter().flat_map(|file| paragraphs(file)) {
+        let opening = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+        if is_first && OPENINGS.contains(&opening) {
+            hits.push(format!("{place}: {text}"));
+        }
+    }
+    assert!(hits.is_empty(), "{}", hits.join("\n"));
+}
