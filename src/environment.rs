@@ -1,4 +1,4 @@
-//! What all parts of a deployment share.
+//! The settings that all parts of a deployment share.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -8,7 +8,7 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// What all parts of a deployment share: the clock, the trusted proxies, and the namespace of shared stores.
+/// The settings that all parts of a deployment share: the clock, the trusted proxies, and the namespace of shared stores.
 ///
 /// # Examples
 ///

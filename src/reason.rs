@@ -1,8 +1,8 @@
-//! Why a request was refused, for logs and audit.
+//! Reasons of refusals, for logs and audit.
 
 use std::fmt;
 
-/// Why a request was refused: a stable text such as `key_revoked`, for logs and audit.
+/// The reason of a refusal: a stable text such as `key_revoked`, for logs and audit.
 ///
 /// Clients never see it. It is in the response's extensions, as [`Rejection::reason`](crate::Rejection::reason), and in the
 /// log line of the refusal. Each constant says what the reason means and what to check first; the

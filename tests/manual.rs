@@ -90,7 +90,6 @@ const PHRASES: &[&str] = &[
     "from the first key to",
     "good key",
     "in the hand of",
-    "is none",
     "looked at",
     "of your own",
     "passed over",

@@ -5,7 +5,7 @@ use crate::{
     gate::{Pass, sealed::Sealed},
 };
 
-/// What [`AuthLayer`](crate::layer::AuthLayer) leaves on an admitted request.
+/// The [`Principal`](crate::Principal) of an admitted request, and the header fields of its response.
 #[derive(Debug)]
 pub struct Admitted {
     caller: Option<Caller>,

@@ -1,4 +1,4 @@
-//! From a request to a caller.
+//! The steps from a request to a caller.
 //!
 //! The order is fixed: syntax, number of credentials, authentication, expiry, possession, networks, revocation, replay.
 
@@ -33,14 +33,14 @@ pub struct Authentication {
     pub(super) subject: Option<CredentialSource>,
 }
 
-/// Whether a request must have a credential.
+/// The requirement that a request has a credential, or the lack of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Presence {
     Optional,
     Required,
 }
 
-/// Whose credential it is.
+/// The owner of a credential.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     Caller,

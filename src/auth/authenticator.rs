@@ -19,7 +19,7 @@ pub struct Presented<'a> {
     pub credential: Credential<'a>,
     /// The request without its body.
     pub head: Head<'a>,
-    /// When the request arrived.
+    /// The time at which the request arrived.
     pub now: UnixTime,
 }
 
@@ -95,7 +95,7 @@ pub trait Authenticator: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Whether the credential has the kind and form that this authenticator verifies.
+    /// Returns whether the credential has the kind and form that this authenticator verifies.
     fn accepts(&self, credential: &Credential<'_>) -> bool;
 
     /// Verifies the credential. What it needs of the request's head is read before it returns `Later`.

@@ -54,10 +54,10 @@ use crate::{
 /// assert!(matches!(GatewaySignature.read(&Head::from(&request), &token), PresentedProof::Verified(_)));
 /// ```
 pub trait ProofOfPossession: fmt::Debug + Send + Sync + 'static {
-    /// What is proved: the member of `cnf`.
+    /// The member of `cnf` that is proved.
     fn method(&self) -> ConfirmationMethod;
 
-    /// Whether a credential under the scheme with this name must be bound by this method: as under `DPoP`.
+    /// Returns whether a credential under the scheme with this name must be bound by this method, as under `DPoP`.
     fn is_required_under(&self, scheme: &str) -> bool {
         let _ = scheme;
         false
@@ -95,7 +95,7 @@ impl<P: ProofOfPossession + ?Sized> ProofOfPossession for Arc<P> {
     }
 }
 
-/// What a request presents as proof.
+/// The proof that a request presents, or the lack of one.
 #[non_exhaustive]
 pub enum PresentedProof {
     /// Nothing of this method.
@@ -133,8 +133,8 @@ pub trait UnverifiedProof: Send + Sync {
 pub struct VerifiedProof {
     /// The thumbprint of what the sender possesses.
     pub thumbprint: Digest,
-    /// For a proof that may be used once: its id among the proofs of this thumbprint, and the last second in which it is
-    /// valid.
+    /// The id of a proof that may be used once: its id among the proofs of this thumbprint, and the last second in which it
+    /// is valid.
     pub single_use: Option<(Digest, UnixTime)>,
     /// Header fields that the response gets, such as the nonce for the next proof.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,

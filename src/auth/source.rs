@@ -79,16 +79,16 @@ impl Settings {
 pub(super) struct Attempt {
     pub(super) now: UnixTime,
     pub(super) place: Place,
-    /// By the place of the proof's verifier.
+    /// The proofs, by the place of their verifiers.
     presented: Few<(usize, PresentedProof)>,
 }
 
-/// What the checks of the identity and the request have shown.
+/// The proof values of the checks that need no I/O.
 pub(super) struct Examined {
     pub(super) not_expired: NotExpired,
     pub(super) possessed: Possessed,
     pub(super) network_allowed: NetworkAllowed,
-    /// By the place of the proof's verifier.
+    /// The proofs, by the place of their verifiers.
     pub(super) proofs: Few<(usize, VerifiedProof)>,
 }
 
@@ -159,7 +159,7 @@ impl CredentialSource {
         })
     }
 
-    /// Why there is no credential.
+    /// Refuses a request without a credential.
     pub(super) fn missing(head: &Head<'_>) -> Rejection {
         let in_query = scheme::is_in_query(head);
         let reason = if in_query { Reason::CREDENTIAL_IN_QUERY } else { Reason::CREDENTIAL_MISSING };

@@ -151,7 +151,7 @@ where
     }
 }
 
-/// What a check returns.
+/// The result of a check.
 type Verdict = Result<Extensions, Rejection>;
 
 pin_project! {

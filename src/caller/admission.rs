@@ -1,4 +1,4 @@
-//! What is checked before an identity becomes a principal.
+//! The checks before an identity becomes a principal, each with its proof value.
 //!
 //! Each check returns a value that nothing else can make. [`Principal::admit`](super::Principal::admit) consumes one of
 //! each, so an authenticator, a cache or a new code path cannot skip a check.

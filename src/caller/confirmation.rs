@@ -6,7 +6,8 @@ use crate::{
     reason::Reason,
 };
 
-/// What a credential is bound to: the `cnf` claim of [RFC 7800](https://www.rfc-editor.org/rfc/rfc7800), also for API keys.
+/// The binding of a credential to its sender: the `cnf` claim of [RFC 7800](https://www.rfc-editor.org/rfc/rfc7800), also
+/// for API keys.
 ///
 /// It has one thumbprint for each of one or more [methods](ConfirmationMethod); each of them must be proved. See the
 /// [module docs](super).
@@ -124,7 +125,7 @@ impl Confirmation {
         Ok(Self(possessions.into()))
     }
 
-    /// What the sender has to prove.
+    /// A thing that the sender has to prove possession of.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Possession> {
         self.0.iter()
     }
@@ -174,17 +175,17 @@ impl ConfirmationMethod {
     }
 }
 
-/// How a credential must be bound to its sender.
+/// The way in which a credential must be bound to its sender.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SenderConstraint {
-    /// By any method.
+    /// Bound by any method.
     Any,
-    /// To a client certificate.
+    /// Bound to a client certificate.
     Certificate,
-    /// To a key.
+    /// Bound to a key.
     Key,
-    /// By a custom method: this member of `cnf`.
+    /// Bound by a custom method: this member of `cnf`.
     Method(&'static str),
 }
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{request::Network, scope::Scopes, time::UnixTime};
 
-/// What an authenticator asserts of a caller; not trusted yet.
+/// The assertion of an authenticator about a caller, before the checks of the layer.
 ///
 /// Only [`AuthLayer`](crate::layer::AuthLayer) makes it a [`Principal`](super::Principal), after it has checked expiry,
 /// possession, networks and revocation. It does so on each request, whether the identity comes from a cache or not.
@@ -19,7 +19,7 @@ pub struct Identity {
     /// The actor, if it is not the subject itself, then the actors before it
     /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
     pub actors: Vec<Actor>,
-    /// When the subject authenticated to the issuer
+    /// The time at which the subject authenticated to the issuer
     /// ([RFC 9470 §6](https://www.rfc-editor.org/rfc/rfc9470#section-6)).
     pub auth_time: Option<UnixTime>,
     /// The claims of the token, as JSON: an object.
@@ -29,9 +29,9 @@ pub struct Identity {
     pub client_id: Option<Box<str>>,
     /// The certificate or key that it is bound to; `None` for a bearer credential.
     pub confirmation: Option<Confirmation>,
-    /// When it expires; it is refused from this second on.
+    /// The second from which on it is refused.
     pub expires_at: Option<UnixTime>,
-    /// When it was issued.
+    /// The time at which it was issued.
     pub issued_at: Option<UnixTime>,
     /// The issuer of the token ([RFC 7519 §4.1.1](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.1)).
     pub issuer: Option<Box<str>>,
@@ -39,7 +39,7 @@ pub struct Identity {
     pub key_id: Option<Box<str>>,
     /// Values that the issuer attached to the credential.
     pub metadata: BTreeMap<Box<str>, Box<str>>,
-    /// How the caller authenticated.
+    /// The method by which the caller authenticated.
     pub method: AuthMethod,
     /// The networks it may be used from; empty for any.
     pub networks: Vec<Network>,

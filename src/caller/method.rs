@@ -1,16 +1,16 @@
-/// How a caller authenticated.
+/// The method by which a caller authenticated.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum AuthMethod {
-    /// By an API key.
+    /// An API key.
     ApiKey,
-    /// By a client certificate alone.
+    /// A client certificate alone.
     ClientCertificate,
-    /// By a custom authenticator.
+    /// A credential of a custom authenticator.
     Custom(&'static str),
-    /// By a token that was introspected ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
+    /// A token that was introspected ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)).
     Introspection,
-    /// By a JWT access token.
+    /// A JWT access token.
     Jwt,
 }
 

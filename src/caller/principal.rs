@@ -103,7 +103,7 @@ impl Principal {
         &self.identity.scopes
     }
 
-    /// Whether the caller has the scope, or one that implies it.
+    /// Returns whether the caller has the scope, or one that implies it.
     ///
     /// A caller that [acts for](Self::acting_for) a subject holds a scope if both do, unless the layer
     /// [says otherwise](crate::layer::AuthLayer::delegated_scopes).
@@ -117,13 +117,13 @@ impl Principal {
         }
     }
 
-    /// Whether the caller's scopes meet the requirement.
+    /// Returns whether the caller's scopes meet the requirement.
     #[must_use]
     pub fn meets<R: Requirement>(&self) -> bool {
         R::is_met(&|scope| self.holds(scope))
     }
 
-    /// How the caller authenticated.
+    /// The method by which the caller authenticated.
     #[must_use]
     pub fn method(&self) -> AuthMethod {
         self.identity.method
@@ -141,7 +141,7 @@ impl Principal {
         self.identity.tier.as_deref()
     }
 
-    /// When the credential was issued.
+    /// The time at which the credential was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.identity.issued_at
@@ -153,7 +153,7 @@ impl Principal {
         self.identity.confirmation.as_ref()
     }
 
-    /// When the credential expires.
+    /// The time at which the credential expires.
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.identity.expires_at
@@ -215,7 +215,7 @@ impl Principal {
         self.identity.acr.as_deref()
     }
 
-    /// When the subject authenticated to the issuer
+    /// The time at which the subject authenticated to the issuer
     /// ([RFC 9470 §6](https://www.rfc-editor.org/rfc/rfc9470#section-6)).
     #[must_use]
     pub fn auth_time(&self) -> Option<UnixTime> {
@@ -228,7 +228,7 @@ impl Principal {
         self.identity.claims.as_deref()
     }
 
-    /// When this request was admitted, by the layer's clock.
+    /// The time at which this request was admitted, by the layer's clock.
     #[must_use]
     pub const fn admitted_at(&self) -> UnixTime {
         self.admitted_at

@@ -5,7 +5,7 @@ use crate::{
     scope::ScopeHierarchy,
 };
 
-/// What a layer applies to all of its callers.
+/// The settings that a layer applies to all of its callers.
 ///
 /// Aligned so that the reference counts of two threads are never in one cache line: each request increments one.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Terms {
     pub(crate) schemes: Arc<Schemes>,
 }
 
-/// Which scopes count when a caller acts for a subject that presented a credential of its own.
+/// The scopes that apply when a caller acts for a subject that presented a credential of its own.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum DelegatedScopes {

@@ -1,4 +1,4 @@
-//! What is cached, for how long, and how fast a revocation takes effect.
+//! Lifetimes and bounds of caches, and the time until a revocation takes effect.
 //!
 //! # What is cached
 //!

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`guarantees`] | the guarantees of every configuration, and where each is enforced |
 //! | [`refusals`] | statuses, error codes, challenges, and the table of all reasons |
-//! | [`caching_and_revocation`] | what is cached, for how long, and how fast a revocation takes effect |
+//! | [`caching_and_revocation`] | lifetimes and bounds of caches, and the time until a revocation takes effect |
 //! | [`deployment`] | one node, many nodes, proxies, TLS, readiness, shutdown |
 //! | [`issuers`] | settings for Keycloak, Auth0, Entra ID, Okta and Cognito |
 //! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |

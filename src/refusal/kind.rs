@@ -1,6 +1,6 @@
 use http::StatusCode;
 
-/// How a request was refused.
+/// The kind of a refusal, which determines its status, its code and its challenges.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RejectionKind {

@@ -10,7 +10,7 @@ use crate::{
     scope::Scopes,
 };
 
-/// How long a client is told to wait for a dependency that is down.
+/// The `Retry-After` of responses if a dependency is down.
 const OUTAGE: Duration = Duration::from_secs(5);
 
 /// A request that was refused.
@@ -49,7 +49,7 @@ struct Inner {
     violated: Vec<Box<str>>,
 }
 
-/// Who makes the body of the response.
+/// The maker of the response's body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Body {
     /// The layer or handler that refuses.
@@ -153,18 +153,18 @@ impl Rejection {
         self
     }
 
-    /// Whether the layer outside makes the body.
+    /// Returns whether the layer outside makes the body.
     pub(crate) fn is_provisional(&self) -> bool {
         self.0.body == Body::Provisional
     }
 
-    /// How the request was refused.
+    /// The kind of the refusal.
     #[must_use]
     pub const fn kind(&self) -> RejectionKind {
         self.0.kind
     }
 
-    /// Why, for logs and audit; clients never see it.
+    /// The reason, for logs and audit; clients never see it.
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.0.reason
@@ -247,7 +247,7 @@ impl Rejection {
         challenges.write(error, scope, presented, headers);
     }
 
-    /// Whether another credential, or another authentication, would help.
+    /// Returns whether another credential, or another authentication, would help.
     fn is_challenged(&self) -> bool {
         match self.kind() {
             RejectionKind::Forbidden => self.0.needed.is_some(),

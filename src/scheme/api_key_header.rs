@@ -18,7 +18,7 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct ApiKeyHeader(Vec<Location>);
 
 impl ApiKeyHeader {
-    /// In this header field, and under `Authorization: ApiKey`.
+    /// Keys in this header field, and under `Authorization: ApiKey`.
     #[must_use]
     pub fn new(name: HeaderName) -> Self {
         Self(vec![Location::authorization(NAME), Location::Header(name)])
@@ -37,7 +37,7 @@ impl Default for ApiKeyHeader {
     }
 }
 
-/// From this location alone.
+/// Keys at this location alone.
 impl From<Location> for ApiKeyHeader {
     fn from(location: Location) -> Self {
         Self(vec![location])

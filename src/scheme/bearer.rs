@@ -24,7 +24,7 @@ pub(super) const NAME: &str = "Bearer";
 pub struct Bearer(Vec<Location>);
 
 impl Bearer {
-    /// From `Authorization: Bearer` and from a second location; exactly one of them may have a token.
+    /// Tokens in `Authorization: Bearer` and at a second location; exactly one of them may have a token.
     #[must_use]
     pub fn or(mut self, location: Location) -> Self {
         self.0.push(location);
@@ -38,14 +38,14 @@ impl Default for Bearer {
     }
 }
 
-/// From this location alone.
+/// Tokens at this location alone.
 impl From<Location> for Bearer {
     fn from(location: Location) -> Self {
         Self(vec![location])
     }
 }
 
-/// From this header field alone.
+/// Tokens in this header field alone.
 impl From<HeaderName> for Bearer {
     fn from(name: HeaderName) -> Self {
         Self::from(Location::Header(name))

@@ -11,7 +11,7 @@ use crate::{
     url,
 };
 
-/// What refusals tell clients about how to get in: the parameters that the challenges of all schemes share.
+/// The parameters that the challenges of all schemes share.
 ///
 /// # Examples
 ///
@@ -76,7 +76,7 @@ impl Default for Challenge {
     }
 }
 
-/// What a [`Scheme`]'s challenge has to say.
+/// The contents of a [`Scheme`]'s challenge.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChallengeRequest<'a> {
@@ -205,7 +205,7 @@ pub(crate) struct Challenges {
     order: Vec<usize>,
     malformed: Box<[HeaderValue]>,
     missing: Box<[HeaderValue]>,
-    /// By the place of the scheme.
+    /// The lines, by the place of their schemes.
     invalid: Box<[Box<[HeaderValue]>]>,
 }
 

@@ -15,7 +15,7 @@ const MAX_LENGTH: usize = 16 * 1024;
 pub(crate) struct Schemes {
     schemes: Vec<Arc<dyn Scheme>>,
     sites: Vec<Site>,
-    /// Whether a scheme is located in `Authorization`.
+    /// True if a scheme is located in `Authorization`.
     has_authorization: bool,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct Located<'a> {
     pub(crate) place: Place,
 }
 
-/// Where a credential was located: by which scheme, and at which of its locations.
+/// The place of a credential: its scheme, and the location among those of the scheme.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place {
     pub(crate) scheme: usize,
     site: usize,
 }
 
-/// Why a request has no usable credential.
+/// The reason for which a request has no usable credential.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LocateError {
     /// 400.
@@ -201,7 +201,7 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [
     })
 }
 
-/// What follows the prefix in entries of `Sec-WebSocket-Protocol`, RFC 6455 §11.3.4.
+/// The text after the prefix in entries of `Sec-WebSocket-Protocol`, RFC 6455 §11.3.4.
 fn protocols<'a>(headers: &'a HeaderMap, prefix: &str) -> impl Iterator<Item = &'a [u8]> {
     let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
@@ -228,7 +228,7 @@ fn conceal(headers: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
-/// Whether the query of a request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
+/// Returns whether the query of a request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
 pub(crate) fn is_in_query(head: &Head<'_>) -> bool {
     const NAMES: [&str; 4] = ["access_token", "api_key", "apikey", "x-api-key"];
     let names = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());

@@ -2,7 +2,7 @@ use std::borrow::Cow;
 
 use http::{Extensions, HeaderName, header};
 
-/// Where a request carries a credential.
+/// A place at which requests carry a credential.
 ///
 /// # Deployment caveat
 ///
@@ -68,7 +68,7 @@ impl Location {
         }
     }
 
-    /// Whether both are the same place of a request.
+    /// Returns whether both are the same place of a request.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Authorization(one), Self::Authorization(other)) => one.eq_ignore_ascii_case(other),

@@ -1,8 +1,9 @@
-//! How requests carry credentials, and how refusals ask for them.
+//! Credential schemes: the places of credentials in requests, and the challenges of refusals.
 //!
 //! A [`Scheme`] says where a credential of its kind is [located](Location) in a request, which texts are well formed, and
 //! what its challenge looks like. Authenticators declare the schemes they take;
-//! [`AuthLayer::scheme`](crate::layer::AuthLayer::scheme) adds or replaces one. The layer itself guarantees, for all schemes:
+//! [`AuthLayer::scheme`](crate::layer::AuthLayer::scheme) adds or replaces one. The layer itself guarantees, for all
+//! schemes:
 //!
 //! 1. Exactly one credential across all locations. Occurrences are counted before any of them is read, so their order makes
 //!    no difference; two of them are refused with 400.
@@ -74,7 +75,7 @@ mod locate;
 mod location;
 mod reason;
 
-/// How requests carry credentials of one kind, and how refusals ask for them. See the [module docs](self).
+/// A credential scheme: the places of credentials of one kind, and their challenge. See the [module docs](self).
 pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     /// The name: that of the authentication scheme of
     /// [RFC 9110 §11.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.1) where there is one. A layer has one scheme of
@@ -84,10 +85,12 @@ pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     /// The kind of its credentials, by which authenticators accept them.
     fn kind(&self) -> CredentialKind;
 
-    /// Where a request may carry a credential. A location belongs to one scheme of a layer: the one that was set last.
+    /// The places at which a request may carry a credential. A location belongs to one scheme of a layer: the one that was
+    /// set last.
     fn locations(&self) -> Vec<Location>;
 
-    /// Whether a text at this location has the syntax of a credential; others are refused with 400. By default that of
+    /// Returns whether a text at this location has the syntax of a credential; others are refused with 400. By default that
+    /// of
     /// `token68` ([RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)), which is `b64token` of RFC 6750.
     ///
     /// The text is not empty, visible ASCII with spaces, and at most 16 KiB long.
