@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! The reasons of this module.
 
 use crate::reason::reasons;
 
