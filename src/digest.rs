@@ -1,5 +1,3 @@
-//! SHA-256, compared in constant time and never printed.
-
 use std::{
     fmt,
     hash::{Hash, Hasher},
@@ -9,10 +7,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
-/// 32 bytes of SHA-256 or HMAC-SHA-256.
+/// A digest of 32 bytes, such as SHA-256 or HMAC-SHA-256.
 ///
-/// Equality takes constant time and [`Debug`](fmt::Debug) prints none of the bytes, so that a digest may lie where a
-/// secret must not.
+/// Digests are compared in constant time, and [`Debug`](fmt::Debug) prints none of the bytes, since the digest of a
+/// credential can be sensitive as well.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::Digest;
@@ -27,28 +27,28 @@ use subtle::ConstantTimeEq;
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The SHA-256 of `data`.
+    /// Computes the SHA-256 of `data`.
     #[must_use]
     pub fn of(data: &[u8]) -> Self {
         Self(Sha256::digest(data).into())
     }
 
-    /// A digest that was computed elsewhere.
+    /// Creates a digest from bytes that were computed elsewhere.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads 43 characters of base64url without padding, as JOSE writes thumbprints; `None` for anything else.
+    /// Parses 43 characters of base64url without padding, the form of thumbprints in JOSE; `None` for any other text.
     #[must_use]
     pub fn from_base64url(text: &str) -> Option<Self> {
-        // One byte more than a digest has, because the decoder wants room for whole groups.
+        // One byte more than a digest has, because the decoder needs room for whole groups.
         let mut bytes = [0; 33];
         let length = BASE64_URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
         bytes[..length].try_into().ok().map(Self)
     }
 
-    /// Reads 64 hexadecimal digits, of either case; `None` for anything else.
+    /// Parses 64 hexadecimal digits of either case; `None` for any other text.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
         let text = text.as_bytes();
@@ -62,13 +62,13 @@ impl Digest {
         Some(Self(bytes))
     }
 
-    /// 43 characters of base64url without padding.
+    /// Formats the digest as 43 characters of base64url without padding.
     #[must_use]
     pub fn to_base64url(&self) -> String {
         BASE64_URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// 64 lower-case hexadecimal digits.
+    /// Formats the digest as 64 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_hex(&self) -> String {
         hex(&self.0)
@@ -82,14 +82,14 @@ impl Digest {
 }
 
 impl Digest {
-    /// One of so many slots; the bytes are as good as random already.
+    /// Returns the slot of this digest, out of `slots`. The bytes are uniformly distributed already.
     #[cfg(any(feature = "api-key", feature = "jwt"))]
     pub(crate) fn slot(&self, slots: usize) -> usize {
-        // Not the word that is the hash.
+        // Not the word that `Hash` uses.
         usize::try_from(self.words()[1] % slots as u64).unwrap_or_default()
     }
 
-    /// Four words are compared faster than 32 bytes.
+    /// The digest as four words, which are compared faster than 32 bytes.
     fn words(&self) -> [u64; 4] {
         let word = |index: usize| {
             let bytes = self.0[index * 8..][..8].try_into().expect("a word has eight bytes");
@@ -99,6 +99,7 @@ impl Digest {
     }
 }
 
+/// Compares in constant time.
 impl PartialEq for Digest {
     fn eq(&self, other: &Self) -> bool {
         self.words().ct_eq(&other.words()).into()
@@ -109,7 +110,7 @@ impl Eq for Digest {}
 
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // The bytes are as good as random already.
+        // The bytes are uniformly distributed already.
         state.write_u64(self.words()[0]);
     }
 }
@@ -120,7 +121,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Lower-case hexadecimal.
+/// Formats bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()

@@ -1,11 +1,11 @@
-//! A value that is here already, or comes later.
-
 use std::{fmt, pin::Pin};
 
-/// A value that is here already, or comes later.
+/// A value that is available now, or a future of it.
 ///
-/// Traits of this crate return it where others would be `async`: a cache hit is decided on the spot, with no
-/// allocation and no clone of the inner service, and only real I/O pays for a boxed future.
+/// Methods of this crate's traits return it instead of being `async`: a cache hit is returned without an allocation and
+/// without a clone of the inner service, and only I/O needs a boxed future.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::Eventual;
@@ -16,11 +16,11 @@ use std::{fmt, pin::Pin};
 /// let slow = Eventual::later(async { "warden" }).map(str::len);
 /// assert!(matches!(slow, Eventual::Later(_)));
 /// ```
-#[expect(clippy::exhaustive_enums, reason = "there is no third time")]
+#[expect(clippy::exhaustive_enums, reason = "a value is available or not")]
 pub enum Eventual<T> {
-    /// The value; nothing was allocated and nothing will be awaited.
+    /// The value; nothing is allocated or awaited.
     Now(T),
-    /// A future of the value, boxed because only slow paths build one.
+    /// A boxed future of the value, for I/O.
     Later(Pin<Box<dyn Future<Output = T> + Send>>),
 }
 
@@ -31,7 +31,7 @@ impl<T: Send + 'static> Eventual<T> {
         Self::Later(Box::pin(future))
     }
 
-    /// Continues with `f`, at once if the value is here.
+    /// Calls `f` with the value: immediately if it is available, or when the future completes.
     #[must_use]
     pub fn and_then<U: Send + 'static>(self, f: impl FnOnce(T) -> Eventual<U> + Send + 'static) -> Eventual<U> {
         match self {
@@ -40,7 +40,7 @@ impl<T: Send + 'static> Eventual<T> {
         }
     }
 
-    /// Maps the value, at once if it is here.
+    /// Maps the value: immediately if it is available, or when the future completes.
     #[must_use]
     pub fn map<U: Send + 'static>(self, f: impl FnOnce(T) -> U + Send + 'static) -> Eventual<U> {
         match self {

@@ -1,6 +1,6 @@
-//! Log lines through `tracing`, or nowhere without the feature.
+//! Log messages through `tracing`; without the feature, they are discarded.
 //!
-//! Arguments are a fixed text and fields; nothing a caller sent is ever one of them.
+//! The arguments are a fixed text and fields, never a text that a client sent.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ macro_rules! emit {
 pub(crate) use info;
 pub(crate) use {debug, emit, error, warning};
 
-/// An error and its causes, on one line.
+/// Formats an error and its causes on one line.
 pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl fmt::Display for Causes<'_> {

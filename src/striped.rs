@@ -1,7 +1,3 @@
-//! A value for each thread, so that threads do not write to one line of memory.
-//!
-//! Counting a reference is such a write: two threads that clone one `Arc` on each request hold each other up.
-
 use std::{
     fmt,
     sync::{
@@ -10,14 +6,16 @@ use std::{
     },
 };
 
-/// So many values; with more threads than that, some share one.
+/// The number of values; more threads than that share them.
 const STRIPES: usize = 64;
 
-/// A value for each thread.
+/// A value for each thread, so that threads do not contend for one cache line.
+///
+/// The reference count of an `Arc` is such a line: two threads that clone one `Arc` on each request slow each other down.
 #[derive(Clone)]
 pub(crate) struct Striped<T>(Arc<[Line<T>]>);
 
-/// Far enough from its neighbours.
+/// A value on cache lines of its own; 128 bytes, since some processors prefetch lines in pairs.
 #[repr(align(128))]
 struct Line<T>(T);
 
@@ -26,7 +24,7 @@ impl<T> Striped<T> {
         Self((0..STRIPES).map(|_| Line(make())).collect())
     }
 
-    /// This thread's.
+    /// The value of the current thread.
     pub(crate) fn mine(&self) -> &T {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {

@@ -1,5 +1,3 @@
-//! Seconds since the epoch, and the clocks that tell them.
-
 use std::{
     fmt,
     ops::Add,
@@ -11,25 +9,50 @@ use std::{
 };
 
 /// Whole seconds since the Unix epoch.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use tower_warden::UnixTime;
+///
+/// let time = UnixTime::from_secs(1_800_000_000);
+/// assert_eq!((time + Duration::from_millis(1_500)).as_secs(), 1_800_000_001);
+/// assert_eq!(time.to_system_time().map(UnixTime::from), Some(time));
+/// assert_eq!(UnixTime::from(SystemTime::UNIX_EPOCH), UnixTime::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize), serde(transparent))]
 pub struct UnixTime(u64);
 
 impl UnixTime {
-    /// The time that is `seconds` after the epoch.
+    /// Creates a time from the seconds since the epoch.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
     }
 
-    /// Seconds since the epoch.
+    /// The seconds since the epoch.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
+
+    /// Converts to a [`SystemTime`]; `None` if the platform cannot represent it.
+    #[must_use]
+    pub fn to_system_time(self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_secs(self.0))
+    }
 }
 
-/// Saturates; a part of a second is dropped.
+/// Drops the fraction of a second; a time before the epoch becomes the epoch.
+impl From<SystemTime> for UnixTime {
+    fn from(time: SystemTime) -> Self {
+        Self(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+}
+
+/// Saturates, and drops the fraction of a second.
 impl Add<Duration> for UnixTime {
     type Output = Self;
 
@@ -44,11 +67,34 @@ impl fmt::Display for UnixTime {
     }
 }
 
-/// Tells the time.
+/// A source of the current time, read once per request.
 ///
-/// Read once per request; tests hold a [`ManualClock`].
+/// [`SystemClock`] is the default, and [`ManualClock`] is for tests.
+///
+/// # Examples
+///
+/// A custom clock, corrected by a measured offset:
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::{Clock, Environment, SystemClock, UnixTime};
+///
+/// #[derive(Debug)]
+/// struct Corrected {
+///     behind: Duration,
+/// }
+///
+/// impl Clock for Corrected {
+///     fn now(&self) -> UnixTime {
+///         SystemClock::default().now() + self.behind
+///     }
+/// }
+///
+/// let environment = Environment::default().with_clock(Corrected { behind: Duration::from_secs(3) });
+/// assert!(environment.clock().now() > SystemClock::default().now());
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> UnixTime;
 }
 
@@ -58,18 +104,20 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     }
 }
 
-/// The clock of the machine.
+/// The clock of the system.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+        SystemTime::now().into()
     }
 }
 
-/// A clock that stands still until it is moved, shared by its clones.
+/// A clock that changes only when it is set, shared by its clones.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -83,18 +131,18 @@ impl Clock for SystemClock {
 pub struct ManualClock(Arc<AtomicU64>);
 
 impl ManualClock {
-    /// A clock that stands at `time`.
+    /// Creates a clock that shows `time`.
     #[must_use]
     pub fn at(time: UnixTime) -> Self {
         Self(Arc::new(AtomicU64::new(time.0)))
     }
 
-    /// Moves to `time`, forwards or back.
+    /// Sets the clock, forward or back.
     pub fn set(&self, time: UnixTime) {
         self.0.store(time.0, Ordering::Relaxed);
     }
 
-    /// Moves forwards; a part of a second is dropped.
+    /// Moves the clock forward; the fraction of a second is dropped.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);
     }

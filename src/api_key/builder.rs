@@ -1,22 +1,23 @@
-use std::{num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Duration};
-
-use tokio::sync::Semaphore;
+use std::{fmt, num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Duration};
 
 use super::{
     digest::{Hashing, Pepper, Unpeppered},
     format::KeyFormat,
     keys::{ApiKeys, Inner},
     store::KeyStore,
-    usage::Ledger,
+    usage::UsageRecorder,
     watch::{KeyChange, KeyWatcher},
 };
 use crate::{
-    cache::{FencedCache, Limits},
+    cache::{CachedLookup, Limits},
     environment::Environment,
+    reason::Reason,
     time::{Clock, SystemClock},
 };
 
-/// Sets [`ApiKeys`] up.
+/// Configures [`ApiKeys`].
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +38,7 @@ pub struct ApiKeysBuilder {
     formats: Vec<KeyFormat>,
     hashing: Hashing,
     limits: Limits,
-    look_ups: NonZeroUsize,
+    max_lookups: NonZeroUsize,
     store: Arc<dyn KeyStore>,
     tenant: Option<Box<str>>,
     timeout: Duration,
@@ -52,120 +53,121 @@ impl ApiKeysBuilder {
             formats: vec![format],
             hashing: Hashing::default(),
             limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
-            look_ups: const { NonZeroUsize::new(128).expect("it is not zero") },
+            max_lookups: const { NonZeroUsize::new(128).expect("it is not zero") },
             store,
             tenant: None,
             timeout: Duration::from_secs(2),
         }
     }
 
-    /// Accepts keys of another format too. The format with the longest prefix that fits a key decides on it.
+    /// Accepts keys of a further format. A key is checked by the format with the longest prefix that matches.
     pub fn accept_format(mut self, format: KeyFormat) -> Self {
         self.formats.push(format);
         self
     }
 
-    /// Sets the clock: that of the machine by default.
-    pub fn environment(mut self, environment: &Environment) -> Self {
-        self.clock = environment.clock();
-        self
-    }
-
-    /// With peppers, accepts keys that are stored as plain SHA-256 too: while such keys are replaced.
+    /// Accepts keys that are stored as plain SHA-256 although there are peppers; for the time until they are replaced.
     ///
-    /// Who can write to the store can then add keys without knowing a pepper.
+    /// With this, write access to the store is enough to add a valid key, without a pepper.
     pub fn danger_accept_unpeppered(mut self) -> Self {
         self.hashing.unpeppered = Unpeppered::Accepted;
         self
     }
 
-    /// After how long last uses are written down: 10 seconds by default.
+    /// Sets the clock: by default, that of the system.
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
+        self
+    }
+
+    /// Sets the delay until last uses are written to the store: by default, 10 seconds.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
     }
 
-    /// How many good keys are cached: 10 000 by default, and besides up to 1024 for each thread that it met last.
-    pub fn positive_capacity(mut self, keys: u64) -> Self {
-        self.limits.positive_capacity = keys;
+    /// Sets the maximum number of concurrent look-ups in the store: by default, 128. Further look-ups wait, at most until
+    /// the [time-out](Self::timeout).
+    pub fn max_lookups(mut self, lookups: NonZeroUsize) -> Self {
+        self.max_lookups = lookups;
         self
     }
 
-    /// For how long a good key is cached, in whole seconds: 30 by default. So long may a key be good that was revoked
-    /// by another node, where the store does not tell. Where the clock is set back, by more
-    /// than two seconds, what is cached is dropped.
-    pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
-        self.limits.positive_ttl = lifetime;
-        self
-    }
-
-    /// How many keys are looked up in the store at once: 128 by default. Others wait for their turn, and for no longer
-    /// than the [time-out](Self::timeout).
-    pub fn max_lookups(mut self, at_once: NonZeroUsize) -> Self {
-        self.look_ups = at_once;
-        self
-    }
-
-    /// Adds a pepper, the newest first: new keys are stored under the first one, and found under each.
-    pub fn pepper(mut self, pepper: Pepper) -> Self {
-        self.hashing.peppers.push(pepper);
-        self
-    }
-
-    /// How many bad keys are cached: 10 000 by default.
+    /// Sets the maximum number of cached invalid keys: by default, 10 000.
     pub fn negative_capacity(mut self, keys: u64) -> Self {
         self.limits.negative_capacity = keys;
         self
     }
 
-    /// For how long a bad key is cached, in whole seconds: 5 by default.
+    /// Sets the lifetime of a cached invalid key, in whole seconds: by default, 5 seconds.
     pub fn negative_ttl(mut self, lifetime: Duration) -> Self {
         self.limits.negative_ttl = lifetime;
         self
     }
 
-    /// Accepts keys of this tenant only, and manages no others.
+    /// Adds a pepper, the newest first: new keys are stored under the first pepper, and found under each.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.hashing.peppers.push(pepper);
+        self
+    }
+
+    /// Sets the maximum number of cached valid keys: by default, 10 000. Each thread caches up to 1024 more, those that it
+    /// met last.
+    pub fn positive_capacity(mut self, keys: u64) -> Self {
+        self.limits.positive_capacity = keys;
+        self
+    }
+
+    /// Sets the lifetime of a cached valid key, in whole seconds: by default, 30 seconds.
+    ///
+    /// This is the longest time for which a key is accepted that was revoked on another node, if the store does not report
+    /// changes. If the clock is set back by more than two seconds, the cache is emptied.
+    pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
+        self.limits.positive_ttl = lifetime;
+        self
+    }
+
+    /// Restricts verification and management to the keys of one tenant.
     pub fn tenant(mut self, tenant: impl Into<Box<str>>) -> Self {
         self.tenant = Some(tenant.into());
         self
     }
 
-    /// How long the store may take: 2 seconds by default. Then the answer is 503.
+    /// Sets the time-out of the store, after which requests are refused with 503: by default, 2 seconds.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Makes the authenticator, which listens to the store's changes from here on.
+    /// Builds the authenticator, which watches the store for changes from then on.
     #[must_use]
     pub fn build(self) -> ApiKeys {
-        let cache = FencedCache::new(self.limits);
-        let listener = Arc::downgrade(&cache);
+        let lookup = CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::KEY_STORE_TIMEOUT);
+        // Weak: the store must not keep alive the authenticator that owns it.
+        let cache = Arc::downgrade(lookup.cache());
         self.store.watch(KeyWatcher::new(move |change| {
-            let Some(cache) = listener.upgrade() else { return ControlFlow::Break(()) };
+            let Some(cache) = cache.upgrade() else { return ControlFlow::Break(()) };
             match change {
-                KeyChange::Added => cache.forget_refusals(),
-                KeyChange::Changed(id) => cache.forget(id.as_str()),
-                KeyChange::Missed => cache.forget_all(),
+                KeyChange::Added => cache.invalidate_refusals(),
+                KeyChange::Changed(id) => cache.invalidate(id.as_str()),
+                KeyChange::Missed => cache.invalidate_all(),
             }
             ControlFlow::Continue(())
         }));
         ApiKeys(Arc::new(Inner {
-            cache,
             clock: self.clock,
             formats: self.formats,
             hashing: self.hashing,
-            ledger: Ledger::new(Arc::clone(&self.store), self.flush_interval, self.timeout),
-            look_ups: Semaphore::new(self.look_ups.get().min(Semaphore::MAX_PERMITS)),
-            store: self.store,
+            lookup,
             tenant: self.tenant,
-            timeout: self.timeout,
+            usage: UsageRecorder::new(Arc::clone(&self.store), self.flush_interval, self.timeout),
+            store: self.store,
         }))
     }
 }
 
-impl std::fmt::Debug for ApiKeysBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ApiKeysBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ApiKeysBuilder").field("formats", &self.formats).finish_non_exhaustive()
     }
 }

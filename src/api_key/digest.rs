@@ -1,5 +1,3 @@
-//! What is stored of a key: never the key.
-
 use std::{fmt, str::FromStr};
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -12,10 +10,12 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
 };
 
-/// What is stored of a key: its SHA-256, or its HMAC-SHA-256 under a [`Pepper`].
+/// The digest of a key, stored in its place: its SHA-256, or its HMAC-SHA-256 under a [`Pepper`].
 ///
-/// Written as `sha256:<hex>` or `hmac-sha256:<pepper>:<hex>`. Bare hexadecimal digits are read as SHA-256, as most
-/// systems store it.
+/// The text form is `sha256:<hex>` or `hmac-sha256:<pepper>:<hex>`. Bare hexadecimal digits, as most systems store them,
+/// are parsed as SHA-256. Digests are compared in constant time.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::api_key::KeyDigest;
@@ -33,7 +33,7 @@ pub struct KeyDigest {
 }
 
 impl KeyDigest {
-    /// The SHA-256 of a key.
+    /// Computes the SHA-256 of a key.
     #[must_use]
     pub fn sha256(key: &str) -> Self {
         Self::plain(Digest::of(key.as_bytes()))
@@ -53,6 +53,7 @@ impl fmt::Display for KeyDigest {
     }
 }
 
+/// The value is not part of the error: it may be a key that was pasted into the wrong place.
 impl FromStr for KeyDigest {
     type Err = ConfigError;
 
@@ -65,7 +66,7 @@ impl FromStr for KeyDigest {
         };
         match Digest::from_hex(digest) {
             Some(digest) if pepper.is_none_or(is_pepper_id) => Ok(Self { pepper: pepper.map(Into::into), digest }),
-            _ => Err(ConfigError::new(ConfigErrorKind::Key, "not a digest of a key")),
+            _ => Err(ConfigError::new(ConfigErrorKind::Key, DIGEST_SYNTAX)),
         }
     }
 }
@@ -88,10 +89,21 @@ impl fmt::Debug for KeyDigest {
     }
 }
 
-/// A secret of the server's, without which stored digests are of no use to whoever steals them.
+/// A secret of the server, without which a stolen digest cannot be compared with guessed keys.
 ///
-/// Its id is stored with each digest, so that peppers rotate: the newest is used for new keys, older ones for the keys
-/// that were made under them.
+/// Its id is stored with each digest, so that peppers can be rotated: the newest is used for new keys, older ones for the
+/// keys that were minted under them.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::api_key::Pepper;
+///
+/// let pepper = Pepper::new("2026-11", b"thirty-two bytes that are a secret")?;
+/// assert_eq!(format!("{pepper:?}"), r#"Pepper { id: "2026-11", .. }"#);
+/// assert!(Pepper::new("2026-11", b"too short").is_err());
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
 #[derive(Clone)]
 pub struct Pepper {
     id: Box<str>,
@@ -99,7 +111,7 @@ pub struct Pepper {
 }
 
 impl Pepper {
-    /// Names a secret.
+    /// Creates a pepper from an id and a secret.
     ///
     /// # Errors
     ///
@@ -107,15 +119,15 @@ impl Pepper {
     pub fn new(id: &str, secret: &[u8]) -> Result<Self, ConfigError> {
         if !is_pepper_id(id) {
             let message = "a pepper's id is 1 to 32 ASCII letters, digits, '_', '-' and '.'";
-            return Err(ConfigError::new(ConfigErrorKind::Pepper, message));
+            return Err(ConfigError::new(ConfigErrorKind::Pepper, message).value(id));
         }
         if secret.len() < 32 {
-            return Err(ConfigError::new(ConfigErrorKind::Pepper, "a pepper has at least 32 bytes"));
+            return Err(ConfigError::new(ConfigErrorKind::Pepper, "the secret of a pepper has at least 32 bytes"));
         }
         Ok(Self { id: id.into(), secret: Zeroizing::new(secret.into()) })
     }
 
-    /// What is stored of a key under this pepper.
+    /// Computes the digest of a key under this pepper.
     pub(super) fn digest(&self, key: &str) -> KeyDigest {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
         mac.update(key.as_bytes());
@@ -130,12 +142,14 @@ impl fmt::Debug for Pepper {
     }
 }
 
+const DIGEST_SYNTAX: &str = "a key digest is `sha256:<hex>`, `hmac-sha256:<pepper>:<hex>` or 64 hexadecimal digits";
+
 fn is_pepper_id(id: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=32).contains(&id.len()) && id.bytes().all(is_allowed)
 }
 
-/// How digests are made and which are accepted.
+/// The digests that are stored for new keys and accepted for presented ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Hashing {
     /// The newest first.
@@ -143,7 +157,7 @@ pub(super) struct Hashing {
     pub(super) unpeppered: Unpeppered,
 }
 
-/// Whether a plain SHA-256 is accepted where there are peppers.
+/// The handling of plain SHA-256 digests if there are peppers.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) enum Unpeppered {
     Accepted,
@@ -152,12 +166,12 @@ pub(super) enum Unpeppered {
 }
 
 impl Hashing {
-    /// For storing a new key.
+    /// Computes the digest of a new key.
     pub(super) fn newest(&self, key: &str) -> KeyDigest {
         self.peppers.first().map_or_else(|| KeyDigest::sha256(key), |pepper| pepper.digest(key))
     }
 
-    /// Under which digests a key may be stored, the likeliest first; `sha256` is the key's.
+    /// Computes the digests under which a key may be stored, the most likely first; `sha256` is that of the key.
     pub(super) fn candidates(&self, key: &str, sha256: Digest) -> Vec<KeyDigest> {
         let mut candidates: Vec<_> = self.peppers.iter().map(|pepper| pepper.digest(key)).collect();
         if candidates.is_empty() || matches!(self.unpeppered, Unpeppered::Accepted) {

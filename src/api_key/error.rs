@@ -1,10 +1,11 @@
-//! Why keys could not be changed.
-
 use std::error::Error;
 
 use crate::error::Unavailable;
 
-/// A change that could not be made.
+/// An error of key management.
+///
+/// [`source`](Error::source) is the cause, for the log: for example the record's member that was refused, or the error of
+/// the database.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.kind.text())]
 pub struct KeyError {
@@ -12,19 +13,19 @@ pub struct KeyError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// Why a change could not be made.
+/// The kind of a [`KeyError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
-    /// The store is set up wrongly: its URL, its features, its schema.
+    /// The store is misconfigured: its URL, features or schema. Or keys of the format cannot be minted.
     Configuration,
-    /// The id or the digest is there already.
+    /// The id or the digest of the key exists already.
     Conflict,
-    /// The key was revoked or replaced already, or has expired.
+    /// The key is revoked, replaced or expired.
     Inactive,
-    /// A line that is no record, or a key that cannot be minted.
+    /// The record of the key is invalid.
     Invalid,
-    /// There is no such key.
+    /// The key does not exist.
     NotFound,
     /// The store did not answer.
     Unavailable,
@@ -33,31 +34,31 @@ pub enum KeyErrorKind {
 impl KeyErrorKind {
     const fn text(self) -> &'static str {
         match self {
-            Self::Configuration => "the key store is set up wrongly",
-            Self::Conflict => "a key with this id or digest is there already",
-            Self::Inactive => "the key was revoked or replaced already, or has expired",
+            Self::Configuration => "the key store is misconfigured",
+            Self::Conflict => "a key with this id or digest exists already",
+            Self::Inactive => "the key is revoked, replaced or expired",
             Self::Invalid => "the key is invalid",
-            Self::NotFound => "there is no such key",
+            Self::NotFound => "the key does not exist",
             Self::Unavailable => "the key store is unavailable",
         }
     }
 }
 
 impl KeyError {
-    /// A change that could not be made.
+    /// Creates an error of this kind.
     #[must_use]
     pub const fn new(kind: KeyErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// Keeps the cause, for the log.
+    /// Sets the cause, for the log.
     #[must_use]
     pub fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Why it could not be made.
+    /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> KeyErrorKind {
         self.kind

@@ -1,13 +1,13 @@
-//! The form of a key: what can be said of it without looking it up.
-
 use zeroize::Zeroizing;
 
 use super::secret::KeySecret;
-use crate::error::{ConfigError, ConfigErrorKind};
-use crate::reason::Reason;
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    reason::Reason,
+};
 
-/// The longest key that is looked at, in bytes.
-const LONGEST: usize = 512;
+/// The maximum length of a key, in bytes.
+const MAX_LENGTH: usize = 512;
 
 /// 32 bytes in base 62.
 const RANDOM_DIGITS: usize = 43;
@@ -15,11 +15,13 @@ const RANDOM_DIGITS: usize = 43;
 /// 4 bytes in base 62.
 const CHECKSUM_DIGITS: usize = 6;
 
-/// The form of a key.
+/// The format of keys.
 ///
-/// Keys of this crate's own are `<prefix>_<random><checksum>`: 32 bytes of the system's generator in 43 digits of base
-/// 62, then the CRC-32 of all that stands before it in 6 digits. So a key that was mistyped, cut off or made up is
-/// refused without a look-up, and scanners find a leaked one by its prefix.
+/// A minted key is `<prefix>_<random><checksum>`: 32 bytes of the system's random generator as 43 digits of base 62, then
+/// the CRC-32 of everything before it as 6 digits. A key that was mistyped, cut off or made up is therefore refused without
+/// a look-up, and secret scanners find a leaked key by its prefix.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::{Reason, api_key::KeyFormat};
@@ -43,14 +45,16 @@ pub struct KeyFormat {
 
 #[derive(Clone, Copy, Debug)]
 enum Body {
+    /// Random digits and a checksum.
     Checked,
+    /// The text of another system.
     Opaque,
 }
 
 impl KeyFormat {
-    /// Keys of this crate's own.
+    /// The format of keys that this crate mints.
     ///
-    /// A `_` is put behind a prefix that does not end in `_` or `-`.
+    /// A `_` is appended to a prefix that does not end in `_` or `-`.
     ///
     /// # Errors
     ///
@@ -58,43 +62,44 @@ impl KeyFormat {
     pub fn new(prefix: &str) -> Result<Self, ConfigError> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         if !(1..=32).contains(&prefix.len()) || !prefix.bytes().all(is_allowed) {
-            let message = "a prefix is 1 to 32 ASCII letters, digits, '_' and '-'";
-            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message));
+            let message = "the prefix of a key format is 1 to 32 ASCII letters, digits, '_' and '-'";
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message).value(prefix));
         }
         let separator = if prefix.ends_with(['_', '-']) { "" } else { "_" };
         Ok(Self { prefix: format!("{prefix}{separator}").into(), body: Body::Checked })
     }
 
-    /// Keys that another system minted: any visible ASCII without commas that begins with the prefix, which may be
-    /// empty. Nothing can be said of them without a look-up.
+    /// The format of keys that another system minted: visible ASCII without commas, beginning with the prefix, which may
+    /// be empty. Their validity is known only after a look-up.
     ///
-    /// With an empty prefix, every `Bearer` value is taken for such a key.
+    /// With an empty prefix, every `Bearer` value is treated as such a key.
     ///
     /// # Errors
     ///
-    /// If the prefix is longer than 32 bytes, or has a space, a comma, or a character that is no visible ASCII.
+    /// If the prefix is longer than 32 bytes, or contains a comma or a character that is not visible ASCII.
     pub fn opaque(prefix: &str) -> Result<Self, ConfigError> {
         if prefix.len() > 32 || !prefix.bytes().all(is_opaque) {
-            let message = "a prefix is at most 32 visible ASCII characters without ','";
-            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message));
+            let message = "the prefix of an opaque key format is at most 32 visible ASCII characters without ','";
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message).value(prefix));
         }
         Ok(Self { prefix: prefix.into(), body: Body::Opaque })
     }
 
-    /// What every key begins with.
+    /// The prefix of every key.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// Makes a key.
+    /// Generates a key.
     ///
     /// # Errors
     ///
-    /// If the system's generator fails, or the format is opaque: such keys are minted elsewhere.
+    /// If the system's random generator fails, or the format is opaque.
     pub fn generate(&self) -> Result<KeySecret, ConfigError> {
         if matches!(self.body, Body::Opaque) {
-            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, "opaque keys are minted elsewhere"));
+            let message = "keys are minted in a format of `KeyFormat::new`, not in an opaque one";
+            return Err(ConfigError::new(ConfigErrorKind::KeyFormat, message).value(&self.prefix));
         }
         let mut random = Zeroizing::new([0; 32]);
         if getrandom::fill(&mut *random).is_err() {
@@ -103,22 +108,22 @@ impl KeyFormat {
         Ok(self.assemble(&random))
     }
 
-    /// Looks at what can be seen of a key without looking it up.
+    /// Checks the prefix, the length, the characters and the checksum of a key, without a look-up.
     ///
     /// # Errors
     ///
-    /// If the key cannot be one of this format; the text says why, for logs and audit.
+    /// The reason, if the key is not of this format.
     pub fn check(&self, key: &str) -> Result<(), Reason> {
         let Some(body) = key.strip_prefix(&*self.prefix) else {
             return Err(Reason::KEY_PREFIX);
         };
         match self.body {
-            _ if key.len() > LONGEST => Err(Reason::KEY_TOO_LONG),
+            _ if key.len() > MAX_LENGTH => Err(Reason::KEY_TOO_LONG),
             Body::Checked => {
                 if body.len() != RANDOM_DIGITS + CHECKSUM_DIGITS {
                     return Err(Reason::KEY_LENGTH);
                 }
-                // Without a way out at each byte: it would be a branch on random letters, which is guessed wrong.
+                // No early exit: a branch on each random character would be mispredicted.
                 if !body.bytes().fold(true, |all, byte| all & byte.is_ascii_alphanumeric()) {
                     return Err(Reason::KEY_CHARACTERS);
                 }
@@ -137,8 +142,8 @@ impl KeyFormat {
         }
     }
 
-    /// Whether a key with this prefix is one of this format, good or bad.
-    pub(super) fn claims(&self, key: &str) -> bool {
+    /// Returns whether a key begins with the prefix of this format.
+    pub(super) fn matches_prefix(&self, key: &str) -> bool {
         key.starts_with(&*self.prefix)
     }
 
@@ -154,7 +159,7 @@ impl KeyFormat {
     }
 }
 
-/// A big-endian number in base 62, the first digit first; it is divided away.
+/// Converts a big-endian number to base 62, the most significant digit first. The number is zero afterwards.
 fn digits<const N: usize>(number: &mut [u8]) -> [u8; N] {
     const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut digits = [b'0'; N];
@@ -181,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_in_base_62() {
+    fn numbers_are_converted_to_base_62() {
         assert_eq!(&digits::<3>(&mut [0, 0]), b"000");
         assert_eq!(&digits::<3>(&mut [0, 61]), b"00z");
         assert_eq!(&digits::<3>(&mut [0, 62]), b"010");
@@ -192,14 +197,14 @@ mod tests {
     fn the_largest_random_number_has_43_digits() {
         let mut largest = [0xFF; 32];
         let text = digits::<RANDOM_DIGITS>(&mut largest);
-        assert_eq!(largest, [0; 32], "nothing is left over");
-        assert_ne!(text[0], b'0', "no digit is wasted");
+        assert_eq!(largest, [0; 32], "the number is used up");
+        assert_ne!(text[0], b'0', "the first digit is used");
     }
 
     #[test]
     fn a_known_key_keeps_its_checksum() {
         let key = KeyFormat::new("sk_live").unwrap().assemble(&Zeroizing::new([0; 32]));
-        // CRC-32 of "sk_live_" and 43 zeros, computed elsewhere.
+        // CRC-32 of "sk_live_" and 43 zeros, computed by another implementation.
         assert_eq!(key.expose(), "sk_live_00000000000000000000000000000000000000000001Vxh1Z");
     }
 }

@@ -1,22 +1,20 @@
-//! What an operator does with keys.
-
 use std::{fmt, sync::Arc, time::Duration};
-
-use tokio::sync::Semaphore;
 
 use super::{
     builder::ApiKeysBuilder,
     digest::Hashing,
     error::{KeyError, KeyErrorKind},
     format::KeyFormat,
-    record::{KeyId, KeyRecord, NewKey},
+    key_id::KeyId,
+    new_key::NewKey,
+    record::KeyRecord,
     secret::KeySecret,
     store::{KeyPage, KeyQuery, KeyStore},
-    usage::Ledger,
+    usage::UsageRecorder,
 };
 use crate::{
     Eventual,
-    cache::FencedCache,
+    cache::CachedLookup,
     caller::Identity,
     error::{ConfigError, Unavailable},
     time::Clock,
@@ -24,42 +22,39 @@ use crate::{
 
 /// Verifies API keys, and mints, rotates and revokes them.
 ///
-/// A key that was seen within 30 seconds is verified without the store. What is changed through this type counts at
-/// once on this node, even against a look-up in flight. Clones share everything. See the [module docs](super).
+/// A verified key is cached for 30 seconds by default. A change that is made through this type is effective at once on this
+/// node, also for a look-up in flight. Clones share all state. See the [module docs](super).
 #[derive(Clone)]
 pub struct ApiKeys(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) cache: Arc<FencedCache<Arc<Identity>>>,
     pub(super) clock: Arc<dyn Clock>,
-    /// The first one mints.
+    /// Not empty; the first format is that of minted keys.
     pub(super) formats: Vec<KeyFormat>,
     pub(super) hashing: Hashing,
-    pub(super) ledger: Arc<Ledger>,
-    /// So many look-ups at once.
-    pub(super) look_ups: Semaphore,
+    pub(super) lookup: Arc<CachedLookup<Arc<Identity>>>,
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) tenant: Option<Box<str>>,
-    pub(super) timeout: Duration,
+    pub(super) usage: Arc<UsageRecorder>,
 }
 
 impl ApiKeys {
-    /// Keys of one format, in a store, with the defaults of [`ApiKeysBuilder`].
+    /// Creates an authenticator for keys of one format in a store, with the defaults of [`ApiKeysBuilder`].
     #[must_use]
     pub fn new(store: impl KeyStore, format: KeyFormat) -> Self {
         Self::builder(store, format).build()
     }
 
-    /// Keys in a store; the format is that of the keys to be minted.
+    /// Creates a builder; the format is that of minted keys.
     pub fn builder(store: impl KeyStore, format: KeyFormat) -> ApiKeysBuilder {
         ApiKeysBuilder::new(Arc::new(store), format)
     }
 
-    /// Makes a key; the secret is nowhere but in what is returned.
+    /// Mints a key. Its secret is only in the returned [`KeySecret`]; the store gets its digest.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](KeyErrorKind::Invalid) if the owner is empty, a text is too long, or the key is of another tenant than
+    /// [`Invalid`](KeyErrorKind::Invalid) if the owner is empty, a text is too long, or the key has another tenant than
     /// [`ApiKeysBuilder::tenant`]; [`Configuration`](KeyErrorKind::Configuration) if the format is opaque;
     /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
     pub async fn mint(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
@@ -67,27 +62,26 @@ impl ApiKeys {
         let now = clock.now();
         let secret = formats[0].generate().map_err(misconfigured)?;
         let id = KeyId::generate(now).map_err(misconfigured)?;
-        let record = key.record(id, hashing.newest(secret.expose()), now);
-        record.check().map_err(|why| KeyError::new(KeyErrorKind::Invalid).because(why))?;
-        if !self.0.owns(&record) {
-            return Err(KeyError::new(KeyErrorKind::Invalid).because("the key is of another tenant"));
+        let record = key.into_record(id, hashing.newest(secret.expose()), now);
+        record.check().map_err(|error| KeyError::new(KeyErrorKind::Invalid).because(error))?;
+        if !self.0.is_of_tenant(&record) {
+            let message = "the key has another tenant than the one that `ApiKeysBuilder::tenant` was set to";
+            return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
-        self.in_time(store.insert(record.clone())).await?;
+        self.within_timeout(store.insert(record.clone())).await?;
         Ok((record, secret))
     }
 
-    /// Replaces a key by a new one with the same rights, which ends when the old one would have; the old one may be
-    /// used for the time of `grace`.
+    /// Replaces a key with a new one that has the same rights and expiry; the old key is accepted for the grace period.
     ///
-    /// Give a grace: the new secret is nowhere but in what is returned, and if that is lost on its way, or the store
-    /// answers too late, the old key is all that is left to mint another one with.
+    /// Use a grace period. The new secret is only in the returned [`KeySecret`]; if that is lost, or the store answers too
+    /// late, another key can be minted only while the old one is accepted.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](KeyErrorKind::NotFound) if there is no such key, [`Inactive`](KeyErrorKind::Inactive) if it was
-    /// revoked or replaced already or has expired, [`Configuration`](KeyErrorKind::Configuration) if the format is
-    /// opaque, [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: then it is unknown whether the
-    /// key was replaced.
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
+    /// revoked, replaced or expired, [`Configuration`](KeyErrorKind::Configuration) if the format is opaque,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been replaced or not.
     pub async fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyRecord, KeySecret), KeyError> {
         let Inner { clock, formats, hashing, store, .. } = &*self.0;
         let now = clock.now();
@@ -104,73 +98,74 @@ impl ApiKeys {
             replaced: None,
             ..KeyRecord::clone(&old)
         };
-        let _forget = Forget { keys: self, id };
-        self.in_time(store.rotate(id, record.clone(), now + grace)).await?;
+        let _invalidation = InvalidateOnDrop { keys: self, id };
+        self.within_timeout(store.rotate(id, record.clone(), now + grace)).await?;
         Ok((record, secret))
     }
 
-    /// Revokes a key, for good and at once; a key that was revoked already stays so.
+    /// Revokes a key, permanently and at once. Revoking a revoked key changes nothing.
     ///
-    /// A key's successor, or the key it replaced, is not touched.
+    /// A key that replaced it, or that it replaced, is not revoked.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](KeyErrorKind::NotFound) if there is no such key, [`Unavailable`](KeyErrorKind::Unavailable) if the
-    /// store does not answer: then it is unknown whether the key was revoked.
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Unavailable`](KeyErrorKind::Unavailable) if the
+    /// store does not answer: the key may have been revoked or not.
     pub async fn revoke(&self, id: &KeyId) -> Result<(), KeyError> {
-        self.owned(id).await?;
-        let _forget = Forget { keys: self, id };
-        self.in_time(self.0.store.revoke(id, self.0.clock.now())).await
+        self.check_tenant(id).await?;
+        let _invalidation = InvalidateOnDrop { keys: self, id };
+        self.within_timeout(self.0.store.revoke(id, self.0.clock.now())).await
     }
 
-    /// The record of a key, from the store.
+    /// Returns the record of a key, read from the store.
     ///
     /// # Errors
     ///
     /// If the store does not answer.
     pub async fn get(&self, id: &KeyId) -> Result<Option<Arc<KeyRecord>>, KeyError> {
-        let record = self.in_time(self.0.store.get(id)).await?;
-        Ok(record.filter(|record| self.0.owns(record)))
+        let record = self.within_timeout(self.0.store.get(id)).await?;
+        Ok(record.filter(|record| self.0.is_of_tenant(record)))
     }
 
-    /// A page of records, from the store.
+    /// Returns a page of records, read from the store.
     ///
     /// # Errors
     ///
     /// If the store does not answer.
     pub async fn list(&self, query: &KeyQuery) -> Result<KeyPage, KeyError> {
         let Some(tenant) = &self.0.tenant else {
-            return self.in_time(self.0.store.list(query)).await;
+            return self.within_timeout(self.0.store.list(query)).await;
         };
-        if query.tenant.as_deref().is_some_and(|asked| asked != &**tenant) {
+        if query.tenant.as_deref().is_some_and(|queried| queried != &**tenant) {
             return Ok(KeyPage::default());
         }
-        self.in_time(self.0.store.list(&query.clone().tenant(&**tenant))).await
+        self.within_timeout(self.0.store.list(&query.clone().tenant(&**tenant))).await
     }
 
-    /// Writes down when keys were last used; to be called before the process ends.
+    /// Writes the last uses of keys to the store. To be called before the process exits.
     ///
     /// # Errors
     ///
-    /// If the store does not answer; what could not be written waits on.
+    /// If the store does not answer; the uses stay queued.
     pub async fn flush(&self) -> Result<(), KeyError> {
-        Ok(self.0.ledger.flush().await?)
+        Ok(self.0.usage.flush().await?)
     }
 
-    async fn owned(&self, id: &KeyId) -> Result<(), KeyError> {
+    /// Refuses a key of another tenant as if it did not exist.
+    async fn check_tenant(&self, id: &KeyId) -> Result<(), KeyError> {
         match &self.0.tenant {
             Some(_) => self.get(id).await?.map(drop).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound)),
             None => Ok(()),
         }
     }
 
-    async fn in_time<T, E>(&self, answer: Eventual<Result<T, E>>) -> Result<T, KeyError>
+    async fn within_timeout<T, E>(&self, result: Eventual<Result<T, E>>) -> Result<T, KeyError>
     where
         T: Send + 'static,
         E: Into<KeyError> + Send + 'static,
     {
-        match tokio::time::timeout(self.0.timeout, answer.wait()).await {
-            Ok(answer) => answer.map_err(Into::into),
+        match tokio::time::timeout(self.0.lookup.timeout(), result.wait()).await {
+            Ok(result) => result.map_err(Into::into),
             Err(late) => Err(Unavailable::new("the key store").because(late).into()),
         }
     }
@@ -178,21 +173,20 @@ impl ApiKeys {
 
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { cache, formats, hashing, ledger, tenant, timeout, .. } = &*self.0;
+        let Inner { formats, hashing, lookup, tenant, usage, .. } = &*self.0;
         f.debug_struct("ApiKeys")
-            .field("cache", cache)
             .field("formats", formats)
             .field("hashing", hashing)
-            .field("ledger", ledger)
+            .field("lookup", lookup)
             .field("tenant", tenant)
-            .field("timeout", timeout)
+            .field("usage", usage)
             .finish_non_exhaustive()
     }
 }
 
 impl Inner {
-    /// Whether a key is of the tenant whose keys these are.
-    pub(super) fn owns(&self, record: &KeyRecord) -> bool {
+    /// Returns whether a key has the configured tenant, or none is configured.
+    pub(super) fn is_of_tenant(&self, record: &KeyRecord) -> bool {
         self.tenant.is_none() || record.tenant.as_deref() == self.tenant.as_deref()
     }
 }
@@ -201,15 +195,17 @@ fn misconfigured(error: ConfigError) -> KeyError {
     KeyError::new(KeyErrorKind::Configuration).because(error)
 }
 
-/// Makes what is cached of a key count no more, whatever became of the change: when it is done, has failed, or was
-/// given up.
-struct Forget<'a> {
+/// Invalidates the cached identity of a key when the change of the key is done, has failed, or was cancelled.
+///
+/// In all three cases the store may have changed. The invalidation comes after the change, so a look-up that reads the old
+/// record began before it and its entry is invalid.
+struct InvalidateOnDrop<'a> {
     keys: &'a ApiKeys,
     id: &'a KeyId,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for InvalidateOnDrop<'_> {
     fn drop(&mut self) {
-        self.keys.0.cache.forget(self.id.as_str());
+        self.keys.0.lookup.cache().invalidate(self.id.as_str());
     }
 }

@@ -1,5 +1,3 @@
-//! Keys in memory.
-
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -10,17 +8,114 @@ use std::{
 use super::{
     digest::KeyDigest,
     error::{KeyError, KeyErrorKind},
-    record::{KeyId, KeyRecord, Replacement},
+    key_id::KeyId,
+    record::{KeyRecord, Replacement},
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
     watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 use crate::{Eventual, error::Unavailable, time::UnixTime};
 
-/// Keeps keys in memory: for tests, and for keys that are configured at start.
+/// A store in memory, for tests and for keys that are configured at start.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{
+///     UnixTime,
+///     api_key::{KeyDigest, KeyId, KeyRecord, KeyStore, MemoryKeyStore},
+/// };
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let store = MemoryKeyStore::default();
+/// let digest = KeyDigest::sha256("a key of another system");
+/// store.insert(KeyRecord::new(KeyId::parse("old-1")?, digest.clone(), "alice", UnixTime::default())).wait().await?;
+/// assert_eq!(store.find(&digest).wait().await?.map(|record| record.owner.clone()).as_deref(), Some("alice"));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Default)]
 pub struct MemoryKeyStore {
     records: RwLock<Records>,
     watchers: KeyWatchers,
+}
+
+impl MemoryKeyStore {
+    fn read(&self) -> RwLockReadGuard<'_, Records> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Records> {
+        self.records.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reports a change to the watchers, if it was made.
+    ///
+    /// Called after the lock is released, and after the change: a watcher that invalidates a cache here must not be followed
+    /// by a read of the old record.
+    fn report(&self, result: Result<(), KeyError>, change: &KeyChange) -> Eventual<Result<(), KeyError>> {
+        if result.is_ok() {
+            self.watchers.notify(change);
+        }
+        Eventual::Now(result)
+    }
+}
+
+impl KeyStore for MemoryKeyStore {
+    fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
+        let records = self.read();
+        let id = records.by_digest.get(digest);
+        Eventual::Now(Ok(id.and_then(|id| records.by_id.get(id)).cloned()))
+    }
+
+    fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
+        Eventual::Now(Ok(self.read().by_id.get(id).cloned()))
+    }
+
+    fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
+        let result = self.write().insert(record);
+        self.report(result, &KeyChange::Added)
+    }
+
+    fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let result = self.write().get_mut(id).map(|record| {
+            record.revoked_at.get_or_insert(at);
+        });
+        self.report(result, &KeyChange::Changed(id.clone()))
+    }
+
+    fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let result = self.write().rotate(id, successor, until);
+        self.report(result, &KeyChange::Changed(id.clone()))
+    }
+
+    fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
+        let records = self.read();
+        let start = query.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let keys = records.by_id.range((start, Bound::Unbounded)).map(|(_, record)| record);
+        let keys = keys.filter(|record| query.selects(record)).take(usize::from(query.page_size()) + 1);
+        let keys = keys.cloned().collect();
+        Eventual::Now(Ok(KeyPage::cut(keys, query)))
+    }
+
+    fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
+        let mut records = self.write();
+        for used in uses {
+            if let Ok(record) = records.get_mut(&used.id) {
+                record.last_used_at = record.last_used_at.max(Some(used.at));
+            }
+        }
+        Eventual::Now(Ok(()))
+    }
+
+    fn watch(&self, watcher: KeyWatcher) {
+        self.watchers.add(watcher);
+    }
+}
+
+impl fmt::Debug for MemoryKeyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryKeyStore").field("keys", &self.read().by_id.len()).finish_non_exhaustive()
+    }
 }
 
 #[derive(Default)]
@@ -52,83 +147,5 @@ impl Records {
         self.insert(successor)?;
         self.get_mut(id)?.replaced = Some(replacement);
         Ok(())
-    }
-}
-
-impl MemoryKeyStore {
-    fn read(&self) -> RwLockReadGuard<'_, Records> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Records> {
-        self.records.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn tell(&self, done: Result<(), KeyError>, change: &KeyChange) -> Eventual<Result<(), KeyError>> {
-        if done.is_ok() {
-            self.watchers.notify(change);
-        }
-        Eventual::Now(done)
-    }
-}
-
-impl KeyStore for MemoryKeyStore {
-    fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        let records = self.read();
-        let id = records.by_digest.get(digest);
-        Eventual::Now(Ok(id.and_then(|id| records.by_id.get(id)).cloned()))
-    }
-
-    fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        Eventual::Now(Ok(self.read().by_id.get(id).cloned()))
-    }
-
-    fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
-        let done = self.write().insert(record);
-        self.tell(done, &KeyChange::Added)
-    }
-
-    fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
-        let done = self.write().get_mut(id).map(|record| {
-            record.revoked_at.get_or_insert(at);
-        });
-        self.tell(done, &KeyChange::Changed(id.clone()))
-    }
-
-    fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
-        let done = self.write().rotate(id, successor, until);
-        self.tell(done, &KeyChange::Changed(id.clone()))
-    }
-
-    fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
-        let records = self.read();
-        let start = query.after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let is_asked_for = |record: &&Arc<KeyRecord>| {
-            query.owner.as_ref().is_none_or(|owner| record.owner == *owner)
-                && query.tenant.as_ref().is_none_or(|tenant| record.tenant.as_ref() == Some(tenant))
-        };
-        let keys = records.by_id.range((start, Bound::Unbounded)).map(|(_, record)| record).filter(is_asked_for);
-        let keys = keys.take(usize::from(query.page_size()) + 1).cloned().collect();
-        Eventual::Now(Ok(KeyPage::cut(keys, query)))
-    }
-
-    fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
-        let mut records = self.write();
-        for used in uses {
-            if let Ok(record) = records.get_mut(&used.id) {
-                record.last_used_at = record.last_used_at.max(Some(used.at));
-            }
-        }
-        Eventual::Now(Ok(()))
-    }
-
-    fn watch(&self, watcher: KeyWatcher) {
-        self.watchers.add(watcher);
-    }
-}
-
-impl fmt::Debug for MemoryKeyStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryKeyStore").field("keys", &self.read().by_id.len()).finish_non_exhaustive()
     }
 }

@@ -1,13 +1,40 @@
-//! API keys: their form, what is kept of them, and the authenticator that verifies them.
+//! API keys: their format, the store of their digests, and the authenticator that verifies them.
 //!
-//! 1. A key is `<prefix>_<random><checksum>` ([`KeyFormat`]): a mistyped or made-up one is refused with no look-up.
-//! 2. Kept is a digest ([`KeyDigest`]), plain or under a [`Pepper`], in a [`KeyStore`]: [`MemoryKeyStore`],
-//!    [`SqlKeyStore`] or one of your own.
-//! 3. [`ApiKeys`] looks a key up once in 30 seconds (a bad one once in 5) and remembers the answer; requests for one cold
-//!    key share one look-up; a failure is 503 and never remembered.
-//! 4. What is changed through [`ApiKeys`] counts at once on this node, even against a look-up in flight. A store that
-//!    hears of changes elsewhere, as `SqlKeyStore` on Postgres does, tells of them too; without, they count when what was
-//!    remembered is too old.
+//! # Format
+//!
+//! A key is `<prefix>_<random><checksum>` ([`KeyFormat`]), so a mistyped or made-up key is refused without a look-up, and
+//! secret scanners find a leaked one by its prefix. Keys of another system are accepted with [`KeyFormat::opaque`], after an
+//! [`import`] of their digests.
+//!
+//! # Digest
+//!
+//! The key itself is shown once, as a [`KeySecret`], and stored nowhere. Its [`KeyDigest`] is stored: SHA-256, or
+//! HMAC-SHA-256 under a [`Pepper`]. Minted keys have 256 random bits, so a slow hash would add nothing.
+//!
+//! # Store
+//!
+//! A [`KeyStore`] holds a [`KeyRecord`] for each key: its digest, owner, tenant, scopes, tier, networks and expiry.
+//! [`MemoryKeyStore`] is in this crate, SQLite and Postgres are in the crate `tower-warden-sql`; the docs of [`KeyStore`]
+//! show a custom one.
+//!
+//! # Cache
+//!
+//! [`ApiKeys`] looks up a valid key once in 30 seconds and an invalid one once in 5; [`ApiKeysBuilder`] changes both.
+//! Concurrent requests with the same key share one look-up. If the store fails or times out, requests are refused with 503,
+//! and nothing is cached. Expiry, networks and bindings are checked on every request, also on cache hits.
+//!
+//! # Revocation
+//!
+//! A key that is [revoked](ApiKeys::revoke) is refused at once on this node, even if a look-up that has read it as valid is
+//! in flight. On other nodes it is refused as soon as the store reports the change to its [watchers](KeyStore::watch), as
+//! the store for Postgres does, and at the latest when the cached entry expires.
+//!
+//! # Rotation
+//!
+//! [`ApiKeys::rotate`] mints a key with the same rights and lets the old one expire after a grace period. Peppers rotate as
+//! well: new keys are stored under the newest one.
+//!
+//! # Examples
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,7 +48,7 @@
 //! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
 //! let (record, secret) = keys.mint(NewKey::new("alice").scopes(Scopes::parse("billing:read")?)).await?;
 //!
-//! // What `AuthLayer` does with each request:
+//! // `AuthLayer` does this for each request:
 //! let request = http::Request::new(());
 //! let verify = |key: &str| {
 //!     let presented = Presented::new(Credential::api_key(key), Head::from(&request), UnixTime::default());
@@ -30,7 +57,7 @@
 //! assert_eq!(&*verify(secret.expose()).await.unwrap().subject, "alice");
 //! assert_eq!(verify("sk_agent_guess").await.unwrap_err().reason(), Reason::KEY_LENGTH);
 //!
-//! // An hour of overlap, then the old key is refused.
+//! // With a grace period of an hour, both keys are accepted until the old one is revoked.
 //! let (_, new_secret) = keys.rotate(&record.id, Duration::from_secs(3600)).await?;
 //! keys.revoke(&record.id).await?;
 //! assert_eq!(verify(secret.expose()).await.unwrap_err().reason(), Reason::KEY_REVOKED);
@@ -46,12 +73,14 @@ pub use self::{
     digest::{KeyDigest, Pepper},
     error::{KeyError, KeyErrorKind},
     format::KeyFormat,
+    import_export::{ImportSummary, export, import},
+    key_id::KeyId,
     keys::ApiKeys,
     memory::MemoryKeyStore,
-    record::{KeyId, KeyRecord, NewKey, Replacement},
+    new_key::NewKey,
+    record::{KeyRecord, Replacement},
     secret::KeySecret,
     store::{KeyPage, KeyQuery, KeyStore, KeyUse},
-    transfer::{ImportSummary, export, import},
     watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 
@@ -59,8 +88,11 @@ mod builder;
 mod digest;
 mod error;
 mod format;
+mod import_export;
+mod key_id;
 mod keys;
 mod memory;
+mod new_key;
 mod reason;
 mod record;
 #[cfg(feature = "axum")]
@@ -69,7 +101,6 @@ mod route_error;
 mod routes;
 mod secret;
 mod store;
-mod transfer;
 mod usage;
 mod verify;
 mod watch;

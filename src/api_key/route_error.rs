@@ -1,4 +1,4 @@
-//! What the routes answer instead.
+//! Error responses of the routes.
 
 use axum::{
     extract::rejection::{JsonRejection, QueryRejection},
@@ -11,29 +11,28 @@ use crate::{
     caller::Principal,
     log::{self, Causes},
     reason::Reason,
-    refusal,
-    refusal::{Rejection, RejectionKind},
+    refusal::{self, Rejection, RejectionKind},
 };
 
-/// A response that is for nobody else.
+/// Creates a response that must not be cached.
 pub(super) fn private(status: StatusCode, body: impl IntoResponse) -> Response {
     let no_store = const { HeaderValue::from_static("no-store") };
     (status, [(header::CACHE_CONTROL, no_store)], body).into_response()
 }
 
-/// What is answered instead.
+/// An error of a route.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The key, or the store.
+    /// Key management failed.
     Key(KeyError),
-    /// The caller.
+    /// The caller may not do this.
     Refused(Rejection),
-    /// The request.
+    /// The request is invalid: the status and a detail for the client.
     Request(StatusCode, String),
 }
 
 impl Failure {
-    /// 403 that asks for no other scope; `reason` is for logs and audit.
+    /// A 403 without a challenge, since no other scope would help; `reason` is for logs and audit.
     pub(super) fn forbidden(caller: &Principal, reason: Reason) -> Self {
         Self::Refused(Rejection::new(RejectionKind::Forbidden, reason).of_caller(caller))
     }
@@ -61,7 +60,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         match self {
             Self::Key(error) if error.kind() == KeyErrorKind::Unavailable => {
-                log::error!(error = %Causes(&error), "keys could not be managed; the request is answered with 503");
+                log::error!(error = %Causes(&error), "key management failed; the request is refused with 503");
                 Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE).into_response()
             }
             Self::Key(error) => {

@@ -22,39 +22,44 @@ use super::{
     ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret, NewKey,
     route_error::{Failure, private},
 };
-use crate::reason::Reason;
 use crate::{
-    axum::Scoped, caller::Confirmation, caller::ConfirmationMethod, caller::Principal, request::Network, scope::Scopes,
+    axum::Scoped,
+    caller::{Confirmation, ConfirmationMethod, Principal},
+    reason::Reason,
+    request::Network,
+    scope::Scopes,
 };
 
 crate::scopes! {
-    /// Mint, list, rotate and revoke keys.
+    /// Permission to mint, list, rotate and revoke keys.
     pub KeysAdmin = "keys:admin";
 }
 
-/// Routes to manage keys, for callers who hold [`KeysAdmin`]; to be nested inside of an
+/// Creates routes to manage keys, for callers that hold [`KeysAdmin`]; to be nested inside of an
 /// [`AuthLayer`](crate::layer::AuthLayer).
 ///
-/// | request | answer |
+/// | request | response |
 /// |---|---|
-/// | `POST /` with `name`, `owner`, `scopes`, and perhaps `tenant`, `tier`, `expires_in` (seconds), `networks`, `confirmation` (`x5t#S256`, `jkt`), `metadata` | 201, the record and, once, its `secret` |
-/// | `GET /?owner=&tenant=&limit=&after=` | 200, `keys` and the `next` page's `after` |
-/// | `POST /{id}/rotate` with `grace` (seconds, 0 if left out) | 201, the new record and its `secret` |
+/// | `POST /` with `name`, `owner`, `scopes`, and optionally `tenant`, `tier`, `expires_in` (seconds), `networks`, `confirmation` (`x5t#S256`, `jkt`), `metadata` | 201, the record and its `secret` |
+/// | `GET /?owner=&tenant=&limit=&after=` | 200, `keys` and `next`, the `after` of the next page |
+/// | `POST /{id}/rotate` with `grace` (seconds, 0 by default) | 201, the new record and its `secret` |
 /// | `DELETE /{id}` | 204 |
 ///
-/// A caller without a tenant manages all keys, with any scope. One who has a tenant manages the keys of that tenant and
-/// sees no others. It neither mints a key with a scope that it does not hold itself nor rotates one that has, and what
-/// it mints has its own tier and ends no later than itself. Owner, networks and metadata are its word: an owner is
-/// somebody within a tenant only.
+/// A caller without a tenant manages all keys, with any scopes. A caller with a tenant manages the keys of that tenant, and
+/// keys of other tenants look to it as if they did not exist. It cannot mint a key with a scope that it does not hold, nor
+/// rotate a key that has such a scope; a key that it mints has its tier and expires no later than itself. It chooses owner,
+/// networks and metadata freely, so an owner is unique only within a tenant.
 ///
-/// Of a rotation the secret is nowhere but in the answer: give a grace, for the answer may be lost.
+/// The secret of a new key is only in the response, which may be lost: rotate with a grace period.
+///
+/// # Examples
 ///
 /// ```
 /// use axum::{Router, body::Body, http::Request};
 /// use tower::ServiceExt;
 /// use tower_warden::{
 ///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey, key_routes},
-/// ///     layer::AuthLayer,
+///     layer::AuthLayer,
 ///     scope::Scopes,
 /// };
 ///
@@ -84,7 +89,7 @@ where
         .with_state(keys)
 }
 
-/// What `POST /` takes.
+/// The body of `POST /`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Mint {
@@ -101,7 +106,7 @@ struct Mint {
     metadata: BTreeMap<String, String>,
 }
 
-/// What `POST /{id}/rotate` takes.
+/// The body of `POST /{id}/rotate`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rotate {
@@ -109,7 +114,7 @@ struct Rotate {
     grace: u64,
 }
 
-/// What `GET /` takes.
+/// The query of `GET /`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct List {
@@ -119,7 +124,7 @@ struct List {
     tenant: Option<String>,
 }
 
-/// A record and, once, its secret.
+/// The response for a minted key: the record and the secret.
 #[derive(Serialize)]
 struct Minted<'a> {
     #[serde(flatten)]
@@ -132,12 +137,12 @@ async fn mint(
     caller: Scoped<KeysAdmin>,
     body: Result<Json<Mint>, JsonRejection>,
 ) -> Result<Response, Failure> {
-    let Json(asked) = body?;
-    let tenant = confined(&caller, asked.tenant)?;
-    granted(&caller, &asked.scopes)?;
-    let tier = graded(&caller, asked.tier)?;
-    let mut key = NewKey::new(asked.owner).name(asked.name).scopes(asked.scopes).networks(asked.networks);
-    if let Some(confirmation) = asked.confirmation {
+    let Json(new) = body?;
+    let tenant = allowed_tenant(&caller, new.tenant)?;
+    check_scopes(&caller, &new.scopes)?;
+    let tier = allowed_tier(&caller, new.tier)?;
+    let mut key = NewKey::new(new.owner).name(new.name).scopes(new.scopes).networks(new.networks);
+    if let Some(confirmation) = new.confirmation {
         key = key.confirmation(provable(confirmation)?);
     }
     if let Some(tenant) = tenant {
@@ -149,14 +154,14 @@ async fn mint(
     if let (Some(_), Some(end)) = (caller.tenant(), caller.expires_at()) {
         key = key.not_after(end);
     }
-    if let Some(lifetime) = asked.expires_in {
+    if let Some(lifetime) = new.expires_in {
         key = key.expires_in(Duration::from_secs(lifetime.get()));
     }
-    for (name, value) in asked.metadata {
+    for (name, value) in new.metadata {
         key = key.metadata(name, value);
     }
     let (record, secret) = keys.mint(key).await?;
-    Ok(minted(&record, &secret))
+    Ok(created(&record, &secret))
 }
 
 async fn list(
@@ -169,14 +174,10 @@ async fn list(
         keys: Vec<&'a KeyRecord>,
         next: Option<KeyId>,
     }
-    let Query(asked) = query?;
-    let after = asked.after.map(|after| KeyId::parse(&after)).transpose();
-    let query = KeyQuery {
-        after: after.map_err(|_| KeyError::new(KeyErrorKind::Invalid))?,
-        limit: asked.limit,
-        owner: asked.owner,
-        tenant: confined(&caller, asked.tenant)?,
-    };
+    let Query(List { after, limit, owner, tenant }) = query?;
+    let after = after.map(|after| KeyId::parse(&after)).transpose();
+    let after = after.map_err(|error| KeyError::new(KeyErrorKind::Invalid).because(error))?;
+    let query = KeyQuery { after, limit, owner, tenant: allowed_tenant(&caller, tenant)? };
     let page = keys.list(&query).await?;
     let records = page.keys.iter().map(|key| &**key).collect();
     Ok(private(StatusCode::OK, Json(Page { keys: records, next: page.next })))
@@ -188,12 +189,12 @@ async fn rotate(
     id: Result<Path<String>, PathRejection>,
     body: Bytes,
 ) -> Result<Response, Failure> {
-    // Whatever its media type is said to be: a grace that is passed over would end the old key at once.
+    // Parsed whatever its media type: a grace period that is ignored would make the old key expire at once.
     let grace = if body.is_empty() { 0 } else { Json::<Rotate>::from_bytes(&body)?.grace };
-    let id = named(id)?;
-    granted(&caller, &managed(&keys, &caller, &id).await?.scopes)?;
+    let id = parse_id(id)?;
+    check_scopes(&caller, &managed_key(&keys, &caller, &id).await?.scopes)?;
     let (record, secret) = keys.rotate(&id, Duration::from_secs(grace)).await?;
-    Ok(minted(&record, &secret))
+    Ok(created(&record, &secret))
 }
 
 async fn revoke(
@@ -201,24 +202,24 @@ async fn revoke(
     caller: Scoped<KeysAdmin>,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Failure> {
-    let id = named(id)?;
+    let id = parse_id(id)?;
     if caller.tenant().is_some() {
-        managed(&keys, &caller, &id).await?;
+        managed_key(&keys, &caller, &id).await?;
     }
     keys.revoke(&id).await?;
     Ok(private(StatusCode::NO_CONTENT, ()))
 }
 
-/// The tenant whose keys are asked for: the caller's own, for a caller who has one.
-fn confined(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
-    match (caller.tenant(), asked) {
+/// Returns the tenant of the keys to be managed: that of the caller, if the caller has one.
+fn allowed_tenant(caller: &Principal, requested: Option<String>) -> Result<Option<String>, Failure> {
+    match (caller.tenant(), requested) {
         (Some(own), Some(tenant)) if own != tenant => Err(Failure::forbidden(caller, Reason::TENANT_MISMATCH)),
-        (own, asked) => Ok(asked.or_else(|| own.map(Into::into))),
+        (own, requested) => Ok(requested.or_else(|| own.map(Into::into))),
     }
 }
 
-/// Refuses a caller who has a tenant and would grant what it does not hold.
-fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
+/// Refuses a caller with a tenant that does not hold all scopes of the key.
+fn check_scopes(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     if caller.tenant().is_none() || scopes.iter().all(|scope| caller.holds(scope)) {
         Ok(())
     } else {
@@ -226,38 +227,38 @@ fn granted(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     }
 }
 
-/// The tier of a key to be minted: for a caller who has a tenant, its own.
-fn graded(caller: &Principal, asked: Option<String>) -> Result<Option<String>, Failure> {
-    match (caller.tenant(), caller.tier(), asked) {
-        (None, _, asked) => Ok(asked),
-        (Some(_), own, asked) if asked.is_none() || asked.as_deref() == own => Ok(own.map(Into::into)),
+/// Returns the tier of a key to be minted: that of the caller, if the caller has a tenant.
+fn allowed_tier(caller: &Principal, requested: Option<String>) -> Result<Option<String>, Failure> {
+    match (caller.tenant(), caller.tier(), requested) {
+        (None, _, requested) => Ok(requested),
+        (Some(_), own, requested) if requested.is_none() || requested.as_deref() == own => Ok(own.map(Into::into)),
         (Some(_), ..) => Err(Failure::forbidden(caller, Reason::TIER_NOT_HELD)),
     }
 }
 
-/// Refuses a key that no proof of this crate could be made for.
+/// Refuses a key that is bound by a method for which this crate has no proof.
 fn provable(confirmation: Confirmation) -> Result<Confirmation, Failure> {
     let known = [ConfirmationMethod::CERTIFICATE, ConfirmationMethod::KEY];
     if confirmation.iter().all(|bound| known.contains(&bound.method)) {
         Ok(confirmation)
     } else {
-        let text = "a key is bound to a certificate, `x5t#S256`, or to a key, `jkt`";
+        let text = "a key is bound to a certificate with `x5t#S256` or to a key with `jkt`";
         Err(Failure::Request(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned()))
     }
 }
 
-fn named(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
+fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
     let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok());
     id.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
 }
 
-/// A key that the caller manages; another tenant's key looks as if there were none.
-async fn managed(keys: &ApiKeys, caller: &Principal, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
+/// Returns the record of a key that the caller manages. A key of another tenant is `NotFound`, as if it did not exist.
+async fn managed_key(keys: &ApiKeys, caller: &Principal, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
     let record = keys.get(id).await?;
     let is_managed = |record: &Arc<KeyRecord>| caller.tenant().is_none() || record.tenant.as_deref() == caller.tenant();
     record.filter(is_managed).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
 }
 
-fn minted(key: &KeyRecord, secret: &KeySecret) -> Response {
+fn created(key: &KeyRecord, secret: &KeySecret) -> Response {
     private(StatusCode::CREATED, Json(Minted { key, secret: secret.expose() }))
 }

@@ -1,12 +1,12 @@
-//! A key in the clear.
-
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// A key in the clear, to be shown once to whom it was minted for.
+/// The secret of a minted key, in the clear, to be shown once to its owner.
 ///
-/// It is wiped when dropped, prints nothing of itself, and cannot be serialised:
+/// It is erased from memory when dropped, its `Debug` prints none of it, and it does not implement `Serialize`.
+///
+/// # Examples
 ///
 /// ```
 /// # let secret = tower_warden::api_key::KeyFormat::new("sk")?.generate()?;
@@ -26,7 +26,7 @@ impl KeySecret {
         Self(Zeroizing::new(text))
     }
 
-    /// The key itself.
+    /// The key in the clear.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! When keys were last used, written behind.
+//! The last uses of keys, written to the store in the background.
 
 use std::{
     fmt,
@@ -12,7 +12,7 @@ use std::{
 use tokio::runtime::Handle;
 
 use super::{
-    record::KeyId,
+    key_id::KeyId,
     store::{KeyStore, KeyUse},
 };
 use crate::{
@@ -22,160 +22,169 @@ use crate::{
     time::UnixTime,
 };
 
-/// How many keys wait to be written down; uses of more keys at once are passed over.
-const WAITING: usize = 100_000;
+/// The maximum number of keys with a use that is not written yet; the uses of further keys are not recorded.
+const QUEUE_CAPACITY: usize = 100_000;
 
-/// How many are written at a time.
+/// The number of uses in one write.
 const BATCH: usize = 500;
 
-/// Collects uses and writes them to the store, never on a request's way.
-pub(super) struct Ledger {
+/// Collects the last uses of keys and writes them to the store, outside of requests.
+///
+/// Invariant: a use that was recorded is in the queue, or in a [`Batch`] that is being written and is put back if the write
+/// fails or is cancelled. A key is in the queue at most once: whoever sets its `is_queued` from false to true adds it.
+pub(super) struct UsageRecorder {
     store: Arc<dyn KeyStore>,
     interval: Duration,
     timeout: Duration,
-    waiting: Mutex<Vec<Arc<Page>>>,
-    /// Whether somebody will flush.
-    is_armed: AtomicBool,
-    /// Held while somebody does.
+    queue: Mutex<Vec<Arc<LastUse>>>,
+    /// Whether a task is going to flush after the interval.
+    is_flush_scheduled: AtomicBool,
+    /// Held during a flush, so that a second flush waits for uses that the first may put back.
     flushing: tokio::sync::Mutex<()>,
 }
 
 /// The last use of one key.
-struct Page {
+struct LastUse {
     id: KeyId,
-    last: AtomicU64,
-    is_waiting: AtomicBool,
+    at: AtomicU64,
+    is_queued: AtomicBool,
 }
 
-/// Notes the uses of one key.
-pub(super) struct Usage {
-    ledger: Arc<Ledger>,
-    page: Arc<Page>,
+/// Records the uses of one key; part of its cached identity.
+pub(super) struct KeyUsage {
+    recorder: Arc<UsageRecorder>,
+    last_use: Arc<LastUse>,
 }
 
-impl Ledger {
+impl UsageRecorder {
     pub(super) fn new(store: Arc<dyn KeyStore>, interval: Duration, timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             store,
             interval,
             timeout,
-            waiting: Mutex::default(),
-            is_armed: AtomicBool::new(false),
+            queue: Mutex::default(),
+            is_flush_scheduled: AtomicBool::new(false),
             flushing: tokio::sync::Mutex::default(),
         })
     }
 
-    pub(super) fn open(self: &Arc<Self>, id: KeyId) -> Usage {
-        let page = Page { id, last: AtomicU64::new(0), is_waiting: AtomicBool::new(false) };
-        Usage { ledger: Arc::clone(self), page: Arc::new(page) }
+    /// Creates the usage of one key.
+    pub(super) fn key(self: &Arc<Self>, id: KeyId) -> KeyUsage {
+        let last_use = LastUse { id, at: AtomicU64::new(0), is_queued: AtomicBool::new(false) };
+        KeyUsage { recorder: Arc::clone(self), last_use: Arc::new(last_use) }
     }
 
-    /// Writes down what waits, after who does so already; what the store does not take waits on.
+    /// Writes the queued uses, after a flush in progress; those that the store does not accept stay queued.
     pub(super) async fn flush(&self) -> Result<(), Unavailable> {
         let _flushing = self.flushing.lock().await;
         let batches = self.lock().len().div_ceil(BATCH);
         for _ in 0..batches {
-            let mut taken = self.take();
-            let uses: Vec<_> = taken.pages.iter().map(|page| page.close()).collect();
+            let mut batch = self.next_batch();
+            let uses: Vec<_> = batch.uses.iter().map(|last_use| last_use.dequeue()).collect();
             let written = tokio::time::timeout(self.timeout, self.store.touch(&uses).wait()).await;
             written.map_err(|late| Unavailable::new("the key store").because(late))??;
-            taken.pages.clear();
+            batch.uses.clear();
         }
         Ok(())
     }
 
-    fn take(&self) -> Taken<'_> {
-        let mut waiting = self.lock();
-        let rest = waiting.len().saturating_sub(BATCH);
-        Taken { ledger: self, pages: waiting.split_off(rest) }
+    fn next_batch(&self) -> Batch<'_> {
+        let mut queue = self.lock();
+        let rest = queue.len().saturating_sub(BATCH);
+        Batch { recorder: self, uses: queue.split_off(rest) }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Page>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<LastUse>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn enqueue(self: &Arc<Self>, page: &Arc<Page>) {
-        let mut waiting = self.lock();
-        if waiting.len() >= WAITING {
-            page.is_waiting.store(false, Ordering::Release);
+    fn enqueue(self: &Arc<Self>, last_use: &Arc<LastUse>) {
+        let mut queue = self.lock();
+        if queue.len() >= QUEUE_CAPACITY {
+            last_use.is_queued.store(false, Ordering::Release);
             return;
         }
-        waiting.push(Arc::clone(page));
-        drop(waiting);
-        self.arm();
+        queue.push(Arc::clone(last_use));
+        drop(queue);
+        self.schedule_flush();
     }
 
-    /// Sees to it that somebody flushes after the interval, where there is a runtime.
-    fn arm(self: &Arc<Self>) {
-        if self.is_armed.load(Ordering::Acquire) || self.is_armed.swap(true, Ordering::AcqRel) {
+    /// Spawns a task that flushes after the interval, unless there is one, or no runtime.
+    fn schedule_flush(self: &Arc<Self>) {
+        if self.is_flush_scheduled.load(Ordering::Acquire) || self.is_flush_scheduled.swap(true, Ordering::AcqRel) {
             return;
         }
         let Ok(runtime) = Handle::try_current() else {
-            self.is_armed.store(false, Ordering::Release);
+            self.is_flush_scheduled.store(false, Ordering::Release);
             return;
         };
-        let armed = Armed(Arc::clone(self));
+        let scheduled = ScheduledFlush(Arc::clone(self));
         runtime.spawn(async move {
-            tokio::time::sleep(armed.0.interval).await;
-            let ledger = Arc::clone(&armed.0);
-            drop(armed);
-            if let Err(error) = ledger.flush().await {
-                log::warning!(error = %Causes(&error), "the last uses of keys could not be written; they wait");
-                ledger.arm();
+            tokio::time::sleep(scheduled.0.interval).await;
+            let recorder = Arc::clone(&scheduled.0);
+            // Before the flush: a use that this flush misses schedules the next one.
+            drop(scheduled);
+            if let Err(error) = recorder.flush().await {
+                log::warning!(error = %Causes(&error), "the last uses of keys could not be written; they stay queued");
+                recorder.schedule_flush();
             }
         });
     }
 }
 
-/// Somebody will flush; nobody will any more when it is dropped, be it with the runtime.
-struct Armed(Arc<Ledger>);
+/// A scheduled flush. Dropped when the flush begins, or without a flush when the runtime shuts down; in both cases the next
+/// use schedules another one.
+struct ScheduledFlush(Arc<UsageRecorder>);
 
-impl Drop for Armed {
+impl Drop for ScheduledFlush {
     fn drop(&mut self) {
-        self.0.is_armed.store(false, Ordering::Release);
+        self.0.is_flush_scheduled.store(false, Ordering::Release);
     }
 }
 
-/// What is being written: put back, unless it was.
-struct Taken<'a> {
-    ledger: &'a Ledger,
-    pages: Vec<Arc<Page>>,
+/// Uses that are being written. Those that are left when it is dropped were not written and are queued again, unless a newer
+/// use has queued the key in the meantime.
+struct Batch<'a> {
+    recorder: &'a UsageRecorder,
+    uses: Vec<Arc<LastUse>>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        self.pages.retain(|page| !page.is_waiting.swap(true, Ordering::AcqRel));
-        if !self.pages.is_empty() {
-            self.ledger.lock().append(&mut self.pages);
+        self.uses.retain(|last_use| !last_use.is_queued.swap(true, Ordering::AcqRel));
+        if !self.uses.is_empty() {
+            self.recorder.lock().append(&mut self.uses);
         }
     }
 }
 
-impl Page {
-    /// What is to be written; a use from here on waits anew.
-    fn close(&self) -> KeyUse {
-        self.is_waiting.swap(false, Ordering::AcqRel);
-        KeyUse::new(self.id.clone(), UnixTime::from_secs(self.last.load(Ordering::Acquire)))
+impl LastUse {
+    /// Returns the use to be written.
+    ///
+    /// The flag is cleared before the time is read: a use in between is part of what is written, or queues the key again.
+    fn dequeue(&self) -> KeyUse {
+        self.is_queued.swap(false, Ordering::AcqRel);
+        KeyUse::new(self.id.clone(), UnixTime::from_secs(self.at.load(Ordering::Acquire)))
     }
 }
 
-impl OnAdmission for Usage {
+impl OnAdmission for KeyUsage {
     fn admitted(&self, now: UnixTime) {
-        let page = &self.page;
-        if page.last.load(Ordering::Relaxed) < now.as_secs() {
-            page.last.fetch_max(now.as_secs(), Ordering::AcqRel);
-            if page.is_waiting.swap(true, Ordering::AcqRel) {
-                // It waits already, and perhaps for somebody who is gone.
-                self.ledger.arm();
+        let last_use = &self.last_use;
+        if last_use.at.load(Ordering::Relaxed) < now.as_secs() {
+            last_use.at.fetch_max(now.as_secs(), Ordering::AcqRel);
+            if last_use.is_queued.swap(true, Ordering::AcqRel) {
+                // The task that was to flush may have been dropped with its runtime.
+                self.recorder.schedule_flush();
             } else {
-                self.ledger.enqueue(page);
+                self.recorder.enqueue(last_use);
             }
         }
     }
 }
 
-impl fmt::Debug for Ledger {
+impl fmt::Debug for UsageRecorder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ledger").field("interval", &self.interval).finish_non_exhaustive()
+        f.debug_struct("UsageRecorder").field("interval", &self.interval).finish_non_exhaustive()
     }
 }

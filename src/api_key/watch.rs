@@ -1,5 +1,3 @@
-//! Who hears of a store's changes.
-
 use std::{
     fmt,
     ops::ControlFlow,
@@ -7,32 +5,45 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::record::KeyId;
+use super::key_id::KeyId;
 use crate::log;
 
-/// A change of a store.
+/// A change of a key store.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum KeyChange {
-    /// There are new keys, so what was unknown may be known.
+    /// Keys were added, so an unknown key may have become known.
     Added,
     /// This key was revoked, replaced or changed.
     Changed(KeyId),
-    /// Changes may have been missed, so nothing that was read before can be relied on.
+    /// Changes may have been missed, so nothing that was read before is reliable.
     Missed,
 }
 
-/// Listens to the changes of a store, as long as who made it lives.
+/// A listener for changes of a key store, which a store calls until it returns `Break`.
+///
+/// # Examples
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use tower_warden::api_key::{KeyChange, KeyWatcher};
+///
+/// let watcher = KeyWatcher::new(|change| {
+///     println!("changed: {change:?}");
+///     ControlFlow::Continue(())
+/// });
+/// assert_eq!(watcher.notify(&KeyChange::Added), ControlFlow::Continue(()));
+/// ```
 #[derive(Clone)]
 pub struct KeyWatcher(Arc<dyn Fn(&KeyChange) -> ControlFlow<()> + Send + Sync>);
 
 impl KeyWatcher {
-    /// Listens with a closure.
+    /// Creates a watcher from a closure.
     pub fn new(listener: impl Fn(&KeyChange) -> ControlFlow<()> + Send + Sync + 'static) -> Self {
         Self(Arc::new(listener))
     }
 
-    /// Tells of a change.
+    /// Reports a change.
     #[must_use]
     pub fn notify(&self, change: &KeyChange) -> ControlFlow<()> {
         (self.0)(change)
@@ -45,7 +56,7 @@ impl fmt::Debug for KeyWatcher {
     }
 }
 
-/// The watchers of a store, for stores that report changes.
+/// The watchers of a store, for implementations of [`KeyStore::watch`](super::KeyStore::watch).
 #[derive(Debug, Default)]
 pub struct KeyWatchers(Mutex<Vec<KeyWatcher>>);
 
@@ -55,23 +66,24 @@ impl KeyWatchers {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watcher);
     }
 
-    /// Reports a change to all watchers, and drops those that listen no longer.
+    /// Reports a change to all watchers, and removes those that return `Break`.
     pub fn notify(&self, change: &KeyChange) {
-        // Watchers are told outside of the lock: they may do anything.
+        // Watchers are called without the lock, because they may call anything, also this store.
         let watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        // One that panics must not keep the others from hearing.
-        let tell = |watcher: &KeyWatcher| catch_unwind(AssertUnwindSafe(|| watcher.notify(change)));
-        let ended = |watcher: &&KeyWatcher| match tell(watcher) {
-            Ok(flow) => flow.is_break(),
-            Err(_) => {
-                log::error!("a watcher of a key store panicked; it goes on being told");
-                false
+        let is_done = |watcher: &&KeyWatcher| {
+            // A watcher that panics must not prevent the others from being notified.
+            match catch_unwind(AssertUnwindSafe(|| watcher.notify(change))) {
+                Ok(flow) => flow.is_break(),
+                Err(_) => {
+                    log::error!("a watcher of a key store panicked; it stays registered");
+                    false
+                }
             }
         };
-        let ended: Vec<_> = watchers.iter().filter(ended).map(|watcher| Arc::clone(&watcher.0)).collect();
-        if !ended.is_empty() {
+        let done: Vec<_> = watchers.iter().filter(is_done).map(|watcher| Arc::clone(&watcher.0)).collect();
+        if !done.is_empty() {
             let mut watchers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            watchers.retain(|watcher| !ended.iter().any(|ended| Arc::ptr_eq(ended, &watcher.0)));
+            watchers.retain(|watcher| !done.iter().any(|done| Arc::ptr_eq(done, &watcher.0)));
         }
     }
 }

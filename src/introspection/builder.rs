@@ -1,7 +1,6 @@
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use http::Uri;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
@@ -10,10 +9,11 @@ use super::{
     verify::{Form, Inner, Introspection},
 };
 use crate::{
-    cache::{FencedCache, Limits},
+    cache::{CachedLookup, Limits},
     error::{ConfigError, ConfigErrorKind},
     fetch::{Fetch, HttpClient},
     jwt::Issuer,
+    reason::Reason,
     url,
 };
 
@@ -153,12 +153,10 @@ impl IntrospectionBuilder {
         let fetch =
             self.fetch.map_or_else(|| HttpClient::new().map(|client| Arc::new(client) as Arc<dyn Fetch>), Ok)?;
         Ok(Introspection(Arc::new(Inner {
-            cache: FencedCache::new(self.limits),
             endpoint: Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.place),
             form: self.form,
-            look_ups: Semaphore::new(self.look_ups.get().min(Semaphore::MAX_PERMITS)),
+            lookup: CachedLookup::new(self.limits, self.look_ups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
             rules: self.rules,
-            timeout: self.timeout,
         })))
     }
 }

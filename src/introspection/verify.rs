@@ -1,19 +1,16 @@
 //! From a token to an identity.
 
-use std::{fmt, sync::Arc, time::Duration};
-
-use tokio::sync::Semaphore;
+use std::{fmt, sync::Arc};
 
 use super::{answer::Rules, builder::IntrospectionBuilder, endpoint::Endpoint};
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
-    cache::{FencedCache, Outcome, Tagged},
+    cache::{CachedLookup, Outcome, Tagged},
     caller::Identity,
     digest::Digest,
     error::ConfigError,
     jwt::{self, Issuer},
-    log,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Bearer, Credential, CredentialKind, Scheme},
@@ -28,13 +25,10 @@ use crate::{
 pub struct Introspection(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    pub(super) cache: Arc<FencedCache<Active>>,
     pub(super) endpoint: Endpoint,
     pub(super) form: Form,
-    /// So many look-ups at once.
-    pub(super) look_ups: Semaphore,
+    pub(super) lookup: Arc<CachedLookup<Active>>,
     pub(super) rules: Rules,
-    pub(super) timeout: Duration,
 }
 
 /// A token that is active.
@@ -80,18 +74,13 @@ impl Authenticator for Introspection {
         }
         let token = presented.credential.text();
         let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
-        match self.0.cache.get(&digest, now) {
+        match self.0.lookup.cache().get(&digest, now) {
             Some(Ok(Active(identity))) => Eventual::Now(Ok(identity)),
             Some(Err(reason)) => refuse(reason),
             None => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));
-                let (cache, timeout) = (Arc::clone(&inner.cache), inner.timeout);
                 let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), now);
-                // The endpoint. Who has to begin again has no more time than others.
-                Eventual::later(async move {
-                    let loaded = tokio::time::timeout(timeout, cache.load(digest, now, look_up)).await;
-                    loaded.unwrap_or_else(|_| late()).verdict().map(|Active(identity)| identity)
-                })
+                self.0.lookup.load(digest, now, look_up, |Active(identity)| identity)
             }
         }
     }
@@ -99,15 +88,9 @@ impl Authenticator for Introspection {
 
 impl Inner {
     async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime) -> Outcome<Active> {
-        let asked = async {
-            // Never closed. Who waits here too long is told the same as if the endpoint were slow.
-            let _permit = self.look_ups.acquire().await;
-            self.endpoint.ask(&token).await
-        };
-        match tokio::time::timeout(self.timeout, asked).await {
-            Ok(Ok(body)) => self.rules.judge(&body, now),
-            Ok(Err(outcome)) => outcome,
-            Err(_) => late(),
+        match self.endpoint.ask(&token).await {
+            Ok(body) => self.rules.judge(&body, now),
+            Err(outcome) => outcome,
         }
     }
 }
@@ -135,16 +118,11 @@ impl Tagged for Active {
 impl fmt::Debug for Introspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introspection")
-            .field("cache", &self.0.cache)
+            .field("lookup", &self.0.lookup)
             .field("endpoint", &self.0.endpoint)
             .field("issuer", &self.0.rules.issuer)
             .finish_non_exhaustive()
     }
-}
-
-fn late() -> Outcome<Active> {
-    log::warning!("an introspection endpoint did not answer in time; the request is answered with 503");
-    Outcome::Down(Reason::INTROSPECTION_TIMEOUT)
 }
 
 fn refuse<T>(reason: Reason) -> Eventual<Result<T, Rejection>> {

@@ -6,7 +6,7 @@ use super::{
     verify::{Inner, Jwt},
 };
 use crate::{
-    cache::{FencedCache, Limits},
+    cache::{CredentialCache, Limits},
     error::{ConfigError, ConfigErrorKind},
 };
 
@@ -81,7 +81,7 @@ impl JwtBuilder {
         if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
             return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer was named twice"));
         }
-        let cache = (!self.limits.positive_ttl.is_zero()).then(|| FencedCache::new(self.limits));
+        let cache = (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits));
         Ok(Jwt(Arc::new(Inner { cache, longest: self.longest, trusted: self.trusted })))
     }
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
-    cache::{FencedCache, Tagged},
+    cache::{CredentialCache, Tagged},
     caller::{AuthMethod, Identity},
     digest::Digest,
     error::{ConfigError, Unavailable},
@@ -35,7 +35,7 @@ pub struct Jwt(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     /// None if nothing is to be remembered.
-    pub(super) cache: Option<Arc<FencedCache<Verified>>>,
+    pub(super) cache: Option<Arc<CredentialCache<Verified>>>,
     pub(super) longest: usize,
     pub(super) trusted: Vec<Trusted>,
 }
@@ -193,7 +193,7 @@ impl Inner {
         let identity = draft.verify(&trusted.issuer, claims, &key, attempt.now).map_err(invalid)?;
         let identity = Arc::new(identity);
         if let (Some(cache), Some((digest, generation))) = (&self.cache, attempt.place) {
-            cache.keep(digest, Verified { identity: Arc::clone(&identity), key }, generation, attempt.now);
+            cache.insert(digest, Verified { identity: Arc::clone(&identity), key }, generation, attempt.now);
         }
         Ok(identity)
     }

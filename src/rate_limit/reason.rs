@@ -1,4 +1,4 @@
-//! Reasons of this module.
+//! The reasons of this module.
 
 use crate::reason::reasons;
 

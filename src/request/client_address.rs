@@ -21,8 +21,8 @@ impl ClientAddress {
     }
 }
 
-/// Resolves the address of the client once, for all layers inside: those that limit by address, and credentials that are
-/// limited to networks.
+/// Resolves the address of the client once, for all inner layers: those that limit by address, and those that check the
+/// networks of a credential.
 ///
 /// Without it, the address of the client is that of the peer.
 ///
@@ -50,7 +50,7 @@ impl ClientAddress {
 ///
 /// let proxied = service.clone().oneshot(from("10.0.0.2:4711")).await?;
 /// assert_eq!(proxied.into_body().collect().await?.to_bytes(), "198.51.100.7");
-/// // From a client itself, the field is ignored.
+/// // From a client that connects directly, the field is ignored.
 /// let direct = service.oneshot(from("203.0.113.9:4711")).await?;
 /// assert_eq!(direct.into_body().collect().await?.to_bytes(), "203.0.113.9");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
@@ -60,7 +60,7 @@ impl ClientAddress {
 pub struct ClientAddressLayer(TrustedProxies);
 
 impl ClientAddressLayer {
-    /// Reads `X-Forwarded-For` of these proxies.
+    /// Creates a layer that trusts the `X-Forwarded-For` of these proxies.
     #[must_use]
     pub const fn new(proxies: TrustedProxies) -> Self {
         Self(proxies)

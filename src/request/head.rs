@@ -31,8 +31,8 @@ impl Head<'_> {
         peer::of(self.extensions)
     }
 
-    /// The address of the client: as [`ClientAddressLayer`](super::ClientAddressLayer) has resolved it, or else the
-    /// [peer's](Self::peer).
+    /// The address of the client: the one that [`ClientAddressLayer`](super::ClientAddressLayer) has resolved, or else
+    /// that of the [peer](Self::peer).
     ///
     /// `None` if the peer is unknown, or if a trusted proxy forwards something that is not an address.
     #[must_use]

@@ -1,4 +1,8 @@
-//! Where a request comes from: the socket's other end, or what a trusted proxy says of it.
+//! The head of a request, and the address of its client.
+//!
+//! The address of the client is that of the [`Peer`], or the one that a [trusted proxy](TrustedProxies) forwards.
+//!
+//! # Examples
 //!
 //! ```
 //! use http::Request;
@@ -10,7 +14,7 @@
 //! request.extensions_mut().insert(Peer::new("10.0.0.2:4711".parse()?));
 //! assert_eq!(proxies.client(&Head::from(&request)), Some("198.51.100.7".parse()?));
 //!
-//! // From anybody else the header is the client's own word.
+//! // From any other peer, the field is not trusted.
 //! request.extensions_mut().insert(Peer::new("203.0.113.9:4711".parse()?));
 //! assert_eq!(proxies.client(&Head::from(&request)), Some("203.0.113.9".parse()?));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

@@ -4,12 +4,24 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// A range of IP addresses, written as `192.0.2.0/24` or as one address.
+/// A range of IP addresses, such as `192.0.2.0/24`, or a single address.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::request::Network;
+///
+/// let network: Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains("10.1.2.3".parse()?));
+/// assert!(network.contains("::ffff:10.1.2.3".parse()?));
+/// assert!(!network.contains("11.1.2.3".parse()?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether the address lies in the range; IPv4 that was mapped into IPv6 counts as IPv4.
+    /// Returns whether the address is in the range. An IPv4-mapped IPv6 address is compared as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
@@ -23,7 +35,10 @@ impl FromStr for Network {
         let network = text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
         match network {
             Ok(network) => Ok(Self(canonical(network).trunc())),
-            Err(_) => Err(ConfigError::new(ConfigErrorKind::Network, "not an IP network")),
+            Err(_) => {
+                let message = "an IP network is an address, or an address with a prefix length such as 192.0.2.0/24";
+                Err(ConfigError::new(ConfigErrorKind::Network, message).value(text))
+            }
         }
     }
 }
@@ -48,7 +63,7 @@ impl<'de> serde::Deserialize<'de> for Network {
     }
 }
 
-/// Addresses of IPv4 that are written as IPv6 are compared as what they are.
+/// Converts a range of IPv4-mapped IPv6 addresses to IPv4.
 fn canonical(network: IpNet) -> IpNet {
     let mapped = match network {
         IpNet::V6(network) if network.prefix_len() >= 96 => {

@@ -2,21 +2,27 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::Extensions;
 
-/// The socket's other end, for servers that put it into a request's extensions themselves.
+/// The address of the other end of the connection, in the extensions of a request.
 ///
-/// With the feature `axum`, `axum::extract::ConnectInfo<SocketAddr>` serves as well.
+/// A server inserts it. With the feature `axum`, `axum::extract::ConnectInfo<SocketAddr>` is used as well.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(SocketAddr);
 
 impl Peer {
-    /// The other end of the connection on which the request came.
+    /// Creates a peer from its socket address.
     #[must_use]
     pub const fn new(address: SocketAddr) -> Self {
         Self(address)
     }
+
+    /// The socket address.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.0
+    }
 }
 
-/// The socket's other end, if the server told it.
+/// Returns the IP address of the peer, if the server has inserted it.
 pub(crate) fn of(extensions: &Extensions) -> Option<IpAddr> {
     let address = match extensions.get::<Peer>() {
         Some(peer) => peer.0,

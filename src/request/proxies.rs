@@ -5,23 +5,27 @@ use std::{
 
 use super::{head::Head, network::Network};
 
-/// The proxies whose `X-Forwarded-For` is believed.
+/// The proxies whose `X-Forwarded-For` is trusted.
+///
+/// See the [module docs](super) for an example.
 ///
 /// # Deployment caveat
 ///
-/// Name the networks of your own proxies only, and let each of them append the address it sees. The field is read from
-/// its end, past trusted proxies, up to the first address that is none; what stands before it is the client's own word.
+/// Configure the networks of your own proxies only, and have each of them append the address of its peer. The field is
+/// read from its end, past trusted proxies, up to the first address that is not a trusted proxy. The addresses before
+/// that one can be forged by the client, and are ignored.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Arc<[Network]>);
 
 impl TrustedProxies {
-    /// Believes the proxies in these networks.
+    /// Trusts the proxies in these networks.
     #[must_use]
     pub fn new(networks: impl IntoIterator<Item = Network>) -> Self {
         Self(networks.into_iter().collect())
     }
 
-    /// The client's address; `None` if the peer is unknown, or a trusted proxy forwards something that is no address.
+    /// Returns the address of the client; `None` if the peer is unknown, or if a trusted proxy forwards something that is
+    /// not an address.
     #[must_use]
     pub fn client(&self, head: &Head<'_>) -> Option<IpAddr> {
         let mut client = head.peer()?;
@@ -34,13 +38,13 @@ impl TrustedProxies {
         Some(client)
     }
 
-    /// Whether an address is a proxy's.
+    /// Returns whether the address is that of a trusted proxy.
     pub(crate) fn trusts(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(address))
     }
 }
 
-/// An address as proxies write it: bare, or with a port.
+/// Parses an address as proxies write it: alone, or with a port.
 pub(crate) fn address(hop: &str) -> Option<IpAddr> {
     let bare = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|socket| socket.ip()));
     bare.ok().map(|address| address.to_canonical())

@@ -1,11 +1,11 @@
-//! What implies what.
-
 use std::{collections::HashMap, sync::Arc};
 
 use super::{Scope, Scopes};
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// Which scopes imply which, declared once.
+/// The scopes that imply other scopes.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::scope::{Scope, ScopeHierarchy, Scopes};
@@ -18,25 +18,25 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// assert!(hierarchy.grants(&held, &Scope::from_static("billing:read")));
 /// assert!(!hierarchy.grants(&held, &Scope::from_static("users:read")));
 ///
-/// let circle = [
+/// let cycle = [
 ///     (Scope::from_static("a"), Scopes::parse("b")?),
 ///     (Scope::from_static("b"), Scopes::parse("a")?),
 /// ];
-/// assert!(ScopeHierarchy::new(circle).is_err());
+/// assert!(ScopeHierarchy::new(cycle).is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScopeHierarchy {
-    /// Of each implied scope, all that imply it, directly or not.
+    /// For each implied scope, all scopes that imply it, directly or transitively.
     implied_by: Arc<HashMap<Scope, Scopes>>,
 }
 
 impl ScopeHierarchy {
-    /// Declares that each scope implies those beside it, and what they imply.
+    /// Creates a hierarchy from rules: each scope implies those in its set, and transitively what they imply.
     ///
     /// # Errors
     ///
-    /// If a scope implies itself, directly or by others.
+    /// If a scope implies itself, directly or transitively.
     pub fn new(rules: impl IntoIterator<Item = (Scope, Scopes)>) -> Result<Self, ConfigError> {
         let mut implies: HashMap<Scope, Vec<Scope>> = HashMap::new();
         for (scope, implied) in rules {
@@ -52,20 +52,21 @@ impl ScopeHierarchy {
         Ok(Self { implied_by: Arc::new(implied_by) })
     }
 
-    /// Whether `held` has the scope, or one that implies it.
+    /// Returns whether `held` contains the scope, or one that implies it.
     #[must_use]
     pub fn grants(&self, held: &Scopes, scope: &Scope) -> bool {
         held.contains(scope) || self.implied_by.get(scope).is_some_and(|above| held.contains_any(above))
     }
 }
 
-/// All that `scope` implies.
+/// Returns all scopes that `scope` implies.
 fn reachable(scope: &Scope, implies: &HashMap<Scope, Vec<Scope>>) -> Result<Vec<Scope>, ConfigError> {
     let mut found = Vec::new();
     let mut open: Vec<&Scope> = implies[scope].iter().collect();
     while let Some(next) = open.pop() {
         if next == scope {
-            return Err(ConfigError::new(ConfigErrorKind::ScopeCycle, "a scope implies itself"));
+            let message = "a scope does not imply itself, directly or transitively";
+            return Err(ConfigError::new(ConfigErrorKind::ScopeCycle, message).value(scope));
         }
         if !found.contains(next) {
             found.push(next.clone());

@@ -1,12 +1,14 @@
-//! What a caller may do: scopes, the types that name them, and what implies what.
+//! Scopes: single ones, sets, requirements as types, and hierarchies.
+//!
+//! # Examples
 //!
 //! ```
 //! use tower_warden::scope::{All, Requirement, Scopes, scopes};
 //!
 //! scopes! {
-//!     /// Read balances and invoices.
+//!     /// Permission to read balances and invoices.
 //!     pub BillingRead = "billing:read";
-//!     /// Charge a card.
+//!     /// Permission to charge a card.
 //!     pub BillingWrite = "billing:write";
 //! }
 //!
@@ -16,7 +18,8 @@
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 //!
-//! A scope with a character that RFC 6749 §3.3 forbids does not compile:
+//! A scope with a character that [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3) forbids does not
+//! compile:
 //!
 //! ```compile_fail
 //! tower_warden::scope::scopes! { pub Quoted = "billing:\"read\""; }
@@ -34,40 +37,61 @@ pub use crate::scopes;
 mod hierarchy;
 mod requirement;
 
-/// One scope token of RFC 6749 §3.3: visible ASCII without `"` and `\`.
+/// A scope token of [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3): visible ASCII without
+/// `"` and `\`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::scope::Scope;
+///
+/// const BILLING_READ: Scope = Scope::from_static("billing:read");
+///
+/// assert_eq!("billing:read".parse::<Scope>()?, BILLING_READ);
+/// assert!("billing read".parse::<Scope>().is_err());
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Scope(Cow<'static, str>);
 
 impl Scope {
-    /// Reads a scope token.
+    /// Parses a scope token.
     ///
     /// # Errors
     ///
-    /// If it is empty or has a character that RFC 6749 §3.3 forbids.
+    /// If it is empty or has a character that the grammar forbids.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if is_token(text) {
             Ok(Self(Cow::Owned(text.to_owned())))
         } else {
-            Err(ConfigError::new(ConfigErrorKind::Scope, "a scope is visible ASCII without '\"' and '\\'"))
+            Err(ConfigError::new(ConfigErrorKind::Scope, SYNTAX).value(text))
         }
     }
 
-    /// A scope token of the program's own.
+    /// Creates a scope from a literal.
     ///
     /// # Panics
     ///
-    /// If it is empty or has a character that RFC 6749 §3.3 forbids; in a constant, as in [`scopes!`], that is an
-    /// error of the compiler.
+    /// If it is empty or has a character that the grammar forbids; in a constant, as in [`scopes!`], that is an error of the
+    /// compiler.
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
-        assert!(is_token(text), "a scope is visible ASCII without '\"' and '\\'");
+        assert!(is_token(text), "{}", SYNTAX);
         Self(Cow::Borrowed(text))
     }
 
-    /// The token.
+    /// The text of the token.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        Self::parse(text)
     }
 }
 
@@ -77,7 +101,9 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of scopes, in the order of their names.
+/// A set of scopes, in alphabetical order.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::scope::{Scope, Scopes};
@@ -93,46 +119,47 @@ impl fmt::Display for Scope {
 pub struct Scopes(Box<[Scope]>);
 
 impl Scopes {
-    /// Reads scope tokens that are separated by spaces, as the `scope` of RFC 6749 §3.3; none is an empty set.
+    /// Parses scope tokens that are separated by spaces, as in the `scope` of
+    /// [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3); an empty text is an empty set.
     ///
     /// # Errors
     ///
-    /// If a token has a character that RFC 6749 §3.3 forbids.
+    /// If a token has a character that the grammar forbids.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         text.split(' ').filter(|token| !token.is_empty()).map(Scope::parse).collect()
     }
 
-    /// Whether the scope is in the set.
+    /// Returns whether the scope is in the set.
     #[must_use]
     pub fn contains(&self, scope: &Scope) -> bool {
         self.0.contains(scope)
     }
 
-    /// Whether all of `needed` are in the set; true if none is needed.
+    /// Returns whether all of `needed` are in the set; true if `needed` is empty.
     #[must_use]
     pub fn contains_all(&self, needed: &Self) -> bool {
         needed.iter().all(|scope| self.contains(scope))
     }
 
-    /// Whether one of `needed` is in the set; false if none is needed.
+    /// Returns whether at least one of `needed` is in the set; false if `needed` is empty.
     #[must_use]
     pub fn contains_any(&self, needed: &Self) -> bool {
         needed.iter().any(|scope| self.contains(scope))
     }
 
-    /// The scopes, in the order of their names.
+    /// The scopes, in alphabetical order.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Scope> {
         self.0.iter()
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// The number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -156,7 +183,8 @@ impl FromStr for Scopes {
     }
 }
 
-/// As the `scope` of RFC 6749 §3.3: separated by single spaces.
+/// The tokens separated by single spaces, as in the `scope` of
+/// [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3).
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, scope) in self.iter().enumerate() {
@@ -169,7 +197,7 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// As a list of strings.
+/// A list of strings.
 #[cfg(feature = "serde")]
 impl serde::Serialize for Scopes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -177,7 +205,7 @@ impl serde::Serialize for Scopes {
     }
 }
 
-/// From a list of strings, each one scope.
+/// A list of strings, each of which is one scope.
 #[cfg(feature = "serde")]
 impl<'de> serde::Deserialize<'de> for Scopes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -185,6 +213,8 @@ impl<'de> serde::Deserialize<'de> for Scopes {
         tokens.iter().map(|token| Scope::parse(token)).collect::<Result<_, _>>().map_err(serde::de::Error::custom)
     }
 }
+
+const SYNTAX: &str = "a scope is visible ASCII without '\"' and '\\'";
 
 /// RFC 6749 §3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
 pub(crate) const fn is_token(text: &str) -> bool {

@@ -1,25 +1,49 @@
-//! Scopes as types, for [`Scoped`](crate::axum::Scoped) and
-//! [`AuthorizeLayer`](crate::layer::AuthorizeLayer).
-
 use std::{fmt, marker::PhantomData};
 
 use super::{Scope, Scopes};
 
-/// What an operation needs of its caller's scopes, as a type.
+/// A requirement on the scopes of a caller, as a type, for [`Scoped`](crate::axum::Scoped) and
+/// [`AuthorizeLayer`](crate::layer::AuthorizeLayer).
 ///
-/// Made by [`scopes!`](crate::scopes), [`All`] and [`Any`].
+/// [`scopes!`](crate::scopes), [`All`] and [`Any`] make the usual ones.
+///
+/// # Examples
+///
+/// A custom requirement, whose refusals name only one of the accepted scopes:
+///
+/// ```
+/// use tower_warden::scope::{Requirement, Scope, Scopes};
+///
+/// struct ReadReports;
+///
+/// const READ: Scope = Scope::from_static("https://api.example.com/reports.read");
+/// const ADMIN: Scope = Scope::from_static("https://api.example.com/admin");
+///
+/// impl Requirement for ReadReports {
+///     fn is_met(holds: &dyn Fn(&Scope) -> bool) -> bool {
+///         holds(&READ) || holds(&ADMIN)
+///     }
+///
+///     fn scopes() -> Scopes {
+///         [READ].into_iter().collect() // A client is not advised to ask for the rights of an administrator.
+///     }
+/// }
+///
+/// assert!(ReadReports::is_met(&|scope| *scope == ADMIN));
+/// assert!(!ReadReports::is_met(&|_| false));
+/// ```
 pub trait Requirement: Send + Sync + 'static {
-    /// Whether a caller meets it; `holds` tells which scopes the caller has.
+    /// Returns whether a caller meets the requirement; `holds` returns whether the caller has a scope.
     fn is_met(holds: &dyn Fn(&Scope) -> bool) -> bool;
 
-    /// The scopes a refusal names, RFC 6750 §3.1.
+    /// The scopes that a refusal names ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
     fn scopes() -> Scopes;
 }
 
-/// Every one of a tuple of requirements.
+/// A requirement that is met if all of a tuple of requirements are.
 pub struct All<T>(PhantomData<fn() -> T>);
 
-/// One of a tuple of requirements, whichever; a refusal names them all.
+/// A requirement that is met if at least one of a tuple of requirements is. A refusal names the scopes of all of them.
 pub struct Any<T>(PhantomData<fn() -> T>);
 
 impl<T> fmt::Debug for All<T> {
@@ -67,9 +91,9 @@ tuples! {
     (A, B, C, D, E, F)
 }
 
-/// Makes a type for each scope.
+/// Defines a type for each scope.
 ///
-/// Each has a constant `SCOPE` and is a [`Requirement`](crate::scope::Requirement). See the
+/// The type has a constant `SCOPE` and implements [`Requirement`](crate::scope::Requirement). See the
 /// [module docs](crate::scope).
 #[macro_export]
 macro_rules! scopes {
@@ -84,7 +108,7 @@ macro_rules! scopes {
             $visibility const SCOPE: $crate::scope::Scope = $crate::scope::Scope::from_static($scope);
         }
 
-        // A constant of a type is looked at only where it is used; this one always is.
+        // An associated constant is evaluated only where it is used; this one always is.
         const _: $crate::scope::Scope = $name::SCOPE;
 
         impl $crate::scope::Requirement for $name {

@@ -1,7 +1,9 @@
 use http::Request;
 use tower_warden::{
     Environment, Principal,
-    api_key::{ApiKeys, KeyErrorKind, KeyFormat, KeyStore, MemoryKeyStore, NewKey, Pepper, export, import},
+    api_key::{
+        ApiKeys, KeyDigest, KeyErrorKind, KeyFormat, KeyId, KeyStore, MemoryKeyStore, NewKey, Pepper, export, import,
+    },
     scope::Scopes,
 };
 
@@ -10,7 +12,7 @@ use crate::support::{Mode, START, Stack, assert_kind, imported, request, seconds
 const LEGACY: &str = "legacy-0c8a!opaque~secret";
 
 #[tokio::test]
-async fn a_good_key_becomes_a_principal_with_all_that_its_record_says() {
+async fn a_valid_key_becomes_a_principal_with_everything_in_its_record() {
     use std::sync::{Arc, Mutex};
 
     use tower::{Layer, ServiceExt, service_fn};
@@ -49,7 +51,7 @@ async fn a_good_key_becomes_a_principal_with_all_that_its_record_says() {
 }
 
 #[tokio::test]
-async fn every_bad_key_looks_the_same_from_outside() {
+async fn every_invalid_key_gets_the_same_response() {
     // (1) to (7)
     let stack = Stack::new();
     let (revoked, revoked_key) = stack.alice().await;
@@ -80,7 +82,7 @@ async fn every_bad_key_looks_the_same_from_outside() {
 }
 
 #[tokio::test]
-async fn a_wrong_checksum_or_prefix_costs_no_look_up_and_no_room_in_the_cache() {
+async fn a_wrong_checksum_or_prefix_needs_no_lookup_and_no_cache_entry() {
     // (6), (7)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
@@ -97,7 +99,7 @@ async fn a_wrong_checksum_or_prefix_costs_no_look_up_and_no_room_in_the_cache() 
 }
 
 #[tokio::test]
-async fn a_key_is_not_trimmed_and_its_case_counts() {
+async fn a_key_is_not_trimmed_and_is_case_sensitive() {
     // (14)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
@@ -110,7 +112,7 @@ async fn a_key_is_not_trimmed_and_its_case_counts() {
 }
 
 #[tokio::test]
-async fn a_stolen_digest_is_no_key() {
+async fn a_stolen_digest_is_not_a_key() {
     // (16)
     let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("").unwrap()), |layer| layer);
     stack.store.insert(imported("old", LEGACY)).wait().await.unwrap();
@@ -152,7 +154,7 @@ async fn a_key_of_another_tenant_is_refused() {
 }
 
 #[tokio::test]
-async fn a_store_that_answers_with_another_key_lets_nobody_in() {
+async fn a_store_that_returns_another_key_admits_no_request() {
     let stack = Stack::new();
     stack.alice().await;
     stack.store.set(Mode::Wrong);
@@ -160,7 +162,7 @@ async fn a_store_that_answers_with_another_key_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn an_old_key_works_through_its_grace_and_not_a_second_longer() {
+async fn a_replaced_key_is_accepted_until_the_second_its_grace_period_ends() {
     // (20)
     let stack = Stack::new();
     let (old, old_key) = stack.alice().await;
@@ -176,7 +178,7 @@ async fn an_old_key_works_through_its_grace_and_not_a_second_longer() {
 }
 
 #[tokio::test]
-async fn a_rotation_without_grace_ends_a_cached_key_at_once() {
+async fn a_rotation_without_grace_expires_a_cached_key_at_once() {
     let stack = Stack::new();
     let (old, key) = stack.alice().await;
     stack.bearer(key.expose()).await.assert_subject("alice");
@@ -196,7 +198,7 @@ async fn grace_does_not_outlast_the_expiry_of_either_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_has_ended_is_not_rotated() {
+async fn an_inactive_key_is_not_rotated() {
     let stack = Stack::new();
     let (revoked, _) = stack.alice().await;
     stack.keys.revoke(&revoked.id).await.unwrap();
@@ -230,7 +232,7 @@ async fn peppers_rotate() {
 
     assert_eq!(status(keys(&["2026", "2025"]), old_key.expose()).await, 200);
     assert_eq!(status(keys(&["2026", "2025"]), new_key.expose()).await, 200);
-    assert_eq!(status(keys(&["2026"]), old_key.expose()).await, 401, "its pepper is gone");
+    assert_eq!(status(keys(&["2026"]), old_key.expose()).await, 401, "its pepper is not configured");
     assert_eq!(status(keys(&["2026"]), plain_key.expose()).await, 401, "plain digests are refused");
     assert_eq!(status(keys(&[]), new_key.expose()).await, 401);
     let lax = ApiKeys::builder(std::sync::Arc::clone(&store), KeyFormat::new("sk").unwrap());
@@ -271,7 +273,7 @@ async fn keys_of_another_system_are_imported_as_json_lines() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_no_record_is_named_by_number_and_not_repeated() {
+async fn an_invalid_line_is_reported_by_number_and_not_quoted() {
     let store = MemoryKeyStore::default();
     let digest = tower_warden::Digest::of(b"x").to_hex();
     let good = format!(r#"{{"id":"a","digest":"{digest}","owner":"o","created_at":1}}"#);
@@ -281,7 +283,7 @@ async fn a_line_that_is_no_record_is_named_by_number_and_not_repeated() {
         r#"{"id":"b","digest":"sha256:00","owner":"o","created_at":1}"#,
         r#"{"id":"b/../c","owner":"o","created_at":1}"#,
         &good.replace(r#""owner":"o""#, r#""owner":"o","scopes":["a\"b"]"#).replace(r#""id":"a""#, r#""id":"b""#),
-        // What is not understood may be a restriction.
+        // An unknown member may be a restriction.
         &good
             .replace(r#""owner":"o""#, r#""owner":"o","allowed_networks":["10.0.0.0/8"]"#)
             .replace(r#""id":"a""#, r#""id":"b""#),
@@ -291,7 +293,14 @@ async fn a_line_that_is_no_record_is_named_by_number_and_not_repeated() {
         let error = import(&store, &mut format!("{good}\n{bad}\n").as_bytes()).await.unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::Invalid);
         let cause = std::error::Error::source(&error).unwrap().to_string();
-        assert!(matches!(&*cause, "line 2: no record of a key" | "line 2: a key has an owner"), "{cause}");
+        assert!(
+            matches!(
+                &*cause,
+                "line 2: a key record is a JSON object with `id`, `digest`, `owner` and `created_at`"
+                    | "line 2: the owner of a key is not empty"
+            ),
+            "{cause}"
+        );
     }
 }
 
@@ -306,8 +315,8 @@ async fn an_opaque_key_of_any_visible_ascii_is_looked_up() {
 }
 
 #[tokio::test]
-async fn the_format_with_the_longest_prefix_decides() {
-    // A key with a bad checksum is not looked up as if it were an opaque one.
+async fn a_key_is_checked_by_the_format_with_the_longest_prefix() {
+    // A key with a wrong checksum is not looked up as if it were an opaque one.
     let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("sk_").unwrap()), |layer| layer);
     stack.send(request().header("x-api-key", "sk_agent_made-up")).await.assert_invalid("key_length");
     assert_eq!(stack.store.finds(), 0);
@@ -340,7 +349,7 @@ async fn keys_are_listed_by_owner_and_tenant_page_by_page() {
 }
 
 #[tokio::test]
-async fn minted_keys_are_of_their_format_and_all_different() {
+async fn minted_keys_have_their_format_and_are_all_different() {
     let stack = Stack::new();
     let mut seen = std::collections::HashSet::new();
     for _ in 0..200 {
@@ -364,4 +373,15 @@ fn prefixes_are_parsed() {
     assert_eq!(KeyFormat::new("sk_agent").unwrap().prefix(), "sk_agent_");
     assert!(KeyFormat::opaque("a,b").is_err());
     assert!(KeyFormat::opaque("legacy-").unwrap().generate().is_err());
+}
+
+#[test]
+fn errors_quote_the_refused_value_unless_it_may_be_a_secret() {
+    let error = KeyFormat::new("sk agent").unwrap_err();
+    assert_eq!(error.refused_value(), Some("sk agent"));
+    assert_eq!(KeyFormat::opaque("a,b").unwrap_err().refused_value(), Some("a,b"));
+    assert_eq!("key 1".parse::<KeyId>().unwrap_err().refused_value(), Some("key 1"));
+    assert_eq!(Pepper::new("20:26", &[7; 32]).unwrap_err().refused_value(), Some("20:26"));
+    assert_eq!(Pepper::new("2026", &[7; 31]).unwrap_err().refused_value(), None);
+    assert_eq!("sk_live_secret".parse::<KeyDigest>().unwrap_err().refused_value(), None);
 }

@@ -105,7 +105,7 @@ async fn a_list_of_credentials_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_scheme_with_nothing_behind_it_asks_for_a_credential_and_is_never_nobody() {
+async fn a_scheme_without_a_credential_is_refused_and_never_anonymous() {
     // (51)
     for stack in [Stack::new(), Stack::with(|keys| keys, |layer| layer.optional())] {
         for header in ["Bearer", "Bearer ", "bearer   ", "ApiKey"] {
@@ -116,7 +116,7 @@ async fn a_scheme_with_nothing_behind_it_asks_for_a_credential_and_is_never_nobo
 }
 
 #[tokio::test]
-async fn another_scheme_asks_for_a_credential_and_is_never_nobody() {
+async fn an_unknown_scheme_is_refused_and_never_anonymous() {
     for stack in [Stack::new(), Stack::with(|keys| keys, |layer| layer.optional())] {
         for header in ["Basic YTpi", "Digest username=x", "DPoP abc", "Bearerx abc", "", "abc"] {
             stack.send(request().header("authorization", header)).await.assert_missing("unsupported_scheme");
@@ -125,7 +125,7 @@ async fn another_scheme_asks_for_a_credential_and_is_never_nobody() {
 }
 
 #[tokio::test]
-async fn a_bearer_that_is_no_b64token_is_malformed() {
+async fn a_bearer_value_that_is_not_a_b64token_is_malformed() {
     // (51)
     let stack = Stack::new();
     for token in ["a b", "a\"b", "a:b", "a=b", "=", "a{b}", "sk_agent_abc def", "abc "] {
@@ -144,7 +144,7 @@ async fn a_tab_is_malformed() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_ascii_are_malformed_and_do_not_panic() {
+async fn bytes_that_are_not_ascii_are_malformed_and_do_not_panic() {
     // (10), (55)
     let stack = Stack::new();
     for value in [&b"Bearer \xff\xfe"[..], "Bearer ключ".as_bytes(), &b"\x80"[..]] {

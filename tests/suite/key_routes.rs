@@ -102,7 +102,7 @@ async fn a_key_is_minted_listed_rotated_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_grace_counts_whatever_the_media_type_is_said_to_be() {
+async fn a_grace_period_applies_whatever_the_media_type() {
     let api = Api::new().await;
     let minted = api.mint(json!({"name": "", "owner": "o", "scopes": []})).await;
     let path = format!("/v1/keys/{}/rotate", text(&minted["id"]));
@@ -167,7 +167,7 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     assert_eq!((own.status.as_u16(), &own.json()["tenant"]), (201, &"acme".into()));
     api.stack.bearer(text(&other["secret"])).await.assert_subject("x");
 
-    // It grants what it holds, and takes over no key that holds more.
+    // It grants the scopes that it holds, and rotates no key that holds more.
     for (scopes, status) in [(json!(["billing:read", "keys:admin"]), 201), (json!(["billing:write"]), 403)] {
         let asked = json!({"name": "z", "owner": "z", "scopes": scopes});
         assert_eq!(api.call(boss, "POST", "", Some(asked)).await.status, status);
@@ -177,7 +177,7 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     assert_eq!(api.call(boss, "POST", &path, Some(json!({"grace": 60}))).await.status, 403);
     assert_eq!(api.admin("POST", &path, None).await.status, 201, "without a body, without grace");
 
-    // What it mints has its tier, and ends with it.
+    // A key that it mints has its tier, and expires no later than itself.
     let asked =
         json!({"name": "f", "owner": "f", "tenant": "acme", "scopes": scopes, "tier": "free", "expires_in": 60});
     let short = api.mint(asked).await;
@@ -190,7 +190,7 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_none_is_a_problem() {
+async fn an_invalid_request_is_a_problem_response() {
     let api = Api::new().await;
     let bad = [
         json!({"owner": "o", "scopes": []}),

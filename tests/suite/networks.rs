@@ -18,16 +18,16 @@ fn from(request: Builder, peer: &str) -> Builder {
     request.extension(Peer::new(SocketAddr::new(peer.parse().unwrap(), 4711)))
 }
 
-async fn fenced(stack: &Stack) -> String {
+async fn restricted(stack: &Stack) -> String {
     let networks: [Network; 2] = ["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
     let (_, key) = stack.mint(NewKey::new("alice").networks(networks)).await;
     key.expose().to_owned()
 }
 
 #[tokio::test]
-async fn a_key_is_good_from_its_networks_only_cached_or_not() {
+async fn a_key_is_accepted_from_its_networks_only_cached_or_not() {
     let stack = Stack::new();
-    let key = fenced(&stack).await;
+    let key = restricted(&stack).await;
     for _ in 0..2 {
         for inside in ["10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3"] {
             stack.send(from(bearer(&key), inside)).await.assert_subject("alice");
@@ -40,25 +40,25 @@ async fn a_key_is_good_from_its_networks_only_cached_or_not() {
 }
 
 #[tokio::test]
-async fn a_fenced_key_from_an_unknown_peer_is_refused() {
+async fn a_key_with_networks_is_refused_from_an_unknown_peer() {
     let stack = Stack::new();
-    let key = fenced(&stack).await;
+    let key = restricted(&stack).await;
     stack.send(bearer(&key)).await.assert_invalid("peer_unknown");
 }
 
 #[tokio::test]
-async fn axums_connect_info_tells_the_peer() {
+async fn the_connect_info_of_axum_is_used_as_the_peer() {
     let stack = Stack::new();
-    let key = fenced(&stack).await;
+    let key = restricted(&stack).await;
     let from = |peer: &str| bearer(&key).extension(ConnectInfo(peer.parse::<SocketAddr>().unwrap()));
     stack.send(from("10.0.0.1:1")).await.assert_subject("alice");
     stack.send(from("11.0.0.1:1")).await.assert_invalid("network_forbidden");
 }
 
 #[tokio::test]
-async fn a_forwarded_address_is_not_believed_by_default() {
+async fn a_forwarded_address_is_not_trusted_by_default() {
     let stack = Stack::new();
-    let key = fenced(&stack).await;
+    let key = restricted(&stack).await;
     for header in ["x-forwarded-for", "forwarded", "x-real-ip", "client-ip"] {
         let request = from(bearer(&key).header(header, "10.0.0.1"), "203.0.113.9");
         stack.send(request).await.assert_invalid("network_forbidden");
@@ -66,14 +66,14 @@ async fn a_forwarded_address_is_not_believed_by_default() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_tells_the_clients_address() {
+async fn the_address_that_a_trusted_proxy_forwards_is_that_of_the_client() {
     let proxies = TrustedProxies::new(["192.0.2.0/24".parse().unwrap()]);
     let mut stack = Stack::new();
     stack.app = App::new(ClientAddressLayer::new(proxies).layer(stack.app.clone()));
-    let key = fenced(&stack).await;
+    let key = restricted(&stack).await;
     let via = |forwarded: &str, peer: &str| from(bearer(&key).header("x-forwarded-for", forwarded), peer);
     stack.send(via("10.0.0.1", "192.0.2.1")).await.assert_subject("alice");
-    // (112): what stands left of the last untrusted hop is the client's own word.
+    // (112): the addresses before the last untrusted hop can be forged by the client.
     stack.send(via("10.0.0.1, 203.0.113.9", "192.0.2.1")).await.assert_invalid("network_forbidden");
     stack.send(via("203.0.113.9, 10.0.0.1, 192.0.2.7", "192.0.2.1")).await.assert_subject("alice");
     // Not from a trusted proxy.
@@ -114,6 +114,12 @@ fn networks_are_parsed() {
         assert_eq!(text.parse::<Network>().unwrap().to_string(), canonical);
     }
     for bad in ["", "10.0.0.0/33", "10.0.0", "example.com", "10.0.0.0/-1", "10.0.0.0/8 "] {
-        assert!(bad.parse::<Network>().is_err(), "{bad:?}");
+        assert_eq!(bad.parse::<Network>().unwrap_err().refused_value(), Some(bad));
     }
+}
+
+#[test]
+fn a_peer_returns_its_address() {
+    let address: SocketAddr = "[2001:db8::1]:443".parse().unwrap();
+    assert_eq!(Peer::new(address).address(), address);
 }

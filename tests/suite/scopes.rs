@@ -4,11 +4,11 @@ use tower_warden::{
 };
 
 scopes! {
-    /// Read.
+    /// Permission to read.
     Read = "read";
-    /// Write.
+    /// Permission to write.
     Write = "write";
-    /// All of it.
+    /// Both of them.
     Admin = "admin";
 }
 
@@ -23,15 +23,16 @@ fn scopes_are_parsed_by_the_grammar() {
     assert_eq!(Scopes::parse("b  a b").unwrap().to_string(), "a b");
     assert!(Scopes::parse("").unwrap().is_empty());
     for bad in ["a\"b", "a\\b", "ключ", "a\tb", "a\nb", "a\u{7f}"] {
-        assert_eq!(Scopes::parse(bad).unwrap_err().kind(), ConfigErrorKind::Scope, "{bad:?}");
+        let error = Scopes::parse(bad).unwrap_err();
+        assert_eq!((error.kind(), error.refused_value()), (ConfigErrorKind::Scope, Some(bad)));
     }
     assert!(Scope::parse("").is_err());
-    assert!(Scope::parse("a b").is_err());
+    assert!(Scope::parse("a b").is_err() && "a b".parse::<Scope>().is_err());
     assert!(Scope::parse("https://api.example.com/billing.read!#[]~").is_ok());
 }
 
 #[test]
-fn sets_know_all_and_any() {
+fn sets_contain_all_or_any_of_other_sets() {
     let held = Scopes::parse("read write").unwrap();
     let (read, both, other) = ("read", "write read", "read admin");
     let parse = |text| Scopes::parse(text).unwrap();
@@ -53,7 +54,7 @@ fn requirements_nest() {
 }
 
 #[test]
-fn a_hierarchy_is_transitive_and_does_not_run_upwards() {
+fn a_hierarchy_is_transitive_and_does_not_imply_upwards() {
     let hierarchy = ScopeHierarchy::new([
         (Admin::SCOPE, Scopes::parse("write").unwrap()),
         (Write::SCOPE, Scopes::parse("read").unwrap()),
@@ -67,16 +68,18 @@ fn a_hierarchy_is_transitive_and_does_not_run_upwards() {
 }
 
 #[test]
-fn a_hierarchy_with_a_circle_is_refused_at_start() {
+fn a_hierarchy_with_a_cycle_is_refused_at_start() {
     let rule = |scope: &'static str, implied| (Scope::from_static(scope), Scopes::parse(implied).unwrap());
     for rules in [
         vec![rule("a", "a")],
         vec![rule("a", "b"), rule("b", "a")],
         vec![rule("top", "a"), rule("a", "b"), rule("b", "c"), rule("c", "a")],
     ] {
-        assert_eq!(ScopeHierarchy::new(rules).unwrap_err().kind(), ConfigErrorKind::ScopeCycle);
+        let error = ScopeHierarchy::new(rules).unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::ScopeCycle);
+        assert!(error.refused_value().is_some());
     }
-    // A diamond is none.
+    // A diamond is not a cycle.
     assert!(ScopeHierarchy::new([rule("a", "b c"), rule("b", "d"), rule("c", "d")]).is_ok());
 }
 

@@ -1,4 +1,4 @@
-//! (143): nothing secret in any log line, `Debug` or error.
+//! (143): no secret in any log line, `Debug` text or error.
 
 use std::{
     io,
@@ -40,7 +40,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Everything that is logged on this thread, down to traces.
+/// Collects everything that is logged on this thread, down to `TRACE`.
 pub fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
@@ -48,7 +48,7 @@ pub fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
 }
 
 #[tokio::test]
-async fn a_key_is_in_no_log_line_answer_or_debug_text_whatever_happens() {
+async fn a_key_is_in_no_log_line_response_or_debug_text() {
     let (log, _guard) = listen();
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
@@ -74,7 +74,7 @@ async fn a_key_is_in_no_log_line_answer_or_debug_text_whatever_happens() {
     seen += &format!("{:?} {:?} {record:?} {key:?}", stack.keys, AuthLayer::new(stack.keys.clone()));
     seen += &log.text();
 
-    assert!(log.text().contains("request refused") && log.text().contains("key_revoked"), "the log was listened to");
+    assert!(log.text().contains("request refused") && log.text().contains("key_revoked"), "the log was collected");
     for secret in [key.expose(), other.expose()] {
         let random = &secret["sk_agent_".len()..];
         for part in [secret, random, &random[..20], &random[20..]] {
@@ -85,7 +85,7 @@ async fn a_key_is_in_no_log_line_answer_or_debug_text_whatever_happens() {
 }
 
 #[test]
-fn what_holds_a_secret_prints_none_of_it() {
+fn values_that_hold_a_secret_print_none_of_it() {
     assert_eq!(format!("{:?}", Credential::access_token("top-secret")), "AccessToken(..)");
     assert_eq!(format!("{:?}", Credential::api_key("top-secret")), "ApiKey(..)");
     let request = Request::builder().uri("/path?api_key=top-secret").header("authorization", "Bearer top-secret");
@@ -101,7 +101,7 @@ fn what_holds_a_secret_prints_none_of_it() {
 }
 
 #[tokio::test]
-async fn a_forgotten_layer_is_named_in_the_log() {
+async fn a_missing_layer_is_named_in_the_log() {
     let (log, _guard) = listen();
     let app: Router = Router::new().route("/", get(async |caller: Principal| caller.subject().to_owned()));
     let response = app.oneshot(Request::new(Body::empty())).await.unwrap();
@@ -110,7 +110,7 @@ async fn a_forgotten_layer_is_named_in_the_log() {
 }
 
 #[tokio::test]
-async fn an_outage_is_in_the_log_with_its_cause() {
+async fn an_outage_is_logged_with_its_cause() {
     let (log, _guard) = listen();
     let stack = Stack::new();
     stack.store.set(Mode::Fail);

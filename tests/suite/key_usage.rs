@@ -1,4 +1,4 @@
-//! When a key was last used: written behind, and never on a request's way.
+//! The last uses of keys, written in the background and never during a request.
 
 use tower_warden::{
     api_key::{KeyErrorKind, KeyUse, NewKey},
@@ -21,7 +21,7 @@ async fn a_flush_writes_the_last_use_of_each_key_once() {
         stack.clock.advance(seconds(1));
     }
     stack.bearer(bob_key.expose()).await.assert_subject("bob");
-    assert_eq!(last_used(&stack, &alice.id).await, None, "not on the request's way");
+    assert_eq!(last_used(&stack, &alice.id).await, None, "not during the request");
     stack.keys.flush().await.unwrap();
     assert_eq!(last_used(&stack, &alice.id).await, Some(4));
     assert_eq!(last_used(&stack, &bob.id).await, Some(5));
@@ -54,7 +54,7 @@ async fn uses_are_written_after_the_interval_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_costs_no_use_and_no_request() {
+async fn a_store_that_is_down_loses_no_use_and_refuses_no_request() {
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
     stack.bearer(key.expose()).await.assert_subject("alice");
@@ -70,20 +70,20 @@ async fn a_store_that_is_down_costs_no_use_and_no_request() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_waits_for_the_one_that_is_under_way() {
+async fn a_flush_waits_for_the_one_in_progress() {
     let stack = Stack::with(|keys| keys.flush_interval(seconds(10)), |layer| layer);
     let (record, key) = stack.alice().await;
     stack.bearer(key.expose()).await.assert_subject("alice");
     stack.store.set(Mode::Hang);
-    tokio::time::sleep(seconds(11)).await; // of the paused clock: the background's flush hangs
+    tokio::time::sleep(seconds(11)).await; // of the paused clock: the flush in the background hangs
     stack.store.set(Mode::Answer);
-    // That one gives up and puts back what it took; this one writes it.
+    // That one times out and queues its uses again; this one writes them.
     stack.keys.flush().await.unwrap();
     assert_eq!(last_used(&stack, &record.id).await, Some(0));
 }
 
 #[test]
-fn uses_are_written_by_themselves_again_after_a_runtime_has_ended() {
+fn uses_are_written_in_the_background_again_after_a_runtime_has_shut_down() {
     let stack = Stack::with(|keys| keys.flush_interval(seconds(10)), |layer| layer);
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let key = runtime().block_on(async {
@@ -91,7 +91,7 @@ fn uses_are_written_by_themselves_again_after_a_runtime_has_ended() {
         stack.bearer(key.expose()).await.assert_subject("alice");
         (record, key)
     });
-    // The background task has ended with its runtime, before it wrote anything.
+    // The background task was dropped with its runtime, before it wrote anything.
     stack.clock.advance(seconds(20));
     runtime().block_on(async {
         stack.bearer(key.1.expose()).await.assert_subject("alice");
@@ -101,16 +101,16 @@ fn uses_are_written_by_themselves_again_after_a_runtime_has_ended() {
 }
 
 #[tokio::test]
-async fn a_refused_use_is_none() {
+async fn a_refused_request_is_not_a_use() {
     let stack = Stack::new();
-    let (fenced, fenced_key) = stack.mint(NewKey::new("alice").networks(["10.0.0.0/8".parse().unwrap()])).await;
+    let (restricted, restricted_key) = stack.mint(NewKey::new("alice").networks(["10.0.0.0/8".parse().unwrap()])).await;
     let (short, short_key) = stack.mint(NewKey::new("bob").expires_in(seconds(1))).await;
     stack.clock.advance(seconds(1));
-    let outside = bearer(fenced_key.expose()).extension(Peer::new("11.0.0.1:1".parse().unwrap()));
+    let outside = bearer(restricted_key.expose()).extension(Peer::new("11.0.0.1:1".parse().unwrap()));
     stack.send(outside).await.assert_invalid("network_forbidden");
     stack.bearer(short_key.expose()).await.assert_invalid("expired");
     stack.keys.flush().await.unwrap();
-    assert_eq!(last_used(&stack, &fenced.id).await, None);
+    assert_eq!(last_used(&stack, &restricted.id).await, None);
     assert_eq!(last_used(&stack, &short.id).await, None);
 }
 

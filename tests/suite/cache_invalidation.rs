@@ -1,4 +1,4 @@
-//! The cache against revocations, stampedes, cancelled requests and stores that are down.
+//! The cache under revocations, concurrent and cancelled requests, and outages of the store.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tower_warden::{
 use crate::support::{Mode, START, Stack, app, assert_kind, bearer, imported, request, seconds, send, unknown_key};
 
 #[tokio::test]
-async fn a_good_key_is_looked_up_once_in_its_lifetime() {
+async fn a_valid_key_is_looked_up_once_in_its_lifetime() {
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
     for _ in 0..10 {
@@ -29,7 +29,7 @@ async fn a_good_key_is_looked_up_once_in_its_lifetime() {
 }
 
 #[tokio::test]
-async fn a_bad_key_is_looked_up_once_in_its_shorter_lifetime() {
+async fn an_invalid_key_is_looked_up_once_in_its_shorter_lifetime() {
     // (1)
     let stack = Stack::new();
     let key = unknown_key();
@@ -53,13 +53,13 @@ async fn a_clock_that_is_set_back_makes_entries_stale() {
 }
 
 #[tokio::test]
-async fn what_was_cached_before_the_clock_was_set_back_does_not_come_back_with_the_time() {
+async fn entries_cached_before_the_clock_was_set_back_stay_invalid_when_the_time_returns() {
     let stack = Stack::new();
     let ((record, key), (_, other)) = (stack.alice().await, stack.mint(NewKey::new("bob")).await);
     stack.bearer(key.expose()).await.assert_subject("alice");
     stack.bearer(other.expose()).await.assert_subject("bob");
     stack.clock.set(UnixTime::from_secs(START.as_secs() - 3600));
-    // One use of anything that was cached is enough for all of it.
+    // One hit of any cached entry is enough to invalidate all of them.
     stack.bearer(other.expose()).await.assert_subject("bob");
     stack.store.revoke(&record.id, START).wait().await.unwrap();
     stack.clock.set(START + seconds(1));
@@ -67,7 +67,7 @@ async fn what_was_cached_before_the_clock_was_set_back_does_not_come_back_with_t
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_refused_at_once_though_it_is_cached() {
+async fn a_revoked_key_is_refused_at_once_although_it_is_cached() {
     // (4)
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
@@ -81,8 +81,8 @@ async fn a_revoked_key_is_refused_at_once_though_it_is_cached() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_was_stopped_half_way_does_not_revive_a_revoked_key() {
-    // (5): the store has read the key as active; then it is revoked; then the store answers.
+async fn a_revoked_key_is_refused_during_a_pending_lookup() {
+    // (5): the store has read the key as active; then the key is revoked; then the store returns.
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
     stack.store.set(Mode::Hold);
@@ -94,7 +94,7 @@ async fn a_look_up_that_was_stopped_half_way_does_not_revive_a_revoked_key() {
     stack.keys.revoke(&record.id).await.unwrap();
     stack.store.set(Mode::Answer);
 
-    // One that comes while the old look-up is still in flight joins it, but does not believe it.
+    // A request that arrives while the old look-up is in flight joins it, and does not accept its outcome.
     let joined = tokio::spawn({
         let (stack, key) = (stack.clone(), key.expose().to_owned());
         async move { stack.bearer(&key).await }
@@ -107,7 +107,7 @@ async fn a_look_up_that_was_stopped_half_way_does_not_revive_a_revoked_key() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_fails_lets_the_good_key_in_again() {
+async fn a_key_is_accepted_again_after_a_failed_revocation() {
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
     stack.bearer(key.expose()).await.assert_subject("alice");
@@ -119,37 +119,37 @@ async fn a_revocation_that_fails_lets_the_good_key_in_again() {
 }
 
 #[tokio::test]
-async fn more_revocations_than_are_remembered_drop_old_entries_and_no_right() {
+async fn more_revocations_than_tombstones_invalidate_old_entries_only() {
     let stack = Stack::new();
     let (first, first_key) = stack.alice().await;
-    let (_, good) = stack.mint(NewKey::new("bob")).await;
+    let (_, valid) = stack.mint(NewKey::new("bob")).await;
     stack.bearer(first_key.expose()).await.assert_subject("alice");
-    stack.bearer(good.expose()).await.assert_subject("bob");
+    stack.bearer(valid.expose()).await.assert_subject("bob");
     stack.keys.revoke(&first.id).await.unwrap();
     for _ in 0..5000 {
         let (record, _) = stack.mint(NewKey::new("short-lived")).await;
         stack.keys.revoke(&record.id).await.unwrap();
     }
     stack.bearer(first_key.expose()).await.assert_invalid("key_revoked");
-    stack.bearer(good.expose()).await.assert_subject("bob");
+    stack.bearer(valid.expose()).await.assert_subject("bob");
 }
 
 #[tokio::test]
-async fn a_key_that_was_unknown_is_good_as_soon_as_it_is_there() {
+async fn an_unknown_key_is_accepted_as_soon_as_it_is_added() {
     let store = Arc::new(MemoryKeyStore::default());
     let keys = ApiKeys::new(Arc::clone(&store), KeyFormat::opaque("legacy-").unwrap());
     let app = app(&AuthLayer::new(keys).environment(&Environment::default().with_clock(ManualClock::at(START))));
     send(app.clone(), bearer("legacy-key")).await.assert_invalid("key_unknown");
-    // The store tells of it.
+    // The store reports the change.
     store.insert(imported("old", "legacy-key")).wait().await.unwrap();
     send(app.clone(), bearer("legacy-key")).await.assert_subject("imported");
-    // And of a revocation that was made on the store itself.
+    // And a revocation that was made on the store itself.
     store.revoke(&KeyId::parse("old").unwrap(), START).wait().await.unwrap();
     send(app, bearer("legacy-key")).await.assert_invalid("key_revoked");
 }
 
 #[tokio::test]
-async fn ten_thousand_requests_for_one_cold_key_are_one_look_up() {
+async fn ten_thousand_requests_for_one_uncached_key_are_one_lookup() {
     // (19)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
@@ -159,7 +159,7 @@ async fn ten_thousand_requests_for_one_cold_key_are_one_look_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requests_on_two_threads_for_one_cold_key_are_one_look_up() {
+async fn requests_on_two_threads_for_one_uncached_key_are_one_lookup() {
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
     stack.store.set(Mode::Hold);
@@ -178,7 +178,7 @@ async fn requests_on_two_threads_for_one_cold_key_are_one_look_up() {
 }
 
 #[tokio::test]
-async fn a_cancelled_leader_does_not_fail_the_others() {
+async fn a_lookup_continues_when_the_request_that_started_it_is_cancelled() {
     // (19)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
@@ -191,11 +191,11 @@ async fn a_cancelled_leader_does_not_fail_the_others() {
     drop(leader);
     stack.store.release();
     follower.await.assert_subject("alice");
-    assert_eq!(stack.store.finds(), 1, "the look-up went on");
+    assert_eq!(stack.store.finds(), 1, "the look-up continued");
 }
 
 #[tokio::test]
-async fn a_look_up_that_everybody_left_is_begun_anew() {
+async fn a_lookup_that_all_requests_left_is_started_again() {
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
     stack.store.set(Mode::Hang);
@@ -259,14 +259,14 @@ async fn a_cached_key_outlives_an_outage_of_the_store_for_its_lifetime() {
 }
 
 #[tokio::test]
-async fn a_flood_of_made_up_keys_evicts_no_good_one() {
+async fn a_flood_of_made_up_keys_evicts_no_valid_key() {
     // (8)
     let stack = Stack::with(|keys| keys.positive_capacity(100).negative_capacity(100), |layer| layer);
-    let mut good = Vec::new();
+    let mut valid = Vec::new();
     for _ in 0..50 {
         let (_, key) = stack.alice().await;
         stack.bearer(key.expose()).await.assert_subject("alice");
-        good.push(key);
+        valid.push(key);
     }
     for _ in 0..2000 {
         stack.bearer(unknown_key().expose()).await.assert_invalid("key_unknown");
@@ -276,14 +276,14 @@ async fn a_flood_of_made_up_keys_evicts_no_good_one() {
     tokio::task::spawn_blocking({
         let stack = stack.clone();
         move || {
-            for key in good {
+            for key in valid {
                 stack.bearer(key.expose()).now_or_never().expect("it is cached").assert_subject("alice");
             }
         }
     })
     .await
     .unwrap();
-    assert_eq!(stack.store.finds(), before, "they were still cached");
+    assert_eq!(stack.store.finds(), before, "they are still cached");
 }
 
 #[tokio::test]
@@ -303,8 +303,8 @@ async fn a_flood_of_made_up_keys_is_looked_up_a_few_at_a_time() {
 
 #[tokio::test]
 async fn an_unknown_key_is_refused_while_keys_are_being_added() {
-    // Every key that is added makes refusals count no more. Who asked before is refused all the same; who asked after is
-    // not refused by a look-up that began before.
+    // Every added key invalidates all refusals. A request that arrived before is refused all the same; one that arrived
+    // after is not refused by a look-up that began before.
     let stack = Stack::new();
     let key = unknown_key();
     stack.store.set(Mode::Hold);
@@ -324,14 +324,14 @@ async fn an_unknown_key_is_refused_while_keys_are_being_added() {
 }
 
 #[tokio::test]
-async fn what_may_have_been_missed_drops_all_that_is_cached() {
+async fn missed_changes_invalidate_the_whole_cache() {
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
     let (_, other) = stack.mint(NewKey::new("bob")).await;
     stack.bearer(key.expose()).await.assert_subject("alice");
     stack.bearer(other.expose()).await.assert_subject("bob");
 
-    // Revoked behind the back of this process.
+    // Revoked without `ApiKeys`, so no change is reported.
     stack.store.revoke(&record.id, START).wait().await.unwrap();
     stack.bearer(key.expose()).await.assert_subject("alice");
     assert_eq!(stack.store.tell(&KeyChange::Changed(record.id.clone())), [std::ops::ControlFlow::Continue(())]);
@@ -350,7 +350,7 @@ async fn what_may_have_been_missed_drops_all_that_is_cached() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_panics_keeps_no_other_from_hearing() {
+async fn a_watcher_that_panics_does_not_prevent_others_from_being_notified() {
     let store = Arc::new(MemoryKeyStore::default());
     store.watch(KeyWatcher::new(|_| panic!("a watcher panics")));
     let keys = ApiKeys::new(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap());
@@ -362,7 +362,7 @@ async fn a_watcher_that_panics_keeps_no_other_from_hearing() {
 }
 
 #[tokio::test]
-async fn a_store_that_panics_is_500_without_detail_and_nothing_is_poisoned() {
+async fn a_store_that_panics_is_500_without_detail_and_poisons_nothing() {
     // (141)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;

@@ -1,0 +1,187 @@
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use moka::sync::Cache;
+
+use super::{
+    generations::Generations,
+    in_flight::{Completed, InFlight, Joined},
+    outcome::{Outcome, Tagged},
+    per_thread::PerThread,
+};
+use crate::{digest::Digest, reason::Reason, time::UnixTime};
+
+/// The tolerated difference between the times of concurrent requests, since each reads the clock when it arrives.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// The number of look-ups that one request joins when each is invalidated before it completes.
+const ATTEMPTS: usize = 3;
+
+/// Bounds and lifetimes of a cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) positive_capacity: u64,
+    pub(crate) positive_ttl: Duration,
+    pub(crate) negative_capacity: u64,
+    pub(crate) negative_ttl: Duration,
+}
+
+/// A cache of verified and refused credentials. See the [module docs](super).
+pub(crate) struct CredentialCache<V> {
+    limits: Limits,
+    per_thread: PerThread<Entry<V>>,
+    values: Cache<Digest, Entry<V>>,
+    refusals: Cache<Digest, Entry<Reason>>,
+    in_flight: Arc<InFlight<V>>,
+    generations: Generations,
+}
+
+#[derive(Clone)]
+struct Entry<T> {
+    value: T,
+    /// The generation at which its look-up began.
+    generation: u64,
+    /// The time of the request whose look-up it is.
+    since: UnixTime,
+}
+
+impl<T> Entry<T> {
+    /// Returns whether the entry is within its lifetime. If the clock was set back behind `since`, it is not.
+    fn is_fresh(&self, lifetime: Duration, now: UnixTime) -> bool {
+        self.since <= now && now < self.since + lifetime
+    }
+}
+
+impl<V: Tagged> CredentialCache<V> {
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            per_thread: PerThread::default(),
+            values: Cache::new(limits.positive_capacity),
+            refusals: Cache::new(limits.negative_capacity),
+            in_flight: Arc::default(),
+            generations: Generations::default(),
+        })
+    }
+
+    /// Returns the cached value or refusal of the key, if it is valid.
+    pub(crate) fn get(&self, key: &Digest, now: UnixTime) -> Option<Result<V, Reason>> {
+        if let Some(value) = self.per_thread.get(key).and_then(|entry| self.valid_value(entry, now)) {
+            return Some(Ok(value));
+        }
+        if let Some(entry) = self.values.get(key)
+            && let Some(value) = self.valid_value(entry.clone(), now)
+        {
+            self.per_thread.insert(*key, entry);
+            return Some(Ok(value));
+        }
+        if self.limits.negative_capacity == 0 {
+            return None;
+        }
+        let refusal = self.refusals.get(key).filter(|entry| entry.is_fresh(self.limits.negative_ttl, now))?;
+        self.generations.is_refusal_valid(refusal.generation).then_some(Err(refusal.value))
+    }
+
+    /// The current generation, to be read before a look-up whose value is [inserted](Self::insert).
+    #[cfg(feature = "jwt")]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generations.current()
+    }
+
+    /// Stores the value of a look-up that began at this generation and time.
+    pub(crate) fn insert(&self, key: Digest, value: V, generation: u64, since: UnixTime) {
+        self.values.insert(key, Entry { value, generation, since });
+    }
+
+    /// Looks the key up, or waits for the look-up in flight.
+    ///
+    /// An outcome that was invalidated while the request waited is not returned; the request joins another look-up.
+    pub(crate) async fn load<F>(self: Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Outcome<V>
+    where
+        F: Future<Output = Outcome<V>> + Send + 'static,
+    {
+        let arrival = self.generations.current();
+        for _ in 0..ATTEMPTS {
+            let completed = match self.join(key, now, &look_up) {
+                Joined::Cached(outcome) => return outcome,
+                Joined::Lookup(lookup) => lookup.await,
+            };
+            let is_valid = match &completed.outcome {
+                Outcome::Found(value) => self.generations.is_valid(completed.generation, value.tag()),
+                // A refusal that was read after the request arrived was true during the request. Without this, a steady
+                // stream of new keys, each of which invalidates all refusals, would keep unknown keys from being refused.
+                Outcome::Refused(_) => {
+                    completed.generation >= arrival || self.generations.is_refusal_valid(completed.generation)
+                }
+                Outcome::Busy(..) | Outcome::Down(_) | Outcome::Panicked => true,
+            };
+            if is_valid {
+                return completed.outcome;
+            }
+        }
+        Outcome::Down(Reason::REVOKED_WHILE_LOADING)
+    }
+
+    /// Invalidates all values with this tag, also those whose look-up is in flight.
+    pub(crate) fn invalidate(&self, tag: &str) {
+        self.generations.invalidate(tag);
+    }
+
+    /// Invalidates all values and refusals.
+    pub(crate) fn invalidate_all(&self) {
+        self.generations.invalidate_all();
+    }
+
+    /// Invalidates all refusals.
+    pub(crate) fn invalidate_refusals(&self) {
+        self.generations.invalidate_refusals();
+    }
+
+    /// Returns the value of an entry, if it is valid. Every hit passes here, of the shared and of the per-thread cache.
+    fn valid_value(&self, entry: Entry<V>, now: UnixTime) -> Option<V> {
+        if !self.generations.is_valid(entry.generation, entry.value.tag()) {
+            return None;
+        }
+        if now + SKEW < entry.since {
+            // The clock was set back. When it reaches `since` again, the entries would be fresh again, long past their
+            // lifetime.
+            self.generations.invalidate_all();
+            return None;
+        }
+        (entry.is_fresh(self.limits.positive_ttl, now) && entry.value.is_current(now)).then_some(entry.value)
+    }
+
+    fn join<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Joined<V>
+    where
+        F: Future<Output = Outcome<V>> + Send + 'static,
+    {
+        let cached = || match self.get(&key, now)? {
+            Ok(value) => Some(Outcome::Found(value)),
+            Err(reason) => Some(Outcome::Refused(reason)),
+        };
+        self.in_flight.join(key, cached, |registration| {
+            // Read before the look-up begins, so that an invalidation during the look-up has a greater generation.
+            let generation = self.generations.current();
+            let (cache, look_up) = (Arc::clone(self), look_up());
+            async move {
+                // Dropped after the outcome is stored: see `InFlight::join`.
+                let _registration = registration;
+                let outcome = AssertUnwindSafe(look_up).catch_unwind().await.unwrap_or(Outcome::Panicked);
+                match &outcome {
+                    Outcome::Found(value) => cache.insert(key, value.clone(), generation, now),
+                    Outcome::Refused(reason) => {
+                        cache.refusals.insert(key, Entry { value: *reason, generation, since: now });
+                    }
+                    Outcome::Busy(..) | Outcome::Down(_) | Outcome::Panicked => {}
+                }
+                Completed { outcome, generation }
+            }
+        })
+    }
+}
+
+impl<V> fmt::Debug for CredentialCache<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialCache").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}

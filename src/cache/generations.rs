@@ -1,0 +1,154 @@
+//! Generations and tombstones, by which cache entries are invalidated.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+/// The maximum number of tombstones. Beyond it, the oldest tombstone is replaced by a minimum for all entries.
+const TOMBSTONES: usize = 4096;
+
+/// Decides which cache entries are valid, by the generation at which their look-up began.
+///
+/// Invariant: an entry whose look-up began before an invalidation of its tag is invalid once that invalidation has
+/// returned. It holds because
+///
+/// 1. a look-up reads the generation before it reads the store, and an invalidation, which is made after the store has
+///    changed, begins a new generation: an entry that may hold the old state has a smaller generation than the tombstone;
+/// 2. `invalidate` publishes the tombstone before it raises `newest_tombstone`, and returns after both: the check without
+///    a lock in `is_valid` succeeds only for entries at least as new as every tombstone;
+/// 3. a tombstone is replaced only by a newer one of the same tag, and removed only under the write lock under which
+///    `minimum` is raised to its generation or above: a reader that holds the lock sees the tombstone or the minimum.
+#[derive(Debug, Default)]
+pub(super) struct Generations {
+    current: AtomicU64,
+    /// Entries of an older generation are invalid, whatever their tag.
+    minimum: AtomicU64,
+    /// Refusals of an older generation are invalid.
+    refusal_minimum: AtomicU64,
+    /// The generation of the newest tombstone: entries that are not older need no look at the tombstones.
+    newest_tombstone: AtomicU64,
+    tombstones: RwLock<Tombstones>,
+}
+
+#[derive(Debug, Default)]
+struct Tombstones {
+    by_tag: HashMap<Box<str>, u64>,
+    /// In order of their generations; a tag occurs once for each of its invalidations.
+    order: VecDeque<(u64, Box<str>)>,
+}
+
+impl Generations {
+    /// The current generation; every later invalidation has a greater one.
+    pub(super) fn current(&self) -> u64 {
+        self.current.load(Ordering::Acquire)
+    }
+
+    /// Returns whether an entry of this generation and tag is valid.
+    pub(super) fn is_valid(&self, generation: u64, tag: &str) -> bool {
+        if generation < self.minimum.load(Ordering::Acquire) {
+            return false;
+        }
+        if generation >= self.newest_tombstone.load(Ordering::Acquire) {
+            return true;
+        }
+        let tombstones = self.tombstones.read().unwrap_or_else(PoisonError::into_inner);
+        // The minimum again, under the lock: tombstones may have been removed since it was read.
+        generation >= self.minimum.load(Ordering::Acquire)
+            && tombstones.by_tag.get(tag).is_none_or(|invalidated| generation >= *invalidated)
+    }
+
+    /// Returns whether a refusal of this generation is valid.
+    pub(super) fn is_refusal_valid(&self, generation: u64) -> bool {
+        generation >= self.refusal_minimum.load(Ordering::Acquire)
+    }
+
+    /// Invalidates all entries with this tag, also those whose look-up is in flight.
+    pub(super) fn invalidate(&self, tag: &str) {
+        let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.begin();
+        tombstones.by_tag.insert(tag.into(), generation);
+        tombstones.order.push_back((generation, tag.into()));
+        if tombstones.order.len() > TOMBSTONES
+            && let Some((oldest, tag)) = tombstones.order.pop_front()
+        {
+            if tombstones.by_tag.get(&tag) == Some(&oldest) {
+                tombstones.by_tag.remove(&tag);
+            }
+            self.minimum.fetch_max(oldest, Ordering::Release);
+        }
+        self.newest_tombstone.fetch_max(generation, Ordering::Release);
+    }
+
+    /// Invalidates all entries and refusals.
+    pub(super) fn invalidate_all(&self) {
+        let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
+        let generation = self.begin();
+        self.minimum.fetch_max(generation, Ordering::Release);
+        self.refusal_minimum.fetch_max(generation, Ordering::Release);
+        *tombstones = Tombstones::default();
+    }
+
+    /// Invalidates all refusals.
+    pub(super) fn invalidate_refusals(&self) {
+        let generation = self.begin();
+        self.refusal_minimum.fetch_max(generation, Ordering::Release);
+    }
+
+    /// Begins a new generation and returns it.
+    fn begin(&self) -> u64 {
+        self.current.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn an_invalidated_entry_stays_invalid_while_tombstones_are_removed() {
+        for remove in [
+            |generations: &Generations| generations.invalidate_all(),
+            |generations: &Generations| (0..=TOMBSTONES).for_each(|_| generations.invalidate("other")),
+        ] {
+            for _ in 0..200 {
+                let (generations, is_over) = (Generations::default(), AtomicBool::new(false));
+                let entry = generations.current();
+                generations.invalidate("key");
+                thread::scope(|scope| {
+                    scope.spawn(|| {
+                        while !is_over.load(Ordering::Relaxed) {
+                            assert!(!generations.is_valid(entry, "key"));
+                        }
+                    });
+                    remove(&generations);
+                    is_over.store(true, Ordering::Relaxed);
+                });
+                assert!(!generations.is_valid(entry, "key"));
+            }
+        }
+    }
+
+    #[test]
+    fn an_entry_is_valid_until_its_tag_is_invalidated_and_again_when_it_is_read_again() {
+        let generations = Generations::default();
+        let old = generations.current();
+        generations.invalidate("key");
+        assert!(!generations.is_valid(old, "key") && generations.is_valid(old, "other"));
+        assert!(generations.is_valid(generations.current(), "key"));
+        generations.invalidate_refusals();
+        assert!(!generations.is_refusal_valid(old) && generations.is_valid(old, "other"));
+        generations.invalidate_all();
+        assert!(!generations.is_valid(old, "other") && !generations.is_refusal_valid(old));
+        let new = generations.current();
+        assert!(generations.is_valid(new, "key") && generations.is_refusal_valid(new));
+    }
+}

@@ -1,0 +1,87 @@
+//! Look-ups of credentials in a dependency, through the cache.
+
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::{
+    credential_cache::{CredentialCache, Limits},
+    outcome::{Outcome, Tagged},
+};
+use crate::{Eventual, digest::Digest, log, reason::Reason, refusal::Rejection, time::UnixTime};
+
+/// Looks credentials up in a dependency, such as a key store or an introspection endpoint: through the cache, with a
+/// maximum of concurrent look-ups, and within a time-out.
+pub(crate) struct CachedLookup<V> {
+    cache: Arc<CredentialCache<V>>,
+    permits: Semaphore,
+    timeout: Duration,
+    /// The reason of the refusals after a time-out.
+    timed_out: Reason,
+}
+
+impl<V: Tagged> CachedLookup<V> {
+    pub(crate) fn new(limits: Limits, max_lookups: NonZeroUsize, timeout: Duration, timed_out: Reason) -> Arc<Self> {
+        let permits = Semaphore::new(max_lookups.get().min(Semaphore::MAX_PERMITS));
+        Arc::new(Self { cache: CredentialCache::new(limits), permits, timeout, timed_out })
+    }
+
+    /// The cache.
+    pub(crate) const fn cache(&self) -> &Arc<CredentialCache<V>> {
+        &self.cache
+    }
+
+    /// The time-out of one look-up, and of one request.
+    #[cfg(feature = "api-key")]
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Looks up a key that is not cached, and maps its value.
+    ///
+    /// There are two time-outs. A look-up has its own, because it may outlive the request that started it; it includes the
+    /// wait for a permit. A request has its own, because it may join a look-up late, and begin again if that is invalidated.
+    pub(crate) fn load<F, T>(
+        self: &Arc<Self>,
+        key: Digest,
+        now: UnixTime,
+        look_up: impl Fn() -> F + Send + Sync + 'static,
+        map: impl FnOnce(V) -> T + Send + 'static,
+    ) -> Eventual<Result<T, Rejection>>
+    where
+        F: Future<Output = Outcome<V>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (this, bounded) = (Arc::clone(self), Arc::clone(self));
+        let look_up = move || Arc::clone(&bounded).within_bounds(look_up());
+        // I/O: the dependency.
+        Eventual::later(async move {
+            let loaded = Arc::clone(&this.cache).load(key, now, look_up);
+            let outcome = tokio::time::timeout(this.timeout, loaded).await;
+            outcome.unwrap_or_else(|_| this.time_out()).into_result().map(map)
+        })
+    }
+
+    async fn within_bounds<F: Future<Output = Outcome<V>>>(self: Arc<Self>, look_up: F) -> Outcome<V> {
+        let permitted = async {
+            // The semaphore is never closed. A wait that is too long has the outcome of a slow dependency.
+            let _permit = self.permits.acquire().await;
+            look_up.await
+        };
+        tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out())
+    }
+
+    fn time_out(&self) -> Outcome<V> {
+        log::warning!(reason = %self.timed_out, "a credential was not looked up in time; the request is refused with 503");
+        Outcome::Down(self.timed_out)
+    }
+}
+
+impl<V> fmt::Debug for CachedLookup<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CachedLookup")
+            .field("cache", &self.cache)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
