@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons of refusals by a gate.
 
 use crate::reason::reasons;
 
