@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons of refusals by the verification of proofs.
 
 use crate::reason::reasons;
 
