@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons of refusals because of client certificates.
 
 use crate::reason::reasons;
 
