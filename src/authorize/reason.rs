@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons of refusals by policies.
 
 use crate::reason::reasons;
 
