@@ -1,8 +1,15 @@
-//! The layers to stack.
+//! All layers of the crate.
 //!
-//! From the outside in: [`RateLimitLayer`] by peer, [`FailureLimitLayer`], [`AuthLayer`], [`RateLimitLayer`] by principal,
-//! [`ConcurrencyLayer`], [`AuthorizeLayer`], [`BodyCheckLayer`]. Behind a proxy that terminates TLS,
-//! [`ForwardedCertificateLayer`] stands outside of [`AuthLayer`].
+//! Stack them in this order, from the outside to the inside:
+//!
+//! 1. [`ClientAddressLayer`], if clients connect through a proxy.
+//! 2. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
+//! 3. [`RateLimitLayer`] with limits by client address.
+//! 4. [`FailureLimitLayer`], which limits refused credentials.
+//! 5. [`AuthLayer`], which authenticates the caller.
+//! 6. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
+//! 7. [`AuthorizeLayer`], which decides what the caller may do.
+//! 8. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
 
 #[cfg(feature = "body")]
 pub use crate::body::BodyCheckLayer;

@@ -2,25 +2,23 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{
-    policy::{Needs, Policy},
-    step_up::StepUp,
-};
+use super::{policy::Policy, required_scopes::RequiredScopes, step_up::StepUp};
 use crate::{
     Eventual,
-    caller::SenderConstraint,
-    caller::{self, Principal},
+    caller::{self, Principal, SenderConstraint},
     gate::{Check, Gate, sealed::Sealed},
-    refusal::Problem,
-    refusal::Rejection,
+    refusal::{Problem, Rejection},
     request::Head,
-    scope::{Requirement, Scope, Scopes},
+    scope::{Requirement, Scope},
 };
 
-/// Lets through what a policy allows to an authenticated caller.
+/// Admits the requests that a [`Policy`] allows an authenticated caller to make.
 ///
-/// Stands inside of [`AuthLayer`](crate::layer::AuthLayer), route by route with axum's `route_layer`. Where that layer is
-/// missing every request is answered with 500 and a line in the log; an anonymous request is answered with 401.
+/// Place it inside of [`AuthLayer`](crate::layer::AuthLayer); with axum, on single routes with `route_layer`. Without an
+/// `AuthLayer` around it, it refuses every request with 500 and logs an error. It refuses requests without a credential with
+/// 401.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,36 +48,35 @@ pub struct AuthorizeLayer<R = Problem> {
 }
 
 impl AuthorizeLayer {
-    /// Asks a policy.
+    /// A layer with this policy.
     #[must_use]
     pub fn new(policy: impl Policy) -> Self {
         Self { authorization: Arc::new(Authorization(Box::new(policy))), respond: Problem }
     }
 
-    /// Needs all of these scopes; if there are none, nobody passes.
+    /// Requires all of these scopes. An empty list refuses every caller.
     #[must_use]
     pub fn all_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
-        // Nothing that is asked for, a list that was left empty by mistake, is no reason to let everybody pass.
-        let met =
-            |needed: &Scopes, caller: &Principal| !needed.is_empty() && needed.iter().all(|scope| caller.holds(scope));
-        Self::new(Needs { scopes: scopes.into_iter().collect(), met })
+        Self::new(RequiredScopes::all(scopes))
     }
 
-    /// Needs one of these scopes, whichever; a refusal names them all. If there are none, nobody passes.
+    /// Requires at least one of these scopes; a refusal names all of them. An empty list refuses every caller.
     #[must_use]
     pub fn any_of(scopes: impl IntoIterator<Item = Scope>) -> Self {
-        let met = |needed: &Scopes, caller: &Principal| needed.iter().any(|scope| caller.holds(scope));
-        Self::new(Needs { scopes: scopes.into_iter().collect(), met })
+        Self::new(RequiredScopes::any(scopes))
     }
 
-    /// Needs what a type says, made by [`scopes!`](crate::scopes).
+    /// Requires the scopes of a type that [`scopes!`](crate::scopes) has made, or of a combination of such types.
     #[must_use]
     pub fn scoped<N: Requirement>() -> Self {
-        Self::new(Needs { scopes: N::scopes(), met: |_, caller| caller.meets::<N>() })
+        Self::new(RequiredScopes::of::<N>())
     }
 
-    /// Needs a credential that is bound to its sender: others are answered with 401, so that a client gets itself one
-    /// that is.
+    /// Requires a credential that is bound to its sender.
+    ///
+    /// Other credentials are refused with 401, so that the client obtains a bound one.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use axum::{Router, routing::delete};
@@ -94,15 +91,16 @@ impl AuthorizeLayer {
         Self::new(constraint)
     }
 
-    /// Needs a user who has authenticated strongly, or recently, enough: RFC 9470.
+    /// Requires a strong or recent authentication of the user ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
     ///
-    /// Beside scopes, stack it inside of the layer that asks for them: who lacks the scope is not sent to authenticate.
+    /// Place it inside of the layer that requires scopes, so that a caller without the scope is not sent to authenticate
+    /// again.
     #[must_use]
     pub fn step_up(needed: StepUp) -> Self {
         Self::new(needed)
     }
 
-    /// Asks a closure; `false` is 403.
+    /// Requires that a closure returns `true`; otherwise the request is refused with 403.
     #[must_use]
     pub fn when(policy: impl Fn(&Principal, &Head<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self::new(policy)
@@ -110,7 +108,7 @@ impl AuthorizeLayer {
 }
 
 impl<R> AuthorizeLayer<R> {
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Sets what makes the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthorizeLayer<R2> {
         AuthorizeLayer { authorization: self.authorization, respond }

@@ -1,4 +1,8 @@
-//! Authorization.
+//! Authorization: decisions on what an authenticated caller may do.
+//!
+//! [`AuthorizeLayer`] applies a [`Policy`] to routes: scopes, a [`StepUp`] authentication, a
+//! [sender constraint](crate::caller::SenderConstraint), a closure, or a custom policy. In axum handlers,
+//! [`Scoped`](crate::axum::Scoped) checks scopes as well.
 
 pub use self::{
     layer::{Authorization, AuthorizeLayer},
@@ -9,4 +13,5 @@ pub use self::{
 mod layer;
 mod policy;
 mod reason;
+mod required_scopes;
 mod step_up;

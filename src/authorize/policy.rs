@@ -1,24 +1,78 @@
-//! Who may do what.
-
 use std::sync::Arc;
 
 use super::step_up::StepUp;
 use crate::{
     Eventual,
-    caller::Principal,
-    caller::SenderConstraint,
+    caller::{Principal, SenderConstraint},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
-    scope::Scopes,
 };
 
-/// Decides whether a caller may make a request.
+/// Decides whether an authenticated caller may make a request.
 ///
-/// Closures over the principal and the head are policies too: `false` is 403.
+/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`.
+///
+/// # Examples
+///
+/// A policy with its own reason, which limits callers to the paths of their tenant:
+///
+/// ```
+/// use std::convert::Infallible;
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_warden::{
+///     Eventual, Head, Policy, Principal, Reason, Rejection, RejectionKind,
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+///     layer::{AuthLayer, AuthorizeLayer},
+/// };
+///
+/// const OTHER_TENANT: Reason = Reason::custom("other_tenant");
+///
+/// /// Admits requests to `/tenants/{tenant}/…` of callers of that tenant.
+/// struct OwnTenant;
+///
+/// impl Policy for OwnTenant {
+///     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+///         let path = head.uri.path().strip_prefix("/tenants/").unwrap_or_default();
+///         let tenant = path.split('/').next();
+///         Eventual::Now(if tenant.is_some() && tenant == principal.tenant() {
+///             Ok(())
+///         } else {
+///             Err(Rejection::new(RejectionKind::Forbidden, OTHER_TENANT))
+///         })
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+/// let (_, key) = keys.mint(NewKey::new("alice").tenant("acme")).await?;
+/// let service = ServiceBuilder::new()
+///     .layer(AuthLayer::new(keys))
+///     .layer(AuthorizeLayer::new(OwnTenant))
+///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+/// let call = |path: &str| {
+///     let request = Request::get(path).header("x-api-key", key.expose());
+///     service.clone().oneshot(request.body(()).expect("a request"))
+/// };
+///
+/// assert_eq!(call("/tenants/acme/invoices").await?.status(), 200);
+/// let refused = call("/tenants/umbrella/invoices").await?;
+/// assert_eq!(refused.status(), 403);
+/// let rejection = refused.extensions().get::<Rejection>().expect("the layer inserts it");
+/// assert_eq!(rejection.reason(), OTHER_TENANT);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Policy: Send + Sync + 'static {
-    /// Decides; an error is [`Forbidden`](RejectionKind::Forbidden), [`StepUp`](RejectionKind::StepUp), or
-    /// [`Unavailable`](RejectionKind::Unavailable) if a backend could not answer.
+    /// Decides on a request. Everything that is needed of the head is read before `Later` is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Forbidden`](RejectionKind::Forbidden) or [`StepUp`](RejectionKind::StepUp) if the caller may not make the request,
+    /// and [`Unavailable`](RejectionKind::Unavailable) if a dependency does not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
 }
 
@@ -38,7 +92,7 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
     }
 }
 
-/// Needs a credential that is bound to its sender.
+/// Requires a credential that is bound to its sender.
 impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
@@ -46,22 +100,9 @@ impl Policy for SenderConstraint {
     }
 }
 
+/// Requires a strong or recent authentication of the user.
 impl Policy for StepUp {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         Eventual::Now(self.check(principal))
-    }
-}
-
-/// Needs scopes.
-#[derive(Clone, Debug)]
-pub(crate) struct Needs {
-    pub(crate) scopes: Scopes,
-    pub(crate) met: fn(&Scopes, &Principal) -> bool,
-}
-
-impl Policy for Needs {
-    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let refused = || Rejection::insufficient_scope(self.scopes.clone());
-        Eventual::Now(if (self.met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
     }
 }

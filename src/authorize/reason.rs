@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons of refusals by policies.
 
 use crate::reason::reasons;
 

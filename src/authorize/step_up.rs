@@ -1,5 +1,3 @@
-//! How strongly and how recently a user must have authenticated: RFC 9470.
-
 use std::time::Duration;
 
 use crate::{
@@ -10,16 +8,19 @@ use crate::{
     scope,
 };
 
-/// So far the issuer's clock may be ahead of ours, in seconds: what lies further in the future is no time at all.
-const SKEW: Duration = Duration::from_secs(300);
+/// The tolerance for an issuer's clock that is ahead of this one.
+const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// How strongly, or how recently, the user must have authenticated to the issuer: RFC 9470.
+/// A required strength or age of the user's authentication at the issuer
+/// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
 ///
-/// A token that falls short is answered with 401 `insufficient_user_authentication`, and the challenge tells the client
-/// what to ask the issuer for. One that does not tell `acr` or `auth_time` falls short, and so does every API key.
+/// A token that does not meet it is refused with 401 `insufficient_user_authentication`; the challenge names what the client
+/// should request from the issuer. A token without `acr` or `auth_time` does not meet it, and neither does any API key.
 ///
-/// As a policy, for whole routes, it is [`AuthorizeLayer::step_up`](crate::layer::AuthorizeLayer::step_up); a handler that
-/// needs it only sometimes calls [`check`](Self::check).
+/// [`AuthorizeLayer::step_up`](crate::layer::AuthorizeLayer::step_up) applies it to routes. A handler that requires it only in
+/// some cases calls [`check`](Self::check).
+///
+/// # Examples
 ///
 /// ```
 /// use std::{convert::Infallible, sync::Arc, time::Duration};
@@ -33,7 +34,7 @@ const SKEW: Duration = Duration::from_secs(300);
 ///     scheme::{Bearer, Credential, Scheme},
 /// };
 ///
-/// /// A token of alice's, who has just given a second factor.
+/// /// Accepts any token as one of Alice, who has just given a second factor.
 /// struct Alice;
 ///
 /// impl Authenticator for Alice {
@@ -74,49 +75,53 @@ const SKEW: Duration = Duration::from_secs(300);
 /// ```
 #[derive(Clone, Debug)]
 pub struct StepUp {
-    /// Separated by spaces; none if any will do.
+    /// Separated by spaces; empty if any is accepted.
     acr_values: Box<str>,
     max_age: Option<Duration>,
 }
 
 impl StepUp {
-    /// The authentication must have been of one of these context classes, the preferred one first.
+    /// Requires one of these authentication context classes, the preferred one first.
     ///
     /// # Errors
     ///
-    /// If there is none, or if one is empty or has a character that a scope may not have: what RFC 6750 §3 lets a
-    /// challenge hold.
+    /// If the list is empty, or if a value is empty or has a character that is not allowed in a challenge
+    /// ([RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)).
     pub fn acr_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let values: Vec<_> = values.into_iter().collect();
-        if values.is_empty() || !values.iter().all(|value| scope::is_token(value)) {
-            let message = "acr values are visible ASCII without '\"' and '\\', at least one";
-            return Err(ConfigError::new(ConfigErrorKind::Challenge, message));
+        let message = "acr values are one or more texts of visible ASCII without '\"' and '\\'";
+        let refused = || ConfigError::new(ConfigErrorKind::Challenge, message);
+        if let Some(value) = values.iter().find(|value| !scope::is_token(value)) {
+            return Err(refused().value(value));
+        }
+        if values.is_empty() {
+            return Err(refused());
         }
         Ok(Self { acr_values: values.join(" ").into(), max_age: None })
     }
 
-    /// The authentication must not be older, in whole seconds, whatever its context class.
+    /// Requires an authentication that is at most this old, in whole seconds, of any context class.
     #[must_use]
     pub fn recent(max_age: Duration) -> Self {
         Self { acr_values: Box::default(), max_age: Some(max_age) }
     }
 
-    /// The authentication must not be older, in whole seconds.
+    /// Adds a maximum age of the authentication, in whole seconds.
     ///
-    /// One that is ahead of our clock, by five minutes at most, is as recent as can be.
+    /// A time up to five minutes in the future is accepted as recent; a time further in the future is refused.
     #[must_use]
     pub const fn max_age(mut self, max_age: Duration) -> Self {
         self.max_age = Some(max_age);
         self
     }
 
-    /// Holds a caller to it.
+    /// Checks the authentication of a caller.
     ///
     /// # Errors
     ///
-    /// If the authentication falls short: the rejection to answer with.
+    /// The refusal, if the authentication does not meet the requirement.
     pub fn check(&self, caller: &Principal) -> Result<(), Rejection> {
-        match self.shortcoming(caller) {
+        match self.unmet(caller) {
             None => Ok(()),
             Some(reason) => {
                 let refused = Rejection::new(RejectionKind::StepUp, reason).of_caller(caller);
@@ -125,7 +130,8 @@ impl StepUp {
         }
     }
 
-    fn shortcoming(&self, caller: &Principal) -> Option<Reason> {
+    /// The reason why the caller does not meet the requirement.
+    fn unmet(&self, caller: &Principal) -> Option<Reason> {
         if !self.acr_values.is_empty() {
             match caller.acr() {
                 None => return Some(Reason::ACR_MISSING),
@@ -139,14 +145,14 @@ impl StepUp {
         let now = caller.admitted_at();
         match caller.auth_time() {
             None => Some(Reason::AUTH_TIME_MISSING),
-            Some(at) if at > now + SKEW => Some(Reason::AUTH_TIME_IN_FUTURE),
-            // RFC 9470 §3: `max_age` is the elapsed time that is allowed.
+            Some(at) if at > now + CLOCK_SKEW => Some(Reason::AUTH_TIME_IN_FUTURE),
+            // RFC 9470 §3: `max_age` is the allowed elapsed time.
             Some(at) if at + max_age < now => Some(Reason::AUTH_TIME_TOO_OLD),
             Some(_) => None,
         }
     }
 
-    /// The parameters of the challenge, RFC 9470 §3; all of them may stand in a quoted string.
+    /// The parameters of the challenge, RFC 9470 §3. Their values need no escaping in a quoted string.
     fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
         let acr_values = Some(&self.acr_values).filter(|values| !values.is_empty());
         let acr_values = acr_values.map(|values| ("acr_values", values.to_string()));

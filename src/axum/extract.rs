@@ -9,15 +9,14 @@ use http::request::Parts;
 
 use crate::{
     caller::{self, Principal},
-    refusal::{Problem, Respond},
-    refusal::{Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Respond},
     scope::Requirement,
 };
 
 /// A caller whose scopes meet a requirement: a type made by [`scopes!`](crate::scopes),
 /// [`All`](crate::scope::All) or [`Any`](crate::scope::Any) of several.
 ///
-/// Others are answered with 403, which names the scopes. It dereferences to the [`Principal`]. See the
+/// Other callers are refused with 403 and a challenge that names the scopes. It dereferences to the [`Principal`]. See the
 /// [module docs](super).
 pub struct Scoped<R> {
     principal: Principal,
@@ -25,7 +24,7 @@ pub struct Scoped<R> {
 }
 
 impl<R> Scoped<R> {
-    /// The caller.
+    /// Returns the caller.
     #[must_use]
     pub fn into_principal(self) -> Principal {
         self.principal
@@ -65,7 +64,7 @@ impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
     }
 }
 
-/// Any caller whom the layer has let in.
+/// Extracts the caller of an authenticated request.
 impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = Rejection;
 
@@ -74,7 +73,7 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     }
 }
 
-/// `None` for a request without a credential, under an optional layer.
+/// Extracts the caller, or `None` for a request without a credential under an optional layer.
 impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     type Rejection = Rejection;
 
@@ -87,7 +86,8 @@ impl<S: Sync> OptionalFromRequestParts<S> for Principal {
     }
 }
 
-/// As [`Problem`], or as the layer around it was [told](crate::layer::AuthLayer::respond_with).
+/// Makes a response with a [`Problem`] body. The layer outside replaces the body if it is
+/// [configured](crate::layer::AuthLayer::respond_with) with another one.
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let response: Response<Body> = Problem.respond(&self);

@@ -1,7 +1,9 @@
-//! Extractors for axum handlers, and routes to manage keys.
+//! Extractors for axum handlers: [`Principal`](crate::Principal), and [`Scoped`] for a caller with certain scopes.
 //!
-//! An extractor is the second lock: it takes what [`AuthLayer`](crate::layer::AuthLayer) has left on the request, so a
-//! route that was added outside of the layer is answered with 500 and a line in the log, and never lets anybody in.
+//! An extractor reads what [`AuthLayer`](crate::layer::AuthLayer) has inserted into the request. It is a second check: a route
+//! that was added outside of the layer responds with 500 and logs an error, and never runs its handler.
+//!
+//! # Examples
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
@@ -51,9 +53,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Where anybody may come, but some are known, the layer is [optional](crate::layer::AuthLayer::optional) and the
-//! handler takes `Option<Principal>`. A handler that answers refusals in its own way takes
-//! `Result<Scoped<S>, Rejection>`.
+//! # Optional authentication, and custom refusals
+//!
+//! A handler under an [optional](crate::layer::AuthLayer::optional) layer takes `Option<Principal>`: `None` for a request
+//! without a credential. A handler that responds to refusals itself takes `Result<Scoped<S>, Rejection>`.
 
 pub use self::extract::Scoped;
 

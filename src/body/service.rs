@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     eventual::Eventual,
-    gate::{answer, panicked, poll, refuse},
+    gate::{complete, panicked, poll_verdict, refuse},
     refusal::{Problem, Rejection, Respond},
     request::Head,
 };
@@ -226,12 +226,12 @@ where
                     }
                 }
                 StateProj::Checking { verdict, parked } => {
-                    let verdict = ready!(poll(verdict, cx));
+                    let verdict = ready!(poll_verdict(verdict, cx));
                     let (request, mut inner, respond) = parked.take().expect("polled after completion");
                     settle(verdict, request, &mut inner, &respond)
                 }
                 StateProj::Calling { future, respond } => {
-                    return Poll::Ready(Ok(answer(ready!(future.poll(cx))?, respond)));
+                    return Poll::Ready(Ok(complete(ready!(future.poll(cx))?, respond)));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

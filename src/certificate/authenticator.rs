@@ -1,17 +1,14 @@
-//! Certificates as an authentication of their own.
-
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use super::{
-    name::CertificateName,
+    directory::CertificateDirectory,
     peer::{ChainStatus, PeerCertificate},
     proof::{CertificateProof, CertificateScheme},
 };
 use crate::{
     Eventual,
     auth::{Authenticator, Presented, ProofOfPossession},
-    caller::Confirmation,
-    caller::{AuthMethod, Identity},
+    caller::{AuthMethod, Confirmation, Identity},
     error::Unavailable,
     log::{self, Causes},
     reason::Reason,
@@ -20,62 +17,14 @@ use crate::{
     time::UnixTime,
 };
 
-/// Knows who holds which certificate.
-pub trait CertificateDirectory: Send + Sync + 'static {
-    /// Who holds the certificate, with scopes and tenant; `None` if it is nobody who is known.
-    ///
-    /// The certificate is [verified](ChainStatus::Verified), unless
-    /// [`danger_accept_unverified`](ClientCertificates::danger_accept_unverified) was called.
-    fn find(&self, certificate: &PeerCertificate) -> Eventual<Result<Option<Arc<Identity>>, Unavailable>>;
-}
-
-impl<D: CertificateDirectory + ?Sized> CertificateDirectory for Arc<D> {
-    fn find(&self, certificate: &PeerCertificate) -> Eventual<Result<Option<Arc<Identity>>, Unavailable>> {
-        (**self).find(certificate)
-    }
-}
-
-/// Who holds which certificate, as it was set up.
+/// Authenticates callers by their client certificate, if a request carries no other credential.
 ///
-/// A certificate whose names lead to two identities is nobody's. Of an unverified one, nothing but its thumbprint counts.
-#[derive(Clone, Debug, Default)]
-pub struct CertificateMap(HashMap<CertificateName, Arc<Identity>>);
-
-impl CertificateMap {
-    /// Whoever bears one of these names is this caller. A name that is there already is given anew.
-    #[must_use]
-    pub fn with(mut self, names: impl IntoIterator<Item = CertificateName>, identity: Identity) -> Self {
-        let identity = Arc::new(identity);
-        self.0.extend(names.into_iter().map(|name| (name, Arc::clone(&identity))));
-        self
-    }
-
-    fn holders<'a>(&'a self, certificate: &'a PeerCertificate) -> impl Iterator<Item = &'a Arc<Identity>> {
-        let vouched: &[CertificateName] = match certificate.chain() {
-            ChainStatus::Unverified => &[],
-            ChainStatus::Verified => certificate.names(),
-        };
-        // A certificate with a SPIFFE ID has no other URI, or it has no SPIFFE ID.
-        let is_spiffe = |name: &&CertificateName| name.as_uri().is_some_and(|uri| uri.starts_with("spiffe://"));
-        let vouched = vouched.iter().filter(move |name| !is_spiffe(name) || certificate.spiffe_id().is_some());
-        let pinned = self.0.get(&CertificateName::thumbprint(*certificate.thumbprint()));
-        pinned.into_iter().chain(vouched.filter_map(|name| self.0.get(name)))
-    }
-}
-
-impl CertificateDirectory for CertificateMap {
-    fn find(&self, certificate: &PeerCertificate) -> Eventual<Result<Option<Arc<Identity>>, Unavailable>> {
-        let mut holders = self.holders(certificate);
-        let found = holders.next().filter(|first| holders.all(|other| Arc::ptr_eq(first, other)));
-        Eventual::Now(Ok(found.cloned()))
-    }
-}
-
-/// Authenticates callers by their certificate alone, where a request carries no credential.
-///
-/// A certificate beside a credential is no second credential: it is what the credential may be bound to. Nor is a
-/// certificate of nobody who is known an absent one: it is refused, also under an
+/// A certificate next to another credential is not a second credential: it proves possession if the credential is bound to
+/// it. A certificate whose holder is unknown is an invalid credential, not an absent one: it is refused even by an
 /// [optional](crate::layer::AuthLayer::optional) layer.
+///
+/// A layer with this authenticator also accepts other credentials that are bound to certificates: it includes
+/// [`CertificateProof`].
 ///
 /// See the [module docs](super).
 #[derive(Clone)]
@@ -91,15 +40,15 @@ enum Unverified {
 }
 
 impl ClientCertificates {
-    /// Asks a directory, or a [`CertificateMap`].
+    /// An authenticator that looks up certificates in a directory, such as a [`CertificateMap`](super::CertificateMap).
     #[must_use]
     pub fn new(directory: impl CertificateDirectory) -> Self {
         Self { directory: Arc::new(directory), unverified: Unverified::Refuse }
     }
 
-    /// Asks the directory for certificates too that nobody has verified, self-signed ones for example.
+    /// Accepts certificates that were not verified against an authority, such as self-signed ones.
     ///
-    /// What they say of themselves is their own word: a directory must know them by their thumbprint.
+    /// Anyone can make a certificate with any names: the directory must identify such certificates by their thumbprint.
     #[must_use]
     pub fn danger_accept_unverified(mut self) -> Self {
         self.unverified = Unverified::Accept;
@@ -112,7 +61,7 @@ impl Authenticator for ClientCertificates {
         vec![Arc::new(CertificateScheme)]
     }
 
-    /// Its identities are bound to the certificate that they were found by.
+    /// The identities are bound to the certificate that they were found by.
     fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
         vec![Arc::new(CertificateProof)]
     }
@@ -133,11 +82,11 @@ impl Authenticator for ClientCertificates {
             return refused(RejectionKind::Invalid, Reason::CERTIFICATE_NOT_YET_VALID);
         }
         match self.directory.find(certificate) {
-            Eventual::Now(found) => Eventual::Now(judge(found, certificate)),
+            Eventual::Now(found) => Eventual::Now(authenticated(found, certificate)),
             Eventual::Later(found) => {
                 let certificate = certificate.clone();
                 // The directory.
-                Eventual::later(async move { judge(found.await, &certificate) })
+                Eventual::later(async move { authenticated(found.await, &certificate) })
             }
         }
     }
@@ -149,17 +98,18 @@ impl fmt::Debug for ClientCertificates {
     }
 }
 
-fn judge(
+/// The identity that the directory has found, limited to the validity of the certificate.
+fn authenticated(
     found: Result<Option<Arc<Identity>>, Unavailable>,
     certificate: &PeerCertificate,
 ) -> Result<Arc<Identity>, Rejection> {
     let found = found.map_err(|error| {
-        log::warning!(error = %Causes(&error), "who holds a certificate was not told; the request is answered with 503");
+        log::warning!(error = %Causes(&error), "the certificate directory failed; responding with 503");
         Rejection::new(RejectionKind::Unavailable, Reason::CERTIFICATE_DIRECTORY_UNAVAILABLE)
     })?;
     let identity = found.ok_or_else(|| Rejection::new(RejectionKind::Invalid, Reason::CERTIFICATE_UNKNOWN))?;
     let mut identity = Identity::clone(&identity);
-    // The last second in which a certificate is valid is still part of its validity.
+    // RFC 5280 §4.1.2.5: `not_after` is the last second of the validity, `expires_at` the first second after it.
     let end = certificate.not_after().map(|last| UnixTime::from_secs(last.as_secs().saturating_add(1)));
     identity.expires_at = identity.expires_at.into_iter().chain(end).min();
     identity.issued_at = identity.issued_at.or_else(|| certificate.not_before());

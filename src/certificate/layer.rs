@@ -4,28 +4,31 @@ use http::{HeaderMap, Request, header};
 use tower_layer::Layer;
 
 use super::{
-    forwarded::{CertificateHeader, ProxyRule, Sender},
+    forwarded::{CertificateHeader, ProxyMatcher, Sender},
     peer::PeerCertificate,
 };
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
-    refusal::Problem,
-    refusal::{Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind},
     request::Head,
     scheme::{Bearer, Challenge, Challenges, Presented, Schemes},
 };
 
-/// Believes what trusted proxies say of a client's certificate, and nobody else.
+/// Reads the client certificate that a trusted proxy forwards, and removes forged header fields.
 ///
-/// Stands outside of [`AuthLayer`](crate::layer::AuthLayer). For each request:
+/// Place it outside of [`AuthLayer`](crate::layer::AuthLayer). For each request:
 ///
-/// 1. From a proxy, the certificate in the field becomes the request's
-///    [`PeerCertificate`], in the place of the proxy's own. A field that is
-///    there twice, or malformed, is refused with 400.
-/// 2. From anybody else, the request keeps the certificate of its own connection, and the field is removed.
-/// 3. What answers a proxy's request varies by the field (RFC 9440 §2.4).
-/// 4. Fields of other proxies, and names that differ in `_` and `-` alone, are removed whoever sent them.
+/// 1. If it comes from a trusted proxy, the certificate in the configured field becomes the request's [`PeerCertificate`] and
+///    replaces that of the proxy itself. A field that is malformed, or present more than once, is refused with 400.
+/// 2. If it comes from any other peer, it keeps the certificate of its own connection, and the field is removed.
+/// 3. The response to a proxy's request has the field's name in `Vary`
+///    ([RFC 9440 §2.4](https://www.rfc-editor.org/rfc/rfc9440#section-2.4)).
+/// 4. The fields of other proxies, and names that differ only in `_` and `-`, are removed from all requests.
+///
+/// See the [module docs](super#behind-a-proxy) for the configuration of each proxy.
+///
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
@@ -33,13 +36,13 @@ use crate::{
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
 /// use tower_warden::{
-///     certificate::{CertificateHeader, ChainStatus, PeerCertificate, ProxyRule},
+///     certificate::{CertificateHeader, ChainStatus, PeerCertificate, ProxyMatcher},
 ///     layer::ForwardedCertificateLayer,
-///     request::Peer,
+///     request::{Peer, TrustedProxies},
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
+/// let proxies = ProxyMatcher::networks(TrustedProxies::new(["10.0.0.0/28".parse()?]));
 /// let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(ChainStatus::Verified), proxies);
 /// let service = ServiceBuilder::new().layer(layer).service_fn(async |request: Request<()>| {
 ///     let certificate = PeerCertificate::of(request.extensions());
@@ -63,51 +66,51 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ForwardedCertificateLayer<R = Problem> {
-    forwarding: Arc<Forwarding>,
+    check: Arc<ForwardedCertificateCheck>,
     respond: R,
 }
 
 impl ForwardedCertificateLayer {
-    /// Reads the field of a proxy, if the request comes from one.
+    /// A layer that trusts this field from these proxies.
     #[must_use]
-    pub fn new(header: CertificateHeader, proxies: ProxyRule) -> Self {
-        let forwarding = Forwarding { challenges: challenges(Challenge::default()), header, proxies };
-        Self { forwarding: Arc::new(forwarding), respond: Problem }
+    pub fn new(header: CertificateHeader, proxies: ProxyMatcher) -> Self {
+        let check = ForwardedCertificateCheck { challenges: challenges(Challenge::default()), header, proxies };
+        Self { check: Arc::new(check), respond: Problem }
     }
 }
 
 impl<R> ForwardedCertificateLayer<R> {
-    /// What refusals tell clients: the realm `api` by default.
+    /// Sets the parameters of the challenges in refusals: the realm `api` by default.
     #[must_use]
     pub fn challenge(mut self, challenge: Challenge) -> Self {
-        Arc::make_mut(&mut self.forwarding).challenges = challenges(challenge);
+        Arc::make_mut(&mut self.check).challenges = challenges(challenge);
         self
     }
 
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Sets what makes the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> ForwardedCertificateLayer<R2> {
-        ForwardedCertificateLayer { forwarding: self.forwarding, respond }
+        ForwardedCertificateLayer { check: self.check, respond }
     }
 }
 
 impl<S, R: Clone> Layer<S> for ForwardedCertificateLayer<R> {
-    type Service = Gate<S, Forwarding, R>;
+    type Service = Gate<S, ForwardedCertificateCheck, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, Arc::clone(&self.forwarding), self.respond.clone())
+        Gate::new(inner, Arc::clone(&self.check), self.respond.clone())
     }
 }
 
 impl<R: Clone> Clone for ForwardedCertificateLayer<R> {
     fn clone(&self) -> Self {
-        Self { forwarding: Arc::clone(&self.forwarding), respond: self.respond.clone() }
+        Self { check: Arc::clone(&self.check), respond: self.respond.clone() }
     }
 }
 
 impl<R> fmt::Debug for ForwardedCertificateLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ForwardedCertificateLayer").field("forwarding", &self.forwarding).finish_non_exhaustive()
+        f.debug_struct("ForwardedCertificateLayer").field("check", &self.check).finish_non_exhaustive()
     }
 }
 
@@ -117,25 +120,25 @@ fn challenges(challenge: Challenge) -> Arc<Challenges> {
 
 /// The check of [`ForwardedCertificateLayer`].
 #[derive(Clone, Debug)]
-pub struct Forwarding {
+pub struct ForwardedCertificateCheck {
     challenges: Arc<Challenges>,
     header: CertificateHeader,
-    proxies: ProxyRule,
+    proxies: ProxyMatcher,
 }
 
-impl Sealed for Forwarding {}
+impl Sealed for ForwardedCertificateCheck {}
 
-impl Check for Forwarding {
-    type Pass = Forwarded;
+impl Check for ForwardedCertificateCheck {
+    type Pass = ForwardedCertificate;
 
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Forwarded, Rejection>> {
+    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<ForwardedCertificate, Rejection>> {
         let sender = Sender::of(head, &self.proxies);
         let certificate = match sender {
-            Sender::Proxy => self.header.read(head),
-            Sender::Stranger => Ok(None),
+            Sender::TrustedProxy => self.header.read(head),
+            Sender::Other => Ok(None),
         };
         Eventual::Now(match certificate {
-            Ok(certificate) => Ok(Forwarded { certificate, forwarding: Arc::clone(self), sender }),
+            Ok(certificate) => Ok(ForwardedCertificate { certificate, check: Arc::clone(self), sender }),
             Err(reason) => {
                 let rejection = Rejection::new(RejectionKind::Malformed, reason);
                 Err(rejection.challenged(&self.challenges, Presented::Any))
@@ -144,21 +147,21 @@ impl Check for Forwarding {
     }
 }
 
-/// What [`ForwardedCertificateLayer`] leaves on a request.
+/// The changes that [`ForwardedCertificateLayer`] makes to a request and its response.
 #[derive(Debug)]
-pub struct Forwarded {
+pub struct ForwardedCertificate {
     certificate: Option<PeerCertificate>,
-    forwarding: Arc<Forwarding>,
+    check: Arc<ForwardedCertificateCheck>,
     sender: Sender,
 }
 
-impl Sealed for Forwarded {}
+impl Sealed for ForwardedCertificate {}
 
-impl Pass for Forwarded {
+impl Pass for ForwardedCertificate {
     fn admit<B>(&mut self, request: &mut Request<B>) {
-        self.forwarding.header.strip(request.headers_mut(), self.sender);
-        if let Sender::Proxy = self.sender {
-            // The proxy's own certificate is not its client's.
+        self.check.header.strip(request.headers_mut(), self.sender);
+        if let Sender::TrustedProxy = self.sender {
+            // The proxy's own certificate does not authenticate its client.
             request.extensions_mut().remove::<PeerCertificate>();
             if let Some(certificate) = self.certificate.take() {
                 request.extensions_mut().insert(certificate);
@@ -167,9 +170,9 @@ impl Pass for Forwarded {
     }
 
     fn decorate(&mut self, headers: &mut HeaderMap) {
-        if let Sender::Proxy = self.sender {
-            // RFC 9440 §2.4: what a cache keeps for one certificate is not for another.
-            headers.append(header::VARY, self.forwarding.header.name().clone().into());
+        if let Sender::TrustedProxy = self.sender {
+            // RFC 9440 §2.4: a cached response for one certificate must not be served for another.
+            headers.append(header::VARY, self.check.header.name().clone().into());
         }
     }
 }

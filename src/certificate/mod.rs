@@ -1,15 +1,24 @@
-//! Client certificates: as proof that a caller may use a token, and as an authentication of their own.
+//! Client certificates: proof of possession for bound credentials, and authentication by certificate alone.
 //!
-//! Each request carries the [`PeerCertificate`] of its connection in its extensions, and what was put there from outside
-//! of HTTP is all that counts: the [TLS listener](crate::tls) puts it there, or, where a proxy terminates TLS,
-//! [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer).
+//! - [`CertificateProof`] accepts credentials that are bound to a certificate: see [bound tokens](#bound-tokens).
+//! - [`ClientCertificates`] authenticates callers by their certificate, with a [`CertificateDirectory`] such as a
+//!   [`CertificateMap`].
+//! - [`ForwardedCertificateLayer`] reads certificates that a proxy forwards: see [behind a proxy](#behind-a-proxy).
+//!
+//! All of them use the [`PeerCertificate`] in the extensions of a request. It must come from the TLS connection: the
+//! `TlsListener` of the crate `tower-warden-tls` inserts it, or [`ForwardedCertificateLayer`] if a proxy terminates TLS. A
+//! header field alone is never trusted.
+//!
+//! # Examples
+//!
+//! Authentication by certificate alone:
 //!
 //! ```
 //! use http::{Request, Response};
 //! use http_body_util::Full;
 //! use tower::{ServiceBuilder, ServiceExt};
 //! use tower_warden::{
-//!     AuthMethod, Identity, Principal,
+//!     AuthMethod, Environment, Identity, Principal,
 //!     certificate::{CertificateMap, CertificateName, ChainStatus, ClientCertificates, PeerCertificate},
 //!     layer::AuthLayer,
 //! };
@@ -26,7 +35,7 @@
 //! let auth = AuthLayer::new(ClientCertificates::new(map));
 //! # let auth = auth.environment(&Environment::default().with_clock(clock));
 //! let service = ServiceBuilder::new().layer(auth).service_fn(async |request: Request<()>| {
-//!     let caller = request.extensions().get::<Principal>().expect("the layer lets no other request through");
+//!     let caller = request.extensions().get::<Principal>().expect("the layer admits no other request");
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::from(caller.subject().to_owned())))
 //! });
 //! let request = |chain| {
@@ -35,7 +44,7 @@
 //! };
 //!
 //! assert_eq!(service.clone().oneshot(request(ChainStatus::Verified)).await?.status(), 200);
-//! // Anybody can make a certificate that says so.
+//! // Anyone can make a certificate with this name.
 //! assert_eq!(service.clone().oneshot(request(ChainStatus::Unverified)).await?.status(), 401);
 //! assert_eq!(service.oneshot(Request::new(())).await?.status(), 401);
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
@@ -44,30 +53,75 @@
 //!
 //! # Bound tokens
 //!
-//! A token with `cnf` and `x5t#S256`, RFC 8705 §3, and an API key with a
-//! [`confirmation`](crate::api_key::NewKey::confirmation), are good in the hand of the certificate's holder only. Nothing
-//! has to be switched on for that, and nothing can be switched off. Who issued the certificate makes no difference.
+//! A token with the member `x5t#S256` in its `cnf` claim
+//! ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)), and an API key with a
+//! [`confirmation`](crate::api_key::NewKey::confirmation), are accepted only from the holder of that certificate. The layer
+//! needs [`CertificateProof`] to verify this; without it, a layer refuses bound credentials, never accepts them unverified.
+//! [`ClientCertificates`] includes the proof. Any certificate can be bound, self-signed ones too: the chain is not relevant.
+//!
+//! ```
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_warden::{
+//!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+//!     caller::Confirmation,
+//!     certificate::{CertificateProof, ChainStatus, PeerCertificate},
+//!     layer::AuthLayer,
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! # let encoded = include_str!("../../tests/vectors/rfc9440/leaf.der.base64").trim();
+//! # use base64::Engine;
+//! # let der = base64::prelude::BASE64_STANDARD.decode(encoded)?;
+//! let certificate = PeerCertificate::from_der(&der, ChainStatus::Unverified)?;
+//! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+//! let bound = NewKey::new("agent-7").confirmation(Confirmation::certificate(*certificate.thumbprint()));
+//! let (_, key) = keys.mint(bound).await?;
+//!
+//! let call = async |layer: AuthLayer, certificate: Option<PeerCertificate>| {
+//!     let mut request = Request::builder().header("x-api-key", key.expose());
+//!     if let Some(certificate) = certificate {
+//!         request = request.extension(certificate);
+//!     }
+//!     let service = ServiceBuilder::new().layer(layer).service_fn(async |_: Request<()>| {
+//!         Ok::<_, std::convert::Infallible>(Response::new(Full::<bytes::Bytes>::default()))
+//!     });
+//!     let response = service.oneshot(request.body(()).expect("a request")).await;
+//!     response.map(|response| response.status().as_u16())
+//! };
+//!
+//! let auth = AuthLayer::new(keys.clone()).proof(CertificateProof);
+//! assert_eq!(call(auth.clone(), Some(certificate.clone())).await?, 200);
+//! assert_eq!(call(auth, None).await?, 401);
+//! // Without the proof, the bound key is refused.
+//! assert_eq!(call(AuthLayer::new(keys), Some(certificate)).await?, 401);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! # Behind a proxy
 //!
-//! Where a proxy terminates TLS, it passes the certificate on in a header field, which anybody else may send too. So
-//! a [`CertificateHeader`] counts only together with a [`ProxyRule`] that tells proxies from others:
+//! A proxy that terminates TLS forwards the certificate in a header field, which any other client can send as well. A
+//! [`CertificateHeader`] is therefore trusted only together with a [`ProxyMatcher`] that distinguishes proxies from other
+//! peers:
 //!
 //! ```
 //! use tower_warden::{
-//!     certificate::{CertificateHeader, ChainStatus, ProxyRule},
+//!     certificate::{CertificateHeader, ChainStatus, ProxyMatcher},
 //!     layer::ForwardedCertificateLayer,
+//!     request::TrustedProxies,
 //! };
 //!
-//! let proxies = ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse()?]));
+//! let proxies = ProxyMatcher::networks(TrustedProxies::new(["10.0.0.0/28".parse()?]));
 //! let layer = ForwardedCertificateLayer::new(CertificateHeader::client_cert(ChainStatus::Verified), proxies);
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 //!
-//! It stands outside of [`AuthLayer`](crate::layer::AuthLayer). What each proxy has to be told:
+//! Place the layer outside of [`AuthLayer`](crate::layer::AuthLayer), and configure the proxy:
 //!
-//! **RFC 9440**, [`client_cert`](CertificateHeader::client_cert): the proxy sends `Client-Cert`, and removes that field
-//! and `Client-Cert-ChainStatus` from what comes in.
+//! **[RFC 9440](https://www.rfc-editor.org/rfc/rfc9440)**, [`client_cert`](CertificateHeader::client_cert): the proxy sends
+//! `Client-Cert`, and removes that field and `Client-Cert-Chain` from the requests that it receives.
 //!
 //! **Envoy**, [`envoy`](CertificateHeader::envoy): in the connection manager,
 //!
@@ -76,18 +130,19 @@
 //! set_current_client_cert_details: { cert: true }
 //! ```
 //!
-//! with `require_client_certificate` and a `trusted_ca` in the listener's `DownstreamTlsContext`. With `APPEND_FORWARD`
-//! there is an element for each proxy: name yours by [`XfccElement::FromEnd`].
+//! with `require_client_certificate` and a `trusted_ca` in the listener's `DownstreamTlsContext`. With `APPEND_FORWARD`,
+//! each proxy appends an element: select one with [`XfccElement::FromEnd`].
 //!
 //! **nginx**, [`escaped_pem`](CertificateHeader::escaped_pem) with the name `ssl-client-cert`:
 //!
 //! ```text
 //! ssl_client_certificate /etc/nginx/clients.pem;
-//! ssl_verify_client on;                # optional_no_ca: ChainStatus::Unverified
+//! ssl_verify_client on;                # with optional_no_ca: ChainStatus::Unverified
 //! proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
 //! ```
 //!
-//! With `optional`, nginx sends an empty field where there is no certificate, and with `optional_no_ca` anybody's.
+//! With `optional`, nginx sends no such field for a client without a certificate. With `optional_no_ca`, it forwards any
+//! certificate, verified or not.
 //!
 //! **AWS ALB**, [`alb`](CertificateHeader::alb) for a listener with `mutual-authentication` in the mode `verify`, and
 //! [`alb_passthrough`](CertificateHeader::alb_passthrough) for `passthrough`:
@@ -99,19 +154,25 @@
 //!
 //! # Deployment caveat
 //!
-//! A rule of networks says that everything in them is a proxy: name as few addresses as there are proxies, or have the
-//! proxies come with certificates of their own and name those. RFC 9440 §4 says of its fields that they do not fail safe.
+//! With [`ProxyMatcher::networks`], every peer in the networks is trusted as a proxy: configure only the addresses of the
+//! proxies, or let the proxies connect with client certificates and use [`ProxyMatcher::certificates`]. These fields are
+//! not fail-safe ([RFC 9440 §4](https://www.rfc-editor.org/rfc/rfc9440#section-4)): a client that reaches the service past
+//! the proxy, from a trusted address, can forge any certificate.
+//!
+//! [`ForwardedCertificateLayer`]: crate::layer::ForwardedCertificateLayer
 
 pub use self::{
-    authenticator::{CertificateDirectory, CertificateMap, ClientCertificates},
-    forwarded::{CertificateHeader, ProxyRule, XfccElement},
-    layer::{Forwarded, ForwardedCertificateLayer, Forwarding},
+    authenticator::ClientCertificates,
+    directory::{CertificateDirectory, CertificateMap},
+    forwarded::{CertificateHeader, ProxyMatcher, XfccElement},
+    layer::{ForwardedCertificate, ForwardedCertificateCheck, ForwardedCertificateLayer},
     name::CertificateName,
     peer::{ChainStatus, MalformedCertificate, PeerCertificate},
     proof::CertificateProof,
 };
 
 mod authenticator;
+mod directory;
 mod forwarded;
 mod layer;
 mod name;

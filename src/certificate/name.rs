@@ -1,4 +1,4 @@
-//! The names in a certificate.
+//! The names of certificates.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::digest::{Digest, hex};
 
-/// A name by which a certificate is known.
+/// A name that identifies a certificate's holder, or the thumbprint of the certificate.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct CertificateName(Kind);
 
@@ -20,35 +20,38 @@ enum Kind {
 }
 
 impl CertificateName {
-    /// A host name among the subject's alternative names, in any case. `*` stands for itself.
+    /// A host name among the subject's alternative names, compared without regard to case. `*` is not a wildcard.
     #[must_use]
     pub fn dns(name: impl AsRef<str>) -> Self {
         Self(Kind::Dns(name.as_ref().to_ascii_lowercase().into()))
     }
 
-    /// A mail address among the subject's alternative names, letter by letter.
+    /// An email address among the subject's alternative names, compared byte for byte.
     #[must_use]
     pub fn email(address: impl Into<Box<str>>) -> Self {
         Self(Kind::Email(address.into()))
     }
 
-    /// The subject's whole distinguished name, letter by letter, as RFC 4514 writes it and as
-    /// `openssl x509 -noout -subject -nameopt RFC2253` does: `CN=agent-7,O=Acme,C=DE`.
+    /// The subject's whole distinguished name, compared byte for byte.
     ///
-    /// Attributes that RFC 4514 §3 has no short name for are written with their number and their value in hexadecimal.
+    /// It has the form of [RFC 4514](https://www.rfc-editor.org/rfc/rfc4514), which
+    /// `openssl x509 -noout -subject -nameopt RFC2253` prints: `CN=agent-7,O=Acme,C=DE`. Attributes without a short name in
+    /// [RFC 4514 §3](https://www.rfc-editor.org/rfc/rfc4514#section-3) are written with their object identifier and their
+    /// value in hexadecimal.
     #[must_use]
     pub fn subject(name: impl Into<Box<str>>) -> Self {
         Self(Kind::Subject(name.into()))
     }
 
-    /// The SHA-256 of the certificate.
+    /// The SHA-256 thumbprint of the certificate's DER encoding.
     #[must_use]
     pub const fn thumbprint(thumbprint: Digest) -> Self {
         Self(Kind::Thumbprint(thumbprint))
     }
 
-    /// A URI among the subject's alternative names, letter by letter: a SPIFFE ID, for example, which must be the only
-    /// one.
+    /// A URI among the subject's alternative names, compared byte for byte.
+    ///
+    /// A SPIFFE ID matches only if it is the certificate's only URI.
     #[must_use]
     pub fn uri(uri: impl Into<Box<str>>) -> Self {
         Self(Kind::Uri(uri.into()))
@@ -83,19 +86,20 @@ impl CertificateName {
     }
 }
 
-/// RFC 4514 §2. Not the parser's own text, which escapes nothing: a comma in one part would look like the next part.
+/// Formats a distinguished name by RFC 4514 §2. The parser's own formatting does not escape values: a comma in one value
+/// would look like the start of the next attribute.
 pub(super) fn distinguished(name: &X509Name<'_>) -> Box<str> {
     let parts: Vec<_> = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+")).collect();
-    // §2.1: the last part first.
+    // RFC 4514 §2.1: in reverse order.
     parts.into_iter().rev().collect::<Vec<_>>().join(",").into()
 }
 
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let number = attribute.attr_type().to_id_string();
-    let short = SHORT.iter().find(|(known, _)| *known == number).map(|(_, short)| *short);
+    let short = SHORT_NAMES.iter().find(|(known, _)| *known == number).map(|(_, short)| *short);
     match (short, attribute.as_str()) {
         (Some(short), Ok(value)) => format!("{short}={}", escaped(value)),
-        // §2.4: `#` and the value as it was encoded.
+        // RFC 4514 §2.4: `#`, and the encoded value in hexadecimal.
         (short, _) => {
             let value = attribute.attr_value();
             let (tag, bytes) = (value.header.tag().0, value.data);
@@ -104,7 +108,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     }
 }
 
-/// RFC 4514 §2.4.
+/// Escapes a value by RFC 4514 §2.4.
 fn escaped(value: &str) -> String {
     let last = value.chars().count().saturating_sub(1);
     let mut text = String::with_capacity(value.len());
@@ -122,7 +126,7 @@ fn escaped(value: &str) -> String {
     text
 }
 
-/// The length of a value in DER, in hexadecimal.
+/// The DER encoding of a length, in hexadecimal.
 fn length(bytes: usize) -> String {
     if bytes < 128 {
         return format!("{bytes:02x}");
@@ -132,8 +136,8 @@ fn length(bytes: usize) -> String {
     format!("{:02x}{}", 0x80 + octets.len(), hex(&octets))
 }
 
-/// RFC 4514 §3.
-const SHORT: [(&str, &str); 9] = [
+/// The short names of attributes, RFC 4514 §3.
+const SHORT_NAMES: [(&str, &str); 9] = [
     ("2.5.4.3", "CN"),
     ("2.5.4.6", "C"),
     ("2.5.4.7", "L"),

@@ -1,4 +1,4 @@
-//! The certificate of the other end.
+//! The certificate of the peer.
 
 use std::{fmt, sync::Arc};
 
@@ -13,32 +13,40 @@ use x509_parser::{
 use super::name::{CertificateName, distinguished};
 use crate::{digest::Digest, time::UnixTime};
 
-/// Whether somebody has verified who issued a certificate.
+/// The result of verifying a certificate's chain.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "there is nothing between")]
+#[expect(clippy::exhaustive_enums, reason = "a chain is verified or not")]
 pub enum ChainStatus {
-    /// Nobody has: it shows which key the other end holds, and what it says of itself is its own word.
+    /// Not verified: the certificate proves which key the peer holds, and its names cannot be trusted.
     Unverified,
-    /// It was issued by an authority that is trusted with clients, and was good when the connection began.
+    /// Issued by an authority that is trusted for clients, and valid when the connection was established.
     Verified,
 }
 
-/// The certificate by which the other end of a connection has proved to hold a key.
+/// The client certificate of a connection: the peer has proved in the TLS handshake that it holds the certificate's key.
 ///
-/// It stands in the extensions of each request of the connection. The [TLS listener](crate::tls) puts it there, or
-/// [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer) behind a proxy, or a TLS server of one's own:
+/// It is in the extensions of each request of the connection. The `TlsListener` of the crate `tower-warden-tls` inserts it,
+/// or [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer) behind a proxy, or a custom TLS server.
+///
+/// # Examples
+///
+/// A custom TLS server inserts the certificate into each request:
 ///
 /// ```
 /// use http::Request;
 /// use tower_warden::certificate::{ChainStatus, PeerCertificate};
 ///
-/// # let der = tower_warden::Digest::of(b"").as_bytes().to_vec();
-/// assert!(PeerCertificate::from_der(&der, ChainStatus::Verified).is_err(), "these bytes are no certificate");
+/// # let encoded = include_str!("../../tests/vectors/rfc9440/leaf.der.base64").trim();
+/// # use base64::Engine;
+/// # let der = base64::prelude::BASE64_STANDARD.decode(encoded)?;
+/// let certificate = PeerCertificate::from_der(&der, ChainStatus::Verified)?;
+/// assert_eq!(certificate.subject(), Some("CN=BC"));
+/// assert!(PeerCertificate::from_der(b"other bytes", ChainStatus::Verified).is_err());
 ///
 /// let mut request = Request::new(());
-/// # let thumbprint = tower_warden::Digest::of(b"");
-/// request.extensions_mut().insert(PeerCertificate::from_thumbprint(thumbprint, ChainStatus::Unverified));
+/// request.extensions_mut().insert(certificate);
 /// assert!(PeerCertificate::of(request.extensions()).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct PeerCertificate(Arc<Inner>);
@@ -58,7 +66,7 @@ struct Details {
     subject: Box<str>,
 }
 
-/// Bytes that are no certificate.
+/// The error for bytes that are not one certificate in DER.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("not one certificate in DER")]
 #[non_exhaustive]
@@ -71,11 +79,11 @@ impl PeerCertificate {
         extensions.get()
     }
 
-    /// Reads a certificate; whoever calls this has seen the other end prove to hold its key.
+    /// Parses a certificate in DER. The caller has verified that the peer holds the certificate's key.
     ///
     /// # Errors
     ///
-    /// If these bytes are not one certificate in DER and nothing else.
+    /// If the bytes are not exactly one certificate in DER.
     pub fn from_der(der: &[u8], chain: ChainStatus) -> Result<Self, MalformedCertificate> {
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| MalformedCertificate)?;
         if !rest.is_empty() {
@@ -86,31 +94,31 @@ impl PeerCertificate {
         Ok(Self(Arc::new(Inner { chain, details, thumbprint: Digest::of(der) })))
     }
 
-    /// A certificate of which the thumbprint is all that is known.
+    /// A certificate of which only the thumbprint is known.
     #[must_use]
     pub fn from_thumbprint(thumbprint: Digest, chain: ChainStatus) -> Self {
         Self(Arc::new(Inner { chain, details: None, thumbprint }))
     }
 
-    /// Whether somebody has verified who issued it.
+    /// The result of verifying the chain.
     #[must_use]
     pub fn chain(&self) -> ChainStatus {
         self.0.chain
     }
 
-    /// SHA-256 of the DER: `x5t#S256`.
+    /// The SHA-256 thumbprint of the DER encoding: `x5t#S256`.
     #[must_use]
     pub fn thumbprint(&self) -> &Digest {
         &self.0.thumbprint
     }
 
-    /// The certificate in DER, if more than the thumbprint is known.
+    /// The certificate in DER; `None` if only the thumbprint is known.
     #[must_use]
     pub fn der(&self) -> Option<&[u8]> {
         self.details().map(|details| &*details.der)
     }
 
-    /// The subject's distinguished name, as [`CertificateName::subject`] writes it; it may be empty.
+    /// The subject's distinguished name in the form of [`CertificateName::subject`]; it may be empty.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.details().map(|details| &*details.subject)
@@ -122,13 +130,14 @@ impl PeerCertificate {
         self.details().map(|details| &*details.issuer)
     }
 
-    /// From when on it is valid.
+    /// The first second in which the certificate is valid.
     #[must_use]
     pub fn not_before(&self) -> Option<UnixTime> {
         self.details().map(|details| details.not_before)
     }
 
-    /// The last second in which it is valid, RFC 5280 §4.1.2.5.
+    /// The last second in which the certificate is valid
+    /// ([RFC 5280 §4.1.2.5](https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.5)).
     #[must_use]
     pub fn not_after(&self) -> Option<UnixTime> {
         self.details().map(|details| details.not_after)
@@ -139,7 +148,7 @@ impl PeerCertificate {
         self.names().iter().filter_map(CertificateName::as_dns)
     }
 
-    /// The mail addresses among the subject's alternative names.
+    /// The email addresses among the subject's alternative names.
     pub fn emails(&self) -> impl Iterator<Item = &str> {
         self.names().iter().filter_map(CertificateName::as_email)
     }
@@ -157,7 +166,9 @@ impl PeerCertificate {
         only.starts_with("spiffe://").then_some(only)
     }
 
-    /// Whether it bears the name. Those of an [unverified](ChainStatus::Unverified) one, but its thumbprint, are its own word.
+    /// Returns `true` if the certificate has the name.
+    ///
+    /// Of an [unverified](ChainStatus::Unverified) certificate, only the thumbprint can be trusted.
     #[must_use]
     pub fn has_name(&self, name: &CertificateName) -> bool {
         match name.as_thumbprint() {
@@ -166,7 +177,7 @@ impl PeerCertificate {
         }
     }
 
-    /// The names that its issuer has put into it.
+    /// The names in the certificate.
     pub(super) fn names(&self) -> &[CertificateName] {
         self.details().map_or(&[], |details| &details.names)
     }
@@ -189,7 +200,7 @@ impl Details {
     fn read(der: &[u8], certificate: &X509Certificate<'_>) -> Result<Self, MalformedCertificate> {
         let time = |seconds| UnixTime::from_secs(u64::try_from(seconds).unwrap_or(0));
         let subject = distinguished(certificate.subject());
-        let mut names = alternative(certificate)?;
+        let mut names = alternative_names(certificate)?;
         if !subject.is_empty() {
             names.push(CertificateName::subject(&*subject));
         }
@@ -204,9 +215,9 @@ impl Details {
     }
 }
 
-/// The subject's alternative names, RFC 5280 §4.2.1.6, of the kinds that are understood.
-fn alternative(certificate: &X509Certificate<'_>) -> Result<Vec<CertificateName>, MalformedCertificate> {
-    // Two such extensions are an error, and so is one that cannot be read.
+/// The subject's alternative names of the supported kinds, RFC 5280 §4.2.1.6.
+fn alternative_names(certificate: &X509Certificate<'_>) -> Result<Vec<CertificateName>, MalformedCertificate> {
+    // A second extension is an error, and so is one that cannot be parsed.
     let extension =
         certificate.get_extension_unique(&OID_X509_EXT_SUBJECT_ALT_NAME).map_err(|_| MalformedCertificate)?;
     let names = match extension.map(|extension| extension.parsed_extension()) {

@@ -1,4 +1,4 @@
-//! The certificate of the connection as proof, and as a credential.
+//! The certificate of the connection as a proof of possession, and as a credential.
 
 use http::Extensions;
 
@@ -13,7 +13,9 @@ use crate::{
 /// Proves possession of the client certificate that a credential is bound to
 /// ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)).
 ///
-/// The TLS server has verified that the client holds the certificate's key; the proof compares the thumbprint.
+/// The TLS handshake has proved that the client holds the certificate's key; this compares the thumbprint with that of the
+/// credential. A layer without it refuses credentials that are bound to a certificate, unless it has
+/// [`ClientCertificates`](super::ClientCertificates), which includes it.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons of refusals because of client certificates.
 
 use crate::reason::reasons;
 

@@ -1,4 +1,4 @@
-//! The key in a proof's header.
+//! The public key in the header of a proof.
 
 use std::sync::Arc;
 
@@ -10,11 +10,11 @@ use crate::{
     jwt::{Algorithm, VerifyingKey, read_public},
 };
 
-/// The keys of clients that were seen, parsed: a client proves the same key again and again.
-pub(super) type KnownKeys = Cache<Digest, Arc<VerifyingKey>>;
+/// Parsed keys by thumbprint: a client uses the same key for many proofs.
+pub(super) type KeyCache = Cache<Digest, Arc<VerifyingKey>>;
 
-/// So many keys are kept parsed.
-pub(super) const KNOWN: u64 = 1_000;
+/// The maximum number of cached keys.
+pub(super) const KEY_CACHE_CAPACITY: u64 = 1_000;
 
 /// A public key, and its thumbprint.
 pub(super) struct ProofKey {
@@ -24,7 +24,7 @@ pub(super) struct ProofKey {
 
 impl ProofKey {
     /// Reads a JWK.
-    pub(super) fn read(members: &Object<'_>, algorithm: Algorithm, known: &KnownKeys) -> Result<Self, &'static str> {
+    pub(super) fn read(members: &Object<'_>, algorithm: Algorithm, cache: &KeyCache) -> Result<Self, &'static str> {
         // RFC 9449 §4.3 check 7: no private key. RFC 7518 §6, RFC 8037 §2.
         const PRIVATE: [&str; 9] = ["d", "dp", "dq", "k", "oth", "p", "priv", "q", "qi"];
         if members.iter().any(|(name, _)| PRIVATE.contains(&name)) {
@@ -34,40 +34,40 @@ impl ProofKey {
         if named.is_some_and(|named| named != Some(algorithm)) {
             return Err("a key for another algorithm");
         }
-        // What is verified with is read from what the thumbprint is made of, so that they cannot be two keys.
+        // The key is parsed from the text that the thumbprint is computed of, so that both are of one key.
         let canonical = canonical(members)?;
         let thumbprint = Digest::of(canonical.as_bytes());
-        let key = match known.get(&thumbprint).filter(|key| key.algorithm() == algorithm) {
+        let key = match cache.get(&thumbprint).filter(|key| key.algorithm() == algorithm) {
             Some(key) => key,
             None => Arc::new(read_public(&canonical, algorithm)?),
         };
         Ok(Self { key, thumbprint })
     }
 
-    /// Whether it has signed the message; if it has, it stays known.
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8], known: &KnownKeys) -> bool {
+    /// Verifies a signature. A key that has made a valid one is cached: others could fill the cache with keys at no cost.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8], cache: &KeyCache) -> bool {
         let verifies = self.key.verifies(message, signature);
-        if verifies && !known.contains_key(&self.thumbprint) {
-            known.insert(self.thumbprint, Arc::clone(&self.key));
+        if verifies && !cache.contains_key(&self.thumbprint) {
+            cache.insert(self.thumbprint, Arc::clone(&self.key));
         }
         verifies
     }
 }
 
-/// The thumbprint of a JWK; `None` if no proof could be made with it.
+/// The thumbprint of a JWK; `None` if it is not a key for proofs.
 #[cfg(feature = "testing")]
 pub(crate) fn thumbprint(jwk: &str, algorithm: Algorithm) -> Option<Digest> {
     let members = Object::parse(jwk.as_bytes()).ok()?;
-    ProofKey::read(&members, algorithm, &KnownKeys::new(0)).ok().map(|key| key.thumbprint)
+    ProofKey::read(&members, algorithm, &KeyCache::new(0)).ok().map(|key| key.thumbprint)
 }
 
-/// RFC 7638 §3.2 and RFC 8037 §2: the members that make the key, in the order of their names.
+/// The required members of a JWK in the order of their names, RFC 7638 §3.2 and RFC 8037 §2.
 fn canonical(members: &Object<'_>) -> Result<String, &'static str> {
     let names: &[&str] = match members.get("kty").and_then(|kind| kind.as_str()) {
         Some("EC") => &["crv", "kty", "x", "y"],
         Some("OKP") => &["crv", "kty", "x"],
         Some("RSA") => &["e", "kty", "n"],
-        _ => return Err("a kind that is not understood"),
+        _ => return Err("an unsupported key type"),
     };
     let mut text = String::with_capacity(256);
     for name in names {
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_thumbprints_of_the_specifications_are_right() {
+    fn thumbprints_equal_those_of_the_specifications() {
         let rows: serde_json::Value =
             serde_json::from_str(include_str!("../../tests/vectors/rfc7638/thumbprints.json")).expect("JSON");
         let rows = rows["tests"].as_array().expect("rows");
@@ -99,7 +99,7 @@ mod tests {
                 Some("OKP") => Algorithm::EdDSA,
                 _ => Algorithm::ES256,
             };
-            let key = ProofKey::read(&members, algorithm, &KnownKeys::new(0)).expect("a key");
+            let key = ProofKey::read(&members, algorithm, &KeyCache::new(0)).expect("a key");
             assert_eq!(Some(&*key.thumbprint.to_base64url()), row["thumbprint"].as_str());
         }
         assert_eq!(rows.len(), 3);

@@ -1,64 +1,73 @@
-//! DPoP, RFC 9449: tokens that are of use to nobody but the holder of a key.
+//! DPoP ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)): credentials that only the holder of a key can use.
 //!
-//! A client signs, for each request, a short proof with the key that its token is bound to (`cnf`, `jkt`). It sends both:
-//! the token under the scheme `DPoP`, and the proof in a field of that name. [`Dpop`] verifies the proof; handed to an
-//! [`AuthLayer`](crate::layer::AuthLayer), it goes with every authenticator whose credentials may be bound: JWTs,
-//! introspection, API keys.
+//! For each request, the client signs a short proof with the key that its token is bound to (`jkt` in the token's `cnf`). It
+//! sends the token under the scheme `DPoP`, and the proof in the header field `DPoP`. [`AuthLayer::dpop`] adds the scheme and
+//! the verification of proofs to a layer, for all authenticators whose credentials can be bound: JWTs, introspected tokens,
+//! API keys.
+//!
+//! # Examples
 //!
 //! ```
 //! use tower_warden::{api_key::{ApiKeys, KeyFormat, MemoryKeyStore}, dpop::Dpop, layer::AuthLayer};
 //!
-//! # fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
 //! let auth = AuthLayer::new(keys).dpop(Dpop::new("https://api.example.com")?);
 //!
 //! assert!(Dpop::new("http://api.example.com").is_err(), "not https");
 //! assert!(Dpop::new("https://api.example.com/?a=b").is_err(), "more than an origin and a path");
-//! # Ok(()) }
-//! # run().unwrap();
+//! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 //!
 //! # What is verified
 //!
-//! Once the token is known to be good and bound to a key, all that RFC 9449 §4.3 lists:
+//! The proof is verified after the token has been found valid and bound to a key, by the list of
+//! [RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3):
 //!
-//! 1. One field `DPoP`, one compact JWS in it, at most 8 KiB, of the type `dpop+jwt`, with nothing critical in its header.
-//! 2. `htm` is the method, `htu` the public URL: the one that was configured, never what `Host` or `X-Forwarded-…` say.
-//!    Both sides are normalised by RFC 3986 §6.2.2 and §6.2.3; query and fragment do not count.
-//! 3. `iat` is at most 300 seconds old, or 60 with a nonce, and at most 30 or 10 seconds ahead; `exp` and `nbf` hold
-//!    where they are there.
-//! 4. `ath` is the hash of the token.
-//! 5. `nonce` is one of ours and not too old, if [`nonces`](Dpop::nonces) are on.
-//! 6. The signature is that of the key in the header, by an algorithm that is allowed; the key is public.
-//! 7. The key is the one that the token is bound to: if not, it is the token that is refused.
-//! 8. The proof was not seen before: a [`ReplayGuard`](crate::replay::ReplayGuard) remembers it for as long as it would be good.
+//! 1. There is one field `DPoP`. It holds one compact JWS of at most 8 KiB, whose `typ` is `dpop+jwt` and whose header
+//!    requires no extension.
+//! 2. `htm` is the request's method, and `htu` its public URL. The URL is made of the configured one, never of `Host` or
+//!    `X-Forwarded-…`. Both sides are normalised by
+//!    [RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2) and
+//!    [§6.2.3](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3), without query and fragment.
+//! 3. `iat` is at most 300 seconds in the past, or 60 with a nonce, and at most 30 or 10 seconds in the future. `exp` and
+//!    `nbf` are optional, and are checked if present.
+//! 4. `ath` is the SHA-256 digest of the token.
+//! 5. `nonce` was issued by this server recently, if [`nonces`](Dpop::nonces) are required.
+//! 6. The signature verifies with the key in the header, which is a public key, by an allowed algorithm.
+//! 7. The key is the one that the token is bound to; otherwise the token is refused, not the proof.
+//! 8. The proof was not used before: a [`ReplayGuard`](crate::replay::ReplayGuard) records it for as long as it is valid.
 //!
-//! # Behind a proxy, and nested
+//! # Behind a proxy, and nested routers
 //!
-//! The URL is made of the configured one and the path of the request: where a proxy takes a prefix away, configure the
-//! URL with that prefix. What axum's `nest` takes away is put back.
+//! The expected URL is the configured one followed by the path of the request. If a proxy removes a path prefix, include the
+//! prefix in the configured URL. A prefix that axum's `Router::nest` removes is restored.
 //!
 //! # Several layers
 //!
-//! Layers side by side take clones of one [`Dpop`], so that a proof that was spent on one route is not good on another.
-//! One request passes only one of them: to the next, its proof is spent.
+//! Give clones of one [`Dpop`] to layers on different routes, so that a proof used on one route is refused on the others. A
+//! request must pass only one of them: the next layer would refuse its proof as replayed.
 //!
 //! # Several nodes
 //!
-//! A [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) knows what its own node has seen: on another one, a proof is good once more. Give them
-//! a [`ReplayGuard`](crate::replay::ReplayGuard) that they share, and [`Nonces::shared`] one secret.
+//! A [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) records the proofs of its own node only; each other node accepts
+//! a proof once more. Give all nodes a shared [`ReplayGuard`](crate::replay::ReplayGuard), and [`Nonces::shared`] with one
+//! secret.
 //!
 //! # Browsers
 //!
-//! They show scripts no field that CORS does not expose: `WWW-Authenticate` and `DPoP-Nonce` (RFC 9449 §7.1).
+//! Scripts can read only the response fields that CORS exposes: expose `WWW-Authenticate` and `DPoP-Nonce`
+//! ([RFC 9449 §7.1](https://www.rfc-editor.org/rfc/rfc9449#section-7.1)).
+//!
+//! [`AuthLayer::dpop`]: crate::layer::AuthLayer::dpop
 
 #[cfg(feature = "testing")]
 pub(crate) use self::key::thumbprint;
 pub use self::{nonce::Nonces, verifier::Dpop};
 
-mod demand;
 mod key;
 mod nonce;
+mod proof;
+mod public_url;
 mod reason;
-mod target;
+mod scheme;
 mod verifier;

@@ -1,4 +1,4 @@
-//! Nonces that need not be remembered, RFC 9449 §8 and §9.
+//! Nonces without stored state, RFC 9449 §8 and §9.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,10 +13,12 @@ use crate::{
     time::UnixTime,
 };
 
-/// Gives out nonces, and knows its own: the HMAC of a time window under a secret.
+/// Issues and verifies nonces: each is the HMAC of a time window with a secret key, so none is stored.
 ///
-/// The nonce of the window before is good too, so that a client has time to take the new one. See the
+/// The nonce of the previous window is accepted as well, so that clients have time to use the new one. See the
 /// [module docs](super).
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -34,15 +36,15 @@ pub struct Nonces {
     period: u64,
 }
 
-/// Of which window a nonce is.
+/// The time window that a nonce belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Age {
+pub(super) enum NonceAge {
     Current,
     Previous,
 }
 
 impl Nonces {
-    /// Under a secret of this process.
+    /// Nonces with a random secret of this process.
     ///
     /// # Errors
     ///
@@ -54,28 +56,29 @@ impl Nonces {
         Self::shared(&secret)
     }
 
-    /// Under a secret that other nodes have too, of 32 bytes at least.
+    /// Nonces with a secret that all nodes share, of 32 bytes or more.
     ///
     /// # Errors
     ///
     /// If it is shorter.
     pub fn shared(secret: &[u8]) -> Result<Self, ConfigError> {
-        let refused = || ConfigError::new(ConfigErrorKind::Dpop, "the secret of nonces has 32 bytes at least");
+        let refused = || ConfigError::new(ConfigErrorKind::Dpop, "the secret of nonces has 32 bytes or more");
         let key = Hmac::new_from_slice(secret).map_err(|_| refused())?;
         if secret.len() < 32 { Err(refused()) } else { Ok(Self { key: Arc::new(key), period: 180 }) }
     }
 
-    /// How long the window is, in whole seconds: 180 by default.
+    /// Sets the length of the time window, in whole seconds: 180 by default.
     ///
     /// # Errors
     ///
-    /// If it is not from 60 to 300 seconds.
+    /// If it is less than 60 or more than 300 seconds.
     pub fn rotate_every(mut self, period: Duration) -> Result<Self, ConfigError> {
         self.period = period.as_secs();
         if (60..=300).contains(&self.period) {
             Ok(self)
         } else {
-            Err(ConfigError::new(ConfigErrorKind::Dpop, "nonces are changed every 60 to 300 seconds"))
+            let message = "the time window of nonces is 60 to 300 seconds";
+            Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(format_args!("{period:?}")))
         }
     }
 
@@ -83,14 +86,14 @@ impl Nonces {
         HeaderValue::try_from(self.text(self.window(now))).expect("base64url is visible ASCII")
     }
 
-    /// `None` if it is too old, or none of ours.
-    pub(super) fn age(&self, nonce: &str, now: UnixTime) -> Option<Age> {
+    /// `None` if the nonce is too old, or was not issued with this secret.
+    pub(super) fn age(&self, nonce: &str, now: UnixTime) -> Option<NonceAge> {
         let window = self.window(now);
         let is = |window| bool::from(self.text(window).as_bytes().ct_eq(nonce.as_bytes()));
         if is(window) {
-            Some(Age::Current)
+            Some(NonceAge::Current)
         } else if is(window.wrapping_sub(1)) {
-            Some(Age::Previous)
+            Some(NonceAge::Previous)
         } else {
             None
         }
@@ -105,7 +108,7 @@ impl Nonces {
         mac.update(b"tower-warden dpop nonce");
         mac.update(&self.period.to_be_bytes());
         mac.update(&window.to_be_bytes());
-        // Half of it is more than can be guessed.
+        // 128 bits are more than can be guessed.
         BASE64_URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..16])
     }
 }

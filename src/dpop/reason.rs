@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons of refusals by the verification of proofs.
 
 use crate::reason::reasons;
 

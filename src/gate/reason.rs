@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons of refusals by a gate.
 
 use crate::reason::reasons;
 

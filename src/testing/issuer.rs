@@ -14,9 +14,9 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// An issuer in the process; its clones are the same issuer.
+/// An issuer of JWTs within the test process; clones are the same issuer.
 ///
-/// It is a [`KeySource`] itself, for tests that need no socket, and can be asked over HTTP on loopback as well. See the
+/// It is a [`KeySource`], for tests without a socket, and can serve its metadata and key set over HTTP. See the
 /// [module docs](super).
 #[derive(Clone)]
 pub struct TestIssuer {
@@ -26,16 +26,16 @@ pub struct TestIssuer {
 }
 
 pub(super) struct State {
-    /// How often its keys were asked for.
+    /// The number of requests for its keys.
     pub(super) fetches: usize,
     pub(super) is_down: bool,
-    /// The last one signs.
+    /// The last key signs tokens.
     keys: Vec<SigningKey>,
     tokens: u64,
 }
 
 impl TestIssuer {
-    /// An issuer of this name, whose keys are of ES256.
+    /// An issuer with this name, and a key for ES256.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let state = State { fetches: 0, is_down: false, keys: Vec::new(), tokens: 0 };
@@ -44,20 +44,20 @@ impl TestIssuer {
         issuer
     }
 
-    /// Sets the clock by which tokens are issued: that of the machine by default.
+    /// Sets the clock that gives the issuing time of tokens: that of the machine by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
         self
     }
 
-    /// Its name, the `iss` of its tokens.
+    /// The issuer's name: `iss` of its tokens.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Begins a token, signed with the newest key.
+    /// Builds a token for a subject, to be signed with the newest key.
     pub fn token(&self, subject: &str) -> TokenBuilder {
         let mut state = self.state();
         state.tokens += 1;
@@ -66,22 +66,22 @@ impl TestIssuer {
         TokenBuilder::new(&self.name, subject, &id, self.clock.now(), key)
     }
 
-    /// The key that signs tokens now.
+    /// The newest key, which signs tokens.
     #[must_use]
     pub fn key(&self) -> SigningKey {
         self.state().newest()
     }
 
-    /// Adds a key to the set, which signs tokens from now on.
+    /// Adds a key to the set; it signs tokens from now on.
     pub fn publish(&self, key: SigningKey) {
         self.state().keys.push(key);
     }
 
-    /// Takes a key out of the set.
+    /// Removes a key from the set.
     ///
     /// # Panics
     ///
-    /// If it is the last one.
+    /// If it is the only key.
     pub fn withdraw(&self, key: &SigningKey) {
         let mut state = self.state();
         state.keys.retain(|other| other.id() != key.id());
@@ -90,30 +90,30 @@ impl TestIssuer {
         key.verifying_key().retire();
     }
 
-    /// Replaces all keys by a new one of the same algorithm.
+    /// Replaces all keys by a new one for the same algorithm.
     pub fn rotate(&self) {
         let new = SigningKey::generate(self.key().algorithm());
         let old = std::mem::replace(&mut self.state().keys, vec![new]);
         old.iter().for_each(|key| key.verifying_key().retire());
     }
 
-    /// From now on its keys cannot be had, until [`recover`](Self::recover).
+    /// Makes the keys unavailable until [`recover`](Self::recover) is called.
     pub fn fail(&self) {
         self.state().is_down = true;
     }
 
-    /// Ends the outage.
+    /// Makes the keys available again.
     pub fn recover(&self) {
         self.state().is_down = false;
     }
 
-    /// How often its keys were asked for, over HTTP or in the process.
+    /// The number of requests for its keys, over HTTP or within the process.
     #[must_use]
     pub fn fetches(&self) -> usize {
         self.state().fetches
     }
 
-    /// Its JWK set, RFC 7517 §5; secrets are not in it.
+    /// The JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)), without symmetric keys.
     #[must_use]
     pub fn jwk_set(&self) -> Value {
         let state = self.state();
@@ -121,7 +121,7 @@ impl TestIssuer {
         json!({ "keys": public.map(SigningKey::jwk).collect::<Vec<_>>() })
     }
 
-    /// Its metadata, RFC 8414 §2.
+    /// The authorization server metadata ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)).
     #[must_use]
     pub fn metadata(&self) -> Value {
         json!({ "issuer": &*self.name, "jwks_uri": format!("{}/jwks", self.name) })

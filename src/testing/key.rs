@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 
 use crate::jwt::{Algorithm, VerifyingKey};
 
-/// A key that signs, with a name of its own.
+/// A key that signs tokens and proofs, with an id.
 #[derive(Clone)]
 pub struct SigningKey(Arc<Inner>);
 
@@ -41,14 +41,14 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Makes a key; of RSA, one of 2048 bits, which takes a while.
+    /// Generates a key with an id that is unique in the process. RSA keys have 2048 bits, and take a while.
     #[must_use]
     pub fn generate(algorithm: Algorithm) -> Self {
         static KEYS: AtomicU64 = AtomicU64::new(1);
         Self::named(algorithm, format!("test-{}", KEYS.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// Makes a key with this `kid`.
+    /// Generates a key with this `kid`.
     #[must_use]
     pub fn named(algorithm: Algorithm, id: impl Into<String>) -> Self {
         let (id, pair) = (id.into(), Pair::generate(algorithm));
@@ -56,29 +56,29 @@ impl SigningKey {
             Pair::Secret(secret) => VerifyingKey::hmac(algorithm, secret).map(|key| key.id(&*id)),
             pair => VerifyingKey::from_jwk(&pair.jwk(algorithm, &id).to_string()),
         };
-        let verifying = Arc::new(verifying.expect("it was made for the algorithm"));
+        let verifying = Arc::new(verifying.expect("the key was generated for the algorithm"));
         Self(Arc::new(Inner { algorithm, id, pair, verifying }))
     }
 
-    /// What it signs with.
+    /// The algorithm of its signatures.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm
     }
 
-    /// Its name, the `kid`.
+    /// The id: `kid`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The JWK: of a pair, its public part; of a secret, all of it.
+    /// The JWK: the public key of a key pair, or the whole symmetric key.
     #[must_use]
     pub fn jwk(&self) -> Value {
         self.0.pair.jwk(self.0.algorithm, &self.0.id)
     }
 
-    /// The signature of a message, as JWS writes it.
+    /// Signs a message, in the signature format of JWS.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.0.pair.sign(self.0.algorithm, message)
@@ -100,7 +100,7 @@ impl fmt::Debug for SigningKey {
 
 impl Pair {
     fn generate(algorithm: Algorithm) -> Self {
-        let made = "the library makes such keys";
+        let made = "the library generates keys for these algorithms";
         if let Some(curve) = curve(algorithm) {
             return Self::Ecdsa(EcdsaKeyPair::generate(curve).expect(made));
         }
@@ -114,7 +114,7 @@ impl Pair {
             return Self::Ed25519(Ed25519KeyPair::generate().expect(made));
         }
         let mut secret = vec![0; 64];
-        rand::fill(&mut secret).expect("the system has random bytes");
+        rand::fill(&mut secret).expect("the system provides random bytes");
         Self::Secret(secret)
     }
 
@@ -132,7 +132,7 @@ impl Pair {
             }
             Self::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                let encoding = rsa(algorithm).expect("it is of RSA");
+                let encoding = rsa(algorithm).expect("an RSA key has an RSA algorithm");
                 pair.sign(encoding, &random, message, &mut signature).expect(signed);
                 signature
             }

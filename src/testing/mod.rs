@@ -1,6 +1,76 @@
-//! For tests of services that are protected by this crate: an issuer in the process, and tokens of every kind.
+//! Test support for services that are protected by this crate: fake callers, and an issuer of real tokens.
 //!
-//! Not for production: keys are made on the spot, and whoever asks gets a token.
+//! Do not use it in production: keys are generated on demand, and every request for a token succeeds.
+//!
+//! # Fake callers
+//!
+//! Only an [`AuthLayer`](crate::layer::AuthLayer) creates a [`Principal`](crate::Principal), in tests as well. To test
+//! handlers with callers of any tenant and scopes, put the handlers under a layer with an
+//! [`Authenticator`](crate::Authenticator) that accepts the names of test callers as tokens:
+//!
+//! ```
+//! use std::{collections::HashMap, sync::Arc};
+//! use axum::{Router, body::Body, http::Request, routing::get};
+//! use tower::ServiceExt;
+//! use tower_warden::{
+//!     AuthMethod, Authenticator, Eventual, Identity, Presented, Reason, Rejection, RejectionKind,
+//!     axum::Scoped,
+//!     layer::AuthLayer,
+//!     scheme::{Bearer, Credential, CredentialKind, Scheme},
+//!     scope::{Scopes, scopes},
+//! };
+//!
+//! scopes! {
+//!     /// Read balances.
+//!     pub BillingRead = "billing:read";
+//! }
+//!
+//! /// The routes of the application, without its layers.
+//! fn routes() -> Router {
+//!     Router::new().route("/balance", get(async |_: Scoped<BillingRead>| "12 EUR"))
+//! }
+//!
+//! /// Callers by token.
+//! struct FakeCallers(HashMap<&'static str, Arc<Identity>>);
+//!
+//! impl Authenticator for FakeCallers {
+//!     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+//!         vec![Arc::new(Bearer::default())]
+//!     }
+//!
+//!     fn accepts(&self, credential: &Credential<'_>) -> bool {
+//!         credential.kind() == CredentialKind::AccessToken
+//!     }
+//!
+//!     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+//!         let unknown = || Rejection::new(RejectionKind::Invalid, Reason::custom("not_a_fake_caller"));
+//!         Eventual::Now(self.0.get(presented.credential.text()).cloned().ok_or_else(unknown))
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! let mut alice = Identity::new("alice", AuthMethod::Custom("fake"));
+//! alice.tenant = Some("acme".into());
+//! alice.scopes = Scopes::parse("billing:read")?;
+//! let bob = Identity::new("bob", AuthMethod::Custom("fake"));
+//! let callers = FakeCallers(HashMap::from([("alice", Arc::new(alice)), ("bob", Arc::new(bob))]));
+//!
+//! let app = routes().layer(AuthLayer::new(callers));
+//! let call = |token: &str| {
+//!     let request = Request::get("/balance").header("authorization", format!("Bearer {token}"));
+//!     app.clone().oneshot(request.body(Body::empty()).expect("a request"))
+//! };
+//! assert_eq!(call("alice").await?.status(), 200);
+//! assert_eq!(call("bob").await?.status(), 403);
+//! assert_eq!(call("mallory").await?.status(), 401);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Tokens of a test issuer
+//!
+//! To test the whole stack, including the configuration of [`Jwt`](crate::jwt::Jwt), use a [`TestIssuer`]. It signs tokens
+//! with any claims, rotates keys, and can be unavailable. A [`ManualClock`](crate::ManualClock) sets the time:
 //!
 //! ```
 //! use std::time::Duration;
@@ -9,7 +79,7 @@
 //! use http_body_util::Full;
 //! use tower::{Layer, ServiceExt, service_fn};
 //! use tower_warden::{
-//!     ManualClock, UnixTime,
+//!     Environment, ManualClock, UnixTime,
 //!     jwt::{Issuer, Jwt},
 //!     layer::AuthLayer,
 //!     testing::TestIssuer,
@@ -17,9 +87,10 @@
 //!
 //! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 //! let clock = ManualClock::at(UnixTime::from_secs(1_800_000_000));
-//! let issuer = TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(clock.clone()));
+//! let environment = Environment::default().with_clock(clock.clone());
+//! let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
 //! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test")?, issuer.clone());
-//! let service = AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock.clone())).layer(service_fn(async |_: Request<()>| {
+//! let service = AuthLayer::new(jwt).environment(&environment).layer(service_fn(async |_: Request<()>| {
 //!     Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
 //! }));
 //! let call = async |token: &str| {
@@ -31,11 +102,10 @@
 //! assert_eq!(call(&token).await?, 200);
 //! assert_eq!(call(&issuer.token("alice").audience("https://other.test").sign()).await?, 401);
 //!
-//! // The key has left the set, and with it go the tokens that it has signed, cached or not.
+//! // Tokens of a key that was removed from the set are refused, even if they are cached.
 //! issuer.rotate();
 //! assert_eq!(call(&token).await?, 401);
 //!
-//! // Time passes when you say so.
 //! let token = issuer.token("alice").audience("https://api.test").sign();
 //! assert_eq!(call(&token).await?, 200);
 //! clock.advance(Duration::from_secs(3_600));

@@ -1,4 +1,4 @@
-//! Proofs that a client holds a key, RFC 9449.
+//! DPoP proofs, RFC 9449.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,20 +8,21 @@ use super::{key::SigningKey, token::TokenBuilder};
 use crate::{caller::Confirmation, digest::Digest, dpop, time::UnixTime};
 
 impl SigningKey {
-    /// What tokens that are bound to this key say.
+    /// The confirmation that binds a token to this key.
     ///
     /// # Panics
     ///
-    /// If it is a secret, or of a kind that DPoP does not know.
+    /// If the key is symmetric, or of a type that DPoP does not support.
     #[must_use]
     pub fn confirmation(&self) -> Confirmation {
         let thumbprint = dpop::thumbprint(&self.jwk().to_string(), self.algorithm());
-        Confirmation::key(thumbprint.expect("the key is of a kind that DPoP knows"))
+        Confirmation::key(thumbprint.expect("DPoP supports the type of the key"))
     }
 
-    /// Begins a proof for a request with this token, with an id of its own: RFC 9449 §4.2.
+    /// Builds a proof for a request with this token, with a unique id
+    /// ([RFC 9449 §4.2](https://www.rfc-editor.org/rfc/rfc9449#section-4.2)).
     ///
-    /// A nonce is set with `claim("nonce", …)`.
+    /// `claim("nonce", …)` adds a nonce.
     pub fn proof(&self, method: &str, url: &str, token: &str, now: UnixTime) -> TokenBuilder {
         static PROOFS: AtomicU64 = AtomicU64::new(1);
         let id = format!("proof-{}", PROOFS.fetch_add(1, Ordering::Relaxed));

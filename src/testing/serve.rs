@@ -1,4 +1,4 @@
-//! An issuer that can be asked over HTTP, on loopback.
+//! The HTTP endpoints of a test issuer.
 
 use std::io;
 
@@ -10,17 +10,20 @@ use tokio::net::TcpListener;
 use super::issuer::TestIssuer;
 
 impl TestIssuer {
-    /// An issuer that listens on a free port of 127.0.0.1 for as long as the runtime lives; its name is its URL.
+    /// An issuer that listens on a free port of 127.0.0.1 until the runtime shuts down; its name is its URL.
     ///
-    /// It serves its metadata, at the places of RFC 8414 §3 and OpenID Connect Discovery §4, and its JWK set at `/jwks`.
+    /// It serves its metadata at the paths of
+    /// [RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3) and
+    /// [OpenID Connect Discovery §4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig), and its JWK
+    /// set at `/jwks`.
     ///
     /// # Errors
     ///
-    /// If there is no port.
+    /// If it cannot listen.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// If called outside of a tokio runtime.
     pub async fn listen() -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let issuer = Self::new(&format!("http://{}", listener.local_addr()?));
@@ -29,7 +32,7 @@ impl TestIssuer {
         Ok(issuer)
     }
 
-    /// The routes that it serves, for a server of your own.
+    /// The routes that it serves, for a custom server.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/jwks", get(jwk_set))
@@ -41,14 +44,14 @@ impl TestIssuer {
 
 async fn jwk_set(State(issuer): State<TestIssuer>) -> impl IntoResponse {
     issuer.state().fetches += 1;
-    answer(&issuer, issuer.jwk_set())
+    respond(&issuer, issuer.jwk_set())
 }
 
 async fn metadata(State(issuer): State<TestIssuer>) -> impl IntoResponse {
-    answer(&issuer, issuer.metadata())
+    respond(&issuer, issuer.metadata())
 }
 
-fn answer(issuer: &TestIssuer, document: Value) -> impl IntoResponse + use<> {
+fn respond(issuer: &TestIssuer, document: Value) -> impl IntoResponse + use<> {
     let status = if issuer.state().is_down { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     (status, [(header::CACHE_CONTROL, "max-age=300")], Json(document))
 }

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use super::key::SigningKey;
 use crate::{caller::Confirmation, time::UnixTime};
 
-/// A token that is about to be signed: `iss`, `sub`, `iat`, `exp` and `jti` are there, and `typ` is `at+jwt`.
+/// Builds and signs a token. `iss`, `sub`, `iat`, `exp` and `jti` are present from the start, and `typ` is `at+jwt`.
 ///
-/// Whatever is set is signed as it stands, sensible or not.
+/// Claims and header members are signed without any validation, so that tests can make invalid tokens.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenBuilder {
@@ -33,7 +33,7 @@ impl TokenBuilder {
         Self { claims: members(claims), header: members(header), key }
     }
 
-    /// Sets `act`: who acts for the subject, RFC 8693 §4.1.
+    /// Sets `act`: the actor for the subject ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
     pub fn actor(self, subject: &str) -> Self {
         self.claim("act", json!({ "sub": subject }))
     }
@@ -54,12 +54,12 @@ impl TokenBuilder {
         self.claim("client_id", client)
     }
 
-    /// Sets `cnf`: what the token is bound to.
+    /// Sets `cnf`: the certificate or key that the token is bound to.
     pub fn confirmation(self, confirmation: &Confirmation) -> Self {
         self.claim("cnf", json!(confirmation))
     }
 
-    /// Sets `exp`, so long after `iat`: five minutes by default.
+    /// Sets `exp` to this duration after `iat`: five minutes by default.
     pub fn expires_in(self, lifetime: Duration) -> Self {
         let issued = self.claims.get("iat").and_then(Value::as_u64).unwrap_or_default();
         self.claim("exp", issued.saturating_add(lifetime.as_secs()))
@@ -71,7 +71,7 @@ impl TokenBuilder {
         self
     }
 
-    /// Signs with this key, and says so in the header.
+    /// Sets the key that signs, with its `alg` and `kid` in the header.
     pub fn key(mut self, key: &SigningKey) -> Self {
         self.key = key.clone();
         self.header("alg", key.algorithm().as_str()).header("kid", key.id())
@@ -82,26 +82,26 @@ impl TokenBuilder {
         self.claim("scope", scope)
     }
 
-    /// Leaves a claim out.
+    /// Removes a claim.
     pub fn without(mut self, claim: &str) -> Self {
         self.claims.remove(claim);
         self
     }
 
-    /// Leaves a member of the header out.
+    /// Removes a member of the header.
     pub fn without_header(mut self, name: &str) -> Self {
         self.header.remove(name);
         self
     }
 
-    /// Signs it.
+    /// Signs the token.
     #[must_use]
     pub fn sign(&self) -> String {
         let (header, claims) = (Value::Object(self.header.clone()), Value::Object(self.claims.clone()));
         Self::sign_text(&header.to_string(), &claims.to_string(), &self.key)
     }
 
-    /// Signs a header and a payload as they stand, JSON or not.
+    /// Signs a header and a payload byte for byte, valid JSON or not.
     #[must_use]
     pub fn sign_text(header: &str, payload: &str, key: &SigningKey) -> String {
         let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);

@@ -667,7 +667,7 @@ async fn a_clock_that_is_set_back_makes_no_spent_proof_good() {
 async fn a_guard_that_is_down_is_503_now_and_later() {
     struct Down(bool);
     impl ReplayGuard for Down {
-        fn spend(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        fn record(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
             let failed = || Err(Unavailable::new("the replay guard"));
             if self.0 { Eventual::later(async move { failed() }) } else { Eventual::Now(failed()) }
         }
@@ -683,7 +683,7 @@ async fn a_guard_is_asked_for_nothing_but_good_proofs_and_may_answer_later() {
     #[derive(Default)]
     struct Counting(Arc<AtomicUsize>);
     impl ReplayGuard for Counting {
-        fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
             self.0.fetch_add(1, Ordering::Relaxed);
             assert_eq!((proof.now, proof.until), (START, START + seconds(300)));
             Eventual::later(async {

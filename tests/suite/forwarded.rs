@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     caller::Confirmation,
-    certificate::{CertificateHeader, CertificateName, ChainStatus, PeerCertificate, ProxyRule, XfccElement},
+    certificate::{CertificateHeader, CertificateName, ChainStatus, PeerCertificate, ProxyMatcher, XfccElement},
     layer::ForwardedCertificateLayer,
     request::Peer,
     request::TrustedProxies,
@@ -23,7 +23,10 @@ const PROXY: &str = "10.0.0.2:4711";
 const STRANGER: &str = "203.0.113.9:4711";
 
 fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
-    ForwardedCertificateLayer::new(header, ProxyRule::trusted(TrustedProxies::new(["10.0.0.0/28".parse().unwrap()])))
+    ForwardedCertificateLayer::new(
+        header,
+        ProxyMatcher::networks(TrustedProxies::new(["10.0.0.0/28".parse().unwrap()])),
+    )
 }
 
 /// Answers with the subject of the certificate, or its thumbprint, and the names of the fields that are left.
@@ -258,7 +261,7 @@ async fn an_element_whose_hash_is_anothers_or_that_is_malformed_is_refused() {
 #[tokio::test]
 async fn a_hash_alone_counts_where_it_was_declared() {
     let hash = client().thumbprint().to_hex();
-    let header = CertificateHeader::envoy(XfccElement::Only, ChainStatus::Verified).hash_alone();
+    let header = CertificateHeader::envoy(XfccElement::Only, ChainStatus::Verified).accept_hash_only();
     let answer = ask(&layer(header), from(PROXY).header("x-forwarded-client-cert", format!("Hash={hash}"))).await;
     assert_eq!(answer.body, format!("Verified {hash} [x-forwarded-client-cert]"));
 }
@@ -302,7 +305,7 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     let (proxy, alice) = (authority.client("proxy"), authority.client("alice"));
     let named = [CertificateName::subject("CN=proxy")];
     let header = CertificateHeader::client_cert(ChainStatus::Verified);
-    let layer = ForwardedCertificateLayer::new(header.clone(), ProxyRule::certificates(named));
+    let layer = ForwardedCertificateLayer::new(header.clone(), ProxyMatcher::certificates(named));
     let from = |certificate: PeerCertificate| from(STRANGER).extension(certificate);
     let field = sequence(&alice);
 
@@ -315,7 +318,7 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     // Anybody can call himself so.
     let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Unverified CN=proxy []");
-    let pinned = ProxyRule::certificates([CertificateName::thumbprint(proxy.thumbprint())]);
+    let pinned = ProxyMatcher::certificates([CertificateName::thumbprint(proxy.thumbprint())]);
     let layer = ForwardedCertificateLayer::new(header, pinned);
     let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");

@@ -1,37 +1,36 @@
-//! How certificates are written in header fields.
+//! Encodings of certificates in header fields.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use percent_encoding::percent_decode_str;
 
-/// A Byte Sequence of RFC 8941 §3.3.5, alone: no list, no parameters.
+/// Decodes a single Byte Sequence of RFC 8941 §3.3.5, without parameters.
 pub(super) fn byte_sequence(text: &str) -> Option<Vec<u8>> {
     let encoded = text.strip_prefix(':')?.strip_suffix(':')?;
     BASE64_STANDARD.decode(encoded).ok()
 }
 
-/// The first certificate of a percent-encoded PEM text in which there is nothing but certificates. `+` stands for
-/// itself, not for a space.
-pub(super) fn escaped_pem(text: &str, several: Several) -> Option<Vec<u8>> {
+/// Decodes the first certificate of a percent-encoded PEM text that contains only certificates. `+` is not a space.
+pub(super) fn escaped_pem(text: &str, chain: FollowingChain) -> Option<Vec<u8>> {
     let text = percent_decode_str(text).decode_utf8().ok()?;
     let (first, rest) = pem(text.trim_ascii_end())?;
     let mut rest = rest.trim_ascii_start();
     while !rest.is_empty() {
-        match several {
-            Several::Allowed => rest = pem(rest)?.1.trim_ascii_start(),
-            Several::Refused => return None,
+        match chain {
+            FollowingChain::Ignore => rest = pem(rest)?.1.trim_ascii_start(),
+            FollowingChain::Refuse => return None,
         }
     }
     Some(first)
 }
 
-/// Whether there may be a chain behind the certificate.
+/// The handling of a PEM text in which further certificates follow the first: the client's chain.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Several {
-    Allowed,
-    Refused,
+pub(super) enum FollowingChain {
+    Ignore,
+    Refuse,
 }
 
-/// The certificate at the beginning, and what stands behind it.
+/// Decodes the certificate at the beginning, and returns it with the text that follows.
 fn pem(text: &str) -> Option<(Vec<u8>, &str)> {
     let (body, rest) = text.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
     let encoded: String = body.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();

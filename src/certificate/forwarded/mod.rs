@@ -1,9 +1,9 @@
-//! Certificates that proxies pass on in header fields.
+//! Client certificates that proxies forward in header fields.
 
-pub(crate) use self::source::Sender;
-pub use self::{proxy::ProxyRule, source::CertificateHeader, xfcc::XfccElement};
+pub(crate) use self::header::Sender;
+pub use self::{header::CertificateHeader, proxy::ProxyMatcher, xfcc::XfccElement};
 
 mod encoding;
+mod header;
 mod proxy;
-mod source;
 mod xfcc;

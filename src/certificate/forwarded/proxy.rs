@@ -6,42 +6,45 @@ use super::super::{
 };
 use crate::request::{self, TrustedProxies};
 
-/// Who is a proxy, so that its word counts.
+/// Matches requests that come from a trusted proxy: those whose [`CertificateHeader`](super::CertificateHeader) is trusted.
 ///
-/// See the [module docs](crate::certificate).
+/// See the [module docs](crate::certificate#behind-a-proxy).
 #[derive(Clone, Debug)]
-pub struct ProxyRule(Rule);
+pub struct ProxyMatcher(Matcher);
 
 #[derive(Clone, Debug)]
-enum Rule {
+enum Matcher {
     Certificates(Vec<CertificateName>),
     Networks(TrustedProxies),
 }
 
-impl ProxyRule {
-    /// Who comes with a certificate of its own that bears one of these names: a [verified](ChainStatus::Verified) one, unless
-    /// it is named by its thumbprint.
+impl ProxyMatcher {
+    /// Matches proxies that connect with a client certificate that has one of these names.
+    ///
+    /// The proxy's certificate must be [verified](ChainStatus::Verified), unless it is identified by its thumbprint.
     #[must_use]
     pub fn certificates(names: impl IntoIterator<Item = CertificateName>) -> Self {
-        Self(Rule::Certificates(names.into_iter().collect()))
+        Self(Matcher::Certificates(names.into_iter().collect()))
     }
 
-    /// A peer whose address is one of the trusted proxies'. A peer of a Unix socket has no address, and is never a proxy.
+    /// Matches peers whose address is in the networks of the trusted proxies.
+    ///
+    /// A peer on a Unix socket has no address, and never matches.
     #[must_use]
-    pub const fn trusted(proxies: TrustedProxies) -> Self {
-        Self(Rule::Networks(proxies))
+    pub const fn networks(proxies: TrustedProxies) -> Self {
+        Self(Matcher::Networks(proxies))
     }
 
-    /// Whether a request comes from a proxy.
-    pub(super) fn admits(&self, extensions: &Extensions) -> bool {
+    /// Returns `true` if the request with these extensions comes from a proxy.
+    pub(super) fn matches(&self, extensions: &Extensions) -> bool {
         match &self.0 {
-            Rule::Certificates(names) => PeerCertificate::of(extensions).is_some_and(|certificate| {
-                let is_vouched = |name: &CertificateName| {
+            Matcher::Certificates(names) => PeerCertificate::of(extensions).is_some_and(|certificate| {
+                let is_trusted = |name: &CertificateName| {
                     certificate.chain() == ChainStatus::Verified || name.as_thumbprint().is_some()
                 };
-                names.iter().any(|name| is_vouched(name) && certificate.has_name(name))
+                names.iter().any(|name| is_trusted(name) && certificate.has_name(name))
             }),
-            Rule::Networks(networks) => request::of(extensions).is_some_and(|address| networks.trusts(address)),
+            Matcher::Networks(networks) => request::of(extensions).is_some_and(|address| networks.trusts(address)),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! One request's proof, RFC 9449 §4.3.
+//! The proof of one request, RFC 9449 §4.3.
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::{key::ProofKey, nonce::Age, target::normalised, verifier::Rules};
+use super::{key::ProofKey, nonce::NonceAge, public_url::normalised, verifier::Requirements};
 use crate::{
     auth::{UnverifiedProof, VerifiedProof},
     digest::Digest,
@@ -21,37 +21,38 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// RFC 9449 §8.1.
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// The longest proof, in bytes.
-const LONGEST: usize = 8 * 1024;
+/// The maximum length of a proof, in bytes.
+const MAX_LENGTH: usize = 8 * 1024;
 
-/// The longest id of a proof, in bytes.
-const LONGEST_ID: usize = 1024;
+/// The maximum length of a proof's `jti`, in bytes.
+const MAX_ID_LENGTH: usize = 1024;
 
-/// What is demanded of the proof of one request, and the proof, if there is one.
-pub(super) struct Demand {
+/// The unverified proof of a request, and what it is compared with.
+pub(super) struct DpopProof {
+    /// The compact JWS.
+    compact: Result<Box<str>, Reason>,
     method: Method,
-    proof: Result<Box<str>, Reason>,
-    rules: Arc<Rules>,
-    /// As it is to be after [normalising](normalised).
-    target: Option<String>,
+    requirements: Arc<Requirements>,
     token: Digest,
+    /// The [normalised] URL of the request; `None` if no proof can name it.
+    url: Option<String>,
 }
 
-impl Demand {
-    pub(super) fn read(rules: &Arc<Rules>, head: &Head<'_>, token: &str) -> Self {
+impl DpopProof {
+    pub(super) fn read(requirements: &Arc<Requirements>, head: &Head<'_>, token: &str) -> Self {
         Self {
+            compact: find(head),
             method: head.method.clone(),
-            proof: find(head),
-            rules: Arc::clone(rules),
-            target: rules.base.target(head),
+            requirements: Arc::clone(requirements),
             // RFC 9449 §4.2: over the ASCII of the token.
             token: Digest::of(token.as_bytes()),
+            url: requirements.public_url.of_request(head),
         }
     }
 
-    /// Cheap checks first, the signature last.
-    fn check(&self, now: UnixTime) -> Result<VerifiedProof, Refusal> {
-        let proof = self.proof.as_deref().map_err(|reason| *reason)?;
+    /// The cheap checks come first, the signature last.
+    fn check(&self, now: UnixTime) -> Result<VerifiedProof, InvalidProof> {
+        let proof = self.compact.as_deref().map_err(|reason| *reason)?;
         let segments = Segments::split(proof).map_err(|_| Reason::DPOP_SYNTAX)?;
         let header = Object::parse(&segments.header).map_err(|_| Reason::DPOP_HEADER_SYNTAX)?;
         let algorithm = self.check_header(&header)?;
@@ -60,7 +61,7 @@ impl Demand {
         let text = |name| claims.text(name).map_err(|_| Reason::DPOP_CLAIM_TYPE)?.ok_or(Reason::DPOP_CLAIM_MISSING);
 
         let id = text("jti")?;
-        if id.is_empty() || id.len() > LONGEST_ID {
+        if id.is_empty() || id.len() > MAX_ID_LENGTH {
             return Err(Reason::DPOP_JTI.into());
         }
         self.check_request(text("htm")?, text("htu")?)?;
@@ -71,9 +72,9 @@ impl Demand {
         let nonce = self.check_nonce(claims.text("nonce").map_err(|_| Reason::DPOP_CLAIM_TYPE)?, now)?;
 
         let key = header.get("jwk").and_then(|key| key.as_object()).ok_or(Reason::DPOP_KEY)?;
-        let known = &self.rules.known;
-        let key = ProofKey::read(key, algorithm, known).map_err(|_| Reason::DPOP_KEY)?;
-        if !key.verifies(segments.signed, &segments.signature, known) {
+        let keys = &self.requirements.keys;
+        let key = ProofKey::read(key, algorithm, keys).map_err(|_| Reason::DPOP_KEY)?;
+        if !key.verifies(segments.signed, &segments.signature, keys) {
             return Err(Reason::DPOP_SIGNATURE.into());
         }
         let mut verified = VerifiedProof::new(key.thumbprint);
@@ -92,24 +93,20 @@ impl Demand {
             return Err(Reason::DPOP_CRITICAL);
         }
         let algorithm = text("alg").and_then(Algorithm::from_name);
-        algorithm.filter(|algorithm| self.rules.algorithms.contains(algorithm)).ok_or(Reason::DPOP_ALGORITHM)
+        algorithm.filter(|algorithm| self.requirements.algorithms.contains(algorithm)).ok_or(Reason::DPOP_ALGORITHM)
     }
 
-    fn check_request(&self, method: &str, target: &str) -> Result<(), Reason> {
+    fn check_request(&self, method: &str, url: &str) -> Result<(), Reason> {
         if method != self.method.as_str() {
             return Err(Reason::DPOP_HTM);
         }
-        let demanded = self.target.as_deref().ok_or(Reason::DPOP_HTU)?;
-        if target == demanded || normalised(target).as_deref() == Some(demanded) {
-            Ok(())
-        } else {
-            Err(Reason::DPOP_HTU)
-        }
+        let expected = self.url.as_deref().ok_or(Reason::DPOP_HTU)?;
+        if url == expected || normalised(url).as_deref() == Some(expected) { Ok(()) } else { Err(Reason::DPOP_HTU) }
     }
 
-    /// Until when the proof would be good.
+    /// Returns the last second in which the proof is valid.
     fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, Reason> {
-        let window = self.rules.window();
+        let window = self.requirements.window();
         let time = |name| claims.time(name).map_err(|_| Reason::DPOP_CLAIM_TYPE);
         let issued = time("iat")?.ok_or(Reason::DPOP_CLAIM_MISSING)?;
         let until = issued + window.past;
@@ -128,23 +125,23 @@ impl Demand {
         Ok(until)
     }
 
-    /// The nonce for the next proof, if it is not the one of this.
-    fn check_nonce(&self, nonce: Option<&str>, now: UnixTime) -> Result<Option<HeaderValue>, Refusal> {
-        let Some(nonces) = &self.rules.nonces else { return Ok(None) };
-        let required = |reason| Refusal { reason, nonce: Some(nonces.current(now)) };
+    /// Returns the nonce for the client's next proof, if it differs from the nonce of this one.
+    fn check_nonce(&self, nonce: Option<&str>, now: UnixTime) -> Result<Option<HeaderValue>, InvalidProof> {
+        let Some(nonces) = &self.requirements.nonces else { return Ok(None) };
+        let required = |reason| InvalidProof { reason, nonce: Some(nonces.current(now)) };
         match nonces.age(nonce.ok_or_else(|| required(Reason::DPOP_NONCE_MISSING))?, now) {
-            Some(Age::Current) => Ok(None),
-            Some(Age::Previous) => Ok(Some(nonces.current(now))),
+            Some(NonceAge::Current) => Ok(None),
+            Some(NonceAge::Previous) => Ok(Some(nonces.current(now))),
             None => Err(required(Reason::DPOP_NONCE_STALE)),
         }
     }
 }
 
-impl UnverifiedProof for Demand {
+impl UnverifiedProof for DpopProof {
     fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection> {
-        self.check(now).map_err(|refusal| match refusal.nonce {
-            Some(nonce) => nonce_required(refusal.reason, nonce),
-            None => invalid_proof(refusal.reason),
+        self.check(now).map_err(|invalid| match invalid.nonce {
+            Some(nonce) => nonce_required(invalid.reason, nonce),
+            None => invalid_proof(invalid.reason),
         })
     }
 }
@@ -163,26 +160,26 @@ fn nonce_required(reason: Reason, nonce: HeaderValue) -> Rejection {
         .response_field(DPOP_NONCE, nonce)
 }
 
-/// Why a proof is refused, and the nonce that it lacks.
-struct Refusal {
+/// The reason why a proof is refused, and the nonce that it should have.
+struct InvalidProof {
     reason: Reason,
     nonce: Option<HeaderValue>,
 }
 
-impl From<Reason> for Refusal {
+impl From<Reason> for InvalidProof {
     fn from(reason: Reason) -> Self {
         Self { reason, nonce: None }
     }
 }
 
-/// The one proof of a request.
+/// Finds the only proof of a request.
 fn find(head: &Head<'_>) -> Result<Box<str>, Reason> {
     let mut lines = head.headers.get_all(DPOP).iter();
     let line = lines.next().ok_or(Reason::DPOP_PROOF_MISSING)?;
     if lines.next().is_some() {
         return Err(Reason::SEVERAL_DPOP_PROOFS);
     }
-    if line.len() > LONGEST {
+    if line.len() > MAX_LENGTH {
         return Err(Reason::DPOP_PROOF_TOO_LONG);
     }
     line.to_str().map(Into::into).map_err(|_| Reason::DPOP_PROOF_CHARACTERS)

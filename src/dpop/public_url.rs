@@ -1,4 +1,4 @@
-//! The URL that a proof is for, and when two are the same.
+//! The URL that a proof names, and the comparison of URLs.
 
 use http::Uri;
 
@@ -8,29 +8,32 @@ use crate::{
     url,
 };
 
-/// The public URL of the API, normalised, without a slash at its end.
+/// The public URL of the API: normalised, without a trailing slash.
 #[derive(Clone, Debug)]
-pub(super) struct Base(Box<str>);
+pub(super) struct PublicUrl(Box<str>);
 
-impl Base {
+impl PublicUrl {
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
         let is_plain = !url.contains(['?', '#', '@']);
-        let base = normalised(url).filter(|_| is_plain && url::is_secure(url));
-        let message = "a public URL is an https URL without a query, a fragment and a user";
-        let base = base.ok_or_else(|| ConfigError::new(ConfigErrorKind::Dpop, message))?;
-        Ok(Self(base.trim_end_matches('/').into()))
+        let Some(normalised) = normalised(url).filter(|_| is_plain && url::is_secure(url)) else {
+            let message = "a public URL is an https URL without a query, a fragment and a user name";
+            let error = ConfigError::new(ConfigErrorKind::Dpop, message);
+            // A user name may come with a password.
+            return Err(if url.contains('@') { error } else { error.value(url) });
+        };
+        Ok(Self(normalised.trim_end_matches('/').into()))
     }
 
-    /// What a proof for this request must name; `None` if its path is none.
-    pub(super) fn target(&self, head: &Head<'_>) -> Option<String> {
+    /// The URL that the proof of this request must name; `None` if the request's target has no valid path.
+    pub(super) fn of_request(&self, head: &Head<'_>) -> Option<String> {
         let path = uri(head).path();
-        // Dots must not lead out of the prefix.
+        // The path is normalised alone, so that its dot segments cannot remove the prefix.
         Some(format!("{}{}", self.0, normalised_path(path)?))
     }
 }
 
-/// A URL without query and fragment as RFC 3986 §6.2.2 and §6.2.3 normalise it; `None` if it is none of `http` or
-/// `https`.
+/// Normalises a URL by RFC 3986 §6.2.2 and §6.2.3, without query and fragment; `None` if it is not a valid `http` or
+/// `https` URL.
 pub(super) fn normalised(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (scheme, default) = match scheme {
@@ -38,7 +41,7 @@ pub(super) fn normalised(url: &str) -> Option<String> {
         scheme if scheme.eq_ignore_ascii_case("http") => ("http", 80),
         _ => return None,
     };
-    // Query and fragment do not count: RFC 9449 §4.3 check 9.
+    // RFC 9449 §4.3 check 9: without query and fragment.
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (host, port) = match authority.rsplit_once(':') {
@@ -61,7 +64,7 @@ pub(super) fn normalised(url: &str) -> Option<String> {
     Some(text)
 }
 
-/// `None` if a percent sign is not followed by two hexadecimal digits, or a character has no place in a path.
+/// `None` if a percent sign is not followed by two hexadecimal digits, or if a character is not allowed in a path.
 fn normalised_path(path: &str) -> Option<String> {
     remove_dots(&decode_unreserved(path)?)
 }
@@ -118,7 +121,7 @@ const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The target as the client has sent it: axum's `nest` takes the prefix away, and keeps the whole in an extension.
+/// The target as the client sent it: axum's `nest` removes the prefix, and keeps the original target in an extension.
 #[cfg(feature = "axum")]
 fn uri<'a>(head: &Head<'a>) -> &'a Uri {
     head.extensions.get::<axum::extract::OriginalUri>().map_or(head.uri, |original| &original.0)
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equivalent_urls_come_out_the_same() {
+    fn equivalent_urls_are_normalised_to_one_url() {
         let same = "https://api.example.com/a/b~c/%2F";
         for url in [
             same,
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused() {
+    fn invalid_urls_are_refused() {
         for url in [
             "",
             "/a",
@@ -210,16 +213,16 @@ mod tests {
     }
 
     #[test]
-    fn dots_do_not_lead_out_of_the_public_url() {
-        let base = Base::parse("https://h/base/").expect("a URL");
-        let target = |path: &str| {
+    fn dot_segments_do_not_leave_the_public_url() {
+        let public = PublicUrl::parse("https://h/base/").expect("a URL");
+        let url = |path: &str| {
             let request = http::Request::builder().uri(path).body(()).expect("a request");
-            base.target(&Head::from(&request))
+            public.of_request(&Head::from(&request))
         };
-        assert_eq!(target("/a").as_deref(), Some("https://h/base/a"));
-        assert_eq!(target("/").as_deref(), Some("https://h/base/"));
-        assert_eq!(target("/../../a").as_deref(), Some("https://h/base/a"));
-        assert_eq!(target("https://other/a?b").as_deref(), Some("https://h/base/a"));
-        assert_eq!(target("*"), None);
+        assert_eq!(url("/a").as_deref(), Some("https://h/base/a"));
+        assert_eq!(url("/").as_deref(), Some("https://h/base/"));
+        assert_eq!(url("/../../a").as_deref(), Some("https://h/base/a"));
+        assert_eq!(url("https://other/a?b").as_deref(), Some("https://h/base/a"));
+        assert_eq!(url("*"), None);
     }
 }

@@ -1,0 +1,45 @@
+use super::policy::Policy;
+use crate::{
+    Eventual,
+    caller::Principal,
+    refusal::Rejection,
+    request::Head,
+    scope::{Requirement, Scope, Scopes},
+};
+
+/// Requires scopes of the caller; a refusal names all of them.
+#[derive(Clone, Debug)]
+pub(super) struct RequiredScopes {
+    is_met: fn(&Scopes, &Principal) -> bool,
+    scopes: Scopes,
+}
+
+impl RequiredScopes {
+    /// All of these scopes. An empty list, which may be a mistake, refuses every caller.
+    pub(super) fn all(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        Self {
+            is_met: |scopes, caller| !scopes.is_empty() && scopes.iter().all(|scope| caller.holds(scope)),
+            scopes: scopes.into_iter().collect(),
+        }
+    }
+
+    /// At least one of these scopes. An empty list refuses every caller.
+    pub(super) fn any(scopes: impl IntoIterator<Item = Scope>) -> Self {
+        Self {
+            is_met: |scopes, caller| scopes.iter().any(|scope| caller.holds(scope)),
+            scopes: scopes.into_iter().collect(),
+        }
+    }
+
+    /// The scopes of a requirement.
+    pub(super) fn of<N: Requirement>() -> Self {
+        Self { is_met: |_, caller| caller.meets::<N>(), scopes: N::scopes() }
+    }
+}
+
+impl Policy for RequiredScopes {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let refused = || Rejection::insufficient_scope(self.scopes.clone());
+        Eventual::Now(if (self.is_met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
+    }
+}

@@ -1,0 +1,153 @@
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    check::Pass,
+    response::{finish, panicked, refuse, review},
+};
+use crate::{
+    Eventual,
+    refusal::{Rejection, Respond},
+};
+
+pub(crate) type BoxedVerdict<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send>>;
+
+pin_project! {
+    /// The response future of [`Gate`](super::Gate).
+    pub struct ResponseFuture<S, P, R, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, P, R, ReqBody, ResBody, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProj]
+    enum State<S, P, R, ReqBody, ResBody, F> {
+        // The check decides on the request.
+        Checking {
+            verdict: BoxedVerdict<P>,
+            pending: Option<(Request<ReqBody>, S, R)>,
+        },
+        // The inner service handles the request.
+        Calling {
+            #[pin]
+            future: F,
+            pending: Option<(P, R)>,
+        },
+        // The pass reviews a refusal of the inner service.
+        Reviewing {
+            verdict: BoxedVerdict<()>,
+            pending: Option<(Response<ResBody>, P, R)>,
+        },
+        Refused {
+            response: Option<Response<ResBody>>,
+        },
+    }
+}
+
+impl<S, P, R, ReqBody, ResBody> ResponseFuture<S, P, R, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    P: Pass,
+    R: Respond<ResBody>,
+{
+    /// The response to a request that the check has decided on.
+    pub(super) fn decided(
+        verdict: Result<P, Rejection>,
+        request: Request<ReqBody>,
+        inner: &mut S,
+        respond: &R,
+    ) -> Self {
+        Self { state: apply(verdict, request, inner, respond) }
+    }
+
+    /// The response to a request that the check has not decided on yet. `inner` is ready.
+    pub(super) const fn undecided(verdict: BoxedVerdict<P>, request: Request<ReqBody>, inner: S, respond: R) -> Self {
+        Self { state: State::Checking { verdict, pending: Some((request, inner, respond)) } }
+    }
+}
+
+impl<S, P, R, ReqBody, ResBody> Future for ResponseFuture<S, P, R, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    P: Pass,
+    R: Respond<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProj::Checking { verdict, pending } => {
+                    let verdict = ready!(poll_verdict(verdict, cx));
+                    let (request, mut inner, respond) = pending.take().expect("polled after completion");
+                    apply(verdict, request, &mut inner, &respond)
+                }
+                StateProj::Calling { future, pending } => {
+                    let response = ready!(future.poll(cx))?;
+                    let (mut pass, respond) = pending.take().expect("polled after completion");
+                    match review(&mut pass, &response) {
+                        Eventual::Now(verdict) => return Poll::Ready(Ok(finish(verdict, response, pass, &respond))),
+                        Eventual::Later(verdict) => {
+                            State::Reviewing { verdict, pending: Some((response, pass, respond)) }
+                        }
+                    }
+                }
+                StateProj::Reviewing { verdict, pending } => {
+                    let verdict = ready!(poll_verdict(verdict, cx));
+                    let (response, pass, respond) = pending.take().expect("polled after completion");
+                    return Poll::Ready(Ok(finish(verdict, response, pass, &respond)));
+                }
+                StateProj::Refused { response } => {
+                    return Poll::Ready(Ok(response.take().expect("polled after completion")));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+impl<S: Service<Request<ReqBody>>, P, R, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, P, R, ReqBody, ResBody> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// Calls the inner service, which is ready, or makes the response of the refusal.
+fn apply<S, P, R, ReqBody, ResBody>(
+    verdict: Result<P, Rejection>,
+    mut request: Request<ReqBody>,
+    inner: &mut S,
+    respond: &R,
+) -> State<S, P, R, ReqBody, ResBody, S::Future>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    P: Pass,
+    R: Respond<ResBody>,
+{
+    match verdict {
+        Ok(mut pass) => {
+            pass.admit(&mut request);
+            State::Calling { future: inner.call(request), pending: Some((pass, respond.clone())) }
+        }
+        Err(rejection) => State::Refused { response: Some(refuse(rejection, respond)) },
+    }
+}
+
+/// Polls a verdict; a panic is a refusal.
+pub(crate) fn poll_verdict<T>(verdict: &mut BoxedVerdict<T>, cx: &mut Context<'_>) -> Poll<Result<T, Rejection>> {
+    let poll = catch_unwind(AssertUnwindSafe(|| verdict.as_mut().poll(cx)));
+    poll.unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+}

@@ -1,0 +1,90 @@
+use std::{
+    fmt, mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tower_service::Service;
+
+use super::{check::Check, future::ResponseFuture, response::panicked};
+use crate::{
+    Eventual,
+    refusal::{Problem, Respond},
+    request::Head,
+};
+
+/// Calls the inner service for admitted requests, and responds to refused ones itself.
+///
+/// See the [module docs](super).
+pub struct Gate<S, C, R = Problem> {
+    inner: S,
+    check: Arc<C>,
+    respond: R,
+}
+
+impl<S, C, R> Gate<S, C, R> {
+    pub(crate) const fn new(inner: S, check: Arc<C>, respond: R) -> Self {
+        Self { inner, check, respond }
+    }
+
+    /// Returns a reference to the inner service.
+    #[must_use]
+    pub const fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// Returns a mutable reference to the inner service.
+    #[must_use]
+    pub const fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Returns the inner service.
+    #[must_use]
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, C, R, ReqBody, ResBody> Service<Request<ReqBody>> for Gate<S, C, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    C: Check,
+    R: Respond<ResBody>,
+{
+    type Response = Response<ResBody>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, C::Pass, R, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let verdict = catch_unwind(AssertUnwindSafe(|| self.check.check(&Head::from(&request))));
+        match verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))) {
+            Eventual::Now(verdict) => ResponseFuture::decided(verdict, request, &mut self.inner, &self.respond),
+            Eventual::Later(verdict) => {
+                // Only this instance was polled to readiness. It moves into the future, where it is called; the clone,
+                // which may not be ready, is polled before the next call.
+                let clone = self.inner.clone();
+                let inner = mem::replace(&mut self.inner, clone);
+                ResponseFuture::undecided(verdict, request, inner, self.respond.clone())
+            }
+        }
+    }
+}
+
+impl<S: Clone, C, R: Clone> Clone for Gate<S, C, R> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), check: Arc::clone(&self.check), respond: self.respond.clone() }
+    }
+}
+
+impl<S: fmt::Debug, C, R> fmt::Debug for Gate<S, C, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
