@@ -1,19 +1,19 @@
-//! An API whose tokens are of use to nobody but the holder of a client certificate (RFC 8705).
+//! An API whose tokens are bound to client certificates (RFC 8705).
 //!
 //! ```text
 //! cargo run --example mtls
 //! ```
 //!
-//! On its first run it makes an authority, a certificate for the server, and one each for alice and mallory. An issuer in
-//! the process binds a token to alice's certificate. The curl lines that it prints show who gets in. Certificates that
-//! are replaced in the directory count at once, for new connections.
+//! The first run creates an authority, a certificate for the server, and client certificates for alice, batch and mallory.
+//! An in-process issuer signs a token that is bound to alice's certificate. The program prints curl commands, and which of
+//! them are refused. Certificates that are replaced in the directory apply to new connections within ten seconds.
 //!
-//! | variable | what it does | default |
+//! | variable | meaning | default |
 //! |---|---|---|
-//! | `DIRECTORY` | where certificates and keys lie | `mtls-demo` |
-//! | `LISTEN` | where to listen | `127.0.0.1:3443` |
-//! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
-#![expect(clippy::print_stdout, reason = "it talks to who runs it")]
+//! | `DIRECTORY` | the directory of certificates and keys | `mtls-demo` |
+//! | `LISTEN` | the address to listen on | `127.0.0.1:3443` |
+//! | `RUST_LOG` | the log filter | `warn,tower_warden=debug` |
+#![expect(clippy::print_stdout, reason = "it prints commands for the user")]
 
 use std::{
     env,
@@ -41,8 +41,8 @@ use tower_warden::{
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
     testing::TestIssuer,
-    tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection},
 };
+use tower_warden_tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection};
 use tracing_subscriber::EnvFilter;
 
 const AUDIENCE: &str = "https://localhost:3443";
@@ -54,21 +54,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = PathBuf::from(env::var("DIRECTORY").unwrap_or_else(|_| "mtls-demo".to_owned()));
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3443".to_owned());
     if !directory.join("ca.pem").exists() {
-        make_certificates(&directory)?;
+        create_certificates(&directory)?;
     }
 
     let path = |name: &str| directory.join(name);
     let files = TlsFiles::new(path("server.pem"), path("server.key")).client_authorities(path("ca.pem"));
     let listener = TlsListener::bind(listen, TlsAcceptor::open(files).await?).await?;
     let issuer = TestIssuer::new("https://issuer.example");
-    greet(&directory, listener.local_addr()?, &issuer)?;
+    print_commands(&directory, listener.local_addr()?, &issuer)?;
     axum::serve(listener, with_connection(app(issuer)?)).await?;
     Ok(())
 }
 
 fn app(issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
     let jwt = Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer);
-    // Without a token, a certificate may be enough.
+    // Requests without a token are authenticated by their certificate. `ClientCertificates` includes the proof that
+    // bound tokens need; with `jwt` alone, add `.proof(CertificateProof)` to the layer.
     let batch = Identity::new("batch", AuthMethod::ClientCertificate);
     let machines = CertificateMap::default().with([CertificateName::subject("CN=batch")], batch);
     let app = Router::new()
@@ -87,8 +88,8 @@ async fn whoami(caller: Principal) -> Json<Value> {
     }))
 }
 
-/// An authority, and what it issues.
-fn make_certificates(directory: &Path) -> Result<(), Box<dyn Error>> {
+/// Creates an authority and the certificates that it issues.
+fn create_certificates(directory: &Path) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(directory)?;
     let named = |name: &str| {
         let mut params = CertificateParams::default();
@@ -114,17 +115,17 @@ fn make_certificates(directory: &Path) -> Result<(), Box<dyn Error>> {
         fs::write(directory.join(format!("{name}.pem")), params.signed_by(&key, &authority)?.pem())?;
         fs::write(directory.join(format!("{name}.key")), key.serialize_pem())?;
     }
-    // Last, because it tells that the others are there.
+    // Written last: its presence means that all other files are complete.
     fs::write(directory.join("ca.pem"), authority.as_ref().pem())?;
     Ok(())
 }
 
-/// Has a token issued for alice's certificate, and shows what it is good for.
-fn greet(directory: &Path, address: SocketAddr, issuer: &TestIssuer) -> Result<(), Box<dyn Error>> {
+/// Issues tokens, one of them bound to alice's certificate, and prints commands that use them.
+fn print_commands(directory: &Path, address: SocketAddr, issuer: &TestIssuer) -> Result<(), Box<dyn Error>> {
     let certificate = CertificateDer::from_pem_file(directory.join("alice.pem"))?;
     let bound = Confirmation::certificate(Digest::of(&certificate));
     let token = || issuer.token("alice").audience(AUDIENCE).expires_in(Duration::from_secs(3600));
-    let (bound, loose) = (token().confirmation(&bound).sign(), token().sign());
+    let (bound, unbound) = (token().confirmation(&bound).sign(), token().sign());
     let directory = directory.display();
     let curl = format!("curl -i --cacert {directory}/ca.pem https://localhost:{}", address.port());
     let with = |name: &str| format!("--cert {directory}/{name}.pem --key {directory}/{name}.key");
@@ -133,15 +134,15 @@ fn greet(directory: &Path, address: SocketAddr, issuer: &TestIssuer) -> Result<(
         r"
 listening on https://{address}
 token, bound to alice's certificate: {bound}
-token, bound to nothing: {loose}
+token, not bound: {unbound}
 
 {curl}/whoami {alice} -H 'Authorization: Bearer {bound}'
 {curl}/whoami {mallory} -H 'Authorization: Bearer {bound}'     # 401: another certificate
 {curl}/whoami -H 'Authorization: Bearer {bound}'     # 401: no certificate
-{curl}/whoami {batch}     # the certificate is enough
-{curl}/whoami {mallory}     # 401: nobody who is known
+{curl}/whoami {batch}     # the certificate suffices
+{curl}/whoami {mallory}     # 401: unknown certificate
 {curl}/users/7 -X DELETE {alice} -H 'Authorization: Bearer {bound}'
-{curl}/users/7 -X DELETE {alice} -H 'Authorization: Bearer {loose}'     # 401: bound to nothing
+{curl}/users/7 -X DELETE {alice} -H 'Authorization: Bearer {unbound}'     # 401: not bound
 "
     );
     Ok(())

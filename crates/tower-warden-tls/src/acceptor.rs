@@ -1,5 +1,3 @@
-//! From a socket to a stream whose other end is known.
-
 use std::{
     fmt, io,
     net::SocketAddr,
@@ -9,150 +7,170 @@ use std::{
 
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tower_warden::{
+    Digest,
+    certificate::{ChainStatus, PeerCertificate},
+};
 
-use super::{
-    connection::Connection,
-    error::{TlsError, TlsErrorKind},
+use crate::{
+    connection::ConnectionInfo,
+    error::{ErrorChain, TlsError, TlsErrorKind},
     files::TlsFiles,
     stream::TlsStream,
 };
-use crate::{
-    certificate::{ChainStatus, PeerCertificate},
-    digest::Digest,
-    log::{self, Causes},
-};
 
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
-/// Accepts TLS connections; clones share everything.
+/// Performs the TLS handshakes of a server.
 ///
-/// See the [module docs](super).
+/// Clones share the configuration and its reloads. See the [crate docs](crate) for examples.
 #[derive(Clone)]
 pub struct TlsAcceptor(Arc<Inner>);
 
 struct Inner {
-    chain: ChainStatus,
+    chain_status: ChainStatus,
     current: RwLock<Current>,
     files: Option<TlsFiles>,
 }
 
+/// The configuration of new connections.
 struct Current {
-    configuration: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
     fingerprint: Option<[Digest; 3]>,
 }
 
-/// What a look at the files came to.
+/// The result of checking the files for changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "there is nothing between")]
-pub enum Reloaded {
-    /// New connections get what is in the files now.
+#[expect(clippy::exhaustive_enums, reason = "the files have changed or they have not")]
+pub enum ReloadStatus {
+    /// The files have changed, and new connections use them.
     Changed,
-    /// The files are as they were.
+    /// The files have not changed.
     Unchanged,
 }
 
 impl TlsAcceptor {
-    /// Reads the files, and looks at them again as often as they say, as long as there is a clone of this.
+    /// Loads the files, and starts a task that reloads them when they change.
+    ///
+    /// The files are checked at their [interval](TlsFiles::reload_interval). The task stops when all clones of the
+    /// acceptor are dropped.
     ///
     /// # Errors
     ///
-    /// [`Unreadable`](TlsErrorKind::Unreadable) if a file cannot be read, [`Unusable`](TlsErrorKind::Unusable) if what is
-    /// in them is of no use.
+    /// [`Unreadable`](TlsErrorKind::Unreadable) if a file cannot be read, [`Invalid`](TlsErrorKind::Invalid) if its content
+    /// is not valid or the files do not match each other.
+    ///
+    /// # Panics
+    ///
+    /// If it is called outside of a tokio runtime.
     pub async fn open(files: TlsFiles) -> Result<Self, TlsError> {
-        let reading = tokio::task::spawn_blocking(move || Self::read(files));
-        let lost = |lost| Err(TlsError::new(TlsErrorKind::Unreadable, "the files were not read").because(lost));
-        let acceptor = reading.await.unwrap_or_else(lost)?;
-        let interval = acceptor.0.files.as_ref().map_or(HANDSHAKE, |files| files.reload);
-        tokio::spawn(watch(Arc::downgrade(&acceptor.0), interval));
+        let interval = files.reload_interval;
+        let loading = tokio::task::spawn_blocking(move || Self::load(files));
+        let acceptor = loading.await.unwrap_or_else(|error| {
+            Err(TlsError::new(TlsErrorKind::Unreadable, "the task that loads the TLS files failed").with_source(error))
+        })?;
+        tokio::spawn(reload_periodically(Arc::downgrade(&acceptor.0), interval));
         Ok(acceptor)
     }
 
-    /// Takes a configuration of one's own; `chain` tells whether its verifier refuses certificates that nobody vouches
-    /// for.
+    /// Uses a custom configuration of rustls, which is never reloaded.
+    ///
+    /// `chain_status` is [`Verified`](ChainStatus::Verified) only if the client certificate verifier of the configuration
+    /// refuses certificates that were not issued by a trusted authority.
     #[must_use]
-    pub fn with_configuration(configuration: Arc<ServerConfig>, chain: ChainStatus) -> Self {
-        let current = RwLock::new(Current { configuration, fingerprint: None });
-        Self(Arc::new(Inner { chain, current, files: None }))
+    pub fn from_server_config(config: Arc<ServerConfig>, chain_status: ChainStatus) -> Self {
+        let current = RwLock::new(Current { config, fingerprint: None });
+        Self(Arc::new(Inner { chain_status, current, files: None }))
     }
 
-    /// Looks at the files now.
+    /// Checks the files for changes now, and loads them if there are any. It reads files and blocks the thread meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open), and [`Fixed`](TlsErrorKind::Fixed) if there are no files; what was good before stays.
-    pub fn reload(&self) -> Result<Reloaded, TlsError> {
+    /// As [`open`](Self::open); the current configuration stays in use then.
+    /// [`NotReloadable`](TlsErrorKind::NotReloadable) if the configuration was not loaded from files.
+    pub fn reload(&self) -> Result<ReloadStatus, TlsError> {
         self.0.reload()
     }
 
-    /// Shakes hands, within ten seconds.
+    /// Performs the handshake of a connection, within ten seconds.
     ///
     /// # Errors
     ///
-    /// If the client goes away, takes too long, speaks no TLS, or has a certificate that is not taken.
-    pub async fn accept<S>(&self, socket: S, peer: SocketAddr) -> io::Result<TlsStream<S>>
+    /// If the client disconnects, exceeds the time, does not speak TLS, or presents a certificate that is not accepted.
+    pub async fn accept<S>(&self, socket: S, peer_addr: SocketAddr) -> io::Result<TlsStream<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let handshake = tokio_rustls::TlsAcceptor::from(self.0.configuration()).accept(socket);
-        let stream = tokio::time::timeout(HANDSHAKE, handshake).await.map_err(io::Error::from)??;
+        let handshake = tokio_rustls::TlsAcceptor::from(self.0.config()).accept(socket);
+        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(io::Error::from)??;
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        let certificate = leaf.map(|leaf| PeerCertificate::from_der(leaf, self.0.chain)).transpose();
-        // One that cannot be read must not look like none.
+        let certificate = leaf.map(|leaf| PeerCertificate::from_der(leaf, self.0.chain_status)).transpose();
+        // A certificate that cannot be parsed is refused, never treated as absent.
         let certificate = certificate.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok(TlsStream::new(stream, Connection::new(peer, certificate)))
+        Ok(TlsStream::new(stream, ConnectionInfo::new(peer_addr, certificate)))
     }
 
-    fn read(files: TlsFiles) -> Result<Self, TlsError> {
+    fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let contents = files.read()?;
-        let configuration = Arc::new(files.configuration(&contents)?);
-        let current = RwLock::new(Current { configuration, fingerprint: Some(contents.fingerprint()) });
-        Ok(Self(Arc::new(Inner { chain: files.chain(), current, files: Some(files) })))
-    }
-}
-
-impl Inner {
-    fn configuration(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).configuration)
-    }
-
-    fn reload(&self) -> Result<Reloaded, TlsError> {
-        let fixed = || TlsError::new(TlsErrorKind::Fixed, "the configuration did not come from files");
-        let files = self.files.as_ref().ok_or_else(fixed)?;
-        let contents = files.read()?;
-        let fingerprint = Some(contents.fingerprint());
-        if self.current.read().unwrap_or_else(PoisonError::into_inner).fingerprint == fingerprint {
-            return Ok(Reloaded::Unchanged);
-        }
-        // A configuration has a store of sessions of its own: none from before is resumed, whoever is trusted now.
-        let configuration = Arc::new(files.configuration(&contents)?);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { configuration, fingerprint };
-        Ok(Reloaded::Changed)
+        let config = Arc::new(files.server_config(&contents)?);
+        let current = RwLock::new(Current { config, fingerprint: Some(contents.fingerprint()) });
+        Ok(Self(Arc::new(Inner { chain_status: files.chain_status(), current, files: Some(files) })))
     }
 }
 
 impl fmt::Debug for TlsAcceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsAcceptor")
-            .field("chain", &self.0.chain)
+            .field("chain_status", &self.0.chain_status)
             .field("files", &self.0.files)
             .finish_non_exhaustive()
     }
 }
 
-/// Looks at the files, again and again, until nobody accepts with them any more.
-async fn watch(inner: Weak<Inner>, interval: Duration) {
+impl Inner {
+    fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// Replaces the configuration if the files differ from those that it was built from.
+    ///
+    /// The files are read without the lock, so that handshakes never wait for the file system. The configuration and the
+    /// fingerprint of the same bytes are replaced together: if a concurrent reload has read older bytes and writes last,
+    /// the next check detects the difference and loads the files again.
+    fn reload(&self) -> Result<ReloadStatus, TlsError> {
+        let not_reloadable = || {
+            let message = "expected an acceptor that was opened with files: this one has a custom configuration";
+            TlsError::new(TlsErrorKind::NotReloadable, message)
+        };
+        let files = self.files.as_ref().ok_or_else(not_reloadable)?;
+        let contents = files.read()?;
+        let fingerprint = Some(contents.fingerprint());
+        if self.current.read().unwrap_or_else(PoisonError::into_inner).fingerprint == fingerprint {
+            return Ok(ReloadStatus::Unchanged);
+        }
+        // A new configuration has a new session store and new ticket keys. Sessions of the previous one are not resumed, so
+        // that no client is accepted by authorities that were removed.
+        let config = Arc::new(files.server_config(&contents)?);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Current { config, fingerprint };
+        Ok(ReloadStatus::Changed)
+    }
+}
+
+/// Reloads the files at an interval until the acceptor is dropped.
+async fn reload_periodically(inner: Weak<Inner>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
         let Some(inner) = inner.upgrade() else { return };
         match tokio::task::spawn_blocking(move || inner.reload()).await {
-            Ok(Ok(Reloaded::Changed)) => log::info!("the TLS files have changed; new connections get what is in them"),
-            Ok(Ok(Reloaded::Unchanged)) => {}
+            Ok(Ok(ReloadStatus::Changed)) => tracing::info!("the TLS files have changed; new connections use them"),
+            Ok(Ok(ReloadStatus::Unchanged)) => {}
             Ok(Err(error)) => {
-                log::error!(error = %Causes(&error), "the TLS files are of no use; the last good ones stay")
+                let error = ErrorChain(&error);
+                tracing::error!(%error, "the TLS files cannot be loaded; the previous configuration stays in use");
             }
-            // The runtime ends.
+            // The runtime is shutting down.
             Err(_) => return,
         }
     }
 }
+
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,5 +1,3 @@
-//! Who is at the other end, told to each request.
-
 use std::{
     net::SocketAddr,
     task::{Context, Poll},
@@ -8,52 +6,54 @@ use std::{
 use http::Request;
 use tower_layer::Layer;
 use tower_service::Service;
+use tower_warden::{certificate::PeerCertificate, request::Peer};
 
-use crate::{certificate::PeerCertificate, request::Peer};
-
-/// Who is at the other end of a connection; as a layer, it tells each request.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    peer: SocketAddr,
-    certificate: Option<PeerCertificate>,
-}
-
-impl Connection {
-    pub(super) const fn new(peer: SocketAddr, certificate: Option<PeerCertificate>) -> Self {
-        Self { peer, certificate }
-    }
-
-    /// The other end's address.
-    #[must_use]
-    pub const fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-
-    /// Its certificate, if it has shown one.
-    #[must_use]
-    pub const fn certificate(&self) -> Option<&PeerCertificate> {
-        self.certificate.as_ref()
-    }
-}
-
-impl<S> Layer<S> for Connection {
-    type Service = Connected<S>;
-
-    fn layer(&self, inner: S) -> Connected<S> {
-        Connected { inner, connection: self.clone() }
-    }
-}
-
-/// Tells each request who is at the other end of its connection.
+/// The address and the certificate of the client of a connection.
 ///
-/// No [`Gate`](crate::gate::Gate), because it decides nothing: it has no refusal, and so no body to make one of.
+/// As a [`Layer`], it adds both to the extensions of every request of the connection: see [`WithConnection`].
 #[derive(Clone, Debug)]
-pub struct Connected<S> {
-    inner: S,
-    connection: Connection,
+pub struct ConnectionInfo {
+    peer_addr: SocketAddr,
+    peer_certificate: Option<PeerCertificate>,
 }
 
-impl<S: Service<Request<B>>, B> Service<Request<B>> for Connected<S> {
+impl ConnectionInfo {
+    pub(crate) const fn new(peer_addr: SocketAddr, peer_certificate: Option<PeerCertificate>) -> Self {
+        Self { peer_addr, peer_certificate }
+    }
+
+    /// Returns the address of the client.
+    #[must_use]
+    pub const fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
+    }
+
+    /// Returns the certificate of the client, if it presented one.
+    #[must_use]
+    pub const fn peer_certificate(&self) -> Option<&PeerCertificate> {
+        self.peer_certificate.as_ref()
+    }
+}
+
+impl<S> Layer<S> for ConnectionInfo {
+    type Service = WithConnection<S>;
+
+    fn layer(&self, inner: S) -> WithConnection<S> {
+        WithConnection { inner, info: self.clone() }
+    }
+}
+
+/// Service that adds the [`Peer`] and the [`PeerCertificate`] of the connection to the extensions of each request.
+///
+/// A [`PeerCertificate`] that a request has already is replaced, or removed if the client presented none.
+#[derive(Clone, Debug)]
+pub struct WithConnection<S> {
+    inner: S,
+    info: ConnectionInfo,
+}
+
+// Not a `tower_warden::gate::Gate`: it refuses no request.
+impl<S: Service<Request<B>>, B> Service<Request<B>> for WithConnection<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
@@ -64,8 +64,8 @@ impl<S: Service<Request<B>>, B> Service<Request<B>> for Connected<S> {
 
     fn call(&mut self, mut request: Request<B>) -> S::Future {
         let extensions = request.extensions_mut();
-        extensions.insert(Peer::new(self.connection.peer));
-        match &self.connection.certificate {
+        extensions.insert(Peer::new(self.info.peer_addr));
+        match &self.info.peer_certificate {
             Some(certificate) => extensions.insert(certificate.clone()),
             None => extensions.remove::<PeerCertificate>(),
         };

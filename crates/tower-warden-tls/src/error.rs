@@ -1,6 +1,8 @@
-use std::{error::Error, path::Path};
+use std::{error::Error, fmt, path::Path};
 
-/// TLS that could not be set up.
+/// A TLS configuration that cannot be loaded.
+///
+/// The message contains the path of the file and states what was expected in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct TlsError {
@@ -9,36 +11,50 @@ pub struct TlsError {
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
-/// Why TLS could not be set up.
+/// The kind of a [`TlsError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TlsErrorKind {
-    /// There is nothing to read again: the configuration did not come from files.
-    Fixed,
+    /// The content of a file is not a certificate or key, or the files do not match each other.
+    Invalid,
+    /// The configuration was not loaded from files, so it cannot be reloaded.
+    NotReloadable,
     /// A file cannot be read.
     Unreadable,
-    /// What is in the files is no certificate or key, or they do not fit together.
-    Unusable,
 }
 
 impl TlsError {
-    pub(super) fn new(kind: TlsErrorKind, message: impl Into<Box<str>>) -> Self {
+    pub(crate) fn new(kind: TlsErrorKind, message: impl Into<Box<str>>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// Of a file.
-    pub(super) fn file(kind: TlsErrorKind, what: &str, path: &Path) -> Self {
-        Self::new(kind, format!("{what} {}", path.display()))
+    pub(crate) fn file(kind: TlsErrorKind, path: &Path, problem: &str) -> Self {
+        Self::new(kind, format!("{}: {problem}", path.display()))
     }
 
-    pub(super) fn because(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub(crate) fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// Why.
+    /// Returns the kind of the error.
     #[must_use]
     pub const fn kind(&self) -> TlsErrorKind {
         self.kind
+    }
+}
+
+/// Displays an error and its sources in one line, for logs.
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a dyn Error);
+
+impl fmt::Display for ErrorChain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }

@@ -1,5 +1,3 @@
-//! What is in the files.
-
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
@@ -8,130 +6,149 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
+use tower_warden::{Digest, certificate::ChainStatus};
 
-use super::{
+use crate::{
     error::{TlsError, TlsErrorKind},
     verifier::AnyCertificate,
 };
-use crate::{certificate::ChainStatus, digest::Digest};
 
-/// How often the files are looked at.
-const RELOAD: Duration = Duration::from_secs(10);
-
-/// Where the server's certificate and key are, and which client certificates are taken; all in PEM.
+/// The PEM files of a TLS server, and the client certificates that it accepts.
 ///
-/// See the [module docs](super).
+/// See the [crate docs](crate#accepted-certificates) for which certificates are accepted, and
+/// [when files are reloaded](crate#reloading).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use tower_warden_tls::TlsFiles;
+///
+/// let files = TlsFiles::new("server.pem", "server.key")
+///     .client_authorities("clients.pem")
+///     .require_client_certificate()
+///     .reload_interval(Duration::from_secs(60));
+/// ```
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
-    clients: Clients,
-    presence: Presence,
-    protocols: Vec<Vec<u8>>,
-    pub(super) reload: Duration,
+    accepted: AcceptedCertificates,
+    requirement: Requirement,
+    alpn_protocols: Vec<Vec<u8>>,
+    pub(crate) reload_interval: Duration,
 }
 
-/// Whose certificates are taken.
+/// The client certificates that are accepted.
 #[derive(Clone, Debug)]
-enum Clients {
+enum AcceptedCertificates {
     Any,
-    Nobody,
-    Of(PathBuf),
+    IssuedBy(PathBuf),
+    None,
 }
 
+/// Whether clients have to present a certificate.
 #[derive(Clone, Copy, Debug)]
-enum Presence {
+pub(crate) enum Requirement {
     Optional,
     Required,
 }
 
 impl TlsFiles {
-    /// The server's certificate, with those between it and the root behind it, and its key: PKCS #8, PKCS #1 or SEC 1.
+    /// Configures the server's certificate, followed by its intermediate certificates, and its private key in the format
+    /// PKCS #8, PKCS #1 or SEC 1.
     #[must_use]
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self {
             certificate: certificate.into(),
             key: key.into(),
-            clients: Clients::Nobody,
-            presence: Presence::Optional,
-            protocols: vec![b"http/1.1".to_vec()],
-            reload: RELOAD,
+            accepted: AcceptedCertificates::None,
+            requirement: Requirement::Optional,
+            alpn_protocols: vec![b"http/1.1".to_vec()],
+            reload_interval: DEFAULT_RELOAD_INTERVAL,
         }
     }
 
-    /// Asks for client certificates, and takes those that these authorities have issued.
+    /// Requests client certificates, and accepts those that were issued by one of these authorities.
     #[must_use]
     pub fn client_authorities(mut self, certificates: impl Into<PathBuf>) -> Self {
-        self.clients = Clients::Of(certificates.into());
+        self.accepted = AcceptedCertificates::IssuedBy(certificates.into());
         self
     }
 
-    /// Asks for client certificates, and takes any: expired ones and self-signed ones too.
+    /// Requests client certificates, and accepts any of them, including expired and self-signed ones.
     ///
-    /// The client proves to hold the key, and that is all. It is enough for bound tokens, RFC 8705 §6.2, and for
-    /// certificates that are known by their thumbprint.
+    /// The client proves that it holds the key of the certificate; nothing else is verified. This suffices for tokens
+    /// that are bound to a certificate ([RFC 8705 §6.2](https://www.rfc-editor.org/rfc/rfc8705#section-6.2)), and for
+    /// certificates that are identified by their thumbprint.
     #[must_use]
     pub fn danger_any_client_certificate(mut self) -> Self {
-        self.clients = Clients::Any;
+        self.accepted = AcceptedCertificates::Any;
         self
     }
 
-    /// Serves no client without a certificate.
+    /// Disconnects clients that present no certificate. By default they are served.
     #[must_use]
     pub const fn require_client_certificate(mut self) -> Self {
-        self.presence = Presence::Required;
+        self.requirement = Requirement::Required;
         self
     }
 
-    /// Which protocols are offered, RFC 7301, the best first: `http/1.1` by default. HTTP/2 is `h2`.
+    /// Replaces the protocols that are offered with ALPN ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)), in order of
+    /// preference: `http/1.1` by default. HTTP/2 is `h2`.
     #[must_use]
-    pub fn protocols(mut self, names: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
-        self.protocols = names.into_iter().map(|name| name.as_ref().to_vec()).collect();
+    pub fn alpn_protocols(mut self, names: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Self {
+        self.alpn_protocols = names.into_iter().map(|name| name.as_ref().to_vec()).collect();
         self
     }
 
-    /// How often the files are looked at: every ten seconds by default.
+    /// Sets the interval at which the files are checked for changes: ten seconds by default.
     #[must_use]
-    pub const fn reload_every(mut self, interval: Duration) -> Self {
-        self.reload = interval;
+    pub const fn reload_interval(mut self, interval: Duration) -> Self {
+        self.reload_interval = interval;
         self
     }
 
-    /// What the verifier says of the certificates that it takes.
-    pub(super) const fn chain(&self) -> ChainStatus {
-        match self.clients {
-            Clients::Any => ChainStatus::Unverified,
-            Clients::Nobody | Clients::Of(_) => ChainStatus::Verified,
+    /// The chain status of the certificates that the verifier accepts.
+    pub(crate) const fn chain_status(&self) -> ChainStatus {
+        match self.accepted {
+            AcceptedCertificates::Any => ChainStatus::Unverified,
+            AcceptedCertificates::IssuedBy(_) | AcceptedCertificates::None => ChainStatus::Verified,
         }
     }
 
-    pub(super) fn read(&self) -> Result<Contents, TlsError> {
+    pub(crate) fn read(&self) -> Result<Contents, TlsError> {
         let read = |path: &PathBuf| {
-            let failed = |error| TlsError::file(TlsErrorKind::Unreadable, "cannot read", path).because(error);
-            fs::read(path).map_err(failed)
+            fs::read(path).map_err(|error| {
+                TlsError::file(TlsErrorKind::Unreadable, path, "the file cannot be read").with_source(error)
+            })
         };
-        let authorities = match &self.clients {
-            Clients::Of(path) => Some(read(path)?),
-            Clients::Any | Clients::Nobody => None,
+        let authorities = match &self.accepted {
+            AcceptedCertificates::IssuedBy(path) => Some(read(path)?),
+            AcceptedCertificates::Any | AcceptedCertificates::None => None,
         };
         Ok(Contents { certificate: read(&self.certificate)?, key: read(&self.key)?, authorities })
     }
 
-    pub(super) fn configuration(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
+    pub(crate) fn server_config(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let unusable = |what| TlsError::file(TlsErrorKind::Unusable, what, &self.certificate);
-        let chain = certificates(&contents.certificate).ok_or_else(|| unusable("no certificates in"))?;
-        let key = PrivateKeyDer::from_pem_slice(&contents.key)
-            .map_err(|error| TlsError::file(TlsErrorKind::Unusable, "no key in", &self.key).because(error))?;
+        let invalid = |problem| TlsError::file(TlsErrorKind::Invalid, &self.certificate, problem);
+        let chain = certificates(&contents.certificate)
+            .ok_or_else(|| invalid("expected the server's certificate in PEM, followed by its intermediates"))?;
+        let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
+            let problem = "expected an unencrypted private key in PEM";
+            TlsError::file(TlsErrorKind::Invalid, &self.key, problem).with_source(error)
+        })?;
         let verifier = self.verifier(contents, &provider)?;
-        let mut configuration = ServerConfig::builder_with_provider(provider)
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| unusable("no version of TLS for").because(error))?
+            .map_err(|error| invalid("the cryptographic provider supports no version of TLS").with_source(error))?
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)
-            .map_err(|error| unusable("the key does not fit the certificate in").because(error))?;
-        configuration.alpn_protocols.clone_from(&self.protocols);
-        Ok(configuration)
+            .map_err(|error| invalid("expected a certificate that matches the private key").with_source(error))?;
+        config.alpn_protocols.clone_from(&self.alpn_protocols);
+        Ok(config)
     }
 
     fn verifier(
@@ -139,53 +156,54 @@ impl TlsFiles {
         contents: &Contents,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let path = match &self.clients {
-            Clients::Any => {
-                let is_mandatory = matches!(self.presence, Presence::Required);
-                return Ok(Arc::new(AnyCertificate::new(provider, is_mandatory)));
-            }
-            // What cannot be had must not look as if it were demanded.
-            Clients::Nobody => match self.presence {
-                Presence::Optional => return Ok(WebPkiClientVerifier::no_client_auth()),
-                Presence::Required => {
-                    let message = "client certificates are required, and no authority for them was named";
-                    return Err(TlsError::new(TlsErrorKind::Unusable, message));
+        let path = match &self.accepted {
+            AcceptedCertificates::Any => return Ok(Arc::new(AnyCertificate::new(provider, self.requirement))),
+            AcceptedCertificates::IssuedBy(path) => path,
+            // A requirement that no certificate can meet is an error, not ignored.
+            AcceptedCertificates::None => match self.requirement {
+                Requirement::Optional => return Ok(WebPkiClientVerifier::no_client_auth()),
+                Requirement::Required => {
+                    let message = "client certificates are required: expected `client_authorities` as well";
+                    return Err(TlsError::new(TlsErrorKind::Invalid, message));
                 }
             },
-            Clients::Of(path) => path,
         };
-        let unusable = || TlsError::file(TlsErrorKind::Unusable, "no authorities for client certificates in", path);
+        let invalid = || {
+            TlsError::file(TlsErrorKind::Invalid, path, "expected the certificates of the client authorities in PEM")
+        };
         let mut roots = RootCertStore::empty();
-        let authorities = contents.authorities.as_deref().and_then(certificates).ok_or_else(unusable)?;
-        for authority in authorities {
-            roots.add(authority).map_err(|error| unusable().because(error))?;
+        for authority in contents.authorities.as_deref().and_then(certificates).ok_or_else(invalid)? {
+            roots.add(authority).map_err(|error| invalid().with_source(error))?;
         }
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        let builder = match self.presence {
-            Presence::Optional => builder.allow_unauthenticated(),
-            Presence::Required => builder,
+        let builder = match self.requirement {
+            Requirement::Optional => builder.allow_unauthenticated(),
+            Requirement::Required => builder,
         };
-        builder.build().map_err(|error| unusable().because(error))
+        builder.build().map_err(|error| invalid().with_source(error))
     }
 }
 
 /// The bytes of the files.
-pub(super) struct Contents {
+pub(crate) struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
     authorities: Option<Vec<u8>>,
 }
 
 impl Contents {
-    /// By which changes are seen; of each file on its own, so that nothing moves from one into another unseen.
-    pub(super) fn fingerprint(&self) -> [Digest; 3] {
+    /// The digests of the files, by which changes are detected. Each file has its own, so that moving bytes from one file
+    /// to another is a change too.
+    pub(crate) fn fingerprint(&self) -> [Digest; 3] {
         let authorities = self.authorities.as_deref().unwrap_or_default();
         [&self.certificate, &self.key, authorities].map(Digest::of)
     }
 }
 
-/// All certificates in a PEM text; `None` if there are none, or one cannot be read.
+/// Parses all certificates of a PEM text; `None` if it contains none, or if one cannot be parsed.
 fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().ok()?;
     (!certificates.is_empty()).then_some(certificates)
 }
+
+const DEFAULT_RELOAD_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,5 +1,3 @@
-//! For `axum::serve`.
-
 use std::{
     fmt,
     future::pending,
@@ -19,19 +17,19 @@ use tokio::{
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
+use crate::{
     acceptor::TlsAcceptor,
-    connection::{Connected, Connection},
+    connection::{ConnectionInfo, WithConnection},
     stream::TlsStream,
 };
-use crate::log;
 
-/// So many handshakes at once; who comes then waits for one of them to end, which takes ten seconds at the most.
-const HANDSHAKES: usize = 1024;
-
-/// Listens for TLS connections. See the [module docs](super).
+/// TLS listener for `axum::serve`.
 ///
-/// Handshakes go on side by side, so that nobody who is slow at it holds up others.
+/// Up to 1024 handshakes run concurrently, so that a slow client does not delay other clients. Further connections wait
+/// until one of them has completed or failed, which takes ten seconds at most.
+///
+/// Serve the application [`with_connection`], so that its requests have the certificate of their connection. See the
+/// [crate docs](crate#quick-start) for an example.
 pub struct TlsListener {
     acceptor: TlsAcceptor,
     handshakes: JoinSet<io::Result<TlsStream<TcpStream>>>,
@@ -43,53 +41,46 @@ impl TlsListener {
     ///
     /// # Errors
     ///
-    /// If the address cannot be had.
+    /// If the address cannot be resolved or bound.
     pub async fn bind(address: impl ToSocketAddrs, acceptor: TlsAcceptor) -> io::Result<Self> {
         Ok(Self::new(TcpListener::bind(address).await?, acceptor))
     }
 
-    /// Takes a listener of one's own.
+    /// Uses an existing TCP listener.
     #[must_use]
     pub fn new(tcp: TcpListener, acceptor: TlsAcceptor) -> Self {
         Self { acceptor, handshakes: JoinSet::new(), tcp }
     }
 
-    /// Where it listens.
+    /// Returns the address that the listener is bound to.
     ///
     /// # Errors
     ///
-    /// If the system does not tell.
+    /// If the operating system cannot report it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Waits for a connection, if there is room for its handshake, or for the end of a handshake.
-    async fn next(&mut self) -> Next {
-        let room = self.handshakes.len() < HANDSHAKES;
+    /// Waits for a handshake to finish, or for a connection if another handshake may start.
+    async fn next(&mut self) -> Event {
+        let may_start = self.handshakes.len() < MAX_HANDSHAKES;
         let Self { handshakes, tcp, .. } = self;
-        // Neither loses anything when it is dropped for the other's sake.
+        // Both futures are cancel safe: the one that is dropped has taken no connection and no result.
         let connected = pin!(async {
-            if !room {
+            if !may_start {
                 pending::<()>().await;
             }
-            let (socket, peer) = Listener::accept(tcp).await;
-            Next::Connected(socket, peer)
+            let (socket, peer_addr) = Listener::accept(tcp).await;
+            Event::Connected(socket, peer_addr)
         });
-        let ended = pin!(async {
+        let finished = pin!(async {
             match handshakes.join_next().await {
-                Some(ended) => Next::Ended(ended),
+                Some(finished) => Event::Finished(finished),
                 None => pending().await,
             }
         });
-        select(ended, connected).await.factor_first().0
+        select(finished, connected).await.factor_first().0
     }
-}
-
-/// What happens next.
-#[expect(clippy::large_enum_variant, reason = "it is moved twice in the life of a connection")]
-enum Next {
-    Connected(TcpStream, SocketAddr),
-    Ended(Result<io::Result<TlsStream<TcpStream>>, JoinError>),
 }
 
 impl Listener for TlsListener {
@@ -99,16 +90,16 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             match self.next().await {
-                Next::Connected(socket, peer) => {
+                Event::Connected(socket, peer_addr) => {
                     let acceptor = self.acceptor.clone();
-                    self.handshakes.spawn(async move { acceptor.accept(socket, peer).await });
+                    self.handshakes.spawn(async move { acceptor.accept(socket, peer_addr).await });
                 }
-                Next::Ended(Ok(Ok(stream))) => {
-                    let peer = stream.connection().peer();
-                    return (stream, peer);
+                Event::Finished(Ok(Ok(stream))) => {
+                    let peer_addr = stream.connection_info().peer_addr();
+                    return (stream, peer_addr);
                 }
-                Next::Ended(Ok(Err(error))) => log::debug!(error = %error, "a TLS handshake failed"),
-                Next::Ended(Err(error)) => log::error!(error = %error, "a TLS handshake panicked"),
+                Event::Finished(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
+                Event::Finished(Err(error)) => tracing::error!(%error, "a TLS handshake panicked"),
             }
         }
     }
@@ -124,13 +115,21 @@ impl fmt::Debug for TlsListener {
     }
 }
 
-/// Has each request told who is at the other end of its connection; `app` is a router, or what
-/// `into_make_service…` makes of one.
+/// An event that the listener waits for.
+#[expect(clippy::large_enum_variant, reason = "it is moved twice in the lifetime of a connection")]
+enum Event {
+    Connected(TcpStream, SocketAddr),
+    Finished(Result<io::Result<TlsStream<TcpStream>>, JoinError>),
+}
+
+/// Adds the [`ConnectionInfo`] of each connection to the requests of an application.
+///
+/// `app` is a `Router`, or the result of one of its `into_make_service` methods.
 pub const fn with_connection<M>(app: M) -> MakeWithConnection<M> {
     MakeWithConnection(app)
 }
 
-/// Makes services that tell each request who is at the other end of its connection: see [`with_connection`].
+/// Makes a [`WithConnection`] service for each connection: see [`with_connection`].
 #[derive(Clone, Debug)]
 pub struct MakeWithConnection<M>(M);
 
@@ -138,7 +137,7 @@ impl<'a, M> Service<IncomingStream<'a, TlsListener>> for MakeWithConnection<M>
 where
     M: Service<IncomingStream<'a, TlsListener>>,
 {
-    type Response = Connected<M::Response>;
+    type Response = WithConnection<M::Response>;
     type Error = M::Error;
     type Future = MakeWithConnectionFuture<M::Future>;
 
@@ -147,8 +146,8 @@ where
     }
 
     fn call(&mut self, stream: IncomingStream<'a, TlsListener>) -> Self::Future {
-        let connection = stream.io().connection().clone();
-        MakeWithConnectionFuture { future: self.0.call(stream), connection }
+        let info = stream.io().connection_info().clone();
+        MakeWithConnectionFuture { future: self.0.call(stream), info }
     }
 }
 
@@ -158,16 +157,18 @@ pin_project! {
     pub struct MakeWithConnectionFuture<F> {
         #[pin]
         future: F,
-        connection: Connection,
+        info: ConnectionInfo,
     }
 }
 
 impl<F: Future<Output = Result<S, E>>, S, E> Future for MakeWithConnectionFuture<F> {
-    type Output = Result<Connected<S>, E>;
+    type Output = Result<WithConnection<S>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let service = ready!(this.future.poll(cx))?;
-        Poll::Ready(Ok(this.connection.layer(service)))
+        Poll::Ready(Ok(this.info.layer(service)))
     }
 }
+
+const MAX_HANDSHAKES: usize = 1024;

@@ -6,28 +6,29 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Connection;
+use crate::connection::ConnectionInfo;
 
-/// A TLS stream whose other end is known.
+/// A TLS stream with the [`ConnectionInfo`] of its client.
 pub struct TlsStream<S> {
     stream: tokio_rustls::server::TlsStream<S>,
-    connection: Connection,
+    info: ConnectionInfo,
 }
 
 impl<S> TlsStream<S> {
-    pub(super) const fn new(stream: tokio_rustls::server::TlsStream<S>, connection: Connection) -> Self {
-        Self { stream, connection }
+    pub(crate) const fn new(stream: tokio_rustls::server::TlsStream<S>, info: ConnectionInfo) -> Self {
+        Self { stream, info }
     }
 
-    /// The other end.
+    /// Returns the address and the certificate of the client.
     #[must_use]
-    pub const fn connection(&self) -> &Connection {
-        &self.connection
+    pub const fn connection_info(&self) -> &ConnectionInfo {
+        &self.info
     }
 
-    /// The protocol that was agreed on, RFC 7301.
+    /// Returns the protocol that was negotiated with ALPN
+    /// ([RFC 7301](https://www.rfc-editor.org/rfc/rfc7301)), if any.
     #[must_use]
-    pub fn protocol(&self) -> Option<&[u8]> {
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.stream.get_ref().1.alpn_protocol()
     }
 }
@@ -66,6 +67,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
 
 impl<S> fmt::Debug for TlsStream<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsStream").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("TlsStream").field("info", &self.info).finish_non_exhaustive()
     }
 }

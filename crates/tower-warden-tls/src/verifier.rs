@@ -1,5 +1,3 @@
-//! Takes any certificate whose key the client holds.
-
 use std::sync::Arc;
 
 use rustls::{
@@ -10,22 +8,26 @@ use rustls::{
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
 
-/// Verifies that the client holds the key, and nothing else.
+use crate::files::Requirement;
+
+/// Accepts any client certificate, including expired and self-signed ones.
+///
+/// Only the signature of the handshake is verified, which proves that the client holds the key of the certificate.
 #[derive(Debug)]
-pub(super) struct AnyCertificate {
+pub(crate) struct AnyCertificate {
     algorithms: WebPkiSupportedAlgorithms,
-    is_mandatory: bool,
+    requirement: Requirement,
 }
 
 impl AnyCertificate {
-    pub(super) fn new(provider: &Arc<CryptoProvider>, is_mandatory: bool) -> Self {
-        Self { algorithms: provider.signature_verification_algorithms, is_mandatory }
+    pub(crate) fn new(provider: &Arc<CryptoProvider>, requirement: Requirement) -> Self {
+        Self { algorithms: provider.signature_verification_algorithms, requirement }
     }
 }
 
 impl ClientCertVerifier for AnyCertificate {
     fn client_auth_mandatory(&self) -> bool {
-        self.is_mandatory
+        matches!(self.requirement, Requirement::Required)
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
