@@ -24,7 +24,7 @@ CREATE INDEX tower_warden_api_keys_tenant ON tower_warden_api_keys (tenant, id);
 -- Notifies every node of every change, including changes made by hand. The payload is the id of the changed key, empty for
 -- added keys, and '*' for changes of all keys. Ids are truncated, because a long payload is an error; a truncated id is
 -- longer than a valid one.
-CREATE FUNCTION tower_warden_notify_key_change() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION tower_warden_tell_of_key() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         PERFORM pg_notify('tower_warden_keys', '');
@@ -44,7 +44,7 @@ END
 $$;
 
 CREATE TRIGGER tower_warden_key_added AFTER INSERT ON tower_warden_api_keys
-FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_notify_key_change();
+FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_tell_of_key();
 
 -- Not for last_used_at: it changes with every flush, and no cache depends on it.
 CREATE TRIGGER tower_warden_key_changed AFTER UPDATE ON tower_warden_api_keys
@@ -54,10 +54,10 @@ FOR EACH ROW WHEN (
     IS DISTINCT FROM
     (NEW.id, NEW.digest, NEW.owner, NEW.tenant, NEW.name, NEW.scopes, NEW.tier, NEW.networks, NEW.created_at,
      NEW.expires_at, NEW.revoked_at, NEW.replaced_by, NEW.replaced_until, NEW.metadata)
-) EXECUTE FUNCTION tower_warden_notify_key_change();
+) EXECUTE FUNCTION tower_warden_tell_of_key();
 
 CREATE TRIGGER tower_warden_key_deleted AFTER DELETE ON tower_warden_api_keys
-FOR EACH ROW EXECUTE FUNCTION tower_warden_notify_key_change();
+FOR EACH ROW EXECUTE FUNCTION tower_warden_tell_of_key();
 
 CREATE TRIGGER tower_warden_keys_truncated AFTER TRUNCATE ON tower_warden_api_keys
-FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_notify_key_change();
+FOR EACH STATEMENT EXECUTE FUNCTION tower_warden_tell_of_key();

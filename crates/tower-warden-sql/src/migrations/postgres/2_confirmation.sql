@@ -10,4 +10,4 @@ FOR EACH ROW WHEN (
     IS DISTINCT FROM
     (NEW.id, NEW.digest, NEW.owner, NEW.tenant, NEW.name, NEW.scopes, NEW.tier, NEW.networks, NEW.created_at,
      NEW.expires_at, NEW.revoked_at, NEW.replaced_by, NEW.replaced_until, NEW.metadata, NEW.confirmation)
-) EXECUTE FUNCTION tower_warden_notify_key_change();
+) EXECUTE FUNCTION tower_warden_tell_of_key();
