@@ -44,7 +44,6 @@ impl KeyWatcher {
     }
 
     /// Reports a change.
-    #[must_use]
     pub fn notify(&self, change: &KeyChange) -> ControlFlow<()> {
         (self.0)(change)
     }

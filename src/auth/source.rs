@@ -114,7 +114,7 @@ impl CredentialSource {
 
     /// Replaces the scheme of the same name, or adds one.
     pub fn scheme(self, scheme: impl Scheme) -> Self {
-        self.with(|settings| settings.schemes.set(Arc::new(scheme)))
+        self.with(|settings| settings.schemes.set(&(Arc::new(scheme) as _)))
     }
 
     /// Refuses credentials that are not bound to their sender.

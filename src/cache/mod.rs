@@ -14,10 +14,12 @@
 //!    same place ([`PerThread`](per_thread::PerThread)).
 //! 4. Failures are not cached. No entry is returned past its lifetime, which begins before its look-up.
 
+#[cfg(feature = "jwt")]
+pub(crate) use self::credential_cache::CredentialCache;
 #[cfg(any(feature = "api-key", feature = "introspection"))]
 pub(crate) use self::lookup::CachedLookup;
 pub(crate) use self::{
-    credential_cache::{CredentialCache, Limits},
+    credential_cache::Limits,
     outcome::{Outcome, Tagged},
 };
 

@@ -125,7 +125,8 @@ impl Confirmation {
         Ok(Self(possessions.into()))
     }
 
-    /// A thing that the sender has to prove possession of.
+    /// Returns the things that the sender has to prove possession of.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Possession> {
         self.0.iter()
     }

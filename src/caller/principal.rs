@@ -19,14 +19,14 @@ use crate::{
 ///
 /// Only [`AuthLayer`](crate::layer::AuthLayer) can make one, after every check has passed:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0624
 /// # use std::sync::Arc;
 /// # use tower_warden::{AuthMethod, Identity, Principal};
 /// let forged = Principal::admit(Arc::new(Identity::new("root", AuthMethod::ApiKey)));
 /// ```
 #[derive(Clone, Debug)]
 pub struct Principal {
-    acting_for: Option<Arc<Principal>>,
+    acting_for: Option<Arc<Self>>,
     admitted_at: UnixTime,
     identity: Arc<Identity>,
     place: Place,
@@ -35,6 +35,7 @@ pub struct Principal {
 
 impl Principal {
     /// The only way from an [`Identity`] to a principal.
+    #[expect(clippy::needless_pass_by_value, reason = "it is consumed: one admission makes one principal")]
     pub(crate) fn admit(
         identity: Arc<Identity>,
         admission: Admission,

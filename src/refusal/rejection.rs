@@ -55,7 +55,6 @@ enum Body {
     /// The layer or handler that refuses.
     Final,
     /// The [`Respond`](super::Respond) of the layer outside.
-    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only extractors leave the body to the layer"))]
     Provisional,
 }
 

@@ -20,6 +20,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "certificate")]
+pub(crate) use self::peer::of;
+#[cfg(feature = "rate-limit")]
+pub(crate) use self::proxies::address;
 pub use self::{
     client_address::{ClientAddress, ClientAddressLayer, ResolveClientAddress},
     head::Head,
@@ -27,7 +31,6 @@ pub use self::{
     peer::Peer,
     proxies::TrustedProxies,
 };
-pub(crate) use self::{peer::of, proxies::address};
 
 mod client_address;
 mod head;

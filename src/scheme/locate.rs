@@ -59,16 +59,16 @@ enum Candidate<'a> {
 impl Schemes {
     pub(crate) fn new(schemes: impl IntoIterator<Item = Arc<dyn Scheme>>) -> Self {
         let mut this = Self::default();
-        schemes.into_iter().for_each(|scheme| this.set(scheme));
+        schemes.into_iter().for_each(|scheme| this.set(&scheme));
         this
     }
 
     /// Replaces the scheme of the same name, or adds one.
-    pub(crate) fn set(&mut self, scheme: Arc<dyn Scheme>) {
+    pub(crate) fn set(&mut self, scheme: &Arc<dyn Scheme>) {
         let place = self.schemes.iter().position(|known| known.name().eq_ignore_ascii_case(scheme.name()));
         match place {
-            Some(place) => self.schemes[place] = Arc::clone(&scheme),
-            None => self.schemes.push(Arc::clone(&scheme)),
+            Some(place) => self.schemes[place] = Arc::clone(scheme),
+            None => self.schemes.push(Arc::clone(scheme)),
         }
         let own = place.unwrap_or(self.schemes.len() - 1);
         let locations = scheme.locations();
