@@ -139,9 +139,9 @@ fn the_document_has_what_was_declared_and_no_more() {
         .and_then(|metadata| metadata.authorization_server("https://other.example.com/tenant"))
         .and_then(|metadata| metadata.jwks_uri("https://api.example.com/jwks.json"))
         .and_then(|metadata| metadata.scopes(scopes("b a")))
-        .and_then(|metadata| metadata.documentation("https://example.com/docs#start"))
-        .and_then(|metadata| metadata.policy("https://example.com/policy"))
-        .and_then(|metadata| metadata.terms_of_service("https://example.com/tos"))
+        .and_then(|metadata| metadata.documentation_uri("https://example.com/docs#start"))
+        .and_then(|metadata| metadata.policy_uri("https://example.com/policy"))
+        .and_then(|metadata| metadata.terms_of_service_uri("https://example.com/tos"))
         .and_then(|metadata| metadata.dpop_signing_algorithms(["ES256", "EdDSA"]))
         .unwrap()
         .name("Müllers \"API\"\n")
@@ -170,10 +170,10 @@ fn the_document_has_what_was_declared_and_no_more() {
 fn what_clients_could_not_use_is_refused_at_build_time() {
     for bad in ["http://auth.example.com", "auth.example.com", "https://user@auth.example.com", "https://h/\r\n", ""] {
         assert_refused(mcp().authorization_server(bad));
-        assert_refused(mcp().documentation(bad));
+        assert_refused(mcp().documentation_uri(bad));
         assert_refused(mcp().jwks_uri(bad));
-        assert_refused(mcp().policy(bad));
-        assert_refused(mcp().terms_of_service(bad));
+        assert_refused(mcp().policy_uri(bad));
+        assert_refused(mcp().terms_of_service_uri(bad));
     }
     // RFC 8414 §2.
     assert_refused(mcp().authorization_server("https://auth.example.com?tenant=1"));
