@@ -907,7 +907,7 @@ fn a_set_of_keys_that_cannot_all_be_used_is_refused_at_the_start() {
         jwk[name] = value;
         jwk
     };
-    let set = |keys: Vec<Value>| StaticKeys::jwk_set(&json!({ "keys": keys }).to_string());
+    let set = |keys: Vec<Value>| StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string());
     assert!(set(vec![key.jwk()]).is_ok());
     assert!(set(vec![]).is_err());
     assert!(set(vec![key.jwk(), key.jwk()]).is_err());
@@ -928,7 +928,7 @@ fn a_set_of_keys_that_cannot_all_be_used_is_refused_at_the_start() {
     ] {
         assert!(set(vec![bad.clone()]).is_err(), "{bad}");
     }
-    assert!(StaticKeys::jwk_set("[]").is_err());
+    assert!(StaticKeys::from_jwk_set("[]").is_err());
     let text = key.jwk().to_string().replacen('{', r#"{"kty":"EC","#, 1);
     assert!(VerifyingKey::from_jwk(&text).is_err(), "a member stands twice");
 }

@@ -332,7 +332,7 @@ fn whatever_a_key_is_nothing_panics() {
     let jwks: Vec<_> = Bench::all().iter().map(|bench| bench.key.jwk()).collect();
     proptest!(|(text: String, bytes: Vec<u8>)| {
         let _ = VerifyingKey::from_jwk(&text);
-        let _ = StaticKeys::jwk_set(&text);
+        let _ = StaticKeys::from_jwk_set(&text);
         for algorithm in Algorithm::DEFAULT {
             prop_assert!(VerifyingKey::from_der(algorithm, &bytes).is_err());
             prop_assert!(VerifyingKey::from_pem(algorithm, &text).is_err());
@@ -345,7 +345,7 @@ fn whatever_a_key_is_nothing_panics() {
         jwk.as_object_mut().unwrap().extend(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let text = changes.iter().fold(jwk.to_string(), |text, change| change.apply(&format!("{text} ")));
         let _ = VerifyingKey::from_jwk(&text);
-        let _ = StaticKeys::jwk_set(&format!(r#"{{"keys":[{text}]}}"#));
+        let _ = StaticKeys::from_jwk_set(&format!(r#"{{"keys":[{text}]}}"#));
     });
     // As certificates have it: a sequence of an identifier and bits.
     proptest!(|(changes in prop::collection::vec(Change::any(), 1..4), text: String)| {

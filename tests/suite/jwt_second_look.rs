@@ -42,7 +42,7 @@ fn a_set_of_secrets_and_public_keys_is_refused() {
     let (secret, public) = (SigningKey::generate("HS256"), SigningKey::generate("ES256"));
     let set = |keys: &[&SigningKey]| {
         let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
-        StaticKeys::jwk_set(&json!({ "keys": keys }).to_string())
+        StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string())
     };
     assert!(set(&[&secret]).is_ok() && set(&[&public]).is_ok());
     assert_eq!(set(&[&secret, &public]).unwrap_err().to_string(), "a JWK set of secrets and public keys");

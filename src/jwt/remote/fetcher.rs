@@ -1,4 +1,4 @@
-//! One fetch: where the keys are, if that must be found first, and then the keys.
+//! Fetches a key set, after its URL was discovered from the metadata of the issuer where necessary.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,63 +11,63 @@ use crate::{
     json::{Json, Object},
     jwt::{
         algorithm::Algorithm,
-        source::{KeySet, MissingId},
+        source::{KeySet, MissingKid},
     },
     time::UnixTime,
     url,
 };
 
-/// How long a server may take for an answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// After which time it is looked again where the keys are.
-const REDISCOVERY: Duration = Duration::from_secs(24 * 60 * 60);
+/// The time-out of each HTTP request, and of a request that waits for a key.
+pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time after which the URL of the keys is discovered again.
+const DISCOVERY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Who is asked, and for what.
-pub(super) struct Errand {
+/// Fetches one key set.
+pub(super) struct Fetcher {
     pub(super) fetch: Arc<dyn Fetch>,
-    pub(super) missing_id: MissingId,
-    /// What RSA keys without `alg` are used for.
+    pub(super) missing_kid: MissingKid,
+    /// The algorithm of RSA keys without `alg`.
     pub(super) rsa: Algorithm,
-    pub(super) source: Source,
+    pub(super) source: KeySetSource,
 }
 
-/// Where keys come from.
+/// The source of a key set.
 #[derive(Clone, Debug)]
-pub(super) enum Source {
-    /// The metadata of this issuer tells.
+pub(super) enum KeySetSource {
+    /// The URL in the metadata of this issuer.
     Issuer(Box<str>),
     /// This URL.
     Uri(Uri),
 }
 
-/// What a fetch leaves for the next one.
+/// The values of a fetch that the next one reuses.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Trail {
-    /// Where the keys were, and when that was found out.
-    place: Option<(Uri, UnixTime)>,
-    /// Of the keys there.
+pub(super) struct CacheValidators {
+    /// The URL of the keys, and the time of its discovery.
+    location: Option<(Uri, UnixTime)>,
+    /// The `ETag` of the keys at that URL.
     etag: Option<HeaderValue>,
 }
 
-/// What a fetch brings.
-pub(super) struct Haul {
-    /// `None` if the keys have not changed.
+/// The result of a fetch.
+pub(super) struct FetchedKeys {
+    /// `None` if the keys are unchanged.
     pub(super) keys: Option<KeySet>,
-    pub(super) trail: Trail,
+    pub(super) validators: CacheValidators,
+    /// The lifetime according to `Cache-Control`.
     pub(super) ttl: Option<Duration>,
 }
 
-/// Why a fetch brings nothing.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum FetchError {
+    #[error("the metadata names another issuer")]
+    IssuerMismatch,
     #[error(transparent)]
-    Down(#[from] Unavailable),
-    #[error("the metadata is of another issuer")]
-    OtherIssuer,
+    Unavailable(#[from] Unavailable),
 }
 
-impl Source {
-    /// For logs: who is asked.
+impl KeySetSource {
+    /// The server that is queried, for logs. The path and query of a URL may contain a secret.
     pub(super) fn name(&self) -> &str {
         match self {
             Self::Issuer(issuer) => issuer,
@@ -76,85 +76,89 @@ impl Source {
     }
 }
 
-impl Trail {
-    /// After a failure it is looked again where the keys are.
-    pub(super) fn doubt(&mut self) {
-        if let Some((_, since)) = &mut self.place {
+impl CacheValidators {
+    /// Makes the next fetch discover the URL again, because a failure may mean that the keys have moved.
+    pub(super) fn require_discovery(&mut self) {
+        if let Some((_, since)) = &mut self.location {
             *since = UnixTime::default();
         }
     }
 }
 
-impl Errand {
-    pub(super) async fn run(&self, trail: Trail, now: UnixTime) -> Result<Haul, Failure> {
-        let (uri, since) = self.place(&trail, now).await?;
-        let known = trail.place.is_some_and(|(known, _)| known == uri);
-        let etag = trail.etag.filter(|_| known);
-        let answer = self.get(&uri, etag.as_ref()).await?;
-        let ttl = max_age(answer.headers());
-        let place = Some((uri, since));
-        match answer.status() {
+impl Fetcher {
+    pub(super) async fn fetch(&self, validators: CacheValidators, now: UnixTime) -> Result<FetchedKeys, FetchError> {
+        let (uri, since) = self.locate(&validators, now).await?;
+        // An `ETag` identifies a representation at one URL only.
+        let is_same_location = validators.location.is_some_and(|(known, _)| known == uri);
+        let etag = validators.etag.filter(|_| is_same_location);
+        let response = self.get(&uri, etag.as_ref()).await?;
+        let ttl = max_age(response.headers());
+        let location = Some((uri, since));
+        match response.status() {
             StatusCode::OK => {
-                let mut keys = KeySet::fetched(answer.body(), self.rsa).map_err(unusable)?;
+                let mut keys = KeySet::fetched(response.body(), self.rsa).map_err(unusable)?;
                 if keys.keys.is_empty() {
-                    return Err(unusable("no key that can be used").into());
+                    return Err(unusable("the key set contains no usable key").into());
                 }
-                keys.missing_id = self.missing_id;
-                let etag = answer.headers().get(header::ETAG).cloned();
-                Ok(Haul { keys: Some(keys), trail: Trail { place, etag }, ttl })
+                keys.missing_kid = self.missing_kid;
+                let etag = response.headers().get(header::ETAG).cloned();
+                Ok(FetchedKeys { keys: Some(keys), validators: CacheValidators { location, etag }, ttl })
             }
-            StatusCode::NOT_MODIFIED if etag.is_some() => Ok(Haul { keys: None, trail: Trail { place, etag }, ttl }),
+            StatusCode::NOT_MODIFIED if etag.is_some() => {
+                Ok(FetchedKeys { keys: None, validators: CacheValidators { location, etag }, ttl })
+            }
             status => Err(unusable(format!("status {}", status.as_u16())).into()),
         }
     }
 
-    /// Where the keys are.
-    async fn place(&self, trail: &Trail, now: UnixTime) -> Result<(Uri, UnixTime), Failure> {
+    /// The URL of the keys, and the time of its discovery.
+    async fn locate(&self, validators: &CacheValidators, now: UnixTime) -> Result<(Uri, UnixTime), FetchError> {
         let issuer = match &self.source {
-            Source::Issuer(issuer) => issuer,
-            Source::Uri(uri) => return Ok((uri.clone(), now)),
+            KeySetSource::Issuer(issuer) => issuer,
+            KeySetSource::Uri(uri) => return Ok((uri.clone(), now)),
         };
-        match &trail.place {
-            Some((uri, since)) if now < *since + REDISCOVERY => Ok((uri.clone(), *since)),
+        match &validators.location {
+            Some((uri, since)) if now < *since + DISCOVERY_TTL => Ok((uri.clone(), *since)),
             known => match (self.discover(issuer).await, known) {
-                // The keys may be there while the metadata is not.
-                (Err(Failure::Down(_)), Some((uri, since))) => Ok((uri.clone(), *since)),
+                // The keys may be available while the metadata is not.
+                (Err(FetchError::Unavailable(_)), Some((uri, since))) => Ok((uri.clone(), *since)),
                 (found, _) => found.map(|uri| (uri, now)),
             },
         }
     }
 
-    /// Asks for the metadata where RFC 8414 §3.1 has it, then where OpenID Connect Discovery §4 has it. What names another
+    /// Requests the metadata at the URL of RFC 8414 §3.1, then at that of OpenID Connect Discovery §4. Metadata of another
     /// issuer is not used (RFC 8414 §3.3).
-    async fn discover(&self, issuer: &str) -> Result<Uri, Failure> {
-        let mut failure = None;
-        for place in metadata_places(issuer) {
-            match self.metadata(issuer, &place).await {
+    async fn discover(&self, issuer: &str) -> Result<Uri, FetchError> {
+        let mut error = None;
+        for location in metadata_urls(issuer) {
+            match self.metadata(issuer, &location).await {
                 Ok(uri) => return Ok(uri),
-                Err(other @ Failure::OtherIssuer) => failure = Some(other),
-                Err(down) => failure = failure.or(Some(down)),
+                // A mismatch is reported even if the other URL fails in another way.
+                Err(mismatch @ FetchError::IssuerMismatch) => error = Some(mismatch),
+                Err(unavailable) => error = error.or(Some(unavailable)),
             }
         }
-        Err(failure.unwrap_or(Failure::OtherIssuer))
+        Err(error.unwrap_or(FetchError::IssuerMismatch))
     }
 
-    async fn metadata(&self, issuer: &str, place: &str) -> Result<Uri, Failure> {
-        let place: Uri = place.parse().map_err(|_| unusable("the issuer is no URL"))?;
-        let answer = self.get(&place, None).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(unusable(format!("status {}", answer.status().as_u16())).into());
+    async fn metadata(&self, issuer: &str, location: &str) -> Result<Uri, FetchError> {
+        let location: Uri = location.parse().map_err(|_| unusable("the issuer is not a URL"))?;
+        let response = self.get(&location, None).await?;
+        if response.status() != StatusCode::OK {
+            return Err(unusable(format!("status {}", response.status().as_u16())).into());
         }
-        let metadata = Object::parse(answer.body()).map_err(|_| unusable("metadata that is no JSON object"))?;
+        let metadata = Object::parse(response.body()).map_err(|_| unusable("the metadata is not a JSON object"))?;
         let text = |name| metadata.get(name).and_then(Json::as_str);
-        if text("issuer").ok_or_else(|| unusable("metadata that names no issuer"))? != issuer {
-            return Err(Failure::OtherIssuer);
+        if text("issuer").ok_or_else(|| unusable("the metadata has no issuer"))? != issuer {
+            return Err(FetchError::IssuerMismatch);
         }
-        let keys = text("jwks_uri").ok_or_else(|| unusable("metadata that names no jwks_uri"))?;
-        let uri = keys.parse::<Uri>().map_err(|_| unusable("a jwks_uri that is no URL"))?;
-        // An issuer of this machine may keep its keys here; nobody else's metadata leads here, or to plain http.
-        let is_local = place.host().is_some_and(url::is_loopback_host);
+        let keys = text("jwks_uri").ok_or_else(|| unusable("the metadata has no jwks_uri"))?;
+        let uri = keys.parse::<Uri>().map_err(|_| unusable("the jwks_uri is not a URL"))?;
+        // Only the metadata of an issuer on this machine may refer to this machine, or to plain http.
+        let is_local = location.host().is_some_and(url::is_loopback_host);
         if !url::is_secure(keys) || !is_local && (uri.scheme() != Some(&Scheme::HTTPS) || fetch::is_local(keys)) {
-            return Err(unusable("a jwks_uri that is no https URL, or of this machine").into());
+            return Err(unusable("the jwks_uri is not an https URL of another machine").into());
         }
         Ok(uri)
     }
@@ -168,12 +172,12 @@ impl Errand {
         if let Some(etag) = etag {
             headers.insert(header::IF_NONE_MATCH, etag.clone());
         }
-        fetch::ask(&*self.fetch, request, PATIENCE).await
+        fetch::fetch_within(FETCH_TIMEOUT, &*self.fetch, request).await
     }
 }
 
-/// The URLs at which an issuer's metadata may be.
-fn metadata_places(issuer: &str) -> [String; 2] {
+/// The URLs of an issuer's metadata.
+fn metadata_urls(issuer: &str) -> [String; 2] {
     let issuer = issuer.strip_suffix('/').unwrap_or(issuer);
     let start = issuer.find("://").map_or(0, |scheme| scheme + 3);
     let (origin, path) = issuer.split_at(issuer[start..].find('/').map_or(issuer.len(), |slash| start + slash));
@@ -183,7 +187,7 @@ fn metadata_places(issuer: &str) -> [String; 2] {
     ]
 }
 
-/// RFC 9111 §5.2.2.1, less what a cache on the way has used up (§5.1). What is there but cannot be read is over (§4.2.1).
+/// The `max-age` of RFC 9111 §5.2.2.1, minus the `Age` in a cache on the way (§5.1). A value that is invalid is zero (§4.2.1).
 fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let seconds = |text: &str| {
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -191,13 +195,13 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     };
     let lines = headers.get_all(header::CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let mut directives = lines.flat_map(|line| line.split(',')).filter_map(|directive| directive.split_once('='));
-    let (_, said) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
+    let (_, value) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
     let age = headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, |age| seconds(age.trim()));
-    Some(Duration::from_secs(seconds(said.trim().trim_matches('"')).saturating_sub(age)))
+    Some(Duration::from_secs(seconds(value.trim().trim_matches('"')).saturating_sub(age)))
 }
 
-fn unusable(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unavailable {
-    Unavailable::new("the key set of an issuer").because(why)
+fn unusable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unavailable {
+    Unavailable::new("the key set of an issuer").because(cause)
 }
 
 #[cfg(test)]
@@ -205,8 +209,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn metadata_is_where_the_standards_have_it() {
-        let oauth = |place: &str| format!("https://a.example/.well-known/oauth-authorization-server{place}");
+    fn metadata_urls_are_those_of_the_standards() {
+        let oauth = |path: &str| format!("https://a.example/.well-known/oauth-authorization-server{path}");
         for (issuer, first, second) in [
             ("https://a.example", oauth(""), "https://a.example/.well-known/openid-configuration"),
             ("https://a.example/", oauth(""), "https://a.example/.well-known/openid-configuration"),
@@ -216,16 +220,16 @@ mod tests {
                 "https://a.example/realms/x/.well-known/openid-configuration",
             ),
         ] {
-            assert_eq!(metadata_places(issuer), [first, second.to_owned()]);
+            assert_eq!(metadata_urls(issuer), [first, second.to_owned()]);
         }
     }
 
     // (75)
     #[test]
-    fn max_age_is_read_whatever_is_said() {
+    fn max_age_is_read_from_any_field_value() {
         let mut headers = HeaderMap::new();
         assert_eq!(max_age(&headers), None);
-        for (said, seconds) in [
+        for (value, seconds) in [
             ("max-age=900", Some(900)),
             ("public, Max-Age=\"900\", must-revalidate", Some(900)),
             ("max-age=0", Some(0)),
@@ -235,8 +239,8 @@ mod tests {
             ("no-store", None),
             ("s-maxage=900", None),
         ] {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
-            assert_eq!(max_age(&headers), seconds.map(Duration::from_secs), "{said}");
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(value));
+            assert_eq!(max_age(&headers), seconds.map(Duration::from_secs), "{value}");
         }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=900"));
         headers.insert(header::AGE, HeaderValue::from_static("300"));

@@ -1,291 +1,275 @@
-//! Keeps the keys of one issuer, and fetches them by the [plan](super::plan).
+//! The cached key set of one issuer, and the requests that need a key of it.
 //!
-//! A fetch is a task of its own: whoever waits for it may leave, and it goes on. There is one at a time.
+//! # Invariants
+//!
+//! 1. *Two budgets.* The [schedule](super::refresh_schedule) fetches keys before they expire, and unknown kids may cause one
+//!    more fetch per cool-down. A fetch for an unknown `kid` moves the schedule only if it succeeds, when the keys are fresh.
+//!    So made-up kids cause at most one fetch per cool-down, and never make the keys older.
+//! 2. *One fetch at a time.* [`prepare_fetch`](KeySetCache::prepare_fetch) is called under the write lock, after a check that
+//!    `in_flight` is empty, and sets it. Only [`finish_fetch`](KeySetCache::finish_fetch) clears it.
+//! 3. *A waiting request may leave.* A fetch is a task of its own; requests wait for its [`FetchCompletion`] only. When a
+//!    request is dropped, the fetch and the other requests go on.
+//! 4. *A lost fetch finishes.* If the task is dropped because the runtime shut down, or panics in a custom `Fetch`, the guard
+//!    of the [pending fetch](super::pending_fetch) reports a failure when it is dropped. So `in_flight` is always cleared, and
+//!    no request waits for a fetch that is gone.
+//! 5. *A key that leaves the set verifies nothing.* [`State::apply`] retires it under the write lock, and cached tokens hold
+//!    the same `Arc` of it. A key that stays keeps its `Arc`, so its cached tokens stay valid.
+//! 6. *A failure removes no keys.* They are used until the end of their grace period.
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::Shared as SharedFuture};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
-    time::timeout,
-};
+use tokio::{runtime::Handle, sync::Notify, time::timeout};
 
 use super::{
-    errand::{Errand, Failure, Haul, PATIENCE, Trail},
-    gone::GoneKids,
-    plan::{Cause, Plan},
+    fetcher::{FETCH_TIMEOUT, FetchError, FetchedKeys, Fetcher},
+    pending_fetch::{FetchCompletion, FetchGuard, PreparedFetch},
+    refresh_schedule::FetchCause,
+    refresh_task::RefreshTask,
+    state::{Changes, FoundKey, State, unavailable},
 };
 use crate::{
     Eventual,
-    error::Unavailable,
-    jwt::{
-        algorithm::Algorithm,
-        key::VerifyingKey,
-        source::{KeyRequest, KeySet},
-    },
+    jwt::source::KeyRequest,
     log::{self, Causes},
     time::{Clock, UnixTime},
 };
 
-/// How long the attendant rests at the most: the clock may be set.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-
-pub(super) type Found = Result<Option<Arc<VerifyingKey>>, Unavailable>;
-
-pub(super) struct Keeper {
+/// The key set of an issuer. See the [module docs](self) for the invariants.
+pub(super) struct KeySetCache {
     clock: Arc<dyn Clock>,
-    errand: Arc<Errand>,
+    fetcher: Arc<Fetcher>,
+    /// Never held across an `await`, nor while a [`FetchGuard`] is dropped, which locks it.
     state: RwLock<State>,
-    /// Rings when the plan has changed, and when the keeper is gone.
-    bell: Arc<Notify>,
-    is_attended: AtomicBool,
+    /// Wakes the refresh task when the schedule has changed, and when the cache is dropped.
+    notify: Arc<Notify>,
+    pub(super) has_refresh_task: AtomicBool,
 }
 
-#[derive(Default)]
-struct State {
-    keys: KeySet,
-    plan: Plan,
-    gone: GoneKids,
-    trail: Trail,
-    flight: Option<Flight>,
-    /// How many flights have departed, and the number of the last that has landed.
-    departed: u64,
-    landed: u64,
-    is_of_other_issuer: bool,
+/// The next step of a request that needs an unknown key.
+enum NextStep {
+    Return(FoundKey),
+    /// Wait for the fetch, which has to be started if it is given.
+    Wait(FetchCompletion, Option<PreparedFetch>),
 }
 
-/// A fetch under way; it is over when this is ready, whether it landed or was lost.
-type Flight = SharedFuture<oneshot::Receiver<()>>;
-
-/// What becomes of a request.
-enum Step {
-    Answer(Found),
-    Wait(Flight, Option<Departure>),
-}
-
-impl Keeper {
-    pub(super) fn new(errand: Errand, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let (errand, bell) = (Arc::new(errand), Arc::default());
-        Arc::new(Self { clock, errand, state: RwLock::default(), bell, is_attended: AtomicBool::new(false) })
+impl KeySetCache {
+    pub(super) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (fetcher, notify) = (Arc::new(fetcher), Arc::default());
+        Arc::new(Self { clock, fetcher, state: RwLock::default(), notify, has_refresh_task: AtomicBool::new(false) })
     }
 
-    pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<Found> {
-        self.attend();
+    /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
+    pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
+        self.ensure_refresh_task();
         let (known, is_due) = {
             let state = self.read();
-            let is_due = state.flight.is_none() && state.plan.due(request.now).is_some();
+            let is_due = state.in_flight.is_none() && state.schedule.due(request.now).is_some();
             (state.known(request), is_due)
         };
         if is_due && known.is_some() {
-            self.refresh(request.now);
+            self.start_due_fetch(request.now);
         }
-        known.map_or_else(|| self.seek(request), Eventual::Now)
+        known.map_or_else(|| self.wait_for_key(request), Eventual::Now)
     }
 
-    /// Whether tokens can be verified with what is held.
+    /// Whether tokens can be verified with the current keys.
     pub(super) fn is_ready(self: &Arc<Self>) -> bool {
-        self.attend();
+        self.ensure_refresh_task();
         let now = self.clock.now();
-        let (is_alive, is_due) = {
+        let (has_valid_keys, is_due) = {
             let state = self.read();
-            (state.plan.is_alive(now), state.plan.due(now).is_some())
+            (state.schedule.has_valid_keys(now), state.schedule.due(now).is_some())
         };
         if is_due {
-            // A probe may be all that comes until it says yes.
-            self.refresh(now);
+            // Until a readiness probe succeeds, there may be no other requests.
+            self.start_due_fetch(now);
         }
-        is_alive
+        has_valid_keys
     }
 
-    pub(super) fn is_of_other_issuer(&self) -> bool {
-        self.read().is_of_other_issuer
+    /// Whether the last fetch found the metadata of another issuer.
+    pub(super) fn is_issuer_mismatch(&self) -> bool {
+        self.read().is_issuer_mismatch
     }
 
-    /// For logs: who is asked.
+    /// The server that is queried, for logs.
     pub(super) fn name(&self) -> &str {
-        self.errand.source.name()
+        self.fetcher.source.name()
     }
 
-    /// Waits for the fetch that is due or under way, if there is one.
-    pub(super) async fn settle(self: &Arc<Self>) {
-        self.attend();
-        self.refresh(self.clock.now());
-        let flight = self.read().flight.clone();
-        if let Some(flight) = flight {
-            let _ = flight.await;
+    /// Waits for the fetch that is due or in flight, if there is one.
+    pub(super) async fn wait_for_fetch(self: &Arc<Self>) {
+        self.ensure_refresh_task();
+        self.start_due_fetch(self.clock.now());
+        let in_flight = self.read().in_flight.clone();
+        if let Some(completion) = in_flight {
+            let _ = completion.await;
         }
     }
 
-    /// Sees to it that somebody looks after the plan, once there is a runtime to do so.
-    pub(super) fn attend(self: &Arc<Self>) {
-        if self.is_attended.load(Ordering::Relaxed) {
+    /// Spawns the task that follows the schedule, unless it is running. Without a runtime, a later call does.
+    pub(super) fn ensure_refresh_task(self: &Arc<Self>) {
+        if self.has_refresh_task.load(Ordering::Relaxed) {
             return;
         }
         let Ok(runtime) = Handle::try_current() else { return };
-        if !self.is_attended.swap(true, Ordering::AcqRel) {
-            let presence = Presence(Arc::downgrade(self));
-            let bell = Arc::clone(&self.bell);
-            runtime.spawn(async move {
-                while let Some(rest) = presence.0.upgrade().map(|keeper| keeper.tend()) {
-                    let _ = timeout(rest, bell.notified()).await;
-                }
-            });
+        // The swap decides between two threads that get here at the same time.
+        if !self.has_refresh_task.swap(true, Ordering::AcqRel) {
+            RefreshTask::new(self, Arc::clone(&self.notify)).spawn(&runtime);
         }
     }
 
-    /// Starts what is due, and tells for how long nothing will be.
-    fn tend(self: &Arc<Self>) -> Duration {
+    /// Starts the fetch that is due, and returns the time until the next one.
+    pub(super) fn follow_schedule(self: &Arc<Self>) -> Duration {
         let now = self.clock.now();
-        self.refresh(now);
-        self.read().plan.rest(now).clamp(Duration::from_secs(1), LONGEST_REST)
+        self.start_due_fetch(now);
+        self.read().schedule.time_until_due(now)
     }
 
-    /// Starts what is due.
-    fn refresh(self: &Arc<Self>, now: UnixTime) {
+    fn start_due_fetch(self: &Arc<Self>, now: UnixTime) {
         let Ok(runtime) = Handle::try_current() else { return };
-        let departure = {
+        let prepared = {
             let mut state = self.write();
-            match state.plan.due(now) {
-                Some(cause) if state.flight.is_none() => Some(self.depart(&mut state, cause).1),
+            match state.schedule.due(now) {
+                Some(cause) if state.in_flight.is_none() => Some(self.prepare_fetch(&mut state, cause).1),
                 _ => None,
             }
         };
-        if let Some(departure) = departure {
-            departure.launch(&runtime);
+        if let Some(prepared) = prepared {
+            prepared.spawn(&runtime);
         }
     }
 
-    /// Looks for a key that is not at hand.
-    fn seek(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<Found> {
-        let latest = self.read().departed;
-        let (mut flight, departure) = match self.step(request, latest) {
-            Step::Answer(found) => return Eventual::Now(found),
-            Step::Wait(flight, departure) => (flight, departure),
+    /// Waits for fetches until the key is found, or a fetch that started after the request did not bring it.
+    fn wait_for_key(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
+        let last_started = self.read().started;
+        let (mut completion, prepared) = match self.next_step(request, last_started) {
+            NextStep::Return(found) => return Eventual::Now(found),
+            NextStep::Wait(completion, prepared) => (completion, prepared),
         };
-        if let (Some(departure), Ok(runtime)) = (departure, Handle::try_current()) {
-            departure.launch(&runtime);
+        // Started here, not in the future: the future may never be polled.
+        if let (Some(prepared), Ok(runtime)) = (prepared, Handle::try_current()) {
+            prepared.spawn(&runtime);
         }
-        let (this, id) = (Arc::clone(self), request.id.map(str::to_owned));
+        let (this, kid) = (Arc::clone(self), request.kid.map(str::to_owned));
         let (algorithm, now) = (request.algorithm, request.now);
-        // The key set.
+        // Waits for the key set.
         Eventual::later(async move {
-            let sought = async {
+            let found = async {
                 loop {
-                    let _ = flight.await;
-                    let departure;
-                    (flight, departure) = match this.step(&KeyRequest::new(id.as_deref(), algorithm, now), latest) {
-                        Step::Answer(found) => return found,
-                        Step::Wait(flight, departure) => (flight, departure),
+                    let _ = completion.await;
+                    let prepared;
+                    let request = KeyRequest::new(kid.as_deref(), algorithm, now);
+                    (completion, prepared) = match this.next_step(&request, last_started) {
+                        NextStep::Return(found) => return found,
+                        NextStep::Wait(completion, prepared) => (completion, prepared),
                     };
-                    if let Some(departure) = departure {
-                        departure.launch(&Handle::current());
+                    if let Some(prepared) = prepared {
+                        prepared.spawn(&Handle::current());
                     }
                 }
             };
-            timeout(PATIENCE, sought).await.unwrap_or_else(|_| Err(unavailable()))
+            timeout(FETCH_TIMEOUT, found).await.unwrap_or_else(|_| Err(unavailable()))
         })
     }
 
-    /// What is next for a request that came when the flight of this number was the latest: flights after it tell all that
-    /// the request can ask for.
-    fn step(self: &Arc<Self>, request: &KeyRequest<'_>, latest: u64) -> Step {
-        let can_depart = Handle::try_current().is_ok();
+    /// The next step of a request that came when fetch number `last_started` was the last one.
+    ///
+    /// A fetch that was in flight then may have read the key set before the issuer published the key, so its result decides
+    /// nothing about an unknown `kid`. The result of any later fetch does.
+    fn next_step(self: &Arc<Self>, request: &KeyRequest<'_>, last_started: u64) -> NextStep {
+        let can_spawn = Handle::try_current().is_ok();
         let mut state = self.write();
-        let (now, is_told) = (request.now, state.landed > latest);
+        let now = request.now;
         if let Some(found) = state.known(request) {
-            return Step::Answer(found);
+            return NextStep::Return(found);
         }
-        if is_told {
+        if state.finished > last_started {
             let unknown = state.unknown(now);
-            if let (Ok(_), Some(kid)) = (&unknown, request.id) {
-                state.gone.confirm(kid, now);
+            if let (Ok(_), Some(kid)) = (&unknown, request.kid) {
+                state.removed_kids.confirm(kid, now);
             }
-            return Step::Answer(unknown);
+            return NextStep::Return(unknown);
         }
-        if let Some(flight) = &state.flight {
-            return Step::Wait(flight.clone(), None);
+        if let Some(completion) = &state.in_flight {
+            return NextStep::Wait(completion.clone(), None);
         }
-        let is_alive = state.plan.is_alive(now);
-        let cause = match state.plan.due(now) {
-            None if is_alive && state.plan.is_cool(now) => Some(Cause::UnknownKid),
+        let has_valid_keys = state.schedule.has_valid_keys(now);
+        let cause = match state.schedule.due(now) {
+            None if has_valid_keys && state.schedule.is_cooled_down(now) => Some(FetchCause::UnknownKid),
             due => due,
         };
         match cause {
-            Some(cause) if can_depart => {
-                let (flight, departure) = self.depart(&mut state, cause);
-                Step::Wait(flight, Some(departure))
+            Some(cause) if can_spawn => {
+                let (completion, prepared) = self.prepare_fetch(&mut state, cause);
+                NextStep::Wait(completion, Some(prepared))
             }
             _ => {
-                if is_alive {
-                    state.plan.want();
-                    self.bell.notify_one();
+                if has_valid_keys {
+                    state.schedule.request_fetch();
+                    self.notify.notify_one();
                 }
-                Step::Answer(state.unknown(now))
+                NextStep::Return(state.unknown(now))
             }
         }
     }
 
-    /// Readies a flight. It is launched when the state is not locked any more.
-    fn depart(self: &Arc<Self>, state: &mut State, cause: Cause) -> (Flight, Departure) {
-        let (done, landing) = oneshot::channel();
-        let flight = landing.shared();
-        state.departed += 1;
-        state.flight = Some(flight.clone());
-        let ticket = Ticket {
-            keeper: Arc::downgrade(self),
-            cause,
-            number: state.departed,
-            began: self.clock.now(),
-            _done: done,
-            has_landed: false,
-        };
-        (flight, Departure { errand: Arc::clone(&self.errand), trail: state.trail.clone(), ticket })
+    /// Marks a fetch as in flight. The caller spawns it after it has released the lock.
+    fn prepare_fetch(self: &Arc<Self>, state: &mut State, cause: FetchCause) -> (FetchCompletion, PreparedFetch) {
+        state.started += 1;
+        let (guard, completion) = FetchGuard::new(self, cause, state.started, self.clock.now());
+        state.in_flight = Some(completion.clone());
+        (completion, PreparedFetch::new(Arc::clone(&self.fetcher), state.validators.clone(), guard))
     }
 
-    fn land(&self, ticket: &Ticket, result: Result<Haul, Failure>) {
+    /// Applies the result of a fetch, once for each that was prepared.
+    pub(super) fn finish_fetch(&self, fetch: &FetchGuard, result: Result<FetchedKeys, FetchError>) {
         let ended = self.clock.now();
         let changes = {
             let mut state = self.write();
-            state.flight = None;
-            state.landed = ticket.number;
+            state.in_flight = None;
+            state.finished = fetch.number;
             match result {
-                Ok(haul) => Ok(state.unload(haul, ticket, ended)),
-                Err(failure) => {
-                    state.is_of_other_issuer = matches!(failure, Failure::OtherIssuer);
-                    state.trail.doubt();
-                    state.plan.fail(ticket.cause, ended);
-                    Err((failure, state.plan.is_alive(ended)))
+                Ok(fetched) => Ok(state.apply(fetched, fetch, ended)),
+                Err(error) => {
+                    state.is_issuer_mismatch = matches!(error, FetchError::IssuerMismatch);
+                    state.validators.require_discovery();
+                    state.schedule.record_failure(fetch.cause, ended);
+                    Err((error, state.schedule.has_valid_keys(ended)))
                 }
             }
         };
-        self.report(&changes);
-        self.bell.notify_one();
+        self.log(&changes);
+        self.notify.notify_one();
     }
 
-    fn report(&self, changes: &Result<Changes, (Failure, bool)>) {
+    fn log(&self, changes: &Result<Changes, (FetchError, bool)>) {
         let name = self.name();
         match changes {
-            Ok(Changes { came: 0, left: 0, .. }) => log::debug!(issuer = %name, "keys were fetched, and are the same"),
-            Ok(Changes { came, left, keys }) => {
-                log::info!(issuer = %name, keys = %keys, came = %came, left = %left, "the keys of an issuer changed");
+            Ok(Changes { added: 0, removed: 0, .. }) => {
+                log::debug!(issuer = %name, "fetched keys, which are unchanged")
             }
-            Err((failure @ Failure::OtherIssuer, _)) => {
-                log::error!(issuer = %name, error = %failure, "an issuer's keys are not fetched");
+            Ok(Changes { added, removed, keys }) => {
+                log::info!(issuer = %name, keys = %keys, added = %added, removed = %removed, "the keys of an issuer changed");
             }
-            Err((failure, is_alive)) => {
-                let held = if *is_alive { "those that are held are used for now" } else { "there are none" };
-                log::warning!(issuer = %name, held = %held, error = %Causes(failure), "an issuer's keys could not be fetched");
+            Err((error @ FetchError::IssuerMismatch, _)) => {
+                log::error!(issuer = %name, error = %error, "the keys of an issuer are not fetched");
+            }
+            Err((error, has_valid_keys)) => {
+                let current = if *has_valid_keys { "still used" } else { "none" };
+                log::warning!(issuer = %name, current_keys = %current, error = %Causes(error), "the keys of an issuer could not be fetched");
             }
         }
     }
 
+    // A panic under the lock can only come from a custom clock, which is read before anything depends on it. So the state
+    // behind a poisoned lock is consistent.
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -295,137 +279,9 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for KeySetCache {
     fn drop(&mut self) {
-        self.bell.notify_one();
+        // The refresh task holds a weak reference, and exits when it wakes.
+        self.notify.notify_one();
     }
-}
-
-/// How many keys came and left, and how many there are.
-struct Changes {
-    came: usize,
-    left: usize,
-    keys: usize,
-}
-
-impl State {
-    /// What can be said without a fetch. In a flood, nearly all is said here, which keeps nobody from reading.
-    fn known(&self, request: &KeyRequest<'_>) -> Option<Found> {
-        let now = request.now;
-        if !self.plan.is_alive(now) {
-            return None;
-        }
-        if let Some(key) = self.keys.find(request.id, request.algorithm) {
-            return Some(Ok(Some(Arc::clone(key))));
-        }
-        let Some(kid) = kid(request) else { return Some(Ok(None)) };
-        let is_in_vain = self.gone.contains(kid, now) || self.plan.is_wanted() && !self.plan.is_cool(now);
-        (self.flight.is_none() && is_in_vain).then(|| self.unknown(now))
-    }
-
-    /// What becomes of a kid that is not in the set: whether it is new cannot be told while the server is down.
-    fn unknown(&self, now: UnixTime) -> Found {
-        if self.plan.is_alive(now) && !self.plan.is_down() { Ok(None) } else { Err(unavailable()) }
-    }
-
-    /// Takes over what a flight has brought. From here on, keys that are not in the set verify nothing, and neither do
-    /// tokens count that they have verified.
-    fn unload(&mut self, haul: Haul, ticket: &Ticket, ended: UnixTime) -> Changes {
-        self.trail = haul.trail;
-        self.is_of_other_issuer = false;
-        let Some(mut set) = haul.keys else {
-            self.plan.confirm(ticket.cause, ticket.began, ended, haul.ttl);
-            self.extend();
-            return Changes { came: 0, left: 0, keys: self.keys.keys.len() };
-        };
-        self.plan.succeed(ticket.cause, ticket.began, ended, haul.ttl);
-        let mut came = 0;
-        for key in &mut set.keys {
-            match self.keys.keys.iter().find(|held| held.is_same(key)) {
-                Some(held) => *key = Arc::clone(held),
-                None => came += 1,
-            }
-        }
-        let before = std::mem::replace(&mut self.keys, set);
-        self.extend();
-        let is_held = |key: &Arc<VerifyingKey>| self.keys.keys.iter().any(|held| Arc::ptr_eq(held, key));
-        let gone: Vec<_> = before.keys.iter().filter(|key| !is_held(key)).collect();
-        for key in &gone {
-            key.retire();
-            if let Some(kid) = key.name() {
-                self.gone.insert(kid, ended);
-            }
-        }
-        Changes { came, left: gone.len(), keys: self.keys.keys.len() }
-    }
-
-    fn extend(&self) {
-        self.keys.keys.iter().for_each(|key| key.use_until(self.plan.ends()));
-    }
-}
-
-/// A flight before it is launched.
-struct Departure {
-    errand: Arc<Errand>,
-    trail: Trail,
-    ticket: Ticket,
-}
-
-impl Departure {
-    fn launch(self, runtime: &Handle) {
-        let Self { errand, trail, mut ticket } = self;
-        runtime.spawn(async move {
-            let result = errand.run(trail, ticket.began).await;
-            ticket.land(result);
-        });
-    }
-}
-
-/// Lands a flight, even one that was lost: because the runtime ended, or the user's `Fetch` panicked.
-struct Ticket {
-    keeper: Weak<Keeper>,
-    cause: Cause,
-    number: u64,
-    began: UnixTime,
-    /// Dropped last: whoever waits looks at the state again.
-    _done: oneshot::Sender<()>,
-    has_landed: bool,
-}
-
-impl Ticket {
-    fn land(&mut self, result: Result<Haul, Failure>) {
-        self.has_landed = true;
-        if let Some(keeper) = self.keeper.upgrade() {
-            keeper.land(self, result);
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.has_landed {
-            self.land(Err(Unavailable::new("a fetch that was given up").into()));
-        }
-    }
-}
-
-/// Somebody looks after the plan as long as this lives.
-struct Presence(Weak<Keeper>);
-
-impl Drop for Presence {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.0.upgrade() {
-            keeper.is_attended.store(false, Ordering::Release);
-        }
-    }
-}
-
-/// The kid that may be of a key which is not here yet. Secrets do not come from a URL; and whether a token without kid is
-/// of a new key cannot be told.
-fn kid<'a>(request: &KeyRequest<'a>) -> Option<&'a str> {
-    request.id.filter(|_| !Algorithm::is_symmetric(request.algorithm))
-}
-
-fn unavailable() -> Unavailable {
-    Unavailable::new("the key set of an issuer")
 }

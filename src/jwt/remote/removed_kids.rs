@@ -1,36 +1,36 @@
-//! Keys that have left the set, by name.
+//! The kids of keys that were removed from the set.
 //!
-//! Of other unknown kids nothing is remembered. That one costs a look at the set and at the time, and if it were, whoever
-//! guesses the name of the next key could have it refused when it comes.
+//! No other unknown kid is recorded. It would save little, a search of the set and a comparison of times, and anyone who
+//! guesses the `kid` of the next key could have that key refused when it is published.
 
 use std::{collections::VecDeque, time::Duration};
 
 use crate::time::UnixTime;
 
-const MOST: usize = 100;
-const REST: Duration = Duration::from_secs(5 * 60);
+const CAPACITY: usize = 100;
+const TTL: Duration = Duration::from_secs(5 * 60);
 
-/// Kids of keys that have left the set. Clients who keep sending tokens of theirs do not spend what is there for new keys,
-/// but once in five minutes, for the issuer may take one back.
+/// The kids of removed keys. Clients that keep sending tokens of these keys do not spend the budget for unknown kids, except
+/// once in five minutes, because the issuer may publish a key again.
 #[derive(Debug, Default)]
-pub(super) struct GoneKids(VecDeque<(Box<str>, UnixTime)>);
+pub(super) struct RemovedKids(VecDeque<(Box<str>, UnixTime)>);
 
-impl GoneKids {
-    /// A key has left the set.
+impl RemovedKids {
+    /// Adds the `kid` of a key that was removed now; the oldest entry is dropped if there are too many.
     pub(super) fn insert(&mut self, kid: &str, now: UnixTime) {
         self.0.retain(|(known, _)| **known != *kid);
-        if self.0.len() == MOST {
+        if self.0.len() == CAPACITY {
             self.0.pop_front();
         }
         self.0.push_back((kid.into(), now));
     }
 
-    /// Whether it is known that there is no such key now.
+    /// Whether the key is known to be absent now. An entry from the future, after the clock was set back, is ignored.
     pub(super) fn contains(&self, kid: &str, now: UnixTime) -> bool {
-        self.0.iter().any(|(known, since)| **known == *kid && *since <= now && now < *since + REST)
+        self.0.iter().any(|(known, since)| **known == *kid && *since <= now && now < *since + TTL)
     }
 
-    /// It was asked for, and is still not there.
+    /// Renews an entry after a fetch in which the key was still absent.
     pub(super) fn confirm(&mut self, kid: &str, now: UnixTime) {
         if let Some((_, since)) = self.0.iter_mut().find(|(known, _)| **known == *kid) {
             *since = now;
@@ -43,18 +43,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_of_kids_that_are_gone_is_bounded_and_rests_five_minutes() {
-        let (mut gone, now) = (GoneKids::default(), UnixTime::from_secs(1_800_000_000));
+    fn removed_kids_are_bounded_and_expire_after_five_minutes() {
+        let (mut removed, now) = (RemovedKids::default(), UnixTime::from_secs(1_800_000_000));
         for number in 0..1_000 {
-            gone.insert(&format!("kid-{number}"), now);
+            removed.insert(&format!("kid-{number}"), now);
         }
-        assert_eq!(gone.0.len(), MOST);
-        assert!(!gone.contains("kid-0", now));
-        assert!(gone.contains("kid-999", now + Duration::from_secs(299)));
-        assert!(!gone.contains("kid-999", now + REST));
-        gone.confirm("kid-999", now + REST);
-        assert!(gone.contains("kid-999", now + REST));
-        gone.confirm("a stranger", now);
-        assert!(!gone.contains("a stranger", now));
+        assert_eq!(removed.0.len(), CAPACITY);
+        assert!(!removed.contains("kid-0", now));
+        assert!(removed.contains("kid-999", now + Duration::from_secs(299)));
+        assert!(!removed.contains("kid-999", now + TTL));
+        removed.confirm("kid-999", now + TTL);
+        assert!(removed.contains("kid-999", now + TTL));
+        removed.confirm("another", now);
+        assert!(!removed.contains("another", now));
     }
 }
