@@ -99,7 +99,7 @@ impl Value<'_> {
         Ok(Self { depth, ..self })
     }
 
-    /// Whether the first name of an object marks a number. serde_json passes a static string then, so the name is not
+    /// Returns whether the first name of an object marks a number. serde_json passes a static string then, so the name is not
     /// located within the text; a member that has this name in the text is an ordinary one.
     fn is_number(self, name: &str) -> bool {
         name == NUMBER && !self.text.as_ptr_range().contains(&name.as_ptr())

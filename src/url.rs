@@ -2,7 +2,7 @@
 
 use http::Uri;
 
-/// Whether a text is an `https` URL, or an `http` URL of a loopback host; without user information.
+/// Returns whether a text is an `https` URL, or an `http` URL of a loopback host; without user information.
 pub(crate) fn is_secure(url: &str) -> bool {
     // `Uri` accepts more characters than RFC 3986 §2.
     url.bytes().all(is_allowed)
@@ -13,18 +13,18 @@ pub(crate) fn is_secure(url: &str) -> bool {
         })
 }
 
-/// Whether a text begins as an `http` URL and is not that of a loopback host.
+/// Returns whether a text begins as an `http` URL and is not that of a loopback host.
 #[cfg(feature = "jwt")]
 pub(crate) fn is_insecure(text: &str) -> bool {
     text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:")) && !is_secure(text)
 }
 
-/// Whether the host of a URL is this machine, by its name.
+/// Returns whether the host of a URL is this machine, by its name.
 pub(crate) fn is_loopback(uri: &Uri) -> bool {
     uri.host().is_some_and(is_loopback_host)
 }
 
-/// Whether a host is this machine, by its name.
+/// Returns whether a host is this machine, by its name.
 pub(crate) fn is_loopback_host(host: &str) -> bool {
     matches!(host, "127.0.0.1" | "[::1]" | "localhost")
 }
@@ -45,7 +45,7 @@ pub(crate) fn redacted(url: &str) -> String {
     }
 }
 
-/// Whether the authority is a host, or a host and a port.
+/// Returns whether the authority is a host, or a host and a port.
 fn is_plain(uri: &Uri) -> bool {
     let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
         return false;

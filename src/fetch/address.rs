@@ -22,7 +22,7 @@ impl AllowedAddresses {
         Self(networks.into_iter().collect())
     }
 
-    /// Whether a host of a URL is a name, or an allowed address. URLs contain addresses in normal form.
+    /// Returns whether a host of a URL is a name, or an allowed address. URLs contain addresses in normal form.
     pub(super) fn contains_host(&self, host: &str) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         bare.parse().map_or(true, |address| self.contains(url::is_loopback_host(host), address))
@@ -52,7 +52,7 @@ impl Resolve for AllowedAddresses {
     }
 }
 
-/// Whether a URL refers to this machine, also where its host is written in an unusual form.
+/// Returns whether a URL refers to this machine, also where its host is written in an unusual form.
 #[cfg(feature = "jwks")]
 pub(crate) fn is_local(url: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(url) else { return false };
@@ -60,7 +60,7 @@ pub(crate) fn is_local(url: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Whether an address is globally reachable, according to IANA's registries of special-purpose addresses.
+/// Returns whether an address is globally reachable, according to IANA's registries of special-purpose addresses.
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),

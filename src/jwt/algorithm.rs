@@ -117,7 +117,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether issuer and server share a secret key.
+    /// Returns whether issuer and server share a secret key.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
         matches!(self.key_type(), KeyType::Hmac(_))

@@ -67,7 +67,7 @@ impl JwtBuilder {
         self
     }
 
-    /// Sets the maximum length of a token in bytes: 16 384 by default. Longer tokens are refused whatever is set.
+    /// Sets the maximum length of a token in bytes: 16 384 by default, which is also the limit of the layer.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
         self

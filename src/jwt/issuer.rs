@@ -50,7 +50,7 @@ pub struct Issuer {
     pub(super) tier: Option<Box<str>>,
 }
 
-/// Whether a token may have an actor, RFC 8693 §4.1.
+/// The treatment of tokens with and without an actor, RFC 8693 §4.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Actors {
     Accepted,
@@ -58,7 +58,7 @@ pub(super) enum Actors {
     Required,
 }
 
-/// Whether a token for this audience may have other audiences.
+/// The treatment of tokens that have other audiences as well.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum OtherAudiences {
     Accepted,

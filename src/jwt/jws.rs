@@ -14,7 +14,7 @@ pub(crate) struct Segments<'a> {
     pub(crate) signed: &'a [u8],
 }
 
-/// Whether a text has the form of a compact JWS: exactly three segments.
+/// Returns whether a text has the form of a compact JWS: exactly three segments.
 pub(crate) fn is_compact(token: &str) -> bool {
     // Sums of one byte each, in chunks that cannot overflow it: the compiler vectorizes this.
     let dots = |part: &[u8]| u32::from(part.iter().map(|byte| u8::from(*byte == b'.')).sum::<u8>());

@@ -37,7 +37,7 @@ use crate::{
 pub struct VerifyingKey {
     kid: Option<Box<str>>,
     algorithm: Algorithm,
-    /// For a secret key, a digest that is never disclosed.
+    /// A digest, which is never disclosed for a secret key.
     thumbprint: Digest,
     verifier: Verifier,
     /// The second from which on the key is not used. It is atomic, and shared with cached tokens through their `Arc` of the
@@ -157,7 +157,7 @@ impl VerifyingKey {
         self.verifier.verifies(message, signature)
     }
 
-    /// Whether the key is in its set, and the set is not too old.
+    /// Returns whether the key is in its set, and the set is not too old.
     pub(crate) fn is_usable(&self, now: UnixTime) -> bool {
         now.as_secs() < self.expires_at.load(Ordering::Acquire)
     }
@@ -166,7 +166,7 @@ impl VerifyingKey {
         self.expires_at.store(expires_at.as_secs(), Ordering::Release);
     }
 
-    /// Whether two keys are equal except for their lifetime.
+    /// Returns whether two keys are equal except for their lifetime.
     #[cfg(feature = "jwks")]
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.kid.as_deref(), self.algorithm, self.thumbprint)

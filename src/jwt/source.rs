@@ -87,7 +87,7 @@ pub trait KeySource: Send + Sync + 'static {
     /// If the keys are not available; the request is refused with 503.
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>>;
 
-    /// Whether keys are available, for a readiness probe.
+    /// Returns whether keys are available, for a readiness probe.
     fn is_ready(&self) -> bool {
         true
     }

@@ -80,7 +80,7 @@ impl Jwt {
         JwtBuilder::new(issuer, keys)
     }
 
-    /// Whether the keys of every issuer are available, for a readiness probe. Tokens of an issuer without keys are refused
+    /// Returns whether the keys of every issuer are available, for a readiness probe. Tokens of an issuer without keys are refused
     /// with 503.
     #[must_use]
     pub fn is_ready(&self) -> bool {

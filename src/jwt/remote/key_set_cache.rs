@@ -78,7 +78,7 @@ impl KeySetCache {
         known.map_or_else(|| self.wait_for_key(request), Eventual::Now)
     }
 
-    /// Whether tokens can be verified with the current keys.
+    /// Returns whether tokens can be verified with the current keys.
     pub(super) fn is_ready(self: &Arc<Self>) -> bool {
         self.ensure_refresh_task();
         let now = self.clock.now();
@@ -93,7 +93,7 @@ impl KeySetCache {
         has_valid_keys
     }
 
-    /// Whether the last fetch found the metadata of another issuer.
+    /// Returns whether the last fetch found the metadata of another issuer.
     pub(super) fn is_issuer_mismatch(&self) -> bool {
         self.read().is_issuer_mismatch
     }

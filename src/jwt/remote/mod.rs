@@ -91,7 +91,7 @@ impl RemoteKeys {
         RemoteKeysBuilder::new(UncheckedSource::Issuer(issuer.into()))
     }
 
-    /// Whether valid keys are available, for a readiness probe. A call starts the fetch that is due.
+    /// Returns whether valid keys are available, for a readiness probe. A call starts the fetch that is due.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.is_ready()

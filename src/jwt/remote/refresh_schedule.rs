@@ -1,7 +1,7 @@
 //! Decides when keys are fetched, from the time and the results of earlier fetches.
 //!
-//! There are two budgets. The *schedule* makes a fetch due before the keys expire, and again after a failure; nothing that a
-//! client sends can delay it. An *unknown kid* may cause one fetch per cool-down, whatever the schedule does. If one arrives
+//! There are two budgets. The *schedule* makes a fetch due before the keys expire, and again after a failure; a failed
+//! fetch for an unknown `kid` does not move it. An *unknown kid* may cause one fetch per cool-down, whatever the schedule does. If one arrives
 //! during the cool-down, a fetch is due at the end of it, even without a further request. So whatever the number of invalid
 //! kids, a new key is accepted at most one cool-down later than if each of them caused a fetch.
 
@@ -21,7 +21,7 @@ const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 const GRACE_PERIOD: Duration = Duration::from_secs(60 * 60);
 /// The time after a fetch for an unknown `kid`, and after a failure, in which no other is made.
 const COOL_DOWN: Duration = Duration::from_secs(30);
-/// How far the clock may run backwards before it is treated as having been set.
+/// Tolerated steps of the clock backwards; a larger step is treated as the clock having been set.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The budget that a fetch is charged to.
@@ -42,13 +42,13 @@ pub(super) struct RefreshSchedule {
     failures: u32,
     /// The end of the cool-down for unknown kids.
     cool_down_end: UnixTime,
-    /// Whether an unknown `kid` arrived during the cool-down.
+    /// Set if an unknown `kid` arrived during the cool-down.
     is_fetch_requested: bool,
     has_failed: bool,
 }
 
 impl RefreshSchedule {
-    /// Whether there are keys that have not expired, or are in their grace period.
+    /// Returns whether there are keys that have not expired, or are in their grace period.
     pub(super) fn has_valid_keys(&self, now: UnixTime) -> bool {
         self.current.is_some() && now < self.expires_at()
     }
@@ -58,12 +58,12 @@ impl RefreshSchedule {
         self.current.map(|(since, ttl)| since + ttl + GRACE_PERIOD).unwrap_or_default()
     }
 
-    /// Whether the last fetch failed, so that an unknown key may be a new one.
+    /// Returns whether the last fetch failed, so that an unknown key may be a new one.
     pub(super) const fn has_failed(&self) -> bool {
         self.has_failed
     }
 
-    /// Whether a fetch is due now, and why.
+    /// The cause of the fetch that is due now, if one is.
     pub(super) fn due(&self, now: UnixTime) -> Option<FetchCause> {
         let ttl = self.current.map_or(COOL_DOWN, |(_, ttl)| ttl.max(COOL_DOWN));
         if has_come(self.next, now, ttl) {
@@ -73,7 +73,7 @@ impl RefreshSchedule {
         }
     }
 
-    /// Whether an unknown `kid` may cause a fetch.
+    /// Returns whether an unknown `kid` may cause a fetch.
     pub(super) fn is_cooled_down(&self, now: UnixTime) -> bool {
         has_come(self.cool_down_end, now, COOL_DOWN)
     }
@@ -153,7 +153,7 @@ enum Outcome {
     Success,
 }
 
-/// Whether a time has come that was at most `span` ahead when it was set. If it is further ahead, the clock was set back.
+/// Returns whether a time has come that was at most `span` ahead when it was set. If it is further ahead, the clock was set back.
 fn has_come(moment: UnixTime, now: UnixTime, span: Duration) -> bool {
     moment <= now || now + span + CLOCK_TOLERANCE < moment
 }

@@ -34,7 +34,7 @@ impl RefreshTask {
 }
 
 impl Drop for RefreshTask {
-    /// If the runtime shuts down before the cache is dropped, the next runtime that uses the cache gets a new task.
+    /// Allows a new task: the runtime may shut down before the cache, which is then used within another one.
     fn drop(&mut self) {
         if let Some(cache) = self.cache.upgrade() {
             cache.has_refresh_task.store(false, Ordering::Release);

@@ -25,7 +25,7 @@ impl RemovedKids {
         self.0.push_back((kid.into(), now));
     }
 
-    /// Whether the key is known to be absent now. An entry from the future, after the clock was set back, is ignored.
+    /// Returns whether the key is known to be absent now. An entry from the future, after the clock was set back, is ignored.
     pub(super) fn contains(&self, kid: &str, now: UnixTime) -> bool {
         self.0.iter().any(|(known, since)| **known == *kid && *since <= now && now < *since + TTL)
     }
