@@ -1,22 +1,22 @@
-//! JSON as it must be where it decides who is let in: no member twice, no deep nesting.
+//! A strict JSON parser for texts that decide on admission: no duplicate member names, no deep nesting.
 //!
-//! Where a name stands twice in an object, parsers differ about which one counts, and so may the issuer and we: such a
-//! text is refused (RFC 7515 §4, RFC 7519 §4). What is read borrows from the text.
+//! If a name occurs twice in an object, parsers differ in which member they use, and so may the issuer and this crate: such
+//! a text is refused (RFC 7515 §4, RFC 7519 §4). Values borrow from the text.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// How deep objects and arrays may be nested.
-const DEPTH: u8 = 32;
+/// The maximum nesting of objects and arrays.
+const MAX_DEPTH: u8 = 32;
 
-/// The name under which serde_json hands numbers on as objects, where some crate in the graph has switched its feature
-/// `arbitrary_precision` on.
+/// The member name of the objects as which serde_json passes numbers on if any crate of the build enables its feature
+/// `arbitrary_precision`.
 const NUMBER: &str = "$serde_json::private::Number";
 
-/// With more members than that, names are looked up instead of compared one by one.
-const FEW: usize = 16;
+/// The number of members up to which names are compared one by one; beyond it, they are put into a hash set.
+const LINEAR_SEARCH_LIMIT: usize = 16;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,20 +29,20 @@ pub(crate) enum Json<'a> {
     String(Cow<'a, str>),
 }
 
-/// The members of an object, in their order, no name twice.
+/// The members of an object in the order of the text, without duplicate names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
-/// The text is none, has a name twice, or is nested too deep.
+/// A text that is not JSON, has a duplicate member name, or is nested too deep.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Refused;
+pub(crate) struct InvalidJson;
 
 impl<'a> Json<'a> {
-    /// Reads a whole text.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, Refused> {
+    /// Parses a whole text.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value = Value { depth: DEPTH, text }.deserialize(&mut deserializer).map_err(|_| Refused)?;
-        deserializer.end().map_err(|_| Refused)?;
+        let value = Value { depth: MAX_DEPTH, text }.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
+        deserializer.end().map_err(|_| InvalidJson)?;
         Ok(value)
     }
 
@@ -69,11 +69,11 @@ impl<'a> Json<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads a text that is an object.
-    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, Refused> {
+    /// Parses a text that is an object.
+    pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
         match Json::parse(text)? {
             Json::Object(object) => Ok(object),
-            _ => Err(Refused),
+            _ => Err(InvalidJson),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Reads one value of a text, which may be nested so deep.
+/// Deserializes one value of a text, in which `depth` levels may be nested.
 #[derive(Clone, Copy)]
 struct Value<'de> {
     depth: u8,
@@ -99,7 +99,8 @@ impl Value<'_> {
         Ok(Self { depth, ..self })
     }
 
-    /// Whether what looks like the first name of an object announces a number: then it stands nowhere in the text.
+    /// Returns whether the first name of an object marks a number. serde_json passes a static string then, so the name is not
+    /// located within the text; a member that has this name in the text is an ordinary one.
     fn is_number(self, name: &str) -> bool {
         name == NUMBER && !self.text.as_ptr_range().contains(&name.as_ptr())
     }
@@ -158,9 +159,9 @@ impl<'de> Visitor<'de> for Value<'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json<'de>, A::Error> {
         let inner = self.inner()?;
-        // Room in advance for the outermost only: a text may hold thousands of objects.
-        let room = if self.depth == DEPTH { FEW } else { 0 };
-        let mut read: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(room);
+        // Only the outermost object allocates in advance: a text may contain thousands of objects.
+        let capacity = if self.depth == MAX_DEPTH { LINEAR_SEARCH_LIMIT } else { 0 };
+        let mut read: Vec<(Cow<'de, str>, Json<'de>)> = Vec::with_capacity(capacity);
         let mut names = HashSet::new();
         while let Some(name) = members.next_key_seed(Name)? {
             if let Cow::Borrowed(name) = name
@@ -170,7 +171,7 @@ impl<'de> Visitor<'de> for Value<'de> {
                 let number = members.next_value::<Cow<'de, str>>()?;
                 return number.parse().map(Json::Number).map_err(A::Error::custom);
             }
-            let is_known = if read.len() < FEW {
+            let is_duplicate = if read.len() < LINEAR_SEARCH_LIMIT {
                 read.iter().any(|(known, _)| *known == name)
             } else {
                 if names.is_empty() {
@@ -178,8 +179,8 @@ impl<'de> Visitor<'de> for Value<'de> {
                 }
                 !names.insert(name.clone())
             };
-            if is_known {
-                return Err(A::Error::custom("a name stands twice"));
+            if is_duplicate {
+                return Err(A::Error::custom("a duplicate member name"));
             }
             read.push((name, members.next_value_seed(inner)?));
         }
@@ -187,7 +188,7 @@ impl<'de> Visitor<'de> for Value<'de> {
     }
 }
 
-/// Reads a name.
+/// Deserializes a member name.
 struct Name;
 
 impl<'de> DeserializeSeed<'de> for Name {
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_stands_twice_is_refused_wherever_it_does() {
+    fn duplicate_member_names_are_refused_at_any_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"[{"a":1,"\u0061":2}]"#, r#"{"a":1,"a":1,"b":2}"#]
         {
             assert!(Json::parse(text.as_bytes()).is_err(), "{text}");
@@ -233,21 +234,21 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(Json::parse(nested(usize::from(DEPTH)).as_bytes()).is_ok());
-        assert!(Json::parse(nested(usize::from(DEPTH) + 1).as_bytes()).is_err());
+        assert!(Json::parse(nested(usize::from(MAX_DEPTH)).as_bytes()).is_ok());
+        assert!(Json::parse(nested(usize::from(MAX_DEPTH) + 1).as_bytes()).is_err());
         assert!(Json::parse(nested(100_000).as_bytes()).is_err());
     }
 
     #[test]
-    fn an_object_takes_no_room_for_members_that_it_has_not() {
+    fn nested_objects_do_not_allocate_in_advance() {
         let text = "[{},{},{\"a\":{}}]";
         let Ok(Json::Array(objects)) = Json::parse(text.as_bytes()) else { panic!("{text}") };
-        let room = objects.iter().filter_map(Json::as_object).map(|object| object.0.capacity());
-        assert_eq!(room.collect::<Vec<_>>(), [0, 0, 4]);
+        let capacities = objects.iter().filter_map(Json::as_object).map(|object| object.0.capacity());
+        assert_eq!(capacities.collect::<Vec<_>>(), [0, 0, 4]);
     }
 
     #[test]
-    fn an_object_that_is_called_as_numbers_are_is_none() {
+    fn an_object_with_the_internal_name_of_numbers_is_not_a_number() {
         for text in [r#"{"$serde_json::private::Number":"1"}"#, r#"{"\u0024serde_json::private::Number":"1"}"#] {
             let Ok(object) = Object::parse(text.as_bytes()) else { panic!("{text}") };
             assert_eq!(object.get(NUMBER).and_then(Json::as_str), Some("1"), "{text}");
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused() {
+    fn invalid_json_is_refused() {
         for text in ["", "{", "{} {}", "{\"a\":1,}", "{'a':1}", "\u{feff}{}", "1e400", "{\"a\":NaN}", "\"\u{1}\""] {
             assert!(Json::parse(text.as_bytes()).is_err(), "{text}");
         }

@@ -1,10 +1,10 @@
-//! Which URLs are safe to ask and to name.
+//! Which URLs are safe to send requests to, and to publish.
 
 use http::Uri;
 
-/// Whether a text is an `https` URL, or an `http` URL of a loopback host; without a user name.
+/// Returns whether a text is an `https` URL, or an `http` URL of a loopback host; without user information.
 pub(crate) fn is_secure(url: &str) -> bool {
-    // `Uri` is more generous than RFC 3986 §2.
+    // `Uri` accepts more characters than RFC 3986 §2.
     url.bytes().all(is_allowed)
         && url.parse::<Uri>().is_ok_and(|uri| match uri.scheme_str() {
             Some("https") => is_plain(&uri),
@@ -13,7 +13,39 @@ pub(crate) fn is_secure(url: &str) -> bool {
         })
 }
 
-/// Whether the authority is a host, or a host and a port.
+/// Returns whether a text begins as an `http` URL and is not that of a loopback host.
+#[cfg(feature = "jwt")]
+pub(crate) fn is_insecure(text: &str) -> bool {
+    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:")) && !is_secure(text)
+}
+
+/// Returns whether the host of a URL is this machine, by its name.
+pub(crate) fn is_loopback(uri: &Uri) -> bool {
+    uri.host().is_some_and(is_loopback_host)
+}
+
+/// Returns whether a host is this machine, by its name.
+pub(crate) fn is_loopback_host(host: &str) -> bool {
+    matches!(host, "127.0.0.1" | "[::1]" | "localhost")
+}
+
+/// A refused URL as an error may quote it: without the parts that may be secret, which are user information, query and
+/// fragment.
+#[cfg(feature = "metadata")]
+pub(crate) fn redacted(url: &str) -> String {
+    let scheme = url.find("://").map_or(0, |scheme| scheme + "://".len());
+    // In a text that may not be a URL, anything before an `@` may be a password, and anything after it the rest of one.
+    if url.contains('@') {
+        let is_scheme = url[..scheme].trim_end_matches("://").bytes().all(|byte| byte.is_ascii_alphanumeric());
+        return format!("{}…", if is_scheme { &url[..scheme] } else { "" });
+    }
+    match url.find(['?', '#']) {
+        Some(end) => format!("{}…", &url[..=end]),
+        None => url.to_owned(),
+    }
+}
+
+/// Returns whether the authority is a host, or a host and a port.
 fn is_plain(uri: &Uri) -> bool {
     let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
         return false;
@@ -25,25 +57,30 @@ fn is_plain(uri: &Uri) -> bool {
     is_whole && !host.is_empty()
 }
 
-/// RFC 3986 §2: what a URL is written with.
+/// RFC 3986 §2: the characters of a URL.
 const fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'/' | b'?' | b'#' | b'[' | b']' | b'@' | b'!' | b'$')
         || matches!(byte, b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b'%')
 }
 
-/// Whether a text begins as an `http` URL and is none of a loopback host.
-#[cfg(feature = "jwt")]
-pub(crate) fn is_insecure(text: &str) -> bool {
-    text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:")) && !is_secure(text)
-}
+#[cfg(all(test, feature = "metadata"))]
+mod tests {
+    use super::*;
 
-/// Whether the host is this machine, by its name.
-pub(crate) fn is_loopback(uri: &Uri) -> bool {
-    uri.host().is_some_and(is_loopback_host)
-}
-
-/// Whether the host of a URL is this machine, by its name.
-pub(crate) fn is_loopback_host(host: &str) -> bool {
-    matches!(host, "127.0.0.1" | "[::1]" | "localhost")
+    #[test]
+    fn errors_quote_no_part_of_a_url_that_may_be_secret() {
+        for (url, quoted) in [
+            ("http://auth.example/keys", "http://auth.example/keys"),
+            ("http://auth.example/keys?key=secret", "http://auth.example/keys?…"),
+            ("http://auth.example/keys#secret", "http://auth.example/keys#…"),
+            ("https://user:secret@auth.example", "https://…"),
+            ("https://user:sec?r/et@auth.example", "https://…"),
+            ("user:secret@auth.example", "…"),
+            ("secret!://user@auth.example", "…"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted(url), quoted, "{url}");
+        }
+    }
 }

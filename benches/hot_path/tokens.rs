@@ -61,7 +61,7 @@ impl Fixture {
     }
 
     fn builder(&self) -> tower_warden::jwt::JwtBuilder {
-        let keys = StaticKeys::jwk_set(&json!({ "keys": [self.key.jwk()] }).to_string()).unwrap();
+        let keys = StaticKeys::from_jwk_set(&json!({ "keys": [self.key.jwk()] }).to_string()).unwrap();
         let issuer = Issuer::new(self.issuer.name(), AUDIENCE).unwrap();
         Jwt::builder(issuer.algorithms([self.key.algorithm()]).unwrap(), keys)
     }

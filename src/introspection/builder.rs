@@ -4,9 +4,9 @@ use http::Uri;
 use zeroize::Zeroizing;
 
 use super::{
-    answer::Rules,
-    endpoint::{Endpoint, SecretIn},
-    verify::{Form, Inner, Introspection},
+    endpoint::{ClientAuth, Endpoint},
+    response::ResponseRules,
+    verify::{AcceptedTokens, Inner, Introspection},
 };
 use crate::{
     cache::{CachedLookup, Limits},
@@ -17,7 +17,9 @@ use crate::{
     url,
 };
 
-/// Sets [`Introspection`] up.
+/// Configures [`Introspection`].
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,21 +34,21 @@ use crate::{
 ///     .build();
 /// assert!(introspection.is_ok());
 ///
-/// let in_the_clear = "http://auth.example.com/introspect";
-/// assert!(Introspection::new(issuer, in_the_clear, "api", "a secret").is_err());
+/// let unencrypted = "http://auth.example.com/introspect";
+/// assert!(Introspection::new(issuer, unencrypted, "api", "a secret").is_err());
 /// # }
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[must_use]
 pub struct IntrospectionBuilder {
+    accepted: AcceptedTokens,
+    client_auth: ClientAuth,
     client_id: Box<str>,
     endpoint: Box<str>,
     fetch: Option<Arc<dyn Fetch>>,
-    form: Form,
     limits: Limits,
-    look_ups: NonZeroUsize,
-    place: SecretIn,
-    rules: Rules,
+    max_lookups: NonZeroUsize,
+    rules: ResponseRules,
     secret: Zeroizing<String>,
     timeout: Duration,
 }
@@ -55,107 +57,113 @@ impl IntrospectionBuilder {
     pub(super) fn new(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> Self {
         let (positive_ttl, negative_ttl) = (Duration::from_secs(60), Duration::from_secs(10));
         Self {
+            accepted: AcceptedTokens::All,
+            client_auth: ClientAuth::Basic,
             client_id: client_id.into(),
             endpoint: endpoint.into(),
             fetch: None,
-            form: Form::Any,
             limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
-            look_ups: const { NonZeroUsize::new(64).expect("it is not zero") },
-            place: SecretIn::Header,
-            rules: Rules::new(issuer),
+            max_lookups: const { NonZeroUsize::new(64).expect("64 is not zero") },
+            rules: ResponseRules::new(issuer),
             secret: Zeroizing::new(secret.to_owned()),
             timeout: Duration::from_secs(3),
         }
     }
 
-    /// How many active tokens are remembered, each with what the issuer said of it, 64 KiB at most: 10 000 by default,
-    /// and besides up to 1024 for each thread that it met last.
+    /// Sets how many active tokens are cached, each with its response of up to 64 KiB: 10 000 by default. Each thread caches
+    /// up to 1024 more.
     pub fn positive_capacity(mut self, tokens: u64) -> Self {
         self.limits.positive_capacity = tokens;
         self
     }
 
-    /// For how long an active token is remembered, in whole seconds: 60 by default, and never past its `exp`. So long may
-    /// a token be good that was revoked.
+    /// Sets the lifetime of active tokens in the cache, in whole seconds: 60 by default, and never beyond `exp`. A revoked
+    /// token may be accepted for that long.
     pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
         self.limits.positive_ttl = lifetime;
         self
     }
 
-    /// Accepts answers with this `token_type` too, compared in any case: `Bearer`, `DPoP`, `access_token` and none are
-    /// accepted by default. Others are not said to be access tokens.
+    /// Accepts responses with this `token_type`, compared in any case. By default, `Bearer`, `DPoP`, `access_token` and
+    /// responses without one are accepted; other types may not be access tokens.
     pub fn accept_token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
         self.rules.token_types.push(token_type.into());
         self
     }
 
-    /// Sends id and secret in the body, for endpoints that do not take them in the header, `client_secret_basic`, which
-    /// all should (RFC 6749 §2.3.1) and is the default.
+    /// Sends client id and secret in the body, for endpoints that do not support the `Authorization` header
+    /// (`client_secret_basic`), which is the default and which all servers must support
+    /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     pub fn client_secret_post(mut self) -> Self {
-        self.place = SecretIn::Body;
+        self.client_auth = ClientAuth::Post;
         self
     }
 
-    /// Asks with this client: with an [`HttpClient`] by default.
+    /// Sets the client that sends the requests: an [`HttpClient`] by default.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
     }
 
-    /// How many tokens that are not active are remembered: 10 000 by default.
+    /// Sets how many refused tokens are cached: 10 000 by default.
     pub fn negative_capacity(mut self, tokens: u64) -> Self {
         self.limits.negative_capacity = tokens;
         self
     }
 
-    /// For how long a token is remembered that is not active or whose answer is refused, in whole seconds: 10 by default.
+    /// Sets the lifetime of refused tokens in the cache, in whole seconds: 10 by default. A token is refused if it is not
+    /// active, or its response does not meet the requirements.
     pub fn negative_ttl(mut self, lifetime: Duration) -> Self {
         self.limits.negative_ttl = lifetime;
         self
     }
 
-    /// How many tokens are asked about at once: 64 by default. Others wait for their turn, and for no longer than the
+    /// Sets the maximum number of concurrent requests to the endpoint: 64 by default. Further look-ups wait, up to the
     /// [time-out](Self::timeout).
-    pub fn max_lookups(mut self, at_once: NonZeroUsize) -> Self {
-        self.look_ups = at_once;
+    pub fn max_lookups(mut self, lookups: NonZeroUsize) -> Self {
+        self.max_lookups = lookups;
         self
     }
 
-    /// Accepts no token that has the form of a JWT: all of those are [`Jwt`](crate::jwt::Jwt)'s, in whatever order the
-    /// two stand.
+    /// Does not accept tokens in the form of a JWT, so that [`Jwt`](crate::jwt::Jwt) verifies them, whatever the order of the
+    /// two authenticators.
     pub fn opaque_only(mut self) -> Self {
-        self.form = Form::Opaque;
+        self.accepted = AcceptedTokens::OpaqueOnly;
         self
     }
 
-    /// How long the endpoint may take: 3 seconds by default. Then the answer is 503.
+    /// Sets the time-out of a look-up: 3 seconds by default. After it, the request is refused with 503.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Makes the authenticator.
+    /// Builds the authenticator.
     ///
     /// # Errors
     ///
-    /// If the endpoint is no `https` URL (`http` is accepted for a loopback host) or has a user name in it, if id or
-    /// secret is empty, or as [`HttpClient::new`] if no other client was given.
+    /// If the endpoint is not an `https` URL without user information (`http` is accepted for a loopback host), if client id
+    /// or secret is empty, or if the default client cannot be created: see [`HttpClient::new`].
     pub fn build(self) -> Result<Introspection, ConfigError> {
-        let refused = |why| ConfigError::new(ConfigErrorKind::Introspection, why);
+        let refused = |message| ConfigError::new(ConfigErrorKind::Introspection, message);
         if self.client_id.is_empty() || self.secret.is_empty() {
-            return Err(refused("an introspection endpoint is asked with a client id and a secret"));
+            return Err(refused("introspection needs a client id and a secret that are not empty"));
         }
+        let refused_url = || {
+            let message = "an endpoint is an https URL (http for a loopback host) without user information";
+            refused(message).value(url::redacted(&self.endpoint))
+        };
         let uri = Some(&*self.endpoint).filter(|endpoint| url::is_secure(endpoint));
-        let uri: Uri = uri.and_then(|uri| uri.parse().ok()).ok_or_else(|| refused("an endpoint is an https URL"))?;
+        let uri: Uri = uri.and_then(|uri| uri.parse().ok()).ok_or_else(refused_url)?;
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(refused("a secret does not belong into the URL of an endpoint"));
+            return Err(refused_url());
         }
         let fetch =
             self.fetch.map_or_else(|| HttpClient::new().map(|client| Arc::new(client) as Arc<dyn Fetch>), Ok)?;
         Ok(Introspection(Arc::new(Inner {
-            endpoint: Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.place),
-            form: self.form,
-            lookup: CachedLookup::new(self.limits, self.look_ups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
+            accepted: self.accepted,
+            endpoint: Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.client_auth),
+            lookup: CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
             rules: self.rules,
         })))
     }

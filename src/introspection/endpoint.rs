@@ -1,4 +1,4 @@
-//! How a token is asked about, RFC 7662 §2.1.
+//! Requests to the introspection endpoint, RFC 7662 §2.1.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,50 +16,52 @@ use crate::{
     reason::Reason,
 };
 
-/// An endpoint, and as whom it is asked.
+/// An introspection endpoint, and the client credentials for it.
 pub(super) struct Endpoint {
     fetch: Arc<dyn Fetch>,
     uri: Uri,
-    /// Wiped when dropped.
+    /// Its buffer is wiped when dropped.
     authorization: Option<HeaderValue>,
-    /// What goes behind the token.
+    /// The parameters that follow the token.
     parameters: Zeroizing<String>,
 }
 
-/// How a client tells its secret, RFC 6749 §2.3.1.
+/// The authentication method of the client, RFC 6749 §2.3.1.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum SecretIn {
-    Body,
-    Header,
+pub(super) enum ClientAuth {
+    /// `client_secret_basic`, in the `Authorization` header.
+    Basic,
+    /// `client_secret_post`, in the body.
+    Post,
 }
 
 impl Endpoint {
-    pub(super) fn new(fetch: Arc<dyn Fetch>, uri: Uri, client_id: &str, secret: &str, place: SecretIn) -> Self {
-        // Room for all, because what is moved is not wiped.
+    pub(super) fn new(fetch: Arc<dyn Fetch>, uri: Uri, client_id: &str, secret: &str, client_auth: ClientAuth) -> Self {
+        // With capacity for everything, because a buffer that is left behind by a reallocation is not wiped.
         let mut parameters = Zeroizing::new(String::with_capacity(64 + 3 * (client_id.len() + secret.len())));
         parameters.push_str("&token_type_hint=access_token");
-        let authorization = match place {
-            SecretIn::Body => {
+        let authorization = match client_auth {
+            ClientAuth::Basic => Some(basic(client_id, secret)),
+            ClientAuth::Post => {
                 parameters.push_str("&client_id=");
                 encode(client_id, &mut parameters);
                 parameters.push_str("&client_secret=");
                 encode(secret, &mut parameters);
                 None
             }
-            SecretIn::Header => Some(basic(client_id, secret)),
         };
         Self { fetch, uri, authorization, parameters }
     }
 
-    /// What the endpoint answers, or what the look-up comes to without an answer.
-    pub(super) async fn ask<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
-        let response = self.fetch.fetch(self.request(token), LONGEST_ANSWER).wait().await.map_err(|error| {
-            log::warning!(error = %Causes(&error), "a token could not be introspected; the request is answered with 503");
+    /// The body of the response, or the result of the look-up if there is none about the token.
+    pub(super) async fn introspect<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
+        let response = self.fetch.fetch(self.request(token), MAX_RESPONSE_BYTES).wait().await.map_err(|error| {
+            log::warning!(error = %Causes(&error), "a token could not be introspected; responding with 503");
             Outcome::Down(Reason::INTROSPECTION_UNAVAILABLE)
         })?;
         match response.status() {
-            // Not left to the fetcher: it may count in its own way.
-            StatusCode::OK if response.body().len() <= LONGEST_ANSWER => Ok(response.into_body()),
+            // A custom `Fetch` may ignore the limit.
+            StatusCode::OK if response.body().len() <= MAX_RESPONSE_BYTES => Ok(response.into_body()),
             status => Err(refused(status, &response)),
         }
     }
@@ -84,7 +86,7 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the query, which may hold a secret.
+        // Without the query, which may contain a secret.
         f.debug_struct("Endpoint")
             .field("host", &self.uri.host())
             .field("path", &self.uri.path())
@@ -92,14 +94,15 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// What a look-up comes to whose answer is none about the token. Never that the token is bad, but where that is said.
+/// The result of a look-up whose response does not describe the token: an outage, unless the endpoint reports that it does
+/// not support the token.
 fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            log::error!(status = %status, "an introspection endpoint refuses the client id and secret of this server");
+            log::error!(status = %status, "the introspection endpoint refuses the client id and secret of this server");
             return Outcome::Down(Reason::INTROSPECTION_CREDENTIALS);
         }
-        // RFC 7009 §2.2.1, for tokens of a form that the endpoint does not know.
+        // RFC 7009 §2.2.1: the endpoint does not support tokens of this form.
         StatusCode::BAD_REQUEST if is_unsupported(response.body()) => {
             return Outcome::Refused(Reason::TOKEN_UNSUPPORTED);
         }
@@ -107,7 +110,7 @@ fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
         StatusCode::TOO_MANY_REQUESTS => Reason::INTROSPECTION_THROTTLED,
         _ => Reason::INTROSPECTION_STATUS,
     };
-    log::warning!(status = %status, "a token could not be introspected; the request is answered with 503");
+    log::warning!(status = %status, "a token could not be introspected; responding with 503");
     let wait = retry_after(response.headers());
     match (status, wait) {
         (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wait)) => Outcome::Busy(reason, wait),
@@ -120,17 +123,17 @@ fn is_unsupported(body: &[u8]) -> bool {
     error.as_ref().and_then(|error| error.get("error")).and_then(Json::as_str) == Some("unsupported_token_type")
 }
 
-/// RFC 9110 §10.2.3, in seconds; a date is passed over.
+/// `Retry-After` in seconds (RFC 9110 §10.2.3); a date is ignored.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // What does not fit is too long as well.
-    Some(text.parse().map_or(LONGEST_WAIT, Duration::from_secs).clamp(Duration::from_secs(1), LONGEST_WAIT))
+    // A number that does not fit is longer than the maximum.
+    Some(text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs).clamp(Duration::from_secs(1), MAX_RETRY_AFTER))
 }
 
-/// RFC 6749 §2.3.1: id and secret are encoded as in a form before they are put together.
+/// RFC 6749 §2.3.1: id and secret are form-encoded before they are joined.
 fn basic(client_id: &str, secret: &str) -> HeaderValue {
     let mut pair = Zeroizing::new(String::with_capacity(1 + 3 * (client_id.len() + secret.len())));
     encode(client_id, &mut pair);
@@ -144,13 +147,13 @@ fn basic(client_id: &str, secret: &str) -> HeaderValue {
     value
 }
 
-/// As a value of `application/x-www-form-urlencoded`, RFC 6749 appendix B.
+/// Appends a value in the encoding of `application/x-www-form-urlencoded`, RFC 6749 appendix B.
 fn encode(text: &str, into: &mut String) {
     byte_serialize(text.as_bytes()).for_each(|part| into.push_str(part));
 }
 
-/// How long an answer may be, in bytes: many of them are kept.
-const LONGEST_ANSWER: usize = 64 * 1024;
+/// The maximum length of a response in bytes. Responses are cached.
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// For how long clients are sent away because the endpoint wants to be left alone.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The maximum `Retry-After` that is passed on to clients.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);

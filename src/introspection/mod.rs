@@ -1,27 +1,30 @@
-//! Opaque access tokens: their issuer is asked about them, RFC 7662.
+//! Opaque access tokens, verified by introspection at their issuer, [RFC 7662](https://www.rfc-editor.org/rfc/rfc7662).
 //!
-//! 1. A token goes to the [endpoint](Introspection::new) in a form, with this server's client id and secret in the header
-//!    or [in the body](IntrospectionBuilder::client_secret_post). That it is active counts if `active` is `true`, and
-//!    nothing else.
-//! 2. What is said of an active token is checked here as the claims of a JWT are, by the same [`Issuer`](crate::jwt::Issuer):
-//!    `exp`, `nbf`, `iat`, `aud`, `cnf`, and `iss` where it is there. An audience is required unless
-//!    [`danger_any_audience`](crate::jwt::Issuer::danger_any_audience) was said; `exp` is not, but a token that tells when it
-//!    was issued may not be older than [`max_lifetime`](crate::jwt::Issuer::max_lifetime).
-//! 3. Answers are remembered, active ones for 60 seconds and never past `exp`, others for 10, in bounds of their own.
-//!    Requests with one cold token share one look-up.
-//! 4. An endpoint that does not answer, or not as it should, is 503 and never remembered: also where it refuses our own id
-//!    and secret, which is an error in the log.
-//! 5. Refresh tokens and ID tokens are refused where the answer tells that it is about one. Some servers do not tell; the
-//!    audience is what keeps those out.
+//! 1. **Request.** The token is sent to the [endpoint](Introspection::new) in a form, with the client id and secret of this
+//!    server in the `Authorization` header or [in the body](IntrospectionBuilder::client_secret_post). A token is active only
+//!    if `active` is the boolean `true`.
+//! 2. **Checks.** The response is checked like the claims of a JWT, by the same [`Issuer`](crate::jwt::Issuer): `exp`, `nbf`,
+//!    `iat`, `aud`, `cnf`, and `iss` if present. An audience is required unless
+//!    [`danger_any_audience`](crate::jwt::Issuer::danger_any_audience) is set. `exp` is optional, but a token with `iat` may
+//!    not be older than [`max_lifetime`](crate::jwt::Issuer::max_lifetime).
+//! 3. **Cache.** Active tokens are cached for 60 seconds and never beyond `exp`, refused ones for 10 seconds, in caches with
+//!    separate bounds. Concurrent requests with the same token share one look-up.
+//! 4. **Outages.** If the endpoint does not respond, or responds in an unexpected way, requests are refused with 503, and
+//!    nothing is cached. The same applies if it refuses the client id and secret of this server, which is logged as an error.
+//! 5. **Kind.** Refresh tokens and ID tokens are refused if the response distinguishes them. Some servers do not; then only the
+//!    audience does.
 //!
-//! Every token is accepted that comes under the schemes `Bearer` and `DPoP`, whatever its form, and is sent as it is.
-//! Behind [`Jwt`](crate::jwt::Jwt), as in `AuthLayer::new((jwt, introspection))`, what has the form of a JWT never comes
-//! here: a bad one is refused, and not asked about. Put it last, or say
-//! [`opaque_only`](IntrospectionBuilder::opaque_only); before `ApiKeys` it would send API keys to the issuer.
+//! All tokens under the schemes `Bearer` and `DPoP` are accepted, whatever their form, and are sent unchanged. In
+//! `AuthLayer::new((jwt, introspection))`, [`Jwt`](crate::jwt::Jwt) handles all tokens in the form of a JWT: an invalid one is
+//! refused, not introspected. Place introspection last, or use [`opaque_only`](IntrospectionBuilder::opaque_only): before
+//! `ApiKeys`, it would send API keys to the issuer.
 //!
-//! Answers that are themselves JWTs (RFC 9701), and clients that authenticate by `private_key_jwt`, are not supported; one
-//! that authenticates by a certificate (RFC 8705 §2) is a [`Fetch`](crate::fetch::Fetch) of yours, which sends the secret
-//! along.
+//! Responses that are JWTs ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)) and clients that authenticate with
+//! `private_key_jwt` are not supported. A client that authenticates with a certificate
+//! ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)) needs a custom
+//! [`Fetch`](crate::fetch::Fetch); the client secret is sent as well.
+//!
+//! # Examples
 //!
 //! ```
 //! use bytes::Bytes;
@@ -31,13 +34,13 @@
 //!     fetch::Fetch, introspection::Introspection, jwt::Issuer,
 //! };
 //!
-//! /// In place of a server: the default is an HTTP client.
+//! /// Replaces the HTTP client, which is the default.
 //! struct Server;
 //!
 //! impl Fetch for Server {
-//!     fn fetch(&self, asked: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
-//!         let answer = match &**asked.body() {
-//!             b"token=good&token_type_hint=access_token" => {
+//!     fn fetch(&self, request: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
+//!         let body = match &**request.body() {
+//!             b"token=valid&token_type_hint=access_token" => {
 //!                 r#"{"active":true,"sub":"alice","aud":"https://api.example.com","scope":"billing:read"}"#
 //!             }
 //!             b"token=other&token_type_hint=access_token" => {
@@ -45,7 +48,7 @@
 //!             }
 //!             _ => r#"{"active":false}"#,
 //!         };
-//!         Eventual::Now(Ok(Response::new(answer.into())))
+//!         Eventual::Now(Ok(Response::new(body.into())))
 //!     }
 //! }
 //!
@@ -54,13 +57,13 @@
 //! let endpoint = "https://auth.example.com/introspect";
 //! let introspection = Introspection::builder(issuer, endpoint, "api", "a secret").fetch(Server).build()?;
 //!
-//! // What `AuthLayer` does with each request:
+//! // `AuthLayer` does the same with each request.
 //! let request = Request::new(());
 //! let verify = |token: &str| {
 //!     let presented = Presented::new(Credential::access_token(token), Head::from(&request), UnixTime::default());
 //!     introspection.authenticate(&presented).wait()
 //! };
-//! let alice = verify("good").await.unwrap();
+//! let alice = verify("valid").await.unwrap();
 //! assert_eq!((&*alice.subject, &*alice.scopes.to_string()), ("alice", "billing:read"));
 //! assert_eq!(verify("revoked").await.unwrap_err().reason(), Reason::TOKEN_INACTIVE);
 //! assert_eq!(verify("other").await.unwrap_err().reason(), Reason::AUDIENCE_MISMATCH);
@@ -70,8 +73,8 @@
 
 pub use self::{builder::IntrospectionBuilder, verify::Introspection};
 
-mod answer;
 mod builder;
 mod endpoint;
 mod reason;
+mod response;
 mod verify;

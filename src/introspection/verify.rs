@@ -1,8 +1,8 @@
-//! From a token to an identity.
+//! The authenticator: introspects a token, and caches the result.
 
 use std::{fmt, sync::Arc};
 
-use super::{answer::Rules, builder::IntrospectionBuilder, endpoint::Endpoint};
+use super::{builder::IntrospectionBuilder, endpoint::Endpoint, response::ResponseRules};
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
@@ -17,43 +17,44 @@ use crate::{
     time::UnixTime,
 };
 
-/// Asks the issuer about access tokens, RFC 7662.
+/// Verifies access tokens by introspection at their issuer, [RFC 7662](https://www.rfc-editor.org/rfc/rfc7662).
 ///
-/// What it says is remembered: that a token is active for 60 seconds and never past its `exp`, that it is not for 10, that
-/// it did not answer never. Clones share everything. See the [module docs](super).
+/// By default, active tokens are cached for 60 seconds and never beyond `exp`, refused ones for 10 seconds, and failures not
+/// at all. Clones share the cache. See the [module docs](super).
 #[derive(Clone)]
 pub struct Introspection(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
+    pub(super) accepted: AcceptedTokens,
     pub(super) endpoint: Endpoint,
-    pub(super) form: Form,
-    pub(super) lookup: Arc<CachedLookup<Active>>,
-    pub(super) rules: Rules,
+    pub(super) lookup: Arc<CachedLookup<ActiveToken>>,
+    pub(super) rules: ResponseRules,
 }
 
-/// A token that is active.
+/// The identity of an active token.
 #[derive(Clone, Debug)]
-pub(super) struct Active(pub(super) Arc<Identity>);
+pub(super) struct ActiveToken(pub(super) Arc<Identity>);
 
-/// Which tokens are asked about.
+/// The tokens that are introspected.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Form {
-    Any,
-    Opaque,
+pub(super) enum AcceptedTokens {
+    All,
+    /// Those that do not have the form of a JWT.
+    OpaqueOnly,
 }
 
 impl Introspection {
-    /// Tokens of an issuer whose `endpoint` is asked by a client of this id and secret, with the defaults of
+    /// Creates an authenticator that introspects tokens at `endpoint` with this client id and secret, with the defaults of
     /// [`IntrospectionBuilder`].
     ///
     /// # Errors
     ///
-    /// As [`IntrospectionBuilder::build`].
+    /// See [`IntrospectionBuilder::build`].
     pub fn new(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> Result<Self, ConfigError> {
         Self::builder(issuer, endpoint, client_id, secret).build()
     }
 
-    /// The same, to be set up.
+    /// Returns a builder for an authenticator that introspects tokens at `endpoint` with this client id and secret.
     pub fn builder(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> IntrospectionBuilder {
         IntrospectionBuilder::new(issuer, endpoint, client_id, secret)
     }
@@ -65,7 +66,7 @@ impl Authenticator for Introspection {
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
-        credential.kind() == CredentialKind::AccessToken && self.0.form.fits(credential.text())
+        credential.kind() == CredentialKind::AccessToken && self.0.accepted.contains(credential.text())
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
@@ -75,41 +76,41 @@ impl Authenticator for Introspection {
         let token = presented.credential.text();
         let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
         match self.0.lookup.cache().get(&digest, now) {
-            Some(Ok(Active(identity))) => Eventual::Now(Ok(identity)),
+            Some(Ok(ActiveToken(identity))) => Eventual::Now(Ok(identity)),
             Some(Err(reason)) => refuse(reason),
             None => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));
                 let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), now);
-                self.0.lookup.load(digest, now, look_up, |Active(identity)| identity)
+                self.0.lookup.load(digest, now, look_up, |ActiveToken(identity)| identity)
             }
         }
     }
 }
 
 impl Inner {
-    async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime) -> Outcome<Active> {
-        match self.endpoint.ask(&token).await {
-            Ok(body) => self.rules.judge(&body, now),
+    async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime) -> Outcome<ActiveToken> {
+        match self.endpoint.introspect(&token).await {
+            Ok(body) => self.rules.evaluate(&body, now),
             Err(outcome) => outcome,
         }
     }
 }
 
-impl Form {
-    fn fits(self, token: &str) -> bool {
+impl AcceptedTokens {
+    fn contains(self, token: &str) -> bool {
         match self {
-            Self::Any => true,
-            Self::Opaque => !jwt::is_compact(token),
+            Self::All => true,
+            Self::OpaqueOnly => !jwt::is_compact(token),
         }
     }
 }
 
-impl Tagged for Active {
+impl Tagged for ActiveToken {
     fn tag(&self) -> &str {
         self.0.issuer.as_deref().unwrap_or_default()
     }
 
-    /// RFC 7662 §4: an answer is not kept beyond `exp`, whatever clocks may differ by.
+    /// RFC 7662 §4: a response is not used beyond `exp`; the tolerated clock skew does not extend it.
     fn is_current(&self, now: UnixTime) -> bool {
         self.0.expires_at.is_none_or(|end| now < end)
     }

@@ -1,8 +1,9 @@
 use std::fmt;
 
-/// A signature algorithm of JWS (RFC 7518 §3, RFC 8037, RFC 9864).
+/// A signature algorithm of JWS ([RFC 7518 §3](https://www.rfc-editor.org/rfc/rfc7518#section-3),
+/// [RFC 8037](https://www.rfc-editor.org/rfc/rfc8037), [RFC 9864](https://www.rfc-editor.org/rfc/rfc9864)).
 ///
-/// There is no `none`. An algorithm is a property of a key, and the header of a token must agree with it.
+/// `none` is not one of them. An algorithm is a property of a key; the header of a token must name the algorithm of its key.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -12,9 +13,10 @@ pub enum Algorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
-    /// Ed25519, under its names `EdDSA` (RFC 8037) and `Ed25519` (RFC 9864).
+    /// Ed25519, under its names `EdDSA` ([RFC 8037](https://www.rfc-editor.org/rfc/rfc8037)) and `Ed25519`
+    /// ([RFC 9864](https://www.rfc-editor.org/rfc/rfc9864)).
     EdDSA,
-    /// HMAC with SHA-256: for secrets that only the issuer and this server know.
+    /// HMAC with SHA-256, for secrets that only the issuer and this server know.
     HS256,
     /// HMAC with SHA-384.
     HS384,
@@ -40,24 +42,26 @@ pub enum Algorithm {
     RS512,
 }
 
-/// What kind of key an algorithm needs.
+/// The type of key that an algorithm needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Family {
-    /// On the curve of this JWK name, whose coordinates have so many bytes.
+pub(super) enum KeyType {
+    /// A point on the curve with this JWK name, and the length of its coordinates in bytes.
     Ec(&'static str, usize),
     Ed25519,
-    /// A secret of so many bytes at least.
+    /// A secret, and its minimum length in bytes.
     Hmac(usize),
-    /// A public key of so many bytes.
+    /// A public key, and its length in bytes.
     MlDsa(usize),
     Rsa,
 }
 
 impl Algorithm {
-    /// What an issuer's tokens may be signed with, if nothing else is said: RS256, PS256, ES256 and EdDSA.
+    /// The algorithms that are accepted by default: RS256, PS256, ES256 and EdDSA.
     pub const DEFAULT: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
 
-    /// Reads the `alg` of a header or a key; names are compared as they stand.
+    /// The algorithm with this `alg` name, compared byte for byte.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tower_warden::jwt::Algorithm;
@@ -90,7 +94,7 @@ impl Algorithm {
         })
     }
 
-    /// The name in a header or a key.
+    /// The `alg` name in headers and keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -113,27 +117,27 @@ impl Algorithm {
         }
     }
 
-    /// Whether issuer and server share the key.
+    /// Returns whether issuer and server share a secret key.
     #[must_use]
     pub const fn is_symmetric(self) -> bool {
-        matches!(self.family(), Family::Hmac(_))
+        matches!(self.key_type(), KeyType::Hmac(_))
     }
 
-    pub(super) const fn family(self) -> Family {
+    pub(super) const fn key_type(self) -> KeyType {
         match self {
-            Self::ES256 => Family::Ec("P-256", 32),
-            Self::ES384 => Family::Ec("P-384", 48),
-            Self::ES512 => Family::Ec("P-521", 66),
-            Self::EdDSA => Family::Ed25519,
-            // RFC 7518 §3.2: a key of at least the size of the hash.
-            Self::HS256 => Family::Hmac(32),
-            Self::HS384 => Family::Hmac(48),
-            Self::HS512 => Family::Hmac(64),
+            Self::ES256 => KeyType::Ec("P-256", 32),
+            Self::ES384 => KeyType::Ec("P-384", 48),
+            Self::ES512 => KeyType::Ec("P-521", 66),
+            Self::EdDSA => KeyType::Ed25519,
+            // RFC 7518 §3.2: a key is at least as long as the hash.
+            Self::HS256 => KeyType::Hmac(32),
+            Self::HS384 => KeyType::Hmac(48),
+            Self::HS512 => KeyType::Hmac(64),
             // FIPS 204, table 2.
-            Self::MlDsa44 => Family::MlDsa(1312),
-            Self::MlDsa65 => Family::MlDsa(1952),
-            Self::MlDsa87 => Family::MlDsa(2592),
-            Self::PS256 | Self::PS384 | Self::PS512 | Self::RS256 | Self::RS384 | Self::RS512 => Family::Rsa,
+            Self::MlDsa44 => KeyType::MlDsa(1312),
+            Self::MlDsa65 => KeyType::MlDsa(1952),
+            Self::MlDsa87 => KeyType::MlDsa(2592),
+            Self::PS256 | Self::PS384 | Self::PS512 | Self::RS256 | Self::RS384 | Self::RS512 => KeyType::Rsa,
         }
     }
 }

@@ -1,16 +1,19 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    issuer::{Issuer, Trusted},
+    issuer::{Issuer, TrustedIssuer},
     source::KeySource,
     verify::{Inner, Jwt},
 };
 use crate::{
     cache::{CredentialCache, Limits},
     error::{ConfigError, ConfigErrorKind},
+    url,
 };
 
-/// Sets [`Jwt`] up.
+/// Configures a [`Jwt`].
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -32,8 +35,8 @@ use crate::{
 #[must_use]
 pub struct JwtBuilder {
     limits: Limits,
-    longest: usize,
-    trusted: Vec<Trusted>,
+    issuers: Vec<TrustedIssuer>,
+    max_token_bytes: usize,
 }
 
 impl JwtBuilder {
@@ -41,54 +44,55 @@ impl JwtBuilder {
         let positive_ttl = Duration::from_secs(300);
         let limits =
             Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 0, negative_ttl: Duration::ZERO };
-        Self { limits, longest: 16 * 1024, trusted: Vec::new() }.issuer(issuer, keys)
+        Self { limits, issuers: Vec::new(), max_token_bytes: 16 * 1024 }.issuer(issuer, keys)
     }
 
-    /// Accepts tokens of another issuer too, verified with its own keys and by no others.
+    /// Accepts tokens of another issuer, which are verified with its own keys only.
     pub fn issuer(mut self, issuer: Issuer, keys: impl KeySource) -> Self {
-        self.trusted.push(Trusted { issuer, keys: Arc::new(keys) });
+        self.issuers.push(TrustedIssuer { issuer, keys: Arc::new(keys) });
         self
     }
 
-    /// How many verified tokens are remembered: 10 000 by default, and besides up to 1024 for each thread.
+    /// Sets how many verified tokens are cached: 10 000 by default. Each thread caches up to 1024 more.
     pub fn positive_capacity(mut self, tokens: u64) -> Self {
         self.limits.positive_capacity = tokens;
         self
     }
 
-    /// For how long a verified token is remembered, in whole seconds: 300 by default, zero for not at all.
+    /// Sets the lifetime of verified tokens in the cache, in whole seconds: 300 by default. Zero disables the cache.
     ///
-    /// A token that ends, is revoked, or whose key has left its set is refused all the same: that is looked at on each
-    /// hit.
+    /// On every cache hit, a token that has expired, was revoked, or whose key has left its set is refused.
     pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
         self.limits.positive_ttl = lifetime;
         self
     }
 
-    /// How long a token may be, in bytes: 16 384 by default, and never more.
+    /// Sets the maximum length of a token in bytes: 16 384 by default, which is also the limit of the layer.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
-        self.longest = bytes;
+        self.max_token_bytes = bytes;
         self
     }
 
-    /// Makes the authenticator.
+    /// Builds the authenticator.
     ///
     /// # Errors
     ///
-    /// If an issuer was named twice.
+    /// If two issuers have the same name.
     pub fn build(self) -> Result<Jwt, ConfigError> {
-        let names: Vec<_> = self.trusted.iter().map(|trusted| trusted.issuer.name()).collect();
-        if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer was named twice"));
+        let names: Vec<_> = self.issuers.iter().map(|trusted| trusted.issuer.name()).collect();
+        if let Some(index) = (1..names.len()).find(|index| names[..*index].contains(&names[*index])) {
+            let error =
+                ConfigError::new(ConfigErrorKind::Issuer, "the issuers of an authenticator have different names");
+            return Err(error.value(url::redacted(names[index])));
         }
         let cache = (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits));
-        Ok(Jwt(Arc::new(Inner { cache, longest: self.longest, trusted: self.trusted })))
+        Ok(Jwt(Arc::new(Inner { cache, issuers: self.issuers, max_token_bytes: self.max_token_bytes })))
     }
 }
 
 impl fmt::Debug for JwtBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuers: Vec<_> = self.trusted.iter().map(|trusted| &trusted.issuer).collect();
+        let issuers: Vec<_> = self.issuers.iter().map(|trusted| &trusted.issuer).collect();
         f.debug_struct("JwtBuilder").field("issuers", &issuers).finish_non_exhaustive()
     }
 }

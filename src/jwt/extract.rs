@@ -8,9 +8,12 @@ use crate::{
     refusal::{Rejection, RejectionKind},
 };
 
-/// The verified claims of the caller's token, in a type of your own.
+/// Extracts the verified claims of the caller's token, deserialized into a custom type.
 ///
-/// A caller whose token does not have them, or who has none because it came with an API key, is answered with 403.
+/// Responds with 403 if the claims do not fit the type, or if the caller has no claims, because it authenticated with an API
+/// key for example.
+///
+/// # Examples
 ///
 /// ```
 /// use axum::{Router, body::Body, http::Request, routing::get};
@@ -43,7 +46,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it is taken apart in a handler's parameters")]
+#[expect(clippy::exhaustive_structs, reason = "handlers destructure it in their parameters")]
 pub struct Claims<T>(pub T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {

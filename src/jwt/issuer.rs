@@ -6,10 +6,12 @@ use crate::{
     url,
 };
 
-/// An issuer whose access tokens are accepted, and what they must claim.
+/// An issuer whose access tokens are accepted, and the requirements on their claims.
 ///
-/// Strict by default: `iss` and `aud` are compared as they stand, `exp` must be there, a claim of the wrong type is
-/// refused, and so are ID tokens. Used by [`Jwt`](super::Jwt), and for introspection as well.
+/// Strict by default: `iss` and `aud` are compared byte for byte, `exp` is required, and claims of the wrong type and ID
+/// tokens are refused. Used by [`Jwt`](super::Jwt) and for token introspection.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -31,7 +33,7 @@ pub struct Issuer {
     pub(super) actors: Actors,
     pub(super) algorithms: Vec<Algorithm>,
     pub(super) audience_claim: Box<str>,
-    /// `None` for any.
+    /// `None` if any audience is accepted.
     pub(super) audiences: Option<Vec<Box<str>>>,
     pub(super) ignored_confirmations: Vec<Box<str>>,
     pub(super) max_lifetime: Duration,
@@ -48,7 +50,7 @@ pub struct Issuer {
     pub(super) tier: Option<Box<str>>,
 }
 
-/// Who may act for a subject, RFC 8693 §4.1.
+/// The treatment of tokens with and without an actor, RFC 8693 §4.1.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Actors {
     Accepted,
@@ -56,25 +58,25 @@ pub(super) enum Actors {
     Required,
 }
 
-/// Whether a token for us may be for others too.
+/// The treatment of tokens that have other audiences as well.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum OtherAudiences {
     Accepted,
     Refused,
 }
 
-/// Which kinds of token are accepted.
+/// The kinds of token that are accepted.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Profile {
-    /// Whatever is not of a kind of its own.
+    /// All tokens without a `typ` that marks another kind.
     Any,
-    /// And no ID token.
+    /// The same without ID tokens.
     Common,
     /// RFC 9068.
     Strict,
 }
 
-/// Whose the issuer's subjects are.
+/// The tenant of the issuer's subjects.
 #[derive(Clone, Debug)]
 pub(super) enum Tenant {
     Claim(Box<str>),
@@ -83,14 +85,15 @@ pub(super) enum Tenant {
 }
 
 impl Issuer {
-    /// Accepts tokens of the issuer `name` for `audience`: the value of `iss`, and one that must be in `aud`.
+    /// Accepts tokens whose `iss` is `name` and whose `aud` contains `audience`.
     ///
     /// # Errors
     ///
-    /// If one is empty, or `name` is an `http` URL; `http` is accepted for a loopback host.
+    /// If one of them is empty, or `name` is an `http` URL; `http` is accepted for a loopback host.
     pub fn new(name: &str, audience: &str) -> Result<Self, ConfigError> {
         if name.is_empty() || url::is_insecure(name) {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer is an https URL, or another name"));
+            let message = "an issuer is an https URL (http for a loopback host), or a name that is not a URL";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(name)));
         }
         let issuer = Self {
             actors: Actors::Accepted,
@@ -120,162 +123,166 @@ impl Issuer {
         &self.name
     }
 
-    /// The algorithms that its tokens may be signed with: [`Algorithm::DEFAULT`] by default.
+    /// Sets the algorithms that tokens may be signed with: [`Algorithm::DEFAULT`] by default.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If the list is empty.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
         self.algorithms = algorithms.into_iter().collect();
         if self.algorithms.is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, "at least one algorithm is accepted"));
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer needs at least one algorithm"));
         }
         Ok(self)
     }
 
-    /// Accepts tokens for another audience too.
+    /// Accepts tokens for this audience as well.
     ///
     /// # Errors
     ///
     /// If it is empty.
     pub fn accept_audience(mut self, audience: &str) -> Result<Self, ConfigError> {
         if audience.is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is not empty"));
+            return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is a text that is not empty"));
         }
         self.audiences.get_or_insert_default().push(audience.into());
         Ok(self)
     }
 
-    /// The claim in which the audience stands, for issuers that have no `aud`: `client_id` in Cognito's access tokens.
+    /// Reads the audience from this claim instead of `aud`, such as `client_id` in the access tokens of Cognito.
     #[must_use]
     pub fn audience_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.audience_claim = name.into();
         self
     }
 
-    /// Refuses tokens that are for others besides one of our audiences, who could use them here.
+    /// Refuses tokens that have further audiences, each of which could use the token here.
     #[must_use]
     pub const fn refuse_other_audiences(mut self) -> Self {
         self.other_audiences = OtherAudiences::Refused;
         self
     }
 
-    /// By how much the issuer's clock may differ from ours, in whole seconds: 60 by default.
+    /// Sets the tolerated difference between the issuer's clock and the local one, in whole seconds: 60 by default.
     ///
     /// # Errors
     ///
     /// If it is more than 300 seconds.
     pub fn skew(mut self, skew: Duration) -> Result<Self, ConfigError> {
         if skew > Duration::from_secs(300) {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, "clocks differ by 300 seconds at the most"));
+            let error = ConfigError::new(ConfigErrorKind::Issuer, "the tolerated clock skew is at most 300 seconds");
+            return Err(error.value(format_args!("{skew:?}")));
         }
         self.skew = skew;
         Ok(self)
     }
 
-    /// For how long a token may be good, from `iat` or else from now to `exp`, in whole seconds: 24 hours by default.
+    /// Sets the maximum lifetime of a token, from `iat`, or from now without one, to `exp`, in whole seconds: 24 hours by
+    /// default.
     #[must_use]
     pub const fn max_lifetime(mut self, lifetime: Duration) -> Self {
         self.max_lifetime = lifetime;
         self
     }
 
-    /// Accepts RFC 9068 only: `typ` must be `at+jwt`, and `iss`, `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` must
-    /// be there.
+    /// Requires the profile of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, and `iss`,
+    /// `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are present.
     #[must_use]
     pub const fn strict(mut self) -> Self {
         self.profile = Profile::Strict;
         self
     }
 
-    /// Refuses tokens without `jti`, which cannot be revoked one by one.
+    /// Refuses tokens without `jti`, which cannot be revoked individually.
     #[must_use]
     pub const fn require_jti(mut self) -> Self {
         self.needs_token_id = true;
         self
     }
 
-    /// Refuses tokens in which the claim `name` is not the text `value`, such as Cognito's `token_use`, `access`.
+    /// Refuses tokens unless the claim `name` is the string `value`, such as `token_use` and `access` for Cognito.
     #[must_use]
     pub fn require_claim(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
         self.required.push((name.into(), value.into()));
         self
     }
 
-    /// Refuses tokens without an actor: the subject itself may not come (RFC 8693 §4.1).
+    /// Refuses tokens without an actor ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)):
+    /// subjects cannot call directly.
     #[must_use]
     pub const fn require_actor(mut self) -> Self {
         self.actors = Actors::Required;
         self
     }
 
-    /// Refuses tokens with an actor: nobody may come for the subject.
+    /// Refuses tokens with an actor: nobody can act for the subject.
     #[must_use]
     pub const fn deny_actors(mut self) -> Self {
         self.actors = Actors::Denied;
         self
     }
 
-    /// Passes over this member of `cnf`, which some issuers put beside `x5t#S256` or `jkt`. Others that are not understood
-    /// refuse the token (RFC 7800 §3.1).
+    /// Ignores this member of `cnf`, which some issuers write besides `x5t#S256` or `jkt`. Any other unknown member refuses
+    /// the token ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1)).
     #[must_use]
     pub fn ignore_confirmation(mut self, member: impl Into<Box<str>>) -> Self {
         self.ignored_confirmations.push(member.into());
         self
     }
 
-    /// Takes scopes from this claim besides `scope`, `scp` and `scopes`: such as Auth0's `permissions`.
+    /// Reads scopes from this claim as well as from `scope`, `scp` and `scopes`; `permissions` for Auth0.
     ///
-    /// Each may be a text, in which scopes are separated by spaces, or a list of texts. A claim of another type grants
-    /// nothing.
+    /// Each claim is a string of scopes separated by spaces, or a list of strings. A claim of another type grants nothing.
     #[must_use]
     pub fn scopes_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.scopes.push(name.into());
         self
     }
 
-    /// Takes the tenant from this claim, and refuses tokens without it.
+    /// Reads the tenant from this claim, and refuses tokens without it.
     ///
-    /// The claim is named, or shown by a JSON pointer (RFC 6901) if it begins with a slash: `/org/id`.
+    /// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it
+    /// begins with a slash: `/org/id`.
     #[must_use]
     pub fn tenant_claim(mut self, place: impl Into<Box<str>>) -> Self {
         self.tenant = Tenant::Claim(place.into());
         self
     }
 
-    /// Gives all subjects of this issuer one tenant.
+    /// Assigns all subjects of this issuer to one tenant.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<Box<str>>) -> Self {
         self.tenant = Tenant::Fixed(tenant.into());
         self
     }
 
-    /// Takes roles from this claim, a text or a list of texts; named as in [`tenant_claim`](Self::tenant_claim):
-    /// `/realm_access/roles` for Keycloak.
+    /// Reads roles from this claim, a string or a list of strings: `/realm_access/roles` for Keycloak. The place has the
+    /// syntax of [`tenant_claim`](Self::tenant_claim).
     #[must_use]
     pub fn roles_claim(mut self, place: impl Into<Box<str>>) -> Self {
         self.roles = Some(place.into());
         self
     }
 
-    /// Takes the tier, which chooses rate limits, from this claim; named as in [`tenant_claim`](Self::tenant_claim).
+    /// Reads the tier, which selects rate limits, from this claim. The place has the syntax of
+    /// [`tenant_claim`](Self::tenant_claim).
     #[must_use]
     pub fn tier_claim(mut self, place: impl Into<Box<str>>) -> Self {
         self.tier = Some(place.into());
         self
     }
 
-    /// Accepts tokens that look like ID tokens, which have `nonce`, `at_hash` or `c_hash`: some issuers put these into
+    /// Accepts tokens with the claims of ID tokens (`nonce`, `at_hash` or `c_hash`), because some issuers write these into
     /// access tokens.
     ///
-    /// An ID token is shown to many who are not the API. Only `aud` keeps it out then.
+    /// ID tokens are sent to clients, not to APIs. With this setting only `aud` distinguishes them from access tokens.
     #[must_use]
     pub const fn danger_accept_id_tokens(mut self) -> Self {
         self.profile = Profile::Any;
         self
     }
 
-    /// Accepts tokens for any audience, or none: whoever receives a token of this issuer can use it here.
+    /// Accepts tokens for any audience and without one: anyone who receives a token of this issuer can use it here.
     #[must_use]
     pub fn danger_any_audience(mut self) -> Self {
         self.audiences = None;
@@ -284,18 +291,17 @@ impl Issuer {
 }
 
 impl Issuer {
-    /// For issuers that are asked about each token: when it ends need not be told.
+    /// Accepts tokens without `exp`, for issuers that are queried about each token.
     #[cfg(feature = "introspection")]
-    #[allow(dead_code, reason = "introspection is under way")]
     pub(crate) const fn with_optional_expiry(mut self) -> Self {
         self.needs_expiry = false;
         self
     }
 }
 
-/// An issuer and its keys.
+/// An issuer and the source of its keys.
 #[derive(Clone)]
-pub(super) struct Trusted {
+pub(super) struct TrustedIssuer {
     pub(super) issuer: Issuer,
     pub(super) keys: Arc<dyn super::source::KeySource>,
 }

@@ -1,23 +1,22 @@
-//! Compact JWS, RFC 7515 §7.1, read strictly and before anything in it is believed.
+//! Strict parsing of compact JWS, RFC 7515 §7.1. Nothing that is parsed here is verified.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-use super::{LONGEST_KEY_ID, algorithm::Algorithm};
-use crate::json::Object;
-use crate::reason::Reason;
+use super::{MAX_KID_BYTES, algorithm::Algorithm};
+use crate::{json::Object, reason::Reason};
 
-/// The three segments of a token, decoded.
+/// The decoded segments of a token.
 pub(crate) struct Segments<'a> {
     pub(crate) header: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     pub(crate) signature: Vec<u8>,
-    /// What was signed.
+    /// The bytes that the signature covers: header and payload as sent.
     pub(crate) signed: &'a [u8],
 }
 
-/// Whether a text has the form of a compact JWS: exactly three segments.
+/// Returns whether a text has the form of a compact JWS: exactly three segments.
 pub(crate) fn is_compact(token: &str) -> bool {
-    // In small sums, which are made many at once.
+    // Sums of one byte each, in chunks that cannot overflow it: the compiler vectorizes this.
     let dots = |part: &[u8]| u32::from(part.iter().map(|byte| u8::from(*byte == b'.')).sum::<u8>());
     token.as_bytes().chunks(128).map(dots).sum::<u32>() == 2
 }
@@ -29,7 +28,7 @@ impl<'a> Segments<'a> {
         if payload.contains('.') {
             return Err(Reason::TOKEN_SEGMENTS);
         }
-        // Without padding, white space, and bits behind the last byte: RFC 7515 §2, RFC 4648 §3.5.
+        // Padding, white space and trailing bits are refused: RFC 7515 §2, RFC 4648 §3.5.
         let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Reason::TOKEN_ENCODING);
         Ok(Self {
             header: decode(header)?,
@@ -40,27 +39,27 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// What a header says that counts; `jku`, `jwk`, `x5u` and `x5c` do not (RFC 8725 §3.10).
+/// The members of a header that are used; `jku`, `jwk`, `x5u` and `x5c` are ignored (RFC 8725 §3.10).
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
-    pub(super) id: Option<Box<str>>,
+    pub(super) kid: Option<Box<str>>,
     pub(super) kind: Kind,
 }
 
-/// What a token is, by its `typ` (RFC 8725 §3.11).
+/// The kind of a token according to its `typ` (RFC 8725 §3.11).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind {
     /// `at+jwt`, RFC 9068 §2.1.
     AccessToken,
-    /// `JWT`, or nothing.
+    /// `JWT`, or no `typ`.
     Unspecified,
 }
 
 impl Header {
     pub(super) fn read(header: &[u8]) -> Result<Self, Reason> {
         let members = Object::parse(header).map_err(|_| Reason::HEADER_SYNTAX)?;
-        // RFC 7515 §4.1.11: extensions that must be understood, of which none is. RFC 7797 §7: none in a JWT.
+        // RFC 7515 §4.1.11: critical extensions, none of which is supported. RFC 7797 §7: a JWT must not use `b64`.
         if members.get("crit").is_some() || members.get("b64").is_some() {
             return Err(Reason::HEADER_CRITICAL);
         }
@@ -69,16 +68,16 @@ impl Header {
             Some(value) => value.as_str().map(Some).ok_or(Reason::HEADER_TYPE),
         };
         let algorithm = text("alg")?.and_then(Algorithm::from_name).ok_or(Reason::ALGORITHM_UNKNOWN)?;
-        let id = text("kid")?;
-        if id.is_some_and(|id| id.len() > LONGEST_KEY_ID) {
+        let kid = text("kid")?;
+        if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(Reason::KID_TOO_LONG);
         }
-        Ok(Self { algorithm, id: id.map(Into::into), kind: Kind::read(text("typ")?)? })
+        Ok(Self { algorithm, kid: kid.map(Into::into), kind: Kind::read(text("typ")?)? })
     }
 }
 
 impl Kind {
-    /// A media type, in any case; without a slash, `application/` goes before it (RFC 7515 §4.1.9).
+    /// The kind for a media type, compared in any case; the prefix `application/` may be omitted (RFC 7515 §4.1.9).
     fn read(name: Option<&str>) -> Result<Self, Reason> {
         const APPLICATION: &str = "application/";
         let Some(name) = name else { return Ok(Self::Unspecified) };

@@ -4,10 +4,10 @@ use std::{
 };
 
 use super::{
-    algorithm::Algorithm,
+    algorithm::{Algorithm, KeyType},
     crypto::Verifier,
     jwk::{self, Origin},
-    material::Material,
+    key_material::KeyMaterial,
 };
 use crate::{
     digest::Digest,
@@ -15,107 +15,124 @@ use crate::{
     time::UnixTime,
 };
 
-/// A key that verifies signatures of exactly one algorithm, prepared when it is made.
+/// A key that verifies signatures of exactly one algorithm, prepared when it is created.
 ///
-/// Public keys of RSA have 2048 to 8192 bits, points lie on their curves, and secrets have at least the size of the hash
-/// (RFC 7518 §3.2): others cannot be made.
+/// Weak keys are refused: RSA keys have 2048 to 8192 bits, points are on their curve, and secret keys are at least as long as
+/// the hash ([RFC 7518 §3.2](https://www.rfc-editor.org/rfc/rfc7518#section-3.2)).
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::jwt::{Algorithm, VerifyingKey};
 ///
-/// let key = VerifyingKey::hmac(Algorithm::HS256, b"a secret of thirty-two bytes ...")?.id("2026-11");
-/// assert_eq!(format!("{key:?}"), r#"VerifyingKey { algorithm: HS256, id: Some("2026-11"), .. }"#);
+/// let key = VerifyingKey::hmac(Algorithm::HS256, b"a secret of thirty-two bytes ...")?.with_kid("2026-11");
+/// assert_eq!(format!("{key:?}"), r#"VerifyingKey { algorithm: HS256, kid: Some("2026-11"), .. }"#);
 ///
-/// // Too short, and the public key of somebody else as a secret.
+/// // Too short; and a public key in the place of a secret.
 /// assert!(VerifyingKey::hmac(Algorithm::HS256, b"hunter2").is_err());
 /// let pem = b"\n-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----";
 /// assert!(VerifyingKey::hmac(Algorithm::HS256, pem).is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 pub struct VerifyingKey {
-    id: Option<Box<str>>,
+    kid: Option<Box<str>>,
     algorithm: Algorithm,
-    /// Of a secret, a digest that is shown to nobody.
+    /// A digest, which is never disclosed for a secret key.
     thumbprint: Digest,
     verifier: Verifier,
-    /// The second from which on it must not be used.
-    ends: AtomicU64,
+    /// The second from which on the key is not used. It is atomic, and shared with cached tokens through their `Arc` of the
+    /// key, so that a key that leaves its set invalidates them at once.
+    expires_at: AtomicU64,
 }
 
 impl VerifyingKey {
-    pub(super) fn new(algorithm: Algorithm, material: &Material) -> Result<Self, &'static str> {
+    pub(super) fn new(algorithm: Algorithm, material: &KeyMaterial) -> Result<Self, &'static str> {
         material.check(algorithm)?;
-        let verifier = Verifier::new(algorithm, material).ok_or("key_not_usable")?;
+        let verifier = Verifier::new(algorithm, material)
+            .ok_or("the cryptographic library does not accept the key, or does not support its algorithm")?;
         let thumbprint = material.thumbprint(algorithm);
-        Ok(Self { id: None, algorithm, thumbprint, verifier, ends: AtomicU64::new(u64::MAX) })
+        Ok(Self { kid: None, algorithm, thumbprint, verifier, expires_at: AtomicU64::new(u64::MAX) })
     }
 
-    /// Reads a SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) in DER, as the public keys of certificates are written.
+    /// Parses a `SubjectPublicKeyInfo` in DER, the form of public keys in certificates
+    /// ([RFC 5280 §4.1.2.7](https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.7)).
     ///
     /// # Errors
     ///
-    /// If it is none, or a key that does not fit the algorithm.
+    /// If it is not one, or its key does not fit the algorithm.
     pub fn from_der(algorithm: Algorithm, der: &[u8]) -> Result<Self, ConfigError> {
-        Material::from_der(algorithm, der).and_then(|material| Self::new(algorithm, &material)).map_err(refused)
+        check_has_encoding(algorithm)?;
+        KeyMaterial::from_der(algorithm, der).and_then(|material| Self::new(algorithm, &material)).map_err(refused)
     }
 
-    /// Reads a JWK (RFC 7517), which may be a secret of kind `oct` too.
+    /// Parses a JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)): a public key, or a secret key of type `oct`.
     ///
-    /// What a key without `alg` is used for follows from its kind: RS256 for RSA. A secret needs an `alg`.
+    /// A key without `alg` is used with the algorithm of its type; RS256 for RSA. A secret key needs `alg`.
     ///
     /// # Errors
     ///
-    /// If it is none, a private key, not meant for verification, or of a kind that is not understood.
+    /// If it is not a JWK, is a private key, does not permit verification, or has an unsupported type.
     pub fn from_jwk(json: &str) -> Result<Self, ConfigError> {
         jwk::read(json, Origin::Local, Algorithm::RS256).map_err(refused)
     }
 
-    /// Reads a public key in PEM: `PUBLIC KEY`, or `RSA PUBLIC KEY`.
+    /// Parses a public key in PEM, with the label `PUBLIC KEY` or `RSA PUBLIC KEY`.
     ///
     /// # Errors
     ///
-    /// If it is none, or a key that does not fit the algorithm.
+    /// If it is not one, or does not fit the algorithm.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, ConfigError> {
-        Material::from_pem(algorithm, pem).and_then(|material| Self::new(algorithm, &material)).map_err(refused)
+        check_has_encoding(algorithm)?;
+        KeyMaterial::from_pem(algorithm, pem).and_then(|material| Self::new(algorithm, &material)).map_err(refused)
     }
 
-    /// Takes a secret that only the issuer and this server know.
+    /// Creates a key from a secret that only the issuer and this server know.
     ///
     /// # Errors
     ///
-    /// If the algorithm is not symmetric, the secret is shorter than the algorithm's hash, or it is a key in PEM: what
-    /// is public is no secret.
+    /// If the algorithm is not symmetric, or the secret is shorter than the algorithm's hash, or is a key in PEM, which may
+    /// be public.
     pub fn hmac(algorithm: Algorithm, secret: &[u8]) -> Result<Self, ConfigError> {
-        Self::new(algorithm, &Material::Secret(secret.to_vec().into())).map_err(refused)
+        if !algorithm.is_symmetric() {
+            let message = "a secret key is used with HS256, HS384 or HS512";
+            return Err(refused(message).value(algorithm));
+        }
+        Self::new(algorithm, &KeyMaterial::Secret(secret.to_vec().into())).map_err(refused)
     }
 
-    /// Names it, for tokens whose `kid` says so. See [`StaticKeys`](super::StaticKeys) for keys without a name.
+    /// Sets the `kid`, by which tokens refer to the key. See [`StaticKeys`](super::StaticKeys) for keys without one.
     #[must_use]
-    pub fn id(mut self, id: impl Into<Box<str>>) -> Self {
-        self.id = Some(id.into());
+    pub fn with_kid(mut self, kid: impl Into<Box<str>>) -> Self {
+        self.kid = Some(kid.into());
         self
     }
 
-    /// Retires it: from now on it verifies nothing, and tokens that it has verified and that are cached are verified
-    /// anew. For a [`KeySource`](super::KeySource) of your own; those of this crate do so themselves.
+    /// Retires the key: it verifies nothing from now on, and cached tokens that it verified are not used again.
+    ///
+    /// Custom implementations of [`KeySource`](super::KeySource) call this when a key is withdrawn.
     pub fn retire(&self) {
         self.use_until(UnixTime::default());
     }
 
-    /// What it is used for.
+    /// The only algorithm that the key is used with.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its name, the `kid`.
+    /// The `kid`.
     #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        self.id.as_deref()
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
     }
 
-    /// The SHA-256 thumbprint of its JWK (RFC 7638), by which a public key is known wherever it comes from. `None` for a
-    /// secret, of which a thumbprint would tell something (RFC 7638 §7).
+    /// The SHA-256 thumbprint of the JWK ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)), which identifies a public
+    /// key whatever its encoding.
+    ///
+    /// `None` for a secret key, because a thumbprint would disclose information about it
+    /// ([RFC 7638 §7](https://www.rfc-editor.org/rfc/rfc7638#section-7)).
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tower_warden::jwt::VerifyingKey;
@@ -140,30 +157,40 @@ impl VerifyingKey {
         self.verifier.verifies(message, signature)
     }
 
-    /// Whether it is in its set, and the set not too old.
+    /// Returns whether the key is in its set, and the set is not too old.
     pub(crate) fn is_usable(&self, now: UnixTime) -> bool {
-        now.as_secs() < self.ends.load(Ordering::Acquire)
+        now.as_secs() < self.expires_at.load(Ordering::Acquire)
     }
 
-    pub(crate) fn use_until(&self, end: UnixTime) {
-        self.ends.store(end.as_secs(), Ordering::Release);
+    pub(crate) fn use_until(&self, expires_at: UnixTime) {
+        self.expires_at.store(expires_at.as_secs(), Ordering::Release);
     }
 
-    /// Whether two are the same in all but their lifetime.
+    /// Returns whether two keys are equal except for their lifetime.
     #[cfg(feature = "jwks")]
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.id.as_deref(), self.algorithm, self.thumbprint)
-            == (other.id.as_deref(), other.algorithm, other.thumbprint)
+        (self.kid.as_deref(), self.algorithm, self.thumbprint)
+            == (other.kid.as_deref(), other.algorithm, other.thumbprint)
     }
 }
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = f.debug_struct("VerifyingKey");
-        text.field("algorithm", &self.algorithm).field("id", &self.id).finish_non_exhaustive()
+        text.field("algorithm", &self.algorithm).field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
-fn refused(why: &'static str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::VerifyingKey, why)
+/// Public keys in PEM and DER exist for these types only.
+fn check_has_encoding(algorithm: Algorithm) -> Result<(), ConfigError> {
+    match algorithm.key_type() {
+        KeyType::Ec(..) | KeyType::Ed25519 | KeyType::Rsa => Ok(()),
+        KeyType::Hmac(_) | KeyType::MlDsa(_) => {
+            Err(refused("a key in PEM or DER is used with an algorithm of RSA, ECDSA or Ed25519").value(algorithm))
+        }
+    }
+}
+
+fn refused(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::VerifyingKey, message)
 }

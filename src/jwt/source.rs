@@ -11,34 +11,83 @@ use crate::{
     time::UnixTime,
 };
 
-/// What a token says of the key that it was signed with.
+/// The header members of a token that identify the key it was signed with.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct KeyRequest<'a> {
-    /// The `alg` of its header.
+    /// The `alg` of the header.
     pub algorithm: Algorithm,
-    /// The `kid` of its header: the client's own word, of at most 256 bytes.
-    pub id: Option<&'a str>,
-    /// When the request came.
+    /// The `kid` of the header, up to 256 bytes. It is not verified: the client may send anything.
+    pub kid: Option<&'a str>,
+    /// The time of the request.
     pub now: UnixTime,
 }
 
 impl<'a> KeyRequest<'a> {
-    /// Asks for a key; for tests of a source.
+    /// Creates a request, for tests of a key source.
     #[must_use]
-    pub const fn new(id: Option<&'a str>, algorithm: Algorithm, now: UnixTime) -> Self {
-        Self { algorithm, id, now }
+    pub const fn new(kid: Option<&'a str>, algorithm: Algorithm, now: UnixTime) -> Self {
+        Self { algorithm, kid, now }
     }
 }
 
-/// Where the keys of one issuer come from.
+/// A source of the keys of one issuer.
+///
+/// [`StaticKeys`] and `RemoteKeys` implement it.
+///
+/// # Examples
+///
+/// Keys that an operator can withdraw while the process runs:
+///
+/// ```
+/// use std::{collections::HashMap, sync::{Arc, RwLock}};
+/// use tower_warden::{
+///     Eventual, Unavailable, UnixTime,
+///     jwt::{Algorithm, KeyRequest, KeySource, VerifyingKey},
+/// };
+///
+/// #[derive(Default)]
+/// struct ManagedKeys(RwLock<HashMap<String, Arc<VerifyingKey>>>);
+///
+/// impl ManagedKeys {
+///     fn insert(&self, kid: &str, key: VerifyingKey) {
+///         self.0.write().expect("no panic while locked").insert(kid.to_owned(), Arc::new(key));
+///     }
+///
+///     fn withdraw(&self, kid: &str) {
+///         if let Some(key) = self.0.write().expect("no panic while locked").remove(kid) {
+///             // Otherwise tokens that are cached would stay valid.
+///             key.retire();
+///         }
+///     }
+/// }
+///
+/// impl KeySource for ManagedKeys {
+///     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
+///         let keys = self.0.read().expect("no panic while locked");
+///         Eventual::Now(Ok(request.kid.and_then(|kid| keys.get(kid)).cloned()))
+///     }
+/// }
+///
+/// let keys = ManagedKeys::default();
+/// keys.insert("2026-11", VerifyingKey::hmac(Algorithm::HS256, b"a secret of thirty-two bytes ...")?);
+/// let request = KeyRequest::new(Some("2026-11"), Algorithm::HS256, UnixTime::from_secs(1_800_000_000));
+/// assert!(matches!(keys.find(&request), Eventual::Now(Ok(Some(_)))));
+/// keys.withdraw("2026-11");
+/// assert!(matches!(keys.find(&request), Eventual::Now(Ok(None))));
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
 pub trait KeySource: Send + Sync + 'static {
-    /// The key that a token was signed with, if there is one.
+    /// The key that a token was signed with; `None` if there is no such key.
     ///
-    /// The key that comes back is used with its own algorithm, whatever the token says.
+    /// The returned key is used with its own algorithm, whatever the token names.
+    ///
+    /// # Errors
+    ///
+    /// If the keys are not available; the request is refused with 503.
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>>;
 
-    /// Whether there are keys: for a readiness probe.
+    /// Returns whether keys are available, for a readiness probe.
     fn is_ready(&self) -> bool {
         true
     }
@@ -56,8 +105,10 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 
 /// Keys that do not change while the process runs.
 ///
-/// A key with a name serves tokens whose `kid` is that name. A key without one serves tokens without `kid`, and where no
-/// key has a name, tokens with any. Of several that do, the one for the token's algorithm is used.
+/// A key with a `kid` is used for tokens with the same `kid`. A key without one is used for tokens without `kid`, and if no
+/// key has a `kid`, for all tokens. Among several such keys, the one for the token's algorithm is used.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::jwt::{Algorithm, StaticKeys, VerifyingKey};
@@ -66,90 +117,90 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 /// let keys = StaticKeys::new([secret])?;
 ///
 /// assert!(StaticKeys::new([]).is_err());
-/// assert!(StaticKeys::jwk_set(r#"{"keys":[{"kty":"oct","k":"c2hvcnQ","alg":"HS256"}]}"#).is_err());
+/// assert!(StaticKeys::from_jwk_set(r#"{"keys":[{"kty":"oct","k":"c2hvcnQ","alg":"HS256"}]}"#).is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct StaticKeys(Arc<KeySet>);
 
 impl StaticKeys {
-    /// These keys.
+    /// Creates a source of these keys.
     ///
     /// # Errors
     ///
-    /// If there is none, or two for the same tokens.
+    /// If there are no keys, or two with the same `kid` and algorithm.
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, ConfigError> {
         let keys = keys.into_iter().map(Arc::new).collect();
-        let (set, twice) = KeySet::new(keys);
-        let refused = |why| Err(ConfigError::new(ConfigErrorKind::VerifyingKey, why));
-        match (set.keys.is_empty(), twice) {
-            (_, 1..) => refused("two keys with one name and algorithm"),
-            (true, _) => refused("no key"),
+        let (set, dropped) = KeySet::new(keys);
+        let refused = |message| Err(ConfigError::new(ConfigErrorKind::VerifyingKey, message));
+        match (set.keys.is_empty(), dropped) {
+            (_, 1..) => refused("each key of a set has another `kid` or another algorithm"),
+            (true, _) => refused("a set needs at least one key"),
             (false, 0) => Ok(Self(Arc::new(set))),
         }
     }
 
-    /// The keys of a JWK set, RFC 7517 §5: public keys, or secrets of kind `oct`. Not both, because a set of public keys is
-    /// shown to everybody.
+    /// Parses a JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)): public keys, or secret
+    /// keys of type `oct`, but not both, because sets of public keys are published.
     ///
     /// # Errors
     ///
-    /// If it is none, or one of its keys cannot be used: see [`VerifyingKey::from_jwk`].
-    pub fn jwk_set(json: &str) -> Result<Self, ConfigError> {
-        let refused = |why| ConfigError::new(ConfigErrorKind::VerifyingKey, why);
+    /// If it is not a JWK set, mixes public and secret keys, or contains a key that cannot be used: see
+    /// [`VerifyingKey::from_jwk`].
+    pub fn from_jwk_set(json: &str) -> Result<Self, ConfigError> {
+        let refused = |message| ConfigError::new(ConfigErrorKind::VerifyingKey, message);
         let keys = jwk::read_set(json.as_bytes(), Origin::Local, Algorithm::RS256).map_err(refused)?;
         let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(refused)?;
         let secrets = keys.iter().filter(|key| key.algorithm().is_symmetric()).count();
         if secrets > 0 && secrets < keys.len() {
-            return Err(refused("a JWK set of secrets and public keys"));
+            return Err(refused("a JWK set contains public keys or secret keys, not both"));
         }
         Self::new(keys)
     }
 
-    /// Lets a token without `kid` be verified by a key with a name, if there is exactly one for its algorithm.
+    /// Verifies tokens without `kid` with a key that has one, if it is the only key for the token's algorithm.
     #[must_use]
     pub fn accept_missing_kid(mut self) -> Self {
-        Arc::make_mut(&mut self.0).missing_id = MissingId::Accept;
+        Arc::make_mut(&mut self.0).missing_kid = MissingKid::Accept;
         self
     }
 }
 
 impl KeySource for StaticKeys {
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
-        Eventual::Now(Ok(self.0.find(request.id, request.algorithm).cloned()))
+        Eventual::Now(Ok(self.0.find(request.kid, request.algorithm).cloned()))
     }
 }
 
-/// Keys, no two for the same tokens.
+/// Keys, no two of which have the same `kid` and algorithm.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeySet {
     pub(super) keys: Vec<Arc<VerifyingKey>>,
-    pub(super) missing_id: MissingId,
+    pub(super) missing_kid: MissingKid,
 }
 
-/// What becomes of a token without `kid` where keys have names.
+/// The treatment of tokens without `kid` if the keys have one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) enum MissingId {
+pub(super) enum MissingKid {
     Accept,
     #[default]
     Refuse,
 }
 
 impl KeySet {
-    /// The keys, without those of which there are two with the same name and algorithm: never does one of them win. Tells
-    /// how many those were.
+    /// Keeps the keys whose `kid` and algorithm are unique, and returns how many were dropped. Of two equal ones, neither is
+    /// used: which one a client means is not known.
     pub(super) fn new(mut keys: Vec<Arc<VerifyingKey>>) -> (Self, usize) {
         let count = keys.len();
-        let names: Vec<_> = keys.iter().map(Arc::clone).collect();
-        let is_twin = |one: &VerifyingKey, other: &VerifyingKey| {
-            (one.name(), one.algorithm()) == (other.name(), other.algorithm())
-        };
-        keys.retain(|key| names.iter().filter(|other| is_twin(key, other)).count() == 1);
+        let all: Vec<_> = keys.iter().map(Arc::clone).collect();
+        let is_equal =
+            |one: &VerifyingKey, other: &VerifyingKey| (one.kid(), one.algorithm()) == (other.kid(), other.algorithm());
+        keys.retain(|key| all.iter().filter(|other| is_equal(key, other)).count() == 1);
         let dropped = count - keys.len();
-        (Self { keys, missing_id: MissingId::default() }, dropped)
+        (Self { keys, missing_kid: MissingKid::default() }, dropped)
     }
 
-    /// From a set as it was fetched: what cannot be used is left out, with a line in the log.
+    /// Parses a set that was fetched. Keys that cannot be used are left out and logged.
     #[cfg(feature = "jwks")]
     pub(super) fn fetched(text: &[u8], rsa: Algorithm) -> Result<Self, &'static str> {
         let mut keys = Vec::new();
@@ -159,31 +210,31 @@ impl KeySet {
                 Err(reason) => crate::log::warning!(reason = %reason, "a key of a JWK set is not used"),
             }
         }
-        let (set, twice) = Self::new(keys);
-        if twice > 0 {
-            crate::log::warning!(keys = %twice, "keys of a JWK set with the same kid and alg are not used");
+        let (set, dropped) = Self::new(keys);
+        if dropped > 0 {
+            crate::log::warning!(keys = %dropped, "keys of a JWK set with the same kid and alg are not used");
         }
         Ok(set)
     }
 
-    /// The one key for a token: by name, without one, or, if that was allowed, the only one.
-    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
-        let named = |name: Option<&str>| {
-            let mut found = self.keys.iter().filter(move |key| key.name() == name);
+    /// The key for a token: the one with its `kid`, the one without, or, if that is allowed, the only one.
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
+        let with_kid = |kid: Option<&str>| {
+            let mut found = self.keys.iter().filter(move |key| key.kid() == kid);
             let first = found.next()?;
-            // Of several algorithms under one name, the token's; of a single one, that one, to refuse the token by.
+            // The key for the token's algorithm; otherwise any, so that the token is refused for its algorithm.
             Some(std::iter::once(first).chain(found).find(|key| key.algorithm() == algorithm).unwrap_or(first))
         };
-        match id {
-            // Where keys have names, one that is not known is a reason to ask for newer keys, not to try others.
-            Some(_) if self.keys.iter().any(|key| key.name().is_some()) => named(id),
-            Some(_) => named(None),
-            None => named(None).or_else(|| self.only(algorithm)),
+        match kid {
+            // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
+            Some(_) if self.keys.iter().any(|key| key.kid().is_some()) => with_kid(kid),
+            Some(_) => with_kid(None),
+            None => with_kid(None).or_else(|| self.only(algorithm)),
         }
     }
 
     fn only(&self, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
-        if matches!(self.missing_id, MissingId::Refuse) {
+        if matches!(self.missing_kid, MissingKid::Refuse) {
             return None;
         }
         let mut fitting = self.keys.iter().filter(|key| key.algorithm() == algorithm);

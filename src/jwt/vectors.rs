@@ -1,28 +1,31 @@
-//! Vectors whose payloads are no claims, held against all that stands between a token and its claims.
+//! Tests with vectors whose payloads are not claims: everything before the check of the claims.
 //!
-//! A verifier of bare signatures in the public API would be used where claims must be looked at, so these tests are
-//! inside. They go the way that [`Jwt`](super::Jwt) goes: form, header, key by `kid`, algorithm, signature.
+//! The public API has no verification of bare signatures, which would invite skipping the claims, so these tests are
+//! internal. They take the same steps as [`Jwt`](super::Jwt): form, header, key by `kid`, algorithm, signature.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
-use super::{jws, source::KeySource, source::StaticKeys, verify::Draft};
-use crate::reason::Reason;
-use crate::{Eventual, time::UnixTime};
+use super::{
+    jws,
+    source::{KeySource, StaticKeys},
+    verify::UnverifiedToken,
+};
+use crate::{Eventual, reason::Reason, time::UnixTime};
 
-/// Where the vectors are that are not in this repository: the folders `wycheproof` and `rfc7520-cookbook`.
+/// The folder of vectors that are not in this repository: `wycheproof` and `rfc7520-cookbook`.
 const FOLDER: &str = "TOWER_WARDEN_VECTORS";
 
-/// What Wycheproof's `json_web_signature_test.json` says otherwise, and why.
+/// Cases of Wycheproof's `json_web_signature_test.json` with another expected outcome, and why.
 const OVERRIDES: [(u64, Expected); 8] = [
-    // The header says PS384, the key PS256: one key has one algorithm.
+    // The header names PS384, the key PS256: a key has one algorithm.
     (346, Expected::Refused),
     (350, Expected::Refused),
-    // The key says ES521, which is no algorithm.
+    // The key names ES521, which is not an algorithm.
     (347, Expected::Refused),
     (351, Expected::Refused),
-    // Byte for byte the good case 357: the padding that they are about was lost.
+    // Byte for byte the valid case 357: the padding that they test was lost.
     (367, Expected::Verified),
     (370, Expected::Verified),
     // A question mark in base64url.
@@ -36,43 +39,45 @@ enum Expected {
     Verified,
 }
 
-/// Whether a token that is signed by one of the keys says who signed it.
+/// Verifies a token with the key that it names.
 fn verify(keys: &StaticKeys, token: &str) -> Result<(), Reason> {
     if !jws::is_compact(token) {
         return Err(Reason::CREDENTIAL_NOT_ACCEPTED);
     }
-    let (draft, now) = (Draft::read(token)?, UnixTime::default());
-    let Eventual::Now(found) = keys.find(&draft.request(now)) else { unreachable!("static keys are at hand") };
-    let key = found.expect("static keys are never down").ok_or(Reason::KEY_UNKNOWN)?;
-    draft.check_signature(&key, now)
+    let (token, now) = (UnverifiedToken::parse(token)?, UnixTime::default());
+    let Eventual::Now(found) = keys.find(&token.key_request(now)) else {
+        unreachable!("static keys are found at once")
+    };
+    let key = found.expect("static keys are always available").ok_or(Reason::KEY_UNKNOWN)?;
+    token.check_signature(&key, now)
 }
 
-/// A key set, from one or from a key; of private keys, the public part.
+/// A key set, from a set or from one key; private members are removed.
 fn keys(source: &Value) -> Option<StaticKeys> {
     const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
     let mut keys = source.get("keys").map_or_else(|| Some(vec![source.clone()]), |keys| keys.as_array().cloned())?;
     for key in &mut keys {
         key.as_object_mut()?.retain(|name, _| !PRIVATE.contains(&&**name));
     }
-    StaticKeys::jwk_set(&json!({ "keys": keys }).to_string()).ok()
+    StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string()).ok()
 }
 
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A folder of vectors, or a loud word that they are not there. Where the variable is set, they must be.
+/// A folder of vectors, or `None` with a message if it is missing. If the variable is set, the folder is required.
 fn folder(name: &str) -> Option<PathBuf> {
-    let told = std::env::var_os(FOLDER);
-    let root = told
+    let configured = std::env::var_os(FOLDER);
+    let root = configured
         .as_ref()
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"), PathBuf::from);
     let folder = root.join(name);
     if folder.is_dir() {
         return Some(folder);
     }
-    assert!(told.is_none(), "{FOLDER} names a folder without {name}");
-    eprintln!("NOT RUN: the vectors of {name} are not here; {FOLDER} names the folder that has them");
+    assert!(configured.is_none(), "{FOLDER} names a folder without {name}");
+    eprintln!("NOT RUN: the vectors of {name} are missing; {FOLDER} names the folder that contains them");
     None
 }
 
@@ -80,7 +85,7 @@ fn read(path: PathBuf) -> Value {
     serde_json::from_slice(&fs::read(path).expect("the vectors can be read")).expect("they are JSON")
 }
 
-/// How many cases came out how.
+/// The number of cases by outcome.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Count {
     refused_keys: usize,
@@ -88,8 +93,8 @@ struct Count {
     verified: usize,
 }
 
-/// Holds all JWS cases of a file of Wycheproof against what it says.
-fn hold(file: &Value, overrides: &BTreeMap<u64, Expected>) -> Count {
+/// Compares the outcome of all JWS cases of a file of Wycheproof with the expected one.
+fn check_cases(file: &Value, overrides: &BTreeMap<u64, Expected>) -> Count {
     let (mut count, mut wrong) = (Count::default(), Vec::new());
     for group in file["testGroups"].as_array().expect("groups") {
         let keys = keys(group.get("public").unwrap_or_else(|| &group["private"]));
@@ -101,8 +106,8 @@ fn hold(file: &Value, overrides: &BTreeMap<u64, Expected>) -> Count {
                 Some(Err(_)) => &mut count.refused_tokens,
                 Some(Ok(())) => &mut count.verified,
             } += 1;
-            let said = if case["result"] == "valid" { Expected::Verified } else { Expected::Refused };
-            let expected = overrides.get(&id).copied().unwrap_or(said);
+            let documented = if case["result"] == "valid" { Expected::Verified } else { Expected::Refused };
+            let expected = overrides.get(&id).copied().unwrap_or(documented);
             if (outcome == Some(Ok(()))) != (expected == Expected::Verified) {
                 wrong.push(format!("{id} {}: {outcome:?}, expected {expected:?}", case["comment"]));
             }
@@ -114,7 +119,7 @@ fn hold(file: &Value, overrides: &BTreeMap<u64, Expected>) -> Count {
 
 /// (22, 23, 25, 26, 27, 30, 31, 48, 49)
 #[test]
-fn wycheproof_signatures_come_out_as_they_should() {
+fn wycheproof_signatures_have_the_expected_outcomes() {
     let Some(folder) = folder("wycheproof") else { return };
     let file = read(folder.join("json_web_signature_test.json"));
     let token = |id: u64| {
@@ -124,30 +129,30 @@ fn wycheproof_signatures_come_out_as_they_should() {
             .map(|case| &case["jws"])
     };
     assert!(token(357).is_some() && token(357) == token(367) && token(357) == token(370));
-    // 401 cases, 46 of them good; six of those are not, and two others are.
+    // 401 cases, 46 of them valid; six of those are refused here, and two others are accepted.
     let expected = Count { refused_keys: 6, refused_tokens: 353, verified: 42 };
-    assert_eq!(hold(&file, &OVERRIDES.into()), expected);
+    assert_eq!(check_cases(&file, &OVERRIDES.into()), expected);
 }
 
 /// (71, 72, 73)
 #[test]
-fn wycheproof_keys_come_out_as_they_should() {
+fn wycheproof_keys_have_the_expected_outcomes() {
     let Some(folder) = folder("wycheproof") else { return };
     let expected = Count { refused_keys: 20, refused_tokens: 1, verified: 5 };
-    assert_eq!(hold(&read(folder.join("json_web_key_test.json")), &BTreeMap::new()), expected);
+    assert_eq!(check_cases(&read(folder.join("json_web_key_test.json")), &BTreeMap::new()), expected);
 }
 
 #[test]
-fn wycheproof_signatures_of_the_older_set_come_out_as_they_should() {
+fn wycheproof_signatures_of_the_older_set_have_the_expected_outcomes() {
     let Some(folder) = folder("wycheproof") else { return };
     let expected = Count { refused_keys: 2, refused_tokens: 43, verified: 4 };
-    assert_eq!(hold(&read(folder.join("json_web_crypto_test.json")), &BTreeMap::new()), expected);
+    assert_eq!(check_cases(&read(folder.join("json_web_crypto_test.json")), &BTreeMap::new()), expected);
 }
 
-/// RFC 7520 §4 and RFC 7797 §4: compact tokens verify. What is detached, in JSON, or signed over a payload that is not
-/// encoded does not.
+/// RFC 7520 §4 and RFC 7797 §4: compact tokens verify. Detached content, JSON serializations and unencoded payloads do
+/// not.
 #[test]
-fn the_cookbook_comes_out_as_it_should() {
+fn the_cookbook_has_the_expected_outcomes() {
     let Some(folder) = folder("rfc7520-cookbook") else { return };
     let expected = [
         ("jws/4_1.rsa_v15_signature.json", Ok(())),
@@ -164,7 +169,7 @@ fn the_cookbook_comes_out_as_it_should() {
     ];
     for (name, expected) in expected {
         let case = read(folder.join(name));
-        // Of several, the first: a public key and a secret make no set.
+        // The first of several: a public key and a secret key cannot form a set.
         let first = |value: &Value| value.get(0).unwrap_or(value).clone();
         let mut key = first(&case["input"]["key"]);
         if key.get("alg").is_none() {
@@ -178,7 +183,7 @@ fn the_cookbook_comes_out_as_it_should() {
 
 /// RFC 7515 appendices A and E, RFC 8037 appendix A.4.
 #[test]
-fn what_the_standards_sign_verifies_and_nothing_else() {
+fn examples_of_the_standards_verify_and_their_variants_do_not() {
     let vectors = |name| read(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name));
     let (first, second) = (vectors("rfc7515/appendix_a.json"), vectors("rfc8037/ed25519.json"));
     let cases = first["tests"].as_array().into_iter().chain(second["tests"].as_array()).flatten();
@@ -193,7 +198,7 @@ fn what_the_standards_sign_verifies_and_nothing_else() {
         assert_eq!(outcome.is_ok(), case["result"] == "valid", "{}: {outcome:?}", case["name"]);
         *seen.entry(outcome).or_insert(0) += 1;
     }
-    // `none`, and `none` with `crit`; the JSON serialisations.
+    // `none`, and `none` with `crit`; the JSON serializations.
     let expected = [
         (Ok(()), 5),
         (Err(Reason::ALGORITHM_UNKNOWN), 1),

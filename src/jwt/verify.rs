@@ -1,11 +1,11 @@
-//! From a token to an identity.
+//! The authenticator: verifies a token, and caches the result.
 
 use std::{fmt, sync::Arc};
 
 use super::{
     builder::JwtBuilder,
     claims::Claims,
-    issuer::{Issuer, Trusted},
+    issuer::{Issuer, TrustedIssuer},
     jws::{self, Header, Segments},
     key::VerifyingKey,
     source::{KeyRequest, KeySource},
@@ -26,61 +26,72 @@ use crate::{
     time::UnixTime,
 };
 
-/// Verifies JWT access tokens of the issuers that it was told of.
+/// Verifies JWT access tokens of the configured issuers.
 ///
-/// A token that was verified within five minutes is not verified again, but looked at all the same: whether it has ended,
-/// and whether its key is still in the set. Clones share everything. See the [module docs](super).
+/// Verified tokens are cached for five minutes by default. On every cache hit, the expiry and the key are checked again.
+/// Clones share keys and cache. See the [module docs](super).
 #[derive(Clone)]
 pub struct Jwt(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
-    /// None if nothing is to be remembered.
-    pub(super) cache: Option<Arc<CredentialCache<Verified>>>,
-    pub(super) longest: usize,
-    pub(super) trusted: Vec<Trusted>,
+    /// `None` if caching is disabled.
+    pub(super) cache: Option<Arc<CredentialCache<VerifiedToken>>>,
+    pub(super) issuers: Vec<TrustedIssuer>,
+    pub(super) max_token_bytes: usize,
 }
 
-/// A token that was verified, and by what.
+/// The identity of a verified token, and the key that verified it.
 #[derive(Clone)]
-pub(super) struct Verified {
+pub(super) struct VerifiedToken {
     identity: Arc<Identity>,
     key: Arc<VerifyingKey>,
 }
 
-/// When a token came, and where it is to be remembered: under which digest, and as of which generation.
+/// The time of a request, and where its verified token is cached.
 #[derive(Clone, Copy)]
-struct Attempt {
+struct RequestContext {
     now: UnixTime,
-    place: Option<(Digest, u64)>,
+    slot: Option<CacheSlot>,
 }
 
-/// A token as it came, nothing of it verified.
-pub(super) struct Draft<'a> {
+/// A place in the cache. The generation is read before the verification begins: an entry that is older than a revocation
+/// is not used, so a revocation during the verification is not lost.
+#[derive(Clone, Copy)]
+struct CacheSlot {
+    digest: Digest,
+    generation: u64,
+}
+
+/// A parsed token of which nothing is verified.
+pub(super) struct UnverifiedToken<'a> {
     header: Header,
     segments: Segments<'a>,
 }
 
 impl Jwt {
-    /// Tokens of one issuer, with the defaults of [`JwtBuilder`].
+    /// Creates an authenticator for tokens of one issuer, with the defaults of [`JwtBuilder`].
     #[must_use]
     pub fn new(issuer: Issuer, keys: impl KeySource) -> Self {
-        Self::builder(issuer, keys).build().expect("one issuer is not named twice")
+        Self::builder(issuer, keys).build().expect("a single issuer has a unique name")
     }
 
-    /// Tokens of an issuer, and maybe of others.
+    /// Returns a builder for an authenticator of this issuer, to which more can be added.
     pub fn builder(issuer: Issuer, keys: impl KeySource) -> JwtBuilder {
         JwtBuilder::new(issuer, keys)
     }
 
-    /// Whether there are keys of every issuer: for a readiness probe. Until there are, tokens of those without are
-    /// answered with 503.
+    /// Returns whether the keys of every issuer are available, for a readiness probe. Tokens of an issuer without keys are refused
+    /// with 503.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.trusted.iter().all(|trusted| trusted.keys.is_ready())
+        self.0.issuers.iter().all(|trusted| trusted.keys.is_ready())
     }
 
-    /// What RFC 9728 tells clients of this declaration: the first audience is the resource, and the issuers are its
-    /// authorization servers. Scopes and all else are added by its setters.
+    /// The protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)) of this configuration: the
+    /// first audience is the resource, and the issuers are its authorization servers. Scopes and other members are added with
+    /// its setters.
+    ///
+    /// # Examples
     ///
     /// ```
     /// use tower_warden::{jwt::{Issuer, Jwt}, layer::AuthLayer, scope::Scopes, testing::TestIssuer};
@@ -93,17 +104,17 @@ impl Jwt {
     /// let layer = AuthLayer::new(jwt).challenge(metadata.challenge());
     ///
     /// let other = Jwt::new(Issuer::new(issuer.name(), "my-api")?, issuer);
-    /// assert!(other.protected_resource().is_err(), "no URL");
+    /// assert!(other.protected_resource().is_err(), "the audience is not a URL");
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If the first audience is no https URL, or an issuer is none (`http` on a loopback host).
+    /// If the first audience or an issuer is not an `https` URL; `http` is accepted for a loopback host.
     pub fn protected_resource(&self) -> Result<ProtectedResourceMetadata, ConfigError> {
-        let resource = self.0.trusted.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
+        let resource = self.0.issuers.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
         let resource = ProtectedResourceMetadata::new(resource.map_or("", |audience| audience))?;
-        let mut issuers = self.0.trusted.iter().map(|trusted| trusted.issuer.name());
+        let mut issuers = self.0.issuers.iter().map(|trusted| trusted.issuer.name());
         issuers.try_fold(resource, ProtectedResourceMetadata::authorization_server)
     }
 }
@@ -122,103 +133,103 @@ impl Authenticator for Jwt {
             return refuse(Reason::CREDENTIAL_KIND);
         }
         let token = presented.credential.text();
-        if token.len() > self.0.longest {
+        if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
         let now = presented.now;
-        let mut place = None;
+        let mut slot = None;
         if let Some(cache) = &self.0.cache {
             let digest = Digest::of(token.as_bytes());
             if let Some(Ok(verified)) = cache.get(&digest, now) {
                 return Eventual::Now(Ok(verified.identity));
             }
-            place = Some((digest, cache.generation()));
+            slot = Some(CacheSlot { digest, generation: cache.generation() });
         }
-        let attempt = Attempt { now, place };
-        match self.0.begin(token, attempt) {
-            Ok(verdict) => verdict,
+        match self.0.verify(token, RequestContext { now, slot }) {
+            Ok(result) => result,
             Err(reason) => refuse(reason),
         }
     }
 }
 
 impl Inner {
-    fn begin(
+    fn verify(
         self: &Arc<Self>,
         token: &str,
-        attempt: Attempt,
+        context: RequestContext,
     ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, Reason> {
-        let draft = Draft::read(token)?;
-        let claims = draft.claims()?;
-        let trusted = self.trusted(&draft, &claims)?;
-        Ok(match trusted.keys.find(&draft.request(attempt.now)) {
-            Eventual::Now(found) => Eventual::Now(self.settle(trusted, &draft, &claims, found, attempt)),
+        let unverified = UnverifiedToken::parse(token)?;
+        let claims = unverified.claims()?;
+        let issuer = self.issuer(&unverified, &claims)?;
+        Ok(match issuer.keys.find(&unverified.key_request(context.now)) {
+            Eventual::Now(found) => Eventual::Now(self.verify_with(found, issuer, &unverified, &claims, context)),
             Eventual::Later(found) => {
                 let (this, token) = (Arc::clone(self), token.to_owned());
-                // The key set.
-                Eventual::later(async move { this.resume(&token, found.await, attempt) })
+                // Waits for the key set.
+                Eventual::later(async move { this.verify_later(&token, found.await, context) })
             }
         })
     }
 
-    /// Reads the token once more when its key has come: what was read before borrowed from the request.
-    fn resume(&self, token: &str, found: Found, attempt: Attempt) -> Result<Arc<Identity>, Rejection> {
-        let draft = Draft::read(token).map_err(invalid)?;
-        let claims = draft.claims().map_err(invalid)?;
-        let trusted = self.trusted(&draft, &claims).map_err(invalid)?;
-        self.settle(trusted, &draft, &claims, found, attempt)
+    /// Parses the token again when its key is available, because the first parse borrows from the request.
+    fn verify_later(&self, token: &str, found: FoundKey, context: RequestContext) -> Result<Arc<Identity>, Rejection> {
+        let unverified = UnverifiedToken::parse(token).map_err(invalid)?;
+        let claims = unverified.claims().map_err(invalid)?;
+        let issuer = self.issuer(&unverified, &claims).map_err(invalid)?;
+        self.verify_with(found, issuer, &unverified, &claims, context)
     }
 
-    /// The issuer that the token names; it fixes the keys (RFC 8725 §3.8).
-    fn trusted(&self, draft: &Draft<'_>, claims: &Object<'_>) -> Result<&Trusted, Reason> {
+    /// The issuer that the token names. It determines the keys (RFC 8725 §3.8).
+    fn issuer(&self, token: &UnverifiedToken<'_>, claims: &Object<'_>) -> Result<&TrustedIssuer, Reason> {
         let name = Claims::new(claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
         let trusted =
-            self.trusted.iter().find(|trusted| trusted.issuer.name() == name).ok_or(Reason::ISSUER_UNKNOWN)?;
-        if trusted.issuer.algorithms.contains(&draft.header.algorithm) {
+            self.issuers.iter().find(|trusted| trusted.issuer.name() == name).ok_or(Reason::ISSUER_UNKNOWN)?;
+        if trusted.issuer.algorithms.contains(&token.header.algorithm) {
             Ok(trusted)
         } else {
             Err(Reason::ALGORITHM_NOT_ALLOWED)
         }
     }
 
-    fn settle(
+    fn verify_with(
         &self,
-        trusted: &Trusted,
-        draft: &Draft<'_>,
+        found: FoundKey,
+        trusted: &TrustedIssuer,
+        token: &UnverifiedToken<'_>,
         claims: &Object<'_>,
-        found: Found,
-        attempt: Attempt,
+        context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = draft.verify(&trusted.issuer, claims, &key, attempt.now).map_err(invalid)?;
+        let identity = token.verify(&trusted.issuer, claims, &key, context.now).map_err(invalid)?;
         let identity = Arc::new(identity);
-        if let (Some(cache), Some((digest, generation))) = (&self.cache, attempt.place) {
-            cache.insert(digest, Verified { identity: Arc::clone(&identity), key }, generation, attempt.now);
+        if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
+            let verified = VerifiedToken { identity: Arc::clone(&identity), key };
+            cache.insert(slot.digest, verified, slot.generation, context.now);
         }
         Ok(identity)
     }
 }
 
-type Found = Result<Option<Arc<VerifyingKey>>, Unavailable>;
+type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 
-impl<'a> Draft<'a> {
-    pub(super) fn read(token: &'a str) -> Result<Self, Reason> {
+impl<'a> UnverifiedToken<'a> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
         let segments = Segments::split(token)?;
         Ok(Self { header: Header::read(&segments.header)?, segments })
     }
 
-    /// For the key that it says it was signed with.
-    pub(super) fn request(&self, now: UnixTime) -> KeyRequest<'_> {
-        KeyRequest::new(self.header.id.as_deref(), self.header.algorithm, now)
+    /// The request for the key that the header names.
+    pub(super) fn key_request(&self, now: UnixTime) -> KeyRequest<'_> {
+        KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, now)
     }
 
     fn claims(&self) -> Result<Object<'_>, Reason> {
         Object::parse(&self.segments.payload).map_err(|_| Reason::CLAIMS_SYNTAX)
     }
 
-    /// Whether the key has signed it, with the one algorithm that it is for.
+    /// Verifies the signature with the key and its only algorithm.
     pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
-        // RFC 8725 §3.1: each key with exactly one algorithm, whatever the token says.
+        // RFC 8725 §3.1: each key is used with exactly one algorithm, whatever the token names.
         if key.algorithm() != self.header.algorithm {
             return Err(Reason::KEY_ALGORITHM);
         }
@@ -228,7 +239,7 @@ impl<'a> Draft<'a> {
         if key.verifies(self.segments.signed, &self.segments.signature) { Ok(()) } else { Err(Reason::SIGNATURE) }
     }
 
-    /// Signature, then kind, then time, audience and the rest.
+    /// Verifies the signature first, then kind, times, audience and the other claims.
     fn verify(
         &self,
         issuer: &Issuer,
@@ -245,11 +256,12 @@ impl<'a> Draft<'a> {
     }
 }
 
-impl Tagged for Verified {
+impl Tagged for VerifiedToken {
     fn tag(&self) -> &str {
         self.identity.issuer.as_deref().unwrap_or_default()
     }
 
+    /// A key that has left its set is not usable, so the tokens that it verified leave the cache with it.
     fn is_current(&self, now: UnixTime) -> bool {
         self.key.is_usable(now)
     }
@@ -257,7 +269,7 @@ impl Tagged for Verified {
 
 impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuers: Vec<_> = self.0.trusted.iter().map(|trusted| &trusted.issuer).collect();
+        let issuers: Vec<_> = self.0.issuers.iter().map(|trusted| &trusted.issuer).collect();
         f.debug_struct("Jwt").field("cache", &self.0.cache).field("issuers", &issuers).finish_non_exhaustive()
     }
 }
@@ -270,8 +282,8 @@ fn invalid(reason: Reason) -> Rejection {
     Rejection::new(RejectionKind::Invalid, reason)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is what a failure is mapped by")]
+#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
 fn unavailable(error: Unavailable) -> Rejection {
-    log::warning!(error = %Causes(&error), "a token could not be verified; the request is answered with 503");
+    log::warning!(error = %Causes(&error), "a token could not be verified; responding with 503");
     Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE)
 }

@@ -1,4 +1,4 @@
-//! The declaration, and what is made of it.
+//! The declaration, and the document and challenge that it produces.
 
 use serde::Serialize;
 
@@ -13,7 +13,10 @@ use crate::{
 /// RFC 9728 §3.
 const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
-/// What a protected resource tells of itself, RFC 9728 §2. See the [module docs](super).
+/// Metadata of a protected resource, [RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2).
+/// See the [module docs](super).
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::{metadata::ProtectedResourceMetadata, scope::Scopes};
@@ -38,12 +41,12 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 pub struct ProtectedResourceMetadata {
     document: Document,
     realm: Option<Box<str>>,
-    /// The whole URL, and where its path begins.
+    /// The URL of the document, and the index at which its path begins.
     url: Box<str>,
     path: usize,
 }
 
-/// The members, in the order of RFC 9728 §2; zero values are left out, §3.2.
+/// The members in the order of RFC 9728 §2; members with zero values are omitted (§3.2).
 #[derive(Clone, Debug, Serialize)]
 struct Document {
     resource: Box<str>,
@@ -75,16 +78,22 @@ impl ProtectedResourceMetadata {
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL, or has a user name or a fragment (RFC 9728 §1.2); `http` is accepted for a loopback host.
+    /// If it is not an `https` URL without user information and fragment
+    /// ([RFC 9728 §1.2](https://www.rfc-editor.org/rfc/rfc9728#section-1.2)); `http` is accepted for a loopback host.
     pub fn new(resource: &str) -> Result<Self, ConfigError> {
-        let refused = || error("a resource identifier is an https URL without user name and fragment");
+        let refused = || {
+            url_error(
+                "a resource identifier is an https URL (http for a loopback host) without user information and fragment",
+                resource,
+            )
+        };
         let scheme = resource.find("://").ok_or_else(refused)? + "://".len();
         if !url::is_secure(resource) || resource.contains('#') {
             return Err(refused());
         }
         let path = resource[scheme..].find(['/', '?']).map_or(resource.len(), |end| scheme + end);
         let (origin, tail) = resource.split_at(path);
-        // RFC 9728 §3.1: a slash that ends the host is removed, and the rest follows what is inserted.
+        // RFC 9728 §3.1: a slash that terminates the host is removed; path and query follow the inserted text.
         let tail = if tail == "/" || tail.starts_with("/?") { &tail[1..] } else { tail };
         let document = Document {
             resource: resource.into(),
@@ -103,41 +112,43 @@ impl ProtectedResourceMetadata {
         Ok(Self { document, realm: None, url: [origin, WELL_KNOWN, tail].concat().into(), path })
     }
 
-    /// Names an issuer of tokens, one more with each call; an MCP client needs one at least.
+    /// Adds an issuer of tokens. MCP clients need at least one.
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL (`http` on a loopback host), or has a user name, query or fragment (RFC 8414 §2).
+    /// If it is not an `https` URL without user information, query and fragment
+    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)); `http` is accepted for a loopback host.
     pub fn authorization_server(mut self, issuer: &str) -> Result<Self, ConfigError> {
         if issuer.contains(['?', '#']) {
-            return Err(error("an issuer has no query and no fragment"));
+            return Err(url_error("the issuer of an authorization server is a URL without query and fragment", issuer));
         }
         self.document.authorization_servers.push(secure(issuer)?);
         Ok(self)
     }
 
-    /// Where developers read about it.
+    /// Sets the URL of the documentation for developers.
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
-    pub fn documentation(mut self, url: &str) -> Result<Self, ConfigError> {
+    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
+    pub fn documentation_uri(mut self, url: &str) -> Result<Self, ConfigError> {
         self.document.resource_documentation = Some(secure(url)?);
         Ok(self)
     }
 
-    /// Says that tokens must be bound to a key by DPoP, RFC 9449.
+    /// Declares that tokens must be bound to a key by DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449).
     #[must_use]
     pub const fn dpop_bound_access_tokens_required(mut self) -> Self {
         self.document.dpop_bound_access_tokens_required = true;
         self
     }
 
-    /// By which algorithms DPoP proofs may be signed.
+    /// Sets the algorithms that DPoP proofs may be signed with.
     ///
     /// # Errors
     ///
-    /// If one is no name, or is none of a public key: `none`, or an HMAC (RFC 9449 §4.3).
+    /// If one is not a name, or not an algorithm with a public key, but `none` or an HMAC
+    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)).
     pub fn dpop_signing_algorithms<'a>(
         mut self,
         algorithms: impl IntoIterator<Item = &'a str>,
@@ -145,124 +156,138 @@ impl ProtectedResourceMetadata {
         let algorithms: Vec<&str> = algorithms.into_iter().collect();
         let is_asymmetric =
             |name: &&str| scope::is_token(name) && !name.eq_ignore_ascii_case("none") && !name.starts_with("HS");
-        if !algorithms.iter().all(is_asymmetric) {
-            return Err(error("DPoP proofs are signed by an algorithm of a public key"));
+        if let Some(refused) = algorithms.iter().find(|name| !is_asymmetric(name)) {
+            let error = error("DPoP proofs are signed with an algorithm that has a public key, such as ES256");
+            return Err(error.value(refused));
         }
         self.document.dpop_signing_alg_values_supported = algorithms.into_iter().map(Into::into).collect();
         Ok(self)
     }
 
-    /// Where the resource's own public keys stand, for what it signs itself.
+    /// Sets the URL of the resource's own public keys, which verify what the resource signs.
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
+    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
     pub fn jwks_uri(mut self, url: &str) -> Result<Self, ConfigError> {
         self.document.jwks_uri = Some(secure(url)?);
         Ok(self)
     }
 
-    /// What people call it.
+    /// Sets the name of the resource for people.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         self.document.resource_name = Some(name).filter(|name| !name.is_empty()).map(Into::into);
         self
     }
 
-    /// Where people read how clients may use its data.
+    /// Sets the URL of the policy on how clients may use the resource's data.
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
-    pub fn policy(mut self, url: &str) -> Result<Self, ConfigError> {
+    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
+    pub fn policy_uri(mut self, url: &str) -> Result<Self, ConfigError> {
         self.document.resource_policy_uri = Some(secure(url)?);
         Ok(self)
     }
 
-    /// The realm of the challenge: the resource identifier by default.
+    /// Sets the realm of the challenge: the resource identifier by default.
     ///
     /// # Errors
     ///
-    /// If it has a character that [`Challenge::new`] refuses.
+    /// If it contains a character that [`Challenge::new`] refuses.
     pub fn realm(mut self, realm: &str) -> Result<Self, ConfigError> {
         Challenge::new(realm)?;
         self.realm = Some(realm.into());
         Ok(self)
     }
 
-    /// What clients may ask for. The challenge names them too; if a client should begin with less, narrow it with
+    /// Sets the scopes that clients may request. The challenge contains them as well; to let clients start with fewer, use
     /// [`Challenge::scope`].
     ///
     /// # Errors
     ///
-    /// If `offline_access` is among them: whether a client gets a refresh token is no matter of the resource (MCP
-    /// authorization, 2026-07-28).
+    /// If `offline_access` is one of them: refresh tokens are a matter between client and authorization server, not of the
+    /// resource (MCP authorization, 2026-07-28).
     pub fn scopes(mut self, scopes: Scopes) -> Result<Self, ConfigError> {
         if scopes.contains(&const { Scope::from_static("offline_access") }) {
-            return Err(error("offline_access is no scope of a resource"));
+            let error = error("the scopes of a resource do not include offline_access, which requests a refresh token");
+            return Err(error.value(&scopes));
         }
         self.document.scopes_supported = scopes;
         Ok(self)
     }
 
-    /// Where people read the terms of its use.
+    /// Sets the URL of the terms of service.
     ///
     /// # Errors
     ///
-    /// If it is no `https` URL; `http` is accepted for a loopback host.
-    pub fn terms_of_service(mut self, url: &str) -> Result<Self, ConfigError> {
+    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
+    pub fn terms_of_service_uri(mut self, url: &str) -> Result<Self, ConfigError> {
         self.document.resource_tos_uri = Some(secure(url)?);
         Ok(self)
     }
 
-    /// Says that tokens may be bound to a client's certificate, RFC 8705 §3.3.
+    /// Declares that tokens may be bound to a client certificate,
+    /// [RFC 8705 §3.3](https://www.rfc-editor.org/rfc/rfc8705#section-3.3).
     #[must_use]
     pub const fn tls_client_certificate_bound_access_tokens(mut self) -> Self {
         self.document.tls_client_certificate_bound_access_tokens = true;
         self
     }
 
-    /// The resource identifier, as it was given.
+    /// The resource identifier, byte for byte as configured.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.document.resource
     }
 
-    /// Where the document stands: `/.well-known/oauth-protected-resource`, then path and query of the identifier.
+    /// The path of the document: `/.well-known/oauth-protected-resource`, then path and query of the identifier.
     #[must_use]
     pub fn well_known_path(&self) -> &str {
         &self.url[self.path..]
     }
 
-    /// The whole URL of the document, RFC 9728 §3.1.
+    /// The URL of the document, [RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1).
     #[must_use]
     pub fn well_known_url(&self) -> &str {
         &self.url
     }
 
-    /// What refusals tell clients: the realm, where the document stands, and the scopes.
+    /// The challenge of refusals: the realm, the URL of the document, and the scopes.
     #[must_use]
     pub fn challenge(&self) -> Challenge {
         let realm = self.realm.as_deref().unwrap_or_else(|| self.resource());
         let challenge = Challenge::new(realm).and_then(|challenge| challenge.resource_metadata(&self.url));
-        challenge.expect("both were parsed already").scope(self.document.scopes_supported.clone())
+        challenge.expect("realm and URL were parsed when they were set").scope(self.document.scopes_supported.clone())
     }
 
-    /// Answers with the document, as it is now; `B` is the body of the responses.
+    /// Creates a service that responds with the document as it is now; `B` is the body type of the responses.
     #[must_use]
     pub fn endpoint<B>(&self) -> MetadataEndpoint<B> {
         MetadataEndpoint::new(self.well_known_path(), self.to_json())
     }
 
-    /// The document.
+    /// The document as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.document).expect("texts, lists of them and flags can be written as JSON")
+        serde_json::to_string(&self.document).expect("strings, lists of strings and booleans serialize as JSON")
     }
 }
 
 fn secure(text: &str) -> Result<Box<str>, ConfigError> {
-    if url::is_secure(text) { Ok(text.into()) } else { Err(error("not an https URL without user name")) }
+    if url::is_secure(text) {
+        Ok(text.into())
+    } else {
+        Err(url_error(
+            "a URL of the metadata is an https URL (http for a loopback host) without user information",
+            text,
+        ))
+    }
+}
+
+fn url_error(message: &'static str, url: &str) -> ConfigError {
+    error(message).value(url::redacted(url))
 }
 
 const fn error(message: &'static str) -> ConfigError {

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tower_service::Service;
 
-/// Answers `GET`, `HEAD` and `OPTIONS` at one well-known URL; anything else is 404 or 405.
+/// Responds to `GET`, `HEAD` and `OPTIONS` at one well-known URL; other requests get 404 or 405.
 ///
-/// It is a service of its own and no [`Gate`](crate::gate::Gate): a gate decides who comes through to an inner service,
-/// and here is none to come to. It is always ready, and reads nothing of a request but its method and target.
+/// It is not a [`Gate`](crate::gate::Gate), because it has no inner service. It is always ready, and reads only the method
+/// and the target of a request. See [`ProtectedResourceMetadata::endpoint`](super::ProtectedResourceMetadata::endpoint).
 ///
-/// Made by [`ProtectedResourceMetadata::endpoint`](super::ProtectedResourceMetadata::endpoint).
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
@@ -52,14 +52,14 @@ impl<B> MetadataEndpoint<B> {
 }
 
 impl<B: From<Bytes>> MetadataEndpoint<B> {
-    fn answer(&self, method: &Method, target: &Uri) -> Response<B> {
-        // The whole target: with another path or query it would be another resource's document.
+    fn respond_to(&self, method: &Method, target: &Uri) -> Response<B> {
+        // The whole target is compared: another path or query belongs to another resource.
         if target.path_and_query().is_none_or(|target| target.as_str() != &*self.path) {
             return respond(StatusCode::NOT_FOUND, [], Bytes::new());
         }
         match *method {
-            Method::GET => self.found(self.document.clone()),
-            Method::HEAD => self.found(Bytes::new()),
+            Method::GET => self.document(self.document.clone()),
+            Method::HEAD => self.document(Bytes::new()),
             Method::OPTIONS => respond(
                 StatusCode::NO_CONTENT,
                 [
@@ -74,10 +74,10 @@ impl<B: From<Bytes>> MetadataEndpoint<B> {
         }
     }
 
-    fn found(&self, body: Bytes) -> Response<B> {
+    fn document(&self, body: Bytes) -> Response<B> {
         let fields = [
             (header::CACHE_CONTROL, HeaderValue::from_static("max-age=3600")),
-            // Said, because a `HEAD` has it too, RFC 9110 §9.3.2.
+            // Explicit, so that `HEAD` has the same field (RFC 9110 §9.3.2).
             (header::CONTENT_LENGTH, self.document.len().into()),
             (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
         ];
@@ -95,7 +95,7 @@ impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataEndpoint<B> 
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        ready(Ok(self.answer(request.method(), request.uri())))
+        ready(Ok(self.respond_to(request.method(), request.uri())))
     }
 }
 
@@ -111,7 +111,7 @@ impl<B> fmt::Debug for MetadataEndpoint<B> {
     }
 }
 
-/// Readable from any origin, whatever the status: a client in a browser looks at several places.
+/// Every response is readable from any origin, whatever its status: clients in browsers try several URLs.
 fn respond<B: From<Bytes>>(
     status: StatusCode,
     fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>,

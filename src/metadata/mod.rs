@@ -1,21 +1,25 @@
-//! Protected resource metadata, RFC 9728: what tells a client where to get a token, and for what.
+//! Protected resource metadata, [RFC 9728](https://www.rfc-editor.org/rfc/rfc9728): the document from which clients
+//! learn where to obtain tokens for an API, and with which scopes.
 //!
-//! One declaration makes both the document at the well-known URL and the [challenge](ProtectedResourceMetadata::challenge)
-//! that points there, so the two cannot differ. An MCP client needs nothing else to begin.
+//! The same declaration produces the document at the well-known URL and the
+//! [challenge](ProtectedResourceMetadata::challenge) that points to it, so the two agree. MCP clients need no other
+//! configuration.
 //!
-//! 1. One document for each resource identifier, at that identifier's URL only; every other path is 404.
-//! 2. Made once, from the declaration: nothing of a request, least of all its `Host`, reaches it.
-//! 3. Open to anybody, from any origin. It stands *outside* of [`AuthLayer`](crate::layer::AuthLayer): a client that has
-//!    no token yet has to read it. It wraps no other service, so nobody comes past it to one.
+//! 1. Each resource identifier has one document, at the URL derived from that identifier only; any other path is 404.
+//! 2. The document is written once, from the declaration. It depends on no part of a request, in particular not on `Host`.
+//! 3. The document is public, for any origin. It is served *outside* of [`AuthLayer`](crate::layer::AuthLayer), because
+//!    clients read it before they have a token. The service wraps no other service, so it gives access to none.
 //!
-//! In axum, merge the application, with its layer, into [`metadata_routes`](metadata_routes):
+//! # Examples
+//!
+//! In axum, merge the application, with its layer, into [`metadata_routes`]:
 //!
 //! ```
 //! use axum::{Router, body::Body, http::Request, routing::get};
 //! use tower::ServiceExt;
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
-//!      layer::AuthLayer,
+//!     layer::AuthLayer,
 //!     metadata::{ProtectedResourceMetadata, metadata_routes},
 //!     scope::Scopes,
 //! };
@@ -45,13 +49,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Elsewhere, send requests whose path is [`well_known_path`](ProtectedResourceMetadata::well_known_path) to the
+//! Without axum, route requests whose path is [`well_known_path`](ProtectedResourceMetadata::well_known_path) to the
 //! [`MetadataEndpoint`].
 //!
 //! # Deployment caveat
 //!
-//! A proxy that serves the API under another host or path must send the well-known URL here too. A client in a browser
-//! reads the challenge only if your own CORS layer exposes `WWW-Authenticate`.
+//! A proxy that serves the API under another host or path must forward the well-known URL as well. A client in a browser
+//! can read the challenge only if the application's CORS layer exposes `WWW-Authenticate`.
 
 #[cfg(feature = "axum")]
 pub use self::routes::metadata_routes;

@@ -147,7 +147,7 @@ impl KeySource for TestIssuer {
         if state.is_down {
             return Eventual::Now(Err(Unavailable::new("the test issuer")));
         }
-        let key = state.keys.iter().find(|key| Some(key.id()) == request.id);
+        let key = state.keys.iter().find(|key| Some(key.id()) == request.kid);
         Eventual::Now(Ok(key.map(SigningKey::verifying_key)))
     }
 }

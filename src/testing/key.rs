@@ -53,7 +53,7 @@ impl SigningKey {
     pub fn named(algorithm: Algorithm, id: impl Into<String>) -> Self {
         let (id, pair) = (id.into(), Pair::generate(algorithm));
         let verifying = match &pair {
-            Pair::Secret(secret) => VerifyingKey::hmac(algorithm, secret).map(|key| key.id(&*id)),
+            Pair::Secret(secret) => VerifyingKey::hmac(algorithm, secret).map(|key| key.with_kid(&*id)),
             pair => VerifyingKey::from_jwk(&pair.jwk(algorithm, &id).to_string()),
         };
         let verifying = Arc::new(verifying.expect("the key was generated for the algorithm"));

@@ -72,7 +72,7 @@ async fn active_that_is_not_true_is_not_active() {
 
 /// (123)
 #[tokio::test]
-async fn what_is_no_json_object_is_an_outage() {
+async fn response_that_is_not_a_json_object_is_an_outage() {
     let good = active().to_string();
     let twice = good.replacen('{', r#"{"active":false,"#, 1);
     let nested = good.replacen('{', &format!(r#"{{"x":{}{},"#, "[".repeat(10_000), "]".repeat(10_000)), 1);
@@ -98,7 +98,7 @@ async fn what_is_no_json_object_is_an_outage() {
 }
 
 #[tokio::test]
-async fn an_answer_with_another_byte_makes_no_claim_that_it_does_not_have() {
+async fn response_with_a_changed_byte_adds_no_claims() {
     let asking = Asking::new();
     let answer = active_with(json!({"exp": NOW + 60})).to_string();
     let mut admitted = 0;
@@ -121,7 +121,7 @@ async fn an_answer_with_another_byte_makes_no_claim_that_it_does_not_have() {
 
 /// (124)
 #[tokio::test]
-async fn what_an_active_token_claims_is_checked_here_too() {
+async fn claims_of_an_active_token_are_checked() {
     for (members, reason) in [
         (json!({"exp": NOW - 60}), "expired"),
         (json!({"exp": 0}), "expired"),
@@ -151,7 +151,7 @@ async fn what_an_active_token_claims_is_checked_here_too() {
 }
 
 #[tokio::test]
-async fn what_an_answer_need_not_tell_may_be_missing() {
+async fn optional_claims_of_a_response_may_be_missing() {
     Asking::of("token", &active_without("iss")).send("token").await.assert_subject("alice");
     // As of a client that comes for itself.
     Asking::of("token", &active_without("sub")).send("token").await.assert_subject("app");
@@ -163,7 +163,7 @@ async fn what_an_answer_need_not_tell_may_be_missing() {
 }
 
 #[tokio::test]
-async fn what_the_issuer_was_told_to_demand_is_demanded_of_answers() {
+async fn requirements_of_the_issuer_apply_to_responses() {
     assert_refused(issuer().require_jti(), &active(), "token_id_missing").await;
     assert_refused(issuer().strict(), &active(), "claim_required").await;
     assert_refused(issuer().require_claim("org", "acme"), &active(), "claim_required").await;
@@ -176,7 +176,7 @@ async fn what_the_issuer_was_told_to_demand_is_demanded_of_answers() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_no_access_token_is_refused_where_the_answer_tells() {
+async fn a_token_that_is_not_an_access_token_is_refused_if_the_response_shows_it() {
     for members in [
         json!({"token_type": "refresh_token"}),
         json!({"token_type": "N_A"}),
@@ -209,7 +209,7 @@ async fn a_token_that_is_no_access_token_is_refused_where_the_answer_tells() {
 
 /// (82), (101), (111)
 #[tokio::test]
-async fn a_bound_token_is_refused_without_its_proof_whether_it_is_remembered_or_not() {
+async fn a_bound_token_is_refused_without_its_proof_cached_or_not() {
     for (members, reason) in [
         (json!({"cnf": {"x5t#S256": THUMBPRINT}}), "certificate_missing"),
         (json!({"cnf": {"jkt": THUMBPRINT}, "token_type": "DPoP"}), "key_proof_missing"),
@@ -226,7 +226,7 @@ async fn a_bound_token_is_refused_without_its_proof_whether_it_is_remembered_or_
 
 /// (82), (88), (89)
 #[tokio::test]
-async fn a_token_that_is_bound_to_a_key_comes_under_its_own_scheme_with_a_proof() {
+async fn a_token_that_is_bound_to_a_key_needs_the_dpop_scheme_and_a_proof() {
     let (key, other) = (SigningKey::generate(Algorithm::ES256), SigningKey::generate(Algorithm::ES256));
     let asking = Asking::of("token", &active_with(json!({"cnf": key.confirmation(), "token_type": "DPoP"})));
     asking.endpoint.say("loose", &active());
@@ -251,7 +251,7 @@ async fn a_token_that_is_bound_to_a_key_comes_under_its_own_scheme_with_a_proof(
 
 /// (132)
 #[tokio::test]
-async fn a_jwt_is_asked_about_as_any_other_token() {
+async fn a_jwt_is_introspected_like_any_other_token() {
     // {"alg":"none"}.{"active":true,"sub":"root",…}.
     let jwt = "eyJhbGciOiJub25lIn0.eyJhY3RpdmUiOnRydWUsInN1YiI6InJvb3QifQ.";
     let asking = Asking::new();
@@ -264,7 +264,7 @@ async fn a_jwt_is_asked_about_as_any_other_token() {
 
 /// (132)
 #[tokio::test]
-async fn a_jwt_that_was_refused_is_not_asked_about() {
+async fn a_refused_jwt_is_not_introspected() {
     let key = VerifyingKey::hmac(Algorithm::HS256, b"a secret of thirty-two bytes ...").unwrap();
     let jwt = Jwt::new(issuer().algorithms([Algorithm::HS256]).unwrap(), StaticKeys::new([key]).unwrap());
     let forged = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJodHRwczovL2F1dGguZXhhbXBsZSJ9.c2lnbmF0dXJl";
@@ -285,7 +285,7 @@ async fn a_jwt_that_was_refused_is_not_asked_about() {
 }
 
 #[tokio::test]
-async fn an_api_key_is_not_asked_about() {
+async fn an_api_key_is_not_introspected() {
     let asking = Asking::new();
     // A field that no configured scheme reads is no credential.
     send(asking.app.clone(), request().header("x-api-key", "sk_agent_key")).await.assert_missing("credential_missing");

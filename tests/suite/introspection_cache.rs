@@ -15,7 +15,7 @@ const NOW: u64 = START.as_secs();
 
 /// (127)
 #[tokio::test]
-async fn an_active_token_is_asked_about_once_in_sixty_seconds_and_refused_when_it_was_revoked() {
+async fn an_active_token_is_introspected_once_in_sixty_seconds_and_refused_after_its_revocation() {
     let asking = Asking::of("token", &active());
     asking.send("token").await.assert_subject("alice");
     asking.endpoint.say("token", &json!({"active": false}));
@@ -29,7 +29,7 @@ async fn an_active_token_is_asked_about_once_in_sixty_seconds_and_refused_when_i
 
 /// (127)
 #[tokio::test]
-async fn an_active_token_is_not_remembered_past_its_end() {
+async fn an_active_token_is_not_cached_beyond_its_expiry() {
     let asking = Asking::of("token", &active_with(json!({"exp": NOW + 30})));
     asking.send("token").await.assert_subject("alice");
     asking.clock.advance(seconds(29));
@@ -54,7 +54,7 @@ async fn an_active_token_is_not_remembered_past_its_end() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_not_active_is_asked_about_once_in_ten_seconds() {
+async fn an_inactive_token_is_introspected_once_in_ten_seconds() {
     let asking = Asking::new();
     asking.send("token").await.assert_invalid("token_inactive");
     asking.endpoint.say("token", &active());
@@ -67,7 +67,7 @@ async fn a_token_that_is_not_active_is_asked_about_once_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn nothing_is_remembered_for_no_time() {
+async fn a_lifetime_of_zero_disables_the_cache() {
     let asking = Asking::with(issuer(), |builder| builder.positive_ttl(seconds(0)).negative_ttl(seconds(0)));
     asking.endpoint.say("token", &active());
     for _ in 0..2 {
@@ -79,7 +79,7 @@ async fn nothing_is_remembered_for_no_time() {
 
 /// (128)
 #[tokio::test]
-async fn two_introspectors_share_neither_answers_nor_look_ups() {
+async fn two_introspectors_share_neither_responses_nor_look_ups() {
     let (one, other) = (Asking::of("token", &active()), Asking::of("token", &active_with(json!({"sub": "bob"}))));
     one.endpoint.reply(Reply::Hold);
     other.endpoint.reply(Reply::Hold);
@@ -108,7 +108,7 @@ async fn two_introspectors_share_neither_answers_nor_look_ups() {
 
 /// (129)
 #[tokio::test]
-async fn a_failure_is_never_remembered() {
+async fn a_failure_is_never_cached() {
     let answer = |status: u16, body: &str| Reply::Answer(status, Vec::new(), body.to_owned());
     let inactive = json!({"active": false}).to_string();
     for (reply, status) in [
@@ -161,7 +161,7 @@ async fn requests_with_one_cold_token_share_a_look_up() {
 
 /// (19)
 #[tokio::test]
-async fn who_leaves_takes_no_look_up_along_that_others_wait_for() {
+async fn a_cancelled_request_does_not_cancel_a_shared_look_up() {
     let asking = Asking::of("token", &active());
     asking.endpoint.reply(Reply::Hold);
     let (mut first, mut second) = (Box::pin(asking.send("token")), Box::pin(asking.send("token")));
@@ -174,7 +174,7 @@ async fn who_leaves_takes_no_look_up_along_that_others_wait_for() {
 
 /// (130)
 #[tokio::test]
-async fn a_flood_of_made_up_tokens_evicts_no_good_one() {
+async fn a_flood_of_invalid_tokens_evicts_no_valid_one() {
     let asking = Asking::with(issuer(), |builder| builder.negative_capacity(100));
     asking.endpoint.say("token", &active());
     asking.send("token").await.assert_subject("alice");
@@ -193,7 +193,7 @@ async fn a_flood_of_made_up_tokens_evicts_no_good_one() {
 
 /// (130)
 #[tokio::test(start_paused = true)]
-async fn so_many_tokens_are_asked_about_at_once_and_no_more() {
+async fn concurrent_look_ups_are_limited() {
     let asking = Asking::with(issuer(), |builder| builder.max_lookups(NonZeroUsize::new(5).unwrap()));
     asking.endpoint.reply(Reply::Hold);
     let tokens: Vec<_> = (0..50).map(|number| format!("made-up-{number}")).collect();

@@ -75,7 +75,7 @@ const STRANGE: &str = "a&active=true&token=good+ %00=ä/~*";
 
 /// (131)
 #[tokio::test]
-async fn a_token_arrives_as_it_is_whatever_characters_it_has() {
+async fn a_token_arrives_unchanged_whatever_its_characters() {
     let (address, received) = server().await;
     let introspection = asking(address, "api", "secret").build().unwrap();
     answer(&introspection, "good").await.assert_subject("alice");
@@ -98,7 +98,7 @@ async fn a_token_arrives_as_it_is_whatever_characters_it_has() {
 
 /// (131)
 #[tokio::test]
-async fn id_and_secret_are_encoded_as_a_form_before_they_are_put_together() {
+async fn id_and_secret_are_form_encoded_before_they_are_joined() {
     let (address, received) = server().await;
     for (id, secret, pair) in [
         ("api", "secret", "api:secret"),
@@ -115,7 +115,7 @@ async fn id_and_secret_are_encoded_as_a_form_before_they_are_put_together() {
 }
 
 #[tokio::test]
-async fn id_and_secret_go_into_the_body_if_that_was_said() {
+async fn id_and_secret_are_in_the_body_if_configured() {
     let (address, received) = server().await;
     let introspection = asking(address, "a b", "&=%+ü").client_secret_post().build().unwrap();
     answer(&introspection, "good").await.assert_subject("alice");
@@ -126,7 +126,7 @@ async fn id_and_secret_go_into_the_body_if_that_was_said() {
 }
 
 #[tokio::test]
-async fn a_real_server_is_asked_once() {
+async fn a_real_server_is_queried_once() {
     let (address, received) = server().await;
     let introspection = asking(address, "api", "secret").build().unwrap();
     for _ in 0..5 {
@@ -142,7 +142,7 @@ async fn a_real_server_is_asked_once() {
 
 /// (133)
 #[tokio::test]
-async fn a_server_that_redirects_answers_nothing() {
+async fn a_redirect_is_an_outage_and_is_not_followed() {
     let (address, received) = server().await;
     for status in [301, 302, 303, 307, 308] {
         let elsewhere = format!("http://{address}/introspect");
@@ -159,7 +159,7 @@ async fn a_server_that_redirects_answers_nothing() {
 
 /// (133)
 #[tokio::test]
-async fn a_server_that_answers_too_much_too_slowly_or_packed_is_an_outage() {
+async fn a_response_that_is_too_long_too_slow_or_compressed_is_an_outage() {
     let endless = || async {
         let chunks = stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 4096])));
         Response::new(Body::from_stream(chunks))
@@ -212,7 +212,7 @@ async fn a_server_that_answers_too_much_too_slowly_or_packed_is_an_outage() {
 
 /// (133)
 #[tokio::test]
-async fn an_answer_that_is_too_long_is_an_outage_whatever_client_has_read_it() {
+async fn a_response_that_is_too_long_is_an_outage_with_any_client() {
     let asking = Asking::new();
     let padded = |length: usize| {
         let answer = active().to_string();
@@ -243,7 +243,7 @@ async fn an_endpoint_that_refuses_our_own_secret_is_an_outage_and_an_error_in_th
 
 /// (126)
 #[tokio::test]
-async fn an_endpoint_that_wants_to_be_left_alone_is_an_outage_for_as_long() {
+async fn retry_after_of_the_endpoint_is_passed_on() {
     for (upstream, ours) in [
         ("7", "7"),
         ("0", "1"),
@@ -272,7 +272,7 @@ async fn an_endpoint_that_wants_to_be_left_alone_is_an_outage_for_as_long() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_knows_no_such_tokens_refuses_them_and_other_complaints_are_outages() {
+async fn unsupported_token_type_is_a_refusal_and_other_errors_are_outages() {
     let asking = Asking::new();
     asking.endpoint.answer(400, json!({"error": "unsupported_token_type"}).to_string());
     asking.send("token").await.assert_invalid("token_unsupported");
@@ -293,7 +293,7 @@ async fn an_endpoint_that_knows_no_such_tokens_refuses_them_and_other_complaints
 }
 
 #[test]
-fn an_endpoint_that_is_not_safe_to_ask_is_refused_at_the_start() {
+fn an_unsafe_endpoint_url_is_refused_at_build() {
     for url in [
         "http://auth.example/introspect",
         "http://127.0.0.1.example/introspect",
@@ -317,7 +317,7 @@ fn an_endpoint_that_is_not_safe_to_ask_is_refused_at_the_start() {
 
 /// (143)
 #[tokio::test]
-async fn neither_token_nor_secret_is_in_a_log_line_a_debug_text_or_an_answer() {
+async fn neither_token_nor_secret_is_in_a_log_line_a_debug_text_or_a_response() {
     let (log, _guard) = listen();
     let basic = BASE64_STANDARD.encode("api:top-secret");
     let mut seen = String::new();

@@ -162,7 +162,7 @@ fn with(mut base: Value, members: Vec<Member>) -> Value {
 }
 
 #[test]
-fn where_both_should_agree_they_do() {
+fn both_verifiers_agree_where_they_should() {
     for algorithm in algorithms() {
         let bench = Bench::new(algorithm);
         let other = SigningKey::generate(algorithm);
@@ -193,7 +193,7 @@ fn where_both_should_agree_they_do() {
 
 /// What we refuse and the other one does not.
 #[test]
-fn where_we_are_stricter_is_written_down() {
+fn cases_in_which_this_crate_is_stricter_are_listed() {
     for algorithm in ["ES256", "HS256", "RS256"] {
         let bench = Bench::new(algorithm);
         let now = bench.now;
@@ -255,7 +255,7 @@ fn where_we_are_stricter_is_written_down() {
 
 /// What the other one refuses and we do not.
 #[test]
-fn where_we_know_more_is_written_down() {
+fn cases_in_which_this_crate_supports_more_are_listed() {
     let bench = Bench::new("EdDSA");
     let renamed = with(bench.header(), vec![("alg", Some(json!("Ed25519")))]);
     // RFC 8725 §3.10: never used, so never looked at.

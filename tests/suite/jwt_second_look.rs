@@ -42,7 +42,7 @@ fn a_set_of_secrets_and_public_keys_is_refused() {
     let (secret, public) = (SigningKey::generate("HS256"), SigningKey::generate("ES256"));
     let set = |keys: &[&SigningKey]| {
         let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
-        StaticKeys::jwk_set(&json!({ "keys": keys }).to_string())
+        StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string())
     };
     assert!(set(&[&secret]).is_ok() && set(&[&public]).is_ok());
     assert_eq!(set(&[&secret, &public]).unwrap_err().to_string(), "a JWK set of secrets and public keys");
@@ -52,7 +52,7 @@ fn a_set_of_secrets_and_public_keys_is_refused() {
 
 /// A certificate says until when, and for what: whoever takes its key must look.
 #[test]
-fn a_certificate_is_not_taken_for_its_key() {
+fn a_certificate_is_not_accepted_as_a_key() {
     assert!(VerifyingKey::from_pem(Algorithm::EdDSA, CERTIFICATE).is_err());
     let base64: String = CERTIFICATE.lines().filter(|line| !line.starts_with('-')).collect();
     let der = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, base64).unwrap();
@@ -65,7 +65,7 @@ fn a_certificate_is_not_taken_for_its_key() {
 
 /// So it is known which library the tests have run with.
 #[test]
-fn ml_dsa_is_verified_by_aws_lc_rs_and_by_no_other() {
+fn ml_dsa_is_verified_by_aws_lc_rs_only() {
     let jwk = json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": encode([1; 1312]) });
     assert_eq!(VerifyingKey::from_jwk(&jwk.to_string()).is_ok(), cfg!(feature = "aws-lc-rs"));
 }
@@ -73,7 +73,7 @@ fn ml_dsa_is_verified_by_aws_lc_rs_and_by_no_other() {
 /// Anybody can turn an ECDSA signature into the one other that is good too; RFC 7518 §3.4 does not choose. So a token's
 /// text is no name for it, and nothing here takes it for one: what is revoked is named by its claims.
 #[tokio::test]
-async fn the_other_signature_that_ecdsa_allows_verifies_too() {
+async fn the_second_valid_signature_of_ecdsa_verifies_as_well() {
     let key = SigningKey::generate("ES256");
     let jwt = Jwt::new(
         Issuer::new("https://issuer.example", "https://api.example").unwrap(),

@@ -33,7 +33,7 @@ fn tests(text: &str) -> Vec<Value> {
 
 /// (22, 30, 40, 48)
 #[tokio::test]
-async fn the_tokens_of_rfc_7515_are_refused_for_what_they_lack_and_for_nothing_else() {
+async fn the_tokens_of_rfc_7515_are_refused_only_for_the_claims_they_lack() {
     let vectors = tests(include_str!("../vectors/rfc7515/appendix_a.json"));
     let (hour, secret) = (seconds(3600), &vectors[0]["jwk"]);
     let an_hour_before = UnixTime::from_secs(END.as_secs() - hour.as_secs());
@@ -94,13 +94,13 @@ fn thumbprints_are_those_of_rfc_7638_and_rfc_8037() {
         let thumbprint = key.thumbprint().unwrap().to_base64url();
         assert_eq!(thumbprint, vector["thumbprint"].as_str().unwrap(), "{}", vector["name"]);
         // Names are no part of it.
-        assert_eq!(key.id("another").thumbprint().unwrap().to_base64url(), thumbprint);
+        assert_eq!(key.with_kid("another").thumbprint().unwrap().to_base64url(), thumbprint);
     }
 }
 
 /// (74)
 #[test]
-fn the_private_key_of_rfc_8037_is_no_verifying_key() {
+fn the_private_key_of_rfc_8037_is_refused() {
     let vectors = tests(include_str!("../vectors/rfc8037/ed25519.json"));
     let error = VerifyingKey::from_jwk(&vectors[0]["jwk"].to_string()).unwrap_err();
     assert_eq!(error.to_string(), "a private key");

@@ -97,7 +97,7 @@ fn jwk_set() -> String {
 }
 
 #[tokio::test]
-async fn keys_come_from_a_server_that_behaves() {
+async fn keys_are_fetched_from_a_well_behaved_server() {
     let server = Server::answering(answer("200 OK", "", jwk_set().as_bytes())).await;
     assert!(server.serves_keys().await);
 }
@@ -116,7 +116,7 @@ async fn redirect_is_not_followed() {
 
 // (67)
 #[tokio::test]
-async fn answer_that_a_client_of_the_users_own_has_followed_a_redirect_for_is_refused() {
+async fn response_for_which_a_custom_client_followed_a_redirect_is_refused() {
     let target = Server::answering(answer("200 OK", "", jwk_set().as_bytes())).await;
     let location = format!("location: {}\r\n", target.url);
     let server = Server::answering(answer("302 Found", &location, b"")).await;
@@ -129,7 +129,7 @@ async fn answer_that_a_client_of_the_users_own_has_followed_a_redirect_for_is_re
 
 // (67)
 #[tokio::test]
-async fn truncated_answer_is_a_failed_fetch() {
+async fn truncated_response_is_a_failed_fetch() {
     let whole = answer("200 OK", "", jwk_set().as_bytes());
     let server = Server::answering(&whole[..whole.len() - 1]).await;
     assert!(!server.serves_keys().await);
@@ -137,7 +137,7 @@ async fn truncated_answer_is_a_failed_fetch() {
 
 // (68)
 #[tokio::test]
-async fn body_of_a_gibibyte_is_cut_at_the_bound() {
+async fn body_of_a_gibibyte_is_cut_at_the_limit() {
     let sent = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&sent);
     let server = Server::start(move |mut stream| {
@@ -159,7 +159,7 @@ async fn body_of_a_gibibyte_is_cut_at_the_bound() {
 
 // (68)
 #[tokio::test]
-async fn compressed_answer_is_not_unpacked() {
+async fn compressed_response_is_not_decompressed() {
     let server = Server::answering(answer("200 OK", "content-encoding: gzip\r\n", &gzip(jwk_set().as_bytes()))).await;
     assert!(!server.serves_keys().await);
     let unpacks = RemoteKeys::builder(&server.url).fetch(reqwest::Client::new()).connect().await.unwrap();
@@ -168,7 +168,7 @@ async fn compressed_answer_is_not_unpacked() {
 
 // (68)
 #[tokio::test]
-async fn what_a_client_of_the_users_own_unpacks_is_cut_at_the_bound() {
+async fn response_that_a_custom_client_decompresses_is_cut_at_the_limit() {
     let body = gzip(format!("{}{}", " ".repeat(1 << 20), jwk_set()).as_bytes());
     assert!(body.len() < 4096);
     let server = Server::answering(answer("200 OK", "content-encoding: gzip\r\n", &body)).await;
@@ -178,7 +178,7 @@ async fn what_a_client_of_the_users_own_unpacks_is_cut_at_the_bound() {
 
 // (66, 68)
 #[tokio::test(start_paused = true)]
-async fn server_that_hangs_or_trickles_is_left_after_five_seconds() {
+async fn fetch_from_a_slow_server_is_abandoned_after_five_seconds() {
     let hangs = Server::start(async |_stream| std::future::pending().await).await;
     let trickles = Server::start(async |mut stream: TcpStream| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").await?;
@@ -245,7 +245,7 @@ async fn metadata_of_another_issuer_is_an_error_at_build() {
 
 // (79)
 #[tokio::test]
-async fn metadata_of_another_issuer_at_one_place_does_not_hide_the_right_one_at_the_other() {
+async fn metadata_of_another_issuer_at_one_url_does_not_hide_the_right_one_at_the_other() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let name = format!("http://{}", listener.local_addr().unwrap());
     let (jwks, stranger) = (format!("{name}/keys"), json!({ "issuer": "https://other.test", "jwks_uri": "/" }));
@@ -275,7 +275,7 @@ async fn metadata_is_found_where_either_standard_has_it() {
 
 // (80)
 #[tokio::test]
-async fn metadata_leads_to_no_address_of_this_machine_and_no_plain_http() {
+async fn metadata_cannot_refer_to_this_machine_or_to_plain_http() {
     for uri in [
         "http://issuer.test/jwks",
         "http://127.0.0.1/jwks",
@@ -329,7 +329,7 @@ async fn addresses_that_are_not_public_are_not_reached_unless_allowed() {
 }
 
 #[test]
-fn urls_that_are_not_safe_are_refused_at_build() {
+fn unsafe_urls_are_refused_at_build() {
     for uri in
         ["http://a.example/jwks", "https://user:password@a.example/jwks", "ftp://a.example", "jwks", "", "https://"]
     {
@@ -344,7 +344,7 @@ fn urls_that_are_not_safe_are_refused_at_build() {
 
 // (143)
 #[tokio::test]
-async fn nothing_of_a_url_or_an_answer_is_logged_but_the_host() {
+async fn only_the_host_of_a_url_and_no_part_of_a_response_is_logged() {
     let (log, _guard) = listen();
     let body = answer("500 Oops-hunter2", "x-secret: hunter2\r\n", b"hunter2");
     let server = Server::answering(body).await;

@@ -75,7 +75,7 @@ async fn keys_of_unknown_kinds_do_not_fail_the_set() {
 
 // (69)
 #[tokio::test]
-async fn key_without_kid_serves_tokens_without_kid() {
+async fn key_without_kid_verifies_tokens_without_kid() {
     let (named, nameless) = (key("named"), key("nameless"));
     let keys = vec![named.jwk(), with(&nameless, json!({ "kid": null }))];
     let remote = Remote::with(serving(keys), |keys| keys, any_algorithm).await;
@@ -85,7 +85,7 @@ async fn key_without_kid_serves_tokens_without_kid() {
 }
 
 #[tokio::test]
-async fn key_without_kid_that_is_alone_serves_all_tokens() {
+async fn only_key_without_kid_verifies_all_tokens() {
     let nameless = key("nameless");
     let keys = vec![with(&nameless, json!({ "kid": null }))];
     let remote = Remote::with(serving(keys), |keys| keys, any_algorithm).await;
@@ -94,7 +94,7 @@ async fn key_without_kid_that_is_alone_serves_all_tokens() {
 }
 
 #[tokio::test]
-async fn token_without_kid_is_verified_by_the_only_key_if_that_was_allowed() {
+async fn token_without_kid_is_verified_by_the_only_key_if_configured() {
     let (one, other) = (key("one"), SigningKey::named(Algorithm::EdDSA, "other"));
     let keys = vec![one.jwk(), other.jwk()];
     let nameless = |token: TokenBuilder| token.key(&one).without_header("kid").sign();
@@ -106,7 +106,7 @@ async fn token_without_kid_is_verified_by_the_only_key_if_that_was_allowed() {
 
 // (70)
 #[tokio::test]
-async fn secret_in_a_fetched_set_is_no_key() {
+async fn secret_key_in_a_fetched_set_is_left_out() {
     let secret = SigningKey::named(Algorithm::HS256, "secret");
     assert_left_out(&secret, secret.jwk()).await;
 }
@@ -177,7 +177,7 @@ async fn weak_key_is_left_out() {
 
 // (74)
 #[tokio::test]
-async fn key_with_a_private_part_is_left_out_and_nothing_of_it_is_logged() {
+async fn private_key_is_left_out_and_not_logged() {
     let (log, _guard) = listen();
     let (bad, private) = (key("bad"), "cHJpdmF0ZSBwcml2YXRlIHByaXZhdGUgcHJpdmF0ZSE");
     for name in ["d", "p", "q", "dp", "dq", "qi", "oth", "priv", "k"] {
@@ -189,7 +189,7 @@ async fn key_with_a_private_part_is_left_out_and_nothing_of_it_is_logged() {
 }
 
 #[tokio::test]
-async fn rsa_key_without_alg_is_used_with_the_algorithm_that_was_told() {
+async fn rsa_key_without_alg_is_used_with_the_configured_algorithm() {
     let pss = SigningKey::named(Algorithm::PS256, "rsa");
     let keys = vec![with(&pss, json!({ "alg": null }))];
     let by_default = Remote::with(serving(keys.clone()), |keys| keys, any_algorithm).await;

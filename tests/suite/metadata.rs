@@ -61,7 +61,7 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, ConfigError>) {
 }
 
 #[test]
-fn the_url_is_made_by_path_insertion() {
+fn the_url_is_derived_by_path_insertion() {
     let vectors: Value = serde_json::from_str(include_str!("../vectors/rfc9728/well_known_urls.json")).unwrap();
     let vectors = vectors["tests"].as_array().unwrap();
     assert_eq!(vectors.len(), 13);
@@ -139,9 +139,9 @@ fn the_document_has_what_was_declared_and_no_more() {
         .and_then(|metadata| metadata.authorization_server("https://other.example.com/tenant"))
         .and_then(|metadata| metadata.jwks_uri("https://api.example.com/jwks.json"))
         .and_then(|metadata| metadata.scopes(scopes("b a")))
-        .and_then(|metadata| metadata.documentation("https://example.com/docs#start"))
-        .and_then(|metadata| metadata.policy("https://example.com/policy"))
-        .and_then(|metadata| metadata.terms_of_service("https://example.com/tos"))
+        .and_then(|metadata| metadata.documentation_uri("https://example.com/docs#start"))
+        .and_then(|metadata| metadata.policy_uri("https://example.com/policy"))
+        .and_then(|metadata| metadata.terms_of_service_uri("https://example.com/tos"))
         .and_then(|metadata| metadata.dpop_signing_algorithms(["ES256", "EdDSA"]))
         .unwrap()
         .name("Müllers \"API\"\n")
@@ -167,13 +167,13 @@ fn the_document_has_what_was_declared_and_no_more() {
 }
 
 #[test]
-fn what_clients_could_not_use_is_refused_at_build_time() {
+fn unusable_metadata_is_refused_at_build_time() {
     for bad in ["http://auth.example.com", "auth.example.com", "https://user@auth.example.com", "https://h/\r\n", ""] {
         assert_refused(mcp().authorization_server(bad));
-        assert_refused(mcp().documentation(bad));
+        assert_refused(mcp().documentation_uri(bad));
         assert_refused(mcp().jwks_uri(bad));
-        assert_refused(mcp().policy(bad));
-        assert_refused(mcp().terms_of_service(bad));
+        assert_refused(mcp().policy_uri(bad));
+        assert_refused(mcp().terms_of_service_uri(bad));
     }
     // RFC 8414 §2.
     assert_refused(mcp().authorization_server("https://auth.example.com?tenant=1"));
@@ -188,7 +188,7 @@ fn what_clients_could_not_use_is_refused_at_build_time() {
 }
 
 #[tokio::test]
-async fn the_document_is_json_that_anybody_may_read_and_keep_for_an_hour() {
+async fn the_document_is_public_json_that_is_cached_for_an_hour() {
     // (136)
     let metadata = mcp();
     let found = ask(&metadata, Method::GET, &format!("{ROOT}/mcp")).await;
@@ -208,7 +208,7 @@ async fn the_document_is_json_that_anybody_may_read_and_keep_for_an_hour() {
 }
 
 #[tokio::test]
-async fn a_preflight_is_answered_and_other_methods_are_not_allowed() {
+async fn a_preflight_gets_a_response_and_other_methods_are_not_allowed() {
     // (136)
     let preflight = ask(&mcp(), Method::OPTIONS, &format!("{ROOT}/mcp")).await;
     assert_eq!((preflight.status.as_u16(), &*preflight.body), (204, ""));
@@ -231,7 +231,7 @@ async fn a_preflight_is_answered_and_other_methods_are_not_allowed() {
 }
 
 #[tokio::test]
-async fn the_document_stands_at_one_url_only() {
+async fn the_document_is_served_at_one_url_only() {
     // (135)
     for odd in [
         "/",
@@ -268,7 +268,7 @@ async fn the_document_stands_at_one_url_only() {
 }
 
 #[tokio::test]
-async fn merged_outside_of_the_layer_it_is_open_and_opens_nothing_else() {
+async fn merged_outside_of_the_layer_only_the_document_is_public() {
     // (135), (136)
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
@@ -294,7 +294,7 @@ async fn merged_outside_of_the_layer_it_is_open_and_opens_nothing_else() {
 }
 
 #[tokio::test]
-async fn merged_into_the_application_it_leaves_a_fallback_behind_the_layer() {
+async fn merged_into_the_application_only_its_own_fallback_stays_behind_the_layer() {
     let stack = Stack::new();
     let api = || Router::new().route("/mcp", get(async || "files"));
     let (open, guarded) = (metadata_routes(&mcp()), AuthLayer::new(stack.keys.clone()));
@@ -310,7 +310,7 @@ async fn merged_into_the_application_it_leaves_a_fallback_behind_the_layer() {
 }
 
 #[tokio::test]
-async fn a_segment_that_axum_once_took_for_a_placeholder_is_served_as_it_stands() {
+async fn a_segment_that_looks_like_a_placeholder_is_literal() {
     for tail in ["/:id", "/*rest"] {
         let metadata = ProtectedResourceMetadata::new(&format!("https://api.example.com{tail}")).unwrap();
         let routes: Router = metadata_routes(&metadata);
@@ -371,7 +371,7 @@ async fn the_challenge_comes_from_the_same_declaration() {
 }
 
 #[test]
-fn a_realm_that_no_challenge_can_hold_is_refused_at_build_time() {
+fn an_invalid_realm_is_refused_at_build_time() {
     // (137)
     for bad in ["bill\"ing", "bill\\ing", "bill\r\ning", "bill\ting", "billing\u{7f}", "Müller"] {
         assert_eq!(mcp().realm(bad).unwrap_err().kind(), ConfigErrorKind::Challenge, "{bad:?}");

@@ -40,7 +40,7 @@ async fn keys_are_fetched_at_start_and_in_the_background_at_80_percent_of_their_
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_background_needs_no_request() {
+async fn keys_are_refreshed_without_a_request() {
     let remote = Remote::new().await;
     remote.clock.advance(support::seconds(510));
     // Within a minute it looks at the clock.
@@ -50,7 +50,7 @@ async fn the_background_needs_no_request() {
 }
 
 #[tokio::test]
-async fn a_request_that_finds_keys_due_does_not_wait_for_them() {
+async fn request_does_not_wait_for_a_fetch_that_is_due() {
     let remote = Remote::new().await;
     let token = remote.token().sign();
     remote.endpoint.set(Mode::Hang);
@@ -112,7 +112,7 @@ async fn ten_thousand_unknown_kids_cost_one_fetch_while_fetches_fail() {
 
 // (66)
 #[tokio::test(start_paused = true)]
-async fn unknown_kid_is_answered_within_the_timeout_while_the_endpoint_hangs_and_known_ones_do_not_wait() {
+async fn while_the_endpoint_hangs_an_unknown_kid_times_out_and_known_ones_do_not_wait() {
     let remote = Remote::new().await;
     remote.endpoint.set(Mode::Hang);
     let begun = tokio::time::Instant::now();
@@ -138,7 +138,7 @@ async fn rotated_key_is_accepted_at_once_two_seconds_after_load() {
 }
 
 #[tokio::test]
-async fn three_hundred_bad_kids_cost_one_fetch_and_a_rotated_key_is_accepted_when_the_cool_down_ends() {
+async fn three_hundred_invalid_kids_cost_one_fetch_and_a_rotated_key_is_accepted_after_the_cool_down() {
     let remote = Remote::new().await;
     for number in 0..300 {
         remote.send(&remote.forged(&format!("kid-{number}"))).await.assert_invalid("key_unknown");
@@ -158,7 +158,7 @@ async fn three_hundred_bad_kids_cost_one_fetch_and_a_rotated_key_is_accepted_whe
 }
 
 #[tokio::test]
-async fn bad_kids_do_not_delay_the_schedule() {
+async fn invalid_kids_do_not_delay_the_schedule() {
     let minute = |endpoint: &Endpoint| endpoint.header(header::CACHE_CONTROL, "max-age=60");
     let remote = Remote::with(minute, |keys| keys, |issuer| issuer).await;
     remote.endpoint.set(Mode::Fail);
@@ -175,7 +175,7 @@ async fn bad_kids_do_not_delay_the_schedule() {
 }
 
 #[tokio::test]
-async fn clients_with_tokens_of_a_key_that_is_gone_do_not_spend_what_is_there_for_new_ones() {
+async fn tokens_of_a_removed_key_do_not_spend_the_budget_for_new_keys() {
     let remote = Remote::new().await;
     let old = remote.token().sign();
     remote.send(&old).await.assert_subject("alice");
@@ -194,7 +194,7 @@ async fn clients_with_tokens_of_a_key_that_is_gone_do_not_spend_what_is_there_fo
 }
 
 #[tokio::test]
-async fn tokens_without_kid_or_with_a_secrets_algorithm_are_no_reason_to_fetch() {
+async fn tokens_without_kid_or_with_a_symmetric_algorithm_cause_no_fetch() {
     let both = [Algorithm::ES256, Algorithm::HS256];
     let remote = Remote::with(|_| {}, |keys| keys, |issuer| issuer.algorithms(both).unwrap()).await;
     remote.send(&remote.token().without_header("kid").sign()).await.assert_invalid("key_unknown");
@@ -204,7 +204,7 @@ async fn tokens_without_kid_or_with_a_secrets_algorithm_are_no_reason_to_fetch()
 }
 
 #[tokio::test]
-async fn name_of_the_next_key_that_was_guessed_does_not_delay_it() {
+async fn guessed_kid_of_the_next_key_does_not_delay_it() {
     let remote = Remote::new().await;
     remote.send(&remote.forged("2027-01")).await.assert_invalid("key_unknown");
     remote.clock.advance(support::seconds(30));
@@ -213,7 +213,7 @@ async fn name_of_the_next_key_that_was_guessed_does_not_delay_it() {
 }
 
 #[tokio::test]
-async fn key_that_is_taken_back_is_accepted_again() {
+async fn removed_key_that_is_published_again_is_accepted() {
     let remote = Remote::new().await;
     let (old, token) = (remote.issuer.key(), remote.token().sign());
     remote.issuer.publish(SigningKey::generate(Algorithm::ES256));
@@ -229,7 +229,7 @@ async fn key_that_is_taken_back_is_accepted_again() {
 
 // (67)
 #[tokio::test]
-async fn keys_are_kept_whatever_a_fetch_brings() {
+async fn failed_fetch_removes_no_keys() {
     let jwks = |keys: &str| format!(r#"{{"keys":[{keys}]}}"#);
     let long = jwks(&vec![r#"{"kty":"?"}"#; 101].join(","));
     let huge = format!("{}{}", " ".repeat(256 * 1024), jwks(""));
@@ -263,7 +263,7 @@ async fn keys_are_kept_whatever_a_fetch_brings() {
 
 // (68)
 #[tokio::test]
-async fn answer_of_a_client_that_knows_no_bounds_is_refused() {
+async fn response_of_a_custom_client_beyond_the_limit_is_refused() {
     let remote = Remote::new().await;
     let spaces = " ".repeat(256 * 1024);
     remote.endpoint.set(Mode::Canned(StatusCode::OK, format!("{spaces}{}", remote.issuer.jwk_set())));
@@ -273,7 +273,7 @@ async fn answer_of_a_client_that_knows_no_bounds_is_refused() {
 
 // (75)
 #[tokio::test]
-async fn lifetime_that_the_server_tells_is_clamped() {
+async fn lifetime_of_cache_control_is_clamped() {
     for (said, early, late) in [
         ("max-age=0", 44, 51),
         ("max-age=-1", 44, 51),
@@ -291,7 +291,7 @@ async fn lifetime_that_the_server_tells_is_clamped() {
 
 // (76)
 #[tokio::test]
-async fn cached_tokens_die_with_the_key_that_leaves_the_set() {
+async fn cached_tokens_are_refused_when_their_key_leaves_the_set() {
     // Sooner than cached tokens are forgotten anyway.
     let minute = |endpoint: &Endpoint| endpoint.header(header::CACHE_CONTROL, "max-age=60");
     let remote = Remote::with(minute, |keys| keys, |issuer| issuer).await;
@@ -309,7 +309,7 @@ async fn cached_tokens_die_with_the_key_that_leaves_the_set() {
 }
 
 #[tokio::test]
-async fn key_that_changes_under_its_name_is_replaced() {
+async fn key_that_changes_under_the_same_kid_is_replaced() {
     let remote = Remote::new().await;
     let (one, other) = (SigningKey::named(Algorithm::ES256, "same"), SigningKey::named(Algorithm::ES256, "same"));
     remote.issuer.publish(one.clone());
@@ -324,7 +324,7 @@ async fn key_that_changes_under_its_name_is_replaced() {
 
 // (77)
 #[tokio::test]
-async fn one_hour_past_their_lifetime_keys_are_not_used_and_tokens_are_answered_with_503() {
+async fn one_hour_past_their_lifetime_keys_are_not_used_and_tokens_are_503() {
     let remote = Remote::new().await;
     let (cached, fresh) = (remote.token().sign(), remote.token().sign());
     remote.endpoint.set(Mode::Fail);
@@ -342,7 +342,7 @@ async fn one_hour_past_their_lifetime_keys_are_not_used_and_tokens_are_answered_
 }
 
 #[tokio::test]
-async fn request_that_finds_keys_past_their_end_waits_for_new_ones() {
+async fn request_that_finds_expired_keys_waits_for_new_ones() {
     let remote = Remote::new().await;
     remote.clock.advance(support::seconds(2 * END));
     remote.send(&remote.token().sign()).await.assert_subject("alice");
@@ -367,7 +367,7 @@ async fn cold_start_with_the_endpoint_down_is_503_and_not_ready_until_it_is_up()
 
 // (78)
 #[tokio::test]
-async fn cold_start_asks_once_however_many_wait() {
+async fn cold_start_fetches_once_however_many_requests_wait() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
     fetch.set(Mode::Hold);
@@ -393,7 +393,7 @@ async fn cold_start_asks_once_however_many_wait() {
 
 // (81)
 #[tokio::test]
-async fn fetch_goes_on_when_the_request_that_led_it_is_cancelled() {
+async fn fetch_continues_when_the_request_that_started_it_is_cancelled() {
     let remote = Remote::new().await;
     remote.issuer.rotate();
     remote.endpoint.set(Mode::Hold);
@@ -414,7 +414,7 @@ async fn fetch_goes_on_when_the_request_that_led_it_is_cancelled() {
 }
 
 #[tokio::test]
-async fn kid_that_comes_during_a_fetch_of_older_keys_is_asked_for_once_more() {
+async fn unknown_kid_during_a_fetch_of_older_keys_causes_another_fetch() {
     let remote = Remote::new().await;
     remote.endpoint.set(Mode::Hold);
     remote.clock.advance(support::seconds(510));
@@ -438,7 +438,7 @@ async fn kid_that_comes_during_a_fetch_of_older_keys_is_asked_for_once_more() {
 }
 
 #[tokio::test]
-async fn keys_are_asked_for_by_their_etag_and_live_on_if_it_has_not_changed() {
+async fn keys_are_fetched_with_their_etag_and_extended_if_unchanged() {
     let tag = "\"v1\"";
     let remote = Remote::with(|endpoint| endpoint.header(header::ETAG, tag), |keys| keys, |issuer| issuer).await;
     let token = remote.token().sign();
@@ -455,7 +455,7 @@ async fn keys_are_asked_for_by_their_etag_and_live_on_if_it_has_not_changed() {
 }
 
 #[tokio::test]
-async fn client_that_panics_costs_one_attempt() {
+async fn custom_client_that_panics_fails_one_fetch() {
     let remote = Remote::with(|endpoint| endpoint.set(Mode::Panic), |keys| keys, |issuer| issuer).await;
     let token = remote.token().sign();
     remote.send(&token).await.assert_unavailable("keys_unavailable");
@@ -465,7 +465,7 @@ async fn client_that_panics_costs_one_attempt() {
 }
 
 #[test]
-fn keys_made_outside_of_a_runtime_are_fetched_in_whichever_one_comes() {
+fn keys_built_outside_a_runtime_are_fetched_in_the_first_one() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
     let keys = RemoteKeys::builder(JWKS)
@@ -488,7 +488,7 @@ fn keys_made_outside_of_a_runtime_are_fetched_in_whichever_one_comes() {
 }
 
 #[tokio::test]
-async fn background_work_ends_with_the_last_clone() {
+async fn refresh_task_exits_with_the_last_clone() {
     let (clock, issuer) = endpoint::issuer();
     let fetch = Endpoint::new(&issuer);
     let keys = RemoteKeys::builder(JWKS)
@@ -508,7 +508,7 @@ async fn background_work_ends_with_the_last_clone() {
 }
 
 #[tokio::test]
-async fn clock_that_is_set_back_has_keys_fetched_anew() {
+async fn keys_are_fetched_again_when_the_clock_is_set_back() {
     let remote = Remote::new().await;
     remote.clock.set(UnixTime::from_secs(START.as_secs() - 86_400));
     remote.pass(0).await;
@@ -518,7 +518,7 @@ async fn clock_that_is_set_back_has_keys_fetched_anew() {
 
 /// Eight callers, twenty rotations: each token is of a key that is published, or of none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn rotation_under_load_refuses_no_good_token_and_accepts_no_bad_one() {
+async fn rotation_under_load_refuses_no_valid_token_and_accepts_no_invalid_one() {
     let remote = Remote::new().await;
     let (is_over, counts) = (Arc::new(AtomicBool::new(false)), Arc::new([const { AtomicUsize::new(0) }; 8]));
     let stranger = SigningKey::generate(Algorithm::ES256);

@@ -8,26 +8,26 @@ use aws_lc_rs::{
     },
 };
 
-use super::super::{algorithm::Algorithm, material::Material};
+use super::super::{algorithm::Algorithm, key_material::KeyMaterial};
 
-/// A key for one algorithm.
+/// A key that verifies signatures of one algorithm.
 pub(in super::super) enum Verifier {
     Public(ParsedPublicKey),
     Secret(Box<hmac::Key>),
 }
 
 impl Verifier {
-    pub(in super::super) fn new(algorithm: Algorithm, material: &Material) -> Option<Self> {
+    pub(in super::super) fn new(algorithm: Algorithm, material: &KeyMaterial) -> Option<Self> {
         match material {
-            Material::Ed25519(key) | Material::MlDsa(key) | Material::Point(key) => {
-                ParsedPublicKey::new(public(algorithm)?, key).ok().map(Self::Public)
+            KeyMaterial::Ed25519(key) | KeyMaterial::MlDsa(key) | KeyMaterial::Point(key) => {
+                ParsedPublicKey::new(verification_algorithm(algorithm)?, key).ok().map(Self::Public)
             }
-            Material::Rsa { modulus, exponent } => {
+            KeyMaterial::Rsa { modulus, exponent } => {
                 let key = RsaPublicKeyComponents { n: &**modulus, e: &**exponent };
-                key.to_parsed_public_key(rsa(algorithm)?).ok().map(Self::Public)
+                key.to_parsed_public_key(rsa_parameters(algorithm)?).ok().map(Self::Public)
             }
-            Material::Secret(secret) => {
-                let key = hmac::Key::new(keyed(algorithm)?, secret);
+            KeyMaterial::Secret(secret) => {
+                let key = hmac::Key::new(hmac_algorithm(algorithm)?, secret);
                 Some(Self::Secret(Box::new(key)))
             }
         }
@@ -36,13 +36,13 @@ impl Verifier {
     pub(in super::super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Public(key) => key.verify_sig(message, signature).is_ok(),
-            // In constant time.
+            // Compares in constant time.
             Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
         }
     }
 }
 
-fn public(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+fn verification_algorithm(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
     Some(match algorithm {
         Algorithm::ES256 => &ECDSA_P256_SHA256_FIXED,
         Algorithm::ES384 => &ECDSA_P384_SHA384_FIXED,
@@ -55,7 +55,7 @@ fn public(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
     })
 }
 
-fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     Some(match algorithm {
         Algorithm::PS256 => &RSA_PSS_2048_8192_SHA256,
         Algorithm::PS384 => &RSA_PSS_2048_8192_SHA384,
@@ -67,7 +67,7 @@ fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     })
 }
 
-fn keyed(algorithm: Algorithm) -> Option<hmac::Algorithm> {
+fn hmac_algorithm(algorithm: Algorithm) -> Option<hmac::Algorithm> {
     Some(match algorithm {
         Algorithm::HS256 => hmac::HMAC_SHA256,
         Algorithm::HS384 => hmac::HMAC_SHA384,

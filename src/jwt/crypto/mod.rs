@@ -1,7 +1,7 @@
-//! The libraries that do the arithmetic, each behind a `Verifier` that is prepared once for each key.
+//! The cryptographic libraries, each behind a `Verifier` that is prepared once for each key.
 //!
-//! With both, `aws-lc-rs` is used. Neither is asked through a provider that the process shares: what other crates in
-//! the graph switch on makes no difference here.
+//! If both are enabled, `aws-lc-rs` is used. Neither is accessed through a process-wide provider, so features that other
+//! crates of the build enable make no difference.
 
 #[cfg(feature = "aws-lc-rs")]
 pub(super) use self::aws_lc::Verifier;
@@ -14,4 +14,4 @@ mod aws_lc;
 mod rust_crypto;
 
 #[cfg(not(any(feature = "aws-lc-rs", feature = "rust-crypto")))]
-compile_error!("the feature `jwt` needs a library for signatures: `aws-lc-rs`, or `rust-crypto`");
+compile_error!("the feature `jwt` needs a cryptographic library: enable `aws-lc-rs` or `rust-crypto`");

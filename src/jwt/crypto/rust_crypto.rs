@@ -4,24 +4,24 @@ use p256::ecdsa::signature::{Verifier as _, hazmat::PrehashVerifier};
 use rsa::{BoxedUint, PublicKey, pkcs1v15, pss};
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
-use super::super::{algorithm::Algorithm, material::Material};
+use super::super::{algorithm::Algorithm, key_material::KeyMaterial};
 
-/// A key for one algorithm.
+/// A key that verifies signatures of one algorithm.
 pub(in super::super) struct Verifier(Box<dyn Fn(&[u8], &[u8]) -> bool + Send + Sync>);
 
 impl Verifier {
-    pub(in super::super) fn new(algorithm: Algorithm, material: &Material) -> Option<Self> {
+    pub(in super::super) fn new(algorithm: Algorithm, material: &KeyMaterial) -> Option<Self> {
         match material {
-            Material::Ed25519(key) => {
+            KeyMaterial::Ed25519(key) => {
                 let key = Ed25519Key::from_bytes(key.as_slice().try_into().ok()?).ok()?;
-                Some(Self::by(move |message, signature| {
+                Some(Self::from_fn(move |message, signature| {
                     signature.try_into().is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
                 }))
             }
-            Material::MlDsa(_) => None,
-            Material::Point(point) => elliptic(algorithm, point),
-            Material::Rsa { modulus, exponent } => rsa(algorithm, modulus, exponent),
-            Material::Secret(secret) => keyed(algorithm, secret),
+            KeyMaterial::MlDsa(_) => None,
+            KeyMaterial::Point(point) => ecdsa(algorithm, point),
+            KeyMaterial::Rsa { modulus, exponent } => rsa(algorithm, modulus, exponent),
+            KeyMaterial::Secret(secret) => hmac(algorithm, secret),
         }
     }
 
@@ -29,16 +29,16 @@ impl Verifier {
         (self.0)(message, signature)
     }
 
-    fn by(verifies: impl Fn(&[u8], &[u8]) -> bool + Send + Sync + 'static) -> Self {
+    fn from_fn(verifies: impl Fn(&[u8], &[u8]) -> bool + Send + Sync + 'static) -> Self {
         Self(Box::new(verifies))
     }
 }
 
-fn elliptic(algorithm: Algorithm, point: &[u8]) -> Option<Verifier> {
+fn ecdsa(algorithm: Algorithm, point: &[u8]) -> Option<Verifier> {
     macro_rules! on {
         ($curve:ident, $hash:ty) => {{
             let key = $curve::ecdsa::VerifyingKey::from_sec1_bytes(point).ok()?;
-            Some(Verifier::by(move |message, signature| {
+            Some(Verifier::from_fn(move |message, signature| {
                 let signature = $curve::ecdsa::Signature::from_slice(signature);
                 signature.is_ok_and(|signature| key.verify_prehash(&<$hash>::digest(message), &signature).is_ok())
             }))
@@ -58,7 +58,7 @@ fn rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Option<Verifier
     macro_rules! with {
         ($scheme:ident, $hash:ty) => {{
             let key = $scheme::VerifyingKey::<$hash>::new(key);
-            Some(Verifier::by(move |message, signature| {
+            Some(Verifier::from_fn(move |message, signature| {
                 let signature = $scheme::Signature::try_from(signature);
                 signature.is_ok_and(|signature| key.verify(message, &signature).is_ok())
             }))
@@ -75,12 +75,12 @@ fn rsa(algorithm: Algorithm, modulus: &[u8], exponent: &[u8]) -> Option<Verifier
     }
 }
 
-fn keyed(algorithm: Algorithm, secret: &[u8]) -> Option<Verifier> {
+fn hmac(algorithm: Algorithm, secret: &[u8]) -> Option<Verifier> {
     macro_rules! with {
         ($hash:ty) => {{
             let mac = Hmac::<$hash>::new_from_slice(secret).ok()?;
-            // In constant time.
-            Some(Verifier::by(move |message, tag| mac.clone().chain_update(message).verify_slice(tag).is_ok()))
+            // Compares in constant time.
+            Some(Verifier::from_fn(move |message, tag| mac.clone().chain_update(message).verify_slice(tag).is_ok()))
         }};
     }
     match algorithm {

@@ -4,119 +4,125 @@ use http::Uri;
 
 use super::{
     RemoteKeys,
-    errand::{Errand, Source},
-    keeper::Keeper,
+    fetcher::{Fetcher, KeySetSource},
+    key_set_cache::KeySetCache,
 };
 use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
     fetch::{Fetch, HttpClient},
     jwt::{
-        algorithm::{Algorithm, Family},
-        source::MissingId,
+        algorithm::{Algorithm, KeyType},
+        source::MissingKid,
     },
     time::{Clock, SystemClock},
     url,
 };
 
-/// Sets [`RemoteKeys`] up.
+/// Configures [`RemoteKeys`].
 #[must_use]
 pub struct RemoteKeysBuilder {
     clock: Arc<dyn Clock>,
     fetch: Option<Arc<dyn Fetch>>,
-    missing_id: MissingId,
-    place: Place,
+    missing_kid: MissingKid,
     rsa: Algorithm,
+    source: UncheckedSource,
 }
 
-/// Where keys come from, as it was told.
-pub(super) enum Place {
+/// The configured source of a key set, before it is checked.
+pub(super) enum UncheckedSource {
     Issuer(Box<str>),
     Uri(Box<str>),
 }
 
 impl RemoteKeysBuilder {
-    pub(super) fn new(place: Place) -> Self {
+    pub(super) fn new(source: UncheckedSource) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { clock, fetch: None, missing_id: MissingId::Refuse, place, rsa: Algorithm::RS256 }
+        Self { clock, fetch: None, missing_kid: MissingKid::Refuse, rsa: Algorithm::RS256, source }
     }
 
-    /// Lets a token without `kid` be verified by a key with a name, if there is exactly one for its algorithm.
+    /// Verifies tokens without `kid` with a key that has one, if it is the only key for the token's algorithm.
     pub fn accept_missing_kid(mut self) -> Self {
-        self.missing_id = MissingId::Accept;
+        self.missing_kid = MissingKid::Accept;
         self
     }
 
-    /// Sets the clock: that of the machine by default. The layer needs the same environment.
+    /// Uses the clock of this environment instead of the system clock. Pass the same environment to the layer.
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
         self
     }
 
-    /// Asks by this client, such as your own `reqwest::Client`: by default by an [`HttpClient`], which reaches public
-    /// addresses only.
+    /// Sets the client that fetches the keys, for example a custom `reqwest::Client`: an [`HttpClient`] for public addresses
+    /// by default.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
     }
 
-    /// What RSA keys are used for that name no algorithm: RS256 by default.
+    /// Sets the algorithm of RSA keys without `alg`: RS256 by default.
     pub fn rsa_algorithm(mut self, algorithm: Algorithm) -> Self {
         self.rsa = algorithm;
         self
     }
 
-    /// Makes the key source, which begins to fetch at once, or as soon as it is used within a tokio runtime.
+    /// Builds the key source, which starts to fetch immediately, or when it is first used within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// If the URL is none of `https`, loopback hosts aside, or has a user in it; if the RSA algorithm is none; or if no
-    /// client was handed in and ours cannot be made: see [`HttpClient::new`].
+    /// If the URL is not an `https` URL without user information (`http` is accepted for a loopback host), if the RSA
+    /// algorithm is not one of RSA, or if the default client cannot be created: see [`HttpClient::new`].
     pub fn build(self) -> Result<RemoteKeys, ConfigError> {
-        if self.rsa.family() != Family::Rsa {
-            return Err(refused("RSA keys are used with an algorithm of RSA"));
+        if self.rsa.key_type() != KeyType::Rsa {
+            return Err(refused("RSA keys are used with RS256, RS384, RS512, PS256, PS384 or PS512").value(self.rsa));
         }
-        let source = self.place.source()?;
+        let source = self.source.check()?;
         let fetch = match self.fetch {
             Some(fetch) => fetch,
             None => Arc::new(HttpClient::new()?),
         };
-        let errand = Errand { fetch, missing_id: self.missing_id, rsa: self.rsa, source };
-        let keeper = Keeper::new(errand, self.clock);
-        keeper.attend();
-        Ok(RemoteKeys(keeper))
+        let fetcher = Fetcher { fetch, missing_kid: self.missing_kid, rsa: self.rsa, source };
+        let cache = KeySetCache::new(fetcher, self.clock);
+        cache.ensure_refresh_task();
+        Ok(RemoteKeys(cache))
     }
 
-    /// Makes the key source, and waits for the outcome of its first fetch, which needs a tokio runtime.
+    /// Builds the key source and waits for the result of its first fetch, which needs a tokio runtime.
     ///
-    /// If nobody answers, that is no error: keys are fetched as soon as somebody does, and until then the source is [not
-    /// ready](RemoteKeys::is_ready), and tokens are answered with 503.
+    /// An issuer that does not respond is not an error: fetches are repeated, and until one succeeds the source is [not
+    /// ready](RemoteKeys::is_ready), and tokens are refused with 503.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and if the metadata is of another issuer (RFC 8414 §3.3).
+    /// See [`build`](Self::build); also if the metadata names another issuer
+    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
     pub async fn connect(self) -> Result<RemoteKeys, ConfigError> {
         let keys = self.build()?;
-        keys.0.settle().await;
-        if keys.0.is_of_other_issuer() {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, "the metadata is of another issuer"));
+        keys.0.wait_for_fetch().await;
+        if keys.0.is_issuer_mismatch() {
+            let message = "an issuer is configured with the `issuer` of its metadata, byte for byte";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(keys.0.name()));
         }
         Ok(keys)
     }
 }
 
-impl Place {
-    fn source(self) -> Result<Source, ConfigError> {
+impl UncheckedSource {
+    fn check(self) -> Result<KeySetSource, ConfigError> {
+        const SECURE: &str = "keys come from an https URL (http for a loopback host) without user information";
         let (Self::Issuer(text) | Self::Uri(text)) = &self;
-        let uri: Uri = text.parse().map_err(|_| refused("not a URL"))?;
+        let refused_url = |message| refused(message).value(url::redacted(text));
+        let uri: Uri = text.parse().map_err(|_| refused_url(SECURE))?;
         if !url::is_secure(text) || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(refused("not an https URL, or one with a user"));
+            return Err(refused_url(SECURE));
         }
-        match self {
+        match &self {
             // RFC 8414 §2.
-            Self::Issuer(issuer) if issuer.contains(['?', '#']) => Err(refused("an issuer has no query or fragment")),
-            Self::Issuer(issuer) => Ok(Source::Issuer(issuer)),
-            Self::Uri(_) => Ok(Source::Uri(uri)),
+            Self::Issuer(issuer) if issuer.contains(['?', '#']) => {
+                Err(refused_url("an issuer with metadata is a URL without query and fragment"))
+            }
+            Self::Issuer(issuer) => Ok(KeySetSource::Issuer(issuer.clone())),
+            Self::Uri(_) => Ok(KeySetSource::Uri(uri)),
         }
     }
 }
@@ -127,6 +133,6 @@ impl fmt::Debug for RemoteKeysBuilder {
     }
 }
 
-fn refused(why: &'static str) -> ConfigError {
-    ConfigError::new(ConfigErrorKind::KeySet, why)
+fn refused(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::KeySet, message)
 }

@@ -1,9 +1,9 @@
-//! Keys from URLs.
+//! Keys that are fetched from URLs.
 
 use std::{fmt, sync::Arc};
 
 pub use self::builder::RemoteKeysBuilder;
-use self::{builder::Place, keeper::Keeper};
+use self::{builder::UncheckedSource, key_set_cache::KeySetCache};
 use super::{
     issuer::Issuer,
     key::VerifyingKey,
@@ -16,45 +16,52 @@ use crate::{
 };
 
 mod builder;
-mod errand;
-mod gone;
-mod keeper;
-mod plan;
+mod fetcher;
+mod key_set_cache;
+mod pending_fetch;
+mod refresh_schedule;
+mod refresh_task;
+mod removed_kids;
+mod state;
 
-/// The keys of an issuer, fetched from a URL and kept fresh.
+/// The keys of an issuer, fetched from a URL and refreshed in the background.
 ///
-/// They are fetched when it is made, and again in the background when about 80 % of their lifetime is over: that is 10
-/// minutes, or what `Cache-Control` says, but at least one minute and at most 24 hours. A request never waits for a key
-/// that is known. One with a `kid` that is not has the keys fetched, at most once in 30 seconds, so that a key is good as
-/// soon as its issuer uses it; bad kids that exhaust this have the keys fetched again when the 30 seconds are over, and
-/// touch the schedule in no way. Keys without a name are noticed by schedule only.
+/// **Refresh.** Keys are fetched when the source is built, and again after about 80 % of their lifetime: 10 minutes, or the
+/// `max-age` of `Cache-Control` within one minute and 24 hours. A request with a known key never waits.
 ///
-/// A fetch that fails changes nothing, and is repeated. One hour past their lifetime, keys are not used any more: tokens
-/// are answered with 503, as they are before the first keys have come. A key that leaves the set verifies nothing from
-/// that moment on, and tokens that it has verified and that are cached are refused.
+/// **Unknown kids.** A token with an unknown `kid` causes a fetch, at most once in 30 seconds, so a new key is accepted as
+/// soon as its issuer uses it. If invalid kids exhaust this limit, the keys are fetched again when the 30 seconds are over.
+/// They do not delay the scheduled fetches. New keys without `kid` are found by scheduled fetches only.
 ///
-/// Fetched is over `https` (or from loopback), without redirects, within 5 seconds, up to 256 KiB and 100 keys, and again
-/// only if the server's `ETag` has changed. A key that cannot be used, because it is weak, private, symmetric, meant for
-/// encryption or of an unknown kind, is left out. A set without one that can be used is a failed fetch.
+/// **Failures.** After a failed fetch the current keys stay in use, and the fetch is repeated. One hour after the end of
+/// their lifetime, keys are not used any more: tokens are refused with 503, as before the first successful fetch.
 ///
-/// Clones share the keys; the background work ends with the last one.
+/// **Removed keys.** A key that leaves the set verifies nothing from then on, and cached tokens that it verified are refused.
+///
+/// **Limits.** Keys are fetched over `https` (or from a loopback host), without redirects, within 5 seconds, up to 256 KiB
+/// and 100 keys, and with the server's `ETag`. Keys that cannot be used are left out: weak, private and symmetric ones, keys
+/// for encryption, and unknown types. A set without a usable key is a failed fetch.
+///
+/// Clones share the keys. The background task exits when the last clone is dropped.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::jwt::{Algorithm, RemoteKeys};
 ///
 /// # if cfg!(feature = "aws-lc-rs") {
 /// let keys = RemoteKeys::builder("https://auth.example.com/jwks.json").rsa_algorithm(Algorithm::PS256).build()?;
-/// assert!(!keys.is_ready(), "there is no runtime in which they could be fetched");
+/// assert!(!keys.is_ready(), "without a runtime, keys are not fetched yet");
 ///
 /// assert!(RemoteKeys::new("http://auth.example.com/jwks.json").is_err(), "not https");
 /// # }
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct RemoteKeys(Arc<Keeper>);
+pub struct RemoteKeys(Arc<KeySetCache>);
 
 impl RemoteKeys {
-    /// The keys at a URL, the issuer's `jwks_uri`, with the defaults of [`RemoteKeysBuilder`].
+    /// Creates a source of the keys at this URL, the issuer's `jwks_uri`, with the defaults of [`RemoteKeysBuilder`].
     ///
     /// # Errors
     ///
@@ -63,26 +70,28 @@ impl RemoteKeys {
         Self::builder(uri).build()
     }
 
-    /// The keys at a URL, the issuer's `jwks_uri`.
+    /// Returns a builder for a source of the keys at this URL, the issuer's `jwks_uri`.
     pub fn builder(uri: &str) -> RemoteKeysBuilder {
-        RemoteKeysBuilder::new(Place::Uri(uri.into()))
+        RemoteKeysBuilder::new(UncheckedSource::Uri(uri.into()))
     }
 
-    /// The keys of an issuer, whose metadata tells where they are, with the defaults of [`RemoteKeysBuilder`].
+    /// Creates a source of the keys to which the issuer's metadata refers, with the defaults of [`RemoteKeysBuilder`].
     ///
     /// # Errors
     ///
-    /// If the metadata is of another issuer: see [`RemoteKeysBuilder::connect`].
+    /// If the metadata names another issuer: see [`RemoteKeysBuilder::connect`].
     pub async fn discover(issuer: &str) -> Result<Self, ConfigError> {
         Self::discovery(issuer).connect().await
     }
 
-    /// The keys of an issuer, whose metadata tells where they are: by RFC 8414 §3, or OpenID Connect Discovery §4.
+    /// Returns a builder for a source of the keys to which the issuer's metadata refers, at the URL of
+    /// [RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3) or of
+    /// [OpenID Connect Discovery §4](https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderConfig).
     pub fn discovery(issuer: &str) -> RemoteKeysBuilder {
-        RemoteKeysBuilder::new(Place::Issuer(issuer.into()))
+        RemoteKeysBuilder::new(UncheckedSource::Issuer(issuer.into()))
     }
 
-    /// Whether there are keys, and not too old ones: for a readiness probe, which may also be what starts the first fetch.
+    /// Returns whether valid keys are available, for a readiness probe. A call starts the fetch that is due.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.is_ready()
@@ -90,10 +99,12 @@ impl RemoteKeys {
 }
 
 impl Jwt {
-    /// Tokens of one issuer for `audience`, verified with the keys that the issuer's metadata points to.
+    /// Creates an authenticator for tokens of one issuer for `audience`, with the keys to which the issuer's metadata refers.
     ///
-    /// If nobody answers, that is no error: the result is [not ready](Self::is_ready), and tokens are answered with 503,
-    /// until somebody does. For more than the defaults, hand [`RemoteKeys`] to [`Jwt::new`] or [`Jwt::builder`].
+    /// An issuer that does not respond is not an error: the authenticator is [not ready](Self::is_ready), and tokens are
+    /// refused with 503, until it does. For other settings, pass [`RemoteKeys`] to [`Jwt::new`] or [`Jwt::builder`].
+    ///
+    /// # Examples
     ///
     /// ```no_run
     /// use tower_warden::{jwt::Jwt, layer::AuthLayer};
@@ -106,8 +117,8 @@ impl Jwt {
     ///
     /// # Errors
     ///
-    /// If the metadata is of another issuer, the issuer is no `https` URL, loopback hosts aside, or the audience is empty;
-    /// or if TLS cannot be set up: see [`HttpClient::new`](crate::fetch::HttpClient::new).
+    /// If the metadata names another issuer, the issuer is not an `https` URL (`http` is accepted for a loopback host), the
+    /// audience is empty, or the HTTP client cannot be created: see [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub async fn discover(issuer: &str, audience: &str) -> Result<Self, ConfigError> {
         let trusted = Issuer::new(issuer, audience)?;
         Ok(Self::new(trusted, RemoteKeys::discover(issuer).await?))

@@ -72,7 +72,7 @@ async fn tokens_are_verified() {
     let ec = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let (x, y) = ec.public_key().as_ref()[1..].split_at(32);
     let jwk = json!({ "kty": "EC", "crv": "P-256", "x": encode(x), "y": encode(y) });
-    let ec_keys = || StaticKeys::jwk_set(&json!({ "keys": [jwk] }).to_string()).unwrap();
+    let ec_keys = || StaticKeys::from_jwk_set(&json!({ "keys": [jwk] }).to_string()).unwrap();
     let by_ec = |signed: &[u8]| ec.sign(&SystemRandom::new(), signed).unwrap().as_ref().to_vec();
 
     let ed = Ed25519KeyPair::generate().unwrap();

@@ -1,0 +1,287 @@
+//! The cached key set of one issuer, and the requests that need a key of it.
+//!
+//! # Invariants
+//!
+//! 1. *Two budgets.* The [schedule](super::refresh_schedule) fetches keys before they expire, and unknown kids may cause one
+//!    more fetch per cool-down. A fetch for an unknown `kid` moves the schedule only if it succeeds, when the keys are fresh.
+//!    So made-up kids cause at most one fetch per cool-down, and never make the keys older.
+//! 2. *One fetch at a time.* [`prepare_fetch`](KeySetCache::prepare_fetch) is called under the write lock, after a check that
+//!    `in_flight` is empty, and sets it. Only [`finish_fetch`](KeySetCache::finish_fetch) clears it.
+//! 3. *A waiting request may leave.* A fetch is a task of its own; requests wait for its [`FetchCompletion`] only. When a
+//!    request is dropped, the fetch and the other requests go on.
+//! 4. *A lost fetch finishes.* If the task is dropped because the runtime shut down, or panics in a custom `Fetch`, the guard
+//!    of the [pending fetch](super::pending_fetch) reports a failure when it is dropped. So `in_flight` is always cleared, and
+//!    no request waits for a fetch that is gone.
+//! 5. *A key that leaves the set verifies nothing.* [`State::apply`] retires it under the write lock, and cached tokens hold
+//!    the same `Arc` of it. A key that stays keeps its `Arc`, so its cached tokens stay valid.
+//! 6. *A failure removes no keys.* They are used until the end of their grace period.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{runtime::Handle, sync::Notify, time::timeout};
+
+use super::{
+    fetcher::{FETCH_TIMEOUT, FetchError, FetchedKeys, Fetcher},
+    pending_fetch::{FetchCompletion, FetchGuard, PreparedFetch},
+    refresh_schedule::FetchCause,
+    refresh_task::RefreshTask,
+    state::{Changes, FoundKey, State, unavailable},
+};
+use crate::{
+    Eventual,
+    jwt::source::KeyRequest,
+    log::{self, Causes},
+    time::{Clock, UnixTime},
+};
+
+/// The key set of an issuer. See the [module docs](self) for the invariants.
+pub(super) struct KeySetCache {
+    clock: Arc<dyn Clock>,
+    fetcher: Arc<Fetcher>,
+    /// Never held across an `await`, nor while a [`FetchGuard`] is dropped, which locks it.
+    state: RwLock<State>,
+    /// Wakes the refresh task when the schedule has changed, and when the cache is dropped.
+    notify: Arc<Notify>,
+    pub(super) has_refresh_task: AtomicBool,
+}
+
+/// The next step of a request that needs an unknown key.
+enum NextStep {
+    Return(FoundKey),
+    /// Wait for the fetch, which has to be started if it is given.
+    Wait(FetchCompletion, Option<PreparedFetch>),
+}
+
+impl KeySetCache {
+    pub(super) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let (fetcher, notify) = (Arc::new(fetcher), Arc::default());
+        Arc::new(Self { clock, fetcher, state: RwLock::default(), notify, has_refresh_task: AtomicBool::new(false) })
+    }
+
+    /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
+    pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
+        self.ensure_refresh_task();
+        let (known, is_due) = {
+            let state = self.read();
+            let is_due = state.in_flight.is_none() && state.schedule.due(request.now).is_some();
+            (state.known(request), is_due)
+        };
+        if is_due && known.is_some() {
+            self.start_due_fetch(request.now);
+        }
+        known.map_or_else(|| self.wait_for_key(request), Eventual::Now)
+    }
+
+    /// Returns whether tokens can be verified with the current keys.
+    pub(super) fn is_ready(self: &Arc<Self>) -> bool {
+        self.ensure_refresh_task();
+        let now = self.clock.now();
+        let (has_valid_keys, is_due) = {
+            let state = self.read();
+            (state.schedule.has_valid_keys(now), state.schedule.due(now).is_some())
+        };
+        if is_due {
+            // Until a readiness probe succeeds, there may be no other requests.
+            self.start_due_fetch(now);
+        }
+        has_valid_keys
+    }
+
+    /// Returns whether the last fetch found the metadata of another issuer.
+    pub(super) fn is_issuer_mismatch(&self) -> bool {
+        self.read().is_issuer_mismatch
+    }
+
+    /// The server that is queried, for logs.
+    pub(super) fn name(&self) -> &str {
+        self.fetcher.source.name()
+    }
+
+    /// Waits for the fetch that is due or in flight, if there is one.
+    pub(super) async fn wait_for_fetch(self: &Arc<Self>) {
+        self.ensure_refresh_task();
+        self.start_due_fetch(self.clock.now());
+        let in_flight = self.read().in_flight.clone();
+        if let Some(completion) = in_flight {
+            let _ = completion.await;
+        }
+    }
+
+    /// Spawns the task that follows the schedule, unless it is running. Without a runtime, a later call does.
+    pub(super) fn ensure_refresh_task(self: &Arc<Self>) {
+        if self.has_refresh_task.load(Ordering::Relaxed) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else { return };
+        // The swap decides between two threads that get here at the same time.
+        if !self.has_refresh_task.swap(true, Ordering::AcqRel) {
+            RefreshTask::new(self, Arc::clone(&self.notify)).spawn(&runtime);
+        }
+    }
+
+    /// Starts the fetch that is due, and returns the time until the next one.
+    pub(super) fn follow_schedule(self: &Arc<Self>) -> Duration {
+        let now = self.clock.now();
+        self.start_due_fetch(now);
+        self.read().schedule.time_until_due(now)
+    }
+
+    fn start_due_fetch(self: &Arc<Self>, now: UnixTime) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let prepared = {
+            let mut state = self.write();
+            match state.schedule.due(now) {
+                Some(cause) if state.in_flight.is_none() => Some(self.prepare_fetch(&mut state, cause).1),
+                _ => None,
+            }
+        };
+        if let Some(prepared) = prepared {
+            prepared.spawn(&runtime);
+        }
+    }
+
+    /// Waits for fetches until the key is found, or a fetch that started after the request did not bring it.
+    fn wait_for_key(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
+        let last_started = self.read().started;
+        let (mut completion, prepared) = match self.next_step(request, last_started) {
+            NextStep::Return(found) => return Eventual::Now(found),
+            NextStep::Wait(completion, prepared) => (completion, prepared),
+        };
+        // Started here, not in the future: the future may never be polled.
+        if let (Some(prepared), Ok(runtime)) = (prepared, Handle::try_current()) {
+            prepared.spawn(&runtime);
+        }
+        let (this, kid) = (Arc::clone(self), request.kid.map(str::to_owned));
+        let (algorithm, now) = (request.algorithm, request.now);
+        // Waits for the key set.
+        Eventual::later(async move {
+            let found = async {
+                loop {
+                    let _ = completion.await;
+                    let prepared;
+                    let request = KeyRequest::new(kid.as_deref(), algorithm, now);
+                    (completion, prepared) = match this.next_step(&request, last_started) {
+                        NextStep::Return(found) => return found,
+                        NextStep::Wait(completion, prepared) => (completion, prepared),
+                    };
+                    if let Some(prepared) = prepared {
+                        prepared.spawn(&Handle::current());
+                    }
+                }
+            };
+            timeout(FETCH_TIMEOUT, found).await.unwrap_or_else(|_| Err(unavailable()))
+        })
+    }
+
+    /// The next step of a request that came when fetch number `last_started` was the last one.
+    ///
+    /// A fetch that was in flight then may have read the key set before the issuer published the key, so its result decides
+    /// nothing about an unknown `kid`. The result of any later fetch does.
+    fn next_step(self: &Arc<Self>, request: &KeyRequest<'_>, last_started: u64) -> NextStep {
+        let can_spawn = Handle::try_current().is_ok();
+        let mut state = self.write();
+        let now = request.now;
+        if let Some(found) = state.known(request) {
+            return NextStep::Return(found);
+        }
+        if state.finished > last_started {
+            let unknown = state.unknown(now);
+            if let (Ok(_), Some(kid)) = (&unknown, request.kid) {
+                state.removed_kids.confirm(kid, now);
+            }
+            return NextStep::Return(unknown);
+        }
+        if let Some(completion) = &state.in_flight {
+            return NextStep::Wait(completion.clone(), None);
+        }
+        let has_valid_keys = state.schedule.has_valid_keys(now);
+        let cause = match state.schedule.due(now) {
+            None if has_valid_keys && state.schedule.is_cooled_down(now) => Some(FetchCause::UnknownKid),
+            due => due,
+        };
+        match cause {
+            Some(cause) if can_spawn => {
+                let (completion, prepared) = self.prepare_fetch(&mut state, cause);
+                NextStep::Wait(completion, Some(prepared))
+            }
+            _ => {
+                if has_valid_keys {
+                    state.schedule.request_fetch();
+                    self.notify.notify_one();
+                }
+                NextStep::Return(state.unknown(now))
+            }
+        }
+    }
+
+    /// Marks a fetch as in flight. The caller spawns it after it has released the lock.
+    fn prepare_fetch(self: &Arc<Self>, state: &mut State, cause: FetchCause) -> (FetchCompletion, PreparedFetch) {
+        state.started += 1;
+        let (guard, completion) = FetchGuard::new(self, cause, state.started, self.clock.now());
+        state.in_flight = Some(completion.clone());
+        (completion, PreparedFetch::new(Arc::clone(&self.fetcher), state.validators.clone(), guard))
+    }
+
+    /// Applies the result of a fetch, once for each that was prepared.
+    pub(super) fn finish_fetch(&self, fetch: &FetchGuard, result: Result<FetchedKeys, FetchError>) {
+        let ended = self.clock.now();
+        let changes = {
+            let mut state = self.write();
+            state.in_flight = None;
+            state.finished = fetch.number;
+            match result {
+                Ok(fetched) => Ok(state.apply(fetched, fetch, ended)),
+                Err(error) => {
+                    state.is_issuer_mismatch = matches!(error, FetchError::IssuerMismatch);
+                    state.validators.require_discovery();
+                    state.schedule.record_failure(fetch.cause, ended);
+                    Err((error, state.schedule.has_valid_keys(ended)))
+                }
+            }
+        };
+        self.log(&changes);
+        self.notify.notify_one();
+    }
+
+    fn log(&self, changes: &Result<Changes, (FetchError, bool)>) {
+        let name = self.name();
+        match changes {
+            Ok(Changes { added: 0, removed: 0, .. }) => {
+                log::debug!(issuer = %name, "fetched keys, which are unchanged")
+            }
+            Ok(Changes { added, removed, keys }) => {
+                log::info!(issuer = %name, keys = %keys, added = %added, removed = %removed, "the keys of an issuer changed");
+            }
+            Err((error @ FetchError::IssuerMismatch, _)) => {
+                log::error!(issuer = %name, error = %error, "the keys of an issuer are not fetched");
+            }
+            Err((error, has_valid_keys)) => {
+                let current = if *has_valid_keys { "still used" } else { "none" };
+                log::warning!(issuer = %name, current_keys = %current, error = %Causes(error), "the keys of an issuer could not be fetched");
+            }
+        }
+    }
+
+    // A panic under the lock can only come from a custom clock, which is read before anything depends on it. So the state
+    // behind a poisoned lock is consistent.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for KeySetCache {
+    fn drop(&mut self) {
+        // The refresh task holds a weak reference, and exits when it wakes.
+        self.notify.notify_one();
+    }
+}
