@@ -19,7 +19,7 @@
 //! 7. **Audience**, then all other claims. A claim of the wrong type refuses the token; it is never treated as absent.
 //!
 //! Keys are [static](StaticKeys), or with the feature `jwks` fetched from a URL and refreshed, by `RemoteKeys` and
-//! `Jwt::discover`. [`issuers`] lists the settings for Keycloak, Auth0, Entra ID, Okta and Cognito.
+//! `Jwt::discover`. [The manual](crate::manual::issuers) lists the settings for Keycloak, Auth0, Entra ID, Okta and Cognito.
 //!
 //! On every request, whether its token was cached or not, the layer then checks the expiry, the
 //! [confirmation](crate::caller::Confirmation) and the [revocations](crate::revocation).
@@ -110,7 +110,6 @@ mod crypto;
 #[cfg(feature = "axum")]
 mod extract;
 mod issuer;
-pub mod issuers;
 mod jwk;
 mod jws;
 mod key;
