@@ -553,11 +553,11 @@ async fn the_layer_makes_the_body_of_what_extractors_inside_refuse() {
     let terse = |rejection: &Rejection| Response::new(axum::body::Body::from(rejection.code()));
     let app = Router::new()
         .route("/", post(async |_: Scoped<Write>| "written"))
-        .layer(BodyCheckLayer::new(Recorder::new()).respond_with(terse))
         .layer(
             AuthLayer::new(stack.keys.clone())
                 .environment(&tower_warden::Environment::default().with_clock(stack.clock.clone())),
-        );
+        )
+        .layer(BodyCheckLayer::new(Recorder::new()).respond_with(terse));
     let request = bearer(key.expose()).method(Method::POST).body(axum::body::Body::from("1")).unwrap();
     let answer = Answer::read(app.oneshot(request).await.unwrap()).await;
     answer.assert_reason(403, "insufficient_scope");
@@ -736,7 +736,7 @@ fn layers_and_services_are_send_sync_clone_whatever_the_body() {
     })));
 }
 
-/// A service with the bounds of `StreamableHttpService` of rmcp 1.x, which also answers with this body.
+/// A service with the bounds of rmcp's `StreamableHttpService` (3.1.4), and its response body.
 #[derive(Clone)]
 struct LikeRmcp;
 
