@@ -1,4 +1,4 @@
-//! Which URLs are safe to send requests to, and to publish.
+//! Checks of URLs that are published, or that requests are sent to.
 
 use http::Uri;
 

@@ -1,4 +1,4 @@
-//! Which addresses the built-in client connects to.
+//! The addresses that the built-in client connects to.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

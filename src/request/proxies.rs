@@ -11,7 +11,7 @@ use super::{head::Head, network::Network};
 ///
 /// # Deployment caveat
 ///
-/// Configure the networks of your own proxies only, and have each of them append the address of its peer. The field is
+/// Configure only the networks of the deployment's proxies, and have each of them append the address of its peer. The field is
 /// read from its end, past trusted proxies, up to the first address that is not a trusted proxy. The addresses before
 /// that one can be forged by the client, and are ignored.
 #[derive(Clone, Debug, Default)]

@@ -41,7 +41,7 @@ where
     Ok(Arc::new(record))
 }
 
-/// Whether each field of a record has a column.
+/// Returns whether each field of a record has a column.
 ///
 /// A newer version of `tower-warden` may add fields, for example restrictions. They must not be lost silently.
 pub(crate) fn is_representable(record: &KeyRecord) -> bool {

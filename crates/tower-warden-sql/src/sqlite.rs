@@ -49,7 +49,7 @@ pub(super) async fn connect(url: &str) -> Result<SqlitePool, Error> {
     }
 }
 
-/// Whether this is SQLITE_BUSY, or one of its extended codes.
+/// Returns whether this is SQLITE_BUSY, or one of its extended codes.
 fn is_busy(error: &Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
     code.is_some_and(|code| code & 0xFF == 5)

@@ -39,7 +39,7 @@ const LIST_OWNER: &str = select!("WHERE id > $1 AND owner = $3 ORDER BY id LIMIT
 const LIST_OWNER_OF_TENANT: &str = select!("WHERE id > $1 AND owner = $3 AND tenant = $4 ORDER BY id LIMIT $2");
 const LIST_TENANT: &str = select!("WHERE id > $1 AND tenant = $3 ORDER BY id LIMIT $2");
 
-/// Whether a text contains NUL, which Postgres cannot store. It is refused on SQLite too, so that keys can be moved.
+/// Returns whether a text contains NUL, which Postgres cannot store. It is refused on SQLite too, so that keys can be moved.
 pub(crate) fn has_nul(text: &str) -> bool {
     text.contains('\0')
 }

@@ -48,7 +48,7 @@ enum AcceptedCertificates {
     None,
 }
 
-/// Whether clients have to present a certificate.
+/// The requirement that clients present a certificate, or the lack of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Requirement {
     Optional,
