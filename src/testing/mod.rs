@@ -46,6 +46,7 @@
 
 pub use self::{issuer::TestIssuer, key::SigningKey, token::TokenBuilder};
 
+pub mod conformance;
 mod issuer;
 mod key;
 #[cfg(feature = "dpop")]
