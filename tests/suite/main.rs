@@ -7,6 +7,7 @@ mod api_keys;
 mod authorize;
 mod binding;
 mod certificates;
+mod conformance;
 mod credential;
 mod dpop;
 mod endpoint;

@@ -1,9 +1,9 @@
 //! Rules of counts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{Bench, at_once, daily, key};
-use crate::rate_limit::LimitStatus;
+use super::{Bench, at_once, daily, key, quota};
+use crate::rate_limit::{LimitStatus, QuotaSet};
 
 pub(super) async fn burst_is_admitted_and_no_more(bench: &Bench) {
     let (alice, quotas) = (key("alice"), daily([("quota", 5)]));
@@ -97,9 +97,19 @@ pub(super) async fn refusal_names_the_violated_quotas(bench: &Bench) {
         let is_named = exceeded.violated.contains(&exceeded.standing.quota);
         assert!(is_named, "the status of a refusal is that of an exceeded quota: {exceeded:?}");
     }
-    // The whole burst of the second quota is the longest wait.
-    let exceeded = bench.refuse(&alice, &quotas, 9, rule).await;
-    assert_eq!(exceeded.standing.quota, 0, "the status of a refusal is that of the quota with the longest wait");
+}
+
+pub(super) async fn status_of_a_refusal_is_that_of_the_longest_wait(bench: &Bench) {
+    let (slow, fast) = (quota("slow", 1, 2 * 86_400, 3), quota("fast", 1, 86_400, 3));
+    for (caller, quotas, place) in [("alice", [slow.clone(), fast.clone()], 0), ("bob", [fast, slow], 1)] {
+        let quotas = QuotaSet::new(quotas).expect("their names differ");
+        let rule = "the status of a refusal is that of the quota with the longest wait";
+        bench.admit(&key(caller), &quotas, 3, rule).await;
+        let exceeded = bench.refuse(&key(caller), &quotas, 1, rule).await;
+        assert_eq!((exceeded.standing.quota, exceeded.violated), (place, vec![0, 1]), "{rule}");
+        let needed = Duration::from_secs(86_400 * 3 / 2);
+        assert!(exceeded.wait > needed, "the wait of a refusal is the longest one: {:?}", exceeded.wait);
+    }
 }
 
 pub(super) async fn concurrent_requests_are_admitted_up_to_the_burst(bench: &Bench) {

@@ -15,8 +15,8 @@ mod timing;
 pub enum LimiterTime<'a> {
     /// Moves forwards only when this closure is called, for all limiters of the factory. All rules are checked.
     Manual(&'a dyn Fn(Duration)),
-    /// Passes by itself. The suite sleeps for some seconds, by tokio's timer, and checks those of the rules of time that
-    /// hold however late a request comes: that the wait of a refusal is enough, and that refusals make no wait longer.
+    /// Passes by itself. The suite sleeps for some seconds, by tokio's timer, and checks the rules of time that hold
+    /// however late a request comes: the wait of a refusal is enough, and refusals make no wait longer.
     Real,
     /// Passes, but too slowly to sleep for. The suite checks no rule of time.
     Skipped,
@@ -59,22 +59,24 @@ pub async fn rate_limiter<L: RateLimiter>(time: LimiterTime<'_>, make: impl Asyn
     counting::burst_is_admitted_and_no_more(&fresh().await).await;
     counting::cost_is_taken(&fresh().await).await;
     counting::refused_request_costs_nothing(&fresh().await).await;
-    counting::cost_above_the_burst_is_the_burst(&fresh().await).await;
-    counting::request_takes_from_all_quotas_or_from_none(&fresh().await).await;
-    counting::status_is_that_of_the_tightest_quota(&fresh().await).await;
-    counting::refusal_names_the_violated_quotas(&fresh().await).await;
-    counting::concurrent_requests_are_admitted_up_to_the_burst(&fresh().await).await;
 
     sharing::keys_are_counted_separately(&fresh().await).await;
     sharing::quotas_are_counted_separately(&fresh().await).await;
     sharing::equal_quotas_of_two_sets_share_a_count(&fresh().await).await;
 
+    counting::cost_above_the_burst_is_the_burst(&fresh().await).await;
+    counting::request_takes_from_all_quotas_or_from_none(&fresh().await).await;
+    counting::status_is_that_of_the_tightest_quota(&fresh().await).await;
+    counting::refusal_names_the_violated_quotas(&fresh().await).await;
+    counting::status_of_a_refusal_is_that_of_the_longest_wait(&fresh().await).await;
+    counting::concurrent_requests_are_admitted_up_to_the_burst(&fresh().await).await;
+
     match time {
         LimiterTime::Manual(advance) => {
             timing::waiting_as_long_as_stated_is_enough(&fresh().await, async |wait| advance(wait)).await;
             timing::refusals_make_no_wait_longer(&fresh().await, async |wait| advance(wait)).await;
-            timing::wait_is_no_longer_than_needed(&fresh().await).await;
             timing::units_come_back_one_by_one(&fresh().await, advance).await;
+            timing::wait_is_no_longer_than_needed(&fresh().await).await;
             timing::unused_units_do_not_add_up(&fresh().await, advance).await;
             timing::no_stretch_of_time_admits_more_than_the_quota(&fresh().await, advance).await;
         }

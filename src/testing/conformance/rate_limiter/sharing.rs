@@ -1,7 +1,7 @@
 //! Rules of what is counted together and what is not.
 
-use super::{Bench, QuotaSet, daily, key, quota};
-use crate::rate_limit::LimitKey;
+use super::{Bench, daily, key, quota};
+use crate::rate_limit::{LimitKey, QuotaSet};
 
 pub(super) async fn keys_are_counted_separately(bench: &Bench) {
     let quotas = daily([("quota", 1)]);

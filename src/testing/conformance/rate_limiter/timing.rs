@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Bench, QuotaSet, key, quota};
+use super::{Bench, key, quota};
+use crate::rate_limit::{LimitKey, QuotaSet};
 
 /// The longest wait that may be added by rounding.
 const ROUNDING: Duration = Duration::from_secs(1);
@@ -107,7 +108,7 @@ pub(super) async fn no_stretch_of_time_admits_more_than_the_quota(bench: &Bench,
 }
 
 /// Sends requests until one is refused, and returns its wait; nothing, if units come back faster than they are taken.
-async fn until_refused(bench: &Bench, caller: &super::LimitKey, quotas: &QuotaSet, cost: u32) -> Option<Duration> {
+async fn until_refused(bench: &Bench, caller: &LimitKey, quotas: &QuotaSet, cost: u32) -> Option<Duration> {
     for _ in 0..1_000 {
         if let Err(exceeded) = bench.take(caller, quotas, cost).await {
             return Some(exceeded.wait);
