@@ -1,5 +1,7 @@
 //! For tests of services that are protected by this crate: an issuer in the process, and tokens of every kind.
 //!
+//! For custom stores, limiters, lists and guards, [`conformance`] has suites of the rules that they must follow.
+//!
 //! Not for production: keys are made on the spot, and whoever asks gets a token.
 //!
 //! ```

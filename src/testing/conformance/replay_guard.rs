@@ -21,8 +21,8 @@ pub enum ReplayCapacity {
         /// The number of proofs of one key; `total`, if keys have no limit of their own.
         per_key: NonZeroUsize,
     },
-    /// Not limited, or to far more proofs than a test can add. The suite checks neither the rules of full guards nor the
-    /// rule that expired proofs make room.
+    /// Not limited, or to far more proofs than a test can add. The suite checks neither the rules of full guards, nor
+    /// that expired proofs make room.
     Unbounded,
 }
 

@@ -33,7 +33,7 @@ enum Fault {
     RefillsShortQuotasTooFast,
     RefusesCostsAboveTheBurst,
     ReportsTheFirstQuota,
-    StatesHalfTheWait,
+    StatesShortWaitsTooShort,
     StatesTwiceTheWait,
 }
 
@@ -150,7 +150,7 @@ impl Limiter {
                 *refusals += 1;
                 waits[longest] + *refusals * lines[longest].interval / 10
             }
-            Fault::StatesHalfTheWait => waits[longest] / 2,
+            Fault::StatesShortWaitsTooShort if waits[longest] < 1_000_000_000 => waits[longest] / 2,
             Fault::StatesTwiceTheWait => waits[longest] * 2,
             _ => waits[longest],
         };
@@ -225,7 +225,7 @@ async fn each_wrong_limiter_violates_its_rule() {
         (Fault::IgnoresKeys, "keys are counted separately"),
         (Fault::IgnoresNumbersOfQuotas, "quotas with different names or numbers are counted separately"),
         (Fault::CountsEachSetByItself, "equal quotas of two sets share a count"),
-        (Fault::StatesHalfTheWait, "waiting for as long as a refusal says is enough"),
+        (Fault::StatesShortWaitsTooShort, "waiting for as long as a refusal says is enough"),
         (Fault::ProlongsWaits, "refusals make no wait longer"),
         (Fault::StatesTwiceTheWait, "a wait is no longer than the units need to come back"),
         (Fault::RefillsLateAfterTheBurst, "units come back one by one, at the rate of the quota"),

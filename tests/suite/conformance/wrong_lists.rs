@@ -145,7 +145,7 @@ async fn each_wrong_list_violates_its_rule() {
         (Fault::IgnoresIssuers, Subject, "the same name of another issuer is not revoked"),
         (Fault::MatchesWhatIsMissing, Client, "a credential without names is not revoked"),
         (Fault::MatchesWhatIsMissing, Key, "a credential without names is not revoked"),
-        (Fault::IgnoresKinds, Key, "the same name of another kind is not revoked"),
+        (Fault::IgnoresKinds, Client, "the same name of another kind is not revoked"),
         (Fault::IgnoresKinds, Token, "the same name of another kind is not revoked"),
         (Fault::IgnoresCase, Key, "names are compared byte for byte"),
         (Fault::IgnoresCase, Subject, "names are compared byte for byte"),

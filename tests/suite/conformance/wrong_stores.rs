@@ -29,6 +29,7 @@ enum Fault {
     FiltersPagesAfterCuttingThem,
     FindsBySubstring,
     ForgetsOrderOfNetworks,
+    ForgetsRevocationWithUse,
     ForgetsUsesWithRevocation,
     GetsInAnyCase,
     HasALimitOfItsOwn,
@@ -242,7 +243,8 @@ impl Store {
             }
             _ => KeyPage::cut(rest.filter(|record| matches(record)).take(size).collect(), query),
         };
-        if let Some(next) = &page.next {
+        let is_filtered = query.owner.is_some() || query.tenant.is_some();
+        if let Some(next) = page.next.as_ref().filter(|_| !is_filtered) {
             self.0.places.lock().unwrap().insert(next.clone(), skipped + page.keys.len());
         }
         page
@@ -309,6 +311,10 @@ impl KeyStore for Store {
         for used in uses {
             let known = records.iter_mut().find(|record| record.id == used.id);
             match known {
+                Some(record) if self.is(Fault::ForgetsRevocationWithUse) => {
+                    record.revoked_at = None;
+                    record.last_used_at = record.last_used_at.max(Some(used.at));
+                }
                 Some(record) if self.is(Fault::KeepsTheLastUse) => record.last_used_at = Some(used.at),
                 Some(record) => record.last_used_at = record.last_used_at.max(Some(used.at)),
                 None if self.is(Fault::AddsUnknownUses) => {
@@ -365,6 +371,7 @@ async fn each_wrong_store_violates_its_rule() {
         (Fault::FiltersPagesAfterCuttingThem, "a page is full as long as records match"),
         (Fault::BeginsPagesAtTheSamePlace, "no key is listed twice while others are added"),
         (Fault::KeepsTheLastUse, "the latest use of a key is kept"),
+        (Fault::ForgetsRevocationWithUse, "a use changes nothing else of the key"),
         (Fault::AddsUnknownUses, "a use of an unknown key adds nothing"),
         (Fault::ChecksThenRotates, "of 100 concurrent rotations of a key, exactly one succeeds"),
         (Fault::ChecksThenInserts, "of 100 concurrent insertions with one id, exactly one succeeds"),
