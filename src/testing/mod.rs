@@ -1,5 +1,7 @@
 //! Test support for services that are protected by this crate: fake callers, and an issuer of real tokens.
 //!
+//! For custom stores, limiters, lists and guards, [`conformance`] has suites of the rules that they must follow.
+//!
 //! Do not use it in production: keys are generated on demand, and every request for a token succeeds.
 //!
 //! # Fake callers
@@ -116,6 +118,7 @@
 
 pub use self::{issuer::TestIssuer, key::SigningKey, token::TokenBuilder};
 
+pub mod conformance;
 mod issuer;
 mod key;
 #[cfg(feature = "dpop")]

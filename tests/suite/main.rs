@@ -10,6 +10,7 @@ mod binding;
 mod body;
 mod cache_invalidation;
 mod certificates;
+mod conformance;
 mod credential;
 mod dpop;
 mod endpoint;
