@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons for refusals by limits.
 
 use crate::reason::reasons;
 
