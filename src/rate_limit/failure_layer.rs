@@ -168,9 +168,9 @@ impl Pass for Watched {
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
                 let settings = Arc::clone(&self.settings);
-                Eventual::later(async move {
-                    respond(decision.await, &settings.quotas, settings.fields, reason).map(drop)
-                })
+                Eventual::later(
+                    async move { respond(decision.await, &settings.quotas, settings.fields, reason).map(drop) },
+                )
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Why requests are refused here.
+//! Reasons for refusals by revocation lists.
 
 use crate::reason::reasons;
 

@@ -64,7 +64,8 @@ impl<'a> LimitState<'a> {
     /// The status of the tightest quota, without taking anything: for a store that has taken the cost itself.
     #[must_use]
     pub fn status(&self) -> LimitStatus {
-        let statuses = self.entries().enumerate().map(|(index, (_, gcra, tat))| outcome::status(index, gcra, tat, ORIGIN));
+        let statuses =
+            self.entries().enumerate().map(|(index, (_, gcra, tat))| outcome::status(index, gcra, tat, ORIGIN));
         statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota")
     }
 
