@@ -1,72 +1,49 @@
-//! Revocations of many nodes.
+//! A revocation list on Redis.
 
-use std::{
-    fmt,
-    pin::pin,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use ::redis::{
-    Client, Value,
-    aio::{PubSubSink, PubSubStream},
-};
-use futures_util::{StreamExt, future};
+use redis::{Client, Value};
 use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
+use tower_warden::{
+    Eventual, Unavailable, UnixTime,
+    caller::Identity,
+    revocation::{Revocation, RevocationError, RevocationErrorKind, RevocationList, RevocationName},
+};
 
 use super::{
-    error::{RevocationError, RevocationErrorKind},
-    list::RevocationList,
-    memory::{GRACE, LONGEST, MemoryRevocationList},
-    name::{Name, Revocation},
+    replica::{Replica, parse_times},
+    subscriber,
 };
-use crate::{
-    Eventual,
-    caller::Identity,
-    error::Unavailable,
-    log,
-    redis::RedisConnection,
-    time::{Clock, SystemClock, UnixTime},
-};
-
-/// Where revocations are kept; what stands in braces decides the slot of a cluster.
-const NAMES: &str = "tower-warden:{revoked:1}:names";
-const ENDS: &str = "tower-warden:{revoked:1}:ends";
-const CHANNEL: &str = "tower-warden:revoked:1";
+use crate::connection::RedisConnection;
 
 const SCRIPT: &str = include_str!("revoke.lua");
 
-/// How often it is made sure that nothing is missed, and how long an answer may take: together less than 100 ms.
-const BEAT: Duration = Duration::from_millis(30);
-const ANSWER: Duration = Duration::from_millis(50);
+/// The maximum time that the start of a list waits until it is complete.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a server may be silent, or take to let a node listen, before another connection is tried.
-const SILENCE: Duration = Duration::from_secs(2);
-
-/// How long to wait between attempts.
-const BACKOFF: Duration = Duration::from_millis(100);
-
-/// A list in Redis or Valkey, which every node knows; clones are the same.
+/// A [`RevocationList`] on Redis or Valkey that every node replicates; clones share everything.
 ///
-/// Each node holds all of it, so to ask it costs no round trip. A revocation reaches every node by pub/sub. A node that
-/// does not hear from Redis for 80 milliseconds knows that it may miss something: until it hears again, it asks Redis for each
-/// credential, and refuses with 503 if that does not answer. What a node knows to be revoked is refused at once, whatever
-/// state it is in.
+/// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. A
+/// node that has not heard from Redis for 80 milliseconds knows that its copy may be incomplete: until it hears from
+/// Redis again, it queries Redis for each credential, and refuses requests with 503 if that does not reply. A
+/// revocation that a node has received always applies.
+///
+/// The list holds up to 100 000 revocations on a node. If there are more, nodes query Redis for each credential.
 ///
 /// # Deployment caveat
 ///
-/// What Redis forgets, because it keeps nothing on its disk or evicts keys, a node that starts later does not know: let it
-/// persist (`appendonly yes`) and evict nothing.
+/// Revocations that Redis loses, because it does not persist them or evicts keys, are unknown to nodes that start later:
+/// set `appendonly yes` and `maxmemory-policy noeviction`.
+///
+/// # Examples
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use tower_warden::{Clock, SystemClock, redis::RedisConnection, revocation::{RedisRevocationList, Revocation}};
+/// use tower_warden::{Clock, SystemClock, revocation::Revocation};
+/// use tower_warden_redis::{RedisConnection, RedisRevocationList};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
@@ -79,94 +56,93 @@ const BACKOFF: Duration = Duration::from_millis(100);
 pub struct RedisRevocationList(Arc<Inner>);
 
 struct Inner {
-    line: RedisConnection,
-    known: Arc<Known>,
-    listener: AbortHandle,
+    connection: RedisConnection,
+    names: Names,
+    replica: Arc<Replica>,
+    subscriber: AbortHandle,
 }
 
-/// What this node knows.
-#[derive(Default)]
-struct Known {
-    list: MemoryRevocationList,
-    /// Whether that is all there is.
-    is_complete: AtomicBool,
-    /// There was no room for some of it.
-    is_cut: AtomicBool,
+/// The keys and the channel of the list. In a cluster, the text in braces determines the slot.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    /// A hash: a name, and the times of its revocation.
+    pub(super) revocations: String,
+    /// A sorted set: a name, and the time after which its revocation is deleted.
+    pub(super) expiries: String,
+    pub(super) channel: String,
 }
 
 impl RedisRevocationList {
-    /// Revokes and asks on the line, and listens on a connection of the client's.
+    /// Revokes and queries through `connection`, and subscribes on a separate connection of `client`.
     ///
-    /// Returns when this node knows all of it, and after two seconds at the latest: then it goes on trying.
-    pub async fn listen(line: RedisConnection, client: Client) -> Self {
-        let known = Arc::<Known>::default();
-        let listener = tokio::spawn(follow(client, Arc::downgrade(&known))).abort_handle();
+    /// Returns when this node has received the whole list, and after two seconds otherwise: attempts continue in the
+    /// background.
+    pub async fn listen(connection: RedisConnection, client: Client) -> Self {
+        let names = Names::new(connection.prefix());
+        let replica = Arc::new(Replica::new(connection.clock()));
+        let subscriber = subscriber::follow(client, names.clone(), Arc::downgrade(&replica));
+        let subscriber = tokio::spawn(subscriber).abort_handle();
         let complete = async {
-            while !known.is_complete.load(Ordering::Acquire) {
+            while !replica.is_complete() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        let _ = timeout(SILENCE, complete).await;
-        Self(Arc::new(Inner { line, known, listener }))
+        let _ = timeout(START_TIMEOUT, complete).await;
+        Self(Arc::new(Inner { connection, names, replica, subscriber }))
     }
 
-    /// Revokes on every node, on this one before it returns; `until` is when the last of the credentials it names has
-    /// ended, as in [`MemoryRevocationList::revoke`].
+    /// Revokes on every node; on this one before it returns.
+    ///
+    /// `until` is the time at which the last of the named credentials expires, as in
+    /// [`MemoryRevocationList::revoke`](tower_warden::revocation::MemoryRevocationList::revoke).
     ///
     /// # Errors
     ///
-    /// If it has a name that is too long, has ended already, or Redis did not answer: then it may have been taken on all
-    /// the same.
+    /// If the name is too long, the named credentials have expired, or Redis did not reply. In the last case the
+    /// revocation applies on this node, and Redis may have stored it: revoke again.
     pub async fn revoke(&self, revocation: Revocation, until: UnixTime) -> Result<(), RevocationError> {
-        if revocation.name.len() > LONGEST {
+        if revocation.name().len() > RevocationName::MAX_LEN {
             return Err(RevocationError::new(RevocationErrorKind::TooLong));
         }
-        if until + GRACE <= SystemClock::default().now() {
-            return Err(RevocationError::new(RevocationErrorKind::Ended));
+        let Inner { connection, names, replica, .. } = &*self.0;
+        if until + Revocation::GRACE <= connection.clock().now() {
+            return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
-        let mut command = ::redis::cmd("EVAL");
-        command.arg(SCRIPT).arg(2).arg(NAMES).arg(ENDS).arg(revocation.name.to_bytes());
-        command.arg(revocation.issued_until.as_secs()).arg(until.as_secs()).arg(GRACE.as_secs()).arg(CHANNEL);
-        let answer = self.0.line.run(command).await;
-        self.0.known.take_on(revocation, until);
-        answer.map(drop).map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))
+        let mut command = redis::cmd("EVAL");
+        command.arg(SCRIPT).arg(2).arg(&names.revocations).arg(&names.expiries).arg(revocation.name().to_bytes());
+        command.arg(revocation.issued_until().as_secs()).arg(until.as_secs());
+        command.arg(Revocation::GRACE.as_secs()).arg(&names.channel);
+        let reply = connection.run(command).await;
+        replica.add(revocation, until);
+        reply.map(drop).map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))
     }
 
-    /// Whether this node knows all of the list, and asks nobody.
+    /// Whether this node holds the whole list, and therefore does not query Redis.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.0.known.is_complete.load(Ordering::Acquire)
+        self.0.replica.is_complete()
     }
 }
 
 impl RevocationList for RedisRevocationList {
     fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
-        match self.0.known.list.is_revoked(identity) {
-            Eventual::Now(Ok(false)) if !self.is_complete() => {}
-            known => return known,
+        let Inner { connection, names, replica, .. } = &*self.0;
+        match replica.is_revoked(identity) {
+            Eventual::Now(Ok(false)) if !replica.is_complete() => {}
+            decided => return decided,
         }
-        let names: Vec<_> = Name::all_of(identity).map(|name| name.to_bytes()).collect();
-        if names.is_empty() {
+        let fields: Vec<_> = RevocationName::all_of(identity).map(|name| name.to_bytes()).collect();
+        if fields.is_empty() {
             return Eventual::Now(Ok(false));
         }
-        let (line, issued_at) = (self.0.line.clone(), identity.issued_at);
+        let mut command = redis::cmd("HMGET");
+        command.arg(&names.revocations).arg(fields);
+        let (connection, issued_at) = (connection.clone(), identity.issued_at);
+        // A round trip, because the copy of this node may be incomplete.
         Eventual::later(async move {
-            let mut command = ::redis::cmd("HMGET");
-            command.arg(NAMES).arg(names);
-            let answer = line.run(command).await.map_err(|_| Unavailable::new("the revocation list"))?;
-            let now = SystemClock::default().now();
-            let is_standing = |entry: &Value| match entry {
-                Value::Nil => Some(false),
-                Value::BulkString(text) => {
-                    let (issued_until, end) = read(text)?;
-                    Some(now < end + GRACE && issued_at.is_none_or(|at| at <= issued_until))
-                }
-                _ => None,
-            };
-            let Value::Array(entries) = &answer else { return Err(Unavailable::new("the revocation list")) };
-            let standing = entries.iter().map(is_standing).collect::<Option<Vec<_>>>();
-            // What cannot be read is no reason to let anybody in.
-            standing.map(|standing| standing.contains(&true)).ok_or_else(|| Unavailable::new("the revocation list"))
+            let unavailable = || Unavailable::new("the revocation list");
+            let reply = connection.run(command).await.map_err(|_| unavailable())?;
+            covers(&reply, issued_at, connection.clock().now()).ok_or_else(unavailable)
         })
     }
 }
@@ -179,111 +155,49 @@ impl fmt::Debug for RedisRevocationList {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.subscriber.abort();
     }
 }
 
-impl Known {
-    fn take_on(&self, revocation: Revocation, until: UnixTime) {
-        let taken = self.list.revoke(revocation, until);
-        if taken.is_err_and(|error| error.kind() != RevocationErrorKind::Ended) {
-            log::warning!("there are more revocations than this node has room for; Redis is asked for each credential");
-            self.is_cut.store(true, Ordering::Release);
-            self.is_complete.store(false, Ordering::Release);
-        }
-    }
-
-    /// Takes on what Redis tells; whatever cannot be read may be anything.
-    fn hear(&self, times: &[u8], name: &[u8]) {
-        match (read(times), Name::from_bytes(name)) {
-            (Some((issued_until, until)), Some(name)) => self.take_on(Revocation { name, issued_until }, until),
-            _ => {
-                self.is_cut.store(true, Ordering::Release);
-                self.is_complete.store(false, Ordering::Release);
-            }
-        }
-    }
-
-    fn set_complete(&self) {
-        let is_complete = !self.is_cut.load(Ordering::Acquire);
-        self.is_complete.store(is_complete, Ordering::Release);
-    }
-}
-
-/// Knows nothing for sure when it is dropped: also when its runtime ends.
-struct Attention(Weak<Known>);
-
-impl Drop for Attention {
-    fn drop(&mut self) {
-        if let Some(known) = self.0.upgrade() {
-            known.is_complete.store(false, Ordering::Release);
+impl Names {
+    fn new(prefix: &str) -> Self {
+        Self {
+            revocations: format!("{prefix}tower-warden:{{revoked:1}}:names"),
+            expiries: format!("{prefix}tower-warden:{{revoked:1}}:ends"),
+            channel: format!("{prefix}tower-warden:revoked:1"),
         }
     }
 }
 
-/// Keeps what a node knows up to date, as long as it is needed.
-async fn follow(client: Client, known: Weak<Known>) {
-    let _attention = Attention(known.clone());
-    loop {
-        let opening = async {
-            let mut line = client.get_async_pubsub().await.ok()?;
-            line.subscribe(CHANNEL).await.ok()?;
-            // Only now: what is revoked from here on is heard of.
-            let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-            let all = ::redis::cmd("HGETALL").arg(NAMES).query_async::<Vec<Vec<u8>>>(&mut connection).await.ok()?;
-            Some((line.split(), all))
-        };
-        let opened = timeout(SILENCE, opening).await.ok().flatten();
-        let Some(now_known) = known.upgrade() else { return };
-        if let Some(((sink, stream), all)) = opened {
-            for pair in all.chunks_exact(2) {
-                now_known.hear(&pair[1], &pair[0]);
-            }
-            now_known.set_complete();
-            drop(now_known);
-            let (heard, beaten) = (pin!(hear(stream, &known)), pin!(beat(sink, &known)));
-            future::select(heard, beaten).await;
-            drop(Attention(known.clone()));
-            log::warning!("revocations are not heard of; Redis is asked for each credential until they are");
+/// Whether a revocation of the reply covers a credential; `None` if one cannot be parsed, which must not admit it.
+fn covers(reply: &Value, issued_at: Option<UnixTime>, now: UnixTime) -> Option<bool> {
+    let Value::Array(entries) = reply else { return None };
+    let covers = |entry: &Value| match entry {
+        Value::Nil => Some(false),
+        Value::BulkString(times) => {
+            let (issued_until, until) = parse_times(times)?;
+            Some(now < until + Revocation::GRACE && issued_at.is_none_or(|at| at <= issued_until))
         }
-        sleep(BACKOFF).await;
-    }
+        _ => None,
+    };
+    let covering = entries.iter().map(covers).collect::<Option<Vec<_>>>()?;
+    Some(covering.contains(&true))
 }
 
-/// Takes on what is told, until the connection is lost.
-async fn hear(mut stream: PubSubStream, known: &Weak<Known>) {
-    while let (Some(message), Some(known)) = (stream.next().await, known.upgrade()) {
-        let text = message.get_payload_bytes();
-        // Two numbers and the name, each behind a space.
-        let name = text.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(1).map_or(text.len(), |(at, _)| at);
-        known.hear(&text[..name], text.get(name + 1..).unwrap_or_default());
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Makes sure that the connection is there, until it is not.
-async fn beat(mut sink: PubSubSink, known: &Weak<Known>) {
-    loop {
-        sleep(BEAT).await;
-        let mut answer = pin!(sink.ping::<Value>());
-        let in_time = timeout(ANSWER, answer.as_mut()).await;
-        let answered = match in_time {
-            Ok(answer) => answer.is_ok(),
-            Err(_) => {
-                drop(Attention(known.clone()));
-                timeout(SILENCE, answer).await.is_ok_and(|answer| answer.is_ok())
-            }
-        };
-        match known.upgrade() {
-            // What was told before the answer has come before it, on the same connection.
-            Some(known) if answered => known.set_complete(),
-            _ => return,
+    #[test]
+    fn an_entry_that_cannot_be_parsed_is_no_answer() {
+        let at = UnixTime::from_secs;
+        let reply = |text: &[u8]| Value::Array(vec![Value::Nil, Value::BulkString(text.to_vec())]);
+        assert_eq!(covers(&reply(b"100 2000"), Some(at(100)), at(1_000)), Some(true));
+        assert_eq!(covers(&reply(b"100 2000"), Some(at(101)), at(1_000)), Some(false));
+        assert_eq!(covers(&reply(b"100 2000"), None, at(2_600)), Some(false));
+        for odd in [&b""[..], b"100", b"100 x", b"\xff 1"] {
+            assert_eq!(covers(&reply(odd), None, at(1_000)), None);
         }
+        assert_eq!(covers(&Value::Nil, None, at(1_000)), None);
     }
-}
-
-/// Until when it names what was issued, and when that has ended.
-fn read(text: &[u8]) -> Option<(UnixTime, UnixTime)> {
-    let (issued_until, end) = std::str::from_utf8(text).ok()?.split_once(' ')?;
-    let time = |text: &str| text.parse().ok().map(UnixTime::from_secs);
-    Some((time(issued_until)?, time(end)?))
 }
