@@ -1,4 +1,4 @@
-//! An API with limits: by peer, on failed credentials, and by the caller's tier; on one node, or on many with Redis.
+//! An API with limits by peer, on refused credentials, and by the caller's tier; on one node, or on many with Redis.
 //!
 //! ```text
 //! cargo run --example rate_limit
@@ -6,14 +6,14 @@
 //! REDIS_URL=redis://127.0.0.1/ LISTEN=127.0.0.1:3002 cargo run --example rate_limit
 //! ```
 //!
-//! The last two share the quotas of the callers, and have the same keys.
+//! The last two processes share the quotas of the callers, and accept the same keys.
 //!
-//! | variable | what it does | default |
+//! | variable | meaning | default |
 //! |---|---|---|
-//! | `LISTEN` | where to listen | `127.0.0.1:3000` |
-//! | `REDIS_URL` | where quotas are counted | in memory |
-//! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
-#![expect(clippy::print_stdout, reason = "it talks to who runs it")]
+//! | `LISTEN` | address to listen on | `127.0.0.1:3000` |
+//! | `REDIS_URL` | Redis server that nodes share | none: limits in memory |
+//! | `RUST_LOG` | log filter | `warn,tower_warden=debug` |
+#![expect(clippy::print_stdout, reason = "it prints instructions")]
 
 use std::{env, error::Error, io, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
@@ -24,13 +24,13 @@ use tower_warden::{
     Clock, Principal, SystemClock,
     api_key::{ApiKeys, KeyDigest, KeyFormat, KeyId, KeyRecord, MemoryKeyStore},
     layer::{AuthLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{LimitBy, LocalRateLimiter, OnOutage, Quota, QuotaSet, RateLimiter, RedisRateLimiter},
-    redis::RedisConnection,
+    rate_limit::{LimitBy, LocalRateLimiter, Quota, QuotaSet, RateLimiter},
 };
+use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
 use tracing_subscriber::EnvFilter;
 
-/// The callers: who, of which tier, with which key. A real API mints keys, as the quickstart does; these are the same on
-/// each node, so that two of them can be tried side by side.
+/// Subject, tier and key of the callers. A real API mints keys, as the quickstart does; these are the same on each node,
+/// so that two nodes can be tried side by side.
 const CALLERS: [(&str, &str, &str); 2] = [("alice", "free", "demo-alice"), ("bob", "pro", "demo-bob")];
 
 #[tokio::main]
@@ -42,9 +42,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let local = LocalRateLimiter::default();
     let shared: Arc<dyn RateLimiter> = match env::var("REDIS_URL") {
         Ok(url) => {
-            let line = RedisConnection::connect(redis::Client::open(url)?).await;
+            let connection = RedisConnection::connect(redis::Client::open(url)?).await;
             let nodes = const { NonZeroU32::new(2).expect("two is not zero") };
-            Arc::new(RedisRateLimiter::new(line).on_outage(OnOutage::Local { nodes }))
+            Arc::new(RedisRateLimiter::new(connection).on_outage(OnOutage::Local { nodes }))
         }
         Err(_) => Arc::new(local.clone()),
     };
@@ -68,7 +68,8 @@ fn app(local: LocalRateLimiter, shared: Arc<dyn RateLimiter>) -> Result<Router, 
     let free = QuotaSet::new([Quota::per_minute(5).named("free"), Quota::per_day(500).named("free-daily")])?;
     let pro =
         QuotaSet::new([Quota::per_second(50).burst(100).named("pro"), Quota::per_day(1_000_000).named("pro-daily")])?;
-    // From the outside in. Peers and failures are counted by each node: that costs no round trip before a caller is known.
+    // From the outside in. Peers and refused credentials are limited by each node, without a round trip before the caller
+    // is known.
     let limits = ServiceBuilder::new()
         .layer(RateLimitLayer::new(local.clone(), LimitBy::peer(), Quota::per_second(100).burst(200).named("peer")))
         .layer(FailureLimitLayer::new(local, LimitBy::peer(), Quota::per_minute(3).named("failures")))
@@ -96,12 +97,12 @@ fn callers() -> Result<MemoryKeyStore, Box<dyn Error>> {
         let id = KeyId::parse(name)?;
         let mut record = KeyRecord::new(id, KeyDigest::sha256(key), name, SystemClock::default().now());
         record.tier = Some(tier.to_owned());
-        store.insert(record).wait().now_or_never().expect("a store in memory answers at once")?;
+        store.insert(record).wait().now_or_never().expect("a store in memory is always ready")?;
     }
     Ok(store)
 }
 
 async fn shutdown() {
-    // Without a way to hear of it, it ends when it is killed.
+    // Without a signal handler, the process ends when it is killed.
     let _ = signal::ctrl_c().await;
 }

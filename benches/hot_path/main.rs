@@ -17,7 +17,6 @@ mod introspected;
 mod limits;
 mod measure;
 mod paths;
-mod redis_limits;
 mod scale;
 mod threads;
 mod tokens;
@@ -53,7 +52,6 @@ fn main() {
     limits::layers(effort);
     limits::two_threads(effort);
     limits::many_keys(effort);
-    redis_limits::decisions(effort);
     if is_bench {
         tracked::track(effort);
     }

@@ -1,13 +1,19 @@
-//! Who is not counted.
+//! Exemptions from limits.
 
 use std::net::IpAddr;
 
-use crate::{caller::Principal, request::Head, request::Network, scope::Scope};
+use crate::{
+    caller::Principal,
+    request::{Head, Network},
+    scope::Scope,
+};
 
-/// A rule by which requests are not counted.
+/// A rule that exempts requests from a limit.
 ///
-/// It looks at what the client has no say in: the principal, the socket's peer, or the path, which is where the request
-/// goes. There is none that looks at a header.
+/// A rule depends only on values that a client cannot choose freely: the principal, the peer address, or the path. No
+/// rule depends on a header field.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::{rate_limit::Exempt, scope::Scope};
@@ -34,13 +40,13 @@ enum Rule {
 }
 
 impl Exempt {
-    /// Requests for exactly this path, as the layer sees it: within axum's `nest` that is the rest of it.
+    /// Requests for exactly this path, as the layer sees it: inside axum's `nest`, without the prefix.
     #[must_use]
     pub fn path(path: impl Into<Box<str>>) -> Self {
         Self(Rule::Path(path.into()))
     }
 
-    /// Connections from this network; what proxies forward is not looked at.
+    /// Connections whose peer address is in this network; forwarded addresses are ignored.
     #[must_use]
     pub const fn peer(network: Network) -> Self {
         Self(Rule::Peer(network))
@@ -52,7 +58,7 @@ impl Exempt {
         Self(Rule::Scope(scope))
     }
 
-    /// Principals with this subject, of whatever tenant.
+    /// Principals with this subject, of any tenant.
     #[must_use]
     pub fn subject(subject: impl Into<Box<str>>) -> Self {
         Self(Rule::Subject(subject.into()))

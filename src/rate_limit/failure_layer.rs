@@ -3,28 +3,30 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
-    by::LimitBy,
     fields::RateLimitFields,
-    key::LimitKey,
-    layer::verdict,
+    layer::respond,
+    limit_by::LimitBy,
+    limit_key::LimitKey,
     limiter::{LimitRequest, RateLimiter},
-    plan::QuotaSet,
+    quota_set::QuotaSet,
 };
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
     reason::Reason,
-    refusal::Problem,
-    refusal::{Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind},
     request::Head,
     striped::Striped,
 };
 
-/// Answers with 429 whoever has come with too many bad credentials.
+/// Limits the rate of refused credentials.
 ///
-/// Stands outside of [`AuthLayer`](crate::layer::AuthLayer) and counts, by peer, what that refuses as invalid or malformed:
-/// nothing else costs anything. When the quota is used up, a refused credential is answered with 429 in the place of
-/// 401 and 400; a good one passes all the same, so nobody is locked out by who shares its address.
+/// It is placed outside of [`AuthLayer`](crate::layer::AuthLayer). Each credential that is refused there as invalid or
+/// malformed takes one unit; other requests take nothing. When the quota is used up, a refused credential gets 429 in
+/// place of 401 or 400. A valid credential is still admitted, so a client is not locked out by others that share its
+/// address.
+///
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
@@ -34,8 +36,9 @@ use crate::{
 /// use tower_warden::{
 ///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 ///     layer::{AuthLayer, FailureLimitLayer},
+///     rate_limit::{LimitBy, LocalRateLimiter, Quota},
 ///     request::Peer,
-/// /// };
+/// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
@@ -59,36 +62,36 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// To know a good credential from a bad one, each is verified: this limits what a guesser learns, and not what
-/// verification costs. Limit that with a [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer outside of it.
+/// Every credential is verified before it is limited: this layer limits guesses, not the cost of verification. Limit that
+/// cost with a [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer outside of this layer.
 pub struct FailureLimitLayer<R = Problem> {
     limit: Arc<FailureLimit>,
     respond: R,
 }
 
 impl FailureLimitLayer {
-    /// Counts refused credentials against a plan, or against one quota.
+    /// Limits refused credentials to the quotas of a set, or to one quota.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: LimitBy, plan: impl Into<QuotaSet>) -> Self {
-        let (limiter, plan) = (Arc::new(limiter), plan.into());
-        let terms = || {
+    pub fn new(limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
+        let (limiter, quotas) = (Arc::new(limiter), quotas.into());
+        let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
-            Arc::new(Terms { limiter, plan: plan.clone(), fields: RateLimitFields::default() })
+            Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default() })
         };
-        Self { limit: Arc::new(FailureLimit { by, terms: Striped::new(terms) }), respond: Problem }
+        Self { limit: Arc::new(FailureLimit { by, settings: Striped::new(settings) }), respond: Problem }
     }
 }
 
 impl<R> FailureLimitLayer<R> {
-    /// Which fields tell clients where they stand, once they are refused.
+    /// Sets the response fields that report the state of the limit on a 429.
     #[must_use]
     pub fn fields(self, fields: RateLimitFields) -> Self {
-        let terms = Terms::clone(self.limit.terms.mine());
-        let terms = Striped::new(|| Arc::new(Terms { fields, ..terms.clone() }));
-        Self { limit: Arc::new(FailureLimit { by: self.limit.by.clone(), terms }), respond: self.respond }
+        let settings = Settings::clone(self.limit.settings.mine());
+        let settings = Striped::new(|| Arc::new(Settings { fields, ..settings.clone() }));
+        Self { limit: Arc::new(FailureLimit { by: self.limit.by.clone(), settings }), respond: self.respond }
     }
 
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> FailureLimitLayer<R2> {
         FailureLimitLayer { limit: self.limit, respond }
@@ -119,15 +122,15 @@ impl<R> fmt::Debug for FailureLimitLayer<R> {
 #[derive(Debug)]
 pub struct FailureLimit {
     by: LimitBy,
-    /// The same for each thread.
-    terms: Striped<Arc<Terms>>,
+    /// One copy for each thread: each request clones it.
+    settings: Striped<Arc<Settings>>,
 }
 
 #[derive(Clone, Debug)]
 #[repr(align(128))]
-struct Terms {
+struct Settings {
     limiter: Arc<dyn RateLimiter>,
-    plan: QuotaSet,
+    quotas: QuotaSet,
     fields: RateLimitFields,
 }
 
@@ -137,36 +140,37 @@ impl Check for FailureLimit {
     type Pass = Watched;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Watched, Rejection>> {
-        let terms = || Arc::clone(self.terms.mine());
-        Eventual::Now(self.by.key_of(head).map(|key| Watched { key, terms: terms() }))
+        let settings = || Arc::clone(self.settings.mine());
+        Eventual::Now(self.by.key_of(head).map(|key| Watched { key, settings: settings() }))
     }
 }
 
-/// What [`FailureLimitLayer`] keeps until the response is there.
+/// The key of a request whose response [`FailureLimitLayer`] reviews.
 #[derive(Debug)]
 pub struct Watched {
     key: LimitKey,
-    terms: Arc<Terms>,
+    settings: Arc<Settings>,
 }
 
 impl Sealed for Watched {}
 
 impl Pass for Watched {
     fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
-        // A nonce that is lacking is no failure: the client cannot know it before.
+        // A missing DPoP nonce is not a failure: the client cannot know the nonce before this response.
         let failures = [RejectionKind::Invalid, RejectionKind::InvalidProof, RejectionKind::Malformed];
         if !failures.contains(&refusal.kind()) {
             return Eventual::Now(Ok(()));
         }
-        let Terms { limiter, plan, fields } = &*self.terms;
-        match limiter.take(&LimitRequest::new(&self.key, plan)) {
-            Eventual::Now(answer) => Eventual::Now(verdict(answer, plan, *fields, Reason::FAILURES_EXCEEDED).map(drop)),
-            Eventual::Later(answer) => {
-                let terms = Arc::clone(&self.terms);
-                let verdict = async move {
-                    verdict(answer.await, &terms.plan, terms.fields, Reason::FAILURES_EXCEEDED).map(drop)
-                };
-                Eventual::later(verdict)
+        let Settings { limiter, quotas, fields } = &*self.settings;
+        let reason = Reason::FAILURES_EXCEEDED;
+        match limiter.take(&LimitRequest::new(&self.key, quotas)) {
+            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, *fields, reason).map(drop)),
+            // The limiter queries a shared store.
+            Eventual::Later(decision) => {
+                let settings = Arc::clone(&self.settings);
+                Eventual::later(
+                    async move { respond(decision.await, &settings.quotas, settings.fields, reason).map(drop) },
+                )
             }
         }
     }

@@ -1,24 +1,25 @@
-//! The fields that tell clients where they stand: draft-ietf-httpapi-ratelimit-headers-10.
+//! Response fields that report the state of a limit: draft-ietf-httpapi-ratelimit-headers-10.
 
 use std::{io::Write as _, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{limiter::LimitStatus, plan::QuotaSet, quota::Quota};
+use super::{limiter::LimitStatus, quota::Quota, quota_set::QuotaSet};
 use crate::refusal::Rejection;
 
-/// Which fields tell clients where they stand.
+/// The response fields that report the state of a limit.
 ///
-/// `Retry-After` is on every refusal, whatever this says.
+/// Every refusal also has `Retry-After`, independently of this setting.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RateLimitFields {
-    /// `RateLimit-Policy` with all quotas and `RateLimit` with the tightest, as the draft has them.
+    /// `RateLimit-Policy` with all quotas and `RateLimit` with the tightest one, as in
+    /// [draft-ietf-httpapi-ratelimit-headers](https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/).
     #[default]
     Draft,
-    /// The same, and the older `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now) of the tightest.
+    /// The same, and the older `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds from now) of the tightest quota.
     DraftAndLegacy,
-    /// None.
+    /// No fields.
     Silent,
 }
 
@@ -31,40 +32,40 @@ pub(crate) enum Fields {
 }
 
 impl Fields {
-    /// Tells of where a caller stands with a plan.
-    pub(crate) fn new(kind: RateLimitFields, plan: &QuotaSet, standing: &LimitStatus) -> Self {
-        let quota = &plan.limits()[standing.quota].quota;
-        let draft = || (plan.policy().clone(), limit(standing, quota));
+    /// The fields for a caller's status under a set of quotas.
+    pub(crate) fn new(kind: RateLimitFields, quotas: &QuotaSet, status: &LimitStatus) -> Self {
+        let quota = &quotas.limits()[status.quota].quota;
+        let draft = || (quotas.policy().clone(), limit(status, quota));
         match kind {
             RateLimitFields::Draft => Self::Draft(draft().into()),
             RateLimitFields::DraftAndLegacy => {
                 let (policy, limit) = draft();
-                let (most, _) = quota.window();
-                let (left, reset) = (standing.remaining.into(), seconds(standing.reset).into());
-                Self::DraftAndLegacy([policy, limit, most.into(), left, reset])
+                let (maximum, _) = quota.window();
+                let (remaining, reset) = (status.remaining.into(), seconds(status.reset).into());
+                Self::DraftAndLegacy([policy, limit, maximum.into(), remaining, reset])
             }
             RateLimitFields::Silent => Self::Silent,
         }
     }
 
-    /// Tells of a quota of requests in flight.
-    pub(crate) fn concurrency(policy: &HeaderValue, name: &str, left: u32) -> Self {
-        Self::Draft([policy.clone(), render(format_args!("\"{name}\";r={left}"))])
+    /// The fields for a limit of requests in progress.
+    pub(crate) fn concurrency(policy: &HeaderValue, name: &str, remaining: u32) -> Self {
+        Self::Draft([policy.clone(), render(format_args!("\"{name}\";r={remaining}"))])
     }
 
-    /// Adds them to those of other layers: they are lists.
+    /// Writes the fields. Those of the draft are lists, to which each layer appends.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
         for (name, value) in self.pairs() {
             if name == POLICY || name == LIMIT {
                 headers.append(name, value);
             } else {
-                // Of the older ones there is one each: the innermost layer's.
+                // The older fields have one value: that of the innermost layer.
                 headers.entry(name).or_insert(value);
             }
         }
     }
 
-    /// Adds them to a refusal.
+    /// Adds the fields to a refusal.
     pub(super) fn refuse(self, rejection: Rejection) -> Rejection {
         self.pairs().fold(rejection, |rejection, (name, value)| rejection.response_field(name, value))
     }
@@ -72,8 +73,8 @@ impl Fields {
     fn pairs(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
         let (draft, legacy) = match self {
             Self::Draft(draft) => (Some(draft), None),
-            Self::DraftAndLegacy([policy, limit, most, left, reset]) => {
-                (Some([policy, limit]), Some([most, left, reset]))
+            Self::DraftAndLegacy([policy, limit, maximum, remaining, reset]) => {
+                (Some([policy, limit]), Some([maximum, remaining, reset]))
             }
             Self::Silent => (None, None),
         };
@@ -99,31 +100,31 @@ pub(super) fn policy(quotas: &[Quota]) -> HeaderValue {
     value(items.collect::<Vec<_>>().join(", ").as_bytes())
 }
 
-/// The value of `RateLimit-Policy` for a quota of requests in flight.
-pub(crate) fn concurrency_policy(name: &str, most: u32) -> HeaderValue {
-    value(format!("\"{name}\";q={most};qu=\"concurrent-requests\"").as_bytes())
+/// The value of `RateLimit-Policy` for a limit of requests in progress.
+pub(crate) fn concurrency_policy(name: &str, maximum: u32) -> HeaderValue {
+    value(format!("\"{name}\";q={maximum};qu=\"concurrent-requests\"").as_bytes())
 }
 
-fn limit(standing: &LimitStatus, quota: &Quota) -> HeaderValue {
-    let (name, left, seconds) = (quota.name(), standing.remaining, seconds(standing.reset));
-    render(format_args!("\"{name}\";r={left};t={seconds}"))
+fn limit(status: &LimitStatus, quota: &Quota) -> HeaderValue {
+    let (name, remaining, seconds) = (quota.name(), status.remaining, seconds(status.reset));
+    render(format_args!("\"{name}\";r={remaining};t={seconds}"))
 }
 
-/// Whole seconds, rounded up: who waits for them has waited for long enough.
+/// Whole seconds, rounded up: a client that waits for them has waited long enough.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
 /// Formats on the stack, so that only the value is allocated.
 fn render(text: std::fmt::Arguments<'_>) -> HeaderValue {
-    // A name has 64 bytes at the most, the numbers have 30.
+    // A name has at most 64 bytes, and the numbers have 30.
     let mut buffer = [0; 128];
     let mut free = &mut buffer[..];
-    free.write_fmt(text).expect("it is long enough");
-    let left = free.len();
-    value(&buffer[..128 - left])
+    free.write_fmt(text).expect("names and numbers fit into the buffer");
+    let unused = free.len();
+    value(&buffer[..128 - unused])
 }
 
 fn value(text: &[u8]) -> HeaderValue {
-    HeaderValue::from_bytes(text).expect("names are visible ASCII, and so is the rest")
+    HeaderValue::from_bytes(text).expect("the value is visible ASCII")
 }

@@ -1,61 +1,75 @@
-//! The generic cell rate algorithm, on whole ticks.
+//! The generic cell rate algorithm (GCRA), in whole ticks of a nanosecond.
 //!
-//! What is known of a key is one number: when its debt will be paid, in ticks. A request adds its price to that; it is
-//! admitted if the debt is then no longer than the burst.
+//! The state of a key is one number, its theoretical arrival time (TAT): the time at which its whole burst is available
+//! again. A request moves the TAT forward by one emission interval for each unit of its cost. It conforms if the TAT is
+//! then no further in the future than the burst tolerance, which is the emission interval times the burst.
 
 use std::num::NonZeroU32;
 
-/// No debt is longer, in ticks: more than ten years of nanoseconds, and far from the end of the numbers.
+use super::quota::Quota;
+
+/// The longest emission interval and burst tolerance, in ticks: more than ten years, and small enough that no sum of a
+/// time and a tolerance overflows.
 const LONGEST: u64 = 1 << 59;
 
-/// One quota, in ticks.
+/// The parameters of one quota.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Gcra {
-    /// What one unit costs.
-    interval: u64,
-    /// What the burst costs.
-    tolerance: u64,
+    emission_interval: u64,
+    burst_tolerance: u64,
     burst: NonZeroU32,
 }
 
 impl Gcra {
-    pub(super) const fn new(interval: u64, burst: NonZeroU32) -> Self {
-        // No overflow: a quota sees to it that the burst takes ten years at the most.
-        Self { interval, tolerance: interval * burst.get() as u64, burst }
+    /// The parameters of a quota whose emission interval is rounded up to a multiple of `resolution` ticks.
+    pub(super) fn new(quota: &Quota, resolution: u64) -> Self {
+        Self::with(quota.emission_interval_in_ticks(resolution), quota.burst_size())
     }
 
-    /// One of so many equal shares, of one unit at the least.
-    pub(super) fn shared(self, shares: NonZeroU32) -> Self {
+    /// The parameters of one of `shares` equal shares, of one unit at least.
+    pub(super) fn share(self, shares: NonZeroU32) -> Self {
         let burst = NonZeroU32::new(self.burst.get() / shares).unwrap_or(NonZeroU32::MIN);
-        let interval = self.interval.saturating_mul(shares.get().into()).min(LONGEST);
-        Self { interval, tolerance: interval.saturating_mul(burst.get().into()).min(LONGEST).max(interval), burst }
+        Self::with(self.emission_interval.saturating_mul(shares.get().into()), burst)
     }
 
-    /// When the debt is paid that is paid at `paid` now and of which `cost` is added; or how long to wait for that.
+    fn with(emission_interval: u64, burst: NonZeroU32) -> Self {
+        let emission_interval = emission_interval.min(LONGEST);
+        let burst_tolerance = emission_interval.saturating_mul(burst.get().into()).min(LONGEST);
+        Self { emission_interval, burst_tolerance, burst }
+    }
+
+    /// Returns the TAT after a request of this cost, or the time to wait until the request conforms.
     ///
-    /// What costs more than the burst costs the burst: else it would never be admitted.
-    pub(super) fn offer(&self, paid: u64, now: u64, cost: NonZeroU32) -> Result<u64, u64> {
-        let next = paid.max(now).saturating_add(self.interval * u64::from(cost.min(self.burst).get()));
-        match next.saturating_sub(self.tolerance) {
+    /// A cost above the burst is reduced to the burst: it would never conform otherwise.
+    pub(super) fn take(&self, tat: u64, now: u64, cost: NonZeroU32) -> Result<u64, u64> {
+        let increment = self.emission_interval.saturating_mul(cost.min(self.burst).get().into());
+        let increment = increment.min(self.burst_tolerance);
+        let next = tat.max(now).saturating_add(increment);
+        match next.saturating_sub(self.burst_tolerance) {
             earliest if earliest <= now => Ok(next),
             earliest => Err(earliest - now),
         }
     }
 
-    /// How many units there are.
-    pub(super) fn remaining(&self, paid: u64, now: u64) -> u32 {
-        let free = now.saturating_add(self.tolerance).saturating_sub(paid.max(now));
-        u32::try_from(free / self.interval).unwrap_or(u32::MAX)
+    /// The TAT, at most one burst tolerance in the future.
+    pub(super) fn clamp(&self, tat: u64, now: u64) -> u64 {
+        tat.min(now.saturating_add(self.burst_tolerance))
     }
 
-    /// When there is a unit.
-    pub(super) const fn free_at(&self, paid: u64) -> u64 {
-        paid.saturating_add(self.interval).saturating_sub(self.tolerance)
+    /// The units that are available.
+    pub(super) fn remaining(&self, tat: u64, now: u64) -> u32 {
+        let available = now.saturating_add(self.burst_tolerance).saturating_sub(tat.max(now));
+        u32::try_from(available / self.emission_interval).unwrap_or(u32::MAX)
     }
 
-    /// How long until there is a unit; or until all are there, if there is one already.
-    pub(super) fn reset(&self, paid: u64, now: u64) -> u64 {
-        let free_at = self.free_at(paid);
-        if free_at > now { free_at - now } else { paid.saturating_sub(now) }
+    /// The time at which one unit is available.
+    pub(super) const fn next_unit_at(&self, tat: u64) -> u64 {
+        tat.saturating_add(self.emission_interval).saturating_sub(self.burst_tolerance)
+    }
+
+    /// The time until one unit is available; until the whole burst is, if one unit is available already.
+    pub(super) fn reset(&self, tat: u64, now: u64) -> u64 {
+        let next_unit_at = self.next_unit_at(tat);
+        if next_unit_at > now { next_unit_at - now } else { tat.saturating_sub(now) }
     }
 }

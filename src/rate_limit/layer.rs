@@ -4,11 +4,11 @@ use http::HeaderMap;
 use tower_layer::Layer;
 
 use super::{
-    by::LimitBy,
     exempt::Exempt,
     fields::{Fields, RateLimitFields},
+    limit_by::LimitBy,
     limiter::{Decision, LimitRequest, RateLimiter},
-    plan::QuotaSet,
+    quota_set::QuotaSet,
 };
 use crate::{
     Eventual,
@@ -17,17 +17,18 @@ use crate::{
     gate::{Check, Gate, Pass, sealed::Sealed},
     log::{self, Causes},
     reason::Reason,
-    refusal::Problem,
-    refusal::{Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind},
     request::Head,
 };
 
-/// Lets through what a caller's quotas admit, and tells the caller where it stands.
+/// Limits the rate of requests, and reports the state of the limit in response fields.
 ///
-/// Stands outside of [`AuthLayer`](crate::layer::AuthLayer) to count by peer, and inside of it to count by principal; both
-/// together are best. See [`rate_limit`](crate::rate_limit) for how they fit together, with an example.
+/// Placed outside of [`AuthLayer`](crate::layer::AuthLayer), it limits by peer address; inside, by principal. Use both:
+/// the [module docs](crate::rate_limit) show a complete stack.
 ///
-/// Refusals are 429 with `Retry-After`, and problems of the type `quota-exceeded` that name the quotas.
+/// A refusal is a 429 with `Retry-After` and a problem of the type `quota-exceeded` that names the quotas.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +36,11 @@ use crate::{
 /// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
-/// use tower_warden::{layer::RateLimitLayer, request::Peer, rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota}};
+/// use tower_warden::{
+///     layer::RateLimitLayer,
+///     rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota},
+///     request::Peer,
+/// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let stopwatch = ManualStopwatch::default();
@@ -60,20 +65,20 @@ use crate::{
 ///
 /// # Deployment caveat
 ///
-/// Behind a proxy, the peer is the proxy: count by [`LimitBy::address`].
+/// Behind a proxy, the peer is the proxy: use [`LimitBy::client_address`] there.
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
     respond: R,
 }
 
 impl RateLimitLayer {
-    /// Counts requests against a plan, or against one quota.
+    /// Limits requests to the quotas of a set, or to one quota.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: LimitBy, plan: impl Into<QuotaSet>) -> Self {
+    pub fn new(limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
         let limit = RateLimit {
             limiter: Arc::new(limiter),
             by,
-            plan: plan.into(),
+            quotas: quotas.into(),
             tiers: Vec::new(),
             choose: None,
             cost: None,
@@ -85,46 +90,48 @@ impl RateLimitLayer {
 }
 
 impl<R> RateLimitLayer<R> {
-    /// Chooses a principal's plan by a closure; where it chooses none, the tier does.
+    /// Chooses the quotas of a principal by a closure; if it returns `None`, the tier determines them.
     #[must_use]
     pub fn choose(mut self, choose: impl Fn(&Principal) -> Option<QuotaSet> + Send + Sync + 'static) -> Self {
         self.limit_mut().choose = Some(Arc::new(choose));
         self
     }
 
-    /// How many units a request costs: one by default. What costs none is not counted; what costs more than a burst
-    /// costs the burst.
+    /// Sets the cost of requests in units, one by default.
+    ///
+    /// A request of cost zero is exempt. A cost above the burst of a quota is reduced to the burst.
     #[must_use]
     pub fn cost(mut self, cost: impl Fn(&Head<'_>) -> u32 + Send + Sync + 'static) -> Self {
         self.limit_mut().cost = Some(Arc::new(cost));
         self
     }
 
-    /// Does not count what the rule applies to; with several, any of them will do.
+    /// Exempts the requests to which the rule applies. Can be called repeatedly: one applicable rule is sufficient.
     #[must_use]
     pub fn exempt(mut self, rule: Exempt) -> Self {
         self.limit_mut().exempt.push(rule);
         self
     }
 
-    /// Which fields tell clients where they stand.
+    /// Sets the response fields that report the state of the limit.
     #[must_use]
     pub fn fields(mut self, fields: RateLimitFields) -> Self {
         self.limit_mut().fields = fields;
         self
     }
 
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> RateLimitLayer<R2> {
         RateLimitLayer { limit: self.limit, respond }
     }
 
-    /// The plan of principals of this tier. Those of a tier that has none, and of no tier, have the one in `new`: let
-    /// that be the smallest.
+    /// Sets the quotas of principals of this tier.
+    ///
+    /// Principals of other tiers, or without a tier, have the quotas given to `new`, which should be the smallest.
     #[must_use]
-    pub fn tier(mut self, tier: impl Into<Box<str>>, plan: impl Into<QuotaSet>) -> Self {
-        self.limit_mut().tiers.push((tier.into(), plan.into()));
+    pub fn tier(mut self, tier: impl Into<Box<str>>, quotas: impl Into<QuotaSet>) -> Self {
+        self.limit_mut().tiers.push((tier.into(), quotas.into()));
         self
     }
 
@@ -158,7 +165,7 @@ impl<R> fmt::Debug for RateLimitLayer<R> {
 pub struct RateLimit {
     limiter: Arc<dyn RateLimiter>,
     by: LimitBy,
-    plan: QuotaSet,
+    quotas: QuotaSet,
     tiers: Vec<(Box<str>, QuotaSet)>,
     choose: Option<Arc<dyn Fn(&Principal) -> Option<QuotaSet> + Send + Sync>>,
     cost: Option<Arc<dyn Fn(&Head<'_>) -> u32 + Send + Sync>>,
@@ -167,14 +174,14 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// The plan by the principal's tier.
-    fn plan(&self, caller: Option<&Principal>) -> &QuotaSet {
+    /// The quotas of the principal's tier.
+    fn quotas(&self, caller: Option<&Principal>) -> &QuotaSet {
         let tier = caller.and_then(Principal::tier);
-        let of_tier = tier.and_then(|tier| self.tiers.iter().find(|(known, _)| **known == *tier));
-        of_tier.map_or(&self.plan, |(_, plan)| plan)
+        let of_tier = tier.and_then(|tier| self.tiers.iter().find(|(name, _)| **name == *tier));
+        of_tier.map_or(&self.quotas, |(_, quotas)| quotas)
     }
 
-    /// How many units the request costs, if any.
+    /// The cost of the request; `None` if it is exempt.
     fn units(&self, head: &Head<'_>) -> Option<NonZeroU32> {
         if self.exempt.iter().any(|rule| rule.applies(head)) {
             return None;
@@ -196,12 +203,14 @@ impl Check for RateLimit {
         };
         let caller = head.extensions.get::<Principal>();
         let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
-        let plan = chosen.as_ref().unwrap_or_else(|| self.plan(caller));
-        match self.limiter.take(&LimitRequest::new(&key, plan).cost(cost)) {
-            Eventual::Now(answer) => Eventual::Now(settle(answer, plan, self.fields)),
-            Eventual::Later(answer) => {
-                let (plan, fields) = (plan.clone(), self.fields);
-                Eventual::later(async move { settle(answer.await, &plan, fields) })
+        let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
+        let reason = Reason::QUOTA_EXCEEDED;
+        match self.limiter.take(&LimitRequest::new(&key, quotas).cost(cost)) {
+            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, self.fields, reason).map(Metered)),
+            // The limiter queries a shared store.
+            Eventual::Later(decision) => {
+                let (quotas, fields) = (quotas.clone(), self.fields);
+                Eventual::later(async move { respond(decision.await, &quotas, fields, reason).map(Metered) })
             }
         }
     }
@@ -210,12 +219,12 @@ impl Check for RateLimit {
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("RateLimit");
-        debug.field("by", &self.by).field("plan", &self.plan).field("tiers", &self.tiers);
+        debug.field("by", &self.by).field("quotas", &self.quotas).field("tiers", &self.tiers);
         debug.field("exempt", &self.exempt).field("fields", &self.fields).finish_non_exhaustive()
     }
 }
 
-/// What [`RateLimitLayer`] leaves on a response.
+/// The response fields of a request that [`RateLimitLayer`] has admitted.
 #[derive(Debug)]
 pub struct Metered(Fields);
 
@@ -227,34 +236,24 @@ impl Pass for Metered {
     }
 }
 
-fn settle(
-    answer: Result<Decision, Unavailable>,
-    plan: &QuotaSet,
-    fields: RateLimitFields,
-) -> Result<Metered, Rejection> {
-    let standing = verdict(answer, plan, fields, Reason::QUOTA_EXCEEDED)?;
-    Ok(Metered(standing))
-}
-
-/// What a limiter's answer comes to: the fields of the response, or a refusal that has them.
-pub(super) fn verdict(
-    answer: Result<Decision, Unavailable>,
-    plan: &QuotaSet,
+/// The response fields for a decision, or the refusal with its fields.
+pub(super) fn respond(
+    decision: Result<Decision, Unavailable>,
+    quotas: &QuotaSet,
     fields: RateLimitFields,
     reason: Reason,
 ) -> Result<Fields, Rejection> {
-    match answer {
-        Ok(Decision::Admitted(standing)) => Ok(Fields::new(fields, plan, &standing)),
-        Ok(Decision::Refused(excess)) => {
-            let names = plan.quotas().enumerate().filter(|(place, _)| excess.violated.contains(place));
-            let names = names.map(|(_, quota)| quota.name());
-            let fields = Fields::new(fields, plan, &excess.standing);
-            let refused = Rejection::quota_exceeded(reason, excess.wait, names);
-            Err(fields.refuse(refused))
+    match decision {
+        Ok(Decision::Admitted(status)) => Ok(Fields::new(fields, quotas, &status)),
+        Ok(Decision::Refused(exceeded)) => {
+            let violated = quotas.quotas().enumerate().filter(|(index, _)| exceeded.violated.contains(index));
+            let names = violated.map(|(_, quota)| quota.name());
+            let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
+            Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
         }
         Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
-            log::error!(error = %Causes(&error), "a rate limiter failed; the request is answered with 503");
+            log::error!(error = %Causes(&error), "a rate limiter failed; the request is refused with 503");
             Err(Rejection::new(RejectionKind::Unavailable, Reason::RATE_LIMITER_UNAVAILABLE))
         }
     }

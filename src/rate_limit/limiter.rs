@@ -1,24 +1,46 @@
-//! Who keeps the counts.
+//! The trait of rate limiters, and their decisions.
 
 use std::{cmp::Reverse, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use super::{key::LimitKey, plan::QuotaSet};
+use super::{limit_key::LimitKey, quota_set::QuotaSet};
 use crate::{Eventual, error::Unavailable};
 
-/// Keeps the counts.
+/// Decides requests against the quotas of their keys.
 ///
-/// [`LocalRateLimiter`](super::LocalRateLimiter) keeps those of one node. One limiter may serve many layers: a count is
-/// known by its key and its quota, name and numbers, so layers in which these are the same share it.
+/// [`LocalRateLimiter`](super::LocalRateLimiter) decides for one node. One limiter can serve several layers: its state
+/// is named by the key, and by the name and numbers of the quota, so layers that agree in these share it.
+///
+/// # Examples
+///
+/// A limiter that keeps its state elsewhere is built from [`rate_limit::shared`](super::shared), where a complete one is
+/// shown. One that limits nothing and logs the cost of each request:
+///
+/// ```
+/// use tower_warden::{
+///     Eventual, Unavailable,
+///     rate_limit::{Decision, LimitRequest, RateLimiter},
+/// };
+///
+/// struct DryRun;
+///
+/// impl RateLimiter for DryRun {
+///     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+///         println!("{} units", request.cost);
+///         Eventual::Now(Ok(Decision::Uncounted))
+///     }
+/// }
+/// ```
 pub trait RateLimiter: Send + Sync + 'static {
-    /// Takes the cost from every quota of the plan, or is refused by one of them and takes nothing from any.
+    /// Takes the cost from every quota, or is refused by at least one of them and takes nothing.
     ///
-    /// An error is answered with 503. A limiter that can answer without what it depends on had better do so.
-    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
+    /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
+    /// so.
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
 }
 
 impl<L: RateLimiter + ?Sized> RateLimiter for Arc<L> {
-    fn take(&self, ask: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
-        (**self).take(ask)
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        (**self).take(request)
     }
 }
 
@@ -28,26 +50,26 @@ impl fmt::Debug for dyn RateLimiter {
     }
 }
 
-/// What a limiter is asked for.
+/// A request to a limiter.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct LimitRequest<'a> {
-    /// Who is counted.
+    /// The key of the caller.
     pub key: &'a LimitKey,
-    /// The quotas.
-    pub plan: &'a QuotaSet,
-    /// How many units; what is more than a quota's burst counts as its burst.
+    /// The quotas to take from.
+    pub quotas: &'a QuotaSet,
+    /// The number of units; for each quota, at most its burst is taken.
     pub cost: NonZeroU32,
 }
 
 impl<'a> LimitRequest<'a> {
-    /// Asks for one unit.
+    /// A request for one unit.
     #[must_use]
-    pub const fn new(key: &'a LimitKey, plan: &'a QuotaSet) -> Self {
-        Self { key, plan, cost: NonZeroU32::MIN }
+    pub const fn new(key: &'a LimitKey, quotas: &'a QuotaSet) -> Self {
+        Self { key, quotas, cost: NonZeroU32::MIN }
     }
 
-    /// Asks for so many units.
+    /// Sets the number of units.
     #[must_use]
     pub const fn cost(mut self, cost: NonZeroU32) -> Self {
         self.cost = cost;
@@ -55,61 +77,61 @@ impl<'a> LimitRequest<'a> {
     }
 }
 
-/// What a limiter decides.
+/// The decision of a limiter.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a request goes on or it does not, and is counted or not")]
+#[expect(clippy::exhaustive_enums, reason = "a request is admitted or refused, and its cost is taken or not")]
 pub enum Decision {
-    /// The request goes on.
+    /// The request is admitted, and its cost is taken.
     Admitted(LimitStatus),
-    /// It does not, and has taken nothing.
+    /// The request is refused, and nothing is taken.
     Refused(LimitExceeded),
-    /// The request goes on, and nobody counts.
+    /// The request is admitted without a limit.
     Uncounted,
 }
 
-/// Where a caller stands with the tightest of its quotas.
+/// The state of the tightest quota of a caller: the one with the fewest units left.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LimitStatus {
-    /// Which quota, by its place in the plan.
+    /// The index of the quota in its set.
     pub quota: usize,
-    /// How many units there are now.
+    /// The number of units that are available.
     pub remaining: u32,
-    /// Until when: how long until there is a unit, if there is none, and until all are there, if there is one. Of a
-    /// refusal, how long to wait.
+    /// The time until one unit is available, or until the whole burst is if one unit is available already. For a refused
+    /// request, the time to wait.
     pub reset: Duration,
 }
 
 impl LimitStatus {
-    /// Where a caller stands.
+    /// Creates a status.
     #[must_use]
     pub const fn new(quota: usize, remaining: u32, reset: Duration) -> Self {
         Self { quota, remaining, reset }
     }
 
-    /// The one with fewer units left, and of those the one that needs longer to come back.
+    /// The status with fewer units left; if both have the same number, the one with the longer reset.
     pub(super) fn tighter(self, other: Self) -> Self {
-        let rank = |standing: &Self| (standing.remaining, Reverse(standing.reset));
+        let rank = |status: &Self| (status.remaining, Reverse(status.reset));
         if rank(&other) < rank(&self) { other } else { self }
     }
 }
 
-/// Which quotas a caller has used up.
+/// A refusal, with the quotas that do not have enough units.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LimitExceeded {
-    /// Where the caller stands with the quota that it must wait for the longest.
-    pub standing: LimitStatus,
-    /// How long to wait: for the same request, not sooner than all of its quotas admit it.
+    /// The status of the quota with the longest wait.
+    pub status: LimitStatus,
+    /// The time after which all quotas admit the same request.
     pub wait: Duration,
-    /// The places of all such quotas in the plan.
+    /// The indices of the quotas that do not have enough units.
     pub violated: Vec<usize>,
 }
 
 impl LimitExceeded {
-    /// Refuses; `standing` is that of the quota which needs the longest wait.
+    /// Creates a refusal; `status` is that of the quota with the longest wait.
     #[must_use]
-    pub const fn new(standing: LimitStatus, wait: Duration, violated: Vec<usize>) -> Self {
-        Self { standing, wait, violated }
+    pub const fn new(status: LimitStatus, wait: Duration, violated: Vec<usize>) -> Self {
+        Self { status, wait, violated }
     }
 }

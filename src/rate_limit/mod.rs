@@ -1,24 +1,29 @@
-//! Rate limits: how much a caller may use, who keeps the counts, and what clients are told.
+//! Limits on the rate of requests, on refused credentials, and on requests in progress.
 //!
-//! A [`Quota`] is a rate and a burst; a [`QuotaSet`] is the quotas that a request is counted against all at once. [`LimitBy`]
-//! tells callers apart. A [`RateLimiter`] keeps the counts: [`LocalRateLimiter`] those of one node, `RedisRateLimiter` (with
-//! the feature `redis`) those of many. The layers that ask it are in [`layer`](crate::layer), and they stand in two places:
+//! A [`Quota`] is a rate and a burst, and a [`QuotaSet`] is the quotas that apply to a request together. [`LimitBy`]
+//! selects the properties by which callers are distinguished. A [`RateLimiter`] decides: [`LocalRateLimiter`] for one
+//! node, `RedisRateLimiter` of the crate `tower-warden-redis` for many nodes. [`shared`] has the building blocks for
+//! limiters on other stores.
+//!
+//! The layers are placed on both sides of the authentication:
 //!
 //! ```text
 //!  request
 //!    ▼
-//!  RateLimitLayer      by peer: cheap, before any cryptography
+//!  RateLimitLayer      by peer address: cheap, before any cryptography
 //!    ▼
-//!  FailureLimitLayer   by peer: counts refused credentials only, so a valid client behind the same address passes
+//!  FailureLimitLayer   by peer address: limits refused credentials only, valid ones are admitted
 //!    ▼
 //!  AuthLayer
 //!    ▼
-//!  RateLimitLayer      by principal, tenant, key…: the caller's own quota, by its tier
+//!  RateLimitLayer      by principal, tenant, key…: the quotas of the caller's tier
 //!    ▼
-//!  ConcurrencyLayer    by principal: requests in flight
+//!  ConcurrencyLayer    by principal: requests in progress
 //!    ▼
 //!  inner service
 //! ```
+//!
+//! # Examples
 //!
 //! ```
 //! use bytes::Bytes;
@@ -28,8 +33,8 @@
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 //!     layer::{AuthLayer, FailureLimitLayer, RateLimitLayer},
+//!     rate_limit::{Exempt, LimitBy, LocalRateLimiter, Quota, QuotaSet},
 //!     request::Peer,
-//!     rate_limit::{LimitBy, Exempt, LocalRateLimiter, QuotaSet, Quota},
 //! };
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
@@ -67,42 +72,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # What always holds
+//! # Guarantees
 //!
-//! 1. In no stretch of time is more admitted than the burst and what comes back meanwhile.
-//! 2. Who waits for as long as `Retry-After` says is admitted, if nobody else with the same key was quicker.
-//! 3. A refused request costs nothing and makes no wait longer. With several quotas, it takes from none of them.
-//! 4. No header and no spelling of a path makes a new quota, but where [`LimitBy::with`] is told so.
-//! 5. What is kept is bounded, and a quota that is used up is not forgotten before there is a unit again.
-//! 6. The wall clock of a node plays no part.
+//! 1. In any interval of time, the admitted units are at most the burst and the units of the rate in that interval.
+//! 2. A client that waits for the time in `Retry-After` is admitted, unless another request with the same key was first.
+//! 3. A refused request takes nothing and does not extend any wait. With several quotas, it takes from none of them.
+//! 4. A client cannot get a new quota by a header field or by another spelling of a path, except with [`LimitBy::with`].
+//! 5. Memory is bounded, and a quota that is used up is not forgotten before a unit is available again.
+//! 6. The wall clock of a node has no effect.
 
 pub use self::{
-    by::LimitBy,
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, HeldBody},
     exempt::Exempt,
     failure_layer::{FailureLimit, FailureLimitLayer, Watched},
     fields::RateLimitFields,
-    key::LimitKey,
     layer::{Metered, RateLimit, RateLimitLayer},
+    limit_by::LimitBy,
+    limit_key::LimitKey,
     limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
     local::LocalRateLimiter,
-    plan::QuotaSet,
     quota::Quota,
+    quota_set::QuotaSet,
     stopwatch::{ManualStopwatch, MonotonicStopwatch, Stopwatch},
 };
 
-mod by;
 mod concurrency;
 mod exempt;
 mod failure_layer;
 mod fields;
 mod gcra;
-mod key;
 mod layer;
+mod limit_by;
+mod limit_key;
 mod limiter;
 mod local;
-mod plan;
+mod outcome;
 mod quota;
+mod quota_set;
 mod reason;
+pub mod shared;
 mod stopwatch;
 mod table;

@@ -1,4 +1,4 @@
-//! How much may be used, and how fast it comes back.
+//! A rate and a burst.
 
 use std::{
     borrow::Cow,
@@ -6,28 +6,34 @@ use std::{
     time::Duration,
 };
 
+use super::stopwatch::ticks;
 use crate::error::{ConfigError, ConfigErrorKind};
 
-/// How much a caller may use, and how fast that comes back.
+/// A rate, in units per period, and a burst, in units at once.
 ///
-/// A quota is a rate, so many units in a period, and a burst, so many units at once: the burst is there to begin with,
-/// and what is used comes back at the rate, evenly. So in any stretch of time no more is admitted than the burst and
-/// what comes back meanwhile. Without [`burst`](Self::burst), the burst is what comes back in one period.
+/// The whole burst is available at first, and used units become available again evenly, at the rate. So the units
+/// admitted in any interval of time are at most the burst and the units of the rate in that interval. The default
+/// [`burst`](Self::burst) is the number of units per period.
 ///
-/// A unit is a request, or what a [cost](crate::layer::RateLimitLayer::cost) makes of one. Between two units pass whole
-/// nanoseconds (in Redis, microseconds), rounded up: never faster than stated.
+/// A request costs one unit, or as many as [`RateLimitLayer::cost`](crate::layer::RateLimitLayer::cost) returns. The time
+/// between two units, the [emission interval](Self::emission_interval), is rounded up to whole nanoseconds (in Redis,
+/// microseconds), so the rate is never exceeded.
+///
+/// # Examples
 ///
 /// ```
 /// use std::{num::NonZeroU32, time::Duration};
 /// use tower_warden::rate_limit::Quota;
 ///
 /// const CALLS: Quota = Quota::per_second(50).burst(100);
-/// assert_eq!(CALLS.interval(), Duration::from_millis(20));
+/// assert_eq!(CALLS.emission_interval(), Duration::from_millis(20));
 ///
-/// // From a configuration, where a mistake is an error and no panic.
+/// // From a configuration file: a mistake is an error instead of a panic.
 /// let ten = NonZeroU32::new(10).expect("ten is not zero");
 /// assert!(Quota::new("daily", ten, Duration::from_secs(86_400), ten).is_ok());
-/// assert!(Quota::new("daily\"", ten, Duration::from_secs(86_400), ten).is_err());
+///
+/// let error = Quota::new("each day", ten, Duration::from_secs(86_400), ten).unwrap_err();
+/// assert_eq!(error.refused_value(), Some("each day"));
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Quota {
@@ -39,73 +45,72 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// So many units a second, named `per-second`.
+    /// `count` units per second, named `per-second`.
     ///
     /// # Panics
     ///
-    /// At zero; in a `const`, the compiler says so.
+    /// If `count` is zero; a compile-time error in a `const`.
     #[must_use]
     pub const fn per_second(count: u32) -> Self {
         Self::literal("per-second", count, 1)
     }
 
-    /// So many units a minute, named `per-minute`.
+    /// `count` units per minute, named `per-minute`.
     ///
     /// # Panics
     ///
-    /// At zero; in a `const`, the compiler says so.
+    /// If `count` is zero; a compile-time error in a `const`.
     #[must_use]
     pub const fn per_minute(count: u32) -> Self {
         Self::literal("per-minute", count, 60)
     }
 
-    /// So many units an hour, named `per-hour`.
+    /// `count` units per hour, named `per-hour`.
     ///
     /// # Panics
     ///
-    /// At zero; in a `const`, the compiler says so.
+    /// If `count` is zero; a compile-time error in a `const`.
     #[must_use]
     pub const fn per_hour(count: u32) -> Self {
         Self::literal("per-hour", count, 3_600)
     }
 
-    /// So many units a day, named `per-day`.
+    /// `count` units per day, named `per-day`.
     ///
     /// # Panics
     ///
-    /// At zero; in a `const`, the compiler says so.
+    /// If `count` is zero; a compile-time error in a `const`.
     #[must_use]
     pub const fn per_day(count: u32) -> Self {
         Self::literal("per-day", count, 86_400)
     }
 
-    /// A quota from a configuration.
+    /// Creates a quota from configured values.
     ///
     /// # Errors
     ///
-    /// If the name is empty, longer than 64 bytes, or has a character other than visible ASCII, or a `"` or `\`; if the
-    /// period is not in whole seconds, from one to ten years of them; or if the burst would take longer than ten years to
-    /// come back.
+    /// If the name is not 1 to 64 characters of visible ASCII without `"` and `\`, if the period is not a whole number
+    /// of seconds from one second to ten years, or if the burst needs more than ten years to become available again.
     pub fn new(name: &str, count: NonZeroU32, period: Duration, burst: NonZeroU32) -> Result<Self, ConfigError> {
         let refused = |message| ConfigError::new(ConfigErrorKind::Quota, message);
         if !is_name(name) {
-            return Err(refused(NAME));
+            return Err(refused(NAME).value(name));
         }
-        let period = NonZeroU64::new(period.as_secs()).filter(|_| period.subsec_nanos() == 0);
-        let period = period.filter(|seconds| seconds.get() <= LONGEST);
-        let period = period.ok_or_else(|| refused("the period of a quota is in whole seconds, up to ten years"))?;
-        let quota = Self { name: Cow::Owned(name.to_owned()), count, period, burst };
+        let seconds = NonZeroU64::new(period.as_secs()).filter(|_| period.subsec_nanos() == 0);
+        let seconds = seconds.filter(|seconds| seconds.get() <= LONGEST);
+        let seconds = seconds.ok_or_else(|| refused(PERIOD).value(format_args!("{period:?}")))?;
+        let quota = Self { name: Cow::Owned(name.to_owned()), count, period: seconds, burst };
         if quota.refill() > LONGEST {
-            return Err(refused(BURST));
+            return Err(refused(BURST).value(burst));
         }
         Ok(quota)
     }
 
-    /// So many units at once: what comes back in one period by default.
+    /// Sets the burst: the number of units per period by default.
     ///
     /// # Panics
     ///
-    /// At zero, and if the burst would take longer than ten years to come back; in a `const`, the compiler says so.
+    /// If `burst` is zero, or needs more than ten years to become available again; a compile-time error in a `const`.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Self {
         let Some(burst) = NonZeroU32::new(burst) else { panic!("the burst of a quota is zero") };
@@ -114,11 +119,11 @@ impl Quota {
         self
     }
 
-    /// What clients are told that it is called.
+    /// Sets the name, which clients see in response fields.
     ///
     /// # Panics
     ///
-    /// If the name is empty, longer than 64 bytes, or has a character other than visible ASCII, or a `"` or `\`.
+    /// If the name is not 1 to 64 characters of visible ASCII without `"` and `\`.
     #[must_use]
     pub fn named(mut self, name: &'static str) -> Self {
         assert!(is_name(name), "{NAME}");
@@ -126,13 +131,13 @@ impl Quota {
         self
     }
 
-    /// What clients are told that it is called.
+    /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many units come back in a period.
+    /// The number of units per period.
     #[must_use]
     pub const fn count(&self) -> NonZeroU32 {
         self.count
@@ -144,19 +149,33 @@ impl Quota {
         Duration::from_secs(self.period.get())
     }
 
-    /// How many units there are at once.
+    /// The burst.
     #[must_use]
     pub const fn burst_size(&self) -> NonZeroU32 {
         self.burst
     }
 
-    /// How long one unit takes to come back.
+    /// The time after which one used unit is available again, rounded up to whole nanoseconds.
     #[must_use]
-    pub const fn interval(&self) -> Duration {
-        Duration::from_nanos(self.interval_in(1_000_000_000))
+    pub const fn emission_interval(&self) -> Duration {
+        self.emission_interval_at(Duration::from_nanos(1))
     }
 
-    /// The window in which [`count`](Self::count), or the burst where that is more, may be used: what clients are told.
+    /// The emission interval, rounded up to a multiple of the resolution of a store's clock.
+    #[must_use]
+    pub const fn emission_interval_at(&self, resolution: Duration) -> Duration {
+        Duration::from_nanos(self.emission_interval_in_ticks(ticks(resolution)))
+    }
+
+    /// The emission interval in nanoseconds, rounded up to a multiple of `resolution`.
+    pub(super) const fn emission_interval_in_ticks(&self, resolution: u64) -> u64 {
+        // No overflow: a period is ten years at most.
+        let period = self.period.get() * 1_000_000_000;
+        let resolution = if resolution == 0 { 1 } else { resolution };
+        period.div_ceil(resolution.saturating_mul(self.count.get() as u64)).saturating_mul(resolution)
+    }
+
+    /// The window in which [`count`](Self::count), or the burst if it is larger, may be used: what response fields state.
     pub(super) const fn window(&self) -> (u32, u64) {
         if self.burst.get() > self.count.get() {
             let seconds = self.period.get() as u128 * self.burst.get() as u128;
@@ -166,13 +185,7 @@ impl Quota {
         }
     }
 
-    /// How many ticks one unit takes to come back, rounded up.
-    pub(super) const fn interval_in(&self, ticks_per_second: u64) -> u64 {
-        // No overflow: a period is ten years at the most.
-        (self.period.get() * ticks_per_second).div_ceil(self.count.get() as u64)
-    }
-
-    /// How many seconds the burst takes to come back, rounded up.
+    /// The seconds after which the whole burst is available again, rounded up.
     const fn refill(&self) -> u64 {
         let seconds = self.period.get() as u128 * self.burst.get() as u128;
         let seconds = seconds.div_ceil(self.count.get() as u128);
@@ -181,7 +194,7 @@ impl Quota {
 
     const fn literal(name: &'static str, count: u32, period: u64) -> Self {
         let (Some(count), Some(period)) = (NonZeroU32::new(count), NonZeroU64::new(period)) else {
-            panic!("a quota of zero")
+            panic!("the count of a quota is zero")
         };
         Self { name: Cow::Borrowed(name), count, period, burst: count }
     }
@@ -190,11 +203,13 @@ impl Quota {
 /// Ten years, in seconds.
 const LONGEST: u64 = 10 * 366 * 86_400;
 
-const BURST: &str = "the burst of a quota comes back within ten years";
+const BURST: &str = "the burst of a quota is available again within ten years";
 
-const NAME: &str = "the name of a quota is visible ASCII without '\"' and '\\'";
+const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII without '\"' and '\\'";
 
-/// What may stand between the quotes of a structured field's String, RFC 9651 §3.3.3, without escapes and spaces.
+const PERIOD: &str = "the period of a quota is a whole number of seconds, from one second to ten years";
+
+/// Whether the text needs no escapes in a String of a structured field, RFC 9651 §3.3.3.
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons for refusals by limits.
 
 use crate::reason::reasons;
 

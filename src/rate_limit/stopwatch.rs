@@ -1,4 +1,4 @@
-//! Time that only goes forwards.
+//! Monotonic time.
 
 use std::{
     fmt,
@@ -9,12 +9,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tells how much time has passed since some moment of its own.
+/// A source of monotonic time.
 ///
-/// Limits are measured with this and not with a [`Clock`](crate::Clock), which may be set: a clock that is set back
-/// must lock nobody out, and one that is set forwards must let nobody in. Tests hold a [`ManualStopwatch`].
+/// Limits are measured with a stopwatch and not with a [`Clock`](crate::Clock), which an administrator can set: setting
+/// it back must not lock clients out, and setting it forward must not admit more requests. Tests use a
+/// [`ManualStopwatch`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::rate_limit::Stopwatch;
+///
+/// /// The time that a paused tokio runtime simulates.
+/// #[derive(Debug)]
+/// struct TokioStopwatch(tokio::time::Instant);
+///
+/// impl Stopwatch for TokioStopwatch {
+///     fn elapsed(&self) -> Duration {
+///         self.0.elapsed()
+///     }
+/// }
+///
+/// let stopwatch = TokioStopwatch(tokio::time::Instant::now());
+/// assert!(stopwatch.elapsed() <= stopwatch.elapsed());
+/// ```
 pub trait Stopwatch: fmt::Debug + Send + Sync + 'static {
-    /// The time that has passed; never less than before.
+    /// Returns the time since a fixed moment; never less than in an earlier call.
     fn elapsed(&self) -> Duration;
 }
 
@@ -24,7 +45,7 @@ impl<S: Stopwatch + ?Sized> Stopwatch for Arc<S> {
     }
 }
 
-/// Time since this was made, by the machine's monotonic clock.
+/// The time since its creation, by the machine's monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub struct MonotonicStopwatch(Instant);
 
@@ -40,7 +61,9 @@ impl Stopwatch for MonotonicStopwatch {
     }
 }
 
-/// A stopwatch that stands still until it is moved, shared by its clones.
+/// A stopwatch that only moves when it is advanced; clones share the time.
+///
+/// # Examples
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,7 +77,7 @@ impl Stopwatch for MonotonicStopwatch {
 pub struct ManualStopwatch(Arc<AtomicU64>);
 
 impl ManualStopwatch {
-    /// Moves forwards, by whole nanoseconds.
+    /// Moves the time forward, by whole nanoseconds.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(ticks(duration), Ordering::Relaxed);
     }
@@ -66,7 +89,16 @@ impl Stopwatch for ManualStopwatch {
     }
 }
 
+/// The tick at which every stopwatch starts. It is later than the longest burst tolerance, so the arithmetic of
+/// [`gcra`](super::gcra) stays above zero.
+pub(super) const ORIGIN: u64 = 1 << 60;
+
+/// The time in ticks.
+pub(super) fn now(elapsed: Duration) -> u64 {
+    ORIGIN.saturating_add(ticks(elapsed))
+}
+
 /// Nanoseconds: enough for 584 years.
-pub(super) fn ticks(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+pub(super) const fn ticks(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }

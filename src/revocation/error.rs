@@ -1,41 +1,43 @@
-/// A revocation that was not taken on: what it names is as good as before.
+/// A revocation that was not stored: the credentials that it names are still accepted.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.kind.text())]
 pub struct RevocationError {
     kind: RevocationErrorKind,
 }
 
-/// Why a revocation was not taken on.
+/// The cause of a [`RevocationError`].
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum RevocationErrorKind {
-    /// The time at which all that it names has ended is past already.
-    Ended,
-    /// The list holds as many revocations as it may, none of which has ended.
+    /// All credentials that the revocation names have expired already.
+    Expired,
+    /// The list has reached its capacity, and none of its revocations has expired.
     Full,
-    /// The issuer and the id have more than 1024 bytes together.
+    /// The issuer and the id are longer than [`RevocationName::MAX_LEN`](super::RevocationName::MAX_LEN) together.
     TooLong,
-    /// What keeps the list did not answer; it may have taken the revocation on all the same.
+    /// The store of the list did not answer. It may have stored the revocation.
     Unavailable,
 }
 
 impl RevocationErrorKind {
     const fn text(self) -> &'static str {
         match self {
-            Self::Ended => "the revocation has ended already",
+            Self::Expired => "the revoked credentials have expired already",
             Self::Full => "the revocation list is full",
-            Self::TooLong => "the revoked name is too long",
-            Self::Unavailable => "the revocation list does not answer",
+            Self::TooLong => "the issuer and the id of the revocation have more than 1024 bytes",
+            Self::Unavailable => "the store of the revocation list did not answer",
         }
     }
 }
 
 impl RevocationError {
-    pub(super) const fn new(kind: RevocationErrorKind) -> Self {
+    /// Creates an error, for custom lists.
+    #[must_use]
+    pub const fn new(kind: RevocationErrorKind) -> Self {
         Self { kind }
     }
 
-    /// Why it was not taken on.
+    /// The cause.
     #[must_use]
     pub const fn kind(&self) -> RevocationErrorKind {
         self.kind

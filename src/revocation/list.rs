@@ -2,14 +2,67 @@ use std::{fmt, sync::Arc};
 
 use crate::{Eventual, caller::Identity, error::Unavailable};
 
-/// Tells which credentials were revoked.
+/// Reports whether a credential was revoked.
 ///
-/// Asked after the cache, on every request, so a revoked credential is refused at once even while its identity is
-/// cached. See the [module docs](super).
+/// The list is queried on every request, after the credential cache, so a revoked credential is refused at once even
+/// while its identity is cached. See the [module docs](super).
+///
+/// # Examples
+///
+/// A list in a store that many nodes share, with [`RevocationName`](super::RevocationName) as the key:
+///
+/// ```
+/// use std::{collections::HashMap, sync::RwLock};
+/// use tower_warden::{
+///     AuthMethod, Clock, Eventual, Identity, SystemClock, Unavailable, UnixTime,
+///     revocation::{Revocation, RevocationError, RevocationErrorKind, RevocationList, RevocationName},
+/// };
+///
+/// /// Stands for a table with the columns `name`, `issued_until` and `expires_at`.
+/// #[derive(Default)]
+/// struct TableRevocationList(RwLock<HashMap<Vec<u8>, (UnixTime, UnixTime)>>);
+///
+/// impl TableRevocationList {
+///     fn revoke(&self, revocation: &Revocation, until: UnixTime) -> Result<(), RevocationError> {
+///         if revocation.name().len() > RevocationName::MAX_LEN {
+///             return Err(RevocationError::new(RevocationErrorKind::TooLong));
+///         }
+///         let unavailable = |_| RevocationError::new(RevocationErrorKind::Unavailable);
+///         let mut table = self.0.write().map_err(unavailable)?;
+///         let row = table.entry(revocation.name().to_bytes()).or_default();
+///         // Revoking again never revokes less.
+///         *row = (row.0.max(revocation.issued_until()), row.1.max(until + Revocation::GRACE));
+///         Ok(())
+///     }
+/// }
+///
+/// impl RevocationList for TableRevocationList {
+///     fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
+///         let Ok(table) = self.0.read() else { return Eventual::Now(Err(Unavailable::new("the revocation table"))) };
+///         let now = SystemClock::default().now();
+///         let is_revoked = RevocationName::all_of(identity).any(|name| match table.get(&name.to_bytes()) {
+///             Some((issued_until, expires_at)) => {
+///                 now < *expires_at && identity.issued_at.is_none_or(|issued_at| issued_at <= *issued_until)
+///             }
+///             None => false,
+///         });
+///         Eventual::Now(Ok(is_revoked))
+///     }
+/// }
+///
+/// let (list, now) = (TableRevocationList::default(), SystemClock::default().now());
+/// let mut alice = Identity::new("alice", AuthMethod::ApiKey);
+/// alice.key_id = Some("key_1".into());
+/// assert!(matches!(list.is_revoked(&alice), Eventual::Now(Ok(false))));
+/// list.revoke(&Revocation::key("key_1"), now)?;
+/// assert!(matches!(list.is_revoked(&alice), Eventual::Now(Ok(true))));
+/// # Ok::<(), RevocationError>(())
+/// ```
 pub trait RevocationList: Send + Sync + 'static {
-    /// Whether the identity counts no more; what is needed of it is read before the first `Later`.
+    /// Returns whether the identity is revoked.
     ///
-    /// An error is answered with 503.
+    /// An implementation copies what it needs of the identity before it returns `Later`. An error refuses the request
+    /// with 503.
     fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>>;
 }
 

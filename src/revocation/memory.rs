@@ -8,13 +8,12 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use super::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
-    name::{Kind, Name, Revocation},
+    name::{NameKind, Revocation, RevocationName},
 };
 use crate::{
     Eventual,
@@ -24,38 +23,33 @@ use crate::{
     time::{Clock, SystemClock, UnixTime},
 };
 
-/// So much longer than told a revocation stands: half of it for issuers' clocks, by [`skew`](Identity::skew), and half
-/// because a request that came before the end may be decided a while after it.
-pub(super) const GRACE: Duration = Duration::from_secs(600);
-
-/// The longest issuer and id, together, in bytes.
-pub(super) const LONGEST: usize = 1024;
-
-/// A list in memory, shared by its clones; it is empty when the process begins.
+/// A revocation list in memory, shared by its clones.
 ///
-/// 1. Each revocation stands until the credentials it names have ended, and ten minutes more for clocks that differ.
-///    Then it is purged.
-/// 2. It holds as many as it was made for, 100 000 by default, and refuses further ones: none is dropped in silence.
-/// 3. To ask it costs no allocation, and no more than one load while it is empty.
+/// 1. A revocation is stored until the credentials that it names have expired, and for [`Revocation::GRACE`] after that.
+/// 2. The capacity is 100 000 revocations by default. Further ones are refused with an error: none is dropped silently.
+/// 3. A query does not allocate, and is one atomic load while the list is empty.
 ///
 /// # Deployment caveat
 ///
-/// Other nodes and later processes do not hear of it: revoke on each node, and again after a start.
+/// The list is local to the process and empty at its start: revoke on each node, and again after a restart.
+///
+/// # Examples
 ///
 /// ```
 /// use std::{num::NonZeroUsize, time::Duration};
 /// use tower_warden::{
-///     AuthMethod, Eventual, Identity, ManualClock, UnixTime,
+///     AuthMethod, Environment, Eventual, Identity, ManualClock, UnixTime,
 ///     revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList},
 /// };
 ///
 /// let now = UnixTime::from_secs(1_800_000_000);
-/// let list = MemoryRevocationList::new(NonZeroUsize::MIN).environment(&Environment::default().with_clock(ManualClock::at(now)));
+/// let environment = Environment::default().with_clock(ManualClock::at(now));
+/// let list = MemoryRevocationList::new(NonZeroUsize::MIN).environment(&environment);
 /// list.revoke(Revocation::subject("https://auth.example.com", "alice", now), now + Duration::from_secs(3600))?;
 ///
 /// let mut alice = Identity::new("alice", AuthMethod::Jwt);
 /// alice.issuer = Some("https://auth.example.com".into());
-/// assert!(matches!(list.is_revoked(&alice), Eventual::Now(Ok(true))), "who knows when it was issued");
+/// assert!(matches!(list.is_revoked(&alice), Eventual::Now(Ok(true))), "the time of issue is unknown");
 /// alice.issued_at = Some(now + Duration::from_secs(1));
 /// assert!(matches!(list.is_revoked(&alice), Eventual::Now(Ok(false))));
 ///
@@ -71,71 +65,74 @@ pub struct MemoryRevocationList {
 
 struct Shared {
     capacity: NonZeroUsize,
-    /// How many entries there are, for those who ask an empty list.
+    /// The number of entries, to answer queries of an empty list without the lock. It is updated before the lock is
+    /// released, so a query that starts after `revoke` has returned sees the entry.
     count: AtomicUsize,
     entries: RwLock<Entries>,
 }
 
+/// Invariant: `by_name` and `by_expiry` hold the same entries. Every change is made to both under the write lock.
 #[derive(Default)]
 struct Entries {
-    /// By the kind of their name, so that kinds which are not in use cost nothing.
-    named: [HashMap<Name<'static>, Entry>; Kind::COUNT],
-    /// Every entry, the one that ends first in front.
-    ends: BTreeSet<(UnixTime, Name<'static>)>,
+    /// One map for each kind of name, so that unused kinds cost nothing.
+    by_name: [HashMap<RevocationName<'static>, Entry>; NameKind::COUNT],
+    /// All entries, in the order of their expiry.
+    by_expiry: BTreeSet<(UnixTime, RevocationName<'static>)>,
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
-    end: UnixTime,
+    expires_at: UnixTime,
     issued_until: UnixTime,
 }
 
 impl MemoryRevocationList {
-    /// Holds as many revocations.
+    /// Creates a list that holds up to `capacity` revocations.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         let shared = Shared { capacity, count: AtomicUsize::new(0), entries: RwLock::default() };
         Self { clock: Arc::new(SystemClock), shared: Arc::new(shared) }
     }
 
-    /// Sets the clock of this handle, and of clones made of it later: that of the machine by default.
+    /// Sets the clock of this handle, and of later clones of it: the machine's clock by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
         self
     }
 
-    /// Revokes, at once; `until` is when the last of the credentials it names has ended: at its
-    /// [`expires_at`](Identity::expires_at), to which a [`skew`](Identity::skew) of more than five minutes is to be added.
+    /// Revokes at once.
     ///
-    /// What is revoked again stays revoked for the longer of the two times, and with all that the two name.
+    /// `until` is the time at which the last of the named credentials expires:
+    /// [`Identity::expires_at`], plus [`Identity::skew`] if that is more than five minutes. Revoking again extends the
+    /// stored revocation to the later time and to all credentials that either revocation covers.
     ///
     /// # Errors
     ///
-    /// If it does not fit, or has ended already. Then nothing is revoked, and what was before still is.
+    /// If the list is full, the name is too long, or the named credentials have expired. The list is unchanged then.
     pub fn revoke(&self, revocation: Revocation, until: UnixTime) -> Result<(), RevocationError> {
-        let Revocation { name, issued_until } = revocation;
-        if name.len() > LONGEST {
+        let (name, issued_until) = revocation.into_parts();
+        if name.len() > RevocationName::MAX_LEN {
             return Err(RevocationError::new(RevocationErrorKind::TooLong));
         }
-        let (now, end) = (self.clock.now(), until + GRACE);
-        if end <= now {
-            return Err(RevocationError::new(RevocationErrorKind::Ended));
+        let (now, expires_at) = (self.clock.now(), until + Revocation::GRACE);
+        if expires_at <= now {
+            return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
         let mut entries = self.shared.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.purge(now);
-        let outcome = entries.put(name, Entry { end, issued_until }, self.shared.capacity);
-        self.shared.count.store(entries.ends.len(), Ordering::Release);
+        let outcome = entries.put(name, Entry { expires_at, issued_until }, self.shared.capacity);
+        self.shared.count.store(entries.by_expiry.len(), Ordering::Release);
         outcome
     }
 
-    /// How many revocations it holds, with those that have ended since it last revoked.
+    /// The number of stored revocations. Expired ones are removed by the next [`revoke`](Self::revoke).
     #[must_use]
     pub fn len(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// Whether it holds none.
+    /// Whether no revocation is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -146,16 +143,16 @@ impl RevocationList for MemoryRevocationList {
     fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
         let is_revoked = !self.is_empty() && {
             let entries = self.shared.entries.read().unwrap_or_else(PoisonError::into_inner);
-            entries.name(identity)
+            entries.cover(identity)
         };
         Eventual::Now(Ok(is_revoked))
     }
 }
 
-/// Holds 100 000.
+/// A capacity of 100 000 revocations.
 impl Default for MemoryRevocationList {
     fn default() -> Self {
-        Self::new(const { NonZeroUsize::new(100_000).expect("it is not zero") })
+        Self::new(const { NonZeroUsize::new(100_000).expect("the capacity is not zero") })
     }
 }
 
@@ -166,42 +163,48 @@ impl fmt::Debug for MemoryRevocationList {
 }
 
 impl Entries {
-    /// Whether an entry names the identity.
-    fn name(&self, identity: &Identity) -> bool {
-        Name::all_of(identity).any(|name| {
-            self.entry(&name).is_some_and(|entry| identity.issued_at.is_none_or(|at| at <= entry.issued_until))
+    /// Whether an entry covers the identity.
+    fn cover(&self, identity: &Identity) -> bool {
+        RevocationName::all_of(identity).any(|name| {
+            self.get(&name).is_some_and(|entry| identity.issued_at.is_none_or(|at| at <= entry.issued_until))
         })
     }
 
-    fn entry<'a>(&self, name: &Name<'a>) -> Option<Entry> {
-        // The map of owned names is one of names that live as long as the one asked for, so nothing is copied.
-        let named: &HashMap<Name<'a>, Entry> = &self.named[name.kind as usize];
-        named.get(name).copied()
+    fn get<'a>(&self, name: &RevocationName<'a>) -> Option<Entry> {
+        // Covariance: the map of owned names is used as a map of names with the lifetime of the queried one, so that
+        // nothing is copied.
+        let entries: &HashMap<RevocationName<'a>, Entry> = &self.by_name[name.kind() as usize];
+        entries.get(name).copied()
     }
 
-    /// Adds an entry, or widens the one that is there.
-    fn put(&mut self, name: Name<'static>, new: Entry, capacity: NonZeroUsize) -> Result<(), RevocationError> {
-        let known = self.entry(&name);
-        if known.is_none() && self.ends.len() >= capacity.get() {
+    /// Adds an entry, or extends the stored one.
+    fn put(
+        &mut self,
+        name: RevocationName<'static>,
+        new: Entry,
+        capacity: NonZeroUsize,
+    ) -> Result<(), RevocationError> {
+        let stored = self.get(&name);
+        if stored.is_none() && self.by_expiry.len() >= capacity.get() {
             return Err(RevocationError::new(RevocationErrorKind::Full));
         }
-        let widest = known.map_or(new, |known| Entry {
-            end: new.end.max(known.end),
-            issued_until: new.issued_until.max(known.issued_until),
+        let extended = stored.map_or(new, |stored| Entry {
+            expires_at: new.expires_at.max(stored.expires_at),
+            issued_until: new.issued_until.max(stored.issued_until),
         });
-        if let Some(known) = known {
-            self.ends.remove(&(known.end, name.clone()));
+        if let Some(stored) = stored {
+            self.by_expiry.remove(&(stored.expires_at, name.clone()));
         }
-        self.ends.insert((widest.end, name.clone()));
-        self.named[name.kind as usize].insert(name, widest);
+        self.by_expiry.insert((extended.expires_at, name.clone()));
+        self.by_name[name.kind() as usize].insert(name, extended);
         Ok(())
     }
 
     fn purge(&mut self, now: UnixTime) {
-        while self.ends.first().is_some_and(|(end, _)| *end <= now)
-            && let Some((_, name)) = self.ends.pop_first()
+        while self.by_expiry.first().is_some_and(|(expires_at, _)| *expires_at <= now)
+            && let Some((_, name)) = self.by_expiry.pop_first()
         {
-            self.named[name.kind as usize].remove(&name);
+            self.by_name[name.kind() as usize].remove(&name);
         }
     }
 }

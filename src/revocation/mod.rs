@@ -1,17 +1,24 @@
-//! Credentials that count no more before they end: a list that every request is held against.
+//! Revocation of credentials before they expire.
 //!
-//! A token says itself how long it is good, so an issuer cannot take it back; the resource server can. The layer asks
-//! its [`RevocationList`] after the authenticator and its cache, on every request and for every kind of credential, so
-//! what is revoked is refused at once:
+//! A token contains its own expiry, so an issuer cannot withdraw it; the resource server can. The layer queries its
+//! [`RevocationList`] on every request and for every kind of credential, after the authenticator and its cache, so a
+//! revoked credential is refused at once:
 //!
-//! 1. [By its id](Revocation::token) (`jti`), [by its session](Revocation::session) (`sid`), or [as an API
-//!    key](Revocation::key).
-//! 2. With everything [of its subject](Revocation::subject) or [of its client](Revocation::client) that was issued up to
-//!    some second: after a password was changed, say. A token that does not say when it was issued counts as old.
-//! 3. A list that cannot answer is 503 with `Retry-After`: a revoked token is never let in because of an outage.
+//! 1. A credential is revoked by [its id](Revocation::token) (`jti`), by [its session](Revocation::session) (`sid`), or
+//!    as [an API key](Revocation::key).
+//! 2. All credentials of [a subject](Revocation::subject) or [a client](Revocation::client) that were issued up to some
+//!    second are revoked together, for example after a change of the password. A token without an issue time is covered
+//!    as well.
+//! 3. If the list cannot be queried, requests are refused with 503 and `Retry-After`: an outage never admits a revoked
+//!    token.
 //!
-//! A credential that does not say what is asked for matches nothing: who revokes by `jti` has to
-//! [require](crate::jwt::Issuer::require_jti) one of the issuer's tokens.
+//! A credential without the property matches nothing: to revoke by `jti`,
+//! [require](crate::jwt::Issuer::require_jti) that claim in the issuer's tokens.
+//!
+//! [`MemoryRevocationList`] is the list of one node. `RedisRevocationList` of the crate `tower-warden-redis` is shared by
+//! many nodes. Lists on other stores use [`RevocationName`] as their key.
+//!
+//! # Examples
 //!
 //! ```
 //! use std::time::Duration;
@@ -38,7 +45,7 @@
 //! let call = || Request::builder().header("x-api-key", key.expose()).body(());
 //! assert_eq!(service.clone().oneshot(call()?).await?.status(), 200);
 //!
-//! // For as long as the credential would be good.
+//! // Until the credential expires.
 //! let until = SystemClock::default().now() + Duration::from_secs(3600);
 //! list.revoke(Revocation::key(record.id.as_str()), until)?;
 //! assert_eq!(service.oneshot(call()?).await?.status(), 401);
@@ -50,7 +57,7 @@ pub use self::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
     memory::MemoryRevocationList,
-    name::Revocation,
+    name::{Revocation, RevocationName},
 };
 
 mod error;

@@ -1,4 +1,4 @@
-//! The reasons of this module.
+//! Reasons for refusals by revocation lists.
 
 use crate::reason::reasons;
 

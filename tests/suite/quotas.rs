@@ -8,6 +8,7 @@ use tower_warden::{
     rate_limit::{
         Decision, LimitExceeded, LimitKey, LimitRequest, LimitStatus, LocalRateLimiter, ManualStopwatch, Quota,
         QuotaSet, RateLimiter,
+        shared::{ExhaustedKeys, LimitState},
     },
 };
 
@@ -38,7 +39,7 @@ impl Bench {
 
     fn refusal(&self, name: &str, plan: &QuotaSet, cost: u32) -> LimitExceeded {
         match self.take(name, plan, cost) {
-            Decision::Refused(excess) => excess,
+            Decision::Refused(exceeded) => exceeded,
             other => panic!("{other:?}"),
         }
     }
@@ -62,8 +63,8 @@ fn the_burst_is_there_at_once_and_comes_back_evenly() {
         let Decision::Admitted(standing) = bench.take("alice", &plan, 1) else { panic!("{left} are left") };
         assert_eq!(standing.remaining, left);
     }
-    let excess = bench.refusal("alice", &plan, 1);
-    assert_eq!(excess.wait, Duration::from_millis(100));
+    let exceeded = bench.refusal("alice", &plan, 1);
+    assert_eq!(exceeded.wait, Duration::from_millis(100));
     bench.stopwatch.advance(Duration::from_nanos(99_999_999));
     assert!(!bench.is_admitted("alice", &plan));
     bench.stopwatch.advance(Duration::from_nanos(1));
@@ -83,13 +84,13 @@ fn a_request_takes_from_all_quotas_or_from_none() {
     }
     bench.stopwatch.advance(seconds(1));
     assert!(bench.is_admitted("alice", &plan));
-    let excess = bench.refusal("alice", &plan, 1);
-    assert_eq!((excess.violated, excess.standing.quota), (vec![1], 1));
+    let exceeded = bench.refusal("alice", &plan, 1);
+    assert_eq!((exceeded.violated, exceeded.status.quota), (vec![1], 1));
     // Refused by the second, and not counted by the first.
     let first = QuotaSet::from(Quota::per_second(2));
     assert!(bench.is_admitted("alice", &first) && !bench.is_admitted("alice", &first));
     let both = bench.refusal("alice", &plan, 1);
-    assert_eq!((both.violated, both.standing.quota), (vec![0, 1], 1), "the longer wait is told");
+    assert_eq!((both.violated, both.status.quota), (vec![0, 1], 1), "the longer wait is told");
 }
 
 #[test]
@@ -206,7 +207,7 @@ fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
     }
     bench.stopwatch.advance(seconds(3_600 / 3));
     assert!(exhausted.iter().all(|name| bench.is_admitted(name, &plan)));
-    assert!(format!("{:?}", bench.limiter).contains("bound: 4096"));
+    assert!(format!("{:?}", bench.limiter).contains("capacity: 4096"));
 }
 
 #[test]
@@ -217,9 +218,9 @@ fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free()
         assert!(bench.is_admitted(&format!("exhausted-{number}"), &plan));
         bench.stopwatch.advance(seconds(1));
     }
-    let excess = bench.refusal("new", &plan, 1);
-    assert_eq!((excess.wait, excess.violated), (seconds(52), vec![0]));
-    bench.stopwatch.advance(excess.wait);
+    let exceeded = bench.refusal("new", &plan, 1);
+    assert_eq!((exceeded.wait, exceeded.violated), (seconds(52), vec![0]));
+    bench.stopwatch.advance(exceeded.wait);
     assert!(bench.is_admitted("new", &plan));
     assert!(!bench.is_admitted("exhausted-1", &plan), "the others are still known");
 }
@@ -249,6 +250,80 @@ fn threads_at_once_are_admitted_exactly_the_burst() {
     assert_eq!(admitted, 1_000);
 }
 
+#[test]
+fn ids_of_quotas_depend_on_all_of_their_values_and_are_stable() {
+    let id = |quota: Quota| QuotaSet::from(quota).ids().next().unwrap();
+    let quotas = [quota(1, 1, 1), quota(2, 1, 1), quota(1, 2, 1), quota(1, 1, 2), Quota::per_second(1)];
+    for (index, quota) in quotas.iter().enumerate() {
+        assert_eq!(quotas.iter().position(|other| id(other.clone()) == id(quota.clone())), Some(index));
+    }
+    // A store of an earlier version is read with the same ids.
+    assert_eq!(id(Quota::per_minute(60)), 0xac82_87f0_9cab_2190);
+}
+
+#[test]
+fn the_share_of_a_node_is_a_part_of_rate_and_burst_and_at_least_one_unit() {
+    let (bench, nodes) = (Bench::new(100), NonZeroU32::new(4).unwrap());
+    let admitted = |name: &str, quotas: &QuotaSet| {
+        let key = key(name);
+        let take = || bench.limiter.take_share(&LimitRequest::new(&key, quotas), nodes);
+        (0..100).filter(|_| matches!(take(), Decision::Admitted(_))).count()
+    };
+    let (large, small) = (QuotaSet::from(Quota::per_minute(40)), QuotaSet::from(Quota::per_minute(2)));
+    assert_eq!((admitted("alice", &large), admitted("alice", &small)), (10, 1));
+    bench.stopwatch.advance(seconds(60));
+    assert_eq!((admitted("alice", &large), admitted("alice", &small)), (10, 0));
+    bench.stopwatch.advance(seconds(60));
+    assert_eq!(admitted("alice", &small), 1, "one unit per 30 seconds, on one of four nodes");
+}
+
+#[test]
+fn a_state_far_in_the_future_locks_out_for_the_burst_at_most() {
+    let (key, quotas) = (key("alice"), QuotaSet::from(Quota::per_minute(6)));
+    let state = LimitState::new(&LimitRequest::new(&key, &quotas), [Duration::MAX]);
+    let exceeded = state.exceeded().unwrap();
+    assert_eq!((exceeded.wait, exceeded.status.remaining), (seconds(10), 0));
+    assert_eq!(state.status().remaining, 0);
+}
+
+#[test]
+fn a_state_rounds_emission_intervals_up_to_the_resolution_of_the_store() {
+    let (key, quota) = (key("alice"), Quota::per_second(3));
+    assert_eq!(quota.emission_interval(), Duration::from_nanos(333_333_334));
+    assert_eq!(quota.emission_interval_at(Duration::from_millis(1)), Duration::from_millis(334));
+    let quotas = QuotaSet::from(quota);
+    let request = LimitRequest::new(&key, &quotas);
+    let mut state = LimitState::new(&request, []).with_resolution(Duration::from_millis(1));
+    assert!(matches!(state.take(), Decision::Admitted(_)));
+    assert_eq!(state.until_tats().collect::<Vec<_>>(), [Duration::from_millis(334)]);
+    // Resolutions that no clock has do not overflow.
+    for resolution in [Duration::ZERO, seconds(86_400 * 366 * 100), Duration::MAX] {
+        let mut state = LimitState::new(&request, []).with_resolution(resolution);
+        assert!(matches!(state.take(), Decision::Admitted(_)), "{resolution:?}");
+    }
+}
+
+#[test]
+fn exhausted_keys_are_refused_until_a_unit_is_available_and_others_are_not() {
+    let (alice, bob, exhausted) = (key("alice"), key("bob"), ExhaustedKeys::bounded(1_000));
+    let quotas = QuotaSet::new([Quota::per_second(10).burst(2), Quota::per_day(100)]).unwrap();
+    let request = LimitRequest::new(&alice, &quotas);
+    let mut state = LimitState::new(&request, []);
+    let mut elapsed = seconds(5);
+    for is_known in [false, true] {
+        assert!(matches!(state.take(), Decision::Admitted(_)));
+        exhausted.record(&state, elapsed);
+        assert_eq!(exhausted.state(&request, elapsed).exceeded().is_some(), is_known);
+    }
+    assert!(exhausted.state(&LimitRequest::new(&bob, &quotas), elapsed).exceeded().is_none());
+    let exceeded = exhausted.state(&request, elapsed).exceeded().unwrap();
+    assert_eq!((exceeded.violated, exceeded.wait), (vec![0], Duration::from_millis(100)));
+    elapsed += exceeded.wait - Duration::from_nanos(1);
+    assert!(exhausted.state(&request, elapsed).exceeded().is_some());
+    elapsed += Duration::from_nanos(1);
+    assert!(exhausted.state(&request, elapsed).exceeded().is_none());
+}
+
 /// A step of a history.
 #[derive(Clone, Debug)]
 enum Step {
@@ -276,7 +351,7 @@ struct Naive {
 
 impl Naive {
     fn take(&mut self, key: u8, cost: u32, now: u128) -> Option<u128> {
-        let interval = self.quota.interval().as_nanos();
+        let interval = self.quota.emission_interval().as_nanos();
         let burst = interval * u128::from(self.quota.burst_size().get());
         let (there, since) = self.buckets.get(&key).copied().unwrap_or((burst, 0));
         let there = burst.min(there + (now - since));
@@ -305,10 +380,35 @@ proptest! {
                 Step::Take { key, cost } => {
                     let wait = match bench.take(&key.to_string(), &plan, cost) {
                         Decision::Admitted(_) => None,
-                        Decision::Refused(excess) => Some(excess.wait.as_nanos()),
+                        Decision::Refused(exceeded) => Some(exceeded.wait.as_nanos()),
                         Decision::Uncounted => unreachable!("it is counted"),
                     };
                     prop_assert_eq!(wait, naive.take(key, cost, now));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_limiter_of_stored_states_decides_as_a_local_one(quotas in (quotas(), quotas()), steps in steps()) {
+        let (count, period, burst) = (quotas.1.count(), quotas.1.period(), quotas.1.burst_size());
+        let second = Quota::new("other", count, period, burst).unwrap();
+        let (bench, quotas) = (Bench::new(1_000), QuotaSet::new([quotas.0, second]).unwrap());
+        // TATs by the clock of a store that has run for an hour.
+        let (mut stored, mut now) = (HashMap::<u8, Vec<Duration>>::new(), seconds(3_600));
+        for step in steps {
+            match step {
+                Step::Wait(nanoseconds) => {
+                    bench.stopwatch.advance(Duration::from_nanos(nanoseconds));
+                    now += Duration::from_nanos(nanoseconds);
+                }
+                Step::Take { key: number, cost } => {
+                    let key = key(&number.to_string());
+                    let request = LimitRequest::new(&key, &quotas).cost(NonZeroU32::new(cost).unwrap());
+                    let tats = stored.get(&number).cloned().unwrap_or_default();
+                    let mut state = LimitState::new(&request, tats.into_iter().map(|tat| tat.saturating_sub(now)));
+                    prop_assert_eq!(state.take(), bench.take(&number.to_string(), &quotas, cost));
+                    stored.insert(number, state.until_tats().map(|until_tat| now + until_tat).collect());
                 }
             }
         }
@@ -356,8 +456,8 @@ proptest! {
                 Step::Take { key, cost } => drop(bench.take(&key.to_string(), &plan, cost)),
             }
         }
-        if let Decision::Refused(excess) = bench.take("0", &plan, cost) {
-            bench.stopwatch.advance(excess.wait - Duration::from_nanos(1));
+        if let Decision::Refused(exceeded) = bench.take("0", &plan, cost) {
+            bench.stopwatch.advance(exceeded.wait - Duration::from_nanos(1));
             prop_assert!(matches!(bench.take("0", &plan, cost), Decision::Refused(_)));
             bench.stopwatch.advance(Duration::from_nanos(1));
             prop_assert!(matches!(bench.take("0", &plan, cost), Decision::Admitted(_)));
@@ -375,7 +475,7 @@ proptest! {
         }
         let remaining = match bench.take("0", &plan, 1) {
             Decision::Admitted(LimitStatus { remaining, .. }) => remaining,
-            Decision::Refused(excess) => excess.standing.remaining,
+            Decision::Refused(exceeded) => exceeded.status.remaining,
             Decision::Uncounted => unreachable!("it is counted"),
         };
         prop_assert_eq!((0..=remaining).filter(|_| bench.is_admitted("0", &plan)).count(), remaining as usize);

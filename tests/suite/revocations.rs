@@ -19,7 +19,7 @@ use tower_warden::{
     jwt::Jwt,
     layer::AuthLayer,
     request::Peer,
-    revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList},
+    revocation::{MemoryRevocationList, Revocation, RevocationErrorKind, RevocationList, RevocationName},
 };
 
 use crate::{
@@ -337,7 +337,7 @@ fn a_revocation_that_has_ended_or_is_too_long_is_an_error() {
     for (error, kind, text) in [
         (
             revoke(Revocation::key("k"), UnixTime::from_secs(START.as_secs() - 600)),
-            RevocationErrorKind::Ended,
+            RevocationErrorKind::Expired,
             "the revocation has ended already",
         ),
         (
@@ -490,4 +490,24 @@ fn revocations_and_requests_of_many_threads_go_together() {
         }
     });
     assert_eq!(list.len(), 1000);
+}
+
+#[test]
+fn names_of_an_identity_are_encoded_unambiguously_and_nothing_else_is_decoded() {
+    let mut identity = token();
+    identity.key_id = Some("key_1".into());
+    let names: Vec<_> = RevocationName::all_of(&identity).collect();
+    for name in &names {
+        let encoded = name.to_bytes();
+        assert_eq!(RevocationName::from_bytes(&encoded).as_ref(), Some(name));
+        assert_eq!(names.iter().filter(|other| other.to_bytes() == encoded).count(), 1);
+    }
+    // The boundary between issuer and id is part of the encoding.
+    let [one, other] = [Revocation::token("a", "bc"), Revocation::token("ab", "c")];
+    assert_ne!(one.name().to_bytes(), other.name().to_bytes());
+    for odd in
+        [&b""[..], b"t", b"t\0\0\0", b"t\0\0\0\x05abc", b"x\0\0\0\x01abc", b"t\0\0\0\x01\xffbc", b"t\0\0\0\x01a\xff"]
+    {
+        assert_eq!(RevocationName::from_bytes(odd), None, "{odd:?}");
+    }
 }

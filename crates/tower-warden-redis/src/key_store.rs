@@ -1,106 +1,129 @@
-//! Changes of keys, told to every node over Redis.
+//! Notifications of changed keys.
 
 use std::{
+    ops::ControlFlow,
     sync::{Arc, Weak},
     time::Duration,
 };
 
 use futures_util::StreamExt;
+use redis::{Client, Value, aio::PubSub};
 use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
-
-use super::{
-    digest::KeyDigest,
-    error::KeyError,
-    record::{KeyId, KeyRecord},
-    store::{KeyPage, KeyQuery, KeyStore, KeyUse},
-    watch::{KeyChange, KeyWatcher, Watchers},
+use tower_warden::{
+    Eventual, Unavailable, UnixTime,
+    api_key::{
+        KeyChange, KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher, KeyWatchers,
+    },
 };
-use crate::{Eventual, error::Unavailable, log, redis::RedisConnection, time::UnixTime};
 
-/// The channel; its version is that of the messages.
+use crate::{
+    connection::RedisConnection,
+    pubsub::subscribe,
+    retry::{backoff, retry},
+};
+
+/// The channel in a namespace, with the version of its messages.
 const CHANNEL: &str = "tower-warden:keys:1";
 
-/// What is told when changes may have been missed.
+/// The message of [`KeyChange::Missed`].
 const MISSED: &str = "*";
 
-/// How long the server may take to let a node listen, and to answer.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The time limit of a subscription, and of a reply to a ping.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// After how long without a word the connection is tried.
-const SILENCE: Duration = Duration::from_secs(5);
+/// The time without a message after which the connection is checked.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long to wait between attempts, at first and at last.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// The first and the longest delay between attempts.
+const RETRY_DELAYS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// How often a change is told that was not heard.
-const ATTEMPTS: usize = 60;
+/// The maximum number of attempts to publish a change after the first one has failed.
+const MAX_RETRIES: usize = 60;
 
-/// A store whose changes reach every node over Redis: for stores that do not tell of them by themselves, as SQLite does
-/// not, and where Postgres's `NOTIFY` does not pass.
+/// A [`KeyStore`] whose changes are published to every node: for stores that do not report changes of other nodes, such
+/// as SQLite, or Postgres behind a pooler that does not support `NOTIFY`.
 ///
-/// Each node wraps the same store. What one changes through it, the others hear of and drop from their caches. A node
-/// that loses its connection drops all that it has cached, and again when it is back. A change that cannot be told, because
-/// Redis is down, is made all the same, and told as soon as Redis is back; until then, and for changes behind the
-/// wrapper's back, the bound is the lifetime of the caches.
+/// Each node wraps the same store. A change that is made through the wrapper of one node invalidates the caches of all
+/// nodes. A node that loses its connection to Redis drops all cached keys, and once more when the connection is
+/// restored.
+///
+/// A change that cannot be published, because Redis is unavailable, is made nevertheless, and is published as soon as
+/// Redis is available. Until then, and for changes that bypass the wrapper, cached keys of other nodes expire after their
+/// [lifetime](tower_warden::api_key::ApiKeysBuilder::positive_ttl).
+///
+/// # Examples
 ///
 /// ```no_run
-/// use tower_warden::{api_key::{ApiKeys, KeyFormat, MemoryKeyStore, RedisNotifiedKeyStore}, redis::RedisConnection};
+/// use tower_warden::api_key::{ApiKeys, KeyFormat, MemoryKeyStore};
+/// use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
-/// let line = RedisConnection::connect(client.clone()).await;
-/// let store = RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), line, client).await;
+/// let connection = RedisConnection::connect(client.clone()).await;
+/// let store = RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), connection, client).await;
 /// let keys = ApiKeys::new(store, KeyFormat::new("sk_live")?);
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
 pub struct RedisNotifiedKeyStore<K> {
     store: K,
-    line: RedisConnection,
-    watchers: Arc<Watchers>,
-    listener: AbortHandle,
+    publisher: Publisher,
+    watchers: Arc<KeyWatchers>,
+    subscriber: AbortHandle,
+}
+
+#[derive(Clone, Debug)]
+struct Publisher {
+    connection: RedisConnection,
+    channel: Arc<str>,
 }
 
 impl<K: KeyStore> RedisNotifiedKeyStore<K> {
-    /// Tells of changes on the line, and listens on a connection of the client's.
+    /// Publishes changes through `connection`, and subscribes on a separate connection of `client`.
     ///
-    /// Returns when it listens, and after two seconds at the latest: then it goes on trying in the background.
-    pub async fn listen(store: K, line: RedisConnection, client: ::redis::Client) -> Self {
-        let watchers = Arc::<Watchers>::default();
-        let first = open(&client).await;
-        let listener = tokio::spawn(listen(client, first, Arc::downgrade(&watchers))).abort_handle();
-        Self { store, line, watchers, listener }
+    /// Returns when it is subscribed, and after two seconds otherwise: attempts continue in the background.
+    pub async fn listen(store: K, connection: RedisConnection, client: Client) -> Self {
+        let channel: Arc<str> = format!("{}{CHANNEL}", connection.prefix()).into();
+        let watchers = Arc::<KeyWatchers>::default();
+        let subscription = open(&client, &channel).await;
+        let subscriber = follow(client, Arc::clone(&channel), subscription, Arc::downgrade(&watchers));
+        let subscriber = tokio::spawn(subscriber).abort_handle();
+        Self { store, publisher: Publisher { connection, channel }, watchers, subscriber }
     }
 
-    /// Tells every node, this one too, when the change has been made.
-    fn told<T>(&self, made: Eventual<Result<T, KeyError>>, change: &KeyChange) -> Eventual<Result<T, KeyError>>
+    /// Notifies the watchers of this node, and then the other nodes, after the change was made.
+    fn notify_after<T>(
+        &self,
+        outcome: Eventual<Result<T, KeyError>>,
+        change: KeyChange,
+    ) -> Eventual<Result<T, KeyError>>
     where
         T: Send + 'static,
     {
-        let (line, watchers, change) = (self.line.clone(), Arc::clone(&self.watchers), change.clone());
+        let (publisher, watchers) = (self.publisher.clone(), Arc::clone(&self.watchers));
         Eventual::later(async move {
-            // On a task of its own: whoever asked for it may leave, but what is changed must be told.
-            let telling = tokio::spawn(async move {
-                let made = made.wait().await?;
+            // In a separate task: a change must be published even if the caller drops this future.
+            let task = tokio::spawn(async move {
+                let value = outcome.wait().await?;
                 watchers.notify(&change);
-                let message = message(&change);
-                if !publish(&line, &message).await {
-                    log::warning!("Redis is down; other nodes hear of a change of keys when it is back");
-                    tokio::spawn(publish_later(line, message));
+                let message = encode(&change);
+                if !publisher.publish(&message).await {
+                    tracing::warn!("Redis is unavailable; a change of keys is published when it is available");
+                    tokio::spawn(publisher.publish_later(message));
                 }
-                Ok(made)
+                Ok(value)
             });
-            telling.await.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()))
+            task.await.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()))
         })
     }
 }
 
 impl<K> Drop for RedisNotifiedKeyStore<K> {
     fn drop(&mut self) {
-        self.listener.abort();
+        self.subscriber.abort();
     }
 }
 
@@ -114,15 +137,15 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
     }
 
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
-        self.told(self.store.insert(record), &KeyChange::Added)
+        self.notify_after(self.store.insert(record), KeyChange::Added)
     }
 
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.told(self.store.revoke(id, at), &KeyChange::Changed(id.clone()))
+        self.notify_after(self.store.revoke(id, at), KeyChange::Changed(id.clone()))
     }
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.told(self.store.rotate(id, successor, until), &KeyChange::Changed(id.clone()))
+        self.notify_after(self.store.rotate(id, successor, until), KeyChange::Changed(id.clone()))
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
@@ -139,57 +162,66 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
     }
 }
 
-async fn publish(line: &RedisConnection, message: &str) -> bool {
-    let mut command = ::redis::cmd("PUBLISH");
-    command.arg(CHANNEL).arg(message);
-    line.run(command).await.is_ok()
-}
-
-async fn publish_later(line: RedisConnection, message: String) {
-    let (mut wait, longest) = BACKOFF;
-    for _ in 0..ATTEMPTS {
-        sleep(wait).await;
-        if publish(&line, &message).await {
-            return;
-        }
-        wait = longest.min(wait * 2);
+impl Publisher {
+    async fn publish(&self, message: &str) -> bool {
+        let mut command = redis::cmd("PUBLISH");
+        command.arg(&*self.channel).arg(message);
+        self.connection.run(command).await.is_ok()
     }
-    log::error!("a change of keys could not be told; other nodes hear of it when their caches' lifetimes end");
-}
 
-/// Tells watchers what the channel tells, as long as they live.
-async fn listen(client: ::redis::Client, first: Option<::redis::aio::PubSub>, watchers: Weak<Watchers>) {
-    let mut line = first;
-    loop {
-        if let Some(line) = line.take() {
-            hear(line, &watchers).await;
-        }
-        let Some(told) = watchers.upgrade() else { return };
-        log::warning!("changes of keys are not heard of until Redis answers again");
-        told.notify(&KeyChange::Missed);
-        drop(told);
-        line = Some(reopen(&client).await);
-        log::debug!("changes of keys are heard of again");
-        // Again, because what was read since the first time may have been changed since.
-        if let Some(told) = watchers.upgrade() {
-            told.notify(&KeyChange::Missed);
+    async fn publish_later(self, message: String) {
+        let (first, longest) = RETRY_DELAYS;
+        sleep(first).await;
+        let attempt =
+            || async { if self.publish(&message).await { ControlFlow::Break(()) } else { ControlFlow::Continue(()) } };
+        if retry(backoff(first, longest).take(MAX_RETRIES), attempt).await.is_none() {
+            tracing::error!("a change of keys could not be published; it applies elsewhere when cached keys expire");
         }
     }
 }
 
-/// Passes on what it hears, until the connection is lost.
-async fn hear(line: ::redis::aio::PubSub, watchers: &Weak<Watchers>) {
-    let (mut sink, mut stream) = line.split();
+/// Notifies the watchers of published changes until they are dropped.
+///
+/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While subscribed, changes
+/// arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer received, and after
+/// the subscription was restored, because a key that was read in between may have changed since.
+async fn follow(client: Client, channel: Arc<str>, mut subscription: Option<PubSub>, watchers: Weak<KeyWatchers>) {
+    let (first, longest) = RETRY_DELAYS;
     loop {
-        match timeout(SILENCE, stream.next()).await {
+        if let Some(subscription) = subscription.take() {
+            receive(subscription, &watchers).await;
+        }
+        let Some(current) = watchers.upgrade() else { return };
+        tracing::warn!("changes of keys are not received until Redis is available");
+        current.notify(&KeyChange::Missed);
+        drop(current);
+        let attempt = || async {
+            match open(&client, &channel).await {
+                Some(subscription) => ControlFlow::Break(subscription),
+                None => ControlFlow::Continue(()),
+            }
+        };
+        subscription = retry(backoff(first, longest), attempt).await;
+        tracing::debug!("changes of keys are received again");
+        if let Some(watchers) = watchers.upgrade() {
+            watchers.notify(&KeyChange::Missed);
+        }
+    }
+}
+
+/// Notifies the watchers of received messages until the connection is lost.
+async fn receive(subscription: PubSub, watchers: &Weak<KeyWatchers>) {
+    let (mut sink, mut stream) = subscription.split();
+    loop {
+        match timeout(PING_INTERVAL, stream.next()).await {
             Ok(Some(message)) => {
                 let Some(watchers) = watchers.upgrade() else { return };
-                watchers.notify(&change(message.get_payload_bytes()));
+                watchers.notify(&decode(message.get_payload_bytes()));
             }
             Ok(None) => return,
             Err(_) => {
-                let answer = timeout(ANSWER, sink.ping::<::redis::Value>()).await;
-                if !answer.is_ok_and(|answer| answer.is_ok()) {
+                let reply = timeout(REPLY_TIMEOUT, sink.ping::<Value>()).await;
+                if !reply.is_ok_and(|reply| reply.is_ok()) {
                     return;
                 }
             }
@@ -197,35 +229,20 @@ async fn hear(line: ::redis::aio::PubSub, watchers: &Weak<Watchers>) {
     }
 }
 
-async fn reopen(client: &::redis::Client) -> ::redis::aio::PubSub {
-    let (mut wait, longest) = BACKOFF;
-    loop {
-        if let Some(line) = open(client).await {
-            return line;
-        }
-        sleep(wait).await;
-        wait = longest.min(wait * 2);
-    }
+async fn open(client: &Client, channel: &str) -> Option<PubSub> {
+    timeout(REPLY_TIMEOUT, subscribe(client, channel)).await.ok()?.ok()
 }
 
-async fn open(client: &::redis::Client) -> Option<::redis::aio::PubSub> {
-    let listening = async {
-        let mut line = client.get_async_pubsub().await?;
-        line.subscribe(CHANNEL).await?;
-        Ok::<_, ::redis::RedisError>(line)
-    };
-    timeout(ANSWER, listening).await.ok()?.ok()
-}
-
-fn message(change: &KeyChange) -> String {
+fn encode(change: &KeyChange) -> String {
     match change {
         KeyChange::Added => String::new(),
         KeyChange::Changed(id) => id.as_str().to_owned(),
-        KeyChange::Missed => MISSED.to_owned(),
+        // Any other change may affect any key.
+        _ => MISSED.to_owned(),
     }
 }
 
-fn change(message: &[u8]) -> KeyChange {
+fn decode(message: &[u8]) -> KeyChange {
     match std::str::from_utf8(message) {
         Ok("") => KeyChange::Added,
         Ok(id) => KeyId::parse(id).map_or(KeyChange::Missed, KeyChange::Changed),
@@ -238,13 +255,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_as_it_was_written_and_anything_else_may_be_anything() {
+    fn a_message_is_decoded_to_its_change_and_any_other_text_to_missed_changes() {
         let changed = KeyId::parse("key_1").map(KeyChange::Changed).ok();
-        for told in [Some(KeyChange::Added), Some(KeyChange::Missed), changed].into_iter().flatten() {
-            assert_eq!(change(message(&told).as_bytes()), told);
+        for change in [Some(KeyChange::Added), Some(KeyChange::Missed), changed].into_iter().flatten() {
+            assert_eq!(decode(encode(&change).as_bytes()), change);
         }
         for odd in [&b"no id"[..], b"\xff", &[b'x'; 65]] {
-            assert_eq!(change(odd), KeyChange::Missed);
+            assert_eq!(decode(odd), KeyChange::Missed);
         }
     }
 }

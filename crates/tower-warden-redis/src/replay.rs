@@ -1,58 +1,64 @@
-//! Proofs that many nodes have seen.
+//! A replay guard that many nodes share.
 
 use std::time::Duration;
 
-use ::redis::Value;
-
-use crate::{
-    Eventual,
-    error::Unavailable,
-    redis::RedisConnection,
+use redis::Value;
+use tower_warden::{
+    Eventual, Unavailable,
     replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
-/// Where proofs are remembered.
+use crate::connection::RedisConnection;
+
+/// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:proof:1:";
 
-/// So much longer than it would be good a proof is remembered, because the clocks of nodes differ.
+/// The time for which a proof is stored longer than it is valid, because the clocks of the nodes differ.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Remembers in Redis or Valkey which proofs were seen, for all nodes; clones are the same.
+/// A [`ReplayGuard`] on Redis or Valkey: a proof that one node has accepted is refused by all nodes.
 ///
-/// One command and one round trip for each proof, which is forgotten a minute after it would be good: the clocks of the
-/// nodes may differ by that. If Redis does not answer in time, requests are refused with 503.
+/// Each proof is one command and one round trip. It is stored until one minute after its expiry, so the clocks of the
+/// nodes may differ by a minute. While Redis does not reply in time, requests with a proof are refused with 503.
 ///
 /// # Deployment caveat
 ///
-/// What Redis forgets early can be replayed: let it evict nothing (`maxmemory-policy noeviction`).
+/// A proof that Redis evicts can be used again: set `maxmemory-policy noeviction`.
+///
+/// # Examples
 ///
 /// ```no_run
-/// use tower_warden::{dpop::RedisReplayGuard, redis::RedisConnection};
+/// use tower_warden_redis::{RedisConnection, RedisReplayGuard};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let guard = RedisReplayGuard::new(RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await);
+/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
+/// // An argument of `tower_warden::dpop::Dpop::replay_guard`.
+/// let guard = RedisReplayGuard::new(connection);
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
 pub struct RedisReplayGuard(RedisConnection);
 
 impl RedisReplayGuard {
-    /// Remembers at the other end of a line.
+    /// Creates a guard that stores proofs through this connection.
     #[must_use]
-    pub const fn new(line: RedisConnection) -> Self {
-        Self(line)
+    pub const fn new(connection: RedisConnection) -> Self {
+        Self(connection)
     }
 }
 
 impl ReplayGuard for RedisReplayGuard {
-    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
-        let good_for = proof.until.as_secs().saturating_sub(proof.now.as_secs()).saturating_add(1);
-        let lifetime = good_for.saturating_add(GRACE.as_secs());
-        let mut command = ::redis::cmd("SET");
-        command.arg(format!("{PREFIX}{}", proof.digest().to_hex())).arg("").arg("NX").arg("EX").arg(lifetime);
-        let line = self.0.clone();
+    fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        // The last second of validity is included.
+        let valid_for = proof.until.as_secs().saturating_sub(proof.now.as_secs()).saturating_add(1);
+        let lifetime = valid_for.saturating_add(GRACE.as_secs());
+        let key = format!("{}{PREFIX}{}", self.0.prefix(), proof.digest().to_hex());
+        let mut command = redis::cmd("SET");
+        // NX: of two nodes at the same time, one stores the key.
+        command.arg(key).arg("").arg("NX").arg("EX").arg(lifetime);
+        let connection = self.0.clone();
         Eventual::later(async move {
-            match line.run(command).await {
+            match connection.run(command).await {
                 Ok(Value::Okay) => Ok(ReplayVerdict::New),
                 Ok(Value::Nil) => Ok(ReplayVerdict::Replayed),
                 Ok(_) | Err(_) => Err(Unavailable::new("the replay guard")),

@@ -1,59 +1,59 @@
-//! How many requests of each caller are under way.
+//! The numbers of requests in progress.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
-    hash::RandomState,
+    hash::{BuildHasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::super::key::LimitKey;
+use super::super::limit_key::LimitKey;
 
-/// So many locks.
+/// The number of locks.
 const SHARDS: usize = 64;
 
-/// Counts what is under way; a caller with nothing under way is not remembered.
+/// The number of requests in progress for each key; a key without any is not stored.
 pub(crate) struct InFlight {
-    most: NonZeroU32,
+    maximum: NonZeroU32,
     secret: RandomState,
     shards: [Shard; SHARDS],
 }
 
-/// Far enough from its neighbours.
+/// Aligned, so that two locks do not share a cache line.
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard(Mutex<HashMap<u64, u32>>);
 
 impl InFlight {
-    pub(crate) fn new(most: NonZeroU32) -> Self {
-        Self { most, secret: RandomState::new(), shards: std::array::from_fn(|_| Shard::default()) }
+    pub(crate) fn new(maximum: NonZeroU32) -> Self {
+        Self { maximum, secret: RandomState::new(), shards: std::array::from_fn(|_| Shard::default()) }
     }
 
-    /// Lets one more be under way, and tells how many more could be; none if there are as many as there may be.
+    /// Admits one more request, and returns how many more are possible; `None` if the maximum is reached.
     pub(crate) fn enter(self: &Arc<Self>, key: &LimitKey) -> Option<(Permit, u32)> {
-        let key = key.fingerprint(&self.secret);
+        let key = self.secret.hash_one(key);
         let mut counts = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.get(&key).copied().unwrap_or_default();
-        let left = self.most.get().checked_sub(count + 1)?;
+        let remaining = self.maximum.get().checked_sub(count + 1)?;
         counts.insert(key, count + 1);
         drop(counts);
-        Some((Permit { counts: Arc::clone(self), key }, left))
+        Some((Permit { counts: Arc::clone(self), key }, remaining))
     }
 
     fn shard(&self, key: u64) -> &Mutex<HashMap<u64, u32>> {
-        // The map's hash is keyed with another secret, so the same bits may be used here.
+        // The map hashes with a different secret, so the same bits can be used here.
         &self.shards[usize::try_from(key % SHARDS as u64).unwrap_or_default()].0
     }
 }
 
 impl fmt::Debug for InFlight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("InFlight").field("most", &self.most).finish_non_exhaustive()
+        f.debug_struct("InFlight").field("maximum", &self.maximum).finish_non_exhaustive()
     }
 }
 
-/// One request under way, until this is dropped.
+/// One request in progress, until this is dropped.
 pub(crate) struct Permit {
     counts: Arc<InFlight>,
     key: u64,
@@ -65,7 +65,7 @@ impl Drop for Permit {
         if let Entry::Occupied(mut count) = counts.entry(self.key) {
             match count.get() - 1 {
                 0 => drop(count.remove()),
-                left => drop(count.insert(left)),
+                remaining => drop(count.insert(remaining)),
             }
         }
     }

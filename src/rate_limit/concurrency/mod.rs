@@ -1,7 +1,7 @@
-//! Requests in flight.
+//! Requests in progress.
 //!
-//! This is a [`Service`] of its own, and no [`Check`](crate::gate::Check) of the gate's, and it changes the type of the
-//! body: a request is in flight until its body has ended, which nobody sees but who wraps it.
+//! This is a separate [`Service`] instead of a [`Check`](crate::gate::Check) of the gate, and it changes the body type: a
+//! request is in progress until its response body is complete, which only a wrapper of the body can observe.
 
 use std::{
     fmt,
@@ -21,30 +21,31 @@ use tower_service::Service;
 
 use self::in_flight::{InFlight, Permit};
 use super::{
-    by::LimitBy,
     exempt::Exempt,
     fields::{Fields, concurrency_policy},
+    limit_by::LimitBy,
 };
 use crate::{
     reason::Reason,
-    refusal::Rejection,
-    refusal::{Problem, Respond},
+    refusal::{Problem, Rejection, Respond},
     request::Head,
 };
 
 mod in_flight;
 
-/// Lets so many requests of each caller be in flight at once, on this node.
+/// Limits the number of requests that a caller has in progress at the same time, on this node.
 ///
-/// One is in flight until the body of its response has ended, or its future is dropped. Refusals are 429; nobody can
-/// know when a request will end, so `Retry-After` is one second.
+/// A request is in progress until its response body is complete, or its future is dropped. A refusal is a 429. Its
+/// `Retry-After` is one second, because the end of a request cannot be predicted.
+///
+/// # Examples
 ///
 /// ```
 /// use bytes::Bytes;
 /// use http::{Request, Response};
 /// use http_body_util::Full;
 /// use tower::{ServiceBuilder, ServiceExt};
-/// use tower_warden::{layer::ConcurrencyLayer, rate_limit::By};
+/// use tower_warden::{layer::ConcurrencyLayer, rate_limit::LimitBy};
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let service = ServiceBuilder::new()
@@ -73,24 +74,24 @@ struct Limit {
 }
 
 impl ConcurrencyLayer {
-    /// At most so many at once.
+    /// Limits each caller to `maximum` requests in progress.
     #[must_use]
-    pub fn new(by: LimitBy, most: NonZeroU32) -> Self {
-        let policy = concurrency_policy(NAME, most.get());
-        let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(most)) };
+    pub fn new(by: LimitBy, maximum: NonZeroU32) -> Self {
+        let policy = concurrency_policy(NAME, maximum.get());
+        let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(maximum)) };
         Self { limit: Arc::new(limit), respond: Problem }
     }
 }
 
 impl<R> ConcurrencyLayer<R> {
-    /// Does not count what the rule applies to; with several, any of them will do.
+    /// Exempts the requests to which the rule applies. Can be called repeatedly: one applicable rule is sufficient.
     #[must_use]
     pub fn exempt(mut self, rule: Exempt) -> Self {
         Arc::make_mut(&mut self.limit).exempt.push(rule);
         self
     }
 
-    /// Makes the body of refusals: [`Problem`] by default.
+    /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> ConcurrencyLayer<R2> {
         ConcurrencyLayer { limit: self.limit, respond }
@@ -154,9 +155,9 @@ impl Limit {
         if self.exempt.iter().any(|rule| rule.applies(head)) {
             return Ok(None);
         }
-        let fields = |left| Fields::concurrency(&self.policy, NAME, left);
+        let fields = |remaining| Fields::concurrency(&self.policy, NAME, remaining);
         match self.in_flight.enter(&self.by.key_of(head)?) {
-            Some((permit, left)) => Ok(Some((permit, fields(left)))),
+            Some((permit, remaining)) => Ok(Some((permit, fields(remaining)))),
             None => {
                 let rejection = Rejection::quota_exceeded(Reason::TOO_MANY_IN_FLIGHT, Duration::from_secs(1), [NAME]);
                 Err(fields(0).refuse(rejection))
@@ -228,7 +229,7 @@ impl<F, B> fmt::Debug for ConcurrencyFuture<F, B> {
 }
 
 pin_project! {
-    /// A body during which its request is in flight.
+    /// A response body that keeps its request in progress until it is complete.
     #[derive(Debug, Default)]
     pub struct HeldBody<B> {
         #[pin]
@@ -259,7 +260,7 @@ impl<B: Body> Body for HeldBody<B> {
     }
 }
 
-/// For the refusals of layers further out.
+/// The body of a refusal by an outer layer.
 impl<B: From<Bytes>> From<Bytes> for HeldBody<B> {
     fn from(bytes: Bytes) -> Self {
         Self { body: B::from(bytes), permit: None }

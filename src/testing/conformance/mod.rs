@@ -33,7 +33,7 @@
 //! struct CustomGuard(Mutex<HashSet<Digest>>);
 //!
 //! impl ReplayGuard for CustomGuard {
-//!     fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+//!     fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
 //!         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 //!         let is_new = seen.insert(proof.digest());
 //!         Eventual::Now(Ok(if is_new { ReplayVerdict::New } else { ReplayVerdict::Replayed }))

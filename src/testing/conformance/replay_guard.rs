@@ -58,9 +58,9 @@ pub async fn replay_guard<G: ReplayGuard>(capacity: ReplayCapacity, make: impl A
 
 async fn proof_is_new_once(guard: &dyn ReplayGuard) {
     let proof = proof("key", "id");
-    assert_eq!(spend(guard, proof).await, ReplayVerdict::New, "a proof is new at its first use");
+    assert_eq!(record(guard, proof).await, ReplayVerdict::New, "a proof is new at its first use");
     for later in 0..3 {
-        let verdict = spend(guard, at(proof, NOW + later)).await;
+        let verdict = record(guard, at(proof, NOW + later)).await;
         assert_eq!(verdict, ReplayVerdict::Replayed, "a proof is replayed at each further use");
     }
 }
@@ -73,13 +73,13 @@ async fn proofs_of_other_keys_and_ids_are_independent<G: ReplayGuard>(make: &imp
     ];
     for ([key, id], [other_key, other_id], rule) in pairs {
         let guard = make().await;
-        assert_eq!(spend(&guard, proof(key, id)).await, ReplayVerdict::New, "{rule}");
-        assert_eq!(spend(&guard, proof(other_key, other_id)).await, ReplayVerdict::New, "{rule}");
-        assert_eq!(spend(&guard, proof(key, id)).await, ReplayVerdict::Replayed, "{rule}");
+        assert_eq!(record(&guard, proof(key, id)).await, ReplayVerdict::New, "{rule}");
+        assert_eq!(record(&guard, proof(other_key, other_id)).await, ReplayVerdict::New, "{rule}");
+        assert_eq!(record(&guard, proof(key, id)).await, ReplayVerdict::Replayed, "{rule}");
     }
     let guard = make().await;
-    assert_eq!(spend(&guard, proof("key", "id")).await, ReplayVerdict::New, "a proof is new at its first use");
-    let verdict = spend(&guard, proof("key", "other")).await;
+    assert_eq!(record(&guard, proof("key", "id")).await, ReplayVerdict::New, "a proof is new at its first use");
+    let verdict = record(&guard, proof("key", "other")).await;
     // Of a guard with room for one proof of each key, the second one is refused as such.
     let is_independent = matches!(verdict, ReplayVerdict::New | ReplayVerdict::KeyFull);
     assert!(is_independent, "two proofs of one key with different ids are independent: the second is {verdict:?}");
@@ -87,20 +87,20 @@ async fn proofs_of_other_keys_and_ids_are_independent<G: ReplayGuard>(make: &imp
 
 async fn proof_is_replayed_until_its_last_second(guard: &dyn ReplayGuard) {
     let proof = proof("key", "id");
-    assert_eq!(spend(guard, proof).await, ReplayVerdict::New, "a proof is new at its first use");
+    assert_eq!(record(guard, proof).await, ReplayVerdict::New, "a proof is new at its first use");
     for now in [UNTIL - 1, UNTIL] {
-        let verdict = spend(guard, at(proof, now)).await;
+        let verdict = record(guard, at(proof, now)).await;
         assert_eq!(verdict, ReplayVerdict::Replayed, "a proof stays replayed up to and including its last second");
     }
 }
 
 async fn proof_stays_replayed_when_the_clock_is_set_back(guard: &dyn ReplayGuard) {
     let first = proof("key", "id");
-    assert_eq!(spend(guard, first).await, ReplayVerdict::New, "a proof is new at its first use");
+    assert_eq!(record(guard, first).await, ReplayVerdict::New, "a proof is new at its first use");
     // Of a node whose clock is ahead: it may purge what has expired by its own clock.
     let ahead = UsedProof::new(digest("other"), digest("id"), seconds(UNTIL + 1_000), seconds(UNTIL + 500));
-    spend(guard, ahead).await;
-    let verdict = spend(guard, at(first, NOW + 1)).await;
+    record(guard, ahead).await;
+    let verdict = record(guard, at(first, NOW + 1)).await;
     assert_eq!(verdict, ReplayVerdict::Replayed, "a clock that is set back makes no used proof new");
 }
 
@@ -108,7 +108,7 @@ async fn one_of_a_hundred_concurrent_uses_is_new(guard: impl ReplayGuard) {
     let guard: Arc<dyn ReplayGuard> = Arc::new(guard);
     let uses = (0..100).map(|_| {
         let guard = Arc::clone(&guard);
-        async move { spend(&*guard, proof("key", "id")).await }
+        async move { record(&*guard, proof("key", "id")).await }
     });
     let verdicts = at_once(uses).await;
     let count = |expected| verdicts.iter().filter(|verdict| **verdict == expected).count();
@@ -122,11 +122,11 @@ async fn one_of_a_hundred_concurrent_uses_is_new(guard: impl ReplayGuard) {
 async fn full_guard_refuses_new_proofs(guard: &dyn ReplayGuard, total: usize) {
     fill(guard, total).await;
     for _ in 0..2 {
-        let verdict = spend(guard, proof("one more", "id")).await;
+        let verdict = record(guard, proof("one more", "id")).await;
         assert_eq!(verdict, ReplayVerdict::Full, "a full guard refuses new proofs");
     }
     for number in 0..total {
-        let verdict = spend(guard, proof(&format!("key {number}"), "id")).await;
+        let verdict = record(guard, proof(&format!("key {number}"), "id")).await;
         assert_eq!(verdict, ReplayVerdict::Replayed, "a full guard forgets no proof before its time");
     }
 }
@@ -134,25 +134,25 @@ async fn full_guard_refuses_new_proofs(guard: &dyn ReplayGuard, total: usize) {
 async fn full_key_leaves_room_for_other_keys(guard: &dyn ReplayGuard, per_key: usize) {
     let of_key = |number| proof("key", &format!("id {number}"));
     for number in 0..per_key {
-        let verdict = spend(guard, of_key(number)).await;
+        let verdict = record(guard, of_key(number)).await;
         assert_eq!(verdict, ReplayVerdict::New, "a guard has room for {per_key} proofs of one key");
     }
-    let verdict = spend(guard, of_key(per_key)).await;
+    let verdict = record(guard, of_key(per_key)).await;
     assert_eq!(verdict, ReplayVerdict::KeyFull, "more than {per_key} proofs of one key are refused");
-    let verdict = spend(guard, of_key(0)).await;
+    let verdict = record(guard, of_key(0)).await;
     assert_eq!(verdict, ReplayVerdict::Replayed, "a full guard forgets no proof before its time");
-    let verdict = spend(guard, proof("other", "id")).await;
+    let verdict = record(guard, proof("other", "id")).await;
     assert_eq!(verdict, ReplayVerdict::New, "a key without room leaves room for other keys");
 }
 
 async fn expired_proofs_make_room(guard: &dyn ReplayGuard, total: usize) {
     fill(guard, total).await;
     let next = UsedProof::new(digest("one more"), digest("id"), seconds(UNTIL + 100), seconds(UNTIL));
-    let verdict = spend(guard, next).await;
+    let verdict = record(guard, next).await;
     assert_eq!(verdict, ReplayVerdict::Full, "a proof takes room up to and including its last second");
     for number in 0..total {
         let next = UsedProof::new(digest(&format!("later {number}")), digest("id"), next.until, seconds(UNTIL + 1));
-        let verdict = spend(guard, next).await;
+        let verdict = record(guard, next).await;
         assert_eq!(verdict, ReplayVerdict::New, "expired proofs are forgotten and make room");
     }
 }
@@ -160,13 +160,13 @@ async fn expired_proofs_make_room(guard: &dyn ReplayGuard, total: usize) {
 /// Adds a proof for each of `total` keys.
 async fn fill(guard: &dyn ReplayGuard, total: usize) {
     for number in 0..total {
-        let verdict = spend(guard, proof(&format!("key {number}"), "id")).await;
+        let verdict = record(guard, proof(&format!("key {number}"), "id")).await;
         assert_eq!(verdict, ReplayVerdict::New, "a guard has room for {total} proofs");
     }
 }
 
-async fn spend(guard: &dyn ReplayGuard, proof: UsedProof) -> ReplayVerdict {
-    answered(guard.spend(&proof).wait().await)
+async fn record(guard: &dyn ReplayGuard, proof: UsedProof) -> ReplayVerdict {
+    answered(guard.record(&proof).wait().await)
 }
 
 fn proof(key: &str, id: &str) -> UsedProof {

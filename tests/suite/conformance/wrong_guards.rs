@@ -93,7 +93,7 @@ impl Guard {
 }
 
 impl ReplayGuard for Guard {
-    fn spend(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+    fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
         let is_seen = self.is_seen(proof);
         if is_seen && self.fault != Fault::AcceptsAll {
             return Eventual::Now(Ok(ReplayVerdict::Replayed));

@@ -79,7 +79,7 @@ impl Limiter {
     fn read(&self, request: &LimitRequest<'_>) -> Lines {
         // Later than any quota takes.
         let now = (1 << 60) + u64::try_from(self.stopwatch.elapsed().as_nanos()).unwrap();
-        let lines = request.plan.quotas().map(|quota| self.line(request, quota)).collect();
+        let lines = request.quotas.quotas().map(|quota| self.line(request, quota)).collect();
         Lines { lines, now }
     }
 
@@ -87,10 +87,10 @@ impl Limiter {
         let key = if self.fault == Fault::IgnoresKeys { String::new() } else { request.key.digest().to_hex() };
         let count = match self.fault {
             Fault::IgnoresNumbersOfQuotas => format!("{key} {}", quota.name()),
-            Fault::CountsEachSetByItself => format!("{key} {quota:?} {:?}", request.plan),
+            Fault::CountsEachSetByItself => format!("{key} {quota:?} {:?}", request.quotas),
             _ => format!("{key} {quota:?}"),
         };
-        let mut interval = u64::try_from(quota.interval().as_nanos()).unwrap();
+        let mut interval = u64::try_from(quota.emission_interval().as_nanos()).unwrap();
         if self.fault == Fault::RefillsShortQuotasTooFast && interval < 1_000_000_000 {
             interval = interval * 4 / 5;
         }

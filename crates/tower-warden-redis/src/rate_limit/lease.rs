@@ -1,99 +1,111 @@
-//! Slices of the allowance that a node has taken in advance.
+//! Leases: units that a node has taken in advance.
+//!
+//! Invariants:
+//!
+//! 1. Every unit of `Lease::left` was taken from all quotas in Redis before. Spending it needs no further check, and
+//!    losing it (an expired, evicted or overwritten lease) can only refuse more requests, never admit more.
+//! 2. A unit is spent within one lifetime after it was taken: `Lease::expires_at` is counted from a time before the query
+//!    was sent. The units that are admitted in an interval were therefore taken in that interval or one lifetime before,
+//!    which bounds the excess by rate × lifetime for any number of nodes.
+//! 3. At most one request fetches units for a lease. `Lease::fetching` is set and cleared under the lock of the shard,
+//!    and `Fetch` clears it when it is dropped: also if the query fails, or if the client disconnects and the future is
+//!    dropped. Dropping it closes the semaphore as well, so no request waits for a fetch that is over.
 
 use std::{
     collections::HashMap,
-    hash::RandomState,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::sync::Semaphore;
+use tower_warden::rate_limit::{LimitRequest, LimitStatus};
 
-use super::super::{
-    key::LimitKey,
-    limiter::{LimitRequest, LimitStatus},
-    plan::QuotaSet,
-    stopwatch::ticks,
-};
-
-/// So many locks.
+/// The number of locks.
 const SHARDS: usize = 64;
 
-/// So many leases at the most; what is leased beyond that is lost, and nobody gets more for it.
-const BOUND: usize = 65_536;
+/// The maximum number of leases; further ones replace others, whose units are lost.
+const CAPACITY: usize = 65_536;
 
-/// What a node has leased.
+/// The leases of a node, each for a key and a set of quotas.
 pub(super) struct Leases {
     units: NonZeroU32,
-    lifetime: u64,
+    lifetime: Duration,
     secret: RandomState,
     shards: [Mutex<HashMap<u64, Lease>>; SHARDS],
 }
 
 struct Lease {
     left: u32,
-    until: u64,
-    standing: LimitStatus,
-    /// Closed when who fetches the next one is back.
-    errand: Option<Arc<Semaphore>>,
-    /// How many have come meanwhile.
+    expires_at: Duration,
+    status: LimitStatus,
+    /// Closed when the request that fetches units is done.
+    fetching: Option<Arc<Semaphore>>,
+    /// The number of requests that wait for it.
     waiting: u32,
 }
 
-/// What is to be done about a request.
+/// The next step for a request.
 pub(super) enum Spending {
-    /// Nothing: it was paid.
-    Paid(LimitStatus),
-    /// So many units are to be fetched, for it and for others.
-    Fetch { units: NonZeroU32, errand: Errand },
-    /// It is to be paid for by itself.
-    Single,
-    /// It waits until this is closed, for somebody fetches already.
+    /// None: its cost was spent.
+    Spent(LimitStatus),
+    /// It fetches `units`, for itself and for other requests.
+    Fetch { units: NonZeroU32, fetch: Fetch },
+    /// It takes its cost from Redis, without a lease.
+    Direct,
+    /// It waits until the semaphore is closed: another request fetches units.
     Wait(Arc<Semaphore>),
 }
 
 impl Leases {
     pub(super) fn new(units: NonZeroU32, lifetime: Duration) -> Self {
         let shards = std::array::from_fn(|_| Mutex::default());
-        Self { units, lifetime: ticks(lifetime), secret: RandomState::new(), shards }
+        Self { units, lifetime, secret: RandomState::new(), shards }
     }
 
-    pub(super) fn spend(self: &Arc<Self>, ask: &LimitRequest<'_>, now: u64) -> Spending {
-        // What costs more than a burst is not counted in units that all quotas have in common.
-        if ask.plan.quotas().any(|quota| ask.cost > quota.burst_size()) {
-            return Spending::Single;
+    pub(super) fn spend(self: &Arc<Self>, request: &LimitRequest<'_>, now: Duration) -> Spending {
+        let cost = request.cost;
+        // A cost above a burst takes different numbers of units from the quotas.
+        if request.quotas.quotas().any(|quota| cost > quota.burst_size()) {
+            return Spending::Direct;
         }
-        let slot = slot(ask.key, ask.plan, &self.secret);
+        let slot = self.slot(request);
         let mut leases = self.shard(slot);
         match leases.get_mut(&slot) {
-            Some(lease) if now < lease.until && ask.cost.get() <= lease.left => {
-                lease.left -= ask.cost.get();
-                lease.standing.remaining = lease.standing.remaining.saturating_sub(ask.cost.get());
-                return Spending::Paid(lease.standing);
+            Some(lease) if now < lease.expires_at && cost.get() <= lease.left => {
+                lease.left -= cost.get();
+                lease.status.remaining = lease.status.remaining.saturating_sub(cost.get());
+                return Spending::Spent(lease.status);
             }
-            Some(Lease { errand: Some(errand), waiting, .. }) => {
+            Some(Lease { fetching: Some(fetching), waiting, .. }) => {
                 *waiting = waiting.saturating_add(1);
-                return Spending::Wait(Arc::clone(errand));
+                return Spending::Wait(Arc::clone(fetching));
             }
             Some(_) | None => {}
         }
-        let back = Arc::new(Semaphore::new(0));
-        let errand = Some(Arc::clone(&back));
-        // Those who have waited in vain take theirs at once.
+        let fetched = Arc::new(Semaphore::new(0));
+        let fetching = Some(Arc::clone(&fetched));
+        // This request also fetches units for those that have waited in vain.
         let waiting = match leases.get_mut(&slot) {
             Some(lease) => {
-                lease.errand = errand;
+                lease.fetching = fetching;
                 std::mem::take(&mut lease.waiting)
             }
             None => {
-                let lease = Lease { left: 0, until: now, standing: NOTHING, errand, waiting: 0 };
-                insert(&mut leases, slot, lease, now);
+                insert(&mut leases, slot, Lease { left: 0, expires_at: now, status: NONE, fetching, waiting: 0 }, now);
                 0
             }
         };
-        let errand = Errand { leases: Arc::clone(self), slot, back };
-        Spending::Fetch { units: self.units.max(ask.cost).saturating_add(waiting), errand }
+        let fetch = Fetch { leases: Arc::clone(self), slot, fetched };
+        Spending::Fetch { units: self.units.max(cost).saturating_add(waiting), fetch }
+    }
+
+    fn slot(&self, request: &LimitRequest<'_>) -> u64 {
+        let mut hasher = self.secret.build_hasher();
+        request.key.hash(&mut hasher);
+        request.quotas.ids().for_each(|id| hasher.write_u64(id));
+        hasher.finish()
     }
 
     fn shard(&self, slot: u64) -> MutexGuard<'_, HashMap<u64, Lease>> {
@@ -102,54 +114,45 @@ impl Leases {
     }
 }
 
-/// Somebody who fetches units, for itself and for others.
-pub(super) struct Errand {
+/// The right and duty of one request to fetch units, for itself and for others.
+pub(super) struct Fetch {
     leases: Arc<Leases>,
     slot: u64,
-    back: Arc<Semaphore>,
+    fetched: Arc<Semaphore>,
 }
 
-impl Errand {
-    /// Keeps what was fetched beyond the need of one request.
-    pub(super) fn bring(self, left: u32, standing: LimitStatus, asked_at: u64, now: u64) {
-        // From when it was asked for: it was taken then, or later.
-        let until = asked_at.saturating_add(self.leases.lifetime);
+impl Fetch {
+    /// Stores the units that this request does not need; `started_at` is a time before the query was sent.
+    pub(super) fn complete(self, left: u32, status: LimitStatus, started_at: Duration, now: Duration) {
+        let expires_at = started_at.saturating_add(self.leases.lifetime);
         let mut leases = self.leases.shard(self.slot);
         let waiting = leases.get(&self.slot).map_or(0, |lease| lease.waiting).saturating_sub(left);
-        insert(&mut leases, self.slot, Lease { left, until, standing, errand: None, waiting }, now);
-        // Before this errand ends, which looks at them too.
+        insert(&mut leases, self.slot, Lease { left, expires_at, status, fetching: None, waiting }, now);
+        // Before this fetch is dropped, which takes the lock again.
         drop(leases);
     }
 }
 
-/// Tells who waits, and lets somebody else fetch.
-impl Drop for Errand {
+/// Lets another request fetch units, and wakes the requests that wait.
+impl Drop for Fetch {
     fn drop(&mut self) {
         if let Some(lease) = self.leases.shard(self.slot).get_mut(&self.slot)
-            && lease.errand.as_ref().is_some_and(|errand| Arc::ptr_eq(errand, &self.back))
+            && lease.fetching.as_ref().is_some_and(|fetching| Arc::ptr_eq(fetching, &self.fetched))
         {
-            lease.errand = None;
+            lease.fetching = None;
         }
-        self.back.close();
+        self.fetched.close();
     }
 }
 
-const NOTHING: LimitStatus = LimitStatus::new(0, 0, Duration::ZERO);
+const NONE: LimitStatus = LimitStatus::new(0, 0, Duration::ZERO);
 
-fn insert(leases: &mut HashMap<u64, Lease>, slot: u64, lease: Lease, now: u64) {
-    if leases.len() >= BOUND / SHARDS {
-        leases.retain(|_, lease| now < lease.until || lease.errand.is_some());
+fn insert(leases: &mut HashMap<u64, Lease>, slot: u64, lease: Lease, now: Duration) {
+    if leases.len() >= CAPACITY / SHARDS {
+        leases.retain(|_, lease| now < lease.expires_at || lease.fetching.is_some());
     }
-    if leases.len() >= BOUND / SHARDS {
+    if leases.len() >= CAPACITY / SHARDS {
         leases.clear();
     }
     leases.insert(slot, lease);
 }
-
-/// A lease is of a key and a plan.
-fn slot(key: &LimitKey, plan: &QuotaSet, secret: &RandomState) -> u64 {
-    plan.limits().iter().fold(key.fingerprint(secret), |slot, limit| (slot.rotate_left(5) ^ limit.id).wrapping_mul(MIX))
-}
-
-/// An odd number with bits all over.
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -1,79 +1,80 @@
-//! One decision, in one round trip.
+//! The script that decides, and its reply.
 
-use std::{num::NonZeroU32, sync::LazyLock};
+use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
-use ::redis::{Cmd, Script, Value};
+use redis::{Cmd, Script, Value};
+use tower_warden::rate_limit::LimitRequest;
 
-use super::super::{key::LimitKey, plan::QuotaSet};
-use crate::{
-    digest::hex,
-    redis::{Failure, RedisConnection},
-};
+use crate::connection::{CommandError, RedisConnection};
 
-/// The version of what is kept in Redis.
+/// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:limit:1:";
 
-/// Its source and its digest.
-static TAKE: LazyLock<(&str, Script)> = LazyLock::new(|| {
-    let source = include_str!("take.lua");
-    (source, Script::new(source))
-});
+/// The resolution of the server's clock, and of the script's arithmetic.
+pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
 
-/// What is asked.
-pub(super) struct Question {
+const SOURCE: &str = include_str!("take.lua");
+
+static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SOURCE));
+
+/// A command that takes units from all quotas of a key, or from none.
+pub(super) struct Take {
     keys: Vec<String>,
     arguments: Vec<u64>,
 }
 
-/// What is answered.
+/// The reply to a [`Take`].
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Reply {
-    /// How many units were taken: none, or as many as were needed at the least.
+    /// The number of units that were taken: zero, or at least the cost of the request.
     pub(super) taken: u32,
-    /// How long each quota's debt takes to be paid, in nanoseconds.
-    pub(super) debts: Vec<u64>,
+    /// The time until the TAT of each quota.
+    pub(super) until_tats: Vec<Duration>,
 }
 
-impl Question {
-    pub(super) fn new(key: &LimitKey, plan: &QuotaSet, needed: NonZeroU32, wanted: NonZeroU32) -> Self {
-        // What stands in braces decides the slot of a cluster, so all quotas of a key are in one.
-        let digest = hex(&key.digest().as_bytes()[..16]);
-        let keys = plan.limits().iter().map(|limit| format!("{PREFIX}{{{digest}}}:{:016x}", limit.id)).collect();
-        let mut arguments = vec![needed.get().into(), wanted.get().into()];
-        for quota in plan.quotas() {
-            arguments.extend([quota.interval_in(1_000_000), quota.burst_size().get().into()]);
+impl Take {
+    /// Takes the cost of the request, and up to `wanted` units if they are available.
+    pub(super) fn new(namespace: &str, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+        let LimitRequest { key, quotas, cost, .. } = request;
+        // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
+        let digest = &key.digest().to_hex()[..32];
+        let keys = quotas.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
+        let mut arguments = vec![cost.get().into(), wanted.get().into()];
+        for quota in quotas.quotas() {
+            let emission_interval = quota.emission_interval_at(RESOLUTION).as_micros();
+            let emission_interval = u64::try_from(emission_interval).unwrap_or(u64::MAX);
+            arguments.extend([emission_interval, quota.burst_size().get().into()]);
         }
         Self { keys, arguments }
     }
 
-    /// Asks; after the server has forgotten the script, once more with its source.
-    pub(super) async fn ask(&self, line: &RedisConnection) -> Result<Reply, Failure> {
-        let (source, script) = &*TAKE;
-        let answer = match line.run(self.command("EVALSHA", script.get_hash())).await {
-            Err(Failure::NoScript) => line.run(self.command("EVAL", source)).await,
-            answer => answer,
+    /// Runs the script by its digest; if the server does not have it, again with its source.
+    pub(super) async fn run(&self, connection: &RedisConnection) -> Result<Reply, CommandError> {
+        let reply = match connection.run(self.command("EVALSHA", SCRIPT.get_hash())).await {
+            Err(CommandError::NoScript) => connection.run(self.command("EVAL", SOURCE)).await,
+            reply => reply,
         };
-        Reply::read(&answer?, self.keys.len()).ok_or(Failure::Down)
+        Reply::parse(&reply?, self.keys.len()).ok_or(CommandError::Unavailable)
     }
 
-    fn command(&self, verb: &str, script: &str) -> Cmd {
-        let mut command = ::redis::cmd(verb);
+    fn command(&self, name: &str, script: &str) -> Cmd {
+        let mut command = redis::cmd(name);
         command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
         command
     }
 }
 
 impl Reply {
-    fn read(value: &Value, quotas: usize) -> Option<Self> {
+    fn parse(value: &Value, quotas: usize) -> Option<Self> {
         let Value::Array(items) = value else { return None };
         let numbers = items.iter().map(|item| match item {
             Value::Int(number) => u64::try_from(*number).ok(),
             _ => None,
         });
         let numbers = numbers.collect::<Option<Vec<_>>>()?;
-        let (taken, debts) = numbers.split_first().filter(|(_, debts)| debts.len() == quotas)?;
-        let debts = debts.iter().map(|debt| debt.saturating_mul(1_000)).collect();
-        Some(Self { taken: u32::try_from(*taken).ok()?, debts })
+        let (taken, until_tats) = numbers.split_first().filter(|(_, tats)| tats.len() == quotas)?;
+        let until_tats = until_tats.iter().copied().map(Duration::from_micros).collect();
+        Some(Self { taken: u32::try_from(*taken).ok()?, until_tats })
     }
 }
 
@@ -82,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_another_form_is_none() {
+    fn a_reply_of_another_form_is_refused() {
         let array = |numbers: &[i64]| Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect());
-        let reply = Reply { taken: 1, debts: vec![2_000, 3_000] };
-        assert_eq!(Reply::read(&array(&[1, 2, 3]), 2), Some(reply));
+        let reply = Reply { taken: 1, until_tats: vec![Duration::from_micros(2), Duration::from_micros(3)] };
+        assert_eq!(Reply::parse(&array(&[1, 2, 3]), 2), Some(reply));
         for odd in [array(&[]), array(&[1, 2]), array(&[1, 2, 3, 4]), array(&[1, -2, 3]), array(&[1 << 40, 2, 3])] {
-            assert_eq!(Reply::read(&odd, 2), None);
+            assert_eq!(Reply::parse(&odd, 2), None);
         }
-        assert_eq!(Reply::read(&Value::Nil, 0), None);
-        assert_eq!(Reply::read(&Value::Array(vec![Value::Nil]), 0), None);
+        assert_eq!(Reply::parse(&Value::Nil, 0), None);
+        assert_eq!(Reply::parse(&Value::Array(vec![Value::Nil]), 0), None);
     }
 }

@@ -1,30 +1,31 @@
--- Takes units from all quotas of a key, or from none.
+-- Takes units from all quotas of a key, or from none, by the generic cell rate algorithm (GCRA).
 --
--- KEYS: a key for each quota, all in one slot. What is kept there is when the debt is paid, in microseconds.
--- ARGV: how many units are needed, how many are wanted; then of each quota the microseconds of a unit and the burst.
--- Returns how many were taken, zero if there are fewer than are needed; then of each quota the debt in microseconds.
+-- KEYS: one for each quota, all in the same slot. The value is the theoretical arrival time (TAT) in microseconds.
+-- ARGV: the units needed, the units wanted; then for each quota the emission interval in microseconds, and the burst.
+-- Returns the units taken, zero if fewer than needed are available; then for each quota the microseconds until its TAT.
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local needed, spare = tonumber(ARGV[1]), tonumber(ARGV[2])
-local paid, refused = {}, false
+local needed, available = tonumber(ARGV[1]), tonumber(ARGV[2])
+local tats, refused = {}, false
 for i, key in ipairs(KEYS) do
     local interval, burst = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
     local latest = now + interval * burst
-    -- No debt is longer than the burst: a clock that was set back locks nobody out for longer.
-    paid[i] = math.min(math.max(tonumber(redis.call('GET', key)) or 0, now), latest)
-    local free = math.floor((latest - paid[i]) / interval)
+    -- At most the burst tolerance in the future: a server clock that was set back locks no caller out for longer.
+    tats[i] = math.min(math.max(tonumber(redis.call('GET', key)) or 0, now), latest)
+    local free = math.floor((latest - tats[i]) / interval)
     refused = refused or free < math.min(needed, burst)
-    spare = math.min(spare, free)
+    available = math.min(available, free)
 end
-local taken = refused and 0 or math.max(needed, spare)
+local taken = refused and 0 or math.max(needed, available)
 local reply = { taken }
 for i, key in ipairs(KEYS) do
     if taken > 0 then
         local interval, burst = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
-        paid[i] = paid[i] + interval * math.min(taken, burst)
-        local lifetime = math.ceil((paid[i] - now) / 1000)
-        redis.call('SET', key, string.format('%.0f', paid[i]), 'PX', string.format('%.0f', lifetime))
+        tats[i] = tats[i] + interval * math.min(taken, burst)
+        -- The key expires at the TAT, when the whole burst is available again.
+        local lifetime = math.ceil((tats[i] - now) / 1000)
+        redis.call('SET', key, string.format('%.0f', tats[i]), 'PX', string.format('%.0f', lifetime))
     end
-    reply[i + 1] = paid[i] - now
+    reply[i + 1] = tats[i] - now
 end
 return reply

@@ -1,30 +1,20 @@
-//! Revocations on a real Redis, which every node hears of.
+//! Revocations on a real Redis server, of which every node has a copy.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::time::sleep;
 use tower_warden::{
-    AuthMethod, Clock, Identity, SystemClock, UnixTime,
-    redis::RedisConnection,
-    revocation::{RedisRevocationList, Revocation, RevocationErrorKind, RevocationList},
+    Clock, Environment, Identity, ManualClock, SystemClock, UnixTime,
+    revocation::{Revocation, RevocationErrorKind, RevocationList},
 };
+use tower_warden_redis::RedisRevocationList;
 
 use crate::{
-    redis_server::{PATIENCE, Redis},
-    support::seconds,
+    server::Redis,
+    support::{ISSUER, connection, seconds, token, until},
 };
 
-const ISSUER: &str = "https://auth.example.com";
-
 async fn node(redis: &Redis) -> RedisRevocationList {
-    let line = RedisConnection::connect(redis.client()).await.patience(seconds(10));
-    RedisRevocationList::listen(line, redis.client()).await
-}
-
-fn token(id: &str) -> Identity {
-    let mut identity = Identity::new("alice", AuthMethod::Jwt);
-    (identity.issuer, identity.token_id) = (Some(ISSUER.into()), Some(id.into()));
-    identity
+    RedisRevocationList::listen(connection(redis, seconds(10)).await, redis.client()).await
 }
 
 fn later() -> UnixTime {
@@ -35,21 +25,12 @@ async fn is_revoked(node: &RedisRevocationList, identity: &Identity) -> bool {
     node.is_revoked(identity).wait().await.unwrap()
 }
 
-async fn until(mut holds: impl AsyncFnMut() -> bool, what: &str) -> Duration {
-    let start = Instant::now();
-    while !holds().await {
-        assert!(start.elapsed() < PATIENCE, "not in time: {what}");
-        sleep(Duration::from_millis(1)).await;
-    }
-    start.elapsed()
-}
-
 #[tokio::test]
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn a_revocation_reaches_every_node_and_those_that_start_later() {
     let redis = Redis::start().await;
     let (one, other) = (node(&redis).await, node(&redis).await);
-    until(async || one.is_complete() && other.is_complete(), "both know all of it").await;
+    until(async || one.is_complete() && other.is_complete(), "both copies are complete").await;
     let mut latencies = Vec::new();
     for number in 0..20 {
         let identity = token(&format!("token {number}\n"));
@@ -67,7 +48,7 @@ async fn a_revocation_reaches_every_node_and_those_that_start_later() {
 
 #[tokio::test]
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
-async fn what_was_issued_later_still_counts_and_what_is_revoked_again_is_widened() {
+async fn later_credentials_stay_valid_and_revoking_again_extends_a_revocation() {
     let redis = Redis::start().await;
     let (one, other) = (node(&redis).await, node(&redis).await);
     let mut alice = token("1");
@@ -80,32 +61,32 @@ async fn what_was_issued_later_still_counts_and_what_is_revoked_again_is_widened
             alice.issued_at = Some(UnixTime::from_secs(issued_at));
             let holds =
                 async || is_revoked(&other, &alice).await == expected && is_revoked(&one, &alice).await == expected;
-            until(holds, "both say the same").await;
+            until(holds, "both nodes agree").await;
         }
     }
     let past = UnixTime::from_secs(1);
     let kind = |result: Result<(), _>| result.map_err(|error: tower_warden::revocation::RevocationError| error.kind());
-    assert_eq!(kind(one.revoke(Revocation::key("key"), past).await), Err(RevocationErrorKind::Ended));
+    assert_eq!(kind(one.revoke(Revocation::key("key"), past).await), Err(RevocationErrorKind::Expired));
     let long = "x".repeat(2_000);
     assert_eq!(kind(one.revoke(Revocation::key(long), later()).await), Err(RevocationErrorKind::TooLong));
 }
 
 #[tokio::test]
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
-async fn a_node_that_hears_nothing_asks_and_one_that_gets_no_answer_refuses() {
+async fn a_node_without_messages_queries_redis_and_refuses_credentials_without_a_reply() {
     let redis = Redis::start().await;
-    let line = RedisConnection::connect(redis.client()).await.patience(Duration::from_millis(200));
-    let node = RedisRevocationList::listen(line, redis.client()).await;
+    let connection = connection(&redis, Duration::from_millis(200)).await;
+    let node = RedisRevocationList::listen(connection, redis.client()).await;
     node.revoke(Revocation::token(ISSUER, "known"), later()).await.unwrap();
-    until(async || node.is_complete(), "it knows all").await;
+    until(async || node.is_complete(), "the copy is complete").await;
     for (stop, start) in [(true, false), (false, true)] {
         if stop {
             redis.pause()
         } else {
             redis.kill()
         }
-        until(async || !node.is_complete(), "it notices").await;
-        // Never let in, and what is known is refused all the same.
+        until(async || !node.is_complete(), "the copy is incomplete").await;
+        // Never admitted, and a revocation that was received still applies.
         assert!(node.is_revoked(&token("other")).wait().await.is_err());
         assert!(is_revoked(&node, &token("known")).await);
         let refused = node.revoke(Revocation::token(ISSUER, "lost"), later()).await.unwrap_err();
@@ -115,7 +96,22 @@ async fn a_node_that_hears_nothing_asks_and_one_that_gets_no_answer_refuses() {
         } else {
             redis.resume()
         }
-        until(async || node.is_complete(), "it knows all again").await;
+        until(async || node.is_complete(), "the copy is complete again").await;
         assert!(!is_revoked(&node, &token("other")).await);
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn the_expiry_of_a_revocation_is_checked_with_the_clock_of_the_environment() {
+    let redis = Redis::start().await;
+    let clock = ManualClock::at(later() + seconds(3_600));
+    let environment = Environment::default().with_clock(clock.clone());
+    let connection = connection(&redis, seconds(10)).await.environment(&environment);
+    let node = RedisRevocationList::listen(connection, redis.client()).await;
+    let refused = node.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap_err();
+    assert_eq!(refused.kind(), RevocationErrorKind::Expired);
+    clock.set(SystemClock::default().now());
+    node.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
+    assert!(is_revoked(&node, &token("1")).await);
 }

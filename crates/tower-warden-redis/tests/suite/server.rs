@@ -1,6 +1,7 @@
-//! A real Redis on a free port of the loopback.
+//! A real Redis server on a free port of the loopback interface.
 
 use std::{
+    net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
@@ -10,12 +11,10 @@ use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::server::free_port;
+/// The time after which a test fails.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A server, which ends with the value.
+/// A server that is stopped when this is dropped.
 pub(crate) struct Redis {
     directory: TempDir,
     port: u16,
@@ -23,7 +22,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// The server of this process, started for the first test that asks and stopped with the last one.
+    /// The server of this process, started for the first test that uses it and stopped after the last one.
     pub(crate) async fn shared() -> Arc<Self> {
         static SHARED: tokio::sync::Mutex<Weak<Redis>> = tokio::sync::Mutex::const_new(Weak::new());
         let mut shared = SHARED.lock().await;
@@ -35,14 +34,14 @@ impl Redis {
         server
     }
 
-    /// A server of the caller's own, to be stopped and started at will.
+    /// A separate server, which the test can stop and start.
     pub(crate) async fn start() -> Self {
         let server = Self::absent();
         server.launch().await;
         server
     }
 
-    /// One that is not there yet.
+    /// A server that is not started yet.
     pub(crate) fn absent() -> Self {
         Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: Mutex::new(None) }
     }
@@ -55,9 +54,9 @@ impl Redis {
         self.client().get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Starts, again on the same port.
+    /// Starts the server, always on the same port.
     pub(crate) async fn launch(&self) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
             let mut command = Command::new("redis-server");
             command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
@@ -75,7 +74,7 @@ impl Redis {
         }
     }
 
-    /// Ends at once.
+    /// Stops the server at once.
     pub(crate) fn kill(&self) {
         if let Some(mut child) = self.process().take() {
             child.kill().unwrap();
@@ -83,17 +82,17 @@ impl Redis {
         }
     }
 
-    /// Answers no more, with all connections open.
+    /// Suspends the server: all connections stay open, and nothing is replied.
     pub(crate) fn pause(&self) {
         self.signal("STOP");
     }
 
-    /// Goes on after a pause.
+    /// Continues after a pause.
     pub(crate) fn resume(&self) {
         self.signal("CONT");
     }
 
-    /// How often a command was called.
+    /// The number of calls of a command.
     pub(crate) async fn calls(&self, command: &str) -> u64 {
         let stats: String =
             redis::cmd("INFO").arg("commandstats").query_async(&mut self.connection().await).await.unwrap();
@@ -103,7 +102,7 @@ impl Redis {
 
     fn signal(&self, signal: &str) {
         let process = self.process();
-        let id = process.as_ref().expect("it runs").id().to_string();
+        let id = process.as_ref().expect("the server runs").id().to_string();
         assert!(Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap().success());
     }
 
@@ -116,4 +115,9 @@ impl Drop for Redis {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A port that is free now.
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

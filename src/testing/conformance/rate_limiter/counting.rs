@@ -15,7 +15,7 @@ pub(super) async fn burst_is_admitted_and_no_more(bench: &Bench) {
     }
     for _ in 0..10 {
         let exceeded = bench.refuse(&alice, &quotas, 1, rule).await;
-        assert_eq!(exceeded.standing.remaining, 0, "the status has the number of units that are left");
+        assert_eq!(exceeded.status.remaining, 0, "the status has the number of units that are left");
         assert!(!exceeded.wait.is_zero(), "a refusal states how long to wait");
     }
 }
@@ -36,7 +36,7 @@ pub(super) async fn refused_request_costs_nothing(bench: &Bench) {
     bench.admit(&alice, &quotas, 6, rule).await;
     for cost in [5, 6, 10, u32::MAX].repeat(5) {
         let exceeded = bench.refuse(&alice, &quotas, cost, "a request that costs more than is left is refused").await;
-        assert_eq!(exceeded.standing.remaining, 4, "{rule}");
+        assert_eq!(exceeded.status.remaining, 4, "{rule}");
     }
     bench.admit(&alice, &quotas, 4, rule).await;
     bench.refuse(&alice, &quotas, 1, "the burst is admitted at once, and then nothing more").await;
@@ -94,7 +94,7 @@ pub(super) async fn refusal_names_the_violated_quotas(bench: &Bench) {
     for (cost, violated) in [(2, vec![0]), (4, vec![0, 2]), (8, vec![0, 1, 2])] {
         let exceeded = bench.refuse(&alice, &quotas, cost, rule).await;
         assert_eq!(exceeded.violated, violated, "{rule}");
-        let is_named = exceeded.violated.contains(&exceeded.standing.quota);
+        let is_named = exceeded.violated.contains(&exceeded.status.quota);
         assert!(is_named, "the status of a refusal is that of an exceeded quota: {exceeded:?}");
     }
 }
@@ -106,7 +106,7 @@ pub(super) async fn status_of_a_refusal_is_that_of_the_longest_wait(bench: &Benc
         let rule = "the status of a refusal is that of the quota with the longest wait";
         bench.admit(&key(caller), &quotas, 3, rule).await;
         let exceeded = bench.refuse(&key(caller), &quotas, 1, rule).await;
-        assert_eq!((exceeded.standing.quota, exceeded.violated), (place, vec![0, 1]), "{rule}");
+        assert_eq!((exceeded.status.quota, exceeded.violated), (place, vec![0, 1]), "{rule}");
         let needed = Duration::from_secs(86_400 * 3 / 2);
         assert!(exceeded.wait > needed, "the wait of a refusal is the longest one: {:?}", exceeded.wait);
     }

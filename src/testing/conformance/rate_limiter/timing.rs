@@ -46,7 +46,7 @@ pub(super) async fn wait_is_no_longer_than_needed(bench: &Bench) {
         let needed = Duration::from_secs(10) * cost.min(5);
         assert!(exceeded.wait >= needed, "a wait is long enough: {:?} for {needed:?}", exceeded.wait);
         assert!(exceeded.wait <= needed + ROUNDING, "{rule}: {:?} for {needed:?}", exceeded.wait);
-        assert_eq!(exceeded.standing.reset, exceeded.wait, "the status of a refusal has the same wait");
+        assert_eq!(exceeded.status.reset, exceeded.wait, "the status of a refusal has the same wait");
     }
 }
 

@@ -1,17 +1,20 @@
-//! Under what a request is counted.
+//! Keys by which limits distinguish callers.
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{Hash, Hasher},
 };
 
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::Digest;
 
-/// Under what a request is counted: the parts of a [`LimitBy`](super::By), each with its kind.
+/// A key by which limits distinguish callers: the parts of a [`LimitBy`](super::LimitBy), each with its kind.
 ///
-/// Parts are written with their lengths, so no part can look like two, whatever is in it. It is never printed.
+/// Each part is written with its length, so two lists of parts never result in the same key. The key may contain names
+/// of callers, so it is never printed.
+///
+/// # Examples
 ///
 /// ```
 /// use tower_warden::rate_limit::LimitKey;
@@ -26,14 +29,14 @@ use crate::digest::Digest;
 #[derive(Clone)]
 pub struct LimitKey(Text);
 
-/// Short keys are kept as they are, long ones are digested as they come.
+/// Short keys are stored byte for byte, long ones are digested while they are written.
 #[derive(Clone)]
 enum Text {
     Short { bytes: [u8; SHORT], length: usize },
     Long(Box<Sha256>),
 }
 
-/// So many bytes are short.
+/// The maximum length of a short key, in bytes.
 const SHORT: usize = 104;
 
 impl LimitKey {
@@ -53,18 +56,13 @@ impl LimitKey {
         }
     }
 
-    /// The SHA-256 of the parts, for stores that many share: nobody reads from it who was counted.
+    /// The SHA-256 of the parts, as a name in shared stores: it does not disclose the caller.
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest::from_bytes(match &self.0 {
             Text::Short { bytes, length } => Sha256::digest(&bytes[..*length]).into(),
             Text::Long(hasher) => Sha256::clone(hasher).finalize().into(),
         })
-    }
-
-    /// A hash that nobody outside of this process can foresee.
-    pub(super) fn fingerprint(&self, secret: &RandomState) -> u64 {
-        secret.hash_one(self)
     }
 
     fn write(&mut self, more: &[u8]) {

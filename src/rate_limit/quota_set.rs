@@ -1,4 +1,4 @@
-//! Quotas that are counted together.
+//! Quotas that apply together.
 
 use std::{fmt, sync::Arc};
 
@@ -11,12 +11,14 @@ use crate::{
     striped::Striped,
 };
 
-/// Quotas that a request is counted against all at once: it takes from each of them, or is refused and takes from none.
+/// One to eight quotas that apply together: a request takes units from each of them, or is refused and takes none.
 ///
-/// From one to eight, with names of their own; clones share everything.
+/// Each quota has a distinct name. Clones share their data.
+///
+/// # Examples
 ///
 /// ```
-/// use tower_warden::rate_limit::{QuotaSet, Quota};
+/// use tower_warden::rate_limit::{Quota, QuotaSet};
 ///
 /// let pro = QuotaSet::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
 /// assert_eq!(pro.quotas().count(), 2);
@@ -24,42 +26,40 @@ use crate::{
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct QuotaSet(Arc<Terms>);
+pub struct QuotaSet(Arc<Shared>);
 
-struct Terms {
+struct Shared {
     limits: Box<[Limit]>,
-    /// Made once, and the same for each thread.
+    /// Formatted once, with one copy for each thread.
     policy: Striped<HeaderValue>,
 }
 
-/// A quota, and what is made of it once.
+/// A quota, and what is computed from it once.
 pub(super) struct Limit {
     pub(super) quota: Quota,
     pub(super) gcra: Gcra,
-    /// In whole microseconds, as Redis counts.
-    pub(super) coarse: Gcra,
-    /// What tells it from other quotas.
+    /// The first eight bytes of a digest of the name and the numbers.
     pub(super) id: u64,
 }
 
 impl QuotaSet {
-    /// How many quotas a plan may have.
-    pub(super) const MOST: usize = 8;
+    /// The maximum number of quotas.
+    pub(super) const MAX: usize = 8;
 
-    /// Quotas that are counted together.
+    /// Creates a set.
     ///
     /// # Errors
     ///
-    /// If there is none, or more than eight, or two have one name.
+    /// If there are no quotas or more than eight, or if two quotas have the same name.
     pub fn new(quotas: impl IntoIterator<Item = Quota>) -> Result<Self, ConfigError> {
         let quotas: Vec<_> = quotas.into_iter().collect();
-        let refused = |message| Err(ConfigError::new(ConfigErrorKind::Quota, message));
-        if quotas.is_empty() || quotas.len() > Self::MOST {
-            return refused("a plan has from one to eight quotas");
+        let refused = |message| ConfigError::new(ConfigErrorKind::Quota, message);
+        if quotas.is_empty() || quotas.len() > Self::MAX {
+            return Err(refused("a set has one to eight quotas").value(quotas.len()));
         }
-        let is_repeated = |index: usize| quotas[..index].iter().any(|quota| quota.name() == quotas[index].name());
-        if (1..quotas.len()).any(is_repeated) {
-            return refused("the quotas of a plan have names of their own");
+        let is_repeated = |index: &usize| quotas[..*index].iter().any(|quota| quota.name() == quotas[*index].name());
+        if let Some(index) = (1..quotas.len()).find(is_repeated) {
+            return Err(refused("the quotas of a set have distinct names").value(quotas[index].name()));
         }
         Ok(Self::of(quotas))
     }
@@ -68,6 +68,15 @@ impl QuotaSet {
     #[must_use]
     pub fn quotas(&self) -> impl ExactSizeIterator<Item = &Quota> {
         self.0.limits.iter().map(|limit| &limit.quota)
+    }
+
+    /// The stable ids of the quotas, in their order: names for their state in shared stores.
+    ///
+    /// An id is derived from the name, count, period and burst of its quota. Quotas that differ in one of these have
+    /// different ids, so a changed quota starts with new state.
+    #[must_use]
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = u64> {
+        self.0.limits.iter().map(|limit| limit.id)
     }
 
     pub(super) fn limits(&self) -> &[Limit] {
@@ -81,11 +90,11 @@ impl QuotaSet {
 
     fn of(quotas: Vec<Quota>) -> Self {
         let policy = Striped::new(|| fields::policy(&quotas));
-        Self(Arc::new(Terms { limits: quotas.into_iter().map(Limit::new).collect(), policy }))
+        Self(Arc::new(Shared { limits: quotas.into_iter().map(Limit::new).collect(), policy }))
     }
 }
 
-/// A plan of one quota.
+/// A set of one quota.
 impl From<Quota> for QuotaSet {
     fn from(quota: Quota) -> Self {
         Self::of(vec![quota])
@@ -94,19 +103,16 @@ impl From<Quota> for QuotaSet {
 
 impl fmt::Debug for QuotaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Plan").field(&self.quotas().collect::<Vec<_>>()).finish()
+        f.debug_tuple("QuotaSet").field(&self.quotas().collect::<Vec<_>>()).finish()
     }
 }
 
 impl Limit {
     fn new(quota: Quota) -> Self {
-        let gcra = Gcra::new(quota.interval_in(1_000_000_000), quota.burst_size());
-        let coarse = Gcra::new(quota.interval_in(1_000_000) * 1_000, quota.burst_size());
-        // The numbers too: one name with other numbers is another quota.
         let (count, seconds, burst) = (quota.count(), quota.period().as_secs(), quota.burst_size());
         let identity = format!("{count} {seconds} {burst} {}", quota.name());
         let digest = Sha256::digest(identity.as_bytes());
         let id = digest[..8].try_into().map_or(0, u64::from_be_bytes);
-        Self { quota, gcra, coarse, id }
+        Self { gcra: Gcra::new(&quota, 1), id, quota }
     }
 }

@@ -1,10 +1,10 @@
-//! What tells callers apart.
+//! The properties by which limits distinguish callers.
 
 use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
 
 use http::Extensions;
 
-use super::key::LimitKey;
+use super::limit_key::LimitKey;
 #[cfg(feature = "jwt")]
 use crate::json::Json;
 use crate::{
@@ -15,21 +15,23 @@ use crate::{
     request::Head,
 };
 
-/// What tells callers apart: those for whom it is the same share a quota.
+/// The properties by which limits distinguish callers: callers with the same values share a quota.
 ///
-/// Whatever is missing does not free from being counted:
+/// A missing value never exempts a request:
 ///
-/// 1. [`principal`](Self::principal) and all that is told of one (tenant, client, key, metadata, claim) stand inside of
-///    [`AuthLayer`](crate::layer::AuthLayer); where that is missing, requests are answered with 500. Callers without a
-///    tenant, a client and so on are counted as principals, and callers without a credential, under an
-///    [optional](crate::layer::AuthLayer::optional) layer, by their peer.
-/// 2. [`peer`](Self::peer) needs the socket's other end in the request's extensions, as axum's
-///    `into_make_service_with_connect_info::<SocketAddr>()` or the server itself puts it there; where it is missing,
-///    requests are answered with 500.
-/// 3. IPv6 addresses are counted by the /64 that one customer has, IPv4 addresses one by one.
+/// 1. [`principal`](Self::principal) and the properties of a principal (tenant, client, key, metadata, claim) need an
+///    [`AuthLayer`](crate::layer::AuthLayer) outside; without it, requests are refused with 500. Callers without the
+///    property (a tenant, a client and so on) are limited as principals. Callers without a credential, which an
+///    [optional](crate::layer::AuthLayer::optional) layer admits, are limited by their peer address.
+/// 2. [`peer`](Self::peer) needs the peer address in the request's extensions, where axum's
+///    `into_make_service_with_connect_info::<SocketAddr>()` or the server inserts it. If it is missing, requests are
+///    refused with 500.
+/// 3. IPv6 addresses are grouped by /64, the usual size of one customer's network; IPv4 addresses are not grouped.
+///
+/// # Examples
 ///
 /// ```
-/// use tower_warden::rate_limit::By;
+/// use tower_warden::rate_limit::LimitBy;
 ///
 /// let by_route = LimitBy::principal().and(LimitBy::route());
 /// let behind_proxies = LimitBy::client_address();
@@ -55,92 +57,93 @@ enum Part {
 }
 
 impl LimitBy {
-    /// The address of the client, as [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has resolved it, and that of
-    /// the peer otherwise.
+    /// The client address that [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has resolved; without that layer,
+    /// the peer address.
     #[must_use]
     pub fn client_address() -> Self {
         Self(vec![Part::ClientAddress])
     }
 
-    /// A claim of the token that is a text or a number; reading the claims takes a few microseconds.
+    /// A claim of the token, if it is a string or a number. Parsing the claims takes a few microseconds.
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn claim(name: impl Into<Box<str>>) -> Self {
         Self(vec![Part::Claim(name.into())])
     }
 
-    /// The client that the token was issued to, of its issuer.
+    /// The OAuth client that the token was issued to, together with the issuer.
     #[must_use]
     pub fn client() -> Self {
         Self(vec![Part::Client])
     }
 
-    /// Nothing: all share one quota.
+    /// No property: all callers share one quota.
     #[must_use]
     pub fn everybody() -> Self {
         Self(vec![Part::Everybody])
     }
 
-    /// The address that stands `hops` places from the end of `X-Forwarded-For`: that which the outermost of so many
-    /// proxies of yours has seen. The peer's, if there are fewer places or no address there.
+    /// The entry at position `hops` from the end of `X-Forwarded-For`: the address that the outermost of `hops` proxies
+    /// has seen. The peer address, if there are fewer entries or the entry is not an address.
     ///
     /// # Deployment caveat
     ///
-    /// Only where nobody reaches the server but through all of these proxies, each of which appends the address that it
-    /// sees: who comes past one of them says what the address is. [`client_address`](Self::client_address) checks which proxy forwards the address.
+    /// This is only safe if the server can be reached only through all of these proxies, and each of them appends the
+    /// address that it sees. A client that bypasses one of them chooses its own address.
+    /// [`client_address`](Self::client_address) checks which proxy has forwarded the address.
     #[must_use]
     pub fn forwarded(hops: NonZeroUsize) -> Self {
         Self(vec![Part::Forwarded(hops)])
     }
 
-    /// The id of the API key: each key of a caller has a quota of its own.
+    /// The id of the API key: each key of a caller has a separate quota.
     #[must_use]
     pub fn key() -> Self {
         Self(vec![Part::Key])
     }
 
-    /// What the issuer attached to the credential by this name.
+    /// The value with this name in the credential's metadata.
     #[must_use]
     pub fn metadata(name: impl Into<Box<str>>) -> Self {
         Self(vec![Part::Metadata(name.into())])
     }
 
-    /// The socket's other end.
+    /// The peer address: the remote address of the connection.
     #[must_use]
     pub fn peer() -> Self {
         Self(vec![Part::Peer])
     }
 
-    /// Issuer, tenant and subject: whatever credential of the issuer's a caller comes with.
+    /// Issuer, tenant and subject, for any credential of that issuer.
     #[must_use]
     pub fn principal() -> Self {
         Self(vec![Part::Principal])
     }
 
-    /// The route as axum has matched it, and not as the client has spelled it; all requests without one are counted
-    /// together, as they are without axum.
+    /// The route template that axum has matched, not the path that the client has sent. Requests without a matched route,
+    /// and all requests without axum, share one quota.
     #[must_use]
     pub fn route() -> Self {
         Self(vec![Part::Route])
     }
 
-    /// The tenant: all of its subjects share a quota.
+    /// The tenant of the subject: all subjects of a tenant share a quota.
     #[must_use]
     pub fn tenant() -> Self {
         Self(vec![Part::Tenant])
     }
 
-    /// Whatever a closure pushes; an error refuses the request.
+    /// Custom parts that a closure pushes to the key; an error refuses the request.
     ///
     /// # Deployment caveat
     ///
-    /// What the client chooses tells nobody apart: a new value is a new quota.
+    /// A value that the client chooses does not limit the client: each new value has a new quota.
     #[must_use]
     pub fn with(push: impl Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync + 'static) -> Self {
         Self(vec![Part::With(Arc::new(push))])
     }
 
-    /// Both: callers share a quota if both are the same.
+    /// Combines two properties: callers share a quota if both have the same values.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
@@ -189,7 +192,7 @@ impl Part {
 
 impl fmt::Debug for LimitBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("By").field(&self.0).finish()
+        f.debug_tuple("LimitBy").field(&self.0).finish()
     }
 }
 
@@ -213,7 +216,7 @@ impl fmt::Debug for Part {
     }
 }
 
-/// Something of the caller's, or the caller itself, or the peer of a caller without a credential.
+/// Pushes a property of the caller; the caller itself if it lacks the property; the peer address without a credential.
 fn push_of<'a>(
     key: &mut LimitKey,
     head: &Head<'a>,
@@ -228,7 +231,7 @@ fn push_of<'a>(
         }
         Err(rejection) => return Err(rejection),
     };
-    // Two issuers may use the same names.
+    // Two issuers can use the same names.
     if let Some(issuer) = caller.issuer() {
         key.push("issuer", issuer);
     }
@@ -244,7 +247,7 @@ fn push_of<'a>(
     Ok(())
 }
 
-/// The text of a claim that is one, or a number.
+/// The value of a claim that is a string or a number.
 #[cfg(feature = "jwt")]
 fn claim<'a>(caller: &'a Principal, name: &str) -> Option<Cow<'a, str>> {
     let Json::Object(claims) = Json::parse(caller.claims()?.as_bytes()).ok()? else { return None };
@@ -258,23 +261,23 @@ fn claim<'a>(caller: &'a Principal, name: &str) -> Option<Cow<'a, str>> {
 fn push_address(key: &mut LimitKey, address: IpAddr) {
     match address.to_canonical() {
         IpAddr::V4(address) => key.push("ipv4", address.octets()),
-        // A customer has a /64 to choose addresses from, RFC 6177.
+        // RFC 6177: a customer can choose any address of a /64.
         IpAddr::V6(address) => key.push("ipv6", &address.octets()[..8]),
     }
 }
 
 fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
     head.peer().ok_or_else(|| {
-        log::error!("the server does not tell the peer's address, by which requests are counted: answered with 500");
+        log::error!("the peer address, by which requests are limited, is not in the request's extensions");
         Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
     })
 }
 
-/// The address so many places from the end.
+/// The entry at this position from the end.
 fn forwarded(head: &Head<'_>, hops: NonZeroUsize) -> Option<IpAddr> {
     let lines = head.headers.get_all("x-forwarded-for").iter().rev();
-    let mut places = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    crate::request::address(std::str::from_utf8(places.nth(hops.get() - 1)?).ok()?.trim())
+    let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    crate::request::address(std::str::from_utf8(entries.nth(hops.get() - 1)?).ok()?.trim())
 }
 
 #[cfg(feature = "axum")]

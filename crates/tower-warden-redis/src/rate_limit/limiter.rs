@@ -1,0 +1,258 @@
+//! A rate limiter on Redis.
+
+use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+use tower_warden::{
+    Eventual, Unavailable,
+    rate_limit::{
+        Decision, LimitRequest, LocalRateLimiter, MonotonicStopwatch, RateLimiter, Stopwatch,
+        shared::{ExhaustedKeys, LimitState},
+    },
+};
+
+use super::{
+    lease::{Fetch, Leases, Spending},
+    outage::{Counters, DecisionCounts, OnOutage},
+    script::{RESOLUTION, Reply, Take},
+};
+use crate::connection::RedisConnection;
+
+/// The number of pairs of a key and a quota that a node knows to be used up.
+const EXHAUSTED_KEYS: usize = 100_000;
+
+/// The number of times that a request waits for units that others fetch, before it queries Redis itself.
+const MAX_WAITS: usize = 3;
+
+/// A [`RateLimiter`] on Redis or Valkey, whose quotas apply to all nodes together; clones share everything.
+///
+/// A decision is one script in one round trip, for all quotas of a request, measured with the server's clock. Keys are
+/// digests, and expire when the whole burst is available again. Each node refuses a caller that it knows to have used up
+/// its quota without a round trip, until a unit is available again.
+///
+/// # Outages
+///
+/// If a decision takes longer than the [timeout](RedisConnection::timeout) of the connection, or the connection is down,
+/// [`OnOutage`] decides: by default, each node limits on its own. An outage never results in a 500, and the decisions
+/// are [counted](Self::counts). The connection is restored in the background. Units that were used during the outage are
+/// not transferred to Redis afterwards.
+///
+/// # Leases
+///
+/// With [`leased`](Self::leased), a node takes several units at once and spends them without Redis, so a key with many
+/// requests needs one round trip for each lease. Unspent units are lost at the end of the lifetime. This has two effects:
+///
+/// - In any interval of time, the units admitted by all nodes together are at most the burst and the units of the rate
+///   in that interval *and one lifetime more*: the excess is at most rate × lifetime, for any number of nodes.
+/// - A caller can be refused although each node still has up to one lease of unspent units.
+///
+/// Leases are therefore suited to keys with many requests and large quotas.
+///
+/// # Examples
+///
+/// ```no_run
+/// use std::{num::NonZeroU32, time::Duration};
+/// use tower_warden::{
+///     layer::RateLimitLayer,
+///     rate_limit::{LimitBy, Quota},
+/// };
+/// use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
+/// let nodes = NonZeroU32::new(3).expect("three is not zero");
+/// let units = NonZeroU32::new(20).expect("twenty is not zero");
+/// let limiter = RedisRateLimiter::new(connection)
+///     .on_outage(OnOutage::Local { nodes })
+///     .leased(units, Duration::from_millis(500));
+/// let limit = RateLimitLayer::new(limiter, LimitBy::tenant(), Quota::per_second(1_000));
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct RedisRateLimiter(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    connection: RedisConnection,
+    leases: Option<Arc<Leases>>,
+    on_outage: OnOutage,
+    exhausted: Arc<ExhaustedKeys>,
+    /// The limiter of `OnOutage::Local`.
+    local: LocalRateLimiter,
+    stopwatch: Arc<dyn Stopwatch>,
+    counters: Arc<Counters>,
+}
+
+impl RedisRateLimiter {
+    /// Creates a limiter that stores its state through this connection.
+    #[must_use]
+    pub fn new(connection: RedisConnection) -> Self {
+        Self(Arc::new(Inner {
+            connection,
+            leases: None,
+            on_outage: OnOutage::default(),
+            exhausted: Arc::new(ExhaustedKeys::bounded(EXHAUSTED_KEYS)),
+            local: LocalRateLimiter::default(),
+            stopwatch: Arc::new(MonotonicStopwatch::default()),
+            counters: Arc::default(),
+        }))
+    }
+
+    /// Takes `units` of a key at once, to be spent on this node within `lifetime`.
+    #[must_use]
+    pub fn leased(self, units: NonZeroU32, lifetime: Duration) -> Self {
+        self.with(|inner| inner.leases = Some(Arc::new(Leases::new(units, lifetime))))
+    }
+
+    /// Sets the decision about requests while Redis does not reply in time.
+    #[must_use]
+    pub fn on_outage(self, on_outage: OnOutage) -> Self {
+        self.with(|inner| inner.on_outage = on_outage)
+    }
+
+    /// Sets the source of time for leases, for exhausted keys and for local decisions: the machine's monotonic clock by
+    /// default.
+    #[must_use]
+    pub fn stopwatch(self, stopwatch: impl Stopwatch) -> Self {
+        let stopwatch: Arc<dyn Stopwatch> = Arc::new(stopwatch);
+        self.with(|inner| {
+            inner.local = inner.local.clone().stopwatch(Arc::clone(&stopwatch));
+            inner.stopwatch = stopwatch;
+        })
+    }
+
+    /// The numbers of decisions, by the way in which they were made.
+    #[must_use]
+    pub fn counts(&self) -> DecisionCounts {
+        self.0.counters.read()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl RateLimiter for RedisRateLimiter {
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        let step = match self.0.begin(request) {
+            Step::Done(decision) => return Eventual::Now(decision),
+            step => step,
+        };
+        // A round trip, or waiting for one.
+        let (inner, key, quotas, cost) =
+            (Arc::clone(&self.0), request.key.clone(), request.quotas.clone(), request.cost);
+        Eventual::later(async move { inner.finish(&LimitRequest::new(&key, &quotas).cost(cost), step).await })
+    }
+}
+
+/// The next step of a decision.
+enum Step {
+    Done(Result<Decision, Unavailable>),
+    /// Queries Redis for `wanted` units; `started_at` is a time before the query.
+    Query {
+        wanted: NonZeroU32,
+        fetch: Option<Fetch>,
+        started_at: Duration,
+    },
+    /// Waits until this is closed: another request fetches units for the same lease.
+    Wait(Arc<Semaphore>),
+}
+
+impl Inner {
+    /// Decides without Redis, if possible.
+    fn begin(&self, request: &LimitRequest<'_>) -> Step {
+        let now = self.stopwatch.elapsed();
+        let spending = self.leases.as_ref().map_or(Spending::Direct, |leases| leases.spend(request, now));
+        let (wanted, fetch) = match spending {
+            Spending::Spent(status) => {
+                self.counters.leased.increment();
+                return Step::Done(Ok(Decision::Admitted(status)));
+            }
+            Spending::Fetch { units, fetch } => (units, Some(fetch)),
+            Spending::Direct => (request.cost, None),
+            Spending::Wait(fetched) => return Step::Wait(fetched),
+        };
+        if let Some(exceeded) = self.exhausted.state(request, now).with_resolution(RESOLUTION).exceeded() {
+            self.counters.exhausted.increment();
+            Step::Done(Ok(Decision::Refused(exceeded)))
+        } else if self.connection.is_ready() {
+            Step::Query { wanted, fetch, started_at: now }
+        } else {
+            Step::Done(self.decide_without_redis(request))
+        }
+    }
+
+    /// Decides with Redis, if necessary.
+    async fn finish(&self, request: &LimitRequest<'_>, mut step: Step) -> Result<Decision, Unavailable> {
+        for _ in 0..MAX_WAITS {
+            let Step::Wait(fetched) = &step else { break };
+            // It never has permits: this returns when it is closed.
+            let _ = fetched.acquire().await;
+            step = self.begin(request);
+        }
+        let (wanted, fetch, started_at) = match step {
+            Step::Done(decision) => return decision,
+            Step::Query { wanted, fetch, started_at } => (wanted, fetch, started_at),
+            Step::Wait(_) => (request.cost, None, self.stopwatch.elapsed()),
+        };
+        let reply = Take::new(self.connection.prefix(), request, wanted).run(&self.connection).await.ok();
+        match reply.and_then(|reply| self.evaluate(request, &reply, fetch, started_at)) {
+            Some(decision) => Ok(decision),
+            None => self.decide_without_redis(request),
+        }
+    }
+
+    /// The decision of a reply; `None` if the reply contradicts itself.
+    fn evaluate(
+        &self,
+        request: &LimitRequest<'_>,
+        reply: &Reply,
+        fetch: Option<Fetch>,
+        started_at: Duration,
+    ) -> Option<Decision> {
+        // Later than the server's time: a caller that waits from now on has waited long enough.
+        let now = self.stopwatch.elapsed();
+        let state = LimitState::new(request, reply.until_tats.iter().copied()).with_resolution(RESOLUTION);
+        self.exhausted.record(&state, now);
+        let decision = match reply.taken.checked_sub(request.cost.get()) {
+            Some(left) => {
+                let mut status = state.status();
+                status.remaining = status.remaining.saturating_add(left);
+                if let Some(fetch) = fetch {
+                    fetch.complete(left, status, started_at, now);
+                }
+                Decision::Admitted(status)
+            }
+            None => Decision::Refused(state.exceeded()?),
+        };
+        self.counters.redis.increment();
+        Some(decision)
+    }
+
+    fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
+        match self.on_outage {
+            OnOutage::Admit => {
+                self.counters.outage_admitted.increment();
+                Ok(Decision::Uncounted)
+            }
+            OnOutage::Local { nodes } => {
+                self.counters.outage_local.increment();
+                Ok(self.local.take_share(request, nodes))
+            }
+            OnOutage::Refuse => {
+                self.counters.outage_refused.increment();
+                Err(Unavailable::new("redis"))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for RedisRateLimiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisRateLimiter")
+            .field("connection", &self.0.connection)
+            .field("on_outage", &self.0.on_outage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! The outcome of the arithmetic, for all quotas of a request.
+
+use std::time::Duration;
+
+use super::{
+    gcra::Gcra,
+    limiter::{LimitExceeded, LimitRequest, LimitStatus},
+    quota_set::Limit,
+    table::Entry,
+};
+
+/// The refusal of a request; `None` if every quota admits it.
+pub(super) fn exceeded(
+    request: &LimitRequest<'_>,
+    now: u64,
+    gcra: impl Fn(&Limit) -> Gcra,
+    entry: impl Fn(usize, &Limit) -> Entry,
+) -> Option<LimitExceeded> {
+    let (mut longest, mut violated) = (None, Vec::new());
+    for (index, limit) in request.quotas.limits().iter().enumerate() {
+        let (remaining, wait) = match entry(index, limit) {
+            Entry::Tat(tat) => match gcra(limit).take(tat, now, request.cost) {
+                Ok(_) => continue,
+                Err(wait) => (gcra(limit).remaining(tat, now), wait),
+            },
+            Entry::FullUntil(time) => (0, time.saturating_sub(now)),
+        };
+        violated.push(index);
+        if longest.is_none_or(|(_, longest)| wait > longest) {
+            // `RateLimit` and `Retry-After` state the same time.
+            longest = Some((LimitStatus::new(index, remaining, Duration::from_nanos(wait)), wait));
+        }
+    }
+    longest.map(|(status, wait)| LimitExceeded::new(status, Duration::from_nanos(wait), violated))
+}
+
+/// The status of the quota at this index.
+pub(super) fn status(index: usize, gcra: Gcra, tat: u64, now: u64) -> LimitStatus {
+    LimitStatus::new(index, gcra.remaining(tat, now), Duration::from_nanos(gcra.reset(tat, now)))
+}

@@ -1,0 +1,66 @@
+use std::{fmt, time::Duration};
+
+use super::{
+    super::{
+        limiter::LimitRequest,
+        stopwatch::{ORIGIN, now},
+        table::{Entry, Table},
+    },
+    state::LimitState,
+};
+
+/// The keys that have used up a quota, as far as one node knows, with bounded memory.
+///
+/// A node that knows that a caller has no unit left can refuse it without a query to the shared store, until a unit is
+/// available again. See the [module docs](super) for an example.
+///
+/// The refusals are never wrong, only incomplete: while a unit is missing, no node can take one, so the TAT in the store
+/// is at least the recorded one.
+pub struct ExhaustedKeys {
+    table: Table,
+}
+
+impl ExhaustedKeys {
+    /// Creates a table with a capacity of `keys`, at least eight. A key counts once for each quota that is used up.
+    #[must_use]
+    pub fn bounded(keys: usize) -> Self {
+        Self { table: Table::new(keys) }
+    }
+
+    /// Returns the state of the request's quotas as far as it is recorded; quotas that are not recorded are unused.
+    ///
+    /// `elapsed` is the time of the node's [`Stopwatch`](super::super::Stopwatch).
+    #[must_use]
+    pub fn state<'a>(&self, request: &LimitRequest<'a>, elapsed: Duration) -> LimitState<'a> {
+        let now = now(elapsed);
+        let entries = self.table.lock(request.key);
+        let until_tat = |quota| match entries.get(quota, now) {
+            Entry::Tat(tat) => Duration::from_nanos(tat.saturating_sub(now)),
+            Entry::FullUntil(_) => Duration::ZERO,
+        };
+        LimitState::new(request, request.quotas.ids().map(until_tat))
+    }
+
+    /// Records the quotas without an available unit.
+    ///
+    /// `elapsed` is the time of the node's [`Stopwatch`](super::super::Stopwatch) after the store has answered. A later
+    /// time is safe, an earlier one is not: callers that wait until then must have waited long enough.
+    pub fn record(&self, state: &LimitState<'_>, elapsed: Duration) {
+        let now = now(elapsed);
+        let mut entries = None;
+        for (limit, gcra, tat) in state.entries() {
+            let next_unit_at = gcra.next_unit_at(tat);
+            if next_unit_at > ORIGIN {
+                let from_now = |time: u64| now.saturating_add(time - ORIGIN);
+                let entries = entries.get_or_insert_with(|| self.table.lock(state.request().key));
+                entries.put(limit.id, now, from_now(tat), from_now(next_unit_at));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ExhaustedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExhaustedKeys").field("capacity", &self.table.capacity()).finish_non_exhaustive()
+    }
+}

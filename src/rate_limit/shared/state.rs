@@ -1,0 +1,107 @@
+use std::{fmt, time::Duration};
+
+use super::super::{
+    gcra::Gcra,
+    limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus},
+    outcome,
+    quota_set::{Limit, QuotaSet},
+    stopwatch::{ORIGIN, ticks},
+    table::Entry,
+};
+
+/// The state of the quotas of one request: the time until each theoretical arrival time (TAT).
+///
+/// Times are relative, so the state does not depend on a clock: "now" is the time at which the store has read its clock.
+/// See the [module docs](super) for an example.
+#[derive(Clone)]
+pub struct LimitState<'a> {
+    request: LimitRequest<'a>,
+    /// In ticks, with `ORIGIN` as now.
+    tats: [u64; QuotaSet::MAX],
+    resolution: u64,
+}
+
+impl<'a> LimitState<'a> {
+    /// Creates a state from the time until the TAT of each quota, in the order of the set.
+    ///
+    /// The time is zero if the TAT has passed or is not stored; missing times are zero as well. A time above the burst
+    /// tolerance is reduced to it, so that a store's clock that was set back does not lock callers out.
+    #[must_use]
+    pub fn new(request: &LimitRequest<'a>, until_tats: impl IntoIterator<Item = Duration>) -> Self {
+        let mut tats = [ORIGIN; QuotaSet::MAX];
+        for (tat, until_tat) in tats.iter_mut().zip(until_tats) {
+            *tat = ORIGIN.saturating_add(ticks(until_tat));
+        }
+        Self { request: *request, tats, resolution: 1 }
+    }
+
+    /// Sets the resolution of the store's clock, to which emission intervals are rounded up: one nanosecond by default.
+    ///
+    /// A store that runs the algorithm itself uses [`Quota::emission_interval_at`](super::super::Quota::emission_interval_at)
+    /// with the same resolution.
+    #[must_use]
+    pub const fn with_resolution(mut self, resolution: Duration) -> Self {
+        self.resolution = ticks(resolution);
+        self
+    }
+
+    /// Takes the cost of the request from every quota, or is refused and takes nothing.
+    ///
+    /// The TATs to store are then the [`until_tats`](Self::until_tats); a refusal does not change them.
+    #[must_use]
+    pub fn take(&mut self) -> Decision {
+        let mut next = self.tats;
+        for (tat, (_, gcra, stored)) in next.iter_mut().zip(self.entries()) {
+            match gcra.take(stored, ORIGIN, self.request.cost) {
+                Ok(taken) => *tat = taken,
+                Err(_) => return Decision::Refused(self.exceeded().expect("this quota refuses the request")),
+            }
+        }
+        self.tats = next;
+        Decision::Admitted(self.status())
+    }
+
+    /// The status of the tightest quota, without taking anything: for a store that has taken the cost itself.
+    #[must_use]
+    pub fn status(&self) -> LimitStatus {
+        let statuses =
+            self.entries().enumerate().map(|(index, (_, gcra, tat))| outcome::status(index, gcra, tat, ORIGIN));
+        statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota")
+    }
+
+    /// The refusal of the request; `None` if every quota admits it.
+    #[must_use]
+    pub fn exceeded(&self) -> Option<LimitExceeded> {
+        let entry = |index: usize, limit: &Limit| Entry::Tat(self.gcra(limit).clamp(self.tats[index], ORIGIN));
+        outcome::exceeded(&self.request, ORIGIN, |limit| self.gcra(limit), entry)
+    }
+
+    /// The time until the TAT of each quota, in the order of the set; zero for a quota that is unused.
+    pub fn until_tats(&self) -> impl ExactSizeIterator<Item = Duration> {
+        let tats = &self.tats[..self.request.quotas.limits().len()];
+        tats.iter().map(|tat| Duration::from_nanos(tat.saturating_sub(ORIGIN)))
+    }
+
+    /// The request.
+    pub(super) const fn request(&self) -> &LimitRequest<'a> {
+        &self.request
+    }
+
+    /// Each quota with its parameters and its TAT, relative to `ORIGIN`.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a Limit, Gcra, u64)> {
+        self.request.quotas.limits().iter().zip(self.tats).map(|(limit, tat)| {
+            let gcra = self.gcra(limit);
+            (limit, gcra, gcra.clamp(tat, ORIGIN))
+        })
+    }
+
+    fn gcra(&self, limit: &Limit) -> Gcra {
+        if self.resolution <= 1 { limit.gcra } else { Gcra::new(&limit.quota, self.resolution) }
+    }
+}
+
+impl fmt::Debug for LimitState<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.until_tats()).finish()
+    }
+}
