@@ -23,7 +23,7 @@ impl RequiredScopes {
         }
     }
 
-    /// Any of these scopes. An empty list refuses every caller.
+    /// One or more of these scopes. An empty list refuses every caller.
     pub(super) fn any(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self {
             is_met: |scopes, caller| scopes.iter().any(|scope| caller.holds(scope)),

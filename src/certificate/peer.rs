@@ -73,7 +73,7 @@ struct Details {
 pub struct MalformedCertificate;
 
 impl PeerCertificate {
-    /// The certificate of a request, if there is one.
+    /// The certificate of a request; `None` if its connection has none.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
@@ -168,7 +168,7 @@ impl PeerCertificate {
 
     /// Returns `true` if the certificate has the name.
     ///
-    /// Of an [unverified](ChainStatus::Unverified) certificate, only the thumbprint can be trusted.
+    /// Only the thumbprint of an [unverified](ChainStatus::Unverified) certificate can be trusted.
     #[must_use]
     pub fn has_name(&self, name: &CertificateName) -> bool {
         match name.as_thumbprint() {

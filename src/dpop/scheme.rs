@@ -46,7 +46,7 @@ impl Scheme for DpopScheme {
         Some(line.error(request.error.as_ref()).parameter("algs", &self.algorithms))
     }
 
-    /// After Bearer, whose challenge has the parameters that clients without DPoP read.
+    /// Follows Bearer, whose challenge has the parameters that clients without DPoP read.
     fn challenge_order(&self) -> u16 {
         50
     }

@@ -18,6 +18,30 @@ use crate::{
 /// Calls the inner service for admitted requests, and responds to refused ones itself.
 ///
 /// See the [module docs](super).
+///
+/// # Examples
+///
+/// The service of a layer gives access to the inner service:
+///
+/// ```
+/// use tower::Layer;
+/// use tower_warden::{
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+///     layer::AuthLayer,
+/// };
+///
+/// #[derive(Clone)]
+/// struct App {
+///     name: &'static str,
+/// }
+///
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+/// let mut gate = AuthLayer::new(keys).layer(App { name: "billing" });
+/// assert_eq!(gate.get_ref().name, "billing");
+/// gate.get_mut().name = "invoices";
+/// assert_eq!(gate.into_inner().name, "invoices");
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
 pub struct Gate<S, C, R = Problem> {
     inner: S,
     check: Arc<C>,
