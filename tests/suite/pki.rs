@@ -1,4 +1,5 @@
 //! Authorities, and certificates that they issue.
+#![allow(dead_code, reason = "the tests of tower-warden-tls share this file, and each crate uses a part")]
 
 use rcgen::{CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
