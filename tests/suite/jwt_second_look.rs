@@ -45,7 +45,10 @@ fn a_set_of_secrets_and_public_keys_is_refused() {
         StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string())
     };
     assert!(set(&[&secret]).is_ok() && set(&[&public]).is_ok());
-    assert_eq!(set(&[&secret, &public]).unwrap_err().to_string(), "a JWK set of secrets and public keys");
+    assert_eq!(
+        set(&[&secret, &public]).unwrap_err().to_string(),
+        "a JWK set contains public keys or secret keys, not both"
+    );
     // Said one by one, it is no accident.
     assert!(StaticKeys::new([secret.verifying_key(), public.verifying_key()]).is_ok());
 }
