@@ -31,13 +31,13 @@ const BATCH: usize = 500;
 /// Collects the last uses of keys and writes them to the store, outside of requests.
 ///
 /// Invariant: a use that was recorded is in the queue, or in a [`Batch`] that is being written and is put back if the write
-/// fails or is cancelled. A key is in the queue at most once: whoever sets its `is_queued` from false to true adds it.
+/// fails or is cancelled. A key is in the queue at most once: only the caller that sets its `is_queued` from false to true adds it.
 pub(super) struct UsageRecorder {
     store: Arc<dyn KeyStore>,
     interval: Duration,
     timeout: Duration,
     queue: Mutex<Vec<Arc<LastUse>>>,
-    /// Whether a task is going to flush after the interval.
+    /// True while a task is going to flush after the interval.
     is_flush_scheduled: AtomicBool,
     /// Held during a flush, so that a second flush waits for uses that the first may put back.
     flushing: tokio::sync::Mutex<()>,

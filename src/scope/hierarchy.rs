@@ -27,7 +27,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScopeHierarchy {
-    /// For each implied scope, all scopes that imply it, directly or transitively.
+    /// All scopes that imply a scope, directly or transitively.
     implied_by: Arc<HashMap<Scope, Scopes>>,
 }
 
