@@ -37,7 +37,7 @@ pub(super) struct Generations {
 #[derive(Debug, Default)]
 struct Tombstones {
     by_tag: HashMap<Box<str>, u64>,
-    /// Tombstones in the order of their generations; a tag occurs once for each of its invalidations.
+    /// Sorted by generation; a tag occurs once for each of its invalidations.
     order: VecDeque<(u64, Box<str>)>,
 }
 

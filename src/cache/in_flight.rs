@@ -30,7 +30,7 @@ struct Table<V> {
 pub(super) type LookupFuture<V> = Pin<Box<dyn Future<Output = Completed<V>> + Send>>;
 pub(super) type SharedLookup<V> = Shared<LookupFuture<V>>;
 
-/// The result that a joining request gets.
+/// The result of [`InFlight::join`].
 pub(super) enum Joined<V> {
     /// The outcome was cached in the meantime.
     Cached(Outcome<V>),

@@ -6,7 +6,7 @@
 //! each hit, an entry is valid only if it is not older than the tombstone of its tag. So no entry that was read before a
 //! revocation is returned after it, whenever it was stored. [`Generations`](generations::Generations) states why.
 //!
-//! 1. Values and refusals have separate bounds, because anybody can produce refusals: a flood of made-up credentials evicts
+//! 1. Values and refusals have separate bounds, because any client can produce refusals: a flood of made-up credentials evicts
 //!    other refusals and no valid credential.
 //! 2. At most one look-up per key is in flight. Other requests for the key wait for it, and it continues as long as one of
 //!    them waits ([`InFlight`](in_flight::InFlight)).
@@ -16,12 +16,9 @@
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::credential_cache::CredentialCache;
+pub(crate) use self::{credential_cache::Limits, outcome::Tagged};
 #[cfg(any(feature = "api-key", feature = "introspection"))]
-pub(crate) use self::lookup::CachedLookup;
-pub(crate) use self::{
-    credential_cache::Limits,
-    outcome::{Outcome, Tagged},
-};
+pub(crate) use self::{lookup::CachedLookup, outcome::Outcome};
 
 mod credential_cache;
 mod generations;

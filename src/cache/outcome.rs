@@ -10,7 +10,7 @@ use crate::{
 
 /// A value that can be cached and invalidated.
 pub(crate) trait Tagged: Clone + Send + Sync + 'static {
-    /// The name by which [`CredentialCache::invalidate`](super::CredentialCache::invalidate) finds it.
+    /// The name by which [`CredentialCache::invalidate`](super::credential_cache::CredentialCache::invalidate) finds it.
     fn tag(&self) -> &str;
 
     /// Returns whether what the value depends on is still valid. Checked on every cache hit.
@@ -37,7 +37,6 @@ pub(crate) enum Outcome<V> {
 
 impl<V> Outcome<V> {
     /// The value, or the refusal of the request that needs it.
-    #[cfg(any(feature = "api-key", feature = "introspection"))]
     pub(crate) fn into_result(self) -> Result<V, Rejection> {
         match self {
             Self::Busy(reason, wait) => Err(Rejection::new(RejectionKind::Unavailable, reason).retry_after(wait)),

@@ -13,7 +13,7 @@ const SLOTS: usize = 1024;
 /// The per-thread slots, allocated when a thread first inserts.
 ///
 /// Nothing is removed from other threads' slots on an invalidation. It need not be: entries carry their generation, and
-/// [`CredentialCache::get`](super::CredentialCache::get) checks them as it checks those of the shared cache.
+/// [`CredentialCache::get`](super::credential_cache::CredentialCache::get) checks them as it checks those of the shared cache.
 pub(super) struct PerThread<T>(Striped<Mutex<Vec<Option<(Digest, T)>>>>);
 
 impl<T: Clone> PerThread<T> {

@@ -27,7 +27,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ScopeHierarchy {
-    /// All scopes that imply a scope, by that scope, directly or transitively.
+    /// All scopes that imply a scope, directly or transitively.
     implied_by: Arc<HashMap<Scope, Scopes>>,
 }
 

@@ -72,8 +72,8 @@ impl Scope {
     ///
     /// # Panics
     ///
-    /// If it is empty or has a character that the grammar forbids; in a constant, as in [`scopes!`], that is an error of the
-    /// compiler.
+    /// If it is empty or has a character that the grammar forbids; in a constant, as in [`scopes!`], that is an error of
+    /// the compiler.
     #[must_use]
     pub const fn from_static(text: &'static str) -> Self {
         assert!(is_token(text), "{}", SYNTAX);

@@ -276,21 +276,21 @@ async fn keys_of_another_system_are_imported_as_json_lines() {
 async fn an_invalid_line_is_reported_by_number_and_not_quoted() {
     let store = MemoryKeyStore::default();
     let digest = tower_warden::Digest::of(b"x").to_hex();
-    let good = format!(r#"{{"id":"a","digest":"{digest}","owner":"o","created_at":1}}"#);
-    for bad in [
+    let valid = format!(r#"{{"id":"a","digest":"{digest}","owner":"o","created_at":1}}"#);
+    for invalid in [
         "{",
         r#"{"id":"b","digest":"secret","owner":"o","created_at":1}"#,
         r#"{"id":"b","digest":"sha256:00","owner":"o","created_at":1}"#,
         r#"{"id":"b/../c","owner":"o","created_at":1}"#,
-        &good.replace(r#""owner":"o""#, r#""owner":"o","scopes":["a\"b"]"#).replace(r#""id":"a""#, r#""id":"b""#),
+        &valid.replace(r#""owner":"o""#, r#""owner":"o","scopes":["a\"b"]"#).replace(r#""id":"a""#, r#""id":"b""#),
         // An unknown member may be a restriction.
-        &good
+        &valid
             .replace(r#""owner":"o""#, r#""owner":"o","allowed_networks":["10.0.0.0/8"]"#)
             .replace(r#""id":"a""#, r#""id":"b""#),
-        &good.replace(r#""owner":"o""#, r#""owner":"""#).replace(r#""id":"a""#, r#""id":"b""#),
-        &good.replace(r#""owner":"o""#, r#""owner":"o","scopes":"*""#).replace(r#""id":"a""#, r#""id":"b""#),
+        &valid.replace(r#""owner":"o""#, r#""owner":"""#).replace(r#""id":"a""#, r#""id":"b""#),
+        &valid.replace(r#""owner":"o""#, r#""owner":"o","scopes":"*""#).replace(r#""id":"a""#, r#""id":"b""#),
     ] {
-        let error = import(&store, &mut format!("{good}\n{bad}\n").as_bytes()).await.unwrap_err();
+        let error = import(&store, &mut format!("{valid}\n{invalid}\n").as_bytes()).await.unwrap_err();
         assert_eq!(error.kind(), KeyErrorKind::Invalid);
         let cause = std::error::Error::source(&error).unwrap().to_string();
         assert!(

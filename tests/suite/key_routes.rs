@@ -169,8 +169,8 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
 
     // It grants the scopes that it holds, and rotates no key that holds more.
     for (scopes, status) in [(json!(["billing:read", "keys:admin"]), 201), (json!(["billing:write"]), 403)] {
-        let asked = json!({"name": "z", "owner": "z", "scopes": scopes});
-        assert_eq!(api.call(boss, "POST", "", Some(asked)).await.status, status);
+        let body = json!({"name": "z", "owner": "z", "scopes": scopes});
+        assert_eq!(api.call(boss, "POST", "", Some(body)).await.status, status);
     }
     let strong = api.mint(json!({"name": "p", "owner": "p", "tenant": "acme", "scopes": ["platform:root"]})).await;
     let path = format!("/{}/rotate", text(&strong["id"]));
@@ -178,13 +178,12 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     assert_eq!(api.admin("POST", &path, None).await.status, 201, "without a body, without grace");
 
     // A key that it mints has its tier, and expires no later than itself.
-    let asked =
-        json!({"name": "f", "owner": "f", "tenant": "acme", "scopes": scopes, "tier": "free", "expires_in": 60});
-    let short = api.mint(asked).await;
-    let asked = json!({"name": "g", "owner": "g", "scopes": [], "tier": "unlimited"});
-    assert_eq!(api.call(text(&short["secret"]), "POST", "", Some(asked)).await.status, 403);
-    let asked = json!({"name": "g", "owner": "g", "scopes": [], "expires_in": 3600});
-    let own = api.call(text(&short["secret"]), "POST", "", Some(asked)).await.json();
+    let body = json!({"name": "f", "owner": "f", "tenant": "acme", "scopes": scopes, "tier": "free", "expires_in": 60});
+    let short = api.mint(body).await;
+    let body = json!({"name": "g", "owner": "g", "scopes": [], "tier": "unlimited"});
+    assert_eq!(api.call(text(&short["secret"]), "POST", "", Some(body)).await.status, 403);
+    let body = json!({"name": "g", "owner": "g", "scopes": [], "expires_in": 3600});
+    let own = api.call(text(&short["secret"]), "POST", "", Some(body)).await.json();
     assert_eq!((&own["tier"], &own["expires_at"]), (&"free".into(), &short["expires_at"]));
     api.stack.bearer(text(&strong["secret"])).await.assert_invalid("expired");
 }
