@@ -23,7 +23,7 @@ use crate::{
 /// The limit of bytes does not bound a body of empty frames that is always ready; the timeout does, if it is polled.
 const FRAMES_PER_POLL: usize = 64;
 
-/// The data and the trailers of a body.
+/// The content of a body.
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) data: Bytes,

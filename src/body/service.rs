@@ -28,7 +28,7 @@ use crate::{
     request::Head,
 };
 
-/// Lets a request through to the inner service after its body was inspected, or answers it. See the
+/// Lets a request through to the inner service after its body was inspected, or refuses it. See the
 /// [module docs](super).
 pub struct BodyGate<S, R = Problem> {
     inner: S,
@@ -123,7 +123,7 @@ fn declared_length<B>(request: &Request<B>) -> Option<u64> {
     request.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Asks the check.
+/// Runs the check on a body that was read.
 fn inspect<B>(check: &dyn BodyCheck, parts: Parts, content: Content) -> (Request<InspectedBody<B>>, Eventual<Verdict>) {
     let (body, head, trailers) = (&content.data, Head::from(&parts), content.trailers.as_ref());
     let verdict = catch_unwind(AssertUnwindSafe(|| check.check(&BufferedRequest { body, head, trailers })));
@@ -131,7 +131,7 @@ fn inspect<B>(check: &dyn BodyCheck, parts: Parts, content: Content) -> (Request
     (request, verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))))
 }
 
-/// Calls the inner service, or answers in its place.
+/// Calls the inner service, or refuses the request.
 fn settle<S, R, B, ResBody>(
     verdict: Verdict,
     mut request: Request<InspectedBody<B>>,
