@@ -39,7 +39,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 pub struct Quota {
     name: Cow<'static, str>,
     count: NonZeroU32,
-    /// In seconds.
+    /// Seconds.
     period: NonZeroU64,
     burst: NonZeroU32,
 }
@@ -209,7 +209,7 @@ const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII w
 
 const PERIOD: &str = "the period of a quota is a whole number of seconds, from one second to ten years";
 
-/// Whether the text needs no escapes in a String of a structured field, RFC 9651 §3.3.3.
+/// Returns `true` if the text needs no escapes in a String of a structured field, RFC 9651 §3.3.3.
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

@@ -132,7 +132,7 @@ impl MemoryRevocationList {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// Whether no revocation is stored.
+    /// Returns `true` if no revocation is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -163,7 +163,7 @@ impl fmt::Debug for MemoryRevocationList {
 }
 
 impl Entries {
-    /// Whether an entry covers the identity.
+    /// Returns `true` if an entry covers the identity.
     fn cover(&self, identity: &Identity) -> bool {
         RevocationName::all_of(identity).any(|name| {
             self.get(&name).is_some_and(|entry| identity.issued_at.is_none_or(|at| at <= entry.issued_until))

@@ -1,4 +1,4 @@
-//! What a limiter admits: beside a naive model, and beside what it promises.
+//! The decisions of limiters, compared with a naive model and with the guarantees.
 
 use std::{collections::HashMap, num::NonZeroU32, panic::catch_unwind, time::Duration};
 
@@ -29,7 +29,7 @@ impl Bench {
     fn take(&self, name: &str, plan: &QuotaSet, cost: u32) -> Decision {
         match self.limiter.take(&LimitRequest::new(&key(name), plan).cost(NonZeroU32::new(cost).unwrap())) {
             Eventual::Now(decision) => decision.unwrap(),
-            Eventual::Later(_) => unreachable!("it has nothing to wait for"),
+            Eventual::Later(_) => unreachable!("a local limiter decides at once"),
         }
     }
 
@@ -57,7 +57,7 @@ fn quota(count: u32, period: u64, burst: u32) -> Quota {
 }
 
 #[test]
-fn the_burst_is_there_at_once_and_comes_back_evenly() {
+fn the_burst_is_available_at_once_and_refills_evenly() {
     let (bench, plan) = (Bench::new(100), QuotaSet::from(Quota::per_second(10).burst(5)));
     for left in (0..5).rev() {
         let Decision::Admitted(standing) = bench.take("alice", &plan, 1) else { panic!("{left} are left") };
@@ -79,18 +79,18 @@ fn a_request_takes_from_all_quotas_or_from_none() {
     let bench = Bench::new(100);
     assert!(bench.is_admitted("alice", &plan) && bench.is_admitted("alice", &plan));
     for _ in 0..10 {
-        // Refused by the first, and not counted by the second.
+        // Refused by the first quota, and not taken from the second.
         assert_eq!(bench.refusal("alice", &plan, 1).violated, [0]);
     }
     bench.stopwatch.advance(seconds(1));
     assert!(bench.is_admitted("alice", &plan));
     let exceeded = bench.refusal("alice", &plan, 1);
     assert_eq!((exceeded.violated, exceeded.status.quota), (vec![1], 1));
-    // Refused by the second, and not counted by the first.
+    // Refused by the second quota, and not taken from the first.
     let first = QuotaSet::from(Quota::per_second(2));
     assert!(bench.is_admitted("alice", &first) && !bench.is_admitted("alice", &first));
     let both = bench.refusal("alice", &plan, 1);
-    assert_eq!((both.violated, both.status.quota), (vec![0, 1], 1), "the longer wait is told");
+    assert_eq!((both.violated, both.status.quota), (vec![0, 1], 1), "the longer wait is reported");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn the_tightest_of_several_quotas_is_reported() {
     };
     assert_eq!((standing(), standing()), ((0, 2), (0, 1)));
     bench.stopwatch.advance(seconds(1));
-    // As many are left of both; the hour takes longer.
+    // Both have the same number of units left; the hour needs longer.
     assert_eq!((standing(), standing()), ((1, 2), (1, 1)));
     bench.stopwatch.advance(seconds(1));
     assert_eq!(standing(), (1, 0));
@@ -140,7 +140,7 @@ fn a_cost_above_the_burst_is_the_burst_and_overflows_nothing() {
 }
 
 #[test]
-fn quotas_of_nothing_and_without_end_are_refused() {
+fn quotas_of_zero_units_or_unlimited_size_are_refused() {
     // (120)
     for quota in [Quota::per_second, Quota::per_minute, Quota::per_hour, Quota::per_day] {
         assert!(catch_unwind(|| quota(0)).is_err());
@@ -166,7 +166,7 @@ fn quotas_of_nothing_and_without_end_are_refused() {
 }
 
 #[test]
-fn keys_whose_parts_run_together_are_told_apart_whatever_is_in_them() {
+fn keys_with_the_same_concatenated_parts_are_distinct() {
     // (118)
     let odd = ["", ":", "a", "a:b", "a\nb", "a\0", "subject", "7subject", "\u{7f}", &"x".repeat(253), &"x".repeat(255)];
     let long = ["x".repeat(1 << 20), "x".repeat((1 << 20) - 1), format!("{}y", "x".repeat((1 << 20) - 1))];
@@ -201,7 +201,7 @@ fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
         while bench.is_admitted(name, &plan) {}
     }
     let refused = (0..300_000).filter(|number| !bench.is_admitted(&format!("flood-{number}"), &plan)).count();
-    assert_eq!(refused, 0, "there is room for new ones all the same");
+    assert_eq!(refused, 0, "new keys still find room");
     for name in &exhausted {
         assert!(!bench.is_admitted(name, &plan), "{name} was forgotten");
     }
@@ -211,7 +211,7 @@ fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
 }
 
 #[test]
-fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free() {
+fn a_new_key_waits_for_the_first_unit_in_a_table_full_of_exhausted_keys() {
     // (114)
     let (bench, plan) = (Bench::new(8), QuotaSet::from(Quota::per_minute(1)));
     for number in 0..8 {
@@ -222,11 +222,11 @@ fn a_table_full_of_exhausted_keys_makes_new_ones_wait_for_the_first_to_be_free()
     assert_eq!((exceeded.wait, exceeded.violated), (seconds(52), vec![0]));
     bench.stopwatch.advance(exceeded.wait);
     assert!(bench.is_admitted("new", &plan));
-    assert!(!bench.is_admitted("exhausted-1", &plan), "the others are still known");
+    assert!(!bench.is_admitted("exhausted-1", &plan), "the other keys are still stored");
 }
 
 #[test]
-fn who_has_used_the_least_gives_way_first() {
+fn the_key_that_has_used_the_least_is_replaced_first() {
     let (bench, plan) = (Bench::new(8), QuotaSet::from(Quota::per_hour(10)));
     for (number, used) in [(0, 9), (1, 2), (2, 9), (3, 9), (4, 9), (5, 9), (6, 9), (7, 9)] {
         for _ in 0..used {
@@ -240,7 +240,7 @@ fn who_has_used_the_least_gives_way_first() {
 }
 
 #[test]
-fn threads_at_once_are_admitted_exactly_the_burst() {
+fn concurrent_threads_are_admitted_exactly_the_burst() {
     let (bench, plan) = (Bench::new(1_000), QuotaSet::new([Quota::per_day(1_000), Quota::per_hour(1_500)]).unwrap());
     let admitted: usize = std::thread::scope(|scope| {
         let run = || (0..500).filter(|_| bench.is_admitted("alice", &plan)).count();
@@ -342,10 +342,10 @@ fn quotas() -> impl Strategy<Value = Quota> {
         .prop_map(|(count, period, burst)| quota(count, period, burst))
 }
 
-/// A bucket that is filled drop by drop: units in 2⁻⁶⁴, kept without any hurry.
+/// A naive token bucket, in whole nanoseconds.
 struct Naive {
     quota: Quota,
-    /// For each key, the nanoseconds' worth that is there, and when that was so.
+    /// The level of each key in nanoseconds, and the time at which it was computed.
     buckets: HashMap<u8, (u128, u128)>,
 }
 
@@ -381,7 +381,7 @@ proptest! {
                     let wait = match bench.take(&key.to_string(), &plan, cost) {
                         Decision::Admitted(_) => None,
                         Decision::Refused(exceeded) => Some(exceeded.wait.as_nanos()),
-                        Decision::Uncounted => unreachable!("it is counted"),
+                        Decision::Uncounted => unreachable!("every request is counted"),
                     };
                     prop_assert_eq!(wait, naive.take(key, cost, now));
                 }
@@ -415,7 +415,7 @@ proptest! {
     }
 
     #[test]
-    fn no_window_admits_more_than_the_burst_and_what_comes_back(quota in quotas(), steps in steps()) {
+    fn no_window_admits_more_than_the_burst_and_the_refilled_units(quota in quotas(), steps in steps()) {
         let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota.clone()));
         let (mut admitted, mut now) = (Vec::new(), 0_u64);
         for step in steps {
@@ -444,7 +444,7 @@ proptest! {
     }
 
     #[test]
-    fn who_waits_as_long_as_told_is_admitted_and_who_waits_less_is_not(
+    fn a_client_that_waits_for_the_reported_time_is_admitted_and_one_that_waits_less_is_not(
         quotas in (quotas(), quotas()), steps in steps(), cost in 1..12_u32,
     ) {
         let (count, period, burst) = (quotas.1.count(), quotas.1.period(), quotas.1.burst_size());
@@ -465,7 +465,7 @@ proptest! {
     }
 
     #[test]
-    fn what_remains_can_be_used_at_once_and_no_more(quota in quotas(), steps in steps()) {
+    fn the_remaining_units_can_be_used_at_once_and_no_more(quota in quotas(), steps in steps()) {
         let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota));
         for step in steps {
             match step {
@@ -476,7 +476,7 @@ proptest! {
         let remaining = match bench.take("0", &plan, 1) {
             Decision::Admitted(LimitStatus { remaining, .. }) => remaining,
             Decision::Refused(exceeded) => exceeded.status.remaining,
-            Decision::Uncounted => unreachable!("it is counted"),
+            Decision::Uncounted => unreachable!("every request is counted"),
         };
         prop_assert_eq!((0..=remaining).filter(|_| bench.is_admitted("0", &plan)).count(), remaining as usize);
     }

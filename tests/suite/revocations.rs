@@ -1,4 +1,4 @@
-//! Revocation lists: what they name, that they are asked on each request, and that they are bounded.
+//! Revocation lists: the credentials that they cover, the query on each request, and their bounds.
 
 use std::{
     num::NonZeroUsize,
@@ -29,7 +29,7 @@ use crate::{
 
 const ISSUER: &str = "https://auth.example.com";
 
-/// What a verified token's identity is when it comes out of a cache: here already, whatever is presented.
+/// An authenticator that returns a cached identity for any credential.
 struct Cached(Arc<Identity>);
 
 impl Authenticator for Cached {
@@ -46,7 +46,7 @@ impl Authenticator for Cached {
     }
 }
 
-/// Answers later, after the runtime has had its turn.
+/// Returns its result later, after one turn of the runtime.
 struct Late<T>(T);
 
 impl<A: Authenticator> Authenticator for Late<A> {
@@ -76,46 +76,46 @@ fn late<T: Send + 'static>(answer: Eventual<T>) -> Eventual<T> {
     })
 }
 
-/// Says what it was told to, and counts.
+/// A list with a configured result, which counts its queries.
 #[derive(Clone, Default)]
-struct Told {
-    asked: Arc<AtomicUsize>,
-    answer: Arc<Mutex<Says>>,
+struct Configured {
+    queries: Arc<AtomicUsize>,
+    answer: Arc<Mutex<Outcome>>,
 }
 
 #[derive(Clone, Copy, Default)]
-enum Says {
+enum Outcome {
     Down,
     #[default]
-    Good,
+    Valid,
     Panic,
     Revoked,
 }
 
-impl Told {
-    fn set(&self, answer: Says) {
+impl Configured {
+    fn set(&self, answer: Outcome) {
         *self.answer.lock().unwrap() = answer;
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    fn queries(&self) -> usize {
+        self.queries.load(Ordering::Relaxed)
     }
 }
 
-impl RevocationList for Told {
+impl RevocationList for Configured {
     fn is_revoked(&self, _: &Identity) -> Eventual<Result<bool, Unavailable>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.queries.fetch_add(1, Ordering::Relaxed);
         let answer = *self.answer.lock().unwrap();
         Eventual::Now(match answer {
-            Says::Down => Err(Unavailable::new("the test list")),
-            Says::Good => Ok(false),
-            Says::Panic => panic!("the list panics"),
-            Says::Revoked => Ok(true),
+            Outcome::Down => Err(Unavailable::new("the test list")),
+            Outcome::Valid => Ok(false),
+            Outcome::Panic => panic!("the list panics"),
+            Outcome::Revoked => Ok(true),
         })
     }
 }
 
-/// Alice's token, with all that a list may ask for.
+/// Alice's token, with every property that a list can use.
 fn token() -> Identity {
     let mut identity = Identity::new("alice", AuthMethod::Jwt);
     identity.issuer = Some(ISSUER.into());
@@ -213,7 +213,7 @@ async fn a_revoked_api_key_that_is_cached_is_refused_on_the_next_request() {
 }
 
 #[tokio::test]
-async fn a_refused_use_of_a_revoked_key_is_not_written_down_as_a_use() {
+async fn a_refused_use_of_a_revoked_key_is_not_recorded() {
     let list = list();
     let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
     let (record, key) = stack.alice().await;
@@ -224,19 +224,19 @@ async fn a_refused_use_of_a_revoked_key_is_not_written_down_as_a_use() {
 }
 
 #[test]
-fn a_list_of_tokens_and_sessions_names_those_of_one_issuer() {
+fn a_revoked_token_or_session_is_that_of_one_issuer() {
     for revocation in [Revocation::token(ISSUER, "token-1"), Revocation::session(ISSUER, "session-1")] {
         let list = list();
         list.revoke(revocation, end()).unwrap();
         assert!(names(&list, &token()));
-        // Whenever it was issued.
+        // Independently of the time of issue.
         assert!(names(&list, &changed(|token| token.issued_at = Some(end() + seconds(1)))));
         assert!(names(&list, &changed(|token| token.issued_at = None)));
         for other in [
             changed(|token| token.issuer = Some("https://auth.example.com/".into())),
             changed(|token| token.issuer = None),
             changed(|token| (token.token_id, token.session_id) = (Some("Token-1".into()), Some("session-1 ".into()))),
-            // A session's id is no token's, and the other way round.
+            // The id of a session is not the id of a token, and vice versa.
             changed(|token| (token.token_id, token.session_id) = (Some("session-1".into()), Some("token-1".into()))),
             changed(|token| {
                 (token.token_id, token.session_id) = (None, None);
@@ -249,8 +249,8 @@ fn a_list_of_tokens_and_sessions_names_those_of_one_issuer() {
 }
 
 #[test]
-fn a_token_without_an_id_is_not_named_by_one() {
-    // (59): the issuer's verifier is what requires it.
+fn a_token_without_an_id_is_not_revoked_by_id() {
+    // (59): the verifier of the issuer requires the id.
     let list = list();
     list.revoke(Revocation::token(ISSUER, ""), end()).unwrap();
     list.revoke(Revocation::session(ISSUER, ""), end()).unwrap();
@@ -259,7 +259,7 @@ fn a_token_without_an_id_is_not_named_by_one() {
 }
 
 #[test]
-fn everything_of_a_subject_or_client_that_was_issued_by_then_is_named() {
+fn all_credentials_of_a_subject_or_client_up_to_a_second_are_revoked() {
     for revocation in [Revocation::subject(ISSUER, "alice", START), Revocation::client(ISSUER, "agent", START)] {
         let list = list();
         list.revoke(revocation, end()).unwrap();
@@ -268,14 +268,14 @@ fn everything_of_a_subject_or_client_that_was_issued_by_then_is_named() {
         assert!(names(&list, &changed(|token| token.issued_at = None)), "who knows when");
         assert!(!names(&list, &changed(|token| token.issued_at = Some(START + seconds(1)))));
         assert!(!names(&list, &changed(|token| token.issuer = Some("https://other.example.com".into()))));
-        // A client's id is no subject.
+        // The id of a client is not a subject.
         let swapped = changed(|token| (token.subject, token.client_id) = ("agent".into(), Some("alice".into())));
         assert!(!names(&list, &swapped));
     }
 }
 
 #[test]
-fn what_is_revoked_again_stays_revoked_for_the_longer_time_and_the_later_second() {
+fn revoking_again_extends_a_revocation_to_the_longer_time_and_the_later_second() {
     let clock = ManualClock::at(START);
     let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
     let of = |second| Revocation::subject(ISSUER, "alice", START + seconds(second));
@@ -290,13 +290,13 @@ fn what_is_revoked_again_stays_revoked_for_the_longer_time_and_the_later_second(
 }
 
 #[test]
-fn a_revocation_stands_until_its_tokens_have_ended_by_any_clock_and_is_purged_then() {
+fn a_revocation_applies_until_its_tokens_have_expired_by_any_clock_and_is_purged_then() {
     let clock = ManualClock::at(START);
     let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
     list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(60)).unwrap();
     list.revoke(Revocation::token(ISSUER, "token-2"), START + seconds(90)).unwrap();
     let touch = || list.revoke(Revocation::token(ISSUER, "other"), START + seconds(9999)).unwrap();
-    // Five minutes of skew, and five more for what is decided late.
+    // Five minutes of skew, and five more for requests that are decided late.
     clock.set(START + seconds(60 + 599));
     touch();
     assert!(names(&list, &token()));
@@ -319,7 +319,7 @@ fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
     assert_eq!(revoke("token-3", end()), Err(RevocationErrorKind::Full));
     assert!(!names(&list, &changed(|token| token.token_id = Some("token-3".into()))));
     assert!(names(&list, &token()));
-    // One that is there already fits, and an ended one makes room.
+    // Extending a stored revocation needs no room, and an expired one makes room.
     revoke("token-2", START + seconds(30)).unwrap();
     clock.set(START + seconds(10 + 600));
     revoke("token-3", end()).unwrap();
@@ -328,7 +328,7 @@ fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn a_revocation_that_has_ended_or_is_too_long_is_an_error() {
+fn an_expired_revocation_or_a_name_that_is_too_long_is_an_error() {
     let list = list();
     let ended = list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(0)).map(|()| list.len());
     assert_eq!(ended.unwrap(), 1, "within the ten minutes");
@@ -338,12 +338,12 @@ fn a_revocation_that_has_ended_or_is_too_long_is_an_error() {
         (
             revoke(Revocation::key("k"), UnixTime::from_secs(START.as_secs() - 600)),
             RevocationErrorKind::Expired,
-            "the revocation has ended already",
+            "the revoked credentials have expired already",
         ),
         (
             revoke(Revocation::token(ISSUER, &*long), end()),
             RevocationErrorKind::TooLong,
-            "the revoked name is too long",
+            "the issuer and the id of the revocation have more than 1024 bytes",
         ),
     ] {
         assert_eq!((error.kind(), &*error.to_string()), (kind, text));
@@ -365,52 +365,52 @@ fn clones_share_the_list() {
 #[tokio::test]
 async fn a_list_that_is_down_is_503_and_lets_nobody_in() {
     // (60)
-    let told = Told::default();
-    told.set(Says::Down);
+    let list = Configured::default();
+    list.set(Outcome::Down);
     let token = || Cached(Arc::new(token()));
     for app in [
-        service(token(), told.clone()),
-        service(token(), Late(told.clone())),
-        service(Late(token()), told.clone()),
-        service(Late(token()), Late(told.clone())),
+        service(token(), list.clone()),
+        service(token(), Late(list.clone())),
+        service(Late(token()), list.clone()),
+        service(Late(token()), Late(list.clone())),
     ] {
         present(&app).await.assert_unavailable("revocations_unavailable");
     }
-    let stack = Stack::with(|keys| keys, |layer| layer.revocations(told.clone()));
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
     let (_, key) = stack.alice().await;
     stack.bearer(key.expose()).await.assert_unavailable("revocations_unavailable");
-    // Nothing of it is remembered.
-    told.set(Says::Good);
+    // Nothing of it is cached.
+    list.set(Outcome::Valid);
     stack.bearer(key.expose()).await.assert_subject("alice");
 }
 
 #[tokio::test]
 async fn a_list_that_panics_is_500_and_lets_nobody_in() {
-    let told = Told::default();
-    told.set(Says::Panic);
-    for app in [service(Cached(Arc::new(token())), told.clone()), service(Late(Cached(Arc::new(token()))), told)] {
+    let list = Configured::default();
+    list.set(Outcome::Panic);
+    for app in [service(Cached(Arc::new(token())), list.clone()), service(Late(Cached(Arc::new(token()))), list)] {
         let answer = present(&app).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("panicked")));
     }
 }
 
 #[tokio::test]
-async fn a_list_may_answer_later_and_so_may_the_authenticator() {
-    let told = Told::default();
+async fn the_list_and_the_authenticator_may_return_later() {
+    let list = Configured::default();
     let token = || Cached(Arc::new(token()));
-    let shared: Arc<dyn RevocationList> = Arc::new(Late(told.clone()));
+    let shared: Arc<dyn RevocationList> = Arc::new(Late(list.clone()));
     for app in [
-        service(token(), told.clone()),
+        service(token(), list.clone()),
         service(token(), shared),
-        service(Late(token()), told.clone()),
-        service(Late(token()), Late(told.clone())),
+        service(Late(token()), list.clone()),
+        service(Late(token()), Late(list.clone())),
     ] {
-        told.set(Says::Good);
+        list.set(Outcome::Valid);
         present(&app).await.assert_subject("alice");
-        told.set(Says::Revoked);
+        list.set(Outcome::Revoked);
         present(&app).await.assert_invalid("revoked");
     }
-    assert_eq!(told.asked(), 8, "on every request");
+    assert_eq!(list.queries(), 8, "on every request");
 }
 
 #[tokio::test]
@@ -433,37 +433,37 @@ async fn a_request_that_waits_for_the_list_may_be_dropped() {
 }
 
 #[tokio::test]
-async fn the_list_is_asked_last() {
-    let told = Told::default();
-    told.set(Says::Down);
+async fn the_list_is_queried_last() {
+    let list = Configured::default();
+    list.set(Outcome::Down);
     let expired = changed(|token| token.expires_at = Some(START));
-    present(&service(Cached(Arc::new(expired)), told.clone())).await.assert_invalid("expired");
+    present(&service(Cached(Arc::new(expired)), list.clone())).await.assert_invalid("expired");
     let fenced = changed(|token| token.networks = vec!["10.0.0.0/8".parse().unwrap()]);
-    let fenced = service(Cached(Arc::new(fenced)), told.clone());
+    let fenced = service(Cached(Arc::new(fenced)), list.clone());
     let from = |peer: &str| send(fenced.clone(), bearer("token").extension(Peer::new(peer.parse().unwrap())));
     from("192.0.2.1:1").await.assert_invalid("network_forbidden");
     let bound = changed(|token| token.confirmation = Some(Confirmation::certificate(Digest::of(b"alice's"))));
-    present(&service(Cached(Arc::new(bound)), told.clone())).await.assert_invalid("certificate_missing");
-    assert_eq!(told.asked(), 0);
+    present(&service(Cached(Arc::new(bound)), list.clone())).await.assert_invalid("certificate_missing");
+    assert_eq!(list.queries(), 0);
     from("10.0.0.1:1").await.assert_unavailable("revocations_unavailable");
-    assert_eq!(told.asked(), 1);
+    assert_eq!(list.queries(), 1);
 }
 
 #[tokio::test]
-async fn the_list_is_asked_under_an_optional_layer_but_not_about_nobody() {
-    let told = Told::default();
-    told.set(Says::Revoked);
+async fn an_optional_layer_queries_the_list_for_requests_with_a_credential_only() {
+    let list = Configured::default();
+    list.set(Outcome::Revoked);
     let layer = AuthLayer::new(Cached(Arc::new(token())))
         .environment(&Environment::default().with_clock(ManualClock::at(START)))
         .optional();
-    let service = layer.revocations(told.clone()).layer(tower::service_fn(answer));
+    let service = layer.revocations(list.clone()).layer(tower::service_fn(answer));
     send(service.clone(), request()).await.assert_subject("nobody");
-    assert_eq!(told.asked(), 0);
+    assert_eq!(list.queries(), 0);
     send(service, bearer("token")).await.assert_invalid("revoked");
 }
 
 #[tokio::test]
-async fn a_revoked_credential_looks_from_outside_as_any_bad_one() {
+async fn the_response_to_a_revoked_credential_is_that_of_any_invalid_one() {
     let list = list();
     let stack = Stack::with(|keys| keys, |layer| layer.revocations(list.clone()));
     let (record, key) = stack.mint(NewKey::new("alice")).await;
@@ -474,7 +474,7 @@ async fn a_revoked_credential_looks_from_outside_as_any_bad_one() {
 }
 
 #[test]
-fn revocations_and_requests_of_many_threads_go_together() {
+fn threads_revoke_and_query_concurrently() {
     let list = list();
     std::thread::scope(|scope| {
         for thread in 0..4 {

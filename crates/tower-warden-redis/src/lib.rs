@@ -19,7 +19,7 @@
 //! let client = redis::Client::open("redis://127.0.0.1/")?;
 //! let connection = RedisConnection::connect(client.clone()).await.environment(&environment);
 //!
-//! let store = MemoryKeyStore::default(); // any `KeyStore` that all nodes share
+//! let store = MemoryKeyStore::default(); // in practice, a store that all nodes share
 //! let store = RedisNotifiedKeyStore::listen(store, connection.clone(), client.clone()).await;
 //! let keys = ApiKeys::builder(store, KeyFormat::new("sk_live")?).environment(&environment).build();
 //!
@@ -45,11 +45,13 @@
 //!
 //! # Deployment
 //!
-//! **Outages.** The process starts without Redis, and never waits for it longer than the
-//! [timeout](RedisConnection::timeout). When Redis is unavailable, each store does what is safe for it: limits are decided
-//! by each node on its own, unless [`OnOutage`] is configured otherwise; revocations that a node has received still apply,
-//! and other credentials are refused with 503; requests with a proof are refused with 503; changes of keys are made, and
-//! published later, while each node has dropped its cached keys. Connections are restored in the background.
+//! **Outages.** The process also starts while Redis is unavailable. Each command has a time limit, the
+//! [timeout](RedisConnection::timeout) of its connection, and commands fail at once while the connection is known to be
+//! down; connections are restored in the background. Limits are decided by each node on its own meanwhile, unless
+//! [`OnOutage`] is configured otherwise. Revocations that a node has received still apply; all other credentials are
+//! refused with 503, because they may have been revoked. Requests with a proof of possession that is checked for replay
+//! are refused with 503. Changes of keys are made, and published later; nodes that lose their connection drop their cached
+//! keys.
 //!
 //! **Persistence.** Revocations must survive a restart of Redis: set `appendonly yes`. Limits and used proofs that are lost
 //! in a restart are reset: callers have their burst again, and a proof can be used a second time while it is valid.

@@ -16,7 +16,7 @@ use super::super::{
 #[derive(Clone)]
 pub struct LimitState<'a> {
     request: LimitRequest<'a>,
-    /// In ticks, with `ORIGIN` as now.
+    /// Ticks, with `ORIGIN` as now.
     tats: [u64; QuotaSet::MAX],
     resolution: u64,
 }
@@ -77,6 +77,7 @@ impl<'a> LimitState<'a> {
     }
 
     /// The time until the TAT of each quota, in the order of the set; zero for a quota that is unused.
+    #[must_use]
     pub fn until_tats(&self) -> impl ExactSizeIterator<Item = Duration> {
         let tats = &self.tats[..self.request.quotas.limits().len()];
         tats.iter().map(|tat| Duration::from_nanos(tat.saturating_sub(ORIGIN)))

@@ -40,7 +40,7 @@ pub(super) struct Link {
 }
 
 enum State {
-    /// With the task that restores the connection, once it was started.
+    /// The task that restores the connection, once it was started.
     Down(Option<JoinHandle<()>>),
     Up {
         transport: Arc<dyn Transport>,
@@ -161,7 +161,7 @@ impl Link {
         }
     }
 
-    /// Connects in a task that ends when the connection is up, or when nobody uses it any more.
+    /// Connects in a task that ends when the connection is up or is no longer used.
     fn reconnect_in_background(self: &Arc<Self>) -> JoinHandle<()> {
         let link = Arc::downgrade(self);
         let (first, longest) = RECONNECT_DELAYS;

@@ -111,13 +111,13 @@ impl RedisConnection {
         self
     }
 
-    /// Whether the connection is up, as far as is known.
+    /// Returns `true` if the connection is up, as far as is known.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.link.is_up()
     }
 
-    /// Whether commands can be sent; otherwise, ensures that the connection is being restored.
+    /// Returns `true` if commands can be sent; otherwise, ensures that the connection is being restored.
     pub(crate) fn is_ready(&self) -> bool {
         self.link.transport().is_ok()
     }

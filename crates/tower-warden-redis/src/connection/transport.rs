@@ -32,7 +32,7 @@ where
     })
 }
 
-/// Whether a new connection may help: this one is broken, or its server accepts no writes.
+/// Returns `true` if a new connection may help: this one is broken, or its server accepts no writes.
 pub(super) fn needs_reconnect(error: &RedisError) -> bool {
     let is_unsuitable_server = matches!(
         error.kind(),

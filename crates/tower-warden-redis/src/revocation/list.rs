@@ -26,10 +26,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A [`RevocationList`] on Redis or Valkey that every node replicates; clones share everything.
 ///
-/// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. A
-/// node that has not heard from Redis for 80 milliseconds knows that its copy may be incomplete: until it hears from
-/// Redis again, it queries Redis for each credential, and refuses requests with 503 if that does not reply. A
-/// revocation that a node has received always applies.
+/// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. If a
+/// node has received nothing from Redis for 80 milliseconds, its copy may be incomplete: until Redis replies again, the
+/// node queries it for each credential, and refuses requests with 503 if the query fails. A revocation that a node has
+/// received always applies.
 ///
 /// The list holds up to 100 000 revocations on a node. If there are more, nodes query Redis for each credential.
 ///
@@ -117,7 +117,7 @@ impl RedisRevocationList {
         reply.map(drop).map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))
     }
 
-    /// Whether this node holds the whole list, and therefore does not query Redis.
+    /// Returns `true` if this node holds the whole list, and therefore does not query Redis.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.0.replica.is_complete()
@@ -169,7 +169,8 @@ impl Names {
     }
 }
 
-/// Whether a revocation of the reply covers a credential; `None` if one cannot be parsed, which must not admit it.
+/// Returns `true` if a revocation of the reply covers a credential; `None` if a revocation cannot be parsed, which must
+/// not admit the credential.
 fn covers(reply: &Value, issued_at: Option<UnixTime>, now: UnixTime) -> Option<bool> {
     let Value::Array(entries) = reply else { return None };
     let covers = |entry: &Value| match entry {

@@ -49,7 +49,7 @@ impl Replica {
         let _ = self.state.compare_exchange(COMPLETE, INCOMPLETE, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// Whether the credential is revoked, as far as this node knows.
+    /// Queries the revocations that this node has received.
     pub(super) fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
         self.list.is_revoked(identity)
     }
