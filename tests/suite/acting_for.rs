@@ -191,7 +191,7 @@ async fn a_store_that_is_down_is_503_also_if_the_subject_is_valid() {
 async fn sources_that_share_a_location_are_refused_at_start() {
     let pair = Pair::new().await;
     let keys = CredentialSource::new(pair.keys.clone());
-    let error = AuthLayer::new(pair.keys.clone()).acting_for(keys).unwrap_err();
+    let error = AuthLayer::new(pair.keys).acting_for(keys).unwrap_err();
     assert_eq!(error.kind(), ConfigErrorKind::CredentialSource);
     assert!(error.refused_value().is_some(), "{error}");
 }

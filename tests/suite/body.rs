@@ -107,7 +107,7 @@ impl Body for Script {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
 
@@ -252,7 +252,7 @@ async fn the_check_and_the_service_see_identical_bytes_and_trailers() {
 
                 let body = Bytes::from(parts.concat());
                 let expected = Seen { body: body.clone(), trailers: trailers.clone(), ..Seen::default() };
-                assert_eq!(recorder.seen(), [expected.clone()]);
+                assert_eq!(recorder.seen(), std::slice::from_ref(&expected));
                 let frames = usize::from(!body.is_empty()) + usize::from(trailers.is_some());
                 let expected = Seen { frames: Some(frames), size: Some(body.len() as u64), ..expected };
                 assert_eq!(handler.seen(), [expected]);

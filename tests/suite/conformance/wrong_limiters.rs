@@ -176,8 +176,8 @@ impl RateLimiter for Limiter {
                 Eventual::later(async move {
                     tokio::task::yield_now().await;
                     // What was read before is written back.
-                    let stale = Limiter { full: Arc::new(Mutex::new(before)), ..limiter.clone() };
-                    let decision = Limiter::take(&stale, &lines);
+                    let stale = Self { full: Arc::new(Mutex::new(before)), ..limiter.clone() };
+                    let decision = Self::take(&stale, &lines);
                     let changed = std::mem::take(&mut *stale.full.lock().unwrap());
                     limiter.full.lock().unwrap().extend(changed);
                     Ok(decision)

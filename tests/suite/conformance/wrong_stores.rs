@@ -227,7 +227,7 @@ impl Store {
             }
             Fault::HasALimitOfItsOwn => {
                 let mut query = query.clone();
-                query.limit = query.limit.or(50.try_into().ok());
+                query.limit = query.limit.or_else(|| 50.try_into().ok());
                 let size = usize::from(query.page_size()) + 1;
                 KeyPage::cut(rest.filter(|record| matches(record)).take(size).collect(), &query)
             }
