@@ -1,151 +1,203 @@
 //! API keys in a plain file, one JSON object on a line.
 
 use std::{
+    collections::BTreeMap,
+    error::Error,
     fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use serde::Serialize;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher,
-        KeyWatchers, Replacement,
+        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse,
+        KeyWatcher, KeyWatchers, Replacement,
     },
 };
 
 /// Keeps keys in a file that is rewritten with each change: for a handful of keys on one node.
+///
+/// The file is read once: a file that two stores change at a time loses changes.
 #[derive(Debug)]
 pub struct FileKeyStore {
     path: PathBuf,
-    /// Held from reading the file to replacing it, so that no change is lost.
-    changing: Mutex<()>,
+    /// The content of the file, once it was read. Locked until the file is replaced, so that no change is lost.
+    records: Mutex<Option<Records>>,
     watchers: KeyWatchers,
 }
 
+type Records = BTreeMap<KeyId, Stored>;
+
 impl FileKeyStore {
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), changing: Mutex::default(), watchers: KeyWatchers::default() }
+        Self { path: path.into(), records: Mutex::default(), watchers: KeyWatchers::default() }
     }
 
-    /// All records, in the order of their ids.
-    fn read(&self) -> Result<Vec<KeyRecord>, Unavailable> {
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| Unavailable::new("the key file").because(error);
+    fn read(&self) -> Result<Records, Unavailable> {
         let text = match fs::read_to_string(&self.path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(failed(error.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Records::new()),
+            Err(error) => return Err(failed(error)),
         };
-        let records = text.lines().map(|line| serde_json::from_str::<KeyRecord>(line));
-        let mut records = records.collect::<Result<Vec<_>, _>>().map_err(|error| failed(error.into()))?;
-        records.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut records = Records::new();
+        for line in text.lines() {
+            let stored = Stored::parse(line.to_owned())?;
+            if let Some(known) = records.insert(stored.record.id.clone(), stored) {
+                return Err(failed(format!("two records have the id {}", known.record.id)));
+            }
+        }
         Ok(records)
     }
 
     /// Replaces the file as a whole: a reader sees the old or the new one.
-    fn write(&self, records: &[KeyRecord]) -> Result<(), Unavailable> {
-        let lines = records.iter().map(|record| {
-            let mut line = serde_json::to_value(record)?;
-            // A serialised record leaves its digest out.
-            line["digest"] = record.digest.to_string().into();
-            Ok(line.to_string() + "\n")
-        });
-        let text = lines.collect::<Result<String, serde_json::Error>>();
-        let failed = |error: io::Error| Unavailable::new("the key file").because(error);
-        let text = text.map_err(|error| failed(error.into()))?;
+    fn write(&self, records: &Records) -> Result<(), Unavailable> {
+        let text: String = records.values().flat_map(|stored| [&*stored.line, "\n"]).collect();
         let fresh = self.path.with_extension("new");
         fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &self.path)).map_err(failed)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Records) -> T) -> Result<T, Unavailable> {
+        let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let records = match &mut *records {
+            Some(records) => records,
+            unread => unread.insert(self.read()?),
+        };
+        Ok(work(records))
+    }
+
+    /// Adds or replaces the records that `edit` returns: in a copy, so that a change that is not written is not made.
+    fn edit<E: From<Unavailable>>(&self, edit: impl FnOnce(&Records) -> Result<Vec<KeyRecord>, E>) -> Result<(), E> {
+        self.with(|records| {
+            let mut edited = records.clone();
+            for record in edit(records)? {
+                edited.insert(record.id.clone(), Stored::new(&record)?);
+            }
+            self.write(&edited)?;
+            *records = edited;
+            Ok(())
+        })?
     }
 
     fn change(
         &self,
         change: &KeyChange,
-        edit: impl FnOnce(&mut Vec<KeyRecord>) -> Result<(), KeyError>,
+        edit: impl FnOnce(&Records) -> Result<Vec<KeyRecord>, KeyError>,
     ) -> Eventual<Result<(), KeyError>> {
-        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = self.read().map_err(KeyError::from).and_then(|mut records| {
-            edit(&mut records)?;
-            Ok(self.write(&records)?)
-        });
-        drop(changing);
+        let done = self.edit(edit);
         if done.is_ok() {
             self.watchers.notify(change);
         }
         Eventual::Now(done)
     }
+}
 
-    fn find_by(&self, is_it: impl Fn(&KeyRecord) -> bool) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        Eventual::Now(self.read().map(|records| records.into_iter().find(is_it).map(Arc::new)))
+fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Unavailable {
+    Unavailable::new("the key file").because(error)
+}
+
+/// A line of the file, and the record that is read from it.
+#[derive(Clone, Debug)]
+struct Stored {
+    line: Arc<str>,
+    record: Arc<KeyRecord>,
+}
+
+impl Stored {
+    /// Returns what a later process will read, so that a record that JSON changes is not held unchanged in this one.
+    fn new(record: &KeyRecord) -> Result<Self, Unavailable> {
+        let line = Line { digest: record.digest.to_string(), record };
+        Self::parse(serde_json::to_string(&line).map_err(failed)?)
+    }
+
+    fn parse(line: String) -> Result<Self, Unavailable> {
+        let record = serde_json::from_str(&line).map_err(failed)?;
+        Ok(Self { line: line.into(), record: Arc::new(record) })
     }
 }
 
-fn insert(records: &mut Vec<KeyRecord>, record: KeyRecord) -> Result<(), KeyError> {
-    if records.iter().any(|known| known.id == record.id || known.digest == record.digest) {
+/// The members of a line, with the digest that a serialised record leaves out.
+#[derive(Serialize)]
+struct Line<'a> {
+    digest: String,
+    #[serde(flatten)]
+    record: &'a KeyRecord,
+}
+
+fn check_new(records: &Records, record: &KeyRecord) -> Result<(), KeyError> {
+    let has_digest = |known: &Stored| known.record.digest == record.digest;
+    if records.contains_key(&record.id) || records.values().any(has_digest) {
         return Err(KeyError::new(KeyErrorKind::Conflict));
     }
-    records.push(record);
     Ok(())
 }
 
-fn get<'a>(records: &'a mut [KeyRecord], id: &KeyId) -> Result<&'a mut KeyRecord, KeyError> {
-    records.iter_mut().find(|record| record.id == *id).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+fn get(records: &Records, id: &KeyId) -> Result<KeyRecord, KeyError> {
+    let stored = records.get(id).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))?;
+    Ok(KeyRecord::clone(&stored.record))
 }
 
 impl KeyStore for FileKeyStore {
     fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        self.find_by(|record| record.digest == *digest)
+        let is_it = |record: &&Arc<KeyRecord>| record.digest == *digest;
+        Eventual::Now(self.with(|records| records.values().map(|stored| &stored.record).find(is_it).cloned()))
     }
 
     fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        self.find_by(|record| record.id == *id)
+        Eventual::Now(self.with(|records| records.get(id).map(|stored| Arc::clone(&stored.record))))
     }
 
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
-        self.change(&KeyChange::Added, |records| insert(records, record))
+        self.change(&KeyChange::Added, |records| {
+            check_new(records, &record)?;
+            Ok(vec![record])
+        })
     }
 
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.change(&KeyChange::Changed(id.clone()), |records| {
-            get(records, id)?.revoked_at.get_or_insert(at);
-            Ok(())
+            let mut record = get(records, id)?;
+            record.revoked_at.get_or_insert(at);
+            Ok(vec![record])
         })
     }
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.change(&KeyChange::Changed(id.clone()), |records| {
-            let old = get(records, id)?;
+            let mut old = get(records, id)?;
             if old.revoked_at.is_some() || old.replaced.is_some() {
                 return Err(KeyError::new(KeyErrorKind::Inactive));
             }
+            check_new(records, &successor)?;
             old.replaced = Some(Replacement::new(successor.id.clone(), until));
-            insert(records, successor)
+            Ok(vec![old, successor])
         })
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
-        Eventual::Now(self.read().map(|records| {
-            let is_requested = |record: &KeyRecord| {
+        Eventual::Now(self.with(|records| {
+            let is_requested = |record: &&Arc<KeyRecord>| {
                 query.after.as_ref().is_none_or(|after| record.id > *after)
                     && query.owner.as_ref().is_none_or(|owner| record.owner == *owner)
                     && query.tenant.as_ref().is_none_or(|tenant| record.tenant.as_ref() == Some(tenant))
             };
-            let keys = records.into_iter().filter(is_requested).take(usize::from(query.page_size()) + 1);
-            KeyPage::cut(keys.map(Arc::new).collect(), query)
+            let keys = records.values().map(|stored| &stored.record).filter(is_requested);
+            KeyPage::cut(keys.take(usize::from(query.page_size()) + 1).cloned().collect(), query)
         }))
     }
 
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
-        let changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let touched = self.read().and_then(|mut records| {
-            for used in uses {
-                if let Ok(record) = get(&mut records, &used.id) {
-                    record.last_used_at = record.last_used_at.max(Some(used.at));
+        Eventual::Now(self.edit(|records| {
+            let mut used: BTreeMap<&KeyId, KeyRecord> = BTreeMap::new();
+            for KeyUse { id, at, .. } in uses {
+                if let Ok(known) = get(records, id) {
+                    let record = used.entry(id).or_insert(known);
+                    record.last_used_at = record.last_used_at.max(Some(*at));
                 }
             }
-            self.write(&records)
-        });
-        drop(changing);
-        Eventual::Now(touched)
+            Ok(used.into_values().collect())
+        }))
     }
 
     fn watch(&self, watcher: KeyWatcher) {

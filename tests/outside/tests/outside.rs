@@ -1,6 +1,12 @@
 //! The extensions, in a layer and against the conformance suites.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
 
 use bytes::Bytes;
 use http::{Request, Response, request::Builder};
@@ -8,13 +14,16 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     Authenticator, Clock, Digest, Environment, Head, ManualClock, Principal, Rejection, UnixTime,
-    api_key::{ApiKeys, KeyFormat, NewKey},
+    api_key::{ApiKeys, KeyDigest, KeyErrorKind, KeyFormat, KeyId, KeyRecord, KeyStore, NewKey},
     auth::CredentialSource,
     caller::Confirmation,
     jwt::{Issuer, Jwt},
     layer::AuthLayer,
     scheme::{Bearer, Location},
-    testing::TestIssuer,
+    testing::{
+        TestIssuer,
+        conformance::{RevocationEntry, RevokedBy, key_store, key_store_changes, revocation_list},
+    },
 };
 use tower_warden_outside::{
     file_store::FileKeyStore,
@@ -194,8 +203,16 @@ async fn a_custom_revocation_list_refuses_a_cached_token() {
     let token = issuer.token("alice").audience("https://api.test").claim("jti", "4711").sign();
     let request = || Request::builder().header("authorization", format!("Bearer {token}"));
     assert_eq!(send(&layer, request()).await.3, "alice");
-    list.revoke("4711");
+    list.revoke("https://other.test", "4711");
+    assert_eq!(send(&layer, request()).await.3, "alice");
+    list.revoke(issuer.name(), "4711");
     assert_eq!(send(&layer, request()).await.1, "revoked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_revocation_list_conforms() {
+    let revoke = async |list: &RevokedIds, entry: RevocationEntry<'_>| list.revoke(entry.issuer, entry.id);
+    revocation_list(&[RevokedBy::Token], async || RevokedIds::default(), revoke).await;
 }
 
 #[tokio::test]
@@ -212,6 +229,39 @@ async fn keys_in_a_file_are_verified_revoked_and_read_by_the_next_process() {
     assert_eq!(send(&layer, request()).await.1, "key_revoked");
     assert_eq!(send(&AuthLayer::new(keys(&path)), request()).await.1, "key_revoked");
     assert!(!std::fs::read_to_string(&path).unwrap().contains(secret.expose()), "the file holds digests only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_store_in_a_file_conforms() {
+    let (folder, number) = (tempfile::tempdir().unwrap(), AtomicU32::new(0));
+    let make = async || {
+        let name = format!("{}.jsonl", number.fetch_add(1, Ordering::Relaxed));
+        FileKeyStore::new(folder.path().join(name))
+    };
+    key_store(make).await;
+    key_store_changes(make).await;
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_written_to_the_file_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileKeyStore::new(folder.path().join("absent").join("keys.jsonl"));
+    let id = KeyId::parse("key").unwrap();
+    let record = KeyRecord::new(id.clone(), KeyDigest::sha256("key"), "alice", NOW);
+    assert_eq!(store.insert(record).wait().await.unwrap_err().kind(), KeyErrorKind::Unavailable);
+    assert_eq!(store.get(&id).wait().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_file_with_two_records_of_one_id_is_unavailable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.jsonl");
+    let line = |key| format!(r#"{{"id":"key","digest":"{}","owner":"alice","created_at":1}}"#, KeyDigest::sha256(key));
+    std::fs::write(&path, [line("one"), line("two")].join("\n")).unwrap();
+    let store = FileKeyStore::new(&path);
+    assert!(store.find(&KeyDigest::sha256("one")).wait().await.is_err());
+    std::fs::write(&path, line("one")).unwrap();
+    assert!(store.find(&KeyDigest::sha256("one")).wait().await.unwrap().is_some());
 }
 
 #[tokio::test]

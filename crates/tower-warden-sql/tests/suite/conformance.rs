@@ -1,12 +1,18 @@
-//! The behaviour that all key stores share.
+//! The conformance suites of `tower-warden`, and what they do not cover: texts with NUL, imports, failed changes that must
+//! not be reported.
 
-use std::{collections::BTreeSet, num::NonZeroU16, sync::Arc};
+#[cfg(feature = "sqlite")]
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 use tower_warden::api_key::{
-    KeyChange, KeyDigest, KeyErrorKind, KeyQuery, KeyRecord, KeyStore, KeyUse, MemoryKeyStore, Replacement, export,
-    import,
+    KeyChange, KeyDigest, KeyErrorKind, KeyQuery, KeyRecord, KeyStore, MemoryKeyStore, Replacement, export, import,
 };
+#[cfg(feature = "sqlite")]
+use tower_warden::testing::conformance::{key_store, key_store_changes};
+#[cfg(feature = "sqlite")]
+use tower_warden_sql::SqlKeyStore;
 
 use crate::support::{at, full, id, kind, record, watch};
 
@@ -57,25 +63,11 @@ macro_rules! behaviours {
 
 behaviours! {
     change_is_reported_unless_it_was_certainly_not_made,
-    later_revocation_keeps_the_time_of_the_first_one,
+    key_that_was_revoked_is_not_rotated,
     record_is_read_as_it_was_written,
-    failed_rotation_changes_nothing,
-    second_key_with_the_same_id_or_digest_is_refused,
-    key_is_replaced_by_one_successor_only,
+    successor_is_read_as_it_was_written_and_replaces_once,
     keys_are_listed_by_owner_and_tenant,
-    pages_follow_the_order_of_ids,
-    latest_use_is_kept,
     exported_keys_are_imported_once,
-    unknown_key_is_not_found,
-}
-
-async fn unknown_key_is_not_found(store: &dyn KeyStore) {
-    store.insert(record("key_1")).wait().await.unwrap();
-    assert_eq!(store.get(&id("key_2")).wait().await.unwrap(), None);
-    assert_eq!(store.find(&KeyDigest::sha256("key_2")).wait().await.unwrap(), None);
-    assert_eq!(kind(store.revoke(&id("key_2"), at(1)).wait().await), KeyErrorKind::NotFound);
-    assert_eq!(kind(store.rotate(&id("key_2"), record("key_3"), at(1)).wait().await), KeyErrorKind::NotFound);
-    assert_eq!(store.get(&id("key_3")).wait().await.unwrap(), None);
 }
 
 async fn record_is_read_as_it_was_written(store: &dyn KeyStore) {
@@ -89,31 +81,15 @@ async fn record_is_read_as_it_was_written(store: &dyn KeyStore) {
     assert_eq!(listed.keys, [Arc::new(plain), Arc::new(full("key_2"))]);
 }
 
-async fn second_key_with_the_same_id_or_digest_is_refused(store: &dyn KeyStore) {
-    let first = record("key_1");
-    store.insert(first.clone()).wait().await.unwrap();
-    let same_id = KeyRecord::new(id("key_1"), KeyDigest::sha256("another"), "mallory", at(1));
-    let same_digest = KeyRecord::new(id("key_2"), first.digest.clone(), "mallory", at(1));
-    for second in [same_id, same_digest] {
-        assert_eq!(kind(store.insert(second).wait().await), KeyErrorKind::Conflict);
-    }
-    assert_eq!(store.find(&first.digest).wait().await.unwrap().as_deref(), Some(&first));
-    assert_eq!(store.get(&id("key_2")).wait().await.unwrap(), None);
-}
-
-async fn later_revocation_keeps_the_time_of_the_first_one(store: &dyn KeyStore) {
-    let key = record("key_1");
-    store.insert(key.clone()).wait().await.unwrap();
-    for time in [20, 10, 30] {
-        store.revoke(&key.id, at(time)).wait().await.unwrap();
-        assert_eq!(store.find(&key.digest).wait().await.unwrap().unwrap().revoked_at, Some(at(20)));
-    }
-    let rotated = store.rotate(&key.id, record("key_2"), at(40)).wait().await;
+async fn key_that_was_revoked_is_not_rotated(store: &dyn KeyStore) {
+    store.insert(record("key_1")).wait().await.unwrap();
+    store.revoke(&id("key_1"), at(20)).wait().await.unwrap();
+    let rotated = store.rotate(&id("key_1"), record("key_2"), at(40)).wait().await;
     assert_eq!(kind(rotated), KeyErrorKind::Inactive);
     assert_eq!(store.get(&id("key_2")).wait().await.unwrap(), None);
 }
 
-async fn key_is_replaced_by_one_successor_only(store: &dyn KeyStore) {
+async fn successor_is_read_as_it_was_written_and_replaces_once(store: &dyn KeyStore) {
     let (old, new) = (record("key_1"), full("key_2"));
     store.insert(old.clone()).wait().await.unwrap();
     store.rotate(&old.id, new.clone(), at(50)).wait().await.unwrap();
@@ -123,41 +99,6 @@ async fn key_is_replaced_by_one_successor_only(store: &dyn KeyStore) {
     let again = store.rotate(&old.id, record("key_3"), at(60)).wait().await;
     assert_eq!(kind(again), KeyErrorKind::Inactive);
     assert_eq!(store.get(&id("key_3")).wait().await.unwrap(), None);
-}
-
-async fn failed_rotation_changes_nothing(store: &dyn KeyStore) {
-    let (old, other) = (record("key_1"), record("key_2"));
-    store.insert(old.clone()).wait().await.unwrap();
-    store.insert(other.clone()).wait().await.unwrap();
-    let same_digest = KeyRecord::new(id("key_3"), other.digest.clone(), "agent-7", at(1));
-    for successor in [other.clone(), old.clone(), same_digest] {
-        assert_eq!(kind(store.rotate(&old.id, successor, at(50)).wait().await), KeyErrorKind::Conflict);
-        assert_eq!(store.get(&old.id).wait().await.unwrap().as_deref(), Some(&old));
-    }
-    assert_eq!(store.get(&id("key_3")).wait().await.unwrap(), None);
-    store.rotate(&old.id, record("key_3"), at(50)).wait().await.unwrap();
-}
-
-async fn pages_follow_the_order_of_ids(store: &dyn KeyStore) {
-    // Neither the order of insertion nor that of a locale.
-    let ids = ["b", "_", "a", "B", "A-1", "A.1", "A", "10", "9", "-"];
-    for id in ids {
-        store.insert(record(id)).wait().await.unwrap();
-    }
-    let sorted: BTreeSet<_> = ids.into_iter().map(id).collect();
-    for size in [1, 3, 5, 10, 11] {
-        let (mut query, mut listed) = (KeyQuery::default().limit(NonZeroU16::new(size).unwrap()), Vec::new());
-        loop {
-            let page = store.list(&query).wait().await.unwrap();
-            assert!(page.keys.len() <= usize::from(size) && !page.keys.is_empty());
-            listed.extend(page.keys.iter().map(|key| key.id.clone()));
-            match page.next {
-                Some(next) => query = query.after(next),
-                None => break,
-            }
-        }
-        assert!(listed.iter().eq(&sorted), "{listed:?}");
-    }
 }
 
 async fn keys_are_listed_by_owner_and_tenant(store: &dyn KeyStore) {
@@ -185,26 +126,6 @@ async fn keys_are_listed_by_owner_and_tenant(store: &dyn KeyStore) {
         let listed: Vec<_> = page.keys.iter().map(|key| key.id.as_str()).collect();
         assert_eq!((listed, page.next), (expected, None), "{query:?}");
     }
-}
-
-async fn latest_use_is_kept(store: &dyn KeyStore) {
-    let used = |name, time| KeyUse::new(id(name), at(time));
-    for name in ["key_1", "key_2"] {
-        store.insert(record(name)).wait().await.unwrap();
-    }
-    let batches = [
-        vec![],
-        vec![used("key_1", 20), used("key_9", 90), used("key_2", 7)],
-        vec![used("key_2", 9), used("key_1", 10), used("key_2", 8)],
-        vec![used("key_1", 5)],
-    ];
-    for batch in batches {
-        store.touch(&batch).wait().await.unwrap();
-    }
-    for (name, time) in [("key_1", 20), ("key_2", 9)] {
-        assert_eq!(store.get(&id(name)).wait().await.unwrap().unwrap().last_used_at, Some(at(time)));
-    }
-    assert_eq!(store.get(&id("key_9")).wait().await.unwrap(), None);
 }
 
 async fn change_is_reported_unless_it_was_certainly_not_made(store: &dyn KeyStore) {
@@ -247,8 +168,28 @@ fn full_record_sets_every_field() {
 }
 
 #[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn file_of_sqlite_follows_the_suites() {
+    let (directory, number) = (tempfile::tempdir().unwrap(), AtomicU32::new(0));
+    let make = async || {
+        let name = format!("{}.db", number.fetch_add(1, Ordering::Relaxed));
+        SqlKeyStore::connect(&format!("sqlite://{}", directory.path().join(name).display())).await.unwrap()
+    };
+    key_store(make).await;
+    key_store_changes(make).await;
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_in_memory_follows_the_suites() {
+    let make = async || SqlKeyStore::connect("sqlite::memory:").await.unwrap();
+    key_store(make).await;
+    key_store_changes(make).await;
+}
+
+#[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn connecting_works_in_a_spawned_task() {
-    let connecting = tokio::spawn(async { tower_warden_sql::SqlKeyStore::connect("sqlite::memory:").await });
+    let connecting = tokio::spawn(async { SqlKeyStore::connect("sqlite::memory:").await });
     assert!(connecting.await.unwrap().is_ok());
 }

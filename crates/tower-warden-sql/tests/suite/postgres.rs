@@ -11,7 +11,10 @@ use tokio::{
     sync::mpsc::UnboundedReceiver,
     time::{sleep, timeout},
 };
-use tower_warden::api_key::{KeyChange, KeyErrorKind, KeyStore, KeyUse};
+use tower_warden::{
+    api_key::{KeyChange, KeyErrorKind, KeyStore, KeyUse},
+    testing::conformance::{key_store, key_store_changes},
+};
 use tower_warden_sql::SqlKeyStore;
 
 use crate::{
@@ -28,6 +31,15 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 async fn store_conforms() {
     let server = Server::shared();
     assert_conforms(async || SqlKeyStore::connect(&server.database().await).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a Postgres server; ./scripts/test runs it"]
+async fn store_follows_the_suites() {
+    let server = Server::shared();
+    let make = async || SqlKeyStore::connect(&server.database().await).await.unwrap();
+    key_store(make).await;
+    key_store_changes(make).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
