@@ -31,7 +31,6 @@ pub(crate) fn is_loopback_host(host: &str) -> bool {
 
 /// A refused URL as an error may quote it: without the parts that may be secret, which are user information, query and
 /// fragment.
-#[cfg(feature = "metadata")]
 pub(crate) fn redacted(url: &str) -> String {
     let scheme = url.find("://").map_or(0, |scheme| scheme + "://".len());
     // In a text that may not be a URL, anything before an `@` may be a password, and anything after it the rest of one.

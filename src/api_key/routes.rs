@@ -1,5 +1,6 @@
 use std::{
     collections::BTreeMap,
+    iter,
     num::{NonZeroU16, NonZeroU64},
     sync::Arc,
     time::Duration,
@@ -28,6 +29,7 @@ use crate::{
     reason::Reason,
     request::Network,
     scope::Scopes,
+    time::UnixTime,
 };
 
 crate::scopes! {
@@ -132,6 +134,11 @@ struct Minted<'a> {
     secret: &'a str,
 }
 
+/// The earlier expiry of the caller's credential and of that of the subject that it acts for.
+fn expires_at(caller: &Principal) -> Option<UnixTime> {
+    iter::once(caller).chain(caller.acting_for()).filter_map(Principal::expires_at).min()
+}
+
 async fn mint(
     State(keys): State<ApiKeys>,
     caller: Scoped<KeysAdmin>,
@@ -151,7 +158,7 @@ async fn mint(
     if let Some(tier) = tier {
         key = key.tier(tier);
     }
-    if let (Some(_), Some(end)) = (caller.tenant(), caller.expires_at()) {
+    if let (Some(_), Some(end)) = (caller.tenant(), expires_at(&caller)) {
         key = key.not_after(end);
     }
     if let Some(lifetime) = new.expires_in {

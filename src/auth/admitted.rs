@@ -40,7 +40,6 @@ impl Pass for Admitted {
                 request.extensions_mut().insert(anonymous);
             }
             Some(Caller::Known(principal)) => {
-                principal.report_admission();
                 principal.conceal(request.headers_mut());
                 request.extensions_mut().insert(principal);
             }

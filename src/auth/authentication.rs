@@ -47,6 +47,15 @@ enum Role {
     Subject,
 }
 
+/// A credential that passed every check but the last: its proofs are not marked as used.
+struct Checked {
+    attempt: Attempt,
+    examined: Examined,
+    identity: Arc<Identity>,
+    not_revoked: NotRevoked,
+    role: Role,
+}
+
 /// A credential that passed every check.
 struct Verified {
     principal: Principal,
@@ -60,35 +69,51 @@ impl Check for Authentication {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         let verified = match self.located(head) {
-            Ok((Some(caller), None)) => self.verify(Role::Caller, &caller, head, self.clock.now()),
+            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, self.clock.now()) {
+                Eventual::Now(checked) => self.finish(checked),
+                Eventual::Later(checked) => {
+                    let this = Arc::clone(self);
+                    Eventual::later(async move { this.finish(checked.await).wait().await })
+                }
+            },
             Ok((Some(caller), Some(subject))) => self.verify_both(&caller, &subject, head),
             Ok((None, _)) => return Eventual::Now(Ok(self.anonymous())),
-            Err(rejection) => return Eventual::Now(Err(self.challenged(Role::Caller, rejection, Presented::Any))),
+            Err((role, rejection)) => return Eventual::Now(Err(self.challenged(role, rejection, Presented::Any))),
         };
-        let admitted = |Verified { principal, response_fields }| Admitted::principal(principal, response_fields);
-        match verified {
-            Eventual::Now(verified) => Eventual::Now(verified.map(admitted)),
-            Eventual::Later(verified) => Eventual::later(async move { verified.await.map(admitted) }),
-        }
+        verified.map(|verified| {
+            let Verified { principal, response_fields } = verified?;
+            // Here, and not by the gate: a panic of an observer is one of the check.
+            principal.report_admission();
+            Ok(Admitted::principal(principal, response_fields))
+        })
     }
 }
 
 impl Authentication {
     /// The credentials of a request: that of the caller, and that of the subject if one is required.
     ///
-    /// Neither is present only if the layer is optional.
-    fn located<'a>(&'a self, head: &Head<'a>) -> Result<(Option<Located<'a>>, Option<Located<'a>>), Rejection> {
-        let caller = self.caller.locate(head)?;
-        let Some(subject) = &self.subject else {
+    /// Neither is present only if the layer is optional. An error is that of a role.
+    #[expect(clippy::type_complexity, reason = "two credentials, or whose is refused")]
+    fn located<'a>(&'a self, head: &Head<'a>) -> Result<(Option<Located<'a>>, Option<Located<'a>>), (Role, Rejection)> {
+        let caller = self.caller.locate(head).map_err(|rejection| (Role::Caller, rejection))?;
+        let Some(source) = &self.subject else {
             return match (caller, self.presence) {
-                (None, Presence::Required) => Err(CredentialSource::missing(head)),
+                (None, Presence::Required) => Err((Role::Caller, CredentialSource::missing(head))),
                 (caller, _) => Ok((caller, None)),
             };
         };
-        match (caller, subject.locate(head)?, self.presence) {
+        let subject = source.locate(head).map_err(|rejection| (Role::Subject, rejection))?;
+        match (caller, subject, self.presence) {
             (None, None, Presence::Optional) => Ok((None, None)),
-            (None, ..) => Err(CredentialSource::missing(head)),
-            (Some(_), None, _) => Err(Rejection::new(RejectionKind::Missing, Reason::SUBJECT_CREDENTIAL_MISSING)),
+            (None, ..) => Err((Role::Caller, CredentialSource::missing(head))),
+            (Some(_), None, _) => {
+                let reason = Reason::SUBJECT_CREDENTIAL_MISSING;
+                Err((Role::Subject, Rejection::new(RejectionKind::Missing, reason)))
+            }
+            // Schemes may have been added after `AuthLayer::acting_for`: one credential never has both roles.
+            (Some(caller), Some(subject), _) if self.caller.is_located_with(&caller, source, &subject) => {
+                Err((Role::Caller, Rejection::new(RejectionKind::Malformed, Reason::SEVERAL_CREDENTIALS)))
+            }
             (caller, subject, _) => Ok((caller, subject)),
         }
     }
@@ -98,14 +123,14 @@ impl Authentication {
         Admitted::anonymous(Anonymous(ChallengeTerms { challenges, presented: Presented::Any }))
     }
 
-    /// Verifies one credential.
+    /// Verifies one credential, up to the last check.
     fn verify(
         self: &Arc<Self>,
         role: Role,
         located: &Located<'_>,
         head: &Head<'_>,
         now: UnixTime,
-    ) -> Eventual<Result<Verified, Rejection>> {
+    ) -> Eventual<Result<Checked, Rejection>> {
         let (attempt, verdict) = self.source(role).begin(located, head, now);
         match verdict {
             Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client_address()),
@@ -117,7 +142,8 @@ impl Authentication {
         }
     }
 
-    /// Verifies the credential of the caller, then that of the subject; both are read from the request first.
+    /// Verifies the credential of the caller, then that of the subject; both are read from the request first, and their
+    /// proofs are marked as used after all other checks of both.
     fn verify_both(
         self: &Arc<Self>,
         caller: &Located<'_>,
@@ -138,21 +164,30 @@ impl Authentication {
                 let this = Arc::clone(&this);
                 move |verdict| this.settle(Role::Subject, attempt, verdict, || client)
             });
-            subject.map(move |subject| this.composed(caller, subject?))
+            subject.and_then(move |subject| match subject {
+                Ok(subject) => this.finish_both(caller, subject),
+                Err(rejection) => Eventual::Now(Err(rejection)),
+            })
         })
     }
 
     /// Makes one principal of a caller and the subject it acts for. They must be of one tenant, if both have one.
-    fn composed(&self, caller: Verified, subject: Verified) -> Result<Verified, Rejection> {
-        let tenants = (caller.principal.tenant(), subject.principal.tenant());
-        if let (Some(one), Some(other)) = tenants
+    fn finish_both(self: &Arc<Self>, caller: Checked, subject: Checked) -> Eventual<Result<Verified, Rejection>> {
+        if let (Some(one), Some(other)) = (&caller.identity.tenant, &subject.identity.tenant)
             && one != other
         {
             let rejection = Rejection::new(RejectionKind::Invalid, Reason::TENANT_MISMATCH);
-            return Err(self.challenged(Role::Caller, rejection, Presented::Any));
+            return self.refuse(Role::Caller, &caller.attempt, rejection);
         }
-        let response_fields = [caller.response_fields, subject.response_fields].concat();
-        Ok(Verified { principal: caller.principal.for_subject(subject.principal), response_fields })
+        let (this, caller) = (Arc::clone(self), self.finish(Ok(caller)));
+        caller.and_then(move |caller| match caller {
+            Ok(caller) => this.finish(Ok(subject)).map(move |subject| {
+                let subject = subject?;
+                let response_fields = [caller.response_fields, subject.response_fields].concat();
+                Ok(Verified { principal: caller.principal.for_subject(subject.principal), response_fields })
+            }),
+            Err(rejection) => Eventual::Now(Err(rejection)),
+        })
     }
 
     fn settle(
@@ -161,7 +196,7 @@ impl Authentication {
         attempt: Attempt,
         verdict: Result<Arc<Identity>, Rejection>,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Eventual<Result<Verified, Rejection>> {
+    ) -> Eventual<Result<Checked, Rejection>> {
         let examined = verdict.and_then(|identity| {
             let examined = self.source(role).examine(&attempt, &identity, client)?;
             Ok((identity, examined))
@@ -171,52 +206,53 @@ impl Authentication {
             Err(rejection) => return self.refuse(role, &attempt, rejection),
         };
         match self.revocations.as_ref().map(|list| list.is_revoked(&identity)) {
-            None => self.conclude(role, attempt, identity, examined, None),
-            Some(Eventual::Now(answer)) => self.conclude(role, attempt, identity, examined, Some(answer)),
+            None => Eventual::Now(self.check_revocation(role, attempt, identity, examined, None)),
+            Some(Eventual::Now(answer)) => {
+                Eventual::Now(self.check_revocation(role, attempt, identity, examined, Some(answer)))
+            }
             Some(Eventual::Later(answer)) => {
                 let this = Arc::clone(self);
                 // The revocation list.
-                Eventual::later(async move {
-                    this.conclude(role, attempt, identity, examined, Some(answer.await)).wait().await
-                })
-            }
-        }
-    }
-
-    /// The last checks: revocation, then whether a proof was used before.
-    fn conclude(
-        self: &Arc<Self>,
-        role: Role,
-        attempt: Attempt,
-        identity: Arc<Identity>,
-        examined: Examined,
-        answer: Option<Result<bool, Unavailable>>,
-    ) -> Eventual<Result<Verified, Rejection>> {
-        let not_revoked = match NotRevoked::check(answer) {
-            Ok(not_revoked) => not_revoked,
-            Err(rejection) => return self.refuse(role, &attempt, rejection),
-        };
-        match self.source(role).mark_used(examined.proofs.as_slice(), attempt.now) {
-            Eventual::Now(marked) => Eventual::Now(self.admit(role, &attempt, identity, examined, not_revoked, marked)),
-            Eventual::Later(marked) => {
-                let this = Arc::clone(self);
-                // What records used proofs.
                 Eventual::later(
-                    async move { this.admit(role, &attempt, identity, examined, not_revoked, marked.await) },
+                    async move { this.check_revocation(role, attempt, identity, examined, Some(answer.await)) },
                 )
             }
         }
     }
 
-    fn admit(
+    fn check_revocation(
         &self,
         role: Role,
-        attempt: &Attempt,
+        attempt: Attempt,
         identity: Arc<Identity>,
         examined: Examined,
-        not_revoked: NotRevoked,
-        marked: Result<(), Rejection>,
-    ) -> Result<Verified, Rejection> {
+        answer: Option<Result<bool, Unavailable>>,
+    ) -> Result<Checked, Rejection> {
+        match NotRevoked::check(answer) {
+            Ok(not_revoked) => Ok(Checked { attempt, examined, identity, not_revoked, role }),
+            Err(rejection) => Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme))),
+        }
+    }
+
+    /// The last check: whether a proof was used before.
+    fn finish(self: &Arc<Self>, checked: Result<Checked, Rejection>) -> Eventual<Result<Verified, Rejection>> {
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(rejection) => return Eventual::Now(Err(rejection)),
+        };
+        let source = self.source(checked.role);
+        match source.mark_used(checked.examined.proofs.as_slice(), checked.attempt.now) {
+            Eventual::Now(marked) => Eventual::Now(self.admit(checked, marked)),
+            Eventual::Later(marked) => {
+                let this = Arc::clone(self);
+                // What records used proofs.
+                Eventual::later(async move { this.admit(checked, marked.await) })
+            }
+        }
+    }
+
+    fn admit(&self, checked: Checked, marked: Result<(), Rejection>) -> Result<Verified, Rejection> {
+        let Checked { attempt, examined, identity, not_revoked, role } = checked;
         let presented = Presented::Scheme(attempt.place.scheme);
         let proofs_used_once =
             ProofsUsedOnce::check(marked).map_err(|rejection| self.challenged(role, rejection, presented))?;

@@ -94,6 +94,9 @@ impl<R> AuthLayer<R> {
     /// [`Principal::acting_for`](crate::Principal::acting_for) is the subject. Both are checked in full, and must be of one
     /// tenant if both have one.
     ///
+    /// Set the schemes of this layer first. `Authorization` can be a location of one of the two sources only, whatever their
+    /// schemes: by default it is one of API keys and of tokens.
+    ///
     /// # Errors
     ///
     /// If both sources take credentials from one location: a request could not say which of the two it carries.
@@ -141,17 +144,21 @@ impl<R> AuthLayer<R> {
     /// ```
     pub fn acting_for(mut self, subject: CredentialSource) -> Result<Self, ConfigError> {
         if let Some(location) = self.authentication.caller.schemes().shared_location(subject.schemes()) {
-            let message = "each of two credential sources has locations of its own";
+            let message = "each of two credential sources has locations of its own, and one of them has `Authorization`: \
+                           `scheme` moves a scheme of the layer or the source to another location, `without_scheme` removes it";
             let error = ConfigError::new(ConfigErrorKind::CredentialSource, message);
             return Err(error.value(format_args!("{location:?}")));
         }
-        self.authentication_mut().subject = Some(subject);
+        let authentication = self.authentication_mut();
+        authentication.subject = Some(subject.with_settings_of(&authentication.caller));
         Ok(self)
     }
 
     /// Sets what refusals tell clients: the realm `api` by default.
     #[must_use]
-    pub fn challenge(self, challenge: Challenge) -> Self {
+    pub fn challenge(mut self, challenge: Challenge) -> Self {
+        let authentication = self.authentication_mut();
+        authentication.subject = authentication.subject.take().map(|subject| subject.challenge(challenge.clone()));
         self.caller(|caller| caller.challenge(challenge))
     }
 
@@ -222,11 +229,47 @@ impl<R> AuthLayer<R> {
         self.caller(|caller| caller.sender_constrained(constraint))
     }
 
+    /// Removes the [scheme](Scheme) with this name, which the authenticator declares: credentials are no longer located at its
+    /// locations, and refusals do not ask for it.
+    ///
+    /// # Examples
+    ///
+    /// An agent's API key in `X-API-Key` alone, so that `Authorization` can carry the token of the user that it
+    /// [acts for](Self::acting_for):
+    ///
+    /// ```
+    /// use tower_warden::{
+    ///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+    ///     auth::CredentialSource,
+    ///     jwt::{Issuer, Jwt},
+    ///     layer::AuthLayer,
+    ///     scheme::{ApiKeyHeader, Location},
+    ///     testing::TestIssuer,
+    /// };
+    ///
+    /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+    /// let issuer = TestIssuer::new("https://auth.example.com");
+    /// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
+    ///
+    /// // By default, keys are also accepted in `Authorization`, which cannot carry both.
+    /// assert!(AuthLayer::new(keys.clone()).acting_for(CredentialSource::new(jwt.clone())).is_err());
+    ///
+    /// let agent = AuthLayer::new(keys)
+    ///     .without_scheme("Bearer")
+    ///     .scheme(ApiKeyHeader::from(Location::header("x-api-key")));
+    /// let both = agent.acting_for(CredentialSource::new(jwt))?;
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn without_scheme(self, name: &str) -> Self {
+        self.caller(|caller| caller.without_scheme(name))
+    }
+
     fn authentication_mut(&mut self) -> &mut Authentication {
         Arc::make_mut(&mut self.authentication)
     }
 
-    fn caller(mut self, change: impl FnOnce(CredentialSource) -> CredentialSource) -> Self {
+    pub(crate) fn caller(mut self, change: impl FnOnce(CredentialSource) -> CredentialSource) -> Self {
         let authentication = self.authentication_mut();
         authentication.caller = change(authentication.caller.clone());
         self

@@ -112,9 +112,21 @@ impl CredentialSource {
         self
     }
 
+    /// Removes the proofs that a scheme requires: another verifier replaces theirs.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn without_proofs_of(mut self, scheme: &str) -> Self {
+        self.proofs.retain(|proof| !proof.is_required_under(scheme));
+        self
+    }
+
     /// Replaces the scheme of the same name, or adds one.
     pub fn scheme(self, scheme: impl Scheme) -> Self {
         self.with(|settings| settings.schemes.set(&(Arc::new(scheme) as _)))
+    }
+
+    /// Removes the scheme with this name: see [`AuthLayer::without_scheme`](crate::layer::AuthLayer::without_scheme).
+    pub fn without_scheme(self, name: &str) -> Self {
+        self.with(|settings| settings.schemes.remove(name))
     }
 
     /// Refuses credentials that are not bound to their sender.
@@ -129,6 +141,12 @@ impl CredentialSource {
 
     pub(super) fn delegated_scopes(self, scopes: DelegatedScopes) -> Self {
         self.with(|settings| settings.delegated_scopes = scopes)
+    }
+
+    /// Applies the settings of a layer that are not those of one source.
+    pub(super) fn with_settings_of(self, caller: &Self) -> Self {
+        let Settings { challenge, hierarchy, .. } = caller.settings.clone();
+        self.with(|settings| (settings.challenge, settings.hierarchy) = (challenge, hierarchy))
     }
 
     pub(super) fn scope_hierarchy(self, hierarchy: ScopeHierarchy) -> Self {
@@ -151,6 +169,11 @@ impl CredentialSource {
 }
 
 impl CredentialSource {
+    /// Returns whether this source and another one located their credentials at the same place of a request.
+    pub(super) fn is_located_with(&self, own: &Located<'_>, other: &Self, others: &Located<'_>) -> bool {
+        self.schemes().location(own.place).overlaps(other.schemes().location(others.place))
+    }
+
     /// The one credential of a request, or none.
     pub(super) fn locate<'a>(&'a self, head: &Head<'a>) -> Result<Option<Located<'a>>, Rejection> {
         self.settings.schemes.locate(head).map_err(|error| match error {

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use super::step_up::StepUp;
 use crate::{
@@ -92,11 +92,13 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
     }
 }
 
-/// Requires a credential that is bound to its sender.
+/// Requires that the credential of the caller is bound to its sender, and also that of the subject that it acts for.
 impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
-        Eventual::Now(self.check(principal.confirmation()).map_err(refused))
+        let credentials = iter::once(principal).chain(principal.acting_for());
+        let bound = credentials.map(|principal| self.check(principal.confirmation())).collect::<Result<(), _>>();
+        Eventual::Now(bound.map_err(refused))
     }
 }
 

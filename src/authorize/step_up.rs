@@ -130,8 +130,9 @@ impl StepUp {
         }
     }
 
-    /// The reason why the caller does not meet the requirement.
+    /// The reason why the user does not meet the requirement: the subject that the caller acts for, if there is one.
     fn unmet(&self, caller: &Principal) -> Option<Reason> {
+        let caller = caller.acting_for().unwrap_or(caller);
         if !self.acr_values.is_empty() {
             match caller.acr() {
                 None => return Some(Reason::ACR_MISSING),

@@ -11,8 +11,15 @@ use crate::{
 ///
 /// It has one thumbprint for each of one or more [methods](ConfirmationMethod); each of them must be proved. See the
 /// [module docs](super).
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Confirmation(Box<[Possession]>);
+
+/// The members of an object have no order, and each method occurs once.
+impl PartialEq for Confirmation {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.0.iter().all(|possession| other.0.contains(possession))
+    }
+}
 
 /// A member of `cnf`, by which a credential is bound to its sender.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -92,7 +99,7 @@ impl Confirmation {
     }
 
     /// Reads the members of a `cnf` object; the value of a member that is not a string is `None`. Members whose names are
-    /// in `ignored` are ignored.
+    /// in `ignored` are ignored, except `x5t#S256` and `jkt`.
     ///
     /// A member of an unknown method is read like any other: a credential that has one is refused unless a
     /// [proof](crate::auth::ProofOfPossession) of that method is configured.
@@ -108,7 +115,10 @@ impl Confirmation {
         let refused = |message| ConfigError::new(ConfigErrorKind::Confirmation, message);
         let mut possessions: Vec<Possession> = Vec::new();
         for (name, value) in members {
-            if ignored.iter().any(|other| **other == *name) {
+            let method = ConfirmationMethod::of(name);
+            // The methods of this crate are always checked.
+            let can_be_ignored = ![ConfirmationMethod::CERTIFICATE, ConfirmationMethod::KEY].contains(&method);
+            if can_be_ignored && ignored.iter().any(|other| **other == *name) {
                 continue;
             }
             let thumbprint = value.and_then(Digest::from_base64url);
@@ -117,7 +127,7 @@ impl Confirmation {
             if possessions.iter().any(|known| known.method.as_str() == name) {
                 return Err(refused("each member of a confirmation occurs once").value(name));
             }
-            possessions.push(Possession { method: ConfirmationMethod::of(name), thumbprint });
+            possessions.push(Possession { method, thumbprint });
         }
         if possessions.is_empty() {
             return Err(refused("a confirmation has a thumbprint of a certificate or key"));

@@ -92,13 +92,14 @@ impl Principal {
         &self.identity.subject
     }
 
-    /// The tenant of the subject.
+    /// The tenant of the subject. A caller without a tenant has that of the subject that it [acts for](Self::acting_for).
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.identity.tenant.as_deref()
+        self.identity.tenant.as_deref().or_else(|| self.acting_for()?.tenant())
     }
 
-    /// The granted scopes. [`holds`](Self::holds) includes the scopes that they imply.
+    /// The scopes of the caller's own credential. Decide by [`holds`](Self::holds), which includes the scopes that they imply,
+    /// and considers the subject that the caller [acts for](Self::acting_for).
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
         &self.identity.scopes

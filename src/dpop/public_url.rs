@@ -17,9 +17,7 @@ impl PublicUrl {
         let is_plain = !url.contains(['?', '#', '@']);
         let Some(normalised) = normalised(url).filter(|_| is_plain && url::is_secure(url)) else {
             let message = "a public URL is an https URL without a query, a fragment and a user name";
-            let error = ConfigError::new(ConfigErrorKind::Dpop, message);
-            // A user name may come with a password.
-            return Err(if url.contains('@') { error } else { error.value(url) });
+            return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(url::redacted(url)));
         };
         Ok(Self(normalised.trim_end_matches('/').into()))
     }

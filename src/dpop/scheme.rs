@@ -56,16 +56,18 @@ impl<R> AuthLayer<R> {
     /// Accepts tokens under the scheme `DPoP` ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and verifies their
     /// proofs.
     ///
-    /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one.
+    /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one. Of several
+    /// calls, the last one applies.
     #[must_use]
     pub fn dpop(self, dpop: Dpop) -> Self {
-        self.scheme(dpop.scheme()).proof(dpop)
+        self.caller(|caller| caller.dpop(dpop))
     }
 }
 
 impl CredentialSource {
     /// Accepts tokens under the scheme `DPoP`: see [`AuthLayer::dpop`].
     pub fn dpop(self, dpop: Dpop) -> Self {
-        self.scheme(dpop.scheme()).proof(dpop)
+        // Two verifiers with one replay guard would refuse every proof as a replay.
+        self.without_proofs_of(NAME).scheme(dpop.scheme()).proof(dpop)
     }
 }

@@ -1,12 +1,16 @@
 //! The `WWW-Authenticate` field, and the one place that writes it.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock},
+};
 
 use http::{HeaderMap, HeaderValue, header};
 
 use super::{Bearer, Scheme, locate::Schemes};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    log,
     scope::Scopes,
     url,
 };
@@ -55,7 +59,8 @@ impl Challenge {
     pub fn resource_metadata(mut self, url: &str) -> Result<Self, ConfigError> {
         // The characters of a URL are allowed in a quoted string.
         if !url::is_secure(url) {
-            return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL").value(url));
+            return Err(ConfigError::new(ConfigErrorKind::Challenge, "resource_metadata is an https URL")
+                .value(url::redacted(url)));
         }
         self.resource_metadata = Some(url.into());
         Ok(self)
@@ -266,8 +271,17 @@ impl Challenges {
                 &self.invalid[place]
             }
             (Some(error), presented) => {
-                rendered = self.render(scope, Some(error), presented);
-                &rendered
+                // Custom schemes run here, outside of any check: a panic costs the error, and not the response.
+                match catch_unwind(AssertUnwindSafe(|| self.render(scope, Some(error), presented))) {
+                    Ok(lines) => {
+                        rendered = lines;
+                        &rendered
+                    }
+                    Err(_) => {
+                        log::error!("the challenge of a scheme panicked; the response has no error code");
+                        &self.missing
+                    }
+                }
             }
         };
         headers.remove(header::WWW_AUTHENTICATE);

@@ -80,6 +80,15 @@ impl Schemes {
         self.has_authorization = self.sites.iter().any(|site| matches!(site.location, Location::Authorization(_)));
     }
 
+    /// Removes the scheme with this name, with its locations.
+    pub(crate) fn remove(&mut self, name: &str) {
+        let Some(place) = self.schemes.iter().position(|known| known.name().eq_ignore_ascii_case(name)) else { return };
+        self.schemes.remove(place);
+        self.sites.retain(|site| site.scheme != place);
+        self.sites.iter_mut().filter(|site| site.scheme > place).for_each(|site| site.scheme -= 1);
+        self.has_authorization = self.sites.iter().any(|site| matches!(site.location, Location::Authorization(_)));
+    }
+
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<dyn Scheme>> {
         self.schemes.iter()
     }
@@ -89,9 +98,15 @@ impl Schemes {
         self.schemes[place.scheme].name()
     }
 
-    /// A location that both have; a request could not say which of the two credentials it carries there.
+    /// The location at which a credential was located.
+    pub(crate) fn location(&self, place: Place) -> &Location {
+        &self.sites[place.site].location
+    }
+
+    /// A location of this one that overlaps with one of the other: a request could not say which of the two credentials it
+    /// carries there.
     pub(crate) fn shared_location<'a>(&'a self, other: &'a Self) -> Option<&'a Location> {
-        let is_shared = |site: &&Site| other.sites.iter().any(|known| known.location.is_same(&site.location));
+        let is_shared = |site: &&Site| other.sites.iter().any(|known| known.location.overlaps(&site.location));
         self.sites.iter().find(is_shared).map(|site| &site.location)
     }
 
@@ -114,9 +129,13 @@ impl Schemes {
         self.read(site, text).map(Some)
     }
 
-    /// Marks the fields that carried a credential, so that inner layers do not print them.
+    /// Marks the fields that carried a credential, so that inner layers do not print them, and `Authorization`, which may
+    /// carry one that is not for this layer.
     pub(crate) fn conceal(&self, place: Place, headers: &mut HeaderMap) {
         let Site { location, sensitive, .. } = &self.sites[place.site];
+        if !matches!(location, Location::Authorization(_)) {
+            conceal(headers, &header::AUTHORIZATION);
+        }
         for name in location.field().into_iter().chain(sensitive) {
             conceal(headers, name);
         }
@@ -195,9 +214,10 @@ impl fmt::Display for LocateError {
 fn cookies<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
     let pairs = headers.get_all(header::COOKIE).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
     pairs.filter_map(move |pair| {
-        let pair = pair.trim_ascii();
-        let value = pair.strip_prefix(name.as_bytes())?;
-        value.strip_prefix(b"=")
+        // RFC 6265 §5.2 ignores spaces around the name and the value.
+        let separator = pair.iter().position(|byte| *byte == b'=')?;
+        let (known, value) = (pair[..separator].trim_ascii(), pair[separator + 1..].trim_ascii());
+        (known == name.as_bytes()).then_some(value)
     })
 }
 

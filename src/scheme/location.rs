@@ -68,6 +68,20 @@ impl Location {
         }
     }
 
+    /// Returns whether one credential may be located at both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Cookie(one), Self::Cookie(other)) => one == other,
+            (Self::WebSocketProtocol(one), Self::WebSocketProtocol(other)) => {
+                one.starts_with(&**other) || other.starts_with(&**one)
+            }
+            // Nothing tells what the server put there.
+            (Self::Extension(_), Self::Extension(_)) => true,
+            // `Authorization` has one scheme.
+            _ => self.field().is_some() && self.field() == other.field(),
+        }
+    }
+
     /// Returns whether both are the same place of a request.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

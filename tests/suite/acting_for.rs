@@ -5,17 +5,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{Request, Response, request::Builder};
 use http_body_util::Full;
-use tower::{Layer, service_fn, util::BoxCloneSyncService};
+use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    Challenge, ConfigErrorKind, Environment, ManualClock, Principal, UnixTime,
-    api_key::{ApiKeys, KeyFormat, NewKey},
+    Challenge, ConfigErrorKind, Environment, ManualClock, Principal, StepUp, UnixTime,
+    api_key::{ApiKeys, KeyFormat, NewKey, key_routes},
     auth::CredentialSource,
-    caller::DelegatedScopes,
+    caller::{DelegatedScopes, SenderConstraint},
     jwt::{Issuer, Jwt},
-    layer::AuthLayer,
+    layer::{AuthLayer, AuthorizeLayer},
     revocation::{MemoryRevocationList, Revocation},
-    scheme::{Bearer, Location},
-    scope::Scope,
+    scheme::{ApiKeyHeader, Bearer, Location},
+    scope::{Scope, ScopeHierarchy},
     testing::TestIssuer,
 };
 
@@ -31,6 +31,7 @@ struct Pair {
     issuer: TestIssuer,
     key: String,
     keys: ApiKeys,
+    layer: AuthLayer,
     store: Arc<TestStore>,
 }
 
@@ -53,8 +54,12 @@ impl Pair {
         let user = CredentialSource::new(Jwt::new(config, issuer.clone()));
         let user = user.scheme(Bearer::from(Location::header("x-user-token")));
         let layer = AuthLayer::new(keys.clone()).environment(&environment).acting_for(user).unwrap();
-        let app = BoxCloneSyncService::new(set_up(layer).layer(service_fn(describe)));
-        Self { app, clock, issuer, key: secret.expose().to_owned(), keys, store }
+        let app = BoxCloneSyncService::new(set_up(layer.clone()).layer(service_fn(describe)));
+        Self { app, clock, issuer, key: secret.expose().to_owned(), keys, layer, store }
+    }
+
+    fn layer(&self) -> AuthLayer {
+        self.layer.clone()
     }
 
     fn token(&self) -> tower_warden::testing::TokenBuilder {
@@ -197,11 +202,142 @@ async fn sources_that_share_a_location_are_refused_at_start() {
 }
 
 #[tokio::test]
-async fn the_challenge_is_that_of_the_caller_or_of_the_subject_that_was_refused() {
-    let pair = Pair::with(|layer| layer.challenge(Challenge::new("agents").unwrap())).await;
-    let missing = pair.send(request()).await;
-    assert_eq!(missing.header("www-authenticate"), Some("Bearer realm=\"agents\""));
-    let invalid = pair.both("not-a-token").await;
-    assert!(invalid.header("www-authenticate").unwrap().starts_with("Bearer realm=\""), "{invalid:?}");
+async fn refusals_of_either_have_the_challenge_that_the_layer_was_configured_with() {
+    let challenge = || Challenge::new("agents").unwrap().resource_metadata("https://api.test/metadata").unwrap();
+    let expected = "Bearer realm=\"agents\", resource_metadata=\"https://api.test/metadata\"";
+    let before = Pair::with(|layer| layer.challenge(challenge())).await;
+    let missing = before.send(request()).await;
+    assert_eq!(missing.header("www-authenticate"), Some(expected));
+    let missing = before.send(request().header("x-api-key", &before.key)).await;
+    assert_eq!(missing.header("www-authenticate"), Some(expected));
+    let invalid = before.both("not-a-token").await;
     assert_eq!(invalid.status, 401);
+    assert!(invalid.header("www-authenticate").unwrap().starts_with(&format!("{expected}, error=\"invalid_token\"")));
+
+    let of_keys = before.send(request().header("x-api-key", "sk_agent_guess").header("x-user-token", "a.b.c")).await;
+    let of_tenant = before.both(&before.token().claim("tenant", "globex").sign()).await;
+    assert_eq!(of_keys.header("www-authenticate"), of_tenant.header("www-authenticate"));
+}
+
+#[tokio::test]
+async fn a_caller_without_a_tenant_has_that_of_the_subject() {
+    let pair = Pair::new().await;
+    let admin = NewKey::new("operator").scopes("keys:admin".parse().unwrap());
+    let (_, secret) = pair.keys.mint(admin).await.unwrap();
+    let (_, other) = pair.keys.mint(NewKey::new("bob").tenant("globex")).await.unwrap();
+    let routes = axum::Router::<()>::new().nest("/keys", key_routes(pair.keys.clone()));
+    let app = routes.layer(pair.layer().delegated_scopes(DelegatedScopes::Caller));
+    let end = START.as_secs() + 600;
+    let token = pair.token().claim("exp", end).sign();
+    let call = |method: &str, path: &str, body: &'static str| {
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let request = request.header("x-api-key", secret.expose()).header("x-user-token", &token);
+        app.clone().oneshot(request.body(axum::body::Body::from(body)).unwrap())
+    };
+
+    let page = Answer::read(call("GET", "/keys", "").await.unwrap()).await.json();
+    let tenants: Vec<_> = page["keys"].as_array().unwrap().iter().map(|key| key["tenant"].as_str()).collect();
+    assert_eq!(tenants, [Some("acme")]);
+    assert!(!other.expose().is_empty());
+    assert_eq!(call("GET", "/keys?tenant=globex", "").await.unwrap().status(), 403);
+    let elsewhere = r#"{"name":"n","owner":"o","scopes":["keys:admin"],"tenant":"globex"}"#;
+    assert_eq!(call("POST", "/keys", elsewhere).await.unwrap().status(), 403);
+
+    let minted = call("POST", "/keys", r#"{"name":"n","owner":"o","scopes":["keys:admin"]}"#).await.unwrap();
+    let minted = Answer::read(minted).await;
+    assert_eq!((minted.status.as_u16(), &minted.json()["tenant"]), (201, &"acme".into()), "{minted:?}");
+    assert_eq!(minted.json()["expires_at"], end, "a minted key does not outlive the user's token");
+}
+
+#[tokio::test]
+async fn a_scheme_that_is_added_later_does_not_give_one_credential_both_roles() {
+    let pair = Pair::new().await;
+    let jwt = || Jwt::new(Issuer::new(pair.issuer.name(), AUDIENCE).unwrap(), pair.issuer.clone());
+    let environment = Environment::default().with_clock(pair.clock.clone());
+    let layer = AuthLayer::new(jwt()).environment(&environment).scheme(Bearer::from(Location::header("x-agent")));
+    let layer = layer.acting_for(CredentialSource::new(jwt())).unwrap().scheme(Bearer::default());
+    let token = format!("Bearer {}", pair.token().sign());
+    let answer = send(crate::support::app(&layer), request().header("authorization", token)).await;
+    answer.assert_reason(400, "several_credentials");
+}
+
+#[tokio::test]
+async fn sources_share_authorization_whatever_the_scheme_and_protocols_by_prefix() {
+    let pair = Pair::new().await;
+    let jwt = || CredentialSource::new(Jwt::new(Issuer::new("https://i.test", AUDIENCE).unwrap(), pair.issuer.clone()));
+    // By default, keys are also located in `Authorization: Bearer` and `Authorization: ApiKey`.
+    assert!(AuthLayer::new(pair.keys.clone()).acting_for(jwt()).is_err());
+    let header = || ApiKeyHeader::from(Location::header("x-api-key"));
+    assert!(AuthLayer::new(pair.keys.clone()).scheme(header()).acting_for(jwt()).is_err());
+    let keys = || AuthLayer::new(pair.keys.clone()).without_scheme("bearer").scheme(header());
+    assert!(keys().acting_for(jwt()).is_ok());
+
+    let protocol = |prefix: &'static str| Bearer::from(Location::web_socket_protocol(prefix));
+    let agent = keys().scheme(protocol("bearer."));
+    assert!(agent.clone().acting_for(jwt().scheme(protocol("bearer.user."))).is_err());
+    assert!(agent.acting_for(jwt().scheme(protocol("user."))).is_ok());
+}
+
+#[tokio::test]
+async fn a_key_in_its_own_field_goes_with_a_token_in_authorization() {
+    let pair = Pair::new().await;
+    let jwt = Jwt::new(Issuer::new(pair.issuer.name(), AUDIENCE).unwrap(), pair.issuer.clone());
+    let layer = AuthLayer::new(pair.keys.clone())
+        .environment(&Environment::default().with_clock(pair.clock.clone()))
+        .without_scheme("Bearer")
+        .scheme(ApiKeyHeader::from(Location::header("x-api-key")))
+        .acting_for(CredentialSource::new(jwt))
+        .unwrap();
+    let app = BoxCloneSyncService::new(layer.layer(service_fn(describe)));
+    let call = |key: &str, token: &str| {
+        send(app.clone(), request().header("x-api-key", key).header("authorization", format!("Bearer {token}")))
+    };
+    let token = pair.token().sign();
+    assert_eq!(call(&pair.key, &token).await.body, "agent-7 for alice: billing:read");
+    // Neither is the other.
+    assert_eq!(call(&token, &pair.key).await.status, 401);
+}
+
+#[tokio::test]
+async fn step_up_and_sender_constraints_of_routes_apply_to_the_subject() {
+    let pair = Pair::new().await;
+    let app = |policy: AuthorizeLayer| {
+        let service = policy.layer(service_fn(describe));
+        BoxCloneSyncService::new(pair.layer().layer(service))
+    };
+    let both = |token: String| request().header("x-api-key", &pair.key).header("x-user-token", token);
+    let at = |seconds: u64| pair.token().claim("auth_time", START.as_secs() - seconds).sign();
+
+    let recent = app(AuthorizeLayer::step_up(StepUp::recent(Duration::from_secs(300))));
+    assert_eq!(send(recent.clone(), both(at(10))).await.status, 200);
+    send(recent.clone(), both(at(86_400))).await.assert_reason(401, "auth_time_too_old");
+    send(recent, both(pair.token().sign())).await.assert_reason(401, "auth_time_missing");
+
+    let bound = app(AuthorizeLayer::sender_constrained(SenderConstraint::Any));
+    send(bound, both(pair.token().sign())).await.assert_reason(401, "not_sender_constrained");
+}
+
+#[tokio::test]
+async fn scopes_are_implied_whether_the_hierarchy_is_set_before_or_after() {
+    let hierarchy = || {
+        let implied = "billing:read".parse().unwrap();
+        ScopeHierarchy::new([(Scope::from_static("billing:write"), implied)]).unwrap()
+    };
+    for is_first in [true, false] {
+        let pair = Pair::new().await;
+        let jwt = Jwt::new(Issuer::new(pair.issuer.name(), AUDIENCE).unwrap(), pair.issuer.clone());
+        let user = CredentialSource::new(jwt).scheme(Bearer::from(Location::header("x-user-token")));
+        let layer = AuthLayer::new(pair.keys.clone())
+            .environment(&Environment::default().with_clock(pair.clock.clone()))
+            .delegated_scopes(DelegatedScopes::Subject);
+        let layer = if is_first {
+            layer.scope_hierarchy(hierarchy()).acting_for(user).unwrap()
+        } else {
+            layer.acting_for(user).unwrap().scope_hierarchy(hierarchy())
+        };
+        let app = BoxCloneSyncService::new(layer.layer(service_fn(describe)));
+        let token = pair.issuer.token("alice").audience(AUDIENCE).scope("billing:write").sign();
+        let answer = send(app, request().header("x-api-key", &pair.key).header("x-user-token", token)).await;
+        assert_eq!(answer.body, "agent-7 for alice: billing:read billing:write");
+    }
 }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use tower_warden::{
     AuthMethod, Authenticator, ConfigErrorKind, Credential, Digest, Environment, Eventual, Identity, Presented, Reason,
     Rejection,
+    api_key::NewKey,
     caller::{Confirmation, ConfirmationMethod, Possession},
     layer::AuthLayer,
 };
 
-use crate::support::{START, app, bearer, seconds, send};
+use crate::support::{START, Stack, app, bearer, seconds, send};
 
 const THUMBPRINT: &str = "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0";
 const OTHER: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
@@ -151,6 +152,23 @@ fn declared_members_are_passed_over_but_bind_to_nothing() {
     assert!(Confirmation::parse([("jkt", None)], &[Box::from("jkt")]).is_err());
 }
 
+#[test]
+fn a_certificate_and_a_key_are_checked_though_their_members_are_declared_as_ignored() {
+    let ignored = [Box::from("jkt"), Box::from("x5t#S256")];
+    let read = Confirmation::parse([("jkt", Some(THUMBPRINT)), ("x5t#S256", Some(OTHER))], &ignored).unwrap();
+    assert_eq!(read.key_thumbprint(), Some(&digest(THUMBPRINT)));
+    assert_eq!(read.certificate_thumbprint(), Some(&digest(OTHER)));
+}
+
+#[test]
+fn confirmations_are_equal_whatever_the_order_of_their_members() {
+    let read = |members: [(&str, Option<&str>); 2]| Confirmation::parse(members, &[]).unwrap();
+    let (key, certificate) = (("jkt", Some(THUMBPRINT)), ("x5t#S256", Some(OTHER)));
+    assert_eq!(read([key, certificate]), read([certificate, key]));
+    assert_ne!(read([key, certificate]), read([key, ("x5t#S256", Some(THUMBPRINT))]));
+    assert_ne!(read([key, certificate]), Confirmation::key(digest(THUMBPRINT)));
+}
+
 /// (108)
 #[tokio::test]
 async fn a_member_that_no_proof_verifies_is_refused() {
@@ -173,4 +191,13 @@ fn of_two_proofs_of_one_method_both_must_be_right() {
     assert_eq!(bound.check(&[proof(THUMBPRINT), proof(THUMBPRINT)]), Ok(()));
     assert_eq!(bound.check(&[proof(THUMBPRINT), proof(OTHER)]), Err(Reason::KEY_MISMATCH));
     assert_eq!(bound.check(&[proof(OTHER), proof(THUMBPRINT)]), Err(Reason::KEY_MISMATCH));
+}
+
+/// (108)
+#[tokio::test]
+async fn a_stored_key_that_is_bound_by_an_unknown_method_is_refused() {
+    let stack = Stack::new();
+    let evil = Confirmation::parse([("evil", Some(THUMBPRINT))], &[]).unwrap();
+    let (_, secret) = stack.mint(NewKey::new("alice").confirmation(evil)).await;
+    stack.bearer(secret.expose()).await.assert_invalid("proof_missing");
 }

@@ -2,13 +2,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Identity, Presented, Reason, Rejection,
+    AuthMethod, Authenticator, Credential, Environment, Eventual, Identity, Presented, Reason, Rejection,
     api_key::KeyFormat,
     layer::AuthLayer,
     scheme::{ApiKeyHeader, Bearer, Location, Scheme},
 };
 
-use crate::support::{Stack, bearer, request, unknown_key};
+use crate::support::{Stack, app, bearer, request, send, unknown_key};
 
 #[tokio::test]
 async fn schemes_match_in_any_case() {
@@ -225,7 +225,7 @@ fn any_two_header_values_give_at_most_one_credential() {
     }
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let app = crate::support::app(&AuthLayer::new(Echo));
+    let app = app(&AuthLayer::new(Echo));
     proptest::proptest!(|(first: Vec<u8>, second: Vec<u8>, has_second: bool)| {
         let Ok(value) = HeaderValue::from_bytes(&first) else { return Ok(()) };
         let mut request = request().header("authorization", value);
@@ -234,7 +234,7 @@ fn any_two_header_values_give_at_most_one_credential() {
         if let Some(value) = second {
             request = request.header("x-api-key", value);
         }
-        let answer = runtime.block_on(crate::support::send(app.clone(), request));
+        let answer = runtime.block_on(send(app.clone(), request));
         if answer.status == 200 {
             proptest::prop_assert!(is_alone && first.ends_with(answer.body.as_bytes()));
         } else if !is_alone {
@@ -251,4 +251,32 @@ fn no_text_makes_the_check_of_a_key_panic() {
         proptest::prop_assert!(format.check(&odd).is_err());
         proptest::prop_assert_eq!(format.check(&made_up), Err(Reason::KEY_CHECKSUM));
     });
+}
+
+#[tokio::test]
+async fn a_key_header_beside_a_token_is_ignored_unless_keys_are_accepted() {
+    let tokens = crate::tokens::Stack::new();
+    let token = tokens.token().sign();
+    let both = bearer(&token).header("x-api-key", "sk_agent_guess");
+    send(tokens.app.clone(), both).await.assert_subject("alice");
+    // Two credentials of configured locations stay two.
+    let twice = bearer(&token).header("authorization", format!("Bearer {token}"));
+    send(tokens.app.clone(), twice).await.assert_malformed("several_credentials");
+}
+
+#[tokio::test]
+async fn spaces_around_the_name_of_a_cookie_do_not_hide_its_credential() {
+    let stack = Stack::new();
+    let (_, secret) = stack.alice().await;
+    let cookie = ApiKeyHeader::from(Location::cookie("session"));
+    let layer = AuthLayer::new(stack.keys.clone()).scheme(cookie).optional();
+    let layer = layer.environment(&Environment::default().with_clock(stack.clock.clone()));
+    for cookie in ["session={}", "a=b; session={}", "session ={}", " session\t= {} ", "a=b;session = {};c"] {
+        let answer = |key: &str| send(app(&layer), request().header("cookie", cookie.replace("{}", key)));
+        answer(secret.expose()).await.assert_subject("alice");
+        assert_eq!(answer("guess").await.status, 401, "{cookie:?}");
+    }
+    for cookie in ["xsession=guess", "session2=guess", "session", "a=session=guess"] {
+        send(app(&layer), request().header("cookie", cookie)).await.assert_subject("nobody");
+    }
 }

@@ -16,12 +16,14 @@ use tower::ServiceExt;
 use tower_warden::{
     AuthMethod, Digest, Environment, Eventual, Identity, ManualClock, Presented, Rejection, Unavailable, UnixTime,
     api_key::NewKey,
+    auth::CredentialSource,
     caller::{Confirmation, SenderConstraint},
     dpop::{Dpop, Nonces},
     jwt::{Algorithm, Jwt},
     layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
+    scheme::{Bearer, Location},
     scope::{Scope, Scopes},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -879,7 +881,7 @@ async fn the_proof_of_rfc_9449_is_good_and_those_for_a_token_endpoint_are_not() 
     struct Figure(Confirmation);
     impl tower_warden::Authenticator for Figure {
         fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
-            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+            vec![Arc::new(Bearer::default())]
         }
 
         fn accepts(&self, _: &tower_warden::Credential<'_>) -> bool {
@@ -974,4 +976,35 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         prop_assert_eq!(runtime.block_on(stack.prove(&text)).status.as_u16(), 401);
     }
+}
+
+#[tokio::test]
+async fn the_last_of_two_verifiers_applies_and_does_not_refuse_its_own_proof_as_a_replay() {
+    let verifier = || Dpop::new(API).unwrap();
+    let stack = Stack::of(
+        SigningKey::generate(Algorithm::ES256),
+        |dpop| dpop,
+        |layer| layer.dpop(Dpop::new("https://elsewhere.test").unwrap()).dpop(verifier()),
+    );
+    stack.accepts(&stack.proof()).await;
+}
+
+#[tokio::test]
+async fn the_proof_of_an_agent_is_not_used_up_by_a_request_whose_user_is_refused() {
+    let stack = Stack::new();
+    let environment = Environment::default().with_clock(stack.clock.clone());
+    let jwt = || Jwt::new(rules(&stack.issuer), stack.issuer.clone());
+    let user = CredentialSource::new(jwt()).scheme(Bearer::from(Location::header("x-user-token")));
+    let dpop = Dpop::new(API).unwrap();
+    let layer = AuthLayer::new(jwt()).environment(&environment).dpop(dpop).acting_for(user).unwrap();
+    let app = app(&layer);
+    let proof = stack.proof().sign();
+    let call = |user: String| {
+        let request = request().header("authorization", format!("DPoP {}", stack.token)).header("dpop", &proof);
+        send(app.clone(), request.header("x-user-token", user))
+    };
+    let token = stack.issuer.token("bob").audience(AUDIENCE);
+    call(token.clone().claim("exp", START.as_secs() - 61).sign()).await.assert_reason(401, "expired");
+    assert_eq!(call(token.sign()).await.status, 200);
+    call(token.sign()).await.assert_reason(401, "dpop_replay");
 }

@@ -19,13 +19,14 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Reason, Rejection,
-    RejectionKind,
+    RejectionKind, UnixTime,
+    caller::OnAdmission,
     layer::{AuthLayer, AuthorizeLayer},
     refusal::EmptyBody,
-    scheme::CredentialKind,
+    scheme::{ApiKeyHeader, Bearer, CredentialKind, Scheme},
 };
 
-use crate::support::{Mode, Stack, answer, bearer, request, send};
+use crate::support::{Mode, Stack, answer, app, bearer, request, send};
 
 /// Accepts whatever comes; `later` holds the verdict back until notified.
 #[derive(Clone, Default)]
@@ -41,8 +42,8 @@ impl Anyone {
 }
 
 impl Authenticator for Anyone {
-    fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
-        vec![Arc::new(tower_warden::scheme::ApiKeyHeader::default()), Arc::new(tower_warden::scheme::Bearer::default())]
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(ApiKeyHeader::default()), Arc::new(Bearer::default())]
     }
 
     fn accepts(&self, _: &Credential<'_>) -> bool {
@@ -228,8 +229,8 @@ async fn a_tuple_asks_the_first_that_accepts_and_no_other() {
     struct Never;
 
     impl Authenticator for Never {
-        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
-            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+            vec![Arc::new(Bearer::default())]
         }
 
         fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -241,12 +242,12 @@ async fn a_tuple_asks_the_first_that_accepts_and_no_other() {
         }
     }
 
-    let app = crate::support::app(&AuthLayer::new((Never, Anyone::default())));
-    send(app.clone(), bearer("token")).await.assert_invalid("never");
-    send(app, request().header("x-api-key", "token")).await.assert_subject("anyone");
+    let either = app(&AuthLayer::new((Never, Anyone::default())));
+    send(either.clone(), bearer("token")).await.assert_invalid("never");
+    send(either, request().header("x-api-key", "token")).await.assert_subject("anyone");
 
     let shared: Arc<dyn Authenticator> = Arc::new(Anyone::default());
-    send(crate::support::app(&AuthLayer::new(shared)), bearer("token")).await.assert_subject("anyone");
+    send(app(&AuthLayer::new(shared)), bearer("token")).await.assert_subject("anyone");
 }
 
 #[tokio::test]
@@ -255,7 +256,7 @@ async fn two_sets_of_api_keys_stand_side_by_side() {
 
     let keys = |prefix| ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new(prefix).unwrap());
     let (live, test) = (keys("sk_live"), keys("sk_test"));
-    let app = crate::support::app(&AuthLayer::new((live.clone(), test.clone())));
+    let app = app(&AuthLayer::new((live.clone(), test.clone())));
     for (keys, owner) in [(live, "lisa"), (test, "tess")] {
         let (_, key) = keys.mint(NewKey::new(owner)).await.unwrap();
         send(app.clone(), bearer(key.expose())).await.assert_subject(owner);
@@ -282,8 +283,8 @@ async fn a_check_that_panics_is_500_without_detail() {
     struct Panics(bool);
 
     impl Authenticator for Panics {
-        fn schemes(&self) -> Vec<Arc<dyn tower_warden::scheme::Scheme>> {
-            vec![Arc::new(tower_warden::scheme::Bearer::default())]
+        fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+            vec![Arc::new(Bearer::default())]
         }
 
         fn accepts(&self, _: &Credential<'_>) -> bool {
@@ -304,7 +305,7 @@ async fn a_check_that_panics_is_500_without_detail() {
     }
 
     for later in [false, true] {
-        let answer = send(crate::support::app(&AuthLayer::new(Panics(later))), bearer("token")).await;
+        let answer = send(app(&AuthLayer::new(Panics(later))), bearer("token")).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (500, Some("panicked")));
         assert!(!answer.body.contains("later") && !answer.body.contains("at once"), "{answer:?}");
 
@@ -352,4 +353,35 @@ fn layers_and_services_are_send_sync_clone_whatever_the_body() {
     is_all(&layer.layer(service_fn(|_: Request<std::rc::Rc<()>>| async {
         Ok::<_, Infallible>(Response::new(std::rc::Rc::new(())))
     })));
+}
+
+/// Panics when an identity is admitted.
+struct PanickingObserver;
+
+impl OnAdmission for PanickingObserver {
+    fn admitted(&self, _: UnixTime) {
+        panic!("an observer");
+    }
+}
+
+impl Authenticator for PanickingObserver {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(Bearer::default())]
+    }
+
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
+        identity.on_admission = Some(Arc::new(Self));
+        Eventual::Now(Ok(Arc::new(identity)))
+    }
+}
+
+#[tokio::test]
+async fn an_observer_of_admissions_that_panics_is_500_and_lets_nobody_in() {
+    let answer = send(app(&AuthLayer::new(PanickingObserver)), bearer("token")).await;
+    answer.assert_reason(500, "panicked");
 }

@@ -194,3 +194,9 @@ fn a_configuration_error_names_the_value_and_what_would_be_accepted() {
     let text = error.to_string();
     assert!(text.contains("two words") && text.contains("1 to 64 ASCII letters"), "{text}");
 }
+
+#[test]
+fn a_refused_metadata_url_is_quoted_without_what_may_be_a_password() {
+    let error = Challenge::default().resource_metadata("https://user:hunter2@api.test/").unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}

@@ -65,7 +65,7 @@ async fn proof_is_new_once(guard: &dyn ReplayGuard) {
     }
 }
 
-/// On a guard for each pair, so that a guard with room for two proofs can be checked.
+/// Uses a guard for each pair, so that a guard with room for two proofs can be checked.
 async fn proofs_of_other_keys_and_ids_are_independent<G: ReplayGuard>(make: &impl AsyncFn() -> G) {
     let pairs = [
         (["key", "id"], ["other", "id"], "proofs of two keys with one id are independent"),

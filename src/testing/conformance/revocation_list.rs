@@ -49,7 +49,7 @@ pub struct RevocationEntry<'a> {
     pub issuer: &'a str,
     /// The name.
     pub id: &'a str,
-    /// For subjects and clients, the last second in which a revoked credential was issued.
+    /// The last second in which a revoked credential was issued, for subjects and clients.
     pub issued_until: Option<UnixTime>,
 }
 

@@ -142,7 +142,7 @@ async fn a_token_in_a_proxys_header_field_is_found_next_to_an_unrelated_authoriz
     let scheme = Bearer::from(Location::header("cf-access-jwt-assertion"));
     let layer = AuthLayer::new(jwt).scheme(scheme).environment(&environment());
     let token = issuer.token("alice").audience("https://api.test").sign();
-    let request = || Request::builder().header("authorization", "Basic YTpi");
+    let request = || Request::builder().header("authorization", "Basic secret-YTpi");
     assert_eq!(send(&layer, request().header("cf-access-jwt-assertion", &token)).await.3, "alice");
     assert_eq!(send(&layer, request()).await.1, "credential_missing");
     let other = issuer.token("alice").audience("https://other.test").sign();

@@ -12,8 +12,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{ServiceBuilder, ServiceExt};
-use tower_warden::{Environment, 
-    ManualClock, Principal, UnixTime,
+use tower_warden::{
+    Environment, ManualClock, Principal, UnixTime,
     jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
     layer::AuthLayer,
 };
@@ -39,7 +39,8 @@ fn token(algorithm: &str, claims: &str, sign: impl Fn(&[u8]) -> Vec<u8>) -> Stri
 
 async fn send(keys: StaticKeys, token: &str) -> (u16, Option<(String, Option<u64>)>) {
     let issuer = Issuer::new("https://issuer.example", "https://api.example").unwrap();
-    let layer = AuthLayer::new(Jwt::new(issuer, keys)).environment(&Environment::default().with_clock(ManualClock::at(UnixTime::from_secs(NOW))));
+    let layer = AuthLayer::new(Jwt::new(issuer, keys))
+        .environment(&Environment::default().with_clock(ManualClock::at(UnixTime::from_secs(NOW))));
     let service = ServiceBuilder::new().layer(layer).service_fn(async |request: Request<()>| {
         let mut response = Response::new(Full::<Bytes>::default());
         response.extensions_mut().insert(request.extensions().get::<Principal>().unwrap().clone());

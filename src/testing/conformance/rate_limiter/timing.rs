@@ -8,7 +8,7 @@ use crate::rate_limit::{LimitKey, QuotaSet};
 /// The longest wait that may be added by rounding.
 const ROUNDING: Duration = Duration::from_secs(1);
 
-/// With several quotas, and costs above the burst of one of them.
+/// Several quotas, and costs above the burst of one of them.
 pub(super) async fn waiting_as_long_as_stated_is_enough(bench: &Bench, wait: impl AsyncFn(Duration)) {
     let quotas = QuotaSet::new([quota("a", 20, 1, 4), quota("b", 50, 2, 12)]).expect("their names differ");
     for (number, cost) in [1, 3, 4, 7, 12, 1_000].into_iter().enumerate() {
