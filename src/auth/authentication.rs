@@ -93,7 +93,6 @@ impl Authentication {
     /// The credentials of a request: that of the caller, and that of the subject if one is required.
     ///
     /// Neither is present only if the layer is optional. An error is that of a role.
-    #[expect(clippy::type_complexity, reason = "two credentials, or whose is refused")]
     fn located<'a>(&'a self, head: &Head<'a>) -> Result<(Option<Located<'a>>, Option<Located<'a>>), (Role, Rejection)> {
         let caller = self.caller.locate(head).map_err(|rejection| (Role::Caller, rejection))?;
         let Some(source) = &self.subject else {

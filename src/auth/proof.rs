@@ -117,6 +117,32 @@ impl fmt::Debug for PresentedProof {
 }
 
 /// A proof that was read from a request.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Digest, Reason, Rejection, RejectionKind, UnixTime, auth::{UnverifiedProof, VerifiedProof}};
+///
+/// /// A signature of the request, and the key that was sent with it.
+/// struct Signature {
+///     key: Vec<u8>,
+///     is_correct: bool,
+/// }
+///
+/// impl UnverifiedProof for Signature {
+///     fn verify(&self, _: UnixTime) -> Result<VerifiedProof, Rejection> {
+///         if self.is_correct {
+///             Ok(VerifiedProof::new(Digest::of(&self.key)))
+///         } else {
+///             Err(Rejection::new(RejectionKind::InvalidProof, Reason::custom("request_signature")))
+///         }
+///     }
+/// }
+///
+/// let now = UnixTime::from_secs(1_800_000_000);
+/// assert!(Signature { key: vec![1], is_correct: true }.verify(now).is_ok());
+/// assert!(Signature { key: vec![1], is_correct: false }.verify(now).is_err());
+/// ```
 pub trait UnverifiedProof: Send + Sync {
     /// Verifies it.
     ///

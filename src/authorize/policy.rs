@@ -96,8 +96,8 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
-        let credentials = iter::once(principal).chain(principal.acting_for());
-        let bound = credentials.map(|principal| self.check(principal.confirmation())).collect::<Result<(), _>>();
+        let mut credentials = iter::once(principal).chain(principal.acting_for());
+        let bound = credentials.try_for_each(|principal| self.check(principal.confirmation()));
         Eventual::Now(bound.map_err(refused))
     }
 }

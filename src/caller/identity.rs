@@ -66,6 +66,26 @@ pub struct Identity {
 }
 
 /// Called for each admitted request, for example to record when a credential was last used.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::{Arc, atomic::{AtomicU64, Ordering}};
+/// use tower_warden::{AuthMethod, Identity, UnixTime, caller::OnAdmission};
+///
+/// /// The last use of a credential, in seconds since 1970.
+/// #[derive(Default)]
+/// struct LastUse(AtomicU64);
+///
+/// impl OnAdmission for LastUse {
+///     fn admitted(&self, now: UnixTime) {
+///         self.0.fetch_max(now.as_secs(), Ordering::Relaxed);
+///     }
+/// }
+///
+/// let mut identity = Identity::new("alice", AuthMethod::Custom("session"));
+/// identity.on_admission = Some(Arc::new(LastUse::default()));
+/// ```
 pub trait OnAdmission: Send + Sync {
     /// Called when a request was admitted; it must not block.
     fn admitted(&self, now: UnixTime);

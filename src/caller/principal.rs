@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use http::HeaderMap;
 
@@ -161,10 +161,16 @@ impl Principal {
         self.identity.expires_at
     }
 
-    /// Values that the issuer attached to the credential.
+    /// The values that the issuer attached to the credential, by name.
     #[must_use]
-    pub fn metadata(&self) -> &BTreeMap<Box<str>, Box<str>> {
-        &self.identity.metadata
+    pub fn metadata(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.identity.metadata.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The value with this name that the issuer attached to the credential.
+    #[must_use]
+    pub fn metadata_value(&self, name: &str) -> Option<&str> {
+        self.identity.metadata.get(name).map(|value| &**value)
     }
 
     /// The actor, if it is not the subject itself: the outermost `act` of

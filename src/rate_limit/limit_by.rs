@@ -175,7 +175,7 @@ impl Part {
             Self::Key => push_of(key, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
-                push_of(key, head, "value", |caller| caller.metadata().get(name).map(|value| Cow::Borrowed(&**value)))?;
+                push_of(key, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
             }
             Self::Peer => push_address(key, peer(head)?),
             Self::Principal => push_of(key, head, "principal", |_| None)?,

@@ -79,7 +79,7 @@ impl<'a> LimitRequest<'a> {
 
 /// The decision of a limiter.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a request is admitted or refused, and its cost is taken or not")]
+#[non_exhaustive]
 pub enum Decision {
     /// The request is admitted, and its cost is taken.
     Admitted(LimitStatus),

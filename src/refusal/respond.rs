@@ -5,7 +5,8 @@ use super::{kind::RejectionKind, rejection::Rejection};
 
 /// Makes the body of a refusal, and header fields such as `Content-Type`.
 ///
-/// Implemented by [`Problem`], [`EmptyBody`] and closures. See the [module docs](super).
+/// Implemented by [`Problem`], [`EmptyBody`], and closures `Fn(&Rejection) -> Response<B>`: see the examples of the
+/// [module docs](super).
 pub trait Respond<B>: Clone {
     /// Makes the response.
     fn respond(&self, rejection: &Rejection) -> Response<B>;

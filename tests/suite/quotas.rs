@@ -381,7 +381,7 @@ proptest! {
                     let wait = match bench.take(&key.to_string(), &plan, cost) {
                         Decision::Admitted(_) => None,
                         Decision::Refused(exceeded) => Some(exceeded.wait.as_nanos()),
-                        Decision::Uncounted => unreachable!("every request is counted"),
+                        other => unreachable!("every request is counted: {other:?}"),
                     };
                     prop_assert_eq!(wait, naive.take(key, cost, now));
                 }
@@ -476,7 +476,7 @@ proptest! {
         let remaining = match bench.take("0", &plan, 1) {
             Decision::Admitted(LimitStatus { remaining, .. }) => remaining,
             Decision::Refused(exceeded) => exceeded.status.remaining,
-            Decision::Uncounted => unreachable!("every request is counted"),
+            other => unreachable!("every request is counted: {other:?}"),
         };
         prop_assert_eq!((0..=remaining).filter(|_| bench.is_admitted("0", &plan)).count(), remaining as usize);
     }

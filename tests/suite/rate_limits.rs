@@ -164,7 +164,7 @@ async fn a_closure_chooses_the_plan_by_what_the_key_says() {
     let large = QuotaSet::from(daily(4).named("large"));
     let app = inside(|limiter| {
         let choose = move |caller: &Principal| {
-            caller.metadata().get("plan").filter(|plan| &***plan == "large").map(|_| large.clone())
+            caller.metadata_value("plan").filter(|plan| *plan == "large").map(|_| large.clone())
         };
         RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)).tier("pro", daily(2).named("pro")).choose(choose)
     });
