@@ -324,6 +324,42 @@ fn exhausted_keys_are_refused_until_a_unit_is_available_and_others_are_not() {
     assert!(exhausted.state(&request, elapsed).exceeded().is_none());
 }
 
+#[test]
+fn wait_of_an_exhausted_key_is_long_enough_for_all_quotas_of_an_expensive_request() {
+    let (alice, exhausted) = (key("alice"), ExhaustedKeys::bounded(1_000));
+    let quotas =
+        QuotaSet::new([Quota::per_second(20).burst(4), Quota::per_second(25).burst(12).named("wide")]).unwrap();
+    let request = |cost| LimitRequest::new(&alice, &quotas).cost(NonZeroU32::new(cost).unwrap());
+    let mut state = LimitState::new(&request(7), []);
+    assert!(matches!(state.take(), Decision::Admitted(_)));
+    exhausted.record(&state, seconds(5));
+    // Four units of the first quota need 200 ms, and two of the second one 80 ms.
+    let known = |cost, elapsed| exhausted.state(&request(cost), elapsed).exceeded().unwrap();
+    let exceeded = known(7, seconds(5));
+    assert_eq!((exceeded.violated, exceeded.wait), (vec![0, 1], Duration::from_millis(200)));
+    let exceeded = known(12, seconds(5));
+    assert_eq!((exceeded.violated, exceeded.wait), (vec![0, 1], Duration::from_millis(280)));
+}
+
+#[test]
+fn wait_of_a_key_that_was_exhausted_includes_what_was_taken_since() {
+    let (alice, exhausted) = (key("alice"), ExhaustedKeys::bounded(1_000));
+    let quotas = QuotaSet::from(Quota::per_second(10).burst(5));
+    let request = |cost| LimitRequest::new(&alice, &quotas).cost(NonZeroU32::new(cost).unwrap());
+    let record = |until_tat, elapsed| {
+        exhausted.record(&LimitState::new(&request(1), [Duration::from_millis(until_tat)]), elapsed);
+    };
+    record(500, seconds(5));
+    // Two units have come back, and one was taken.
+    let later = seconds(5) + Duration::from_millis(200);
+    record(400, later);
+    let wait = || exhausted.state(&request(5), later).exceeded().unwrap().wait;
+    assert_eq!(wait(), Duration::from_millis(400));
+    // An earlier answer that arrives late.
+    record(300, later);
+    assert_eq!(wait(), Duration::from_millis(400));
+}
+
 /// A step of a history.
 #[derive(Clone, Debug)]
 enum Step {

@@ -2,6 +2,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     super::{
+        gcra::Gcra,
         limiter::LimitRequest,
         stopwatch::{ORIGIN, now},
         table::{Entry, Table},
@@ -21,7 +22,8 @@ pub struct ExhaustedKeys {
 }
 
 impl ExhaustedKeys {
-    /// Creates a table with a capacity of `keys`, at least eight. A key counts once for each quota that is used up.
+    /// Creates a table with a capacity of `keys`, at least eight. A key with a used-up quota counts once for each quota of
+    /// the request.
     #[must_use]
     pub fn bounded(keys: usize) -> Self {
         Self { table: Table::new(keys) }
@@ -41,19 +43,28 @@ impl ExhaustedKeys {
         LimitState::new(request, request.quotas.ids().map(until_tat))
     }
 
-    /// Records the quotas without an available unit.
+    /// Records all quotas of the request if one of them has no available unit, and raises those that are recorded already.
+    ///
+    /// The others are recorded because a request that costs several units can be refused by them as well: the wait of its
+    /// refusal is the longest one.
     ///
     /// `elapsed` is the time of the node's [`Stopwatch`](super::super::Stopwatch) after the store has answered. A later
     /// time is safe, an earlier one is not: callers that wait until then must have waited long enough.
     pub fn record(&self, state: &LimitState<'_>, elapsed: Duration) {
         let now = now(elapsed);
-        let mut entries = None;
+        let from_now = |time: u64| now.saturating_add(time).saturating_sub(ORIGIN);
+        let is_exhausted = |gcra: Gcra, tat| gcra.next_unit_at(tat) > ORIGIN;
+        let is_any_exhausted = state.entries().any(|(_, gcra, tat)| is_exhausted(gcra, tat));
+        let mut entries = self.table.lock(state.request().key);
         for (limit, gcra, tat) in state.entries() {
-            let next_unit_at = gcra.next_unit_at(tat);
-            if next_unit_at > ORIGIN {
-                let from_now = |time: u64| now.saturating_add(time - ORIGIN);
-                let entries = entries.get_or_insert_with(|| self.table.lock(state.request().key));
-                entries.put(limit.id, now, from_now(tat), from_now(next_unit_at));
+            // Answers may arrive in another order than they were made: one with available units lowers no TAT.
+            let is_later = match entries.get(limit.id, now) {
+                Entry::Tat(0) => is_any_exhausted && tat > ORIGIN,
+                Entry::Tat(stored) => stored < from_now(tat),
+                Entry::FullUntil(_) => false,
+            };
+            if is_later || is_exhausted(gcra, tat) {
+                entries.put(limit.id, now, from_now(tat), from_now(gcra.next_unit_at(tat)));
             }
         }
     }

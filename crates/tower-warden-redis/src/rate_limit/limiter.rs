@@ -18,7 +18,7 @@ use super::{
 };
 use crate::connection::RedisConnection;
 
-/// The number of pairs of a key and a quota that a node knows to be used up.
+/// The number of pairs that a node records, of a key with a used-up quota and each quota of its requests.
 const EXHAUSTED_KEYS: usize = 100_000;
 
 /// The number of times that a request waits for units that others fetch, before it queries Redis itself.
