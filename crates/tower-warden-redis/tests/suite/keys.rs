@@ -25,7 +25,7 @@ pub(crate) struct Node {
 }
 
 /// A store that does not report changes, as a store in another process does not.
-struct Unwatched(Arc<MemoryKeyStore>);
+pub(crate) struct Unwatched(pub(crate) Arc<MemoryKeyStore>);
 
 impl Node {
     async fn start(redis: &Redis, store: &Arc<MemoryKeyStore>) -> Self {

@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// Far more than a decision takes, so that no test depends on the machine's speed.
-const UNHURRIED: Duration = Duration::from_secs(30);
+pub(crate) const UNHURRIED: Duration = Duration::from_secs(30);
 
-fn number(number: u32) -> NonZeroU32 {
+pub(crate) fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).unwrap()
 }
 

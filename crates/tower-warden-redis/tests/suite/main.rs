@@ -3,6 +3,7 @@
 //! Numbers such as (115) refer to the numbered list of hostile inputs.
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
+mod conformance;
 mod keys;
 mod limits;
 mod namespaces;

@@ -17,7 +17,7 @@ async fn node(redis: &Redis) -> RedisRevocationList {
     RedisRevocationList::listen(connection(redis, seconds(10)).await, redis.client()).await
 }
 
-fn later() -> UnixTime {
+pub(crate) fn later() -> UnixTime {
     SystemClock::default().now() + seconds(3_600)
 }
 
