@@ -10,6 +10,14 @@ use crate::{Eventual, error::Unavailable, time::UnixTime};
 ///
 /// A store whose methods do I/O returns [`Eventual::later`]; it does not need a time-out of its own.
 ///
+/// # Rules
+///
+/// - Records are returned byte for byte as they were added. Ids, digests, owners and tenants are compared byte for byte.
+/// - Each change is one atomic step, and can be read as soon as it has succeeded. Concurrent changes of a key are all
+///   kept; of concurrent insertions with one id or one digest, and of concurrent rotations of one key, one succeeds.
+/// - A change that fails with [`NotFound`](super::KeyErrorKind::NotFound), [`Inactive`](super::KeyErrorKind::Inactive) or
+///   [`Conflict`](super::KeyErrorKind::Conflict) changes nothing.
+///
 /// # Examples
 ///
 /// A custom store, of keys that are deployed with the configuration and not changed at run time:
@@ -97,7 +105,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// already.
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>>;
 
-    /// Returns a page of records, in the order of their ids.
+    /// Returns a page of records, in the order of the bytes of their ids. A page is full as long as further records are
+    /// selected, and [`KeyQuery::after`] may be an unknown id.
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>>;
 
     /// Records the last uses of keys. A use that is older than the recorded one is ignored, and so is an unknown key.
@@ -105,6 +114,12 @@ pub trait KeyStore: Send + Sync + 'static {
 
     /// Registers a watcher that is notified after each change: of this process, and of others if the store learns of them.
     /// [`KeyWatchers`](super::KeyWatchers) is an implementation.
+    ///
+    /// An insertion is reported as [`Added`](super::KeyChange::Added), and a revocation or rotation as
+    /// [`Changed`](super::KeyChange::Changed) with the id of the key. A change is readable as soon as it is reported: a
+    /// cache drops its entry then and reads it again, and would keep the old record otherwise. A change may be reported
+    /// more than once. [`Missed`](super::KeyChange::Missed) is for changes that the store cannot name; it does not
+    /// replace the report of a change that the store makes.
     ///
     /// By default, no changes are reported. Then a change that is not made through [`ApiKeys`](super::ApiKeys) of this
     /// process is effective when the cached entry expires.

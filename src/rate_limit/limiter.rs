@@ -33,6 +33,10 @@ use crate::{Eventual, error::Unavailable};
 pub trait RateLimiter: Send + Sync + 'static {
     /// Takes the cost from every quota, or is refused by at least one of them and takes nothing.
     ///
+    /// This is one atomic step: concurrent requests are together admitted up to the burst of each quota, and not beyond. A
+    /// caller that waits for [`LimitExceeded::wait`] and makes no other requests in between is admitted then. A refused
+    /// request does not make this wait longer.
+    ///
     /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
     /// so.
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
@@ -124,7 +128,7 @@ pub struct LimitExceeded {
     pub status: LimitStatus,
     /// The time after which all quotas admit the same request.
     pub wait: Duration,
-    /// The indices of the quotas that do not have enough units.
+    /// The indices of the quotas that do not have enough units, that of `status` among them, in ascending order.
     pub violated: Vec<usize>,
 }
 

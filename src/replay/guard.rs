@@ -97,6 +97,12 @@ pub trait ReplayGuard: Send + Sync + 'static {
     ///
     /// This is one atomic step: of two concurrent requests with the same proof, one gets [`New`](ReplayVerdict::New).
     ///
+    /// A recorded proof is replayed up to and including the second [`until`](UsedProof::until). A clock that is set back,
+    /// or a request with an earlier [`now`](UsedProof::now), must not make a used proof new again. A guard that deletes
+    /// the proofs that have expired by the time of a request therefore reports proofs that expired before the latest time
+    /// of deletion as [`Replayed`](ReplayVerdict::Replayed). A guard whose records expire by another clock keeps them for
+    /// longer than the proofs are valid, and documents the difference of the clocks that this allows.
+    ///
     /// # Errors
     ///
     /// If the store does not answer; the request is refused with 503.

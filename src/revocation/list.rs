@@ -7,6 +7,15 @@ use crate::{Eventual, caller::Identity, error::Unavailable};
 /// The list is queried on every request, after the credential cache, so a revoked credential is refused at once even
 /// while its identity is cached. See the [module docs](super).
 ///
+/// # Rules
+///
+/// - A revocation applies on its node as soon as the call that adds it has returned. Concurrent revocations are all kept.
+/// - A later revocation never narrows an earlier one: of several revocations of one name, the latest
+///   [second of issue](super::Revocation::issued_until) and the latest expiry apply, in whatever order they are added.
+/// - Names are compared byte for byte, together with their kind and their issuer. A credential without an issuer is not
+///   revoked by a name that has one.
+/// - A credential without a time of issue is covered by every revocation of its names.
+///
 /// # Examples
 ///
 /// A list in a store that many nodes share, with [`RevocationName`](super::RevocationName) as the key:
