@@ -89,7 +89,7 @@ pub(super) struct Examined {
     pub(super) possessed: Possessed,
     pub(super) network_allowed: NetworkAllowed,
     /// The proofs, by the place of their verifiers.
-    pub(super) proofs: Few<(usize, VerifiedProof)>,
+    pub(super) proofs: Vec<(usize, VerifiedProof)>,
 }
 
 impl CredentialSource {
@@ -230,7 +230,7 @@ impl CredentialSource {
         &self,
         attempt: &Attempt,
         confirmation: Option<&Confirmation>,
-    ) -> Result<(Few<Possession>, Few<(usize, VerifiedProof)>), Rejection> {
+    ) -> Result<(Few<Possession>, Vec<(usize, VerifiedProof)>), Rejection> {
         let is_bound = |proof: &dyn ProofOfPossession| {
             confirmation.is_some_and(|confirmation| confirmation.thumbprint(&proof.method()).is_some())
         };
@@ -239,7 +239,7 @@ impl CredentialSource {
         if self.proofs.iter().any(|proof| proof.is_required_under(scheme) && !is_bound(proof)) {
             return Err(Rejection::new(RejectionKind::Invalid, Reason::KEY_NOT_BOUND));
         }
-        let (mut proved, mut proofs) = (Few::None, Few::None);
+        let (mut proved, mut proofs) = (Few::None, Vec::new());
         for (place, presented) in attempt.presented.as_slice() {
             let proof = &self.proofs[*place];
             let thumbprint = match presented {
