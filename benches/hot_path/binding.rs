@@ -9,7 +9,7 @@ use tower::Layer;
 use tower_warden::{
     Clock, Digest, SystemClock,
     caller::Confirmation,
-    certificate::{ChainStatus, PeerCertificate},
+    certificate::{CertificateProof, ChainStatus, PeerCertificate},
     dpop::Dpop,
     jwt::{Algorithm, Issuer, Jwt},
     layer::AuthLayer,
@@ -25,7 +25,8 @@ use crate::{
 const AUDIENCE: &str = "https://api.example.com";
 
 fn layer(issuer: &TestIssuer) -> AuthLayer {
-    AuthLayer::new(Jwt::new(Issuer::new(issuer.name(), AUDIENCE).unwrap(), issuer.clone()))
+    let jwt = Jwt::new(Issuer::new(issuer.name(), AUDIENCE).unwrap(), issuer.clone());
+    AuthLayer::new(jwt).proof(CertificateProof)
 }
 
 /// A cached token on a connection with a certificate, bound to it and bound to nothing.
@@ -45,6 +46,7 @@ pub(crate) fn certificates(effort: Effort) {
             request.extensions_mut().insert(certificate.clone());
             request
         };
+        assert_eq!(call(&mut service, with()).status(), 200, "a refusal would be measured");
         prepared(with, move |request| call(&mut service, request))
     };
     assert_eq!(bound.len(), loose.len(), "their digests take equally long");
