@@ -63,13 +63,14 @@ pub use self::{
     location::Location,
 };
 pub(crate) use self::{
-    challenge::{Challenges, Presented},
+    challenges::{Challenges, Presented},
     locate::{LocateError, Located, Place, Schemes, is_in_query},
 };
 
 mod api_key_header;
 mod bearer;
 mod challenge;
+mod challenges;
 mod credential;
 mod locate;
 mod location;

@@ -1,0 +1,142 @@
+//! The `WWW-Authenticate` field of a layer, and the one place that writes it.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, LazyLock},
+};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::{
+    Bearer, Scheme,
+    challenge::{Challenge, ChallengeError, ChallengeRequest},
+    locate::Schemes,
+};
+use crate::{log, scope::Scopes};
+
+/// Under which scheme the refused credential came.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Presented {
+    /// It is unknown which one was meant: each challenge reports the error.
+    Any,
+    /// The scheme at this place; if it has no challenge, the first challenge reports the error.
+    Scheme(usize),
+}
+
+/// The challenges of a layer, rendered once where they depend on nothing of a request.
+#[derive(Debug)]
+pub(crate) struct Challenges {
+    challenge: Challenge,
+    schemes: Vec<Arc<dyn Scheme>>,
+    /// Places of schemes that have a challenge, in the order in which these are written.
+    order: Vec<usize>,
+    malformed: Box<[HeaderValue]>,
+    missing: Box<[HeaderValue]>,
+    /// The lines, by the place of their schemes.
+    invalid: Box<[Box<[HeaderValue]>]>,
+}
+
+impl Challenges {
+    pub(crate) fn new(challenge: Challenge, schemes: &Schemes) -> Self {
+        let mut schemes: Vec<_> = schemes.iter().map(Arc::clone).collect();
+        let count = schemes.len();
+        let mut this = Self {
+            challenge,
+            schemes: Vec::new(),
+            order: Vec::new(),
+            malformed: Box::default(),
+            missing: Box::default(),
+            invalid: Box::default(),
+        };
+        let request = this.request(None, None);
+        this.order = (0..count).filter(|place| schemes[*place].challenge(&request).is_some()).collect();
+        if this.order.is_empty() {
+            // RFC 9110 §15.5.2: a 401 has a challenge.
+            schemes.push(Arc::new(Bearer::default()));
+            this.order = vec![count];
+        }
+        this.order.sort_by_key(|place| schemes[*place].challenge_order());
+        this.schemes = schemes;
+        let scope = this.challenge.scope.as_ref();
+        let malformed = this.render(None, Some(ChallengeError::INVALID_REQUEST), Presented::Any);
+        let missing = this.render(scope, None, Presented::Any);
+        let invalid = (0..count)
+            .map(|place| this.render(scope, Some(ChallengeError::INVALID_TOKEN), Presented::Scheme(place)))
+            .collect();
+        Self { malformed, missing, invalid, ..this }
+    }
+
+    /// Those of a refusal that no layer made.
+    pub(crate) fn fallback() -> &'static Self {
+        static FALLBACK: LazyLock<Challenges> =
+            LazyLock::new(|| Challenges::new(Challenge::default(), &Schemes::new([Arc::new(Bearer::default()) as _])));
+        &FALLBACK
+    }
+
+    /// Writes the challenges, each as a field line of its own, in the place of those that are present.
+    ///
+    /// `scope` is used where the challenges were not rendered before.
+    pub(crate) fn write(
+        &self,
+        error: Option<ChallengeError<'_>>,
+        scope: Option<&Scopes>,
+        presented: Presented,
+        headers: &mut HeaderMap,
+    ) {
+        let rendered;
+        let lines = match (error, presented) {
+            (None, _) => &self.missing,
+            (Some(error), _) if error.is(&ChallengeError::INVALID_REQUEST) => &self.malformed,
+            (Some(error), Presented::Scheme(place))
+                if error.is(&ChallengeError::INVALID_TOKEN) && place < self.invalid.len() =>
+            {
+                &self.invalid[place]
+            }
+            (Some(error), presented) => {
+                // Custom schemes run here, outside of any check: a panic costs the error, and not the response.
+                match catch_unwind(AssertUnwindSafe(|| self.render(scope, Some(error), presented))) {
+                    Ok(lines) => {
+                        rendered = lines;
+                        &rendered
+                    }
+                    Err(_) => {
+                        log::error!("the challenge of a scheme panicked; the response has no error code");
+                        &self.missing
+                    }
+                }
+            }
+        };
+        headers.remove(header::WWW_AUTHENTICATE);
+        for line in lines {
+            headers.append(header::WWW_AUTHENTICATE, line.clone());
+        }
+    }
+
+    /// The scopes that a client should request first.
+    pub(crate) const fn scope(&self) -> Option<&Scopes> {
+        self.challenge.scope.as_ref()
+    }
+
+    fn render(
+        &self,
+        scope: Option<&Scopes>,
+        error: Option<ChallengeError<'_>>,
+        presented: Presented,
+    ) -> Box<[HeaderValue]> {
+        let reporting = match presented {
+            Presented::Scheme(place) if !self.order.contains(&place) => self.order.first().copied(),
+            Presented::Scheme(place) => Some(place),
+            Presented::Any => None,
+        };
+        let lines = self.order.iter().filter_map(|place| {
+            let error = error.filter(|_| reporting.is_none_or(|reporting| reporting == *place));
+            self.schemes[*place].challenge(&self.request(scope, error))?.value()
+        });
+        lines.collect()
+    }
+
+    fn request<'a>(&'a self, scope: Option<&'a Scopes>, error: Option<ChallengeError<'a>>) -> ChallengeRequest<'a> {
+        let Challenge { realm, resource_metadata, .. } = &self.challenge;
+        ChallengeRequest { error, realm, resource_metadata: resource_metadata.as_deref(), scope }
+    }
+}
