@@ -37,8 +37,9 @@ impl KeyId {
         if (1..=64).contains(&text.len()) && text.bytes().all(is_allowed) {
             Ok(Self(text.into()))
         } else {
+            // Not quoted: a text that is too long for an id may be the key itself.
             let message = "a key's id is 1 to 64 ASCII letters, digits, '_', '-' and '.'";
-            Err(ConfigError::new(ConfigErrorKind::Key, message).value(text))
+            Err(ConfigError::new(ConfigErrorKind::Key, message))
         }
     }
 

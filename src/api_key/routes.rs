@@ -234,9 +234,9 @@ fn check_scopes(caller: &Principal, scopes: &Scopes) -> Result<(), Failure> {
     }
 }
 
-/// Returns the tier of a key to be minted: that of the caller, if the caller has a tenant.
+/// Returns the tier of a key to be minted: that of the credential that names the tenant, if there is one.
 fn allowed_tier(caller: &Principal, requested: Option<String>) -> Result<Option<String>, Failure> {
-    match (caller.tenant(), caller.tier(), requested) {
+    match (caller.tenant(), caller.member_of_tenant().tier(), requested) {
         (None, _, requested) => Ok(requested),
         (Some(_), own, requested) if requested.is_none() || requested.as_deref() == own => Ok(own.map(Into::into)),
         (Some(_), ..) => Err(Failure::forbidden(caller, Reason::TIER_NOT_HELD)),

@@ -6,6 +6,12 @@ use crate::{
     reason::Reason,
 };
 
+/// The largest number of members of a confirmation that are not ignored.
+const MAX_MEMBERS: usize = 8;
+
+/// The longest name of such a member, in bytes.
+const MAX_NAME: usize = 64;
+
 /// The binding of a credential to its sender: the `cnf` claim of [RFC 7800](https://www.rfc-editor.org/rfc/rfc7800), also
 /// for API keys.
 ///
@@ -106,8 +112,8 @@ impl Confirmation {
     ///
     /// # Errors
     ///
-    /// If a member occurs twice, if a thumbprint is not 43 characters of canonical base64url, or if there is none
-    /// ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1): what cannot be processed is not confirmed).
+    /// If there are more than 8 members, if a name is longer than 64 bytes, if a member occurs twice, if a thumbprint is not
+    /// 43 characters of canonical base64url, or if there is none ([RFC 7800 §3.1](https://www.rfc-editor.org/rfc/rfc7800#section-3.1): what cannot be processed is not confirmed).
     pub fn parse<'a>(
         members: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
         ignored: &[Box<str>],
@@ -124,6 +130,10 @@ impl Confirmation {
             let thumbprint = value.and_then(Digest::from_base64url);
             let thumbprint = thumbprint
                 .ok_or_else(|| refused("a thumbprint is 43 characters of canonical base64url").value(name))?;
+            // Each comparison below is cheap because there are few, and a record that is cached stays small.
+            if possessions.len() == MAX_MEMBERS || name.len() > MAX_NAME {
+                return Err(refused("a confirmation has at most 8 members, with names of at most 64 bytes"));
+            }
             if possessions.iter().any(|known| known.method.as_str() == name) {
                 return Err(refused("each member of a confirmation occurs once").value(name));
             }
@@ -239,6 +249,9 @@ impl<'de> serde::Deserialize<'de> for Confirmation {
                 let mut members: Vec<(String, String)> = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
+                    if members.len() > MAX_MEMBERS {
+                        break;
+                    }
                 }
                 let members = members.iter().map(|(name, value)| (&**name, Some(&**value)));
                 Confirmation::parse(members, &[]).map_err(serde::de::Error::custom)

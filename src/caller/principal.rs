@@ -95,7 +95,20 @@ impl Principal {
     /// The tenant of the subject. A caller without a tenant has that of the subject that it [acts for](Self::acting_for).
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.identity.tenant.as_deref().or_else(|| self.acting_for()?.tenant())
+        self.member_of_tenant().own_tenant()
+    }
+
+    /// The principal whose credential names the tenant: the caller, or the subject that it acts for if only that has one.
+    pub(crate) fn member_of_tenant(&self) -> &Self {
+        match self.acting_for() {
+            Some(subject) if self.own_tenant().is_none() && subject.own_tenant().is_some() => subject,
+            _ => self,
+        }
+    }
+
+    /// The tenant that the caller's own credential names.
+    pub(crate) fn own_tenant(&self) -> Option<&str> {
+        self.identity.tenant.as_deref()
     }
 
     /// The scopes of the caller's own credential. Decide by [`holds`](Self::holds), which includes the scopes that they imply,

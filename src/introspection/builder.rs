@@ -155,9 +155,6 @@ impl IntrospectionBuilder {
         };
         let uri = Some(&*self.endpoint).filter(|endpoint| url::is_secure(endpoint));
         let uri: Uri = uri.and_then(|uri| uri.parse().ok()).ok_or_else(refused_url)?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(refused_url());
-        }
         let fetch =
             self.fetch.map_or_else(|| HttpClient::new().map(|client| Arc::new(client) as Arc<dyn Fetch>), Ok)?;
         Ok(Introspection(Arc::new(Inner {

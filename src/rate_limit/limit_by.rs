@@ -183,7 +183,13 @@ impl Part {
                 Some(route) => key.push("route", route),
                 None => key.push("no route", ""),
             },
-            Self::Tenant => push_of(key, head, "tenant", |caller| caller.tenant().map(Cow::Borrowed))?,
+            Self::Tenant => {
+                if let Some(caller) = caller_or_push_address(key, head)? {
+                    // With its own issuer: the tenant may be that of the subject that the caller acts for.
+                    let member = caller.member_of_tenant();
+                    push_part(key, member, "tenant", member.own_tenant().map(Cow::Borrowed));
+                }
+            }
             Self::With(push) => push(head, key)?,
         }
         Ok(())
@@ -223,28 +229,39 @@ fn push_of<'a>(
     kind: &str,
     part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
 ) -> Result<(), Rejection> {
-    let caller = match caller::of(head.extensions) {
-        Ok(caller) => caller,
+    if let Some(caller) = caller_or_push_address(key, head)? {
+        push_part(key, caller, kind, part(caller));
+    }
+    Ok(())
+}
+
+/// Returns the caller, or pushes the peer address if the request has no credential.
+fn caller_or_push_address<'a>(key: &mut LimitKey, head: &Head<'a>) -> Result<Option<&'a Principal>, Rejection> {
+    match caller::of(head.extensions) {
+        Ok(caller) => Ok(Some(caller)),
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
             push_address(key, peer(head)?);
-            return Ok(());
+            Ok(None)
         }
-        Err(rejection) => return Err(rejection),
-    };
+        Err(rejection) => Err(rejection),
+    }
+}
+
+/// Pushes a property of the caller, or the caller itself if it lacks the property.
+fn push_part(key: &mut LimitKey, caller: &Principal, kind: &str, part: Option<Cow<'_, str>>) {
     // Two issuers can use the same names.
     if let Some(issuer) = caller.issuer() {
         key.push("issuer", issuer);
     }
-    match part(caller) {
+    match part {
         Some(part) => key.push(kind, &*part),
         None => {
-            if let Some(tenant) = caller.tenant() {
+            if let Some(tenant) = caller.own_tenant() {
                 key.push("tenant of", tenant);
             }
             key.push("subject", caller.subject());
         }
     }
-    Ok(())
 }
 
 /// The value of a claim that is a string or a number.

@@ -74,7 +74,7 @@ impl Default for Challenge {
     }
 }
 
-/// The contents of a [`Scheme`]'s challenge.
+/// The contents of a [`Scheme`](super::Scheme)'s challenge.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ChallengeRequest<'a> {

@@ -12,7 +12,8 @@ use tower_warden::{
     auth::CredentialSource,
     caller::{DelegatedScopes, SenderConstraint},
     jwt::{Issuer, Jwt},
-    layer::{AuthLayer, AuthorizeLayer},
+    layer::{AuthLayer, AuthorizeLayer, RateLimitLayer},
+    rate_limit::{LimitBy, LocalRateLimiter, Quota},
     revocation::{MemoryRevocationList, Revocation},
     scheme::{ApiKeyHeader, Bearer, Location},
     scope::{Scope, ScopeHierarchy},
@@ -340,4 +341,49 @@ async fn scopes_are_implied_whether_the_hierarchy_is_set_before_or_after() {
         let answer = send(app, request().header("x-api-key", &pair.key).header("x-user-token", token)).await;
         assert_eq!(answer.body, "agent-7 for alice: billing:read billing:write");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_is_minted_for_a_users_tenant_has_the_users_tier() {
+    let pair = Pair::new().await;
+    let admin = NewKey::new("operator").tier("internal").scopes("keys:admin".parse().unwrap());
+    let (_, secret) = pair.keys.mint(admin).await.unwrap();
+    let config = Issuer::new(pair.issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant").tier_claim("tier");
+    let user = CredentialSource::new(Jwt::new(config, pair.issuer.clone()));
+    let layer = AuthLayer::new(pair.keys.clone())
+        .environment(&Environment::default().with_clock(pair.clock.clone()))
+        .delegated_scopes(DelegatedScopes::Caller)
+        .acting_for(user.scheme(Bearer::from(Location::header("x-user-token"))))
+        .unwrap();
+    let app = axum::Router::<()>::new().nest("/keys", key_routes(pair.keys.clone())).layer(layer);
+    let token = pair.token().claim("tier", "free").sign();
+    let mint = |body: &'static str| {
+        let request = Request::post("/keys").header("content-type", "application/json");
+        let request = request.header("x-api-key", secret.expose()).header("x-user-token", &token);
+        app.clone().oneshot(request.body(axum::body::Body::from(body)).unwrap())
+    };
+    let internal = r#"{"name":"n","owner":"o","scopes":["keys:admin"],"tier":"internal"}"#;
+    assert_eq!(mint(internal).await.unwrap().status(), 403);
+    let minted = mint(r#"{"name":"n","owner":"o","scopes":["keys:admin"]}"#).await.unwrap();
+    assert_eq!(Answer::read(minted).await.json()["tier"], "free");
+}
+
+#[tokio::test]
+async fn the_quota_of_a_tenant_is_that_of_its_issuer_whoever_acts_for_it() {
+    let pair = Pair::new().await;
+    let (_, secret) = pair.keys.mint(NewKey::new("agent-8")).await.unwrap();
+    let direct =
+        Jwt::new(Issuer::new(pair.issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant"), pair.issuer.clone());
+    let limiter = LocalRateLimiter::default();
+    let limit = || RateLimitLayer::new(limiter.clone(), LimitBy::tenant(), Quota::per_day(1).named("tenant"));
+    let environment = Environment::default().with_clock(pair.clock.clone());
+    let composed = BoxCloneSyncService::new(pair.layer().layer(limit().layer(service_fn(describe))));
+    let direct = AuthLayer::new(direct).environment(&environment);
+    let direct = BoxCloneSyncService::new(direct.layer(limit().layer(service_fn(describe))));
+
+    let token = pair.token().sign();
+    let agent = request().header("x-api-key", secret.expose()).header("x-user-token", &token);
+    assert_eq!(send(composed, agent).await.status, 200);
+    let user = request().header("authorization", format!("Bearer {token}"));
+    send(direct, user).await.assert_reason(429, "quota_exceeded");
 }

@@ -201,3 +201,19 @@ async fn a_stored_key_that_is_bound_by_an_unknown_method_is_refused() {
     let (_, secret) = stack.mint(NewKey::new("alice").confirmation(evil)).await;
     stack.bearer(secret.expose()).await.assert_invalid("proof_missing");
 }
+
+#[test]
+fn a_confirmation_has_a_bounded_number_of_members_with_bounded_names() {
+    let names: Vec<_> = (0..9).map(|number| format!("m{number}")).collect();
+    let parse = |names: &[String]| Confirmation::parse(names.iter().map(|name| (&**name, Some(THUMBPRINT))), &[]);
+    assert!(parse(&names[..8]).is_ok());
+    assert!(parse(&names).is_err());
+    assert!(parse(&["m".repeat(64)]).is_ok());
+    assert!(parse(&["m".repeat(65)]).is_err());
+
+    let json = |count: usize| format!("{{{}}}", vec![format!("\"x\":\"{THUMBPRINT}\""); count].join(","));
+    let many: Vec<_> = (0..100_000).map(|number| format!("\"m{number}\":\"{THUMBPRINT}\"")).collect();
+    assert!(serde_json::from_str::<Confirmation>(&format!("{{{}}}", many.join(","))).is_err());
+    assert!(serde_json::from_str::<Confirmation>(&json(2)).is_err());
+    assert!(serde_json::from_str::<Confirmation>(&json(1)).is_ok());
+}

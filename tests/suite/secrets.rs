@@ -7,7 +7,11 @@ use std::{
 
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::ServiceExt;
-use tower_warden::{Credential, Digest, Head, Presented, Principal, UnixTime, api_key::Pepper, layer::AuthLayer};
+use tower_warden::{
+    Credential, Digest, Head, Presented, Principal, UnixTime,
+    api_key::{KeyId, Pepper},
+    layer::AuthLayer,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::support::{Mode, Stack, request, unknown_key};
@@ -116,4 +120,11 @@ async fn an_outage_is_logged_with_its_cause() {
     stack.store.set(Mode::Fail);
     stack.bearer(unknown_key().expose()).await.assert_unavailable("key_store_unavailable");
     assert!(log.text().contains("WARN") && log.text().contains("the test store is unavailable"), "{}", log.text());
+}
+
+#[test]
+fn a_text_that_is_no_id_of_a_key_may_be_the_key_and_is_not_quoted() {
+    let key = format!("acme_production_{}", "k".repeat(49));
+    let error = KeyId::parse(&key).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("kkkk"), "{error:?}");
 }

@@ -13,7 +13,7 @@
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, Hasher, RandomState},
     num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -103,7 +103,7 @@ impl Leases {
 
     fn slot(&self, request: &LimitRequest<'_>) -> u64 {
         let mut hasher = self.secret.build_hasher();
-        request.key.hash(&mut hasher);
+        hasher.write_u64(self.secret.hash_one(request.key));
         request.quotas.ids().for_each(|id| hasher.write_u64(id));
         hasher.finish()
     }
