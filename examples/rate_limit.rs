@@ -2,20 +2,22 @@
 //!
 //! ```text
 //! cargo run --example rate_limit
-//! REDIS_URL=redis://127.0.0.1/ LISTEN=127.0.0.1:3001 cargo run --example rate_limit
-//! REDIS_URL=redis://127.0.0.1/ LISTEN=127.0.0.1:3002 cargo run --example rate_limit
+//! export REDIS_URL=redis://127.0.0.1/ LIMIT_SECRET=$(openssl rand -hex 32)
+//! LISTEN=127.0.0.1:3001 cargo run --example rate_limit
+//! LISTEN=127.0.0.1:3002 cargo run --example rate_limit
 //! ```
 //!
 //! The last two processes share the quotas of the callers, and accept the same keys.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
+//! | `LIMIT_SECRET` | secret of 32 bytes or more that nodes share, with `REDIS_URL` | none |
 //! | `LISTEN` | address to listen on | `127.0.0.1:3000` |
 //! | `REDIS_URL` | Redis server that nodes share | none: limits in memory |
 //! | `RUST_LOG` | log filter | `warn,tower_warden=debug` |
 #![expect(clippy::print_stdout, reason = "it prints instructions")]
 
-use std::{env, error::Error, io, net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{env, error::Error, io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, routing::get};
 use tokio::{net::TcpListener, signal};
@@ -24,7 +26,7 @@ use tower_warden::{
     Clock, Principal, SystemClock,
     api_key::{ApiKeys, KeyDigest, KeyFormat, KeyId, KeyRecord, MemoryKeyStore},
     layer::{AuthLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{LimitBy, LocalRateLimiter, Quota, QuotaSet, RateLimiter},
+    rate_limit::{LimitBy, LimitSecret, LocalRateLimiter, Quota, QuotaSet, RateLimiter, nonzero},
 };
 use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
 use tracing_subscriber::EnvFilter;
@@ -42,9 +44,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let local = LocalRateLimiter::default();
     let shared: Arc<dyn RateLimiter> = match env::var("REDIS_URL") {
         Ok(url) => {
-            let connection = RedisConnection::connect(redis::Client::open(url)?).await;
-            let nodes = const { NonZeroU32::new(2).expect("two is not zero") };
-            Arc::new(RedisRateLimiter::new(connection).on_outage(OnOutage::Local { nodes }))
+            let connection = RedisConnection::connect(redis::Client::open(url)?, "example".parse()?).await;
+            let secret = LimitSecret::new(env::var("LIMIT_SECRET")?)?;
+            Arc::new(RedisRateLimiter::new(connection, secret).on_outage(OnOutage::Local { nodes: nonzero(2) }))
         }
         Err(_) => Arc::new(local.clone()),
     };
@@ -71,15 +73,20 @@ fn app(local: LocalRateLimiter, shared: Arc<dyn RateLimiter>) -> Result<Router, 
     // From the outside in. Peers and refused credentials are limited by each node, without a round trip before the caller
     // is known.
     let limits = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(local.clone(), LimitBy::peer(), Quota::per_second(100).burst(200).named("peer")))
-        .layer(FailureLimitLayer::new(local, LimitBy::peer(), Quota::per_minute(3).named("failures")))
+        .layer(RateLimitLayer::new(
+            "peers",
+            local.clone(),
+            LimitBy::peer(),
+            Quota::per_second(100).burst(200).named("peer"),
+        ))
+        .layer(FailureLimitLayer::new("failures", local, LimitBy::peer(), Quota::per_minute(3).named("failures")))
         .layer(AuthLayer::new(ApiKeys::new(callers()?, KeyFormat::opaque("demo-")?)))
         .layer(
-            RateLimitLayer::new(shared, LimitBy::principal(), free)
+            RateLimitLayer::new("calls", shared, LimitBy::principal(), free)
                 .tier("pro", pro)
                 .cost(|head| if head.uri.path() == "/search" { 3 } else { 1 }),
         )
-        .layer(ConcurrencyLayer::new(LimitBy::principal(), const { NonZeroU32::new(10).expect("ten is not zero") }));
+        .layer(ConcurrencyLayer::new(LimitBy::principal(), nonzero(10)));
     let api = Router::new().route("/", get(hello)).route("/search", get(hello)).layer(limits);
     Ok(api.route("/health", get(async || "ok")))
 }

@@ -34,12 +34,12 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Environment {
     clock: Arc<dyn Clock>,
-    namespace: Namespace,
+    namespace: Option<Namespace>,
     proxies: TrustedProxies,
 }
 
 impl Environment {
-    /// The machine's clock, no trusted proxies, and the default namespace, with this clock in its place.
+    /// Sets the clock: the machine's by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -49,7 +49,7 @@ impl Environment {
     /// Sets the namespace of shared stores: two services on one Redis need two namespaces.
     #[must_use]
     pub fn with_namespace(mut self, namespace: Namespace) -> Self {
-        self.namespace = namespace;
+        self.namespace = Some(namespace);
         self
     }
 
@@ -66,10 +66,10 @@ impl Environment {
         Arc::clone(&self.clock)
     }
 
-    /// The namespace of shared stores.
+    /// The namespace of shared stores, if one is set.
     #[must_use]
-    pub const fn namespace(&self) -> &Namespace {
-        &self.namespace
+    pub const fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
     }
 
     /// The trusted proxies.
@@ -79,19 +79,22 @@ impl Environment {
     }
 }
 
-/// The machine's clock, no trusted proxies, and the default namespace.
+/// The machine's clock, no trusted proxies, and no namespace.
 impl Default for Environment {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), namespace: Namespace::default(), proxies: TrustedProxies::default() }
+        Self { clock: Arc::new(SystemClock), namespace: None, proxies: TrustedProxies::default() }
     }
 }
 
 /// The namespace of a service in stores that it shares with others, such as Redis.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+///
+/// Shared stores require one: without it, two services that use one server would share limits, revocations, used proofs and
+/// notifications of changed keys.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Namespace(Arc<str>);
 
 impl Namespace {
-    /// The text; empty for the default namespace.
+    /// The text; never empty.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -57,6 +57,8 @@ pub enum ConfigErrorKind {
     KeyFormat,
     /// The source of keys that verify signatures.
     KeySet,
+    /// The secret of rate limits in shared stores.
+    LimitSecret,
     /// A member of protected resource metadata.
     Metadata,
     /// The namespace of shared stores.

@@ -86,10 +86,10 @@
 //!
 //! let limiter = LocalRateLimiter::default();
 //! let layers = ServiceBuilder::new()
-//!     .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_second(100).named("peer")))
-//!     .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
+//!     .layer(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_second(100).named("peer")))
+//!     .layer(FailureLimitLayer::new("failures", limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
 //!     .layer(AuthLayer::new((jwt, keys)))
-//!     .layer(RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(60).named("caller")));
+//!     .layer(RateLimitLayer::new("calls", limiter, LimitBy::principal(), Quota::per_minute(60).named("caller")));
 //! let app = Router::new().route("/balance", get(balance)).layer(layers);
 //! let request = || Request::get("/balance").extension(Peer::new(([192, 0, 2, 1], 4711).into()));
 //!

@@ -171,7 +171,7 @@ fn a_request_without_a_credential_costs_one_allocation_under_an_optional_layer()
 #[test]
 fn a_local_rate_limit_costs_its_fields_and_nothing_without_them() {
     let limiter = LocalRateLimiter::bounded(1_000);
-    let layer = || RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_second(1_000_000));
+    let layer = || RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_second(1_000_000));
     // Its value, and the response's first field: the table and the list of the map.
     Cost::of(&layer(), || request("")).is_above(&Cost::bare(), 3);
     Cost::of(&layer().fields(RateLimitFields::Silent), || request("")).is_above(&Cost::bare(), 0);
@@ -180,8 +180,12 @@ fn a_local_rate_limit_costs_its_fields_and_nothing_without_them() {
 #[test]
 fn a_limit_by_principal_and_tier_costs_no_more_than_one_by_peer() {
     let (keys, key, _) = cached();
-    let limit =
-        RateLimitLayer::new(LocalRateLimiter::bounded(1_000), LimitBy::principal(), Quota::per_second(1_000_000));
+    let limit = RateLimitLayer::new(
+        "calls",
+        LocalRateLimiter::bounded(1_000),
+        LimitBy::principal(),
+        Quota::per_second(1_000_000),
+    );
     let limit = limit.tier("pro", Quota::per_day(1_000_000)).cost(|_| 3).exempt(Exempt::path("/health"));
     let authentication = Cost::of(&layer(keys.clone()), || request(&key));
     let stack = ServiceBuilder::new().layer(layer(keys)).layer(limit).into_inner();
@@ -191,7 +195,8 @@ fn a_limit_by_principal_and_tier_costs_no_more_than_one_by_peer() {
 #[test]
 fn a_failure_limit_costs_nothing_as_long_as_nothing_fails() {
     let (keys, key, _) = cached();
-    let limit = FailureLimitLayer::new(LocalRateLimiter::bounded(1_000), LimitBy::peer(), Quota::per_minute(10));
+    let limit =
+        FailureLimitLayer::new("failures", LocalRateLimiter::bounded(1_000), LimitBy::peer(), Quota::per_minute(10));
     let authentication = Cost::of(&layer(keys.clone()), || request(&key));
     let stack = ServiceBuilder::new().layer(limit).layer(layer(keys)).into_inner();
     Cost::of(&stack, || request(&key)).is_above(&authentication, 0);

@@ -91,8 +91,8 @@ pub(crate) fn layers(effort: Effort) {
     let mut builder = GovernorConfigBuilder::default();
     builder.per_nanosecond(1).burst_size(MANY);
     let (terse, telling) = (builder.finish().unwrap(), builder.use_headers().finish().unwrap());
-    let limit = || RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), plan());
-    let failures = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), plan());
+    let limit = || RateLimitLayer::new("peers", LocalRateLimiter::default(), LimitBy::peer(), plan());
+    let failures = FailureLimitLayer::new("failures", LocalRateLimiter::default(), LimitBy::peer(), plan());
     let [bare, silent, draft, failures, terse, telling] = medians(
         effort.rounds,
         [

@@ -26,8 +26,10 @@
 //! | used DPoP proofs | [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) | `RedisReplayGuard` |
 //! | changes of keys in any store | the process itself | `RedisNotifiedKeyStore` around the store |
 //!
-//! Two services on one Redis need two namespaces. The clock, the trusted proxies and the namespace are configured once, in an
-//! [`Environment`](crate::Environment) that all builders take:
+//! Two services on one Redis need two namespaces: `RedisConnection::connect` requires one, and `RedisRateLimiter` the
+//! [`LimitSecret`](crate::rate_limit::LimitSecret) of the deployment. Counts of limits in memory are forgotten at a restart.
+//! The clock, the trusted proxies and the namespace are configured once, in an [`Environment`](crate::Environment) that all
+//! builders take:
 //!
 //! ```
 //! use tower_warden::{

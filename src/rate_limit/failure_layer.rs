@@ -45,7 +45,7 @@ use crate::{
 /// let (_, alice) = keys.mint(NewKey::new("alice")).await?;
 /// let failures = Quota::per_minute(1).named("failures");
 /// let service = ServiceBuilder::new()
-///     .layer(FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), failures))
+///     .layer(FailureLimitLayer::new("failures", LocalRateLimiter::default(), LimitBy::peer(), failures))
 ///     .layer(AuthLayer::new(keys))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = |key: &str| {
@@ -64,6 +64,11 @@ use crate::{
 ///
 /// Every credential is verified before it is limited: this layer limits guesses, not the cost of verification. Limit that
 /// cost with a [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer outside of this layer.
+///
+/// A guess that hits is admitted, also while the limit is exceeded: the layer reports guessing and makes it visible, but
+/// does not make weak credentials safe. Use credentials that cannot be guessed, such as generated API keys; to refuse a
+/// valid credential behind a busy address as well, use a `RateLimitLayer` by peer. The refusal inside is kept as the
+/// [`cause`](crate::Rejection::cause) of the 429, for audit.
 pub struct FailureLimitLayer<R = Problem> {
     limit: Arc<FailureLimit>,
     respond: R,
@@ -71,14 +76,19 @@ pub struct FailureLimitLayer<R = Problem> {
 
 impl FailureLimitLayer {
     /// Limits refused credentials to the quotas of a set, or to one quota.
+    ///
+    /// Counts belong to the limiter and the name of the limit, as in
+    /// [`RateLimitLayer::new`](crate::layer::RateLimitLayer::new); those of a `RateLimitLayer` with the same name are
+    /// separate.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
+    pub fn new(name: &str, limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
         let (limiter, quotas) = (Arc::new(limiter), quotas.into());
         let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
             Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default() })
         };
-        Self { limit: Arc::new(FailureLimit { by, settings: Striped::new(settings) }), respond: Problem }
+        let limit = FailureLimit { key: LimitKey::of_failures(name), by, settings: Striped::new(settings) };
+        Self { limit: Arc::new(limit), respond: Problem }
     }
 }
 
@@ -88,7 +98,8 @@ impl<R> FailureLimitLayer<R> {
     pub fn fields(self, fields: RateLimitFields) -> Self {
         let settings = Settings::clone(self.limit.settings.mine());
         let settings = Striped::new(|| Arc::new(Settings { fields, ..settings.clone() }));
-        Self { limit: Arc::new(FailureLimit { by: self.limit.by.clone(), settings }), respond: self.respond }
+        let (key, by) = (self.limit.key.clone(), self.limit.by.clone());
+        Self { limit: Arc::new(FailureLimit { key, by, settings }), respond: self.respond }
     }
 
     /// Sets the body of refusals: [`Problem`] by default.
@@ -121,6 +132,8 @@ impl<R> fmt::Debug for FailureLimitLayer<R> {
 /// The check of [`FailureLimitLayer`].
 #[derive(Debug)]
 pub struct FailureLimit {
+    /// The key without parts.
+    key: LimitKey,
     by: LimitBy,
     /// One copy for each thread: each request clones it.
     settings: Striped<Arc<Settings>>,
@@ -137,24 +150,24 @@ struct Settings {
 impl Sealed for FailureLimit {}
 
 impl Check for FailureLimit {
-    type Pass = Watched;
+    type Pass = FailureLimitPass;
 
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Watched, Rejection>> {
+    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<FailureLimitPass, Rejection>> {
         let settings = || Arc::clone(self.settings.mine());
-        Eventual::Now(self.by.key_of(head).map(|key| Watched { key, settings: settings() }))
+        Eventual::Now(self.by.key_of(&self.key, head).map(|key| FailureLimitPass { key, settings: settings() }))
     }
 }
 
 /// The key of a request whose response [`FailureLimitLayer`] reviews.
 #[derive(Debug)]
-pub struct Watched {
+pub struct FailureLimitPass {
     key: LimitKey,
     settings: Arc<Settings>,
 }
 
-impl Sealed for Watched {}
+impl Sealed for FailureLimitPass {}
 
-impl Pass for Watched {
+impl Pass for FailureLimitPass {
     fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
         // A missing DPoP nonce is not a failure: the client cannot know the nonce before this response.
         let failures = [RejectionKind::Invalid, RejectionKind::InvalidProof, RejectionKind::Malformed];

@@ -7,6 +7,7 @@ use super::{
     exempt::Exempt,
     fields::{Fields, RateLimitFields},
     limit_by::LimitBy,
+    limit_key::LimitKey,
     limiter::{Decision, LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
@@ -46,7 +47,7 @@ use crate::{
 /// let stopwatch = ManualStopwatch::default();
 /// let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
 /// let service = ServiceBuilder::new()
-///     .layer(RateLimitLayer::new(limiter, LimitBy::peer(), Quota::per_second(10).burst(20)))
+///     .layer(RateLimitLayer::new("peers", limiter, LimitBy::peer(), Quota::per_second(10).burst(20)))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = || {
 ///     let request = Request::builder().extension(Peer::new(([192, 0, 2, 1], 4711).into()));
@@ -73,9 +74,13 @@ pub struct RateLimitLayer<R = Problem> {
 
 impl RateLimitLayer {
     /// Limits requests to the quotas of a set, or to one quota.
+    ///
+    /// Counts belong to the limiter and the name of the limit: layers with different names share none, even if their quotas
+    /// are equal. Layers with one name, on one node or on many, count together. Clients do not see the name.
     #[must_use]
-    pub fn new(limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
+    pub fn new(name: &str, limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
         let limit = RateLimit {
+            key: LimitKey::of_limit(name),
             limiter: Arc::new(limiter),
             by,
             quotas: quotas.into(),
@@ -129,6 +134,10 @@ impl<R> RateLimitLayer<R> {
     /// Sets the quotas of principals of this tier.
     ///
     /// Principals of other tiers, or without a tier, have the quotas given to `new`, which should be the smallest.
+    ///
+    /// The tier is that of the credential, and each quota has its own count. With [`LimitBy::tenant`], a tenant that has keys
+    /// of two tiers has the quotas of both. To limit such a tenant to one of them, give all of its keys one tier, let
+    /// [`choose`](Self::choose) return the quotas of the tenant, or add a layer by tenant without tiers.
     #[must_use]
     pub fn tier(mut self, tier: impl Into<Box<str>>, quotas: impl Into<QuotaSet>) -> Self {
         self.limit_mut().tiers.push((tier.into(), quotas.into()));
@@ -163,6 +172,8 @@ impl<R> fmt::Debug for RateLimitLayer<R> {
 /// The check of [`RateLimitLayer`].
 #[derive(Clone)]
 pub struct RateLimit {
+    /// The key without parts.
+    key: LimitKey,
     limiter: Arc<dyn RateLimiter>,
     by: LimitBy,
     quotas: QuotaSet,
@@ -193,11 +204,11 @@ impl RateLimit {
 impl Sealed for RateLimit {}
 
 impl Check for RateLimit {
-    type Pass = Metered;
+    type Pass = RateLimitPass;
 
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Metered, Rejection>> {
-        let Some(cost) = self.units(head) else { return Eventual::Now(Ok(Metered(Fields::Silent))) };
-        let key = match self.by.key_of(head) {
+    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<RateLimitPass, Rejection>> {
+        let Some(cost) = self.units(head) else { return Eventual::Now(Ok(RateLimitPass(Fields::Silent))) };
+        let key = match self.by.key_of(&self.key, head) {
             Ok(key) => key,
             Err(rejection) => return Eventual::Now(Err(rejection)),
         };
@@ -206,11 +217,11 @@ impl Check for RateLimit {
         let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
         let reason = Reason::QUOTA_EXCEEDED;
         match self.limiter.take(&LimitRequest::new(&key, quotas).cost(cost)) {
-            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, self.fields, reason).map(Metered)),
+            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, self.fields, reason).map(RateLimitPass)),
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
                 let (quotas, fields) = (quotas.clone(), self.fields);
-                Eventual::later(async move { respond(decision.await, &quotas, fields, reason).map(Metered) })
+                Eventual::later(async move { respond(decision.await, &quotas, fields, reason).map(RateLimitPass) })
             }
         }
     }
@@ -226,11 +237,11 @@ impl fmt::Debug for RateLimit {
 
 /// The response fields of a request that [`RateLimitLayer`] has admitted.
 #[derive(Debug)]
-pub struct Metered(Fields);
+pub struct RateLimitPass(Fields);
 
-impl Sealed for Metered {}
+impl Sealed for RateLimitPass {}
 
-impl Pass for Metered {
+impl Pass for RateLimitPass {
     fn decorate(&mut self, headers: &mut HeaderMap) {
         std::mem::replace(&mut self.0, Fields::Silent).write(headers);
     }

@@ -1,16 +1,18 @@
 //! The properties by which limits distinguish callers.
 
-use std::{borrow::Cow, fmt, net::IpAddr, num::NonZeroUsize, sync::Arc};
+use std::{borrow::Cow, fmt, num::NonZeroU32, sync::Arc};
 
 use http::Extensions;
 
-use super::limit_key::LimitKey;
+use super::{
+    address::{AddressedKey, forwarded, peer},
+    limit_key::LimitKey,
+};
 #[cfg(feature = "jwt")]
 use crate::json::Json;
 use crate::{
     caller::{self, Principal},
-    log,
-    reason::Reason,
+    error::{ConfigError, ConfigErrorKind},
     refusal::{Rejection, RejectionKind},
     request::Head,
 };
@@ -26,7 +28,8 @@ use crate::{
 /// 2. [`peer`](Self::peer) needs the peer address in the request's extensions, where axum's
 ///    `into_make_service_with_connect_info::<SocketAddr>()` or the server inserts it. If it is missing, requests are
 ///    refused with 500.
-/// 3. IPv6 addresses are grouped by /64, the usual size of one customer's network; IPv4 addresses are not grouped.
+/// 3. IPv6 addresses are grouped by /64, the smallest usual size of one customer's network, unless
+///    [`ipv6_prefix`](Self::ipv6_prefix) is set; IPv4 addresses are not grouped.
 ///
 /// # Examples
 ///
@@ -35,9 +38,18 @@ use crate::{
 ///
 /// let by_route = LimitBy::principal().and(LimitBy::route());
 /// let behind_proxies = LimitBy::client_address();
+/// let by_site = LimitBy::peer().ipv6_prefix(48)?;
+/// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
-pub struct LimitBy(Vec<Part>);
+pub struct LimitBy(Vec<Item>);
+
+/// A property, and the prefix by which it groups IPv6 addresses.
+#[derive(Clone)]
+struct Item {
+    part: Part,
+    ipv6_prefix: u8,
+}
 
 #[derive(Clone)]
 enum Part {
@@ -45,8 +57,8 @@ enum Part {
     #[cfg(feature = "jwt")]
     Claim(Box<str>),
     Client,
-    Everybody,
-    Forwarded(NonZeroUsize),
+    Forwarded(NonZeroU32),
+    Global,
     Key,
     Metadata(Box<str>),
     Peer,
@@ -61,26 +73,26 @@ impl LimitBy {
     /// the peer address.
     #[must_use]
     pub fn client_address() -> Self {
-        Self(vec![Part::ClientAddress])
+        Self::of(Part::ClientAddress)
     }
 
     /// A claim of the token, if it is a string or a number. Parsing the claims takes a few microseconds.
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn claim(name: impl Into<Box<str>>) -> Self {
-        Self(vec![Part::Claim(name.into())])
+        Self::of(Part::Claim(name.into()))
     }
 
     /// The OAuth client that the token was issued to, together with the issuer.
     #[must_use]
     pub fn client() -> Self {
-        Self(vec![Part::Client])
+        Self::of(Part::Client)
     }
 
     /// No property: all callers share one quota.
     #[must_use]
-    pub fn everybody() -> Self {
-        Self(vec![Part::Everybody])
+    pub fn global() -> Self {
+        Self::of(Part::Global)
     }
 
     /// The entry at position `hops` from the end of `X-Forwarded-For`: the address that the outermost of `hops` proxies
@@ -92,45 +104,45 @@ impl LimitBy {
     /// address that it sees. A client that bypasses one of them chooses its own address.
     /// [`client_address`](Self::client_address) checks which proxy has forwarded the address.
     #[must_use]
-    pub fn forwarded(hops: NonZeroUsize) -> Self {
-        Self(vec![Part::Forwarded(hops)])
+    pub fn forwarded(hops: NonZeroU32) -> Self {
+        Self::of(Part::Forwarded(hops))
     }
 
     /// The id of the API key: each key of a caller has a separate quota.
     #[must_use]
     pub fn key() -> Self {
-        Self(vec![Part::Key])
+        Self::of(Part::Key)
     }
 
     /// The value with this name in the credential's metadata.
     #[must_use]
     pub fn metadata(name: impl Into<Box<str>>) -> Self {
-        Self(vec![Part::Metadata(name.into())])
+        Self::of(Part::Metadata(name.into()))
     }
 
     /// The peer address: the remote address of the connection.
     #[must_use]
     pub fn peer() -> Self {
-        Self(vec![Part::Peer])
+        Self::of(Part::Peer)
     }
 
     /// Issuer, tenant and subject, for any credential of that issuer.
     #[must_use]
     pub fn principal() -> Self {
-        Self(vec![Part::Principal])
+        Self::of(Part::Principal)
     }
 
     /// The route template that axum has matched, not the path that the client has sent. Requests without a matched route,
     /// and all requests without axum, share one quota.
     #[must_use]
     pub fn route() -> Self {
-        Self(vec![Part::Route])
+        Self::of(Part::Route)
     }
 
     /// The tenant of the subject: all subjects of a tenant share a quota.
     #[must_use]
     pub fn tenant() -> Self {
-        Self(vec![Part::Tenant])
+        Self::of(Part::Tenant)
     }
 
     /// Custom parts that a closure pushes to the key; an error refuses the request.
@@ -140,7 +152,25 @@ impl LimitBy {
     /// A value that the client chooses does not limit the client: each new value has a new quota.
     #[must_use]
     pub fn with(push: impl Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync + 'static) -> Self {
-        Self(vec![Part::With(Arc::new(push))])
+        Self::of(Part::With(Arc::new(push)))
+    }
+
+    /// Groups IPv6 addresses by a prefix of this length, in bits: 64 by default.
+    ///
+    /// It applies to the properties so far, also where the address takes the place of a missing credential. Many providers
+    /// give a customer a /56 or a /48 ([RFC 6177](https://www.rfc-editor.org/rfc/rfc6177)): with the default, such a
+    /// customer has 256 or 65,536 quotas.
+    ///
+    /// # Errors
+    ///
+    /// If the length is zero, or more than 128.
+    pub fn ipv6_prefix(mut self, length: u8) -> Result<Self, ConfigError> {
+        if !(1..=128).contains(&length) {
+            let message = "the prefix by which IPv6 addresses are grouped has 1 to 128 bits";
+            return Err(ConfigError::new(ConfigErrorKind::Network, message).value(length));
+        }
+        self.0.iter_mut().for_each(|item| item.ipv6_prefix = length);
+        Ok(self)
     }
 
     /// Combines two properties: callers share a quota if both have the same values.
@@ -150,44 +180,49 @@ impl LimitBy {
         self
     }
 
-    /// The key of a request.
-    pub(crate) fn key_of(&self, head: &Head<'_>) -> Result<LimitKey, Rejection> {
-        let mut key = LimitKey::default();
-        for part in &self.0 {
-            part.push(head, &mut key)?;
+    /// The key of a request; `limit` is the key without parts.
+    pub(crate) fn key_of(&self, limit: &LimitKey, head: &Head<'_>) -> Result<LimitKey, Rejection> {
+        let mut key = limit.clone();
+        for Item { part, ipv6_prefix } in &self.0 {
+            part.push(head, &mut AddressedKey { key: &mut key, ipv6_prefix: *ipv6_prefix })?;
         }
         Ok(key)
+    }
+
+    fn of(part: Part) -> Self {
+        Self(vec![Item { part, ipv6_prefix: 64 }])
     }
 }
 
 impl Part {
-    fn push(&self, head: &Head<'_>, key: &mut LimitKey) -> Result<(), Rejection> {
+    fn push(&self, head: &Head<'_>, to: &mut AddressedKey<'_>) -> Result<(), Rejection> {
+        let key = &mut *to.key;
         match self {
-            Self::ClientAddress => push_address(key, head.client_address().map_or_else(|| peer(head), Ok)?),
+            Self::ClientAddress => to.push_address(head.client_address().map_or_else(|| peer(head), Ok)?),
             #[cfg(feature = "jwt")]
             Self::Claim(name) => {
                 key.push("claim", &**name);
-                push_of(key, head, "value", |caller| claim(caller, name))?;
+                push_of(to, head, "value", |caller| claim(caller, name))?;
             }
-            Self::Client => push_of(key, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
-            Self::Everybody => key.push("everybody", ""),
-            Self::Forwarded(hops) => push_address(key, forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
-            Self::Key => push_of(key, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
+            Self::Client => push_of(to, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
+            Self::Forwarded(hops) => to.push_address(forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
+            Self::Global => key.push("global", ""),
+            Self::Key => push_of(to, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
-                push_of(key, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
+                push_of(to, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
             }
-            Self::Peer => push_address(key, peer(head)?),
-            Self::Principal => push_of(key, head, "principal", |_| None)?,
+            Self::Peer => to.push_address(peer(head)?),
+            Self::Principal => push_of(to, head, "principal", |_| None)?,
             Self::Route => match route(head.extensions) {
                 Some(route) => key.push("route", route),
                 None => key.push("no route", ""),
             },
             Self::Tenant => {
-                if let Some(caller) = caller_or_push_address(key, head)? {
+                if let Some(caller) = caller_or_push_address(to, head)? {
                     // With its own issuer: the tenant may be that of the subject that the caller acts for.
                     let member = caller.member_of_tenant();
-                    push_part(key, member, "tenant", member.own_tenant().map(Cow::Borrowed));
+                    push_part(to.key, member, "tenant", member.own_tenant().map(Cow::Borrowed));
                 }
             }
             Self::With(push) => push(head, key)?,
@@ -198,7 +233,7 @@ impl Part {
 
 impl fmt::Debug for LimitBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LimitBy").field(&self.0).finish()
+        f.debug_tuple("LimitBy").field(&self.0.iter().map(|item| &item.part).collect::<Vec<_>>()).finish()
     }
 }
 
@@ -209,8 +244,8 @@ impl fmt::Debug for Part {
             #[cfg(feature = "jwt")]
             Self::Claim(_) => "Claim",
             Self::Client => "Client",
-            Self::Everybody => "Everybody",
             Self::Forwarded(_) => "Forwarded",
+            Self::Global => "Global",
             Self::Key => "Key",
             Self::Metadata(_) => "Metadata",
             Self::Peer => "Peer",
@@ -224,23 +259,23 @@ impl fmt::Debug for Part {
 
 /// Pushes a property of the caller; the caller itself if it lacks the property; the peer address without a credential.
 fn push_of<'a>(
-    key: &mut LimitKey,
+    to: &mut AddressedKey<'_>,
     head: &Head<'a>,
     kind: &str,
     part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
 ) -> Result<(), Rejection> {
-    if let Some(caller) = caller_or_push_address(key, head)? {
-        push_part(key, caller, kind, part(caller));
+    if let Some(caller) = caller_or_push_address(to, head)? {
+        push_part(to.key, caller, kind, part(caller));
     }
     Ok(())
 }
 
 /// Returns the caller, or pushes the peer address if the request has no credential.
-fn caller_or_push_address<'a>(key: &mut LimitKey, head: &Head<'a>) -> Result<Option<&'a Principal>, Rejection> {
+fn caller_or_push_address<'a>(to: &mut AddressedKey<'_>, head: &Head<'a>) -> Result<Option<&'a Principal>, Rejection> {
     match caller::of(head.extensions) {
         Ok(caller) => Ok(Some(caller)),
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
-            push_address(key, peer(head)?);
+            to.push_address(peer(head)?);
             Ok(None)
         }
         Err(rejection) => Err(rejection),
@@ -273,28 +308,6 @@ fn claim<'a>(caller: &'a Principal, name: &str) -> Option<Cow<'a, str>> {
         Json::String(text) => Some(text.clone()),
         Json::Array(_) | Json::Bool(_) | Json::Null | Json::Object(_) => None,
     }
-}
-
-fn push_address(key: &mut LimitKey, address: IpAddr) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => key.push("ipv4", address.octets()),
-        // RFC 6177: a customer can choose any address of a /64.
-        IpAddr::V6(address) => key.push("ipv6", &address.octets()[..8]),
-    }
-}
-
-fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
-    head.peer().ok_or_else(|| {
-        log::error!("the peer address, by which requests are limited, is not in the request's extensions");
-        Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
-    })
-}
-
-/// The entry at this position from the end.
-fn forwarded(head: &Head<'_>, hops: NonZeroUsize) -> Option<IpAddr> {
-    let lines = head.headers.get_all("x-forwarded-for").iter().rev();
-    let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    crate::request::address(std::str::from_utf8(entries.nth(hops.get() - 1)?).ok()?.trim())
 }
 
 #[cfg(feature = "axum")]

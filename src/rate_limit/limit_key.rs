@@ -7,9 +7,11 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+use super::limit_secret::LimitSecret;
 use crate::digest::Digest;
 
-/// A key by which limits distinguish callers: the parts of a [`LimitBy`](super::LimitBy), each with its kind.
+/// A key by which a limit distinguishes callers: the name of the limit, and the parts of a [`LimitBy`](super::LimitBy),
+/// each with its kind.
 ///
 /// Each part is written with its length, so two lists of parts never result in the same key. The key may contain names
 /// of callers, so it is never printed.
@@ -25,9 +27,15 @@ use crate::digest::Digest;
 /// other.push("tenant", "b");
 /// assert_ne!(one, other);
 /// assert_eq!(format!("{one:?}"), "LimitKey(..)");
+///
+/// assert_ne!(LimitKey::of_limit("search"), LimitKey::of_limit("login"));
 /// ```
 #[derive(Clone)]
-pub struct LimitKey(Text);
+pub struct LimitKey {
+    /// The first eight bytes of a digest of the limit's name; zero without a name.
+    limit: u64,
+    text: Text,
+}
 
 /// Short keys are stored byte for byte, long ones are digested while they are written.
 #[derive(Clone)]
@@ -40,6 +48,18 @@ enum Text {
 const SHORT: usize = 104;
 
 impl LimitKey {
+    /// A key without parts, of the limit with this name. Keys of different limits are different.
+    #[must_use]
+    pub fn of_limit(name: &str) -> Self {
+        Self { limit: word(&Sha256::digest(name.as_bytes()).into()), ..Self::default() }
+    }
+
+    /// A key without parts, of the limit on failures with this name.
+    pub(super) fn of_failures(name: &str) -> Self {
+        let digest = Sha256::new_with_prefix("failures\0").chain_update(name).finalize();
+        Self { limit: word(&digest.into()), ..Self::default() }
+    }
+
     /// Adds a part.
     pub fn push(&mut self, kind: &str, value: impl AsRef<[u8]>) {
         for text in [kind.as_bytes(), value.as_ref()] {
@@ -56,17 +76,21 @@ impl LimitKey {
         }
     }
 
-    /// The SHA-256 of the parts, as a name in shared stores: it does not disclose the caller.
+    /// An HMAC of the key, as a name in shared stores.
+    ///
+    /// Without the secret, nobody finds the caller by trying all addresses or known names.
     #[must_use]
-    pub fn digest(&self) -> Digest {
-        Digest::from_bytes(match &self.0 {
-            Text::Short { bytes, length } => Sha256::digest(&bytes[..*length]).into(),
-            Text::Long(hasher) => Sha256::clone(hasher).finalize().into(),
-        })
+    pub fn digest(&self, secret: &LimitSecret) -> Digest {
+        secret.authenticate(self.limit, &self.text.digest())
+    }
+
+    /// The limit's number, which separates it from other limits of the same limiter.
+    pub(super) const fn limit(&self) -> u64 {
+        self.limit
     }
 
     fn write(&mut self, more: &[u8]) {
-        match &mut self.0 {
+        match &mut self.text {
             Text::Short { bytes, length } => match bytes.get_mut(*length..*length + more.len()) {
                 Some(free) => {
                     free.copy_from_slice(more);
@@ -74,7 +98,7 @@ impl LimitKey {
                 }
                 None => {
                     let hasher = Sha256::new_with_prefix(&bytes[..*length]).chain_update(more);
-                    self.0 = Text::Long(Box::new(hasher));
+                    self.text = Text::Long(Box::new(hasher));
                 }
             },
             Text::Long(hasher) => hasher.update(more),
@@ -82,21 +106,32 @@ impl LimitKey {
     }
 }
 
+impl Text {
+    fn digest(&self) -> [u8; 32] {
+        match self {
+            Self::Short { bytes, length } => Sha256::digest(&bytes[..*length]).into(),
+            Self::Long(hasher) => Sha256::clone(hasher).finalize().into(),
+        }
+    }
+}
+
+/// A key without parts, of no named limit.
 impl Default for LimitKey {
     fn default() -> Self {
-        Self(Text::Short { bytes: [0; SHORT], length: 0 })
+        Self { limit: 0, text: Text::Short { bytes: [0; SHORT], length: 0 } }
     }
 }
 
 impl PartialEq for LimitKey {
     fn eq(&self, other: &Self) -> bool {
-        match (&self.0, &other.0) {
+        let is_same_text = match (&self.text, &other.text) {
             (Text::Short { bytes, length }, Text::Short { bytes: others, length: other }) => {
                 bytes[..*length] == others[..*other]
             }
-            (Text::Long(_), Text::Long(_)) => self.digest() == other.digest(),
+            (Text::Long(_), Text::Long(_)) => self.text.digest() == other.text.digest(),
             (Text::Long(_), Text::Short { .. }) | (Text::Short { .. }, Text::Long(_)) => false,
-        }
+        };
+        self.limit == other.limit && is_same_text
     }
 }
 
@@ -104,9 +139,10 @@ impl Eq for LimitKey {}
 
 impl Hash for LimitKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match &self.0 {
+        state.write_u64(self.limit);
+        match &self.text {
             Text::Short { bytes, length } => state.write(&bytes[..*length]),
-            Text::Long(_) => state.write(self.digest().as_bytes()),
+            Text::Long(_) => state.write(&self.text.digest()),
         }
     }
 }
@@ -115,4 +151,9 @@ impl fmt::Debug for LimitKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("LimitKey(..)")
     }
+}
+
+/// The first eight bytes of a digest.
+pub(super) fn word(digest: &[u8; 32]) -> u64 {
+    digest[..8].try_into().map_or(0, u64::from_be_bytes)
 }

@@ -6,21 +6,29 @@ use super::{
     gcra::Gcra,
     limiter::{Decision, LimitRequest, LimitStatus, RateLimiter},
     outcome::{exceeded, status},
+    partitions::Partitions,
     quota_set::{Limit, QuotaSet},
     stopwatch::{MonotonicStopwatch, Stopwatch, now},
-    table::{Entry, Table},
+    table::Entry,
 };
 use crate::{Eventual, error::Unavailable};
 
 /// A rate limiter for one node, with bounded memory; clones share their state.
 ///
-/// It stores 24 bytes for each pair of a key and a quota, up to its capacity: a million by default. A key is forgotten
+/// It stores 24 bytes for each pair of a key and a quota, up to its capacity for each named limit: a million by default.
+/// Limits of different names neither share counts nor take capacity from each other. A key is forgotten
 /// when its whole burst is available again. If there are more active keys than the capacity, new keys replace keys that
 /// have used little of their quota; keys without an available unit are never replaced. With a capacity of twice the
 /// number of keys that are active at the same time, no key is forgotten early.
 ///
 /// Keys are distinguished by 64 bits of a hash with a secret of the process: among ten million keys, two share their
 /// state with a probability of three in a million.
+///
+/// # Deployment caveat
+///
+/// Counts are in the memory of the process: they are forgotten at each restart, and each node counts on its own. After a
+/// restart, a caller has the whole of a daily quota again. Use `RedisRateLimiter` of the crate `tower-warden-redis` for quotas
+/// that have to survive, or a [custom limiter](super::shared) on another store.
 ///
 /// # Examples
 ///
@@ -44,15 +52,16 @@ use crate::{Eventual, error::Unavailable};
 /// ```
 #[derive(Clone)]
 pub struct LocalRateLimiter {
-    table: Arc<Table>,
+    tables: Arc<Partitions>,
     stopwatch: Arc<dyn Stopwatch>,
 }
 
 impl LocalRateLimiter {
-    /// Creates a limiter with a capacity of `keys`, at least eight. A key counts once for each quota of its set.
+    /// Creates a limiter with a capacity of `keys` for each named limit, at least eight. A key counts once for each quota
+    /// of its set.
     #[must_use]
     pub fn bounded(keys: usize) -> Self {
-        Self { table: Arc::new(Table::new(keys)), stopwatch: Arc::new(MonotonicStopwatch::default()) }
+        Self { tables: Arc::new(Partitions::new(keys)), stopwatch: Arc::new(MonotonicStopwatch::default()) }
     }
 
     /// Sets the source of time: the machine's monotonic clock by default.
@@ -70,7 +79,7 @@ impl LocalRateLimiter {
     pub fn take_share(&self, request: &LimitRequest<'_>, nodes: NonZeroU32) -> Decision {
         let gcra = |limit: &Limit| share(limit, nodes);
         let now = now(self.stopwatch.elapsed());
-        let mut entries = self.table.lock(request.key);
+        let mut entries = self.tables.lock(request.key);
         let mut tats = [0; QuotaSet::MAX];
         for (limit, next) in request.quotas.limits().iter().zip(&mut tats) {
             let taken = match entries.get(limit.id, now) {
@@ -107,7 +116,7 @@ impl RateLimiter for LocalRateLimiter {
 
 impl fmt::Debug for LocalRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LocalRateLimiter").field("capacity", &self.table.capacity()).finish_non_exhaustive()
+        f.debug_struct("LocalRateLimiter").field("capacity", &self.tables.capacity()).finish_non_exhaustive()
     }
 }
 

@@ -33,7 +33,7 @@
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
 //!     layer::{AuthLayer, FailureLimitLayer, RateLimitLayer},
-//!     rate_limit::{Exempt, LimitBy, LocalRateLimiter, Quota, QuotaSet},
+//!     rate_limit::{CallerOrigin, Exempt, LimitBy, LocalRateLimiter, Quota, QuotaSet},
 //!     request::Peer,
 //! };
 //!
@@ -44,14 +44,14 @@
 //! let limiter = LocalRateLimiter::default();
 //! let pro = QuotaSet::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
 //! let service = ServiceBuilder::new()
-//!     .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(600).named("peer")))
-//!     .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
+//!     .layer(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_minute(600).named("peer")))
+//!     .layer(FailureLimitLayer::new("failures", limiter.clone(), LimitBy::peer(), Quota::per_minute(10).named("failures")))
 //!     .layer(AuthLayer::new(keys))
 //!     .layer(
-//!         RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(1).named("calls"))
+//!         RateLimitLayer::new("calls", limiter, LimitBy::principal(), Quota::per_minute(1).named("calls"))
 //!             .tier("pro", pro)
 //!             .cost(|head| if head.uri.path() == "/search" { 10 } else { 1 })
-//!             .exempt(Exempt::subject("monitor")),
+//!             .exempt(Exempt::subject(CallerOrigin::api_keys().tenant("operations"), "monitor")),
 //!     )
 //!     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default())));
 //! let call = || {
@@ -82,20 +82,22 @@
 //! 6. The wall clock of a node has no effect.
 
 pub use self::{
-    concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, HeldBody},
-    exempt::Exempt,
-    failure_layer::{FailureLimit, FailureLimitLayer, Watched},
+    concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, InFlightBody},
+    exempt::{CallerOrigin, Exempt},
+    failure_layer::{FailureLimit, FailureLimitLayer, FailureLimitPass},
     fields::RateLimitFields,
-    layer::{Metered, RateLimit, RateLimitLayer},
+    layer::{RateLimit, RateLimitLayer, RateLimitPass},
     limit_by::LimitBy,
     limit_key::LimitKey,
+    limit_secret::LimitSecret,
     limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
     local::LocalRateLimiter,
-    quota::Quota,
+    quota::{Quota, nonzero},
     quota_set::QuotaSet,
     stopwatch::{ManualStopwatch, MonotonicStopwatch, Stopwatch},
 };
 
+mod address;
 mod concurrency;
 mod exempt;
 mod failure_layer;
@@ -104,9 +106,11 @@ mod gcra;
 mod layer;
 mod limit_by;
 mod limit_key;
+mod limit_secret;
 mod limiter;
 mod local;
 mod outcome;
+mod partitions;
 mod quota;
 mod quota_set;
 mod reason;

@@ -22,14 +22,14 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// # Examples
 ///
 /// ```
-/// use std::{num::NonZeroU32, time::Duration};
-/// use tower_warden::rate_limit::Quota;
+/// use std::time::Duration;
+/// use tower_warden::rate_limit::{Quota, nonzero};
 ///
 /// const CALLS: Quota = Quota::per_second(50).burst(100);
 /// assert_eq!(CALLS.emission_interval(), Duration::from_millis(20));
 ///
 /// // From a configuration file: a mistake is an error instead of a panic.
-/// let ten = NonZeroU32::new(10).expect("ten is not zero");
+/// let ten = nonzero(10);
 /// assert!(Quota::new("daily", ten, Duration::from_secs(86_400), ten).is_ok());
 ///
 /// let error = Quota::new("each day", ten, Duration::from_secs(86_400), ten).unwrap_err();
@@ -198,6 +198,28 @@ impl Quota {
         };
         Self { name: Cow::Borrowed(name), count, period, burst: count }
     }
+}
+
+/// A number that is not zero, for literals: of nodes, units or requests.
+///
+/// # Panics
+///
+/// If `number` is zero; a compile-time error in a `const`.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{
+///     layer::ConcurrencyLayer,
+///     rate_limit::{LimitBy, nonzero},
+/// };
+///
+/// let layer = ConcurrencyLayer::new(LimitBy::principal(), nonzero(10));
+/// ```
+#[must_use]
+pub const fn nonzero(number: u32) -> NonZeroU32 {
+    let Some(number) = NonZeroU32::new(number) else { panic!("the number is zero") };
+    number
 }
 
 /// Ten years, in seconds.

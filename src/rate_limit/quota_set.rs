@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{fields, gcra::Gcra, quota::Quota};
+use super::{fields, gcra::Gcra, limit_key::word, quota::Quota};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     striped::Striped,
@@ -23,6 +23,10 @@ use crate::{
 /// let pro = QuotaSet::new([Quota::per_second(50).burst(100), Quota::per_day(100_000)])?;
 /// assert_eq!(pro.quotas().count(), 2);
 /// assert!(QuotaSet::new([Quota::per_second(1), Quota::per_second(2)]).is_err());
+///
+/// // Wherever a set is expected, an array of literals is converted.
+/// let free = QuotaSet::from([Quota::per_minute(60), Quota::per_day(1_000)]);
+/// assert_eq!(free.quotas().count(), 2);
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[derive(Clone)]
@@ -101,6 +105,20 @@ impl From<Quota> for QuotaSet {
     }
 }
 
+/// A set of quotas that are known when the program is written.
+///
+/// # Panics
+///
+/// If there are no quotas or more than eight, or if two have the same name: [`QuotaSet::new`] returns an error for that.
+impl<const N: usize> From<[Quota; N]> for QuotaSet {
+    fn from(quotas: [Quota; N]) -> Self {
+        match Self::new(quotas) {
+            Ok(quotas) => quotas,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 impl fmt::Debug for QuotaSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("QuotaSet").field(&self.quotas().collect::<Vec<_>>()).finish()
@@ -111,8 +129,7 @@ impl Limit {
     fn new(quota: Quota) -> Self {
         let (count, seconds, burst) = (quota.count(), quota.period().as_secs(), quota.burst_size());
         let identity = format!("{count} {seconds} {burst} {}", quota.name());
-        let digest = Sha256::digest(identity.as_bytes());
-        let id = digest[..8].try_into().map_or(0, u64::from_be_bytes);
+        let id = word(&Sha256::digest(identity.as_bytes()).into());
         Self { gcra: Gcra::new(&quota, 1), id, quota }
     }
 }

@@ -37,15 +37,22 @@ type Bucket = [[u64; WAYS]; 3];
 impl Table {
     /// Creates a table for at most `capacity` pairs of a key and a quota, and for at least eight.
     pub(super) fn new(capacity: usize) -> Self {
-        let buckets = (capacity / WAYS).max(1);
-        let shards = buckets.div_ceil(64).min(SHARDS);
-        let shard = || Shard(Mutex::new(vec![[[0; WAYS]; 3]; buckets / shards].into_boxed_slice()));
+        let (shards, buckets) = Self::dimensions(capacity);
+        let shard = || Shard(Mutex::new(vec![[[0; WAYS]; 3]; buckets].into_boxed_slice()));
         Self { secret: RandomState::new(), shards: (0..shards).map(|_| shard()).collect() }
     }
 
-    /// The number of pairs of a key and a quota that fit.
-    pub(super) fn capacity(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len() * WAYS).sum()
+    /// The number of pairs of a key and a quota that fit into a table for at most `capacity` of them.
+    pub(super) fn capacity_of(capacity: usize) -> usize {
+        let (shards, buckets) = Self::dimensions(capacity);
+        shards * buckets * WAYS
+    }
+
+    /// The number of shards, and of buckets in each of them.
+    fn dimensions(capacity: usize) -> (usize, usize) {
+        let buckets = (capacity / WAYS).max(1);
+        let shards = buckets.div_ceil(64).min(SHARDS);
+        (shards, buckets / shards)
     }
 
     /// Locks the entries of a key: all of its quotas are in one shard, so they change together.

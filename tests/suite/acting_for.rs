@@ -375,7 +375,8 @@ async fn the_quota_of_a_tenant_is_that_of_its_issuer_whoever_acts_for_it() {
     let direct =
         Jwt::new(Issuer::new(pair.issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant"), pair.issuer.clone());
     let limiter = LocalRateLimiter::default();
-    let limit = || RateLimitLayer::new(limiter.clone(), LimitBy::tenant(), Quota::per_day(1).named("tenant"));
+    let limit =
+        || RateLimitLayer::new("tenants", limiter.clone(), LimitBy::tenant(), Quota::per_day(1).named("tenant"));
     let environment = Environment::default().with_clock(pair.clock.clone());
     let composed = BoxCloneSyncService::new(pair.layer().layer(limit().layer(service_fn(describe))));
     let direct = AuthLayer::new(direct).environment(&environment);

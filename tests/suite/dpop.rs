@@ -825,7 +825,8 @@ async fn bad_proofs_count_as_failures_and_a_nonce_that_is_lacking_does_not() {
     let stack = Stack::new();
     let jwt = || Jwt::new(rules(&stack.issuer), stack.issuer.clone());
     let refused = |dpop: Dpop| {
-        let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), Quota::per_day(1));
+        let limit =
+            FailureLimitLayer::new("failures", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(1));
         let auth =
             AuthLayer::new(jwt()).environment(&Environment::default().with_clock(stack.clock.clone())).dpop(dpop);
         let service = tower::ServiceBuilder::new().layer(limit).layer(auth).service_fn(support::answer);

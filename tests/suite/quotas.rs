@@ -6,8 +6,8 @@ use proptest::{collection::vec, prelude::*};
 use tower_warden::{
     ConfigErrorKind, Eventual,
     rate_limit::{
-        Decision, LimitExceeded, LimitKey, LimitRequest, LimitStatus, LocalRateLimiter, ManualStopwatch, Quota,
-        QuotaSet, RateLimiter,
+        Decision, LimitExceeded, LimitKey, LimitRequest, LimitSecret, LimitStatus, LocalRateLimiter, ManualStopwatch,
+        Quota, QuotaSet, RateLimiter,
         shared::{ExhaustedKeys, LimitState},
     },
 };
@@ -181,6 +181,13 @@ fn keys_with_the_same_concatenated_parts_are_distinct() {
             keys.push(key);
         }
     }
+    // Without their lengths, both would be "subjecta" or "subjectalice".
+    for (kind, part) in [("subjec", "ta"), ("subjec", "talice"), ("subject", "alice"), ("", "subjecta")] {
+        let mut key = LimitKey::default();
+        key.push(kind, part);
+        keys.push(key);
+    }
+    let secret = LimitSecret::new([7; 32]).unwrap();
     let (bench, plan) = (Bench::new(10_000), QuotaSet::from(Quota::per_day(1)));
     for key in &keys {
         let Eventual::Now(Ok(decision)) = bench.limiter.take(&LimitRequest::new(key, &plan)) else {
@@ -188,7 +195,7 @@ fn keys_with_the_same_concatenated_parts_are_distinct() {
         };
         assert!(matches!(decision, Decision::Admitted(_)));
         assert_eq!(keys.iter().filter(|other| *other == key).count(), 1);
-        assert_eq!(keys.iter().filter(|other| other.digest() == key.digest()).count(), 1);
+        assert_eq!(keys.iter().filter(|other| other.digest(&secret) == key.digest(&secret)).count(), 1);
     }
 }
 
@@ -275,6 +282,50 @@ fn the_share_of_a_node_is_a_part_of_rate_and_burst_and_at_least_one_unit() {
     assert_eq!((admitted("alice", &large), admitted("alice", &small)), (10, 0));
     bench.stopwatch.advance(seconds(60));
     assert_eq!(admitted("alice", &small), 1, "one unit per 30 seconds, on one of four nodes");
+}
+
+#[test]
+fn the_share_of_a_node_is_rounded_down() {
+    let (bench, nodes) = (Bench::new(100), NonZeroU32::new(4).unwrap());
+    for (quota, share) in [(7, 1), (8, 2), (11, 2), (42, 10), (43, 10)] {
+        let (key, quotas) = (key(&format!("{quota}")), QuotaSet::from(Quota::per_minute(quota)));
+        let take = || bench.limiter.take_share(&LimitRequest::new(&key, &quotas), nodes);
+        assert_eq!((0..100).filter(|_| matches!(take(), Decision::Admitted(_))).count(), share, "{quota}");
+        // Four nodes admit no more than the quota in any minute after that either.
+        let mut admitted = 0;
+        for _ in 0..60 {
+            bench.stopwatch.advance(seconds(1));
+            admitted += (0..10).filter(|_| matches!(take(), Decision::Admitted(_))).count();
+        }
+        assert!(4 * admitted <= usize::try_from(quota).unwrap(), "{quota}: {admitted} on each of four nodes");
+    }
+}
+
+#[test]
+fn digest_of_a_key_depends_on_the_secret_the_limit_and_the_parts() {
+    let (one, other) = (LimitSecret::new([1; 32]).unwrap(), LimitSecret::new([2; 32]).unwrap());
+    let key = |limit: &str, peer: &str| {
+        let mut key = LimitKey::of_limit(limit);
+        key.push("ipv4", peer);
+        key
+    };
+    let digests = [
+        key("a", "x").digest(&one),
+        key("a", "x").digest(&other),
+        key("b", "x").digest(&one),
+        key("a", "y").digest(&one),
+        key("a", &"z".repeat(1_000)).digest(&one),
+        key("b", &"z".repeat(1_000)).digest(&one),
+        tower_warden::Digest::of(b"\x04ipv4\x01x"),
+    ];
+    for (index, digest) in digests.iter().enumerate() {
+        assert_eq!(digests.iter().position(|each| each == digest), Some(index));
+    }
+    assert_eq!(key("a", "x").digest(&one), key("a", "x").digest(&one));
+    for short in [&b""[..], &[9; 31]] {
+        assert_eq!(LimitSecret::new(short).unwrap_err().kind(), ConfigErrorKind::LimitSecret);
+    }
+    assert!(!format!("{:?} {:?}", LimitSecret::new([65; 32]), one).contains("65"));
 }
 
 #[test]

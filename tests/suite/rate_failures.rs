@@ -9,19 +9,19 @@ use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     Reason, Rejection,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{Exempt, HeldBody, LimitBy, LocalRateLimiter},
+    rate_limit::{Exempt, InFlightBody, LimitBy, LocalRateLimiter},
     scope::Scope,
 };
 
 use crate::{
-    rate_limits::{Limited, Named, daily, from},
+    rate_limits::{Limited, Named, daily, from, named},
     support::{Answer, Stack, answer, bearer, request},
 };
 
 /// With a failure limit of so many a day outside of an `AuthLayer`.
 fn guarded(failures: u32) -> Limited {
     Limited::new(|limiter| {
-        let limit = FailureLimitLayer::new(limiter, LimitBy::peer(), daily(failures).named("failures"));
+        let limit = FailureLimitLayer::new("failures", limiter, LimitBy::peer(), daily(failures).named("failures"));
         ServiceBuilder::new().layer(limit).layer(AuthLayer::new(Named)).into_inner()
     })
 }
@@ -47,11 +47,24 @@ async fn too_many_bad_credentials_are_429_and_a_good_one_behind_the_same_address
 }
 
 #[tokio::test]
+async fn guess_that_hits_is_admitted_while_the_limit_on_failures_is_exceeded() {
+    let app = guarded(10);
+    let mut statuses = std::collections::BTreeMap::<u16, usize>::new();
+    for number in 0..1_000 {
+        let guess = if number == 700 { "alice" } else { "bad" };
+        *statuses.entry(app.status(from(bearer(guess), "192.0.2.1")).await).or_default() += 1;
+    }
+    // As documented: others behind the same address are not locked out, so a hit is not hidden either.
+    assert_eq!(statuses, [(200, 1), (401, 10), (429, 989)].into());
+}
+
+#[tokio::test]
 async fn a_revoked_key_behind_the_limit_is_reported_as_revoked() {
     let stack = Stack::new();
     let (record, secret) = stack.alice().await;
     stack.keys.revoke(&record.id).await.unwrap();
-    let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::peer(), daily(1).named("failures"));
+    let limit =
+        FailureLimitLayer::new("failures", LocalRateLimiter::default(), LimitBy::peer(), daily(1).named("failures"));
     let app = ServiceBuilder::new().layer(limit).layer(AuthLayer::new(stack.keys.clone())).service_fn(answer);
     let send = || {
         let request = from(bearer(secret.expose()), "192.0.2.1").body(Full::default()).unwrap();
@@ -91,7 +104,7 @@ async fn malformed_credentials_are_failures_too() {
 async fn a_refusal_for_another_reason_is_no_failure() {
     let app = Limited::new(|limiter| {
         ServiceBuilder::new()
-            .layer(FailureLimitLayer::new(limiter, LimitBy::peer(), daily(1)))
+            .layer(FailureLimitLayer::new("failures", limiter, LimitBy::peer(), daily(1)))
             .layer(AuthLayer::new(Named))
             .layer(AuthorizeLayer::all_of([Scope::parse("write").unwrap()]))
             .into_inner()
@@ -102,14 +115,14 @@ async fn a_refusal_for_another_reason_is_no_failure() {
 }
 
 /// At most so many at once, in a service whose handler never ends for `/hang`.
-fn crowded(most: u32) -> BoxCloneSyncService<Request<Full<Bytes>>, Response<HeldBody<Full<Bytes>>>, Infallible> {
+fn crowded(most: u32) -> BoxCloneSyncService<Request<Full<Bytes>>, Response<InFlightBody<Full<Bytes>>>, Infallible> {
     let handler = service_fn(async |request: Request<Full<Bytes>>| match request.uri().path() {
         "/hang" => std::future::pending().await,
         "/panic" => panic!("the handler panics"),
         _ => answer(request).await,
     });
-    let layer =
-        ConcurrencyLayer::new(LimitBy::principal(), NonZeroU32::new(most).unwrap()).exempt(Exempt::subject("monitor"));
+    let layer = ConcurrencyLayer::new(LimitBy::principal(), NonZeroU32::new(most).unwrap())
+        .exempt(Exempt::subject(named(), "monitor"));
     let stack = ServiceBuilder::new().layer(AuthLayer::new(Named)).layer(layer);
     BoxCloneSyncService::new(stack.service(handler))
 }
@@ -157,8 +170,8 @@ async fn a_dropped_future_and_a_panic_are_in_flight_no_more() {
 #[tokio::test]
 async fn layers_around_a_concurrency_limit_still_refuse_with_a_body() {
     let service = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), daily(1)))
-        .layer(ConcurrencyLayer::new(LimitBy::everybody(), NonZeroU32::MIN))
+        .layer(RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::global(), daily(1)))
+        .layer(ConcurrencyLayer::new(LimitBy::global(), NonZeroU32::MIN))
         .service_fn(answer);
     let call = || service.clone().oneshot(request().body(Full::default()).unwrap());
     assert_eq!(Answer::read(call().await.unwrap()).await.body, "nobody");

@@ -83,7 +83,7 @@ fn the_reader_reads_the_examples_of_the_draft_and_refuses_what_it_forbids() {
 async fn success_and_refusal_tell_the_policy_and_where_the_caller_stands() {
     let plan =
         QuotaSet::new([Quota::per_second(1).burst(2).named("burst"), Quota::per_day(1_000).named("daily")]).unwrap();
-    let app = Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), plan));
+    let app = Limited::new(|limiter| RateLimitLayer::new("peers", limiter, LimitBy::peer(), plan));
     let policy = [item("burst", &[("q", 2), ("w", 2)]), item("daily", &[("q", 1_000), ("w", 86_400)])];
     for (left, reset) in [(1, 1), (0, 1)] {
         let answer = app.send(from(request(), "192.0.2.1")).await;
@@ -118,7 +118,7 @@ async fn retry_after_is_rounded_up_never_zero_and_enough() {
     ] {
         let stopwatch = ManualStopwatch::default();
         let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
-        let app = Limited::of(RateLimitLayer::new(limiter, LimitBy::peer(), quota.clone().burst(1)));
+        let app = Limited::of(RateLimitLayer::new("peers", limiter, LimitBy::peer(), quota.clone().burst(1)));
         let send = || app.send(from(request(), "192.0.2.1"));
         assert_eq!(send().await.status, 200);
         let refused = send().await;
@@ -133,8 +133,9 @@ async fn retry_after_is_rounded_up_never_zero_and_enough() {
 #[tokio::test]
 async fn the_older_fields_are_there_if_asked_for() {
     let quota = Quota::per_minute(10).burst(20);
-    let app =
-        |fields| Limited::new(|limiter| RateLimitLayer::new(limiter, LimitBy::peer(), quota.clone()).fields(fields));
+    let app = |fields| {
+        Limited::new(|limiter| RateLimitLayer::new("peers", limiter, LimitBy::peer(), quota.clone()).fields(fields))
+    };
     let old = |answer: &Answer| {
         ["limit", "remaining", "reset"].map(|name| answer.header(&format!("x-ratelimit-{name}")).map(str::to_owned))
     };
@@ -164,8 +165,8 @@ async fn the_older_fields_are_there_if_asked_for() {
 async fn the_fields_of_two_layers_are_one_list() {
     let stack = Limited::new(|limiter| {
         tower::ServiceBuilder::new()
-            .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_minute(100).named("peer")))
-            .layer(RateLimitLayer::new(limiter, LimitBy::everybody(), Quota::per_hour(1).named("all")))
+            .layer(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_minute(100).named("peer")))
+            .layer(RateLimitLayer::new("calls", limiter, LimitBy::global(), Quota::per_hour(1).named("all")))
             .into_inner()
     });
     for (status, left) in [(200, 99), (429, 98)] {
@@ -200,7 +201,7 @@ proptest! {
         prop_assume!(quotas.len() == names.len());
         let plan = QuotaSet::new(quotas.clone()).unwrap();
         let app = Limited::new(|limiter| {
-            RateLimitLayer::new(limiter, LimitBy::peer(), plan).cost(move |_| cost).fields(RateLimitFields::DraftAndLegacy)
+            RateLimitLayer::new("peers", limiter, LimitBy::peer(), plan).cost(move |_| cost).fields(RateLimitFields::DraftAndLegacy)
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for _ in 0..3 {

@@ -13,8 +13,8 @@ use tower_warden::{
     api_key::NewKey,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
     rate_limit::{
-        Decision, Exempt, HeldBody, LimitBy, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet,
-        RateLimiter,
+        CallerOrigin, Decision, Exempt, InFlightBody, LimitBy, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota,
+        QuotaSet, RateLimiter,
     },
     request::Peer,
     scheme::CredentialKind,
@@ -57,7 +57,7 @@ impl Limited {
     /// With bodies that are held.
     pub fn of_any(layer: &ConcurrencyLayer) -> Self {
         let handler: Handler = service_fn(handle);
-        let read = |response: Response<HeldBody<Full<Bytes>>>| async {
+        let read = |response: Response<InFlightBody<Full<Bytes>>>| async {
             let (parts, body) = response.into_parts();
             Ok::<_, Infallible>(Response::from_parts(parts, Full::from(body.collect().await.unwrap().to_bytes())))
         };
@@ -126,6 +126,11 @@ impl Authenticator for Named {
     }
 }
 
+/// Callers that `Named` believes.
+pub const fn named() -> CallerOrigin {
+    CallerOrigin::method(AuthMethod::Custom("test"))
+}
+
 /// Inside of an `AuthLayer`.
 pub fn inside(layer: impl FnOnce(LocalRateLimiter) -> RateLimitLayer) -> Limited {
     Limited::new(|limiter| ServiceBuilder::new().layer(AuthLayer::new(Named)).layer(layer(limiter)).into_inner())
@@ -136,9 +141,9 @@ pub fn daily(count: u32) -> Quota {
 }
 
 #[tokio::test]
-async fn layers_with_the_same_limiter_key_and_quota_share_a_count_and_others_do_not() {
+async fn layers_of_one_name_share_the_count_of_equal_quotas() {
     let limiter = LocalRateLimiter::default();
-    let app = |quota: Quota| Limited::of(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), quota));
+    let app = |quota: Quota| Limited::of(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), quota));
     let (one, same) = (app(daily(2)), app(daily(2)));
     assert_eq!(one.passing(1, |_| from(request(), "192.0.2.1")).await, 1);
     assert_eq!(same.passing(5, |_| from(request(), "192.0.2.1")).await, 1);
@@ -149,7 +154,7 @@ async fn layers_with_the_same_limiter_key_and_quota_share_a_count_and_others_do_
 #[tokio::test]
 async fn the_tier_chooses_the_plan_and_an_unknown_one_has_the_smallest() {
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, LimitBy::principal(), daily(1).named("free"));
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1).named("free"));
         layer.tier("pro", daily(3).named("pro")).tier("team", QuotaSet::new([daily(5).named("team")]).unwrap())
     });
     assert_eq!(app.passing(10, |_| bearer("alice/acme/pro")).await, 3);
@@ -166,7 +171,9 @@ async fn a_closure_chooses_the_plan_by_what_the_key_says() {
         let choose = move |caller: &Principal| {
             caller.metadata_value("plan").filter(|plan| *plan == "large").map(|_| large.clone())
         };
-        RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)).tier("pro", daily(2).named("pro")).choose(choose)
+        RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1))
+            .tier("pro", daily(2).named("pro"))
+            .choose(choose)
     });
     assert_eq!(app.passing(10, |_| bearer("alice/a/pro/k/large")).await, 4);
     assert_eq!(app.passing(10, |_| bearer("bob/a/pro/k/small")).await, 2);
@@ -175,7 +182,8 @@ async fn a_closure_chooses_the_plan_by_what_the_key_says() {
 
 #[tokio::test]
 async fn a_key_of_the_store_brings_its_tier() {
-    let limit = |limiter| RateLimitLayer::new(limiter, LimitBy::key(), daily(1)).tier("pro", daily(3).named("pro"));
+    let limit =
+        |limiter| RateLimitLayer::new("calls", limiter, LimitBy::key(), daily(1)).tier("pro", daily(3).named("pro"));
     let stack = Stack::new();
     let (_, pro) = stack.mint(NewKey::new("alice").tier("pro")).await;
     let (_, free) = stack.mint(NewKey::new("alice")).await;
@@ -189,7 +197,7 @@ async fn a_key_of_the_store_brings_its_tier() {
 async fn an_expensive_request_costs_more_and_a_free_one_nothing() {
     // (120)
     let app = Limited::new(|limiter| {
-        RateLimitLayer::new(limiter, LimitBy::peer(), daily(20)).cost(|head| match head.uri.path() {
+        RateLimitLayer::new("peers", limiter, LimitBy::peer(), daily(20)).cost(|head| match head.uri.path() {
             "/search" => 10,
             "/everything" => u32::MAX,
             "/free" => 0,
@@ -212,9 +220,9 @@ async fn an_expensive_request_costs_more_and_a_free_one_nothing() {
 #[tokio::test]
 async fn exemptions_are_the_servers_rules() {
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, LimitBy::principal(), daily(1));
-        let layer = layer.exempt(Exempt::path("/health")).exempt(Exempt::subject("monitor"));
-        layer.exempt(Exempt::tenant("internal")).exempt(Exempt::tier("unmetered"))
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1));
+        let layer = layer.exempt(Exempt::path("/health")).exempt(Exempt::subject(named(), "monitor"));
+        layer.exempt(Exempt::origin(named().tenant("internal"))).exempt(Exempt::tier("unmetered"))
     });
     for exempt in ["monitor", "alice/internal", "bob/acme/unmetered"] {
         assert_eq!(app.passing(3, |_| bearer(exempt)).await, 3);
@@ -226,7 +234,7 @@ async fn exemptions_are_the_servers_rules() {
         assert!(app.passing(3, |_| to(path)).await <= 1, "{path}");
     }
     let app = inside(|limiter| {
-        let layer = RateLimitLayer::new(limiter, LimitBy::everybody(), daily(1));
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), daily(1));
         layer.exempt(Exempt::peer("10.0.0.0/8".parse().unwrap()))
     });
     assert_eq!(app.passing(3, |_| from(bearer("alice").header("x-forwarded-for", "10.0.0.1"), "192.0.2.1")).await, 1);
@@ -234,10 +242,111 @@ async fn exemptions_are_the_servers_rules() {
 }
 
 #[tokio::test]
+async fn name_that_another_tenant_or_issuer_gives_is_not_exempt() {
+    let monitor = || Exempt::subject(named(), "monitor");
+    let of_acme = || Exempt::subject(named().tenant("acme"), "monitor");
+    let of_issuer = || Exempt::subject(CallerOrigin::issuer("https://auth.example.com"), "monitor");
+    let of_keys = || Exempt::subject(CallerOrigin::api_keys(), "monitor");
+    let internal = || Exempt::origin(named().tenant("internal"));
+    let untenanted = || Exempt::origin(named());
+    let app =
+        |rule| inside(|limiter| RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)).exempt(rule));
+    for (rule, caller, passing) in [
+        (monitor(), "monitor", 3),
+        (monitor(), "monitor/acme", 1),
+        (of_acme(), "monitor/acme", 3),
+        (of_acme(), "monitor/other", 1),
+        (of_acme(), "monitor", 1),
+        (of_acme(), "alice/acme", 1),
+        (of_issuer(), "monitor", 1),
+        (of_keys(), "monitor", 1),
+        (internal(), "alice/internal", 3),
+        (internal(), "internal", 1),
+        (untenanted(), "alice", 3),
+        (untenanted(), "alice/acme", 1),
+        (Exempt::api_key("k1"), "alice/acme/pro/k1", 3),
+        (Exempt::api_key("k1"), "k1/k1/k1/k2", 1),
+    ] {
+        assert_eq!(app(rule.clone()).passing(3, |_| bearer(caller)).await, passing, "{rule:?} {caller}");
+    }
+}
+
+#[tokio::test]
+async fn key_that_a_tenant_mints_for_an_exempt_name_is_counted() {
+    let stack = Stack::new();
+    let (_, monitor) = stack.mint(NewKey::new("monitor")).await;
+    let (_, imitation) = stack.mint(NewKey::new("monitor").tenant("acme")).await;
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
+    let exempt = Exempt::subject(CallerOrigin::api_keys(), "monitor");
+    let limit = |limiter| RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)).exempt(exempt);
+    let app = Limited::new(|limiter| ServiceBuilder::new().layer(auth).layer(limit(limiter)).into_inner());
+    assert_eq!(app.passing(3, |_| bearer(monitor.expose())).await, 3);
+    assert_eq!(app.passing(3, |_| bearer(imitation.expose())).await, 1);
+}
+
+#[tokio::test]
+async fn limits_of_two_names_share_no_counts_although_their_quotas_are_equal() {
+    let limiter = LocalRateLimiter::default();
+    let app = |name| Limited::of(RateLimitLayer::new(name, limiter.clone(), LimitBy::peer(), daily(2)));
+    let failures = Limited::of(
+        ServiceBuilder::new()
+            .layer(FailureLimitLayer::new("search", limiter.clone(), LimitBy::peer(), daily(2)))
+            .layer(AuthLayer::new(Named))
+            .into_inner(),
+    );
+    let peer = || from(request(), "192.0.2.1");
+    for name in ["search", "login", "", "searc", "search "] {
+        assert_eq!(app(name).passing(5, |_| peer()).await, 2, "{name:?}");
+    }
+    for expected in [401, 401, 429] {
+        assert_eq!(failures.status(from(bearer("bad"), "192.0.2.1")).await, expected);
+    }
+    assert_eq!(app("login").passing(5, |_| peer()).await, 0, "a clone of the limiter has the same counts");
+}
+
+#[tokio::test]
+async fn flood_of_peers_leaves_room_for_the_counts_of_principals() {
+    let limiter = LocalRateLimiter::bounded(1_000).stopwatch(ManualStopwatch::default());
+    let peers = Limited::of(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), daily(1)));
+    let calls = RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1));
+    let calls = Limited::of(ServiceBuilder::new().layer(AuthLayer::new(Named)).layer(calls).into_inner());
+    let flood = |number: usize| from(request(), &format!("2001:db8:{:x}:{:x}::1", number >> 16, number & 0xffff));
+    assert!(peers.passing(9_000, |number| flood(number / 3)).await < 3_000, "the table of peers is full");
+    assert_eq!(calls.passing(100, |number| bearer(&format!("new-{number}"))).await, 100);
+}
+
+#[tokio::test]
+async fn array_of_quotas_is_a_set() {
+    let quotas = [daily(2), Quota::per_hour(5)];
+    let app = Limited::new(|limiter| RateLimitLayer::new("peers", limiter, LimitBy::peer(), quotas));
+    let answer = app.send(from(request(), "192.0.2.1")).await;
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"per-day\";q=2;w=86400, \"per-hour\";q=5;w=3600"));
+    let twice = || QuotaSet::from([daily(2), daily(3)]);
+    assert!(std::panic::catch_unwind(twice).is_err());
+}
+
+#[tokio::test]
+async fn tenant_with_keys_of_two_tiers_is_limited_by_a_layer_without_tiers() {
+    let app = inside(|limiter| {
+        let layer = RateLimitLayer::new("tenants", limiter, LimitBy::tenant(), daily(1).named("free"));
+        layer.tier("pro", daily(3).named("pro"))
+    });
+    let keys = ["alice/acme/free", "bob/acme/pro"];
+    assert_eq!(app.passing(10, |number| bearer(keys[number % 2])).await, 4, "the quotas add up, as documented");
+
+    let app = inside(|limiter| {
+        let layer = RateLimitLayer::new("tenants", limiter, LimitBy::tenant(), daily(1).named("free"));
+        let pro = QuotaSet::from(daily(3).named("pro"));
+        layer.choose(move |caller| caller.tenant().filter(|tenant| *tenant == "acme").map(|_| pro.clone()))
+    });
+    assert_eq!(app.passing(10, |number| bearer(keys[number % 2])).await, 3, "the quotas of the tenant hold");
+}
+
+#[tokio::test]
 async fn a_scope_exempts_its_holders() {
     let app = |scope: &str| {
         let rule = Exempt::scope(Scope::parse(scope).unwrap());
-        inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)).exempt(rule))
+        inside(|limiter| RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)).exempt(rule))
     };
     assert_eq!(app("read").passing(3, |_| bearer("alice")).await, 3);
     assert_eq!(app("write").passing(3, |_| bearer("alice")).await, 1);
@@ -247,7 +356,7 @@ async fn a_scope_exempts_its_holders() {
 async fn no_header_of_the_clients_makes_an_exemption_or_a_new_quota() {
     // (122)
     let app = inside(|limiter| {
-        RateLimitLayer::new(limiter, LimitBy::principal(), daily(1))
+        RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1))
             .tier("pro", daily(1_000))
             .exempt(Exempt::tier("staff"))
     });
@@ -281,7 +390,7 @@ async fn the_wall_clock_plays_no_part() {
     let app = Limited::of(
         ServiceBuilder::new()
             .layer(AuthLayer::new(Named).environment(&Environment::default().with_clock(clock.clone())))
-            .layer(RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_minute(1)))
+            .layer(RateLimitLayer::new("calls", limiter, LimitBy::principal(), Quota::per_minute(1)))
             .into_inner(),
     );
     assert_eq!(app.status(bearer("alice")).await, 200);
@@ -295,7 +404,7 @@ async fn the_wall_clock_plays_no_part() {
 
 #[tokio::test]
 async fn a_refused_credential_is_not_counted_by_principal() {
-    let app = inside(|limiter| RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)));
+    let app = inside(|limiter| RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)));
     for _ in 0..5 {
         assert_eq!(app.status(bearer("bad")).await, 401);
         assert_eq!(app.status(request()).await, 401);
@@ -308,7 +417,7 @@ async fn the_rate_comes_before_the_scope() {
     let app = Limited::new(|limiter| {
         ServiceBuilder::new()
             .layer(AuthLayer::new(Named))
-            .layer(RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)))
+            .layer(RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)))
             .layer(AuthorizeLayer::all_of([Scope::parse("write").unwrap()]))
             .into_inner()
     });
@@ -352,13 +461,13 @@ async fn a_limiter_may_take_its_time_and_one_that_is_down_is_503() {
         (Far::Down, 503, Some("rate_limiter_unavailable")),
         (Far::Panics, 500, Some("panicked")),
     ] {
-        let app = Limited::of(RateLimitLayer::new(far, LimitBy::everybody(), daily(1)));
+        let app = Limited::of(RateLimitLayer::new("calls", far, LimitBy::global(), daily(1)));
         let answer = app.send(request()).await;
         assert_eq!((answer.status.as_u16(), answer.reason), (status, reason));
         assert_eq!(answer.header("ratelimit").is_some(), status == 200);
     }
     for (far, status) in [(Far::Works, 401), (Far::Down, 503), (Far::Panics, 500)] {
-        let layer = FailureLimitLayer::new(far, LimitBy::everybody(), daily(1));
+        let layer = FailureLimitLayer::new("failures", far, LimitBy::global(), daily(1));
         let app = Limited::of(ServiceBuilder::new().layer(layer).layer(AuthLayer::new(Named)).into_inner());
         assert_eq!(app.status(bearer("bad")).await, status);
         assert_eq!(app.status(bearer("alice")).await, 200, "a good credential does not ask it");
@@ -369,10 +478,10 @@ async fn a_limiter_may_take_its_time_and_one_that_is_down_is_503() {
 async fn limits_in_an_axum_app() {
     let limiter = LocalRateLimiter::default();
     let stack = ServiceBuilder::new()
-        .layer(RateLimitLayer::new(limiter.clone(), LimitBy::peer(), daily(100).named("peer")))
-        .layer(FailureLimitLayer::new(limiter.clone(), LimitBy::peer(), daily(1).named("failures")))
+        .layer(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), daily(100).named("peer")))
+        .layer(FailureLimitLayer::new("failures", limiter.clone(), LimitBy::peer(), daily(1).named("failures")))
         .layer(AuthLayer::new(Named))
-        .layer(RateLimitLayer::new(limiter, LimitBy::principal(), daily(1)))
+        .layer(RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1)))
         .layer(ConcurrencyLayer::new(LimitBy::principal(), NonZeroU32::MIN));
     let app = Router::new().route("/", get(async |caller: Principal| caller.subject().to_owned())).layer(stack);
     let call = |who: &str| app.clone().oneshot(from(bearer(who), "192.0.2.1").body(Body::empty()).unwrap());

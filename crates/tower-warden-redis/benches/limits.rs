@@ -16,7 +16,7 @@ use std::{
 use criterion::{Criterion, Throughput};
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
-use tower_warden::rate_limit::{Decision, LimitKey, LimitRequest, Quota, QuotaSet, RateLimiter};
+use tower_warden::rate_limit::{Decision, LimitKey, LimitRequest, LimitSecret, Quota, QuotaSet, RateLimiter};
 use tower_warden_redis::{RedisConnection, RedisRateLimiter};
 
 /// The numbers of concurrent requests, which are pipelined on one connection.
@@ -55,12 +55,20 @@ impl Bench {
     fn new(server: &Server) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let client = redis::Client::open(format!("redis://127.0.0.1:{}/", server.port)).unwrap();
-        let connection = runtime.block_on(RedisConnection::connect(client.clone())).timeout(Duration::from_secs(10));
+        let connection = runtime
+            .block_on(RedisConnection::connect(client.clone(), "bench".parse().unwrap()))
+            .timeout(Duration::from_secs(10));
         let mut key = LimitKey::default();
         key.push("subject", "alice");
         // So large that no request is refused.
         let quotas = QuotaSet::from(Quota::per_second(1_000_000).burst(1_000_000));
-        Self { runtime, client, limiter: RedisRateLimiter::new(connection), key, quotas }
+        Self {
+            runtime,
+            client,
+            limiter: RedisRateLimiter::new(connection, LimitSecret::new([7; 32]).unwrap()),
+            key,
+            quotas,
+        }
     }
 
     /// Prints decisions per second.

@@ -62,7 +62,7 @@ const MAX_RETRIES: usize = 60;
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
-/// let connection = RedisConnection::connect(client.clone()).await;
+/// let connection = RedisConnection::connect(client.clone(), "billing".parse()?).await;
 /// let store = RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), connection, client).await;
 /// let keys = ApiKeys::new(store, KeyFormat::new("sk_live")?);
 /// # Ok(()) }

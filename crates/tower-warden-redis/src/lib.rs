@@ -10,14 +10,14 @@
 //!     Environment,
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
 //!     layer::{AuthLayer, RateLimitLayer},
-//!     rate_limit::{LimitBy, Quota},
+//!     rate_limit::{LimitBy, LimitSecret, Quota},
 //! };
 //! use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore, RedisRateLimiter, RedisRevocationList};
 //!
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let environment = Environment::default().with_namespace("billing".parse()?);
+//! let environment = Environment::default();
 //! let client = redis::Client::open("redis://127.0.0.1/")?;
-//! let connection = RedisConnection::connect(client.clone()).await.environment(&environment);
+//! let connection = RedisConnection::connect(client.clone(), "billing".parse()?).await.environment(&environment);
 //!
 //! let store = MemoryKeyStore::default(); // in practice, a store that all nodes share
 //! let store = RedisNotifiedKeyStore::listen(store, connection.clone(), client.clone()).await;
@@ -26,8 +26,8 @@
 //! let revocations = RedisRevocationList::listen(connection.clone(), client).await;
 //! let auth = AuthLayer::new(keys).environment(&environment).revocations(revocations.clone());
 //!
-//! let limiter = RedisRateLimiter::new(connection);
-//! let limit = RateLimitLayer::new(limiter, LimitBy::principal(), Quota::per_second(50).burst(100));
+//! let limiter = RedisRateLimiter::new(connection, LimitSecret::new(std::env::var("LIMIT_SECRET")?)?);
+//! let limit = RateLimitLayer::new("calls", limiter, LimitBy::principal(), Quota::per_second(50).burst(100));
 //! # Ok(()) }
 //! ```
 //!
@@ -63,8 +63,8 @@
 //! persistence. [`RedisConnection::connect_with`] has to connect to the primary: a connection to a read-only replica is
 //! closed and opened again.
 //!
-//! **Namespaces.** Services on one server need different [namespaces](RedisConnection::environment). In the default
-//! namespace, keys and channels begin with `tower-warden:`.
+//! **Namespaces.** Services on one server need different namespaces, an argument of [`RedisConnection::connect`]. Keys and
+//! channels begin with the namespace and `:tower-warden:`.
 //!
 //! **TLS.** Enable a TLS feature of the crate `redis`, and use a `rediss://` URL.
 

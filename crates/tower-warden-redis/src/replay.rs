@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// use tower_warden_redis::{RedisConnection, RedisReplayGuard};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
+/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?, "billing".parse()?).await;
 /// // An argument of `tower_warden::dpop::Dpop::replay_guard`.
 /// let guard = RedisReplayGuard::new(connection);
 /// # Ok(()) }

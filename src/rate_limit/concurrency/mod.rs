@@ -24,6 +24,7 @@ use super::{
     exempt::Exempt,
     fields::{Fields, concurrency_policy},
     limit_by::LimitBy,
+    limit_key::LimitKey,
 };
 use crate::{
     reason::Reason,
@@ -49,7 +50,7 @@ mod in_flight;
 ///
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let service = ServiceBuilder::new()
-///     .layer(ConcurrencyLayer::new(LimitBy::everybody(), std::num::NonZeroU32::MIN))
+///     .layer(ConcurrencyLayer::new(LimitBy::global(), std::num::NonZeroU32::MIN))
 ///     .service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from("!"))));
 ///
 /// let first = service.clone().oneshot(Request::new(())).await?;
@@ -130,7 +131,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     R: Respond<ResBody>,
 {
-    type Response = Response<HeldBody<ResBody>>;
+    type Response = Response<InFlightBody<ResBody>>;
     type Error = S::Error;
     type Future = ConcurrencyFuture<S::Future, ResBody>;
 
@@ -156,7 +157,7 @@ impl Limit {
             return Ok(None);
         }
         let fields = |remaining| Fields::concurrency(&self.policy, NAME, remaining);
-        match self.in_flight.enter(&self.by.key_of(head)?) {
+        match self.in_flight.enter(&self.by.key_of(&LimitKey::default(), head)?) {
             Some((permit, remaining)) => Ok(Some((permit, fields(remaining)))),
             None => {
                 let rejection = Rejection::quota_exceeded(Reason::TOO_MANY_IN_FLIGHT, Duration::from_secs(1), [NAME]);
@@ -204,7 +205,7 @@ impl<F, B, E> Future for ConcurrencyFuture<F, B>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<HeldBody<B>>, E>;
+    type Output = Result<Response<InFlightBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (response, permit) = match self.project().state.project() {
@@ -218,7 +219,7 @@ where
             }
             StateProj::Refused { response } => (response.take().expect("polled after completion"), None),
         };
-        Poll::Ready(Ok(response.map(|body| HeldBody { body, permit })))
+        Poll::Ready(Ok(response.map(|body| InFlightBody { body, permit })))
     }
 }
 
@@ -231,14 +232,14 @@ impl<F, B> fmt::Debug for ConcurrencyFuture<F, B> {
 pin_project! {
     /// A response body that keeps its request in progress until it is complete.
     #[derive(Debug, Default)]
-    pub struct HeldBody<B> {
+    pub struct InFlightBody<B> {
         #[pin]
         body: B,
         permit: Option<Permit>,
     }
 }
 
-impl<B: Body> Body for HeldBody<B> {
+impl<B: Body> Body for InFlightBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -261,7 +262,7 @@ impl<B: Body> Body for HeldBody<B> {
 }
 
 /// The body of a refusal by an outer layer.
-impl<B: From<Bytes>> From<Bytes> for HeldBody<B> {
+impl<B: From<Bytes>> From<Bytes> for InFlightBody<B> {
     fn from(bytes: Bytes) -> Self {
         Self { body: B::from(bytes), permit: None }
     }

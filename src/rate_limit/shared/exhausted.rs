@@ -18,6 +18,7 @@ use super::{
 /// The refusals are never wrong, only incomplete: while a unit is missing, no node can take one, so the TAT in the store
 /// is at least the recorded one.
 pub struct ExhaustedKeys {
+    capacity: usize,
     table: Table,
 }
 
@@ -26,7 +27,7 @@ impl ExhaustedKeys {
     /// the request.
     #[must_use]
     pub fn bounded(keys: usize) -> Self {
-        Self { table: Table::new(keys) }
+        Self { capacity: Table::capacity_of(keys), table: Table::new(keys) }
     }
 
     /// Returns the state of the request's quotas as far as it is recorded; quotas that are not recorded are unused.
@@ -72,6 +73,6 @@ impl ExhaustedKeys {
 
 impl fmt::Debug for ExhaustedKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExhaustedKeys").field("capacity", &self.table.capacity()).finish_non_exhaustive()
+        f.debug_struct("ExhaustedKeys").field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }

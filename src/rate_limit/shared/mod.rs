@@ -5,7 +5,7 @@
 //! emission interval for each unit of its cost, and is refused if the TAT would then be further in the future than the
 //! burst tolerance, which is the emission interval times the burst.
 //!
-//! A shared limiter stores TATs in its store, under a name made of [`LimitKey::digest`](super::LimitKey::digest) and
+//! A shared limiter stores TATs in its store, under a name made of [`LimitKey::digest`](super::LimitKey::digest), an HMAC with a secret of the deployment, and
 //! [`QuotaSet::ids`](super::QuotaSet::ids), and measures them with the store's clock. Two kinds of stores fit:
 //!
 //! - A store that runs the algorithm itself, such as Redis with a script, returns the time until each TAT.
@@ -30,8 +30,8 @@
 //! use tower_warden::{
 //!     Eventual, Unavailable,
 //!     rate_limit::{
-//!         Decision, LimitKey, LimitRequest, LocalRateLimiter, ManualStopwatch, MonotonicStopwatch, Quota, QuotaSet,
-//!         RateLimiter, Stopwatch,
+//!         Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, ManualStopwatch, MonotonicStopwatch, Quota, QuotaSet,
+//!         RateLimiter, Stopwatch, nonzero,
 //!         shared::{ExhaustedKeys, LimitState},
 //!     },
 //! };
@@ -45,6 +45,7 @@
 //!
 //! struct DatabaseRateLimiter {
 //!     database: Arc<Database>,
+//!     secret: LimitSecret,
 //!     exhausted: ExhaustedKeys,
 //!     fallback: LocalRateLimiter,
 //!     nodes: NonZeroU32,
@@ -63,7 +64,7 @@
 //!             Err(_) => return Eventual::Now(Ok(self.fallback.take_share(request, self.nodes))),
 //!         };
 //!         let now = self.database.clock.elapsed();
-//!         let key = request.key.digest().to_hex();
+//!         let key = request.key.digest(&self.secret).to_hex();
 //!         let names: Vec<_> = request.quotas.ids().map(|id| (key.clone(), id)).collect();
 //!         let stored = names.iter().map(|name| tats.get(name).copied().unwrap_or_default());
 //!         let mut state = LimitState::new(request, stored.map(|tat| tat.saturating_sub(now)));
@@ -77,11 +78,13 @@
 //! }
 //!
 //! let database = Arc::<Database>::default();
+//! let secret = LimitSecret::new(b"thirty-two random bytes, from a secret store")?;
 //! let node = || DatabaseRateLimiter {
+//!     secret: secret.clone(),
 //!     database: Arc::clone(&database),
 //!     exhausted: ExhaustedKeys::bounded(10_000),
 //!     fallback: LocalRateLimiter::default(),
-//!     nodes: NonZeroU32::new(2).expect("two is not zero"),
+//!     nodes: nonzero(2),
 //!     stopwatch: MonotonicStopwatch::default(),
 //! };
 //! let (one, other) = (node(), node());
@@ -100,6 +103,7 @@
 //! assert!(matches!(take(&node()), Decision::Admitted(_)));
 //! assert!(matches!(take(&one), Decision::Refused(_)));
 //! # drop(transaction);
+//! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 
 pub use self::{exhausted::ExhaustedKeys, state::LimitState};

@@ -8,7 +8,9 @@ use std::{
 
 use tower_warden::{
     Eventual, Unavailable,
-    rate_limit::{Decision, LimitExceeded, LimitRequest, LimitStatus, ManualStopwatch, Quota, RateLimiter, Stopwatch},
+    rate_limit::{
+        Decision, LimitExceeded, LimitRequest, LimitSecret, LimitStatus, ManualStopwatch, Quota, RateLimiter, Stopwatch,
+    },
     testing::conformance::{LimiterTime, rate_limiter},
 };
 
@@ -84,7 +86,11 @@ impl Limiter {
     }
 
     fn line(&self, request: &LimitRequest<'_>, quota: &Quota) -> Line {
-        let key = if self.fault == Fault::IgnoresKeys { String::new() } else { request.key.digest().to_hex() };
+        let key = if self.fault == Fault::IgnoresKeys {
+            String::new()
+        } else {
+            request.key.digest(&LimitSecret::new([7; 32]).unwrap()).to_hex()
+        };
         let count = match self.fault {
             Fault::IgnoresNumbersOfQuotas => format!("{key} {}", quota.name()),
             Fault::CountsEachSetByItself => format!("{key} {quota:?} {:?}", request.quotas),

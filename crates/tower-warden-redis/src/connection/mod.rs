@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value, aio::ConnectionLike};
-use tower_warden::{Clock, Environment};
+use tower_warden::{Clock, Environment, Namespace};
 
 pub(crate) use self::link::CommandError;
 use self::link::{CONNECT_TIMEOUT, Link};
@@ -26,23 +26,19 @@ const TIMEOUT: Duration = Duration::from_millis(20);
 ///
 /// ```no_run
 /// use std::time::Duration;
-/// use tower_warden::Environment;
-/// use tower_warden_redis::{RedisConnection, RedisRateLimiter};
+/// use tower_warden_redis::{RedisConnection, RedisReplayGuard};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let environment = Environment::default().with_namespace("billing".parse()?);
-/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?)
-///     .await
-///     .timeout(Duration::from_millis(50))
-///     .environment(&environment);
-/// let limiter = RedisRateLimiter::new(connection);
+/// let client = redis::Client::open("redis://127.0.0.1/")?;
+/// let connection = RedisConnection::connect(client, "billing".parse()?).await.timeout(Duration::from_millis(50));
+/// let guard = RedisReplayGuard::new(connection);
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct RedisConnection {
     link: Arc<Link>,
     clock: Arc<dyn Clock>,
-    /// The namespace and a colon; empty in the default namespace.
+    /// The namespace and a colon.
     prefix: Arc<str>,
 }
 
@@ -51,12 +47,15 @@ impl RedisConnection {
     ///
     /// Returns when the connection is up, and after one second otherwise: an unavailable server does not prevent the
     /// start of the process.
-    pub async fn connect(client: Client) -> Self {
-        Self::connect_with(move || {
+    ///
+    /// All keys and channels begin with the namespace and a colon. Two services on one server need two namespaces: otherwise
+    /// they share limits, revocations, used proofs and notifications of changed keys.
+    pub async fn connect(client: Client, namespace: Namespace) -> Self {
+        let connect = move || {
             let client = client.clone();
             async move { client.get_multiplexed_async_connection_with_config(&connection_config()).await }
-        })
-        .await
+        };
+        Self::connect_with(connect, namespace).await
     }
 
     /// Connects by a closure: to a cluster, or to the current master that a sentinel reports.
@@ -70,15 +69,15 @@ impl RedisConnection {
     /// use tower_warden_redis::RedisConnection;
     ///
     /// let client = redis::Client::open("redis://127.0.0.1/")?;
-    /// let connection = RedisConnection::connect_with(move || {
+    /// let connect = move || {
     ///     let client = client.clone();
     ///     async move { client.get_multiplexed_async_connection().await }
-    /// })
-    /// .await;
+    /// };
+    /// let connection = RedisConnection::connect_with(connect, "billing".parse()?).await;
     /// # let _ = connection;
     /// # Ok(()) }
     /// ```
-    pub async fn connect_with<F, C>(connect: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub async fn connect_with<F, C>(connect: impl Fn() -> F + Send + Sync + 'static, namespace: Namespace) -> Self
     where
         F: Future<Output = RedisResult<C>> + Send + 'static,
         C: ConnectionLike + Clone + Send + Sync + 'static,
@@ -88,19 +87,17 @@ impl RedisConnection {
             // Starts the attempts in the background.
             let _ = link.transport();
         }
-        let environment = Environment::default();
-        Self { link, clock: environment.clock(), prefix: prefix(&environment) }
+        Self { link, clock: Environment::default().clock(), prefix: prefix(&namespace) }
     }
 
-    /// Sets the clock and the namespace of the stores that are created with this handle, or with later clones of it.
-    ///
-    /// All keys and channels of a namespace begin with its name and a colon; those of the default namespace do not. Two
-    /// services on one server need two namespaces: otherwise they share limits, revocations, used proofs and
-    /// notifications of changed keys.
+    /// Sets the clock, and the namespace if the environment has one, of the stores that are created with this handle or
+    /// with later clones of it.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
-        self.prefix = prefix(environment);
+        if let Some(namespace) = environment.namespace() {
+            self.prefix = prefix(namespace);
+        }
         self
     }
 
@@ -143,11 +140,8 @@ impl fmt::Debug for RedisConnection {
     }
 }
 
-fn prefix(environment: &Environment) -> Arc<str> {
-    match environment.namespace().as_str() {
-        "" => "".into(),
-        namespace => format!("{namespace}:").into(),
-    }
+fn prefix(namespace: &Namespace) -> Arc<str> {
+    format!("{namespace}:").into()
 }
 
 /// Limits that are longer than those of the link, which apply first.

@@ -6,14 +6,15 @@ use tokio::sync::Semaphore;
 use tower_warden::{
     Eventual, Unavailable,
     rate_limit::{
-        Decision, LimitRequest, LocalRateLimiter, MonotonicStopwatch, RateLimiter, Stopwatch,
+        Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, MonotonicStopwatch, Quota, QuotaSet,
+        RateLimiter, Stopwatch,
         shared::{ExhaustedKeys, LimitState},
     },
 };
 
 use super::{
     lease::{Fetch, Leases, Spending},
-    outage::{Counters, DecisionCounts, OnOutage},
+    outage::{Counters, DecisionCounts, OnOutage, OutageLog},
     script::{RESOLUTION, Reply, Take},
 };
 use crate::connection::RedisConnection;
@@ -27,8 +28,8 @@ const MAX_WAITS: usize = 3;
 /// A [`RateLimiter`] on Redis or Valkey, whose quotas apply to all nodes together; clones share everything.
 ///
 /// A decision is one script in one round trip, for all quotas of a request, measured with the server's clock. Keys are
-/// digests, and expire when the whole burst is available again. Each node refuses a caller that it knows to have used up
-/// its quota without a round trip, until a unit is available again.
+/// HMACs with the [`LimitSecret`] of the deployment, and expire when the whole burst is available again. Each node refuses a
+/// caller that it knows to have used up its quota without a round trip, until a unit is available again.
 ///
 /// # Outages
 ///
@@ -36,6 +37,19 @@ const MAX_WAITS: usize = 3;
 /// [`OnOutage`] decides: by default, each node limits on its own. An outage never results in a 500, and the decisions
 /// are [counted](Self::counts). The connection is restored in the background. Units that were used during the outage are
 /// not transferred to Redis afterwards.
+///
+/// The first decision without Redis is logged as a warning, and again every five minutes while there are more of them. Call
+/// [`check`](Self::check) at start and in the readiness probe: a wrong password or a missing right is an outage without an
+/// end.
+///
+/// # Rights
+///
+/// The user of the connection needs the commands `PING`, `EVALSHA` and `EVAL`, those that the scripts call (`TIME`, `GET`
+/// and `SET`), and the keys of the namespace:
+///
+/// ```text
+/// ACL SETUSER billing on >password ~billing:tower-warden:limit:* +ping +evalsha +eval +time +get +set
+/// ```
 ///
 /// # Leases
 ///
@@ -51,21 +65,21 @@ const MAX_WAITS: usize = 3;
 /// # Examples
 ///
 /// ```no_run
-/// use std::{num::NonZeroU32, time::Duration};
+/// use std::time::Duration;
 /// use tower_warden::{
 ///     layer::RateLimitLayer,
-///     rate_limit::{LimitBy, Quota},
+///     rate_limit::{LimitBy, LimitSecret, Quota, nonzero},
 /// };
 /// use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?).await;
-/// let nodes = NonZeroU32::new(3).expect("three is not zero");
-/// let units = NonZeroU32::new(20).expect("twenty is not zero");
-/// let limiter = RedisRateLimiter::new(connection)
-///     .on_outage(OnOutage::Local { nodes })
-///     .leased(units, Duration::from_millis(500));
-/// let limit = RateLimitLayer::new(limiter, LimitBy::tenant(), Quota::per_second(1_000));
+/// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?, "billing".parse()?).await;
+/// let secret = LimitSecret::new(std::env::var("LIMIT_SECRET")?)?;
+/// let limiter = RedisRateLimiter::new(connection, secret)
+///     .on_outage(OnOutage::Local { nodes: nonzero(3) })
+///     .leased(nonzero(20), Duration::from_millis(500));
+/// limiter.check().await?;
+/// let limit = RateLimitLayer::new("tenants", limiter, LimitBy::tenant(), Quota::per_second(1_000));
 /// # Ok(()) }
 /// ```
 #[derive(Clone)]
@@ -74,6 +88,7 @@ pub struct RedisRateLimiter(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     connection: RedisConnection,
+    secret: LimitSecret,
     leases: Option<Arc<Leases>>,
     on_outage: OnOutage,
     exhausted: Arc<ExhaustedKeys>,
@@ -81,20 +96,23 @@ struct Inner {
     local: LocalRateLimiter,
     stopwatch: Arc<dyn Stopwatch>,
     counters: Arc<Counters>,
+    outages: Arc<OutageLog>,
 }
 
 impl RedisRateLimiter {
-    /// Creates a limiter that stores its state through this connection.
+    /// Creates a limiter that stores its state through this connection. All nodes need the same secret.
     #[must_use]
-    pub fn new(connection: RedisConnection) -> Self {
+    pub fn new(connection: RedisConnection, secret: LimitSecret) -> Self {
         Self(Arc::new(Inner {
             connection,
+            secret,
             leases: None,
             on_outage: OnOutage::default(),
             exhausted: Arc::new(ExhaustedKeys::bounded(EXHAUSTED_KEYS)),
             local: LocalRateLimiter::default(),
             stopwatch: Arc::new(MonotonicStopwatch::default()),
             counters: Arc::default(),
+            outages: Arc::default(),
         }))
     }
 
@@ -125,6 +143,19 @@ impl RedisRateLimiter {
     #[must_use]
     pub fn counts(&self) -> DecisionCounts {
         self.0.counters.read()
+    }
+
+    /// Takes one unit of a quota for this purpose, and reports whether Redis has decided: for readiness probes.
+    ///
+    /// # Errors
+    ///
+    /// If Redis does not decide within the time limit: it is unavailable, or the user of the connection lacks a right.
+    pub async fn check(&self) -> Result<(), Unavailable> {
+        let (key, quotas) = (LimitKey::of_limit("readiness"), QuotaSet::from(Quota::per_second(1).named("readiness")));
+        let request = LimitRequest::new(&key, &quotas);
+        let take = Take::new(self.0.connection.prefix(), &self.0.secret, &request, request.cost);
+        let reply = take.run(&self.0.connection).await;
+        reply.map(drop).map_err(|_| Unavailable::new("redis"))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {
@@ -196,7 +227,7 @@ impl Inner {
             Step::Query { wanted, fetch, started_at } => (wanted, fetch, started_at),
             Step::Wait(_) => (request.cost, None, self.stopwatch.elapsed()),
         };
-        let reply = Take::new(self.connection.prefix(), request, wanted).run(&self.connection).await.ok();
+        let reply = Take::new(self.connection.prefix(), &self.secret, request, wanted).run(&self.connection).await.ok();
         match reply.and_then(|reply| self.evaluate(request, &reply, fetch, started_at)) {
             Some(decision) => Ok(decision),
             None => self.decide_without_redis(request),
@@ -227,10 +258,12 @@ impl Inner {
             None => Decision::Refused(state.exceeded()?),
         };
         self.counters.redis.increment();
+        self.outages.is_over();
         Some(decision)
     }
 
     fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
+        self.outages.report(self.on_outage, self.stopwatch.elapsed());
         match self.on_outage {
             OnOutage::Admit => {
                 self.counters.outage_admitted.increment();

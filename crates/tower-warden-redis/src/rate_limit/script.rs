@@ -3,12 +3,12 @@
 use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use redis::{Cmd, Script, Value};
-use tower_warden::rate_limit::LimitRequest;
+use tower_warden::rate_limit::{LimitRequest, LimitSecret};
 
 use crate::connection::{CommandError, RedisConnection};
 
 /// The prefix of the keys in a namespace, with the version of their format.
-const PREFIX: &str = "tower-warden:limit:1:";
+const PREFIX: &str = "tower-warden:limit:2:";
 
 /// The resolution of the server's clock, and of the script's arithmetic.
 pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
@@ -34,10 +34,10 @@ pub(super) struct Reply {
 
 impl Take {
     /// Takes the cost of the request, and up to `wanted` units if they are available.
-    pub(super) fn new(namespace: &str, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+    pub(super) fn new(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
         let LimitRequest { key, quotas, cost, .. } = request;
         // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
-        let digest = &key.digest().to_hex()[..32];
+        let digest = &key.digest(secret).to_hex()[..32];
         let keys = quotas.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
         let mut arguments = vec![cost.get().into(), wanted.get().into()];
         for quota in quotas.quotas() {

@@ -47,7 +47,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = redis::Client::open("redis://127.0.0.1/")?;
-/// let list = RedisRevocationList::listen(RedisConnection::connect(client.clone()).await, client).await;
+/// let list = RedisRevocationList::listen(RedisConnection::connect(client.clone(), "billing".parse()?).await, client).await;
 /// let until = SystemClock::default().now() + Duration::from_secs(3600);
 /// list.revoke(Revocation::token("https://auth.example.com", "4711"), until).await?;
 /// # Ok(()) }

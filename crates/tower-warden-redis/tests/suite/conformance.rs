@@ -25,7 +25,7 @@ use crate::{
     limits::{UNHURRIED, number},
     revocations::later,
     server::Redis,
-    support::{connection, seconds},
+    support::{connection, seconds, secret},
 };
 
 /// A namespace that no other instance uses.
@@ -42,7 +42,7 @@ fn fresh(connection: &RedisConnection) -> RedisConnection {
 
 /// A limiter that makes no decision without Redis: an outage fails the suite.
 fn limiter(connection: &RedisConnection) -> RedisRateLimiter {
-    RedisRateLimiter::new(fresh(connection)).on_outage(OnOutage::Refuse)
+    RedisRateLimiter::new(fresh(connection), secret()).on_outage(OnOutage::Refuse)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,11 +16,11 @@ use tower_warden::{
         Decision, LimitBy, LimitExceeded, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet, RateLimiter,
     },
 };
-use tower_warden_redis::{OnOutage, RedisRateLimiter};
+use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
 
 use crate::{
     server::Redis,
-    support::{App, connection, from_peer, limit_key, limited, seconds, send, until},
+    support::{App, connection, from_peer, limit_key, limited, seconds, secret, send, until},
 };
 
 /// Far more than a decision takes, so that no test depends on the machine's speed.
@@ -39,7 +39,7 @@ fn name() -> String {
 }
 
 async fn node(redis: &Redis) -> RedisRateLimiter {
-    RedisRateLimiter::new(connection(redis, UNHURRIED).await)
+    RedisRateLimiter::new(connection(redis, UNHURRIED).await, secret())
 }
 
 async fn take(limiter: &RedisRateLimiter, name: &str, quotas: &QuotaSet, cost: u32) -> Decision {
@@ -179,7 +179,7 @@ async fn keys_are_digests_that_expire_and_share_a_slot() {
     assert_eq!(keys.len(), 10);
     let mut slots = std::collections::HashMap::<String, usize>::new();
     for key in &keys {
-        let rest = key.strip_prefix("tower-warden:limit:1:{").unwrap();
+        let rest = key.strip_prefix("test:tower-warden:limit:2:{").unwrap();
         let (digest, quota) = rest.split_once("}:").unwrap();
         let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         assert!(is_hex(digest, 32) && is_hex(quota, 16), "{key}");
@@ -342,7 +342,7 @@ async fn an_outage_is_decided_as_configured() {
     let redis = Redis::absent();
     for Case { on_outage, admitted, refused_with } in CASES {
         let limiter = node(&redis).await.on_outage(on_outage);
-        let app = limited(&RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_day(4)));
+        let app = limited(&RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_day(4)));
         let mut passed = 0;
         for _ in 0..10 {
             let answer = send(&app, from_peer()).await;
@@ -404,8 +404,8 @@ async fn killing_pausing_and_restarting_redis_under_load_never_results_in_500() 
     // (117)
     let redis = Redis::start().await;
     let connection = connection(&redis, Duration::from_millis(200)).await;
-    let limiter = RedisRateLimiter::new(connection.clone());
-    let app = limited(&RateLimitLayer::new(limiter.clone(), LimitBy::peer(), Quota::per_second(1_000_000)));
+    let limiter = RedisRateLimiter::new(connection.clone(), secret());
+    let app = limited(&RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_second(1_000_000)));
     let counts = || limiter.counts();
     let continues = async |counter: &dyn Fn() -> u64, what| {
         let before = counter();
@@ -436,7 +436,7 @@ async fn no_request_waits_for_a_redis_that_is_known_to_be_down() {
     // (117)
     let redis = Redis::start().await;
     let connection = connection(&redis, Duration::from_millis(50)).await;
-    let limiter = RedisRateLimiter::new(connection.clone());
+    let limiter = RedisRateLimiter::new(connection.clone(), secret());
     let quotas = QuotaSet::from(Quota::per_day(1_000_000));
     until(async || is_admitted(&limiter, "alice", &quotas).await && limiter.counts().redis > 0, "Redis decides").await;
     redis.pause();
@@ -470,4 +470,94 @@ fn a_connection_outlives_the_runtime_it_was_made_on() {
         until(again, "Redis decides on another runtime").await;
     });
     drop(redis);
+}
+
+/// A connection of another user of the server.
+async fn as_user(redis: &Redis, user: &str) -> RedisConnection {
+    let port = redis.client().get_connection_info().addr().to_string();
+    let client = redis::Client::open(format!("redis://{user}@{port}/")).unwrap();
+    RedisConnection::connect(client, "test".parse().unwrap()).await.timeout(UNHURRIED)
+}
+
+async fn acl(redis: &Redis, rules: &[&str]) {
+    let () = redis::cmd("ACL").arg("SETUSER").arg(rules).query_async(&mut redis.connection().await).await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn documented_rights_are_enough_and_a_missing_one_is_reported_by_the_check() {
+    let redis = Redis::start().await;
+    let rights = "on >secret ~test:tower-warden:limit:* +ping +evalsha +eval +time +get +set";
+    let rights: Vec<_> = rights.split(' ').collect();
+    acl(&redis, &[&["billing"], &rights[..]].concat()).await;
+    let limiter = RedisRateLimiter::new(as_user(&redis, "billing:secret").await, secret());
+    limiter.check().await.unwrap();
+    let quotas = QuotaSet::from(Quota::per_day(1));
+    assert!(is_admitted(&limiter, "alice", &quotas).await && !is_admitted(&limiter, "alice", &quotas).await);
+    assert_eq!((limiter.counts().redis, limiter.counts().outage_local), (2, 0));
+
+    for missing in ["-evalsha", "-time", "-get", "-set", "resetkeys"] {
+        acl(&redis, &[&["lacking", "reset"], &rights[..], &[missing]].concat()).await;
+        let limiter = RedisRateLimiter::new(as_user(&redis, "lacking:secret").await, secret());
+        assert!(limiter.check().await.is_err(), "{missing}");
+    }
+    let wrong = RedisRateLimiter::new(as_user(&redis, "billing:wrong").await, secret());
+    assert!(wrong.check().await.is_err());
+    assert!(is_admitted(&wrong, "bob", &quotas).await && !is_admitted(&wrong, "bob", &quotas).await);
+    assert_eq!(wrong.counts().outage_local, 2, "each node counts on its own meanwhile");
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn limiter_that_cannot_use_redis_warns_at_the_first_decision_and_every_five_minutes() {
+    let redis = Redis::absent();
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let stopwatch = ManualStopwatch::default();
+    let limiter = RedisRateLimiter::new(connection(&redis, UNHURRIED).await, secret()).stopwatch(stopwatch.clone());
+    let quotas = QuotaSet::from(Quota::per_day(1_000));
+    for expected in [1, 2] {
+        for _ in 0..50 {
+            assert!(is_admitted(&limiter, "alice", &quotas).await);
+            stopwatch.advance(seconds(5));
+        }
+        assert_eq!(log.warnings(), expected, "250 seconds each");
+        stopwatch.advance(seconds(60));
+    }
+    redis.launch().await;
+    until(async || limiter.check().await.is_ok(), "Redis is used").await;
+    assert!(is_admitted(&limiter, "alice", &quotas).await);
+    assert_eq!(log.warnings(), 2);
+}
+
+/// Counts the warnings about rate limits.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::atomic::AtomicUsize>);
+
+impl Log {
+    fn warnings(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() == tracing::Level::WARN && metadata.target().contains("rate_limit")
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
 }

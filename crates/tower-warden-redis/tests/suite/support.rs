@@ -14,7 +14,7 @@ use tower_warden::{
     AuthMethod, Identity, Principal, UnixTime,
     api_key::{KeyDigest, KeyFormat, KeyId, KeyRecord, KeySecret},
     layer::{AuthLayer, RateLimitLayer},
-    rate_limit::LimitKey,
+    rate_limit::{LimitKey, LimitSecret},
     request::Peer,
 };
 use tower_warden_redis::RedisConnection;
@@ -77,6 +77,11 @@ pub fn limit_key(name: &str) -> LimitKey {
     key
 }
 
+/// The secret of the deployment that the nodes of a test belong to.
+pub fn secret() -> LimitSecret {
+    LimitSecret::new([7; 32]).unwrap()
+}
+
 /// The identity of alice's token with this id.
 pub fn token(id: &str) -> Identity {
     let mut identity = Identity::new("alice", AuthMethod::Jwt);
@@ -85,7 +90,7 @@ pub fn token(id: &str) -> Identity {
 }
 
 pub async fn connection(redis: &Redis, timeout: Duration) -> RedisConnection {
-    RedisConnection::connect(redis.client()).await.timeout(timeout)
+    RedisConnection::connect(redis.client(), "test".parse().unwrap()).await.timeout(timeout)
 }
 
 /// Waits until a condition holds, and returns how long that took.

@@ -1,0 +1,45 @@
+//! Addresses of clients, as parts of keys.
+
+use std::{net::IpAddr, num::NonZeroU32};
+
+use super::limit_key::LimitKey;
+use crate::{
+    log,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+};
+
+/// A key to which addresses are added by their prefix.
+pub(super) struct AddressedKey<'a> {
+    pub(super) key: &'a mut LimitKey,
+    pub(super) ipv6_prefix: u8,
+}
+
+impl AddressedKey<'_> {
+    pub(super) fn push_address(&mut self, address: IpAddr) {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.key.push("ipv4", address.octets()),
+            IpAddr::V6(address) => {
+                let prefix = u128::from(address) & u128::MAX << (128 - u32::from(self.ipv6_prefix));
+                let length = usize::from(self.ipv6_prefix.div_ceil(8));
+                self.key.push("ipv6", &prefix.to_be_bytes()[..length]);
+            }
+        }
+    }
+}
+
+/// The peer address, or the refusal of a server that does not provide it.
+pub(super) fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
+    head.peer().ok_or_else(|| {
+        log::error!("the peer address, by which requests are limited, is not in the request's extensions");
+        Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
+    })
+}
+
+/// The entry of `X-Forwarded-For` at this position from the end.
+pub(super) fn forwarded(head: &Head<'_>, hops: NonZeroU32) -> Option<IpAddr> {
+    let lines = head.headers.get_all("x-forwarded-for").iter().rev();
+    let mut entries = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
+    crate::request::address(std::str::from_utf8(entries.nth(usize::try_from(hops.get() - 1).ok()?)?).ok()?.trim())
+}
