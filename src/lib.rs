@@ -187,6 +187,8 @@ mod reason;
 mod striped;
 mod time;
 mod url;
+#[cfg(feature = "jwt")]
+mod warnings;
 
 #[cfg(feature = "jwt")]
 mod json;

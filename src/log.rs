@@ -1,6 +1,6 @@
 //! Log messages through `tracing`; without the feature, they are discarded.
 //!
-//! The arguments are a fixed text and fields, never a text that a client sent.
+//! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by [`bounded`].
 
 use std::fmt;
 
@@ -34,6 +34,21 @@ macro_rules! emit {
 #[cfg(feature = "jwks")]
 pub(crate) use info;
 pub(crate) use {debug, emit, error, warning};
+
+/// The first `length` characters of a text, with control characters and those that change the direction of text escaped.
+pub(crate) fn bounded(text: &str, length: usize) -> String {
+    let end = text.char_indices().nth(length).map_or(text.len(), |(end, _)| end);
+    // Quotes are not escaped: they would be twice, where a text was quoted before.
+    let escape = |letter: char| match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        letter => letter.escape_debug().to_string(),
+    };
+    let mut bounded: String = text[..end].chars().map(escape).collect();
+    if end < text.len() {
+        bounded.push('…');
+    }
+    bounded
+}
 
 /// Formats an error and its causes on one line.
 pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);

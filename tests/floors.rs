@@ -11,7 +11,7 @@ use std::{
 /// neighbours, and there are no exceptions.
 const FLOORS: &[&[&str]] = &[
     &["digest", "eventual", "log", "reason", "striped", "time", "url"],
-    &["error"],
+    &["error", "warnings"],
     &["json", "scope"],
     &["request"],
     &["environment", "scheme"],

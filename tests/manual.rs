@@ -122,6 +122,8 @@ fn paragraphs(file: &Path) -> Vec<(String, String, bool)> {
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_start();
         let line = match (is_code, line.strip_prefix("///").or_else(|| line.strip_prefix("//!"))) {
+            // A code block that is included.
+            (true, None) if line.starts_with("#![doc") => continue,
             (true, None) => {
                 (is_first, is_open, in_block) = (true, false, false);
                 continue;

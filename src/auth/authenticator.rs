@@ -7,7 +7,7 @@ use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
-    scheme::{Credential, Scheme},
+    scheme::{Credential, MAX_CREDENTIAL_BYTES, Scheme},
     time::UnixTime,
 };
 
@@ -95,6 +95,15 @@ pub trait Authenticator: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The length of the longest credential that the layer reads for it, in bytes: 16 KiB by default. A layer with several
+    /// authenticators reads the longest that one of them takes; longer ones are refused with 400.
+    ///
+    /// The server must accept header fields of that length as well: HTTP/2 in hyper, for example, limits all fields of a
+    /// request together to 16 KiB unless it is configured otherwise.
+    fn max_credential_bytes(&self) -> usize {
+        MAX_CREDENTIAL_BYTES
+    }
+
     /// Returns whether the credential has the kind and form that this authenticator verifies.
     fn accepts(&self, credential: &Credential<'_>) -> bool;
 
@@ -116,6 +125,10 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
         (**self).proofs()
     }
 
+    fn max_credential_bytes(&self) -> usize {
+        (**self).max_credential_bytes()
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
         (**self).accepts(credential)
     }
@@ -133,6 +146,10 @@ impl<A: Authenticator> Authenticator for Vec<A> {
 
     fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
         self.iter().flat_map(Authenticator::proofs).collect()
+    }
+
+    fn max_credential_bytes(&self) -> usize {
+        self.iter().map(Authenticator::max_credential_bytes).max().unwrap_or(MAX_CREDENTIAL_BYTES)
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -156,6 +173,10 @@ macro_rules! tuples {
 
             fn proofs(&self) -> Vec<Arc<dyn ProofOfPossession>> {
                 [$(self.$field.proofs(),)* self.$end.proofs()].concat()
+            }
+
+            fn max_credential_bytes(&self) -> usize {
+                self.$end.max_credential_bytes()$(.max(self.$field.max_credential_bytes()))*
             }
 
             fn accepts(&self, credential: &Credential<'_>) -> bool {

@@ -99,7 +99,7 @@ impl CredentialSource {
             challenge: Challenge::default(),
             delegated_scopes: DelegatedScopes::default(),
             hierarchy: ScopeHierarchy::default(),
-            schemes: Schemes::new(authenticator.schemes()),
+            schemes: Schemes::new(authenticator.schemes()).with_max_length(authenticator.max_credential_bytes()),
         };
         let terms = settings.terms();
         let proofs = authenticator.proofs();

@@ -16,9 +16,12 @@
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::credential_cache::CredentialCache;
-pub(crate) use self::{credential_cache::Limits, outcome::Tagged};
 #[cfg(any(feature = "api-key", feature = "introspection"))]
-pub(crate) use self::{lookup::CachedLookup, outcome::Outcome};
+pub(crate) use self::lookup::CachedLookup;
+pub(crate) use self::{
+    credential_cache::Limits,
+    outcome::{Outcome, Tagged},
+};
 
 mod credential_cache;
 mod generations;

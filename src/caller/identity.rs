@@ -19,6 +19,9 @@ pub struct Identity {
     /// The actor, if it is not the subject itself, then the actors before it
     /// ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)).
     pub actors: Vec<Actor>,
+    /// The audience for which the token was accepted
+    /// ([RFC 7519 §4.1.3](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.3)).
+    pub audience: Option<Box<str>>,
     /// The time at which the subject authenticated to the issuer
     /// ([RFC 9470 §6](https://www.rfc-editor.org/rfc/rfc9470#section-6)).
     pub auth_time: Option<UnixTime>,
@@ -98,6 +101,7 @@ impl Identity {
         Self {
             acr: None,
             actors: Vec::new(),
+            audience: None,
             auth_time: None,
             claims: None,
             client_id: None,
@@ -128,6 +132,7 @@ impl fmt::Debug for Identity {
         f.debug_struct("Identity")
             .field("acr", &self.acr)
             .field("actors", &self.actors)
+            .field("audience", &self.audience)
             .field("auth_time", &self.auth_time)
             .field("client_id", &self.client_id)
             .field("confirmation", &self.confirmation)

@@ -205,6 +205,13 @@ impl Principal {
         self.identity.issuer.as_deref()
     }
 
+    /// The audience for which the token was accepted: one of those that its issuer's rules name, or the token's first one if
+    /// they accept any. `None` for API keys.
+    #[must_use]
+    pub fn audience(&self) -> Option<&str> {
+        self.identity.audience.as_deref()
+    }
+
     /// The OAuth client that the token was issued to.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {

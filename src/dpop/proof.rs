@@ -57,7 +57,7 @@ impl DpopProof {
         let header = Object::parse(&segments.header).map_err(|_| Reason::DPOP_HEADER_SYNTAX)?;
         let algorithm = self.check_header(&header)?;
         let members = Object::parse(&segments.payload).map_err(|_| Reason::DPOP_CLAIMS_SYNTAX)?;
-        let claims = Claims::new(&members);
+        let claims = Claims::of_proof(&members);
         let text = |name| claims.text(name).map_err(|_| Reason::DPOP_CLAIM_TYPE)?.ok_or(Reason::DPOP_CLAIM_MISSING);
 
         let id = text("jti")?;

@@ -48,6 +48,7 @@ pub struct IntrospectionBuilder {
     fetch: Option<Arc<dyn Fetch>>,
     limits: Limits,
     max_lookups: NonZeroUsize,
+    max_token_bytes: usize,
     rules: ResponseRules,
     secret: Zeroizing<String>,
     timeout: Duration,
@@ -64,6 +65,7 @@ impl IntrospectionBuilder {
             fetch: None,
             limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
             max_lookups: const { NonZeroUsize::new(64).expect("64 is not zero") },
+            max_token_bytes: 16 * 1024,
             rules: ResponseRules::new(issuer),
             secret: Zeroizing::new(secret.to_owned()),
             timeout: Duration::from_secs(3),
@@ -88,6 +90,13 @@ impl IntrospectionBuilder {
     /// responses without one are accepted; other types may not be access tokens.
     pub fn accept_token_type(mut self, token_type: impl Into<Box<str>>) -> Self {
         self.rules.token_types.push(token_type.into());
+        self
+    }
+
+    /// Treats an `exp` of zero as none: some servers write it for tokens that do not expire. By default such a token has
+    /// expired.
+    pub fn accept_zero_expiry(mut self) -> Self {
+        self.rules.issuer = self.rules.issuer.with_zero_as_no_expiry();
         self
     }
 
@@ -132,6 +141,13 @@ impl IntrospectionBuilder {
         self
     }
 
+    /// Sets the maximum length of a token in bytes, without the name of the scheme: 16 384 by default. See
+    /// [`Authenticator::max_credential_bytes`](crate::Authenticator::max_credential_bytes) for the limits of servers.
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
     /// Sets the time-out of a look-up: 3 seconds by default. After it, the request is refused with 503.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -161,6 +177,7 @@ impl IntrospectionBuilder {
             accepted: self.accepted,
             endpoint: Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.client_auth),
             lookup: CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
+            max_token_bytes: self.max_token_bytes,
             rules: self.rules,
         })))
     }

@@ -13,7 +13,7 @@ use crate::{
     jwt::{self, Issuer},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::{Bearer, Credential, CredentialKind, Scheme},
+    scheme::{Bearer, Credential, CredentialKind, MAX_CREDENTIAL_BYTES, Scheme},
     time::UnixTime,
 };
 
@@ -28,6 +28,7 @@ pub(super) struct Inner {
     pub(super) accepted: AcceptedTokens,
     pub(super) endpoint: Endpoint,
     pub(super) lookup: Arc<CachedLookup<ActiveToken>>,
+    pub(super) max_token_bytes: usize,
     pub(super) rules: ResponseRules,
 }
 
@@ -65,6 +66,10 @@ impl Authenticator for Introspection {
         vec![Arc::new(Bearer::default())]
     }
 
+    fn max_credential_bytes(&self) -> usize {
+        self.0.max_token_bytes.max(MAX_CREDENTIAL_BYTES)
+    }
+
     fn accepts(&self, credential: &Credential<'_>) -> bool {
         credential.kind() == CredentialKind::AccessToken && self.0.accepted.contains(credential.text())
     }
@@ -74,6 +79,9 @@ impl Authenticator for Introspection {
             return refuse(Reason::CREDENTIAL_KIND);
         }
         let token = presented.credential.text();
+        if token.len() > self.0.max_token_bytes {
+            return refuse(Reason::TOKEN_TOO_LONG);
+        }
         let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
         match self.0.lookup.cache().get(&digest, now) {
             Some(Ok(ActiveToken(identity))) => Eventual::Now(Ok(identity)),

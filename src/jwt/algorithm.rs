@@ -59,6 +59,19 @@ impl Algorithm {
     /// The algorithms that are accepted by default: RS256, PS256, ES256 and EdDSA.
     pub const DEFAULT: [Self; 4] = [Self::RS256, Self::PS256, Self::ES256, Self::EdDSA];
 
+    /// The algorithms of JWT-SVIDs.
+    pub(super) const SVID: [Self; 9] = [
+        Self::ES256,
+        Self::ES384,
+        Self::ES512,
+        Self::PS256,
+        Self::PS384,
+        Self::PS512,
+        Self::RS256,
+        Self::RS384,
+        Self::RS512,
+    ];
+
     /// The algorithm with this `alg` name, compared byte for byte.
     ///
     /// # Examples

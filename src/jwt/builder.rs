@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     issuer::{Issuer, TrustedIssuer},
+    resolver::{IssuerResolver, Resolver},
+    select::Issuers,
     source::KeySource,
     verify::{Inner, Jwt},
 };
@@ -9,9 +11,16 @@ use crate::{
     cache::{CredentialCache, Limits},
     error::{ConfigError, ConfigErrorKind},
     url,
+    warnings::Warnings,
 };
 
-/// Configures a [`Jwt`].
+/// Configures [`Jwt`], for several issuers or other caches.
+///
+/// # Several rule sets
+///
+/// One issuer can have several rule sets, each with its keys, such as one for access tokens and one for ID tokens, or one for
+/// tokens that are signed with a secret and one for a key set. The first whose algorithms, kind, audience and required claims
+/// fit the token decides alone; a token is never tried with the keys of another one.
 ///
 /// # Examples
 ///
@@ -27,9 +36,9 @@ use crate::{
 ///     .positive_ttl(Duration::from_secs(60));
 /// assert!(builder.build().is_ok());
 ///
-/// let twice = Jwt::builder(issuer("https://a.example")?, secret(b"a secret of thirty-two bytes ...")?)
+/// let never_used = Jwt::builder(issuer("https://a.example")?, secret(b"a secret of thirty-two bytes ...")?)
 ///     .issuer(issuer("https://a.example")?, secret(b"another one of thirty-two bytes .")?);
-/// assert!(twice.build().is_err());
+/// assert!(never_used.build().is_err());
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 #[must_use]
@@ -37,6 +46,7 @@ pub struct JwtBuilder {
     limits: Limits,
     issuers: Vec<TrustedIssuer>,
     max_token_bytes: usize,
+    resolver: Option<Arc<dyn IssuerResolver>>,
 }
 
 impl JwtBuilder {
@@ -44,12 +54,13 @@ impl JwtBuilder {
         let positive_ttl = Duration::from_secs(300);
         let limits =
             Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 0, negative_ttl: Duration::ZERO };
-        Self { limits, issuers: Vec::new(), max_token_bytes: 16 * 1024 }.issuer(issuer, keys)
+        Self { limits, issuers: Vec::new(), max_token_bytes: 16 * 1024, resolver: None }.issuer(issuer, keys)
     }
 
-    /// Accepts tokens of another issuer, which are verified with its own keys only.
+    /// Accepts tokens of another issuer, which are verified with its own keys only, or adds a rule set for an issuer that was
+    /// added before.
     pub fn issuer(mut self, issuer: Issuer, keys: impl KeySource) -> Self {
-        self.issuers.push(TrustedIssuer { issuer, keys: Arc::new(keys) });
+        self.issuers.push(TrustedIssuer::new(issuer, keys));
         self
     }
 
@@ -67,9 +78,18 @@ impl JwtBuilder {
         self
     }
 
-    /// Sets the maximum length of a token in bytes: 16 384 by default, which is also the limit of the layer.
+    /// Sets the maximum length of a token in bytes, without the name of the scheme: 16 384 by default.
+    ///
+    /// The layer reads tokens of this length, and always those of up to 16 384 bytes. See
+    /// [`Authenticator::max_credential_bytes`](crate::Authenticator::max_credential_bytes) for the limits of servers.
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
+        self
+    }
+
+    /// Resolves issuers that are not configured.
+    pub fn resolver(mut self, resolver: impl IssuerResolver) -> Self {
+        self.resolver = Some(Arc::new(resolver));
         self
     }
 
@@ -77,16 +97,23 @@ impl JwtBuilder {
     ///
     /// # Errors
     ///
-    /// If two issuers have the same name.
+    /// If a rule set is never used, because one of the same issuer that was added before takes all of its tokens.
     pub fn build(self) -> Result<Jwt, ConfigError> {
-        let names: Vec<_> = self.issuers.iter().map(|trusted| trusted.issuer.name()).collect();
-        if let Some(index) = (1..names.len()).find(|index| names[..*index].contains(&names[*index])) {
-            let error =
-                ConfigError::new(ConfigErrorKind::Issuer, "the issuers of an authenticator have different names");
-            return Err(error.value(url::redacted(names[index])));
+        for (index, trusted) in self.issuers.iter().enumerate() {
+            if self.issuers[..index].iter().any(|earlier| earlier.issuer.includes(&trusted.issuer)) {
+                let message = "two rule sets of one issuer differ in algorithms, audience, kind or required claims";
+                let error = ConfigError::new(ConfigErrorKind::Issuer, message);
+                return Err(error.value(url::redacted(trusted.issuer.name())));
+            }
         }
-        let cache = (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits));
-        Ok(Jwt(Arc::new(Inner { cache, issuers: self.issuers, max_token_bytes: self.max_token_bytes })))
+        let trusted = self.issuers.into_iter().map(Arc::new).collect();
+        Ok(Jwt(Arc::new(Inner {
+            cache: (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits)),
+            issuers: Issuers { trusted, warnings: Warnings::default() },
+            limits: self.limits,
+            max_token_bytes: self.max_token_bytes,
+            resolver: self.resolver.map(|resolver| Resolver::new(resolver, None)),
+        })))
     }
 }
 

@@ -56,6 +56,6 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {
         let principal = caller::of(&parts.extensions)?;
         let refused = |reason| Rejection::new(RejectionKind::Forbidden, reason).of_caller(principal);
         let claims = principal.claims().ok_or_else(|| refused(Reason::CLAIMS_MISSING))?;
-        serde_json::from_str(claims).map(Self).map_err(|_| refused(Reason::CLAIMS_MISMATCH))
+        serde_json::from_str(claims).map(Self).map_err(|error| refused(Reason::CLAIMS_MISMATCH).with_explanation(error))
     }
 }

@@ -79,7 +79,12 @@ pub(crate) fn read_public(text: &str, algorithm: Algorithm) -> Result<VerifyingK
 
 /// RFC 7517 §4.2 and §4.3.
 fn check_purpose(jwk: &Jwk) -> Result<(), &'static str> {
-    let is_for_signatures = matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let is_for_signatures = match &jwk.common.public_key_use {
+        None | Some(PublicKeyUse::Signature) => true,
+        // SPIFFE Trust Domain and Bundle §4.2.2: keys of JWT-SVIDs. Those with `x509-svid` are not.
+        Some(PublicKeyUse::Other(purpose)) => purpose == "jwt-svid",
+        Some(_) => false,
+    };
     let operations = jwk.common.key_operations.as_deref();
     if is_for_signatures && operations.is_none_or(|operations| operations.contains(&KeyOperations::Verify)) {
         Ok(())

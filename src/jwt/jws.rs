@@ -52,6 +52,8 @@ pub(super) struct Header {
 pub(super) enum Kind {
     /// `at+jwt`, RFC 9068 §2.1.
     AccessToken,
+    /// `JOSE`, of JWT-SVIDs.
+    Jose,
     /// `JWT`, or no `typ`.
     Unspecified,
 }
@@ -89,6 +91,8 @@ impl Kind {
             Ok(Self::AccessToken)
         } else if short.eq_ignore_ascii_case("JWT") {
             Ok(Self::Unspecified)
+        } else if short.eq_ignore_ascii_case("JOSE") {
+            Ok(Self::Jose)
         } else {
             Err(Reason::TOKEN_TYPE)
         }

@@ -12,14 +12,17 @@
 //! 3. **Algorithm.** Each key has exactly one algorithm, and the header must name it. `none` is not supported, and no secret
 //!    key is accepted from a URL.
 //! 4. **Signature**, with a key that was parsed when it was loaded.
-//! 5. **Kind.** `typ` is `at+jwt`, `JWT` or absent. ID tokens and security event tokens are refused. [`Issuer::strict`]
-//!    requires RFC 9068.
+//! 5. **Kind.** `typ` is `at+jwt`, `JWT` or absent. Security event tokens are refused, and ID tokens where they can be
+//!    distinguished: see [the manual](crate::manual::issuers#id-tokens). [`Issuer::strict`] requires RFC 9068.
 //! 6. **Time.** `exp` is required; `nbf` and `iat` are checked if present. The tolerated clock skew is 60 seconds, and the
-//!    maximum lifetime 24 hours.
-//! 7. **Audience**, then all other claims. A claim of the wrong type refuses the token; it is never treated as absent.
+//!    maximum lifetime 28 hours.
+//! 7. **Audience**, then all other claims. A claim of the wrong type refuses the token, with two exceptions: `acr` and
+//!    `auth_time` of another type are absent, which the log notes, and scope claims of another type grant nothing. A claim that
+//!    is `null` is absent, except `cnf` and `act`, without which a token would grant more.
 //!
 //! Keys are [static](StaticKeys), or with the feature `jwks` fetched from a URL and refreshed, by `RemoteKeys` and
-//! `Jwt::discover`. [The manual](crate::manual::issuers) lists the settings for Keycloak, Auth0, Entra ID, Okta and Cognito.
+//! `Jwt::discover`. [The manual](crate::manual::issuers) lists the settings for Keycloak, Auth0, Entra ID, Okta and Cognito, and
+//! [those of others](crate::manual::providers).
 //!
 //! On every request, whether its token was cached or not, the layer then checks the expiry, the
 //! [confirmation](crate::caller::Confirmation) and the [revocations](crate::revocation).
@@ -74,9 +77,10 @@
 //!
 //! | of the principal | claim |
 //! |---|---|
-//! | `subject` | `sub`, or else the client |
+//! | `subject` | `sub`; see [`Issuer::subject_claims`] and [`Issuer::client_as_subject`] |
+//! | `audience` | the accepted one of `aud` |
 //! | `client_id` | `client_id`, `azp`, `appid` or `cid`: the first that is present |
-//! | `scopes` | the union of `scope`, `scp` and `scopes`, each a string or a list of strings |
+//! | `scopes` | the union of `scope`, `scp` and `scopes`, each a string of scopes or a list of strings that are one scope each |
 //! | `actor`, `actors` | `act`, [RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1): the outermost is the current actor |
 //! | `token_id`, `session_id`, `acr`, `auth_time` | `jti`, `sid`, `acr`, `auth_time` |
 //! | `tenant`, `roles`, `tier` | the configured claims, see [`Issuer::tenant_claim`] and the following setters |
@@ -90,8 +94,10 @@ pub use self::remote::{RemoteKeys, RemoteKeysBuilder};
 pub use self::{
     algorithm::Algorithm,
     builder::JwtBuilder,
-    issuer::Issuer,
+    expected_claim::ExpectedClaim,
+    issuer::{Issuer, TrustedIssuer},
     key::VerifyingKey,
+    resolver::IssuerResolver,
     source::{KeyRequest, KeySource, StaticKeys},
     verify::Jwt,
 };
@@ -99,7 +105,7 @@ pub use self::{
 #[cfg(any(feature = "dpop", feature = "introspection"))]
 pub(crate) use self::claims::Claims as TokenClaims;
 #[cfg(feature = "introspection")]
-pub(crate) use self::jws::is_compact;
+pub(crate) use self::{fault::Fault, jws::is_compact};
 #[cfg(feature = "dpop")]
 pub(crate) use self::{jwk::read_public, jws::Segments};
 
@@ -107,8 +113,10 @@ mod algorithm;
 mod builder;
 mod claims;
 mod crypto;
+mod expected_claim;
 #[cfg(feature = "axum")]
 mod extract;
+mod fault;
 mod issuer;
 mod jwk;
 mod jws;
@@ -117,7 +125,10 @@ mod key_material;
 mod reason;
 #[cfg(feature = "jwks")]
 mod remote;
+mod resolver;
+mod select;
 mod source;
+mod unverified;
 #[cfg(test)]
 mod vectors;
 mod verify;

@@ -36,13 +36,15 @@ reasons! {
     AUDIENCE_MISSING = "audience_missing";
     /// A required claim is missing, or has another value than required.
     ///
-    /// Look at: `Issuer::require_claim`; with `Issuer::strict`, also the claims of RFC 9068: `iss`, `exp`, `aud`,
-    /// `sub`, `client_id`, `iat` and `jti`.
+    /// Look at: the explanation in the log line, and `Issuer::require_claim`; for a template, the claim that its placeholder
+    /// names; with `Issuer::strict`, also the claims of RFC 9068, which are not empty: `iss`, `exp`, `aud`, `sub`,
+    /// `client_id`, `iat` and `jti`.
     CLAIM_REQUIRED = "claim_required";
     /// A claim has the wrong JSON type, or is empty where a value is needed.
     ///
-    /// Look at: the token's claims: times are numbers, names and ids are strings, `aud` is a string or a list of
-    /// strings, `act` is an object. Also look at the claims configured for the tenant, the tier and the roles.
+    /// Look at: the explanation in the log line, which names the claim: times are numbers, names and ids are strings
+    /// (numbers by `Issuer::accept_numeric_ids`), `aud` is a string or a list of strings, `act` is an object. Also look at
+    /// the claims configured for the tenant, the tier and the roles.
     CLAIM_TYPE = "claim_type";
     /// The token's claims do not fit the type that the handler extracts.
     ///
@@ -88,8 +90,8 @@ reasons! {
     HEADER_TYPE = "header_type";
     /// The token looks like an ID token.
     ///
-    /// Look at: which token the client sends: it must be the access token. If the issuer puts `nonce`, `at_hash` or
-    /// `c_hash` into access tokens, see `Issuer::danger_accept_id_tokens`.
+    /// Look at: which token the client sends: it must be the access token. If the issuer puts `nonce`, `at_hash`, `c_hash`,
+    /// `s_hash`, or an `azp` that equals `aud` into access tokens, see `Issuer::access_token_claim`.
     ID_TOKEN = "id_token";
     /// The token was issued in the future (`iat`).
     ///
@@ -97,12 +99,12 @@ reasons! {
     ISSUED_IN_FUTURE = "issued_in_future";
     /// The token names no issuer (`iss`).
     ///
-    /// Look at: the system that issued the token.
+    /// Look at: the system that issued the token. For systems that write no `iss`, see `Issuer::danger_without_iss`.
     ISSUER_MISSING = "issuer_missing";
     /// The token's issuer (`iss`) is not configured.
     ///
-    /// Look at: `iss` of the token against the names of the configured issuers, compared byte for byte: often a slash
-    /// at the end, or another tenant, realm or version in the URL.
+    /// Look at: the explanation in the log line: `iss` of the token against the names of the configured issuers, compared
+    /// byte for byte: often a slash at the end, or another tenant, realm or version in the URL.
     ISSUER_UNKNOWN = "issuer_unknown";
     /// The token's algorithm is not the one that its key is used with.
     ///
@@ -126,7 +128,7 @@ reasons! {
     KID_TOO_LONG = "kid_too_long";
     /// The token is valid for longer than its issuer's tokens may be.
     ///
-    /// Look at: `exp` and `iat` of the token against `Issuer::max_lifetime` (24 hours by default), and the token
+    /// Look at: `exp` and `iat` of the token against `Issuer::max_lifetime` (28 hours by default), and the token
     /// lifetime set at the issuer.
     LIFETIME = "lifetime";
     /// The token is not valid yet (`nbf`).
@@ -138,9 +140,10 @@ reasons! {
     /// Look at: whether the token comes from the configured issuer: staging and production may use the same name with
     /// other keys, and a `kid` may have been given to a new key. Otherwise the token was altered or forged.
     SIGNATURE = "signature";
-    /// The token names neither a subject (`sub`) nor a client.
+    /// The token names no subject.
     ///
-    /// Look at: the issuer's claims: one of `sub`, `client_id`, `azp`, `appid` and `cid` must be present and not empty.
+    /// Look at: the issuer's claims: `sub` must be present and not empty. `Issuer::subject_claims` names other claims, and
+    /// `Issuer::client_as_subject` accepts tokens of clients without a subject.
     SUBJECT_MISSING = "subject_missing";
     /// The token has no tenant.
     ///

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     jws,
     source::{KeySource, StaticKeys},
-    verify::UnverifiedToken,
+    unverified::UnverifiedToken,
 };
 use crate::{Eventual, reason::Reason, time::UnixTime};
 
@@ -49,7 +49,7 @@ fn verify(keys: &StaticKeys, token: &str) -> Result<(), Reason> {
         unreachable!("static keys are found at once")
     };
     let key = found.expect("static keys are always available").ok_or(Reason::KEY_UNKNOWN)?;
-    token.check_signature(&key, now)
+    token.check_signature(&key, now).map_err(|fault| fault.reason)
 }
 
 /// A key set, from a set or from one key; private members are removed.

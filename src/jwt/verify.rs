@@ -5,25 +5,30 @@ use std::{fmt, sync::Arc};
 use super::{
     builder::JwtBuilder,
     claims::Claims,
-    issuer::{Issuer, TrustedIssuer},
-    jws::{self, Header, Segments},
+    fault::Fault,
+    issuer::{Issuer, IssuerName, TrustedIssuer},
+    jws,
     key::VerifyingKey,
-    source::{KeyRequest, KeySource},
+    resolver::Resolver,
+    select::{Issuers, check_algorithm},
+    source::KeySource,
+    unverified::UnverifiedToken,
 };
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
-    cache::{CredentialCache, Tagged},
-    caller::{AuthMethod, Identity},
+    cache::{CredentialCache, Limits, Tagged},
+    caller::Identity,
     digest::Digest,
-    error::{ConfigError, Unavailable},
+    error::{ConfigError, ConfigErrorKind, Unavailable},
     json::Object,
     log::{self, Causes},
     metadata::ProtectedResourceMetadata,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    scheme::{Bearer, Credential, CredentialKind, Scheme},
+    scheme::{Bearer, Credential, CredentialKind, MAX_CREDENTIAL_BYTES, Scheme},
     time::UnixTime,
+    warnings::Warnings,
 };
 
 /// Verifies JWT access tokens of the configured issuers.
@@ -36,8 +41,11 @@ pub struct Jwt(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     /// `None` if caching is disabled.
     pub(super) cache: Option<Arc<CredentialCache<VerifiedToken>>>,
-    pub(super) issuers: Vec<TrustedIssuer>,
+    pub(super) issuers: Issuers,
+    /// Those of the cache.
+    pub(super) limits: Limits,
     pub(super) max_token_bytes: usize,
+    pub(super) resolver: Option<Arc<Resolver>>,
 }
 
 /// The identity of a verified token, and the key that verified it.
@@ -62,17 +70,11 @@ struct CacheSlot {
     generation: u64,
 }
 
-/// A parsed token of which nothing is verified.
-pub(super) struct UnverifiedToken<'a> {
-    header: Header,
-    segments: Segments<'a>,
-}
-
 impl Jwt {
     /// Creates an authenticator for tokens of one issuer, with the defaults of [`JwtBuilder`].
     #[must_use]
     pub fn new(issuer: Issuer, keys: impl KeySource) -> Self {
-        Self::builder(issuer, keys).build().expect("a single issuer has a unique name")
+        Self::builder(issuer, keys).build().expect("a single rule set is used")
     }
 
     /// Returns a builder for an authenticator of this issuer, to which more can be added.
@@ -84,12 +86,61 @@ impl Jwt {
     /// with 503.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0.issuers.iter().all(|trusted| trusted.keys.is_ready())
+        self.0.issuers.trusted.iter().all(|trusted| trusted.keys.is_ready())
+    }
+
+    /// Returns a verifier of the same issuers and keys for another audience, such as that of a group of routes. It has a cache
+    /// of its own; key sets are fetched once for both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{jwt::{Issuer, Jwt}, layer::AuthLayer, testing::TestIssuer};
+    ///
+    /// let issuer = TestIssuer::new("https://auth.example.com");
+    /// let billing = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com/billing")?, issuer);
+    /// let reports = AuthLayer::new(billing.for_audience("https://api.example.com/reports")?);
+    /// let billing = AuthLayer::new(billing);
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the audience is empty.
+    pub fn for_audience(&self, audience: &str) -> Result<Self, ConfigError> {
+        if audience.is_empty() {
+            return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is a text that is not empty"));
+        }
+        let for_audience = |trusted: &Arc<TrustedIssuer>| {
+            let mut trusted = TrustedIssuer::clone(trusted);
+            trusted.issuer.audiences = Some(vec![audience.into()]);
+            Arc::new(trusted)
+        };
+        let trusted = self.0.issuers.trusted.iter().map(for_audience).collect();
+        Ok(Self(Arc::new(Inner {
+            cache: self.0.cache.as_ref().map(|_| CredentialCache::new(self.0.limits)),
+            issuers: Issuers { trusted, warnings: Warnings::default() },
+            limits: self.0.limits,
+            max_token_bytes: self.0.max_token_bytes,
+            resolver: self.0.resolver.as_ref().map(|resolver| resolver.for_audience(audience)),
+        })))
+    }
+
+    /// Forgets the cached tokens of an issuer, and what its [resolver](JwtBuilder::resolver) returned for it: the next token is
+    /// verified by the resolver's present rules.
+    pub fn forget_issuer(&self, name: &str) {
+        // First, so that a token which is verified meanwhile by the old rules is not cached.
+        if let Some(resolver) = &self.0.resolver {
+            resolver.forget(name);
+        }
+        if let Some(cache) = &self.0.cache {
+            cache.invalidate(name);
+        }
     }
 
     /// The protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)) of this configuration: the
-    /// first audience is the resource, and the issuers are its authorization servers. Scopes and other members are added with
-    /// its setters.
+    /// first audience is the resource, and the issuers are its authorization servers, except templates and trust domains.
+    /// Scopes and other members are added with its setters.
     ///
     /// # Examples
     ///
@@ -112,16 +163,27 @@ impl Jwt {
     ///
     /// If the first audience or an issuer is not an `https` URL; `http` is accepted for a loopback host.
     pub fn protected_resource(&self) -> Result<ProtectedResourceMetadata, ConfigError> {
-        let resource = self.0.issuers.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
+        let trusted = &self.0.issuers.trusted;
+        let resource = trusted.first().and_then(|trusted| trusted.issuer.audiences.as_deref()?.first());
         let resource = ProtectedResourceMetadata::new(resource.map_or("", |audience| audience))?;
-        let mut issuers = self.0.issuers.iter().map(|trusted| trusted.issuer.name());
-        issuers.try_fold(resource, ProtectedResourceMetadata::authorization_server)
+        let mut names: Vec<&str> = Vec::new();
+        for trusted in trusted {
+            match &trusted.issuer.name {
+                IssuerName::Exact(name) | IssuerName::Missing(name) if !names.contains(&&**name) => names.push(name),
+                _ => {}
+            }
+        }
+        names.into_iter().try_fold(resource, ProtectedResourceMetadata::authorization_server)
     }
 }
 
 impl Authenticator for Jwt {
     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
         vec![Arc::new(Bearer::default())]
+    }
+
+    fn max_credential_bytes(&self) -> usize {
+        self.0.max_token_bytes.max(MAX_CREDENTIAL_BYTES)
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -147,7 +209,7 @@ impl Authenticator for Jwt {
         }
         match self.0.verify(token, RequestContext { now, slot }) {
             Ok(result) => result,
-            Err(reason) => refuse(reason),
+            Err(fault) => Eventual::Now(Err(fault.into_rejection())),
         }
     }
 }
@@ -157,38 +219,76 @@ impl Inner {
         self: &Arc<Self>,
         token: &str,
         context: RequestContext,
-    ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, Reason> {
+    ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, Fault> {
         let unverified = UnverifiedToken::parse(token)?;
         let claims = unverified.claims()?;
-        let issuer = self.issuer(&unverified, &claims)?;
-        Ok(match issuer.keys.find(&unverified.key_request(context.now)) {
-            Eventual::Now(found) => Eventual::Now(self.verify_with(found, issuer, &unverified, &claims, context)),
-            Eventual::Later(found) => {
-                let (this, token) = (Arc::clone(self), token.to_owned());
-                // Waits for the key set.
-                Eventual::later(async move { this.verify_later(&token, found.await, context) })
+        if let Some(trusted) = self.issuers.select(&unverified, &claims, context.now)? {
+            return Ok(self.find_key(trusted, token, &unverified, &claims, context));
+        }
+        let name = Claims::new(&claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
+        let Some(resolver) = &self.resolver else { return Err(self.issuers.unknown(name, context.now)) };
+        match resolver.resolve(name, context.now) {
+            Eventual::Now(Ok(trusted)) => {
+                check_resolved(&trusted, &unverified, &claims)?;
+                Ok(self.find_key(&trusted, token, &unverified, &claims, context))
             }
-        })
+            Eventual::Now(Err(rejection)) => Ok(Eventual::Now(Err(rejection))),
+            Eventual::Later(trusted) => {
+                let (this, token) = (Arc::clone(self), token.to_owned());
+                // Waits for the resolver.
+                Ok(Eventual::later(async move {
+                    let trusted = trusted.await?;
+                    this.verify_resolved(&trusted, &token, context).wait().await
+                }))
+            }
+        }
+    }
+
+    /// Parses the token again when its issuer is resolved, because the first parse borrows from the request.
+    fn verify_resolved(
+        self: &Arc<Self>,
+        trusted: &Arc<TrustedIssuer>,
+        token: &str,
+        context: RequestContext,
+    ) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let verified = || {
+            let unverified = UnverifiedToken::parse(token)?;
+            let claims = unverified.claims()?;
+            check_resolved(trusted, &unverified, &claims)?;
+            Ok(self.find_key(trusted, token, &unverified, &claims, context))
+        };
+        verified().unwrap_or_else(|fault: Fault| Eventual::Now(Err(fault.into_rejection())))
+    }
+
+    fn find_key(
+        self: &Arc<Self>,
+        trusted: &Arc<TrustedIssuer>,
+        token: &str,
+        unverified: &UnverifiedToken<'_>,
+        claims: &Object<'_>,
+        context: RequestContext,
+    ) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        match trusted.keys.find(&unverified.key_request(context.now)) {
+            Eventual::Now(found) => Eventual::Now(self.verify_with(found, trusted, unverified, claims, context)),
+            Eventual::Later(found) => {
+                let (this, trusted, token) = (Arc::clone(self), Arc::clone(trusted), token.to_owned());
+                // Waits for the key set.
+                Eventual::later(async move { this.verify_later(&trusted, &token, found.await, context) })
+            }
+        }
     }
 
     /// Parses the token again when its key is available, because the first parse borrows from the request.
-    fn verify_later(&self, token: &str, found: FoundKey, context: RequestContext) -> Result<Arc<Identity>, Rejection> {
+    fn verify_later(
+        &self,
+        trusted: &TrustedIssuer,
+        token: &str,
+        found: FoundKey,
+        context: RequestContext,
+    ) -> Result<Arc<Identity>, Rejection> {
         let unverified = UnverifiedToken::parse(token).map_err(invalid)?;
         let claims = unverified.claims().map_err(invalid)?;
-        let issuer = self.issuer(&unverified, &claims).map_err(invalid)?;
-        self.verify_with(found, issuer, &unverified, &claims, context)
-    }
-
-    /// The issuer that the token names. It determines the keys (RFC 8725 §3.8).
-    fn issuer(&self, token: &UnverifiedToken<'_>, claims: &Object<'_>) -> Result<&TrustedIssuer, Reason> {
-        let name = Claims::new(claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
-        let trusted =
-            self.issuers.iter().find(|trusted| trusted.issuer.name() == name).ok_or(Reason::ISSUER_UNKNOWN)?;
-        if trusted.issuer.algorithms.contains(&token.header.algorithm) {
-            Ok(trusted)
-        } else {
-            Err(Reason::ALGORITHM_NOT_ALLOWED)
-        }
+        self.verify_with(found, trusted, &unverified, &claims, context)
     }
 
     fn verify_with(
@@ -200,7 +300,10 @@ impl Inner {
         context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = token.verify(&trusted.issuer, claims, &key, context.now).map_err(invalid)?;
+        let identity = token.verify(&trusted.issuer, claims, &key, context.now).map_err(|fault| {
+            fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.now);
+            fault.into_rejection()
+        })?;
         let identity = Arc::new(identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             let verified = VerifiedToken { identity: Arc::clone(&identity), key };
@@ -210,51 +313,16 @@ impl Inner {
     }
 }
 
-type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
-
-impl<'a> UnverifiedToken<'a> {
-    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
-        let segments = Segments::split(token)?;
-        Ok(Self { header: Header::read(&segments.header)?, segments })
+/// Checks that a resolver returned the issuer that the token names.
+fn check_resolved(trusted: &TrustedIssuer, token: &UnverifiedToken<'_>, claims: &Object<'_>) -> Result<(), Fault> {
+    if trusted.issuer.name.of_token(claims).is_none() {
+        let explanation = format_args!("iss: the resolver returned \"{}\" for another name", trusted.issuer.name());
+        return Err(Fault::new(Reason::ISSUER_UNKNOWN, explanation));
     }
-
-    /// The request for the key that the header names.
-    pub(super) fn key_request(&self, now: UnixTime) -> KeyRequest<'_> {
-        KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, now)
-    }
-
-    fn claims(&self) -> Result<Object<'_>, Reason> {
-        Object::parse(&self.segments.payload).map_err(|_| Reason::CLAIMS_SYNTAX)
-    }
-
-    /// Verifies the signature with the key and its only algorithm.
-    pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
-        // RFC 8725 §3.1: each key is used with exactly one algorithm, whatever the token names.
-        if key.algorithm() != self.header.algorithm {
-            return Err(Reason::KEY_ALGORITHM);
-        }
-        if !key.is_usable(now) {
-            return Err(Reason::KEY_RETIRED);
-        }
-        if key.verifies(self.segments.signed, &self.segments.signature) { Ok(()) } else { Err(Reason::SIGNATURE) }
-    }
-
-    /// Verifies the signature first, then kind, times, audience and the other claims.
-    fn verify(
-        &self,
-        issuer: &Issuer,
-        claims: &Object<'_>,
-        key: &VerifyingKey,
-        now: UnixTime,
-    ) -> Result<Identity, Reason> {
-        self.check_signature(key, now)?;
-        let claims = Claims::new(claims);
-        claims.check_profile(issuer, self.header.kind)?;
-        let mut identity = claims.identity(issuer, AuthMethod::Jwt, now)?;
-        identity.claims = std::str::from_utf8(&self.segments.payload).ok().map(Into::into);
-        Ok(identity)
-    }
+    check_algorithm(trusted, token)
 }
+
+type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 
 impl Tagged for VerifiedToken {
     fn tag(&self) -> &str {
@@ -269,7 +337,7 @@ impl Tagged for VerifiedToken {
 
 impl fmt::Debug for Jwt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let issuers: Vec<_> = self.0.issuers.iter().map(|trusted| &trusted.issuer).collect();
+        let issuers: Vec<_> = self.0.issuers.trusted.iter().map(|trusted| &trusted.issuer).collect();
         f.debug_struct("Jwt").field("cache", &self.0.cache).field("issuers", &issuers).finish_non_exhaustive()
     }
 }

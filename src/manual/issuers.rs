@@ -1,4 +1,4 @@
-//! Settings for Keycloak, Auth0, Entra ID, Okta and Cognito.
+//! Settings for Keycloak, Auth0, Entra ID, Okta and Cognito; [`providers`](super::providers) has others.
 //!
 //! An issuer is configured by its name (`iss`) and the audience of this API (`aud`); both are compared byte for byte.
 //! `Jwt::discover` finds the rest in the issuer's metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID
@@ -22,8 +22,8 @@
 //! - Audience: tokens are issued for `account` unless an audience mapper adds the API.
 //! - Roles: [`roles_claim("/realm_access/roles")`](crate::jwt::Issuer::roles_claim).
 //! - Before version 24, or with the backwards compatible mapper, access tokens contain a `nonce`, as ID tokens do. They need
-//!   [`danger_accept_id_tokens`](crate::jwt::Issuer::danger_accept_id_tokens) together with
-//!   [`require_claim("typ", "Bearer")`](crate::jwt::Issuer::require_claim), by which Keycloak marks access tokens.
+//!   [`access_token_claim("typ", "Bearer")`](crate::jwt::Issuer::access_token_claim), by which Keycloak marks access tokens.
+//! - Lightweight access tokens have no `sub` unless its mapper is enabled for them; they are refused as `subject_missing`.
 //!
 //! # Auth0
 //!
@@ -35,9 +35,8 @@
 //! # Microsoft Entra ID
 //!
 //! - Tokens of version 2: set `requestedAccessTokenVersion` to 2 in the manifest of the API.
-//! - Issuer: `https://login.microsoftonline.com/TENANT-ID/v2.0`. Configure each tenant as an issuer of its own, with
-//!   [`tenant`](crate::jwt::Issuer::tenant) or [`tenant_claim("tid")`](crate::jwt::Issuer::tenant_claim); `common` issues no
-//!   tokens.
+//! - Issuer: `https://login.microsoftonline.com/TENANT-ID/v2.0`. Several tenants, managed identities and
+//!   tokens of an application for its own API: see [`providers`](super::providers). `common` issues no tokens.
 //! - Audience: the client id of the API.
 //! - Scopes of users are in `scp`, permissions of applications in `roles`:
 //!   [`roles_claim("roles")`](crate::jwt::Issuer::roles_claim).
@@ -60,7 +59,23 @@
 //! # Several issuers
 //!
 //! [`JwtBuilder::issuer`](crate::jwt::JwtBuilder::issuer) adds one. `iss` selects the issuer and with it the keys, so a key of
-//! one issuer never verifies a token of another.
+//! one issuer never verifies a token of another. One issuer can have several rule sets, such as one for access tokens and one
+//! for ID tokens of Cognito: the first that a token fits decides.
+//!
+//! [`Issuer::template`](crate::jwt::Issuer::template) is for issuers with a name per tenant and keys for all, and
+//! [`IssuerResolver`](crate::jwt::IssuerResolver) for issuers that are not known when the process starts.
+//!
+//! # Audiences per route
+//!
+//! [`Jwt::for_audience`](crate::jwt::Jwt::for_audience) returns a verifier with the same keys for another audience, for a layer
+//! around other routes. [`Principal::audience`](crate::Principal::audience) names the audience that was accepted.
+//!
+//! # ID tokens
+//!
+//! An ID token is refused where it can be distinguished from an access token: by `nonce`, `at_hash`, `c_hash` or `s_hash`, by an `azp`
+//! that is the only audience, by `typ` or `token_use`. One without any of these cannot be distinguished: an API whose audience is
+//! a client id needs [`access_token_claim`](crate::jwt::Issuer::access_token_claim) or
+//! [`strict`](crate::jwt::Issuer::strict).
 //!
 //! # Opaque tokens
 //!

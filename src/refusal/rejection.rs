@@ -13,6 +13,9 @@ use crate::{
 /// The `Retry-After` of responses if a dependency is down.
 const OUTAGE: Duration = Duration::from_secs(5);
 
+/// The longest explanation, in characters.
+const EXPLANATION: usize = 400;
+
 /// A request that was refused.
 ///
 /// It addresses two audiences. The client gets the status, the challenge and a fixed text, which follow from the
@@ -40,6 +43,7 @@ struct Inner {
     code: &'static str,
     detail: &'static str,
     cause: Option<Rejection>,
+    explanation: Option<Box<str>>,
     challenges: Option<(Arc<Challenges>, Presented)>,
     fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
@@ -69,6 +73,7 @@ impl Rejection {
             code,
             detail,
             cause: None,
+            explanation: None,
             challenges: None,
             fields: Vec::new(),
             body: Body::Final,
@@ -137,6 +142,26 @@ impl Rejection {
         self
     }
 
+    /// Adds what the operator needs besides the reason, such as the audience that was expected and the one that was received.
+    /// It is written to the log line of the refusal, and clients never see it.
+    ///
+    /// Up to 400 characters are kept, and control characters are escaped. Never to be called with a secret.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{Reason, Rejection, RejectionKind};
+    ///
+    /// let rejection = Rejection::new(RejectionKind::Forbidden, Reason::POLICY).with_explanation("the account is\nclosed");
+    /// assert_eq!(rejection.explanation(), Some(r"the account is\nclosed"));
+    /// assert_eq!(rejection.to_string(), "403 access_denied (policy)");
+    /// ```
+    #[must_use]
+    pub fn with_explanation(mut self, explanation: impl fmt::Display) -> Self {
+        self.0.explanation = Some(log::bounded(&explanation.to_string(), EXPLANATION).into());
+        self
+    }
+
     /// Sets the challenges that the response gets. The layers do it, at one exit each.
     #[must_use]
     pub(crate) fn challenged(mut self, challenges: &Arc<Challenges>, presented: Presented) -> Self {
@@ -167,6 +192,12 @@ impl Rejection {
     #[must_use]
     pub const fn reason(&self) -> Reason {
         self.0.reason
+    }
+
+    /// The explanation for the operator, besides the reason; clients never see it. It may quote what the client sent, escaped.
+    #[must_use]
+    pub fn explanation(&self) -> Option<&str> {
+        self.0.explanation.as_deref()
     }
 
     /// The refusal that this one replaced.
@@ -212,7 +243,12 @@ impl Rejection {
     /// The layers do this; a handler that makes the body of a refusal itself does it too.
     #[must_use]
     pub fn apply_to<B>(self, mut response: Response<B>) -> Response<B> {
-        log::debug!(code = %self.code(), reason = %self.reason(), "request refused");
+        match self.explanation() {
+            None => log::debug!(code = %self.code(), reason = %self.reason(), "request refused"),
+            Some(text) => {
+                log::debug!(code = %self.code(), reason = %self.reason(), explanation = %text, "request refused");
+            }
+        }
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
@@ -287,11 +323,12 @@ impl Error for Rejection {
 
 impl fmt::Debug for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { kind, reason, code, cause, needed, retry_after, violated, .. } = &*self.0;
+        let Inner { kind, reason, code, cause, explanation, needed, retry_after, violated, .. } = &*self.0;
         f.debug_struct("Rejection")
             .field("kind", kind)
             .field("reason", reason)
             .field("code", code)
+            .field("explanation", explanation)
             .field("needed", needed)
             .field("violated", violated)
             .field("retry_after", retry_after)

@@ -4,19 +4,21 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{Scheme, credential::Credential, location::Location};
+use super::{MAX_CREDENTIAL_BYTES, Scheme, credential::Credential, location::Location};
 use crate::{reason::Reason, request::Head};
 
-/// The longest credential that is read, in bytes.
-const MAX_LENGTH: usize = 16 * 1024;
+/// The longest name of a scheme in `Authorization`, with the spaces after it, in bytes.
+const MAX_SCHEME_LENGTH: usize = 256;
 
 /// The schemes of a layer, and where their credentials are located.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Schemes {
     schemes: Vec<Arc<dyn Scheme>>,
     sites: Vec<Site>,
     /// True if a scheme is located in `Authorization`.
     has_authorization: bool,
+    /// The longest credential that is read, in bytes.
+    max_length: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -58,9 +60,16 @@ enum Candidate<'a> {
 
 impl Schemes {
     pub(crate) fn new(schemes: impl IntoIterator<Item = Arc<dyn Scheme>>) -> Self {
-        let mut this = Self::default();
+        let mut this =
+            Self { schemes: Vec::new(), sites: Vec::new(), has_authorization: false, max_length: MAX_CREDENTIAL_BYTES };
         schemes.into_iter().for_each(|scheme| this.set(&scheme));
         this
+    }
+
+    /// Sets the length of the longest credential that is read.
+    pub(crate) const fn with_max_length(mut self, bytes: usize) -> Self {
+        self.max_length = bytes;
+        self
     }
 
     /// Replaces the scheme of the same name, or adds one.
@@ -124,7 +133,7 @@ impl Schemes {
         let (site, text) = match found {
             None => return Ok(self.implicit(head)),
             Some(Candidate::Authorization(value)) => self.authorization(value)?,
-            Some(Candidate::Site(site, value)) => (site, text(value)?),
+            Some(Candidate::Site(site, value)) => (site, self.text(value)?),
         };
         self.read(site, text).map(Some)
     }
@@ -167,7 +176,7 @@ impl Schemes {
     }
 
     fn authorization<'a>(&self, value: &'a HeaderValue) -> Result<(usize, &'a str), LocateError> {
-        let text = text(value.as_bytes())?;
+        let text = text(value.as_bytes(), self.max_length.saturating_add(MAX_SCHEME_LENGTH))?;
         let (name, credential) = text.split_once(' ').unwrap_or((text, ""));
         let site = |name: &str| {
             let is_named = |site: &Site| matches!(&site.location, Location::Authorization(known) if known.eq_ignore_ascii_case(name));
@@ -175,13 +184,17 @@ impl Schemes {
         };
         if let Some(site) = site(name) {
             // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
-            return Ok((site, credential.trim_start_matches(' ')));
+            return Ok((site, self.text(credential.trim_start_matches(' ').as_bytes())?));
         }
         let first_word = |part: &'a str| part.trim_start().split(' ').next().unwrap_or_default();
         if text.split(',').skip(1).any(|part| site(first_word(part)).is_some()) {
             return Err(LocateError::Malformed(Reason::CREDENTIAL_LIST));
         }
         Err(LocateError::Missing(Reason::UNSUPPORTED_SCHEME))
+    }
+
+    fn text<'a>(&self, credential: &'a [u8]) -> Result<&'a str, LocateError> {
+        text(credential, self.max_length)
     }
 
     fn read<'a>(&'a self, site: usize, text: &'a str) -> Result<Located<'a>, LocateError> {
@@ -229,8 +242,8 @@ fn protocols<'a>(headers: &'a HeaderMap, prefix: &str) -> impl Iterator<Item = &
 }
 
 /// Visible ASCII and space.
-fn text(value: &[u8]) -> Result<&str, LocateError> {
-    if value.len() > MAX_LENGTH {
+fn text(value: &[u8], max_length: usize) -> Result<&str, LocateError> {
+    if value.len() > max_length {
         return Err(LocateError::Malformed(Reason::CREDENTIAL_TOO_LONG));
     }
     // Branch-free, so that many bytes are checked at once.

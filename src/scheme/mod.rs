@@ -7,7 +7,8 @@
 //!
 //! 1. Exactly one credential across all locations. Occurrences are counted before any of them is read, so their order makes
 //!    no difference; two of them are refused with 400.
-//! 2. A credential has at most 16 KiB of visible ASCII. Query and body are never read.
+//! 2. A credential has at most 16 KiB of visible ASCII, or what
+//!    [`Authenticator::max_credential_bytes`](crate::Authenticator::max_credential_bytes) allows. Query and body are never read.
 //! 3. An unknown scheme in `Authorization`, or a known one without a credential, is refused with 401, also under an
 //!    [optional](crate::layer::AuthLayer::optional) layer. If no scheme is located in `Authorization`, that field is ignored.
 //! 4. Each challenge is a field line of its own, in the order of [`Scheme::challenge_order`].
@@ -76,6 +77,9 @@ mod locate;
 mod location;
 mod reason;
 
+/// Default length of the longest credential that a layer reads, in bytes.
+pub(crate) const MAX_CREDENTIAL_BYTES: usize = 16 * 1024;
+
 /// A credential scheme: the places of credentials of one kind, and their challenge. See the [module docs](self).
 pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     /// The name: that of the authentication scheme of
@@ -94,7 +98,7 @@ pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     /// of
     /// `token68` ([RFC 9110 §11.2](https://www.rfc-editor.org/rfc/rfc9110#section-11.2)), which is `b64token` of RFC 6750.
     ///
-    /// The text is not empty, visible ASCII with spaces, and at most 16 KiB long.
+    /// The text is not empty, visible ASCII with spaces, and not longer than the layer allows: 16 KiB by default.
     fn is_well_formed(&self, text: &str, location: &Location) -> bool {
         let _ = location;
         is_token68(text)

@@ -1,0 +1,85 @@
+//! Distinguishes access tokens from other tokens of the same issuer.
+
+use super::Claims;
+use crate::{
+    json::Json,
+    jwt::{
+        fault::Fault,
+        issuer::{Issuer, Profile},
+        jws::Kind,
+    },
+    reason::Reason,
+};
+
+impl Claims<'_> {
+    /// Checks that the token is an access token, and with [`Profile::Strict`] the required claims of RFC 9068 §2.2.
+    pub(in crate::jwt) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), Fault> {
+        const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
+        // RFC 8417 §2.2: security event tokens, such as logout tokens, have this claim.
+        if kind == Kind::Unspecified && self.get("events").and_then(Json::as_object).is_some() {
+            return Err(Reason::TOKEN_TYPE.into());
+        }
+        match rules.profile {
+            Profile::Strict if kind != Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
+            Profile::Strict => {
+                if let Some(missing) = REQUIRED.iter().find(|name| self.is_missing(name)) {
+                    return Err(Fault::new(Reason::CLAIM_REQUIRED, format_args!("{missing}: required by RFC 9068")));
+                }
+            }
+            Profile::Common if kind == Kind::Unspecified => {
+                if let Some(sign) = self.id_token_sign() {
+                    return Err(Fault::new(Reason::ID_TOKEN, format_args!("{sign}: a claim of ID tokens")));
+                }
+            }
+            // Only JWT-SVIDs are of this type.
+            Profile::Any | Profile::Common if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
+            Profile::Any | Profile::Common | Profile::Svid => {}
+        }
+        if rules.needs_token_id && self.is_missing("jti") { Err(Reason::TOKEN_ID_MISSING.into()) } else { Ok(()) }
+    }
+
+    /// The same check for an introspection response, which has no `typ` header: under [`strict`](Issuer::strict), the
+    /// response itself states that the token is an access token.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn check_introspection_profile(&self, rules: &Issuer) -> Result<(), Fault> {
+        let kind = if rules.profile == Profile::Strict { Kind::AccessToken } else { Kind::Unspecified };
+        self.check_profile(rules, kind)
+    }
+
+    /// The claim by which an ID token can be distinguished from an access token, if there is one.
+    fn id_token_sign(&self) -> Option<&'static str> {
+        // OpenID Connect Core §2, §3.1.3.6, §3.3.2.11; FAPI 1.0 part 2 §5.1.1: only ID tokens have these.
+        const SIGNS: [&str; 4] = ["nonce", "at_hash", "c_hash", "s_hash"];
+        if let Some(sign) = SIGNS.into_iter().find(|name| self.get(name).is_some()) {
+            return Some(sign);
+        }
+        let text = |name: &str| self.get(name).and_then(Json::as_str);
+        // Keycloak and Cognito name the kind in a claim.
+        if matches!(text("typ"), Some("ID" | "Logout" | "Offline" | "Refresh")) {
+            return Some("typ");
+        }
+        if matches!(text("token_use"), Some("id" | "refresh")) {
+            return Some("token_use");
+        }
+        if text("typ") == Some("Bearer") || text("token_use") == Some("access") {
+            return None;
+        }
+        // The client that requested it is its only audience: OpenID Connect Core §2.
+        let sole_audience = match self.get("aud")? {
+            Json::String(audience) => &**audience,
+            Json::Array(audiences) if audiences.len() == 1 => audiences[0].as_str()?,
+            _ => return None,
+        };
+        (text("azp") == Some(sole_audience)).then_some("azp")
+    }
+
+    /// An empty string or list is none.
+    fn is_missing(&self, name: &str) -> bool {
+        match self.get(name) {
+            None => true,
+            Some(Json::String(text)) => text.is_empty(),
+            Some(Json::Array(items)) => items.is_empty(),
+            Some(_) => false,
+        }
+    }
+}

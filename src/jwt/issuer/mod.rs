@@ -1,0 +1,339 @@
+use std::{sync::Arc, time::Duration};
+
+pub(super) use self::name::{IssuerName, Template, is_similar};
+use super::{algorithm::Algorithm, expected_claim::ExpectedClaim};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    url,
+};
+
+mod claims;
+mod name;
+mod tokens;
+
+/// An issuer whose access tokens are accepted, and the requirements on their claims.
+///
+/// Strict by default: `iss` and `aud` are compared byte for byte, `exp` and `sub` are required, and ID tokens are refused
+/// where they can be distinguished. The [module docs](super) state what happens to claims of the wrong type. Used by
+/// [`Jwt`](super::Jwt) and for token introspection.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::jwt::{Algorithm, Issuer};
+///
+/// let issuer = Issuer::new("https://auth.example.com", "https://api.example.com")?
+///     .algorithms([Algorithm::ES256])?
+///     .skew(Duration::from_secs(10))?
+///     .tenant_claim("org")
+///     .strict();
+///
+/// assert!(Issuer::new("http://auth.example.com", "https://api.example.com").is_err(), "not https");
+/// assert!(Issuer::new("https://auth.example.com", "").is_err(), "no audience");
+/// assert!(issuer.algorithms([]).is_err(), "no algorithm");
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Issuer {
+    pub(super) actors: Actors,
+    pub(super) algorithms: Vec<Algorithm>,
+    pub(super) audience_claim: Box<str>,
+    /// `None` if any audience is accepted.
+    pub(super) audiences: Option<Vec<Box<str>>>,
+    pub(super) checked: Vec<ClaimRule>,
+    pub(super) expiry: Expiry,
+    pub(super) ids: Ids,
+    pub(super) ignored_confirmations: Vec<Box<str>>,
+    pub(super) max_lifetime: Duration,
+    pub(super) name: IssuerName,
+    pub(super) needs_token_id: bool,
+    pub(super) other_audiences: OtherAudiences,
+    pub(super) profile: Profile,
+    pub(super) roles: Option<Box<str>>,
+    pub(super) scopes: Vec<Box<str>>,
+    pub(super) skew: Duration,
+    pub(super) subject: Subject,
+    /// The claim that a template's placeholder is compared with, and the form of its value.
+    pub(super) template_claim: Option<(Box<str>, Template)>,
+    pub(super) tenant: Tenant,
+    pub(super) tier: Option<Box<str>>,
+}
+
+/// The treatment of tokens with and without an actor, RFC 8693 §4.1.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Actors {
+    Accepted,
+    Denied,
+    Required,
+}
+
+/// A requirement on the value of a claim.
+#[derive(Clone, Debug)]
+pub(super) struct ClaimRule {
+    pub(super) place: Box<str>,
+    pub(super) expected: ExpectedClaim,
+    pub(super) presence: Presence,
+}
+
+/// The treatment of tokens without a claim that has a requirement.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Presence {
+    Optional,
+    Required,
+}
+
+/// The treatment of tokens without `exp`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Expiry {
+    Required,
+    #[cfg(feature = "introspection")]
+    Optional,
+    /// Zero stands for none.
+    #[cfg(feature = "introspection")]
+    OptionalOrZero,
+}
+
+/// The JSON types of ids.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ids {
+    Texts,
+    TextsAndNumbers,
+}
+
+/// The treatment of tokens that have other audiences as well.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum OtherAudiences {
+    Accepted,
+    Refused,
+}
+
+/// The kinds of token that are accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Profile {
+    /// All tokens without a `typ` that marks another kind.
+    Any,
+    /// The same without ID tokens.
+    Common,
+    /// RFC 9068.
+    Strict,
+    /// JWT-SVID.
+    Svid,
+}
+
+/// The claims that name the subject.
+#[derive(Clone, Debug)]
+pub(super) struct Subject {
+    /// `None` for the default.
+    pub(super) claims: Option<Vec<Box<str>>>,
+    pub(super) fallback: SubjectFallback,
+}
+
+/// The subject of a token that names none.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SubjectFallback {
+    Client,
+    None,
+}
+
+/// The tenant of the issuer's subjects.
+#[derive(Clone, Debug)]
+pub(super) enum Tenant {
+    Claim(Box<str>),
+    Fixed(Box<str>),
+    None,
+}
+
+impl Issuer {
+    /// Accepts tokens whose `iss` is `name` and whose `aud` contains `audience`.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is empty, or `name` is an `http` URL; `http` is accepted for a loopback host, and by
+    /// [`named`](Self::named).
+    pub fn new(name: &str, audience: &str) -> Result<Self, ConfigError> {
+        if url::is_insecure(name) {
+            let message = "an issuer is an https URL (http for a loopback host), or a name that is not a URL; \
+                           `Issuer::named` accepts an http URL from which nothing is fetched";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(name)));
+        }
+        Self::named(name, audience)
+    }
+
+    /// Accepts tokens whose `iss` is `name`, any text, and whose `aud` contains `audience`.
+    ///
+    /// For issuers whose `iss` is an `http` URL that only identifies them, such as `http://HOST/adfs/services/trust` of
+    /// AD FS. The keys come from elsewhere: `RemoteKeys` fetches them from an `https` URL.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is empty.
+    pub fn named(name: &str, audience: &str) -> Result<Self, ConfigError> {
+        if name.is_empty() {
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, "an issuer has a name that is not empty"));
+        }
+        Self::of(IssuerName::Exact(name.into()), audience)
+    }
+
+    /// Accepts tokens whose `iss` has this form, with a placeholder that names a claim of the same value, and whose `aud`
+    /// contains `audience`.
+    ///
+    /// For issuers with a name per tenant and one key set for all, such as `https://login.microsoftonline.com/{tid}/v2.0`.
+    /// The placeholder stands for 1 to 128 letters, digits, `-`, `_` and `.`. Any tenant is accepted: limit them by
+    /// [`require_claim`](Self::require_claim), or authorize by [`Principal::tenant`](crate::Principal::tenant). If each tenant
+    /// has keys of its own, use an [`IssuerResolver`](super::IssuerResolver).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::jwt::{ExpectedClaim, Issuer};
+    ///
+    /// let issuer = Issuer::template("https://login.microsoftonline.com/{tid}/v2.0", "api-client-id")?
+    ///     .tenant_claim("tid")
+    ///     .require_claim("tid", ExpectedClaim::one_of(["customer-1", "customer-2"]));
+    ///
+    /// assert!(Issuer::template("https://login.microsoftonline.com/common/v2.0", "api").is_err(), "no placeholder");
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the template does not have exactly one placeholder, is an `http` URL, or the audience is empty.
+    pub fn template(template: &str, audience: &str) -> Result<Self, ConfigError> {
+        let parsed = Template::parse(template)?;
+        if url::is_insecure(&parsed.filled("a")) {
+            let message = "a template of issuers is an https URL (http for a loopback host), or not a URL";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(template)));
+        }
+        let own_claim = Template::parse(&format!("{{{}}}", parsed.placeholder()))?;
+        let template_claim = Some((parsed.placeholder().into(), own_claim));
+        let issuer = Self::of(IssuerName::Template(parsed), audience)?;
+        Ok(Self { template_claim, ..issuer })
+    }
+
+    /// Accepts JWT-SVIDs ([SPIFFE](https://spiffe.io/docs/latest/spiffe-specs/jwt-svid/)): tokens whose `sub` is a SPIFFE ID of
+    /// this trust domain, such as `spiffe://example.org`, and whose `aud` contains `audience`.
+    ///
+    /// The trust domain takes the place of the issuer: `iss` is not required and not compared. `typ` may also be `JOSE`.
+    /// The keys are those of the trust domain's bundle.
+    ///
+    /// # Errors
+    ///
+    /// If the trust domain is not `spiffe://` and a name, or the audience is empty.
+    pub fn jwt_svid(trust_domain: &str, audience: &str) -> Result<Self, ConfigError> {
+        let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.');
+        let name = trust_domain.strip_prefix("spiffe://").unwrap_or_default();
+        if name.is_empty() || name.len() > 255 || !name.bytes().all(is_allowed) {
+            let message = "a trust domain is `spiffe://` and a name of lower-case letters, digits, '.', '-' and '_'";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(trust_domain)));
+        }
+        let issuer = Self::of(IssuerName::TrustDomain(trust_domain.into()), audience)?;
+        let algorithms = Algorithm::SVID.to_vec();
+        Ok(Self { algorithms, profile: Profile::Svid, ..issuer })
+    }
+
+    fn of(name: IssuerName, audience: &str) -> Result<Self, ConfigError> {
+        let issuer = Self {
+            actors: Actors::Accepted,
+            algorithms: Algorithm::DEFAULT.to_vec(),
+            audience_claim: "aud".into(),
+            audiences: Some(Vec::new()),
+            checked: Vec::new(),
+            expiry: Expiry::Required,
+            ids: Ids::Texts,
+            ignored_confirmations: Vec::new(),
+            max_lifetime: Duration::from_secs(28 * 60 * 60),
+            name,
+            needs_token_id: false,
+            other_audiences: OtherAudiences::Accepted,
+            profile: Profile::Common,
+            roles: None,
+            scopes: ["scope", "scp", "scopes"].map(Into::into).to_vec(),
+            skew: Duration::from_secs(60),
+            subject: Subject { claims: None, fallback: SubjectFallback::None },
+            template_claim: None,
+            tenant: Tenant::None,
+            tier: None,
+        };
+        issuer.accept_audience(audience)
+    }
+
+    /// The value of `iss`, the template, or the trust domain.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+impl Issuer {
+    /// The tokens of the configured issuer as its introspection endpoint describes them: `exp` is optional, and `username`
+    /// names the subject if `sub` is missing.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn for_introspection(mut self) -> Self {
+        self.expiry = Expiry::Optional;
+        self.subject.claims.get_or_insert_with(|| vec!["sub".into(), "username".into()]);
+        self
+    }
+
+    /// Returns whether the token is one of this issuer.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn is_named_in(&self, claims: &crate::json::Object<'_>) -> bool {
+        self.name.of_token(claims).is_some()
+    }
+
+    /// Treats an `exp` of zero as none.
+    #[cfg(feature = "introspection")]
+    pub(crate) const fn with_zero_as_no_expiry(mut self) -> Self {
+        self.expiry = Expiry::OptionalOrZero;
+        self
+    }
+
+    /// Returns whether every token that `other` accepts is one that these rules take first.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        let audiences = match (&self.audiences, &other.audiences) {
+            (None, _) => true,
+            (Some(own), Some(others)) => others.iter().all(|audience| own.contains(audience)),
+            (Some(_), None) => false,
+        };
+        // Each own requirement is also one of the other's.
+        let claims = self.checked.iter().all(|own| {
+            let is_included = |theirs: &ClaimRule| {
+                (&own.place, own.presence) == (&theirs.place, theirs.presence)
+                    && own.expected.includes(&theirs.expected)
+            };
+            other.checked.iter().any(is_included)
+        });
+        let profile = self.profile == other.profile || self.profile == Profile::Any;
+        self.name == other.name
+            && self.algorithms_include(other)
+            && (self.audiences.is_none() || self.audience_claim == other.audience_claim)
+            && audiences
+            && claims
+            && profile
+    }
+
+    fn algorithms_include(&self, other: &Self) -> bool {
+        other.algorithms.iter().all(|algorithm| self.algorithms.contains(algorithm))
+    }
+}
+
+/// An issuer and the source of its keys, as an [`IssuerResolver`](super::IssuerResolver) returns it.
+#[derive(Clone)]
+pub struct TrustedIssuer {
+    pub(super) issuer: Issuer,
+    pub(super) keys: Arc<dyn super::source::KeySource>,
+}
+
+impl TrustedIssuer {
+    /// The issuer's tokens are verified with these keys only.
+    #[must_use]
+    pub fn new(issuer: Issuer, keys: impl super::source::KeySource) -> Self {
+        Self { issuer, keys: Arc::new(keys) }
+    }
+}
+
+impl std::fmt::Debug for TrustedIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrustedIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

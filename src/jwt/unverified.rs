@@ -1,0 +1,67 @@
+use super::{
+    claims::Claims,
+    fault::Fault,
+    issuer::Issuer,
+    jws::{Header, Segments},
+    key::VerifyingKey,
+    source::KeyRequest,
+};
+use crate::{
+    caller::{AuthMethod, Identity},
+    json::Object,
+    reason::Reason,
+    time::UnixTime,
+};
+
+/// A parsed token of which nothing is verified.
+pub(super) struct UnverifiedToken<'a> {
+    pub(super) header: Header,
+    segments: Segments<'a>,
+}
+
+impl<'a> UnverifiedToken<'a> {
+    pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
+        let segments = Segments::split(token)?;
+        Ok(Self { header: Header::read(&segments.header)?, segments })
+    }
+
+    /// The request for the key that the header names.
+    pub(super) fn key_request(&self, now: UnixTime) -> KeyRequest<'_> {
+        KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, now)
+    }
+
+    pub(super) fn claims(&self) -> Result<Object<'_>, Reason> {
+        Object::parse(&self.segments.payload).map_err(|_| Reason::CLAIMS_SYNTAX)
+    }
+
+    /// Verifies the signature with the key and its only algorithm.
+    pub(super) fn check_signature(&self, key: &VerifyingKey, now: UnixTime) -> Result<(), Fault> {
+        // RFC 8725 §3.1: each key is used with exactly one algorithm, whatever the token names.
+        if key.algorithm() != self.header.algorithm {
+            let explanation =
+                format_args!("alg: the key is for {}, received {}", key.algorithm(), self.header.algorithm);
+            return Err(Fault::new(Reason::KEY_ALGORITHM, explanation));
+        }
+        if !key.is_usable(now) {
+            return Err(Reason::KEY_RETIRED.into());
+        }
+        let is_valid = key.verifies(self.segments.signed, &self.segments.signature);
+        if is_valid { Ok(()) } else { Err(Reason::SIGNATURE.into()) }
+    }
+
+    /// Verifies the signature first, then kind, times, audience and the other claims.
+    pub(super) fn verify(
+        &self,
+        issuer: &Issuer,
+        claims: &Object<'_>,
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<Identity, Fault> {
+        self.check_signature(key, now)?;
+        let claims = Claims::new(claims);
+        claims.check_profile(issuer, self.header.kind)?;
+        let mut identity = claims.identity(issuer, AuthMethod::Jwt, now)?;
+        identity.claims = std::str::from_utf8(&self.segments.payload).ok().map(Into::into);
+        Ok(identity)
+    }
+}
