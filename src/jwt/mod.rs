@@ -98,10 +98,13 @@ pub use self::{
 
 #[cfg(any(feature = "dpop", feature = "introspection"))]
 pub(crate) use self::claims::Claims as TokenClaims;
-#[cfg(feature = "introspection")]
-pub(crate) use self::jws::is_compact;
 #[cfg(feature = "dpop")]
 pub(crate) use self::{jwk::read_public, jws::Segments};
+#[cfg(feature = "introspection")]
+pub(crate) use self::{
+    jws::is_compact,
+    typed::{TypedError, verify_typed},
+};
 
 mod algorithm;
 mod builder;
@@ -114,10 +117,13 @@ mod jwk;
 mod jws;
 mod key;
 mod key_material;
+mod key_set;
 mod reason;
 #[cfg(feature = "jwks")]
 mod remote;
 mod source;
+#[cfg(feature = "introspection")]
+mod typed;
 #[cfg(test)]
 mod vectors;
 mod verify;
