@@ -2,26 +2,36 @@
 //!
 //! ```text
 //! cargo run --example dpop
+//! ISSUER=https://auth.example.com AUDIENCE=https://api.example.com cargo run --example dpop
 //! ```
 //!
 //! The server listens on loopback. The client makes a key, has a token bound to it by an issuer in the process, and asks
-//! for a balance: as it should, and then as a thief would who has seen what it sent. `LISTEN` moves the server.
+//! for a balance: as it should, and then as a thief would who has seen what it sent.
+//!
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `ISSUER` | the issuer of tokens, whose keys are found by discovery; then only the server runs | an issuer in this process |
+//! | `AUDIENCE` | the audience of tokens | `https://api.example` |
+//! | `NETWORKS` | private networks in which the issuer may be, such as `10.0.0.0/8,192.168.0.0/16` | none |
+//! | `ROOT_CERTIFICATES` | a PEM file of private authorities that sign certificates of the issuer | none |
+//! | `LISTEN` | the address to listen on | `127.0.0.1:0` |
 #![expect(clippy::print_stdout, reason = "it talks to who runs it")]
 
-use std::{env, error::Error};
+use std::{env, error::Error, fs};
 
 use axum::{Router, body::Body, routing::get};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    client::legacy::{Client as HyperClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use tokio::net::TcpListener;
 use tower_warden::{
     Clock, Principal, SystemClock,
     dpop::{Dpop, Nonces},
-    jwt::{Algorithm, Issuer, Jwt},
+    fetch::HttpClient,
+    jwt::{Algorithm, Issuer, Jwt, RemoteKeys},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer},
 };
@@ -33,8 +43,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:0".to_owned());
     let listener = TcpListener::bind(listen).await?;
     let url = format!("http://{}", listener.local_addr()?);
+    if let Ok(issuer) = env::var("ISSUER") {
+        let audience = env::var("AUDIENCE").unwrap_or_else(|_| AUDIENCE.to_owned());
+        let jwt = Jwt::new(Issuer::new(&issuer, &audience)?, remote_keys(&issuer).await?);
+        println!("{url}/balance, with tokens of {issuer} for {audience}");
+        axum::serve(listener, app(&url, jwt)?).await?;
+        return Ok(());
+    }
     let issuer = TestIssuer::new("https://issuer.example");
-    let app = app(&url, issuer.clone())?;
+    let app = app(&url, Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer.clone()))?;
     tokio::spawn(async move { axum::serve(listener, app).await });
 
     let key = SigningKey::generate(Algorithm::ES256);
@@ -57,8 +74,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn app(url: &str, issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
-    let jwt = Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer);
+/// The keys of an issuer, which may be in a private network.
+async fn remote_keys(issuer: &str) -> Result<RemoteKeys, Box<dyn Error>> {
+    let networks = env::var("NETWORKS").unwrap_or_default();
+    let networks = networks.split(',').filter(|network| !network.is_empty()).map(str::parse);
+    let mut client = HttpClient::builder().allow_networks(networks.collect::<Result<Vec<_>, _>>()?);
+    if let Ok(file) = env::var("ROOT_CERTIFICATES") {
+        client = client.root_certificates(&fs::read_to_string(file)?)?;
+    }
+    Ok(RemoteKeys::discovery(issuer).fetch(client.build()?).connect().await?)
+}
+
+fn app(url: &str, jwt: Jwt) -> Result<Router, Box<dyn Error>> {
     // The URL that clients see; behind a proxy, it is the proxy's.
     let dpop = Dpop::new(url)?.nonces(Nonces::random()?);
     let balance = async |caller: Principal| format!("the balance of {}", caller.subject());
@@ -67,7 +94,7 @@ fn app(url: &str, issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
 
 /// Sends requests with a token, and proofs if it is told to.
 struct Client {
-    http: HttpClient<HttpConnector, Body>,
+    http: HyperClient<HttpConnector, Body>,
     key: SigningKey,
     nonce: Option<String>,
     scheme: &'static str,
@@ -77,7 +104,7 @@ struct Client {
 
 impl Client {
     fn new(key: SigningKey, token: String, url: String) -> Self {
-        let http = HttpClient::builder(TokioExecutor::new()).build_http();
+        let http = HyperClient::builder(TokioExecutor::new()).build_http();
         Self { http, key, nonce: None, scheme: "DPoP", token, url }
     }
 

@@ -14,11 +14,12 @@
 //! | `INTROSPECTION_URI` | where to ask about opaque tokens | nowhere: they are refused |
 //! | `CLIENT_ID`, `CLIENT_SECRET` | by which to ask | |
 //! | `NETWORKS` | networks in which an issuer may be that is not in public, as `10.0.0.0/8,192.168.0.0/16` | none |
+//! | `ROOT_CERTIFICATES` | a PEM file of the private authorities that sign certificates of the issuer | none |
 //! | `LISTEN` | where to listen | `127.0.0.1:3000` |
 //! | `RUST_LOG` | what to log | `warn,tower_warden=debug` |
 #![expect(clippy::print_stdout, reason = "it talks to who runs it")]
 
-use std::{env, error::Error, io, net::SocketAddr, sync::Arc};
+use std::{env, error::Error, fs, io, net::SocketAddr, sync::Arc};
 
 use axum::{Json, Router, http::StatusCode, routing::get};
 use serde_json::{Value, json};
@@ -94,7 +95,11 @@ fn introspection(issuer: Issuer, uri: &str) -> Result<Introspection, Box<dyn Err
 fn client() -> Result<HttpClient, Box<dyn Error>> {
     let networks = variable("NETWORKS").unwrap_or_default();
     let networks = networks.split(',').filter(|network| !network.is_empty()).map(str::parse);
-    Ok(HttpClient::allowing_networks(networks.collect::<Result<Vec<_>, _>>()?)?)
+    let client = HttpClient::builder().allow_networks(networks.collect::<Result<Vec<_>, _>>()?);
+    match variable("ROOT_CERTIFICATES") {
+        Some(file) => Ok(client.root_certificates(&fs::read_to_string(file)?)?.build()?),
+        None => Ok(client.build()?),
+    }
 }
 
 async fn whoami(caller: Principal) -> Json<Value> {

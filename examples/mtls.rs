@@ -2,14 +2,19 @@
 //!
 //! ```text
 //! cargo run --example mtls
+//! ISSUER=https://auth.example.com AUDIENCE=https://api.example.com cargo run --example mtls
 //! ```
 //!
 //! The first run creates an authority, a certificate for the server, and client certificates for alice, batch and mallory.
 //! An in-process issuer signs a token that is bound to alice's certificate. The program prints curl commands, and which of
-//! them are refused. Certificates that are replaced in the directory apply to new connections within ten seconds.
+//! them are refused. With `ISSUER`, tokens of that issuer are accepted instead. Certificates that are replaced in the directory apply to new connections within ten seconds.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
+//! | `ISSUER` | the issuer of tokens, whose keys are found by discovery | an issuer in this process |
+//! | `AUDIENCE` | the audience of tokens | `https://localhost:3443` |
+//! | `NETWORKS` | private networks in which the issuer may be, such as `10.0.0.0/8,192.168.0.0/16` | none |
+//! | `ROOT_CERTIFICATES` | a PEM file of private authorities that sign certificates of the issuer | none |
 //! | `DIRECTORY` | the directory of certificates and keys | `mtls-demo` |
 //! | `LISTEN` | the address to listen on | `127.0.0.1:3443` |
 //! | `RUST_LOG` | the log filter | `warn,tower_warden=debug` |
@@ -38,7 +43,8 @@ use tower_warden::{
     AuthMethod, Digest, Identity, Principal,
     caller::{Confirmation, SenderConstraint},
     certificate::{CertificateMap, CertificateName, ClientCertificates},
-    jwt::{Issuer, Jwt},
+    fetch::HttpClient,
+    jwt::{Issuer, Jwt, RemoteKeys},
     layer::{AuthLayer, AuthorizeLayer},
     testing::TestIssuer,
 };
@@ -60,24 +66,43 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = |name: &str| directory.join(name);
     let files = TlsFiles::new(path("server.pem"), path("server.key")).client_authorities(path("ca.pem"));
     let listener = TlsListener::bind(listen, TlsAcceptor::open(files).await?).await?;
-    let issuer = TestIssuer::new("https://issuer.example");
-    print_commands(&directory, listener.local_addr()?, &issuer)?;
-    axum::serve(listener, with_connection(app(issuer)?)).await?;
+    let jwt = match env::var("ISSUER") {
+        Ok(issuer) => {
+            println!("listening on https://{}", listener.local_addr()?);
+            let audience = env::var("AUDIENCE").unwrap_or_else(|_| AUDIENCE.to_owned());
+            Jwt::new(Issuer::new(&issuer, &audience)?, remote_keys(&issuer).await?)
+        }
+        Err(_) => {
+            let issuer = TestIssuer::new("https://issuer.example");
+            print_commands(&directory, listener.local_addr()?, &issuer)?;
+            Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer)
+        }
+    };
+    axum::serve(listener, with_connection(app(jwt))).await?;
     Ok(())
 }
 
-fn app(issuer: TestIssuer) -> Result<Router, Box<dyn Error>> {
-    let jwt = Jwt::new(Issuer::new(issuer.name(), AUDIENCE)?, issuer);
+/// The keys of an issuer, which may be in a private network.
+async fn remote_keys(issuer: &str) -> Result<RemoteKeys, Box<dyn Error>> {
+    let networks = env::var("NETWORKS").unwrap_or_default();
+    let networks = networks.split(',').filter(|network| !network.is_empty()).map(str::parse);
+    let mut client = HttpClient::builder().allow_networks(networks.collect::<Result<Vec<_>, _>>()?);
+    if let Ok(file) = env::var("ROOT_CERTIFICATES") {
+        client = client.root_certificates(&fs::read_to_string(file)?)?;
+    }
+    Ok(RemoteKeys::discovery(issuer).fetch(client.build()?).connect().await?)
+}
+
+fn app(jwt: Jwt) -> Router {
     // Requests without a token are authenticated by their certificate. `ClientCertificates` includes the proof that
     // bound tokens need; with `jwt` alone, add `.proof(CertificateProof)` to the layer.
     let batch = Identity::new("batch", AuthMethod::ClientCertificate);
     let machines = CertificateMap::default().with([CertificateName::subject("CN=batch")], batch);
-    let app = Router::new()
+    Router::new()
         .route("/users/{id}", delete(async || "deleted"))
         .route_layer(AuthorizeLayer::sender_constrained(SenderConstraint::Certificate))
         .route("/whoami", get(whoami))
-        .layer(AuthLayer::new((jwt, ClientCertificates::new(machines))));
-    Ok(app)
+        .layer(AuthLayer::new((jwt, ClientCertificates::new(machines))))
 }
 
 async fn whoami(caller: Principal) -> Json<Value> {

@@ -86,6 +86,12 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A document without the byte order mark that some servers write in front of it (RFC 8259 §8.1).
+#[cfg(feature = "jwt")]
+pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
+}
+
 /// Deserializes one value of a text, in which `depth` levels may be nested.
 #[derive(Clone, Copy)]
 struct Value<'de> {

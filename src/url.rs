@@ -1,16 +1,31 @@
 //! Checks of URLs that are published, or that requests are sent to.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use http::Uri;
 
-/// Returns whether a text is an `https` URL, or an `http` URL of a loopback host; without user information.
+/// Returns whether a text is an `https` URL, or an `http` URL of a loopback host; without user information, and with an
+/// address only in its usual form.
 pub(crate) fn is_secure(url: &str) -> bool {
+    parse(url).is_some_and(|uri| is_protected(&uri) && has_usual_host(&uri))
+}
+
+/// Returns whether a text is an `https` or `http` URL, as [`is_secure`] requires it otherwise.
+#[cfg(feature = "metadata")]
+pub(crate) fn is_http(url: &str) -> bool {
+    parse(url).is_some_and(|uri| has_usual_host(&uri))
+}
+
+/// Returns whether requests to a URL cannot be read on the way: by `https`, or to a loopback host.
+pub(crate) fn is_protected(uri: &Uri) -> bool {
+    uri.scheme_str() == Some("https") || is_loopback(uri)
+}
+
+/// Parses an `https` or `http` URL without user information.
+pub(crate) fn parse(url: &str) -> Option<Uri> {
     // `Uri` accepts more characters than RFC 3986 §2.
-    url.bytes().all(is_allowed)
-        && url.parse::<Uri>().is_ok_and(|uri| match uri.scheme_str() {
-            Some("https") => is_plain(&uri),
-            Some("http") => is_plain(&uri) && is_loopback(&uri),
-            _ => false,
-        })
+    let uri: Uri = url.bytes().all(is_allowed).then(|| url.parse().ok()).flatten()?;
+    (matches!(uri.scheme_str(), Some("https" | "http")) && is_plain(&uri)).then_some(uri)
 }
 
 /// Returns whether a text begins as an `http` URL and is not that of a loopback host.
@@ -42,6 +57,22 @@ pub(crate) fn redacted(url: &str) -> String {
         Some(end) => format!("{}…", &url[..=end]),
         None => url.to_owned(),
     }
+}
+
+/// RFC 3986 §3.2.2: an IPv4 address is four decimal numbers. Clients connect to `127.1`, `0x7f.1`, `2130706433`, `0177.0.0.1`
+/// and `127.0.0.1.` as well, so a host that ends in a number is no name: it is that address in a form that is not checked.
+fn has_usual_host(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default();
+    if let Some(address) = host.strip_prefix('[') {
+        return address.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok());
+    }
+    let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
+    let hexadecimal = last.strip_prefix("0x").or_else(|| last.strip_prefix("0X"));
+    let is_number = match hexadecimal {
+        Some(digits) => digits.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        None => last.bytes().all(|byte| byte.is_ascii_digit()),
+    };
+    !is_number || host.parse::<Ipv4Addr>().is_ok()
 }
 
 /// Returns whether the authority is a host, or a host and a port.

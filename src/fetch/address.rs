@@ -1,38 +1,94 @@
 //! The addresses that the built-in client connects to.
 
 use std::{
+    collections::HashMap,
+    error::Error,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
 
+use http::Uri;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use crate::{request::Network, url};
 
-/// The addresses that may be connected to: public ones, and those of the configured networks.
+/// The addresses that may be connected to: those of the configured networks, and public ones unless they are excluded.
 ///
 /// As a resolver, it drops all other addresses of a name. The check is made on the addresses that are then connected to,
 /// so a second DNS response cannot evade it.
 #[derive(Clone, Debug)]
-pub(super) struct AllowedAddresses(Arc<[Network]>);
+pub(super) struct AllowedAddresses(Arc<Inner>);
 
-impl AllowedAddresses {
-    /// Public addresses and these networks.
-    pub(super) fn new(networks: impl IntoIterator<Item = Network>) -> Self {
-        Self(networks.into_iter().collect())
+#[derive(Debug)]
+struct Inner {
+    /// Addresses that are used instead of those of the DNS.
+    hosts: HashMap<Box<str>, Vec<IpAddr>>,
+    networks: Vec<Network>,
+    others: Others,
+}
+
+/// The addresses outside of the configured networks.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Others {
+    /// None.
+    Denied,
+    /// Public ones, and loopback ones by their usual names.
+    Public,
+}
+
+/// A host without an allowed address.
+#[derive(Debug, thiserror::Error)]
+#[error("the address is not allowed")]
+pub(crate) struct ForbiddenAddress(#[source] Advice);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Advice(&'static str);
+
+/// The way to allow an address.
+pub(crate) const ALLOW: &str = "a client connects to public addresses; private networks are declared with \
+    `HttpClient::allowing_networks`, for plain http with `danger_plain_http`";
+
+impl ForbiddenAddress {
+    pub(super) const fn new() -> Self {
+        Self(Advice(ALLOW))
     }
 
-    /// Returns whether a host of a URL is a name, or an allowed address. URLs contain addresses in normal form.
-    pub(super) fn contains_host(&self, host: &str) -> bool {
+    /// Returns whether this is the cause of an error.
+    #[cfg(feature = "jwks")]
+    pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if error.is::<Self>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+impl AllowedAddresses {
+    pub(super) fn new(networks: Vec<Network>, others: Others, hosts: HashMap<Box<str>, Vec<IpAddr>>) -> Self {
+        Self(Arc::new(Inner { hosts, networks, others }))
+    }
+
+    /// Returns whether a host of a URL is a name, or an allowed address.
+    ///
+    /// `host` is in normal form; `uri` contains it in the form in which it was written. Only the usual form of a loopback
+    /// address is allowed by itself: any other refers to an address that a check of the text may have missed.
+    pub(super) fn contains_host(&self, uri: &Uri, host: &str) -> bool {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        bare.parse().map_or(true, |address| self.contains(url::is_loopback_host(host), address))
+        bare.parse().map_or(true, |address| self.contains(url::is_loopback(uri), address))
     }
 
     fn contains(&self, is_loopback_host: bool, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        is_public(address)
-            || is_loopback_host && address.is_loopback()
-            || self.0.iter().any(|network| network.contains(address))
+        let is_other = match self.0.others {
+            Others::Denied => false,
+            Others::Public => is_public(address) || is_loopback_host && address.is_loopback(),
+        };
+        is_other || self.0.networks.iter().any(|network| network.contains(address))
     }
 }
 
@@ -40,12 +96,15 @@ impl Resolve for AllowedAddresses {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
+            let found = match this.0.hosts.get(name.as_str()) {
+                Some(addresses) => addresses.iter().map(|address| SocketAddr::new(*address, 0)).collect(),
+                None => tokio::net::lookup_host((name.as_str(), 0)).await?.collect::<Vec<_>>(),
+            };
             let is_loopback_host = url::is_loopback_host(name.as_str());
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let allowed: Vec<SocketAddr> =
-                found.filter(|address| this.contains(is_loopback_host, address.ip())).collect();
+            let allowed = found.into_iter().filter(|address| this.contains(is_loopback_host, address.ip()));
+            let allowed: Vec<_> = allowed.collect();
             if allowed.is_empty() {
-                return Err("the host has no allowed address".into());
+                return Err(Box::new(ForbiddenAddress::new()).into());
             }
             Ok::<Addrs, _>(Box::new(allowed.into_iter()))
         })
@@ -100,7 +159,7 @@ mod tests {
             2002:a9fe:a9fe:: 3fff::1 fc00::1 fd00:ec2::254 fe80::1 fec0::1 ff02::1";
         let public = "1.1.1.1 100.63.0.1 100.128.0.1 172.15.0.1 172.32.0.1 192.0.1.1 198.17.0.1 223.255.255.254 \
             64:ff9b::101:101 2001:4860:4860::8888 2606:4700::1111 ::ffff:1.1.1.1";
-        let allowed = AllowedAddresses(Arc::new([]));
+        let allowed = AllowedAddresses::new(Vec::new(), Others::Public, HashMap::new());
         let is_allowed = |text: &str| allowed.contains(false, text.parse().expect("an address"));
         for address in special.split_whitespace() {
             assert!(!is_allowed(address), "{address}");
@@ -112,12 +171,21 @@ mod tests {
 
     #[test]
     fn loopback_is_allowed_by_its_usual_names_only_and_configured_networks_by_any_name() {
-        let allowed = AllowedAddresses(["10.0.0.0/8".parse().expect("a network")].into());
-        for host in ["127.0.0.1", "[::1]", "10.1.2.3", "auth.example", "localhost"] {
-            assert!(allowed.contains_host(host), "{host}");
+        let networks = vec!["10.0.0.0/8".parse().expect("a network")];
+        let allowed = AllowedAddresses::new(networks, Others::Public, HashMap::new());
+        let contains = |host: &str| {
+            let uri = format!("https://{host}/").parse().expect("a URL");
+            let normal = reqwest::Url::parse(&format!("https://{host}/")).expect("a URL");
+            allowed.contains_host(&uri, normal.host_str().expect("a host"))
+        };
+        for host in ["127.0.0.1", "[::1]", "10.1.2.3", "10.66051", "auth.example", "localhost"] {
+            assert!(contains(host), "{host}");
         }
-        for host in ["127.0.0.2", "169.254.169.254", "[fe80::1]", "[::ffff:a9fe:a9fe]", "192.168.0.1"] {
-            assert!(!allowed.contains_host(host), "{host}");
+        for host in ["127.0.0.2", "127.1", "127.0.0.1.", "0x7f000001", "[0::1]", "169.254.169.254", "[fe80::1]"] {
+            assert!(!contains(host), "{host}");
+        }
+        for host in ["[::ffff:a9fe:a9fe]", "192.168.0.1", "192.168.1", "0300.0250.0.1"] {
+            assert!(!contains(host), "{host}");
         }
     }
 }

@@ -3,10 +3,15 @@
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
-use reqwest::{Client, redirect};
+use http::{Request, Response, Uri};
+use reqwest::Client;
 
-use super::{Fetch, address::AllowedAddresses, failed};
+use super::{
+    Fetch,
+    address::{self, AllowedAddresses, ForbiddenAddress},
+    builder::HttpClientBuilder,
+    failed,
+};
 use crate::{
     Eventual,
     error::{ConfigError, ConfigErrorKind, Unavailable},
@@ -18,8 +23,9 @@ use crate::{
 ///
 /// It follows no redirects, does not decompress, stores no cookies, and ignores the proxies named in environment variables.
 /// It does not connect to private, link-local, loopback, multicast or unspecified addresses, whether a name resolves to one
-/// or the URL contains it. Exceptions are the hosts `localhost`, `127.0.0.1` and `[::1]`, and the networks of
-/// [`allowing_networks`](Self::allowing_networks).
+/// or the URL contains it in any form. Exceptions are the hosts `localhost`, `127.0.0.1` and `[::1]`, and the networks of
+/// [`allowing_networks`](Self::allowing_networks). Private certificate authorities and plain `http` in declared networks are
+/// options of its [builder](Self::builder).
 ///
 /// # Examples
 ///
@@ -34,8 +40,16 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct HttpClient {
-    client: Client,
-    allowed: AllowedAddresses,
+    pub(super) encrypted: Endpoints,
+    /// The client for plain `http`, except to a loopback host; `None` if it is not allowed.
+    pub(super) plain: Option<Endpoints>,
+}
+
+/// A client, and the addresses that it may connect to.
+#[derive(Clone)]
+pub(super) struct Endpoints {
+    pub(super) allowed: AllowedAddresses,
+    pub(super) client: Client,
 }
 
 impl HttpClient {
@@ -46,7 +60,7 @@ impl HttpClient {
     /// If no TLS provider is available: the feature `rust-crypto` alone brings none, so the process must install a default
     /// provider of rustls then; or if the system's root certificates cannot be read.
     pub fn new() -> Result<Self, ConfigError> {
-        Self::allowing_networks([])
+        Self::builder().build()
     }
 
     /// Creates a client for public addresses and these networks.
@@ -55,45 +69,52 @@ impl HttpClient {
     ///
     /// See [`new`](Self::new).
     pub fn allowing_networks(networks: impl IntoIterator<Item = Network>) -> Result<Self, ConfigError> {
-        // Without a provider, the builder of reqwest panics.
-        if cfg!(not(feature = "aws-lc-rs")) && rustls::crypto::CryptoProvider::get_default().is_none() {
-            let message = "the HTTP client needs the feature `aws-lc-rs`, or an installed default provider of rustls";
-            return Err(ConfigError::new(ConfigErrorKind::HttpClient, message));
-        }
-        let allowed = AllowedAddresses::new(networks);
-        // Other crates of the build may have enabled any of reqwest's features.
-        let builder = Client::builder()
-            .dns_resolver(allowed.clone())
-            .no_brotli()
-            .no_deflate()
-            .no_gzip()
-            .no_proxy()
-            .no_zstd()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("tower-warden/", env!("CARGO_PKG_VERSION")));
-        let refused = |_| {
-            let message = "the HTTP client needs a TLS provider and the system's root certificates";
-            ConfigError::new(ConfigErrorKind::HttpClient, message)
-        };
-        Ok(Self { client: builder.build().map_err(refused)?, allowed })
+        Self::builder().allow_networks(networks).build()
+    }
+
+    /// Returns a builder for a client with other settings.
+    pub fn builder() -> HttpClientBuilder {
+        HttpClientBuilder::default()
+    }
+}
+
+impl HttpClient {
+    /// The client for a URL; `None` if it is one of plain `http`, which is not allowed.
+    fn endpoints(&self, uri: &Uri) -> Option<&Endpoints> {
+        if url::is_protected(uri) { Some(&self.encrypted) } else { self.plain.as_ref() }
     }
 }
 
 impl Fetch for HttpClient {
     fn fetch(&self, request: Request<Bytes>, max_bytes: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
-        let this = self.clone();
+        let Some(endpoints) = self.endpoints(request.uri()).cloned() else { return Eventual::Now(Err(unencrypted())) };
         // The resolver is not called for a host that is an address, so the host is checked as well.
-        Eventual::later(
-            async move { send(&this.client, request, max_bytes, |host| this.allowed.contains_host(host)).await },
-        )
+        Eventual::later(async move { send(&endpoints.client, request, max_bytes, Some(&endpoints.allowed)).await })
+    }
+
+    fn check(&self, uri: &Uri) -> Result<(), ConfigError> {
+        let refused = |message| {
+            let value = url::redacted(&uri.to_string());
+            Err(ConfigError::new(ConfigErrorKind::HttpClient, message).value(value))
+        };
+        let Some(endpoints) = self.endpoints(uri) else {
+            return refused("a client sends requests over https; see `HttpClientBuilder::danger_plain_http`");
+        };
+        let normal = reqwest::Url::parse(&uri.to_string()).ok();
+        match normal.as_ref().and_then(reqwest::Url::host_str) {
+            Some(host) if endpoints.allowed.contains_host(uri, host) => Ok(()),
+            _ => refused(address::ALLOW),
+        }
     }
 }
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("allowed", &self.allowed).finish_non_exhaustive()
+        let plain = self.plain.as_ref().map(|endpoints| &endpoints.allowed);
+        f.debug_struct("HttpClient")
+            .field("allowed", &self.encrypted.allowed)
+            .field("plain", &plain)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,8 +125,20 @@ impl fmt::Debug for HttpClient {
 /// redirect points before the response is refused. Addresses are not restricted.
 impl Fetch for Client {
     fn fetch(&self, request: Request<Bytes>, max_bytes: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
+        if !url::is_protected(request.uri()) {
+            return Eventual::Now(Err(unencrypted()));
+        }
         let client = self.clone();
-        Eventual::later(async move { send(&client, request, max_bytes, |_| true).await })
+        Eventual::later(async move { send(&client, request, max_bytes, None).await })
+    }
+
+    fn check(&self, uri: &Uri) -> Result<(), ConfigError> {
+        if url::is_protected(uri) {
+            return Ok(());
+        }
+        let message =
+            "a reqwest::Client sends requests over https; for plain http, see `HttpClientBuilder::danger_plain_http`";
+        Err(ConfigError::new(ConfigErrorKind::HttpClient, message).value(url::redacted(&uri.to_string())))
     }
 }
 
@@ -113,15 +146,17 @@ async fn send(
     client: &Client,
     request: Request<Bytes>,
     max_bytes: usize,
-    is_allowed: impl Fn(&str) -> bool,
+    allowed: Option<&AllowedAddresses>,
 ) -> Result<Response<Bytes>, Unavailable> {
-    if !url::is_secure(&request.uri().to_string()) {
-        return Err(failed("not an https URL"));
+    let uri = request.uri().clone();
+    if url::parse(&uri.to_string()).is_none() {
+        return Err(unencrypted());
     }
     let request = reqwest::Request::try_from(request).map_err(without_url)?;
     let requested = request.url().clone();
+    let is_allowed = |host: &str| allowed.is_none_or(|allowed| allowed.contains_host(&uri, host));
     if !requested.host_str().is_some_and(is_allowed) {
-        return Err(failed("the address is not allowed"));
+        return Err(failed(ForbiddenAddress::new()));
     }
     let mut response = client.execute(request).await.map_err(without_url)?;
     if *response.url() != requested {
@@ -138,6 +173,10 @@ async fn send(
     *read.status_mut() = response.status();
     *read.headers_mut() = std::mem::take(response.headers_mut());
     Ok(read)
+}
+
+fn unencrypted() -> Unavailable {
+    failed("not an https URL")
 }
 
 /// Removes the URL, which may contain a secret, from the error.

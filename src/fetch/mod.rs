@@ -1,7 +1,8 @@
 //! Requests of this crate to authorization servers: for key sets, for metadata, and for introspection.
 //!
-//! [`HttpClient`] is the default. Where a proxy, a client certificate or a private root certificate is needed, pass an own
-//! [`reqwest::Client`], which implements [`Fetch`], or any other implementation.
+//! [`HttpClient`] is the default; its [builder](HttpClient::builder) has options for private networks and private certificate
+//! authorities. Where a proxy or a client certificate is needed, pass a custom [`reqwest::Client`], which implements [`Fetch`],
+//! or any other implementation.
 //!
 //! # Examples
 //!
@@ -33,15 +34,21 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 
 #[cfg(feature = "jwks")]
-pub(crate) use self::address::is_local;
-pub use self::client::HttpClient;
-use crate::{Eventual, error::Unavailable};
+pub(crate) use self::address::{ALLOW, ForbiddenAddress, is_local};
+pub(crate) use self::plain::PlainHttp;
+pub use self::{builder::HttpClientBuilder, client::HttpClient};
+use crate::{
+    Eventual,
+    error::{ConfigError, Unavailable},
+};
 
 mod address;
+mod builder;
 mod client;
+mod plain;
 
 /// The maximum length of a response body, in bytes.
 const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -59,11 +66,25 @@ pub trait Fetch: Send + Sync + 'static {
     ///
     /// If there is no response, or its body is too long.
     fn fetch(&self, request: Request<Bytes>, max_bytes: usize) -> Eventual<Result<Response<Bytes>, Unavailable>>;
+
+    /// Checks, when a component is built, that requests to this URL can be sent. By default, all can.
+    ///
+    /// # Errors
+    ///
+    /// If each request would be refused.
+    fn check(&self, uri: &Uri) -> Result<(), ConfigError> {
+        let _ = uri;
+        Ok(())
+    }
 }
 
 impl<F: Fetch + ?Sized> Fetch for Arc<F> {
     fn fetch(&self, request: Request<Bytes>, max_bytes: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
         (**self).fetch(request, max_bytes)
+    }
+
+    fn check(&self, uri: &Uri) -> Result<(), ConfigError> {
+        (**self).check(uri)
     }
 }
 

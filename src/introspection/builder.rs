@@ -6,14 +6,16 @@ use zeroize::Zeroizing;
 use super::{
     endpoint::{ClientAuth, Endpoint},
     response::ResponseRules,
+    signed::{self, SignedResponses},
     verify::{AcceptedTokens, Inner, Introspection},
 };
 use crate::{
     cache::{CachedLookup, Limits},
     error::{ConfigError, ConfigErrorKind},
-    fetch::{Fetch, HttpClient},
-    jwt::Issuer,
+    fetch::{Fetch, PlainHttp},
+    jwt::{Issuer, KeySource},
     reason::Reason,
+    request::Network,
     url,
 };
 
@@ -49,25 +51,39 @@ pub struct IntrospectionBuilder {
     limits: Limits,
     max_lookups: NonZeroUsize,
     max_token_bytes: usize,
+    plain: PlainHttp,
     rules: ResponseRules,
     secret: Zeroizing<String>,
+    signed: Option<Arc<dyn KeySource>>,
     timeout: Duration,
 }
 
+/// The client credentials that this server sends to the endpoint.
+pub(super) enum ClientCredentials<'a> {
+    None,
+    Secret { client_id: &'a str, secret: &'a str },
+}
+
 impl IntrospectionBuilder {
-    pub(super) fn new(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> Self {
+    pub(super) fn new(issuer: Issuer, endpoint: &str, credentials: ClientCredentials<'_>) -> Self {
+        let (client_id, secret, client_auth) = match credentials {
+            ClientCredentials::None => ("", "", ClientAuth::None),
+            ClientCredentials::Secret { client_id, secret } => (client_id, secret, ClientAuth::Basic),
+        };
         let (positive_ttl, negative_ttl) = (Duration::from_secs(60), Duration::from_secs(10));
         Self {
             accepted: AcceptedTokens::All,
-            client_auth: ClientAuth::Basic,
+            client_auth,
             client_id: client_id.into(),
             endpoint: endpoint.into(),
             fetch: None,
             limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
             max_lookups: const { NonZeroUsize::new(64).expect("64 is not zero") },
             max_token_bytes: 16 * 1024,
+            plain: PlainHttp::default(),
             rules: ResponseRules::new(issuer),
             secret: Zeroizing::new(secret.to_owned()),
+            signed: None,
             timeout: Duration::from_secs(3),
         }
     }
@@ -104,11 +120,14 @@ impl IntrospectionBuilder {
     /// (`client_secret_basic`), which is the default and which all servers must support
     /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     pub fn client_secret_post(mut self) -> Self {
-        self.client_auth = ClientAuth::Post;
+        if !matches!(self.client_auth, ClientAuth::None) {
+            self.client_auth = ClientAuth::Post;
+        }
         self
     }
 
-    /// Sets the client that sends the requests: an [`HttpClient`] by default.
+    /// Sets the client that sends the requests: an [`HttpClient`](crate::fetch::HttpClient) for public addresses by default. Its
+    /// [builder](crate::fetch::HttpClient::builder) has options for private networks and private certificate authorities.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
@@ -148,9 +167,29 @@ impl IntrospectionBuilder {
         self
     }
 
+    /// Requests responses that are JWTs signed with these keys of the issuer, and accepts no others
+    /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)).
+    ///
+    /// `iss` of a response is the name of the issuer, `aud` contains the client id of this server, and `iat` is not more than
+    /// five minutes ago. It is signed with one of the issuer's [algorithms](Issuer::algorithms).
+    pub fn signed_responses(mut self, keys: impl KeySource) -> Self {
+        self.signed = Some(Arc::new(keys));
+        self
+    }
+
     /// Sets the time-out of a look-up: 3 seconds by default. After it, the request is refused with 503.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Sends tokens over plain `http` to an endpoint in these networks, such as that of a cluster.
+    ///
+    /// Anyone on the way can read the tokens and the client secret, and can report any token as active. A client set with
+    /// [`fetch`](Self::fetch) must permit it as well: see
+    /// [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http).
+    pub fn danger_plain_http(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
+        self.plain.extend(networks);
         self
     }
 
@@ -158,27 +197,42 @@ impl IntrospectionBuilder {
     ///
     /// # Errors
     ///
-    /// If the endpoint is not an `https` URL without user information (`http` is accepted for a loopback host), if client id
-    /// or secret is empty, or if the default client cannot be created: see [`HttpClient::new`].
+    /// If the endpoint is not an `https` URL without user information (`http` is accepted for a loopback host, and in networks
+    /// of [`danger_plain_http`](Self::danger_plain_http)), if its host is an address that the client does not connect to, if
+    /// client id or secret is empty, or if the default client cannot be created: see
+    /// [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<Introspection, ConfigError> {
         let refused = |message| ConfigError::new(ConfigErrorKind::Introspection, message);
-        if self.client_id.is_empty() || self.secret.is_empty() {
-            return Err(refused("introspection needs a client id and a secret that are not empty"));
+        let has_credentials = !self.client_id.is_empty() && !self.secret.is_empty();
+        if !has_credentials && !matches!(self.client_auth, ClientAuth::None) {
+            return Err(refused(
+                "introspection needs a client id and a secret that are not empty; an endpoint without them is an option, \
+                 `Introspection::danger_without_credentials`",
+            ));
         }
         let refused_url = || {
-            let message = "an endpoint is an https URL (http for a loopback host) without user information";
+            let message = "an endpoint is an https URL without user information; http is for a loopback host, or for \
+                networks declared with `IntrospectionBuilder::danger_plain_http`";
             refused(message).value(url::redacted(&self.endpoint))
         };
-        let uri = Some(&*self.endpoint).filter(|endpoint| url::is_secure(endpoint));
+        let uri = Some(&*self.endpoint).filter(|endpoint| self.plain.accepts(endpoint));
         let uri: Uri = uri.and_then(|uri| uri.parse().ok()).ok_or_else(refused_url)?;
-        let fetch =
-            self.fetch.map_or_else(|| HttpClient::new().map(|client| Arc::new(client) as Arc<dyn Fetch>), Ok)?;
+        let fetch = self.plain.client(self.fetch)?;
+        fetch.check(&uri)?;
+        if self.signed.is_some() && self.client_id.is_empty() {
+            return Err(refused("signed responses are for the client id of this server, and there is none"));
+        }
+        let mut endpoint = Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.client_auth);
+        if self.signed.is_some() {
+            endpoint = endpoint.accepting(signed::MEDIA_TYPE);
+        }
         Ok(Introspection(Arc::new(Inner {
             accepted: self.accepted,
-            endpoint: Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.client_auth),
+            endpoint,
             lookup: CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
             max_token_bytes: self.max_token_bytes,
             rules: self.rules,
+            signed: self.signed.map(|keys| SignedResponses { audience: self.client_id, keys }),
         })))
     }
 }

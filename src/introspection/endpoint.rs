@@ -18,6 +18,8 @@ use crate::{
 
 /// An introspection endpoint, and the client credentials for it.
 pub(super) struct Endpoint {
+    /// The media type of responses.
+    accept: &'static str,
     fetch: Arc<dyn Fetch>,
     uri: Uri,
     /// Its buffer is wiped when dropped.
@@ -31,6 +33,8 @@ pub(super) struct Endpoint {
 pub(super) enum ClientAuth {
     /// `client_secret_basic`, in the `Authorization` header.
     Basic,
+    /// None: the endpoint serves anyone who can reach it.
+    None,
     /// `client_secret_post`, in the body.
     Post,
 }
@@ -42,6 +46,7 @@ impl Endpoint {
         parameters.push_str("&token_type_hint=access_token");
         let authorization = match client_auth {
             ClientAuth::Basic => Some(basic(client_id, secret)),
+            ClientAuth::None => None,
             ClientAuth::Post => {
                 parameters.push_str("&client_id=");
                 encode(client_id, &mut parameters);
@@ -50,7 +55,13 @@ impl Endpoint {
                 None
             }
         };
-        Self { fetch, uri, authorization, parameters }
+        Self { accept: "application/json", fetch, uri, authorization, parameters }
+    }
+
+    /// Requests responses of this media type.
+    pub(super) const fn accepting(mut self, media_type: &'static str) -> Self {
+        self.accept = media_type;
+        self
     }
 
     /// The body of the response, or the result of the look-up if there is none about the token.
@@ -75,7 +86,7 @@ impl Endpoint {
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.uri.clone();
         let headers = request.headers_mut();
-        headers.insert(header::ACCEPT, const { HeaderValue::from_static("application/json") });
+        headers.insert(header::ACCEPT, HeaderValue::from_static(self.accept));
         headers.insert(header::CONTENT_TYPE, const { HeaderValue::from_static("application/x-www-form-urlencoded") });
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());

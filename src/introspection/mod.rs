@@ -19,8 +19,9 @@
 //! refused, not introspected. Place introspection last, or use [`opaque_only`](IntrospectionBuilder::opaque_only): before
 //! `ApiKeys`, it would send API keys to the issuer.
 //!
-//! Responses that are JWTs ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)) and clients that authenticate with
-//! `private_key_jwt` are not supported. A client that authenticates with a certificate
+//! Responses that are JWTs ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)) are requested and verified if the issuer's keys
+//! are [given](IntrospectionBuilder::signed_responses). Encrypted ones, and clients that authenticate with `private_key_jwt`,
+//! are not supported. A client that authenticates with a certificate
 //! ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)) needs a custom
 //! [`Fetch`](crate::fetch::Fetch); the client secret is sent as well.
 //!
@@ -77,4 +78,5 @@ mod builder;
 mod endpoint;
 mod reason;
 mod response;
+mod signed;
 mod verify;

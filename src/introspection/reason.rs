@@ -12,6 +12,11 @@ reasons! {
     /// Look at: the client id and secret given to `Introspection`, whether they were changed at the issuer, whether
     /// that client may introspect tokens, and `client_secret_post` for endpoints that take the secret in the body.
     INTROSPECTION_CREDENTIALS = "introspection_credentials";
+    /// The introspection response is not signed by the issuer for this server.
+    ///
+    /// Look at: the warning in the log, which names the cause. With `IntrospectionBuilder::signed_responses`, the response
+    /// is a JWT of the type `token-introspection+jwt` (RFC 9701), whose `aud` is the client id of this server.
+    INTROSPECTION_SIGNATURE = "introspection_signature";
     /// The introspection endpoint responded with an unexpected status.
     ///
     /// Look at: the warning in the log, which names the status, and the URL of the endpoint; redirects are not
@@ -20,7 +25,7 @@ reasons! {
     /// The introspection response is not an accepted JSON object.
     ///
     /// Look at: the URL of the endpoint, which may lead to a web page, and its settings: responses that are JWTs (RFC
-    /// 9701) are not supported.
+    /// 9701) are accepted with `IntrospectionBuilder::signed_responses`.
     INTROSPECTION_SYNTAX = "introspection_syntax";
     /// The introspection endpoint limits this server's requests (status 429).
     ///

@@ -7,7 +7,7 @@ use crate::{
     cache::Outcome,
     caller::{AuthMethod, Identity},
     json::{Json, Object},
-    jwt::{Fault, Issuer, TokenClaims as Claims},
+    jwt::{self, Fault, Issuer, TokenClaims as Claims},
     log,
     reason::Reason,
     time::UnixTime,
@@ -32,7 +32,13 @@ impl ResponseRules {
     /// The result of a look-up with this response: an identity, a refusal, or an outage if the response is malformed.
     pub(super) fn evaluate(&self, body: &[u8], now: UnixTime) -> Outcome<ActiveToken> {
         let Ok(members) = Object::parse(body) else {
-            log::warning!("an introspection response is not a JSON object; responding with 503");
+            if str::from_utf8(body).is_ok_and(|text| text.starts_with("ey") && jwt::is_compact(text)) {
+                log::warning!(
+                    "an introspection response is a JWT, which needs `signed_responses`; responding with 503"
+                );
+            } else {
+                log::warning!("an introspection response is not a JSON object; responding with 503");
+            }
             return Outcome::Down(Reason::INTROSPECTION_SYNTAX);
         };
         match self.identity(&members, now) {

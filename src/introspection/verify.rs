@@ -2,7 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{builder::IntrospectionBuilder, endpoint::Endpoint, response::ResponseRules};
+use super::{
+    builder::{ClientCredentials, IntrospectionBuilder},
+    endpoint::Endpoint,
+    response::ResponseRules,
+    signed::SignedResponses,
+};
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
@@ -30,6 +35,7 @@ pub(super) struct Inner {
     pub(super) lookup: Arc<CachedLookup<ActiveToken>>,
     pub(super) max_token_bytes: usize,
     pub(super) rules: ResponseRules,
+    pub(super) signed: Option<SignedResponses>,
 }
 
 /// The identity of an active token.
@@ -57,7 +63,16 @@ impl Introspection {
 
     /// Returns a builder for an authenticator that introspects tokens at `endpoint` with this client id and secret.
     pub fn builder(issuer: Issuer, endpoint: &str, client_id: &str, secret: &str) -> IntrospectionBuilder {
-        IntrospectionBuilder::new(issuer, endpoint, client_id, secret)
+        IntrospectionBuilder::new(issuer, endpoint, ClientCredentials::Secret { client_id, secret })
+    }
+
+    /// Returns a builder for an authenticator that introspects tokens at `endpoint` without client credentials, as the admin
+    /// endpoint of Ory Hydra accepts it.
+    ///
+    /// RFC 7662 §2.1 requires credentials: any client that reaches an endpoint without them can try tokens, and learns to whom
+    /// they belong.
+    pub fn danger_without_credentials(issuer: Issuer, endpoint: &str) -> IntrospectionBuilder {
+        IntrospectionBuilder::new(issuer, endpoint, ClientCredentials::None)
     }
 }
 
@@ -97,7 +112,11 @@ impl Authenticator for Introspection {
 
 impl Inner {
     async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime) -> Outcome<ActiveToken> {
-        match self.endpoint.introspect(&token).await {
+        let body = match (self.endpoint.introspect(&token).await, &self.signed) {
+            (Ok(body), Some(signed)) => signed.open(&body, &self.rules.issuer, now).await,
+            (body, _) => body,
+        };
+        match body {
             Ok(body) => self.rules.evaluate(&body, now),
             Err(outcome) => outcome,
         }

@@ -3,7 +3,10 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::{MAX_KID_BYTES, algorithm::Algorithm};
-use crate::{json::Object, reason::Reason};
+use crate::{
+    json::{Json, Object},
+    reason::Reason,
+};
 
 /// The decoded segments of a token.
 pub(crate) struct Segments<'a> {
@@ -39,12 +42,15 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// The members of a header that are used; `jku`, `jwk`, `x5u` and `x5c` are ignored (RFC 8725 §3.10).
+/// The members of a header that are used; `jku`, `jwk`, `x5u` and `x5c` are ignored (RFC 8725 §3.10). `x5t` only selects one of
+/// the issuer's keys.
 #[derive(Clone, Debug)]
 pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Box<str>>,
     pub(super) kind: Kind,
+    /// `x5t#S256`, or else `x5t`.
+    pub(super) x5t: Option<Box<str>>,
 }
 
 /// The kind of a token according to its `typ` (RFC 8725 §3.11).
@@ -74,7 +80,10 @@ impl Header {
         if kid.is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(Reason::KID_TOO_LONG);
         }
-        Ok(Self { algorithm, kid: kid.map(Into::into), kind: Kind::read(text("typ")?)? })
+        // Without the option, they are ignored, so a malformed one is as good as none.
+        let thumbprint = |name| members.get(name).and_then(Json::as_str).filter(|text| text.len() <= MAX_KID_BYTES);
+        let x5t = thumbprint("x5t#S256").or_else(|| thumbprint("x5t")).map(Into::into);
+        Ok(Self { algorithm, kid: kid.map(Into::into), kind: Kind::read(text("typ")?)?, x5t })
     }
 }
 

@@ -36,6 +36,8 @@ use crate::{
 /// ```
 pub struct VerifyingKey {
     kid: Option<Box<str>>,
+    /// The `x5t` and `x5t#S256` of the key's certificate.
+    certificates: Vec<Box<str>>,
     algorithm: Algorithm,
     /// A digest, which is never disclosed for a secret key.
     thumbprint: Digest,
@@ -51,7 +53,8 @@ impl VerifyingKey {
         let verifier = Verifier::new(algorithm, material)
             .ok_or("the cryptographic library does not accept the key, or does not support its algorithm")?;
         let thumbprint = material.thumbprint(algorithm);
-        Ok(Self { kid: None, algorithm, thumbprint, verifier, expires_at: AtomicU64::new(u64::MAX) })
+        let expires_at = AtomicU64::new(u64::MAX);
+        Ok(Self { kid: None, certificates: Vec::new(), algorithm, thumbprint, verifier, expires_at })
     }
 
     /// Parses a `SubjectPublicKeyInfo` in DER, the form of public keys in certificates
@@ -104,6 +107,16 @@ impl VerifyingKey {
     #[must_use]
     pub fn with_kid(mut self, kid: impl Into<Box<str>>) -> Self {
         self.kid = Some(kid.into());
+        self
+    }
+
+    /// Adds a thumbprint of the key's certificate in base64url, `x5t` or `x5t#S256`, by which tokens refer to the key. It is used
+    /// where thumbprints are accepted: see [`StaticKeys::accept_certificate_thumbprints`].
+    ///
+    /// [`StaticKeys::accept_certificate_thumbprints`]: super::StaticKeys::accept_certificate_thumbprints
+    #[must_use]
+    pub fn with_certificate_thumbprint(mut self, thumbprint: impl Into<Box<str>>) -> Self {
+        self.certificates.push(thumbprint.into());
         self
     }
 
@@ -166,11 +179,32 @@ impl VerifyingKey {
         self.expires_at.store(expires_at.as_secs(), Ordering::Release);
     }
 
-    /// Returns whether two keys are equal except for their lifetime.
+    /// Returns whether a certificate of the key has this thumbprint.
+    pub(super) fn has_certificate(&self, thumbprint: &str) -> bool {
+        self.certificates.iter().any(|known| **known == *thumbprint)
+    }
+
+    /// Returns whether any certificate of the key is known.
+    pub(super) const fn has_certificates(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+
+    /// Returns whether a token may refer to the key by this text.
     #[cfg(feature = "jwks")]
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.kid() == Some(name) || self.has_certificate(name)
+    }
+
+    /// Returns whether two keys are equal except for their lifetime and their certificates.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         (self.kid.as_deref(), self.algorithm, self.thumbprint)
             == (other.kid.as_deref(), other.algorithm, other.thumbprint)
+    }
+
+    /// Returns whether the certificates of two keys are equal.
+    #[cfg(feature = "jwks")]
+    pub(super) fn has_same_certificates(&self, other: &Self) -> bool {
+        self.certificates == other.certificates
     }
 }
 

@@ -104,10 +104,14 @@ pub use self::{
 
 #[cfg(any(feature = "dpop", feature = "introspection"))]
 pub(crate) use self::claims::Claims as TokenClaims;
-#[cfg(feature = "introspection")]
-pub(crate) use self::{fault::Fault, jws::is_compact};
 #[cfg(feature = "dpop")]
 pub(crate) use self::{jwk::read_public, jws::Segments};
+#[cfg(feature = "introspection")]
+pub(crate) use self::{
+    fault::Fault,
+    jws::is_compact,
+    typed::{TypedError, verify_typed},
+};
 
 mod algorithm;
 mod builder;
@@ -122,12 +126,15 @@ mod jwk;
 mod jws;
 mod key;
 mod key_material;
+mod key_set;
 mod reason;
 #[cfg(feature = "jwks")]
 mod remote;
 mod resolver;
 mod select;
 mod source;
+#[cfg(feature = "introspection")]
+mod typed;
 mod unverified;
 #[cfg(test)]
 mod vectors;

@@ -118,9 +118,10 @@ reasons! {
     KEY_RETIRED = "key_retired";
     /// The issuer's key set is not available.
     ///
-    /// Look at: the warnings in the log, which name the cause, and the network from this server to the issuer's
-    /// metadata and `jwks_uri`; the built-in HTTP client must be allowed to reach private addresses. `Jwt::is_ready`
-    /// reports the same state to a readiness probe.
+    /// Look at: the warnings in the log, which name the cause at each URL, and the network from this server to the issuer's
+    /// metadata and `jwks_uri`; private addresses, private certificate authorities and plain `http` are options of
+    /// `HttpClient::builder`. A set without any usable key is unavailable too. `Jwt::is_ready` reports the same state to a
+    /// readiness probe.
     KEYS_UNAVAILABLE = "keys_unavailable";
     /// The token's key id (`kid`) is longer than 256 bytes.
     ///

@@ -1,9 +1,10 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     algorithm::Algorithm,
     jwk::{self, Origin},
     key::VerifyingKey,
+    key_set::{KeySelection, KeySet, MissingKid, Thumbprints, Undetermined},
 };
 use crate::{
     Eventual,
@@ -21,13 +22,82 @@ pub struct KeyRequest<'a> {
     pub kid: Option<&'a str>,
     /// The time of the request.
     pub now: UnixTime,
+    /// The thumbprint of a certificate in the header, `x5t#S256` or else `x5t`. It is not verified.
+    pub x5t: Option<&'a str>,
+    signed: Option<SignedMessage<'a>>,
+}
+
+/// The message that a signature covers, and the signature.
+#[derive(Clone, Copy)]
+pub(super) struct SignedMessage<'a> {
+    pub(super) message: &'a [u8],
+    pub(super) signature: &'a [u8],
+}
+
+impl fmt::Debug for SignedMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SignedMessage(..)")
+    }
 }
 
 impl<'a> KeyRequest<'a> {
     /// Creates a request, for tests of a key source.
     #[must_use]
     pub const fn new(kid: Option<&'a str>, algorithm: Algorithm, now: UnixTime) -> Self {
-        Self { algorithm, kid, now }
+        Self { algorithm, kid, now, x5t: None, signed: None }
+    }
+
+    /// Sets the thumbprint of the certificate, for tests of a key source.
+    #[must_use]
+    pub const fn with_x5t(mut self, thumbprint: Option<&'a str>) -> Self {
+        self.x5t = thumbprint;
+        self
+    }
+
+    /// Returns whether the token is signed with this key, for sources in which a header does not determine the key. Each call
+    /// costs one verification, so a source should try few keys.
+    ///
+    /// A token that is signed with the returned key is verified with it in any case: other sources need not call this.
+    #[must_use]
+    pub fn is_signed_with(&self, key: &VerifyingKey) -> bool {
+        key.algorithm() == self.algorithm
+            && key.is_usable(self.now)
+            && self.signed.is_some_and(|signed| key.verifies(signed.message, signed.signature))
+    }
+}
+
+impl<'a> KeyRequest<'a> {
+    pub(super) const fn with_signed(mut self, signed: SignedMessage<'a>) -> Self {
+        self.signed = Some(signed);
+        self
+    }
+}
+
+/// A request that does not borrow from the token, for sources that wait.
+#[cfg(feature = "jwks")]
+pub(super) struct OwnedKeyRequest {
+    algorithm: Algorithm,
+    kid: Option<String>,
+    now: UnixTime,
+    signed: Option<(Vec<u8>, Vec<u8>)>,
+    x5t: Option<String>,
+}
+
+#[cfg(feature = "jwks")]
+impl OwnedKeyRequest {
+    pub(super) fn borrow(&self) -> KeyRequest<'_> {
+        let signed = self.signed.as_ref().map(|(message, signature)| SignedMessage { message, signature });
+        let (kid, x5t) = (self.kid.as_deref(), self.x5t.as_deref());
+        KeyRequest { algorithm: self.algorithm, kid, now: self.now, x5t, signed }
+    }
+}
+
+#[cfg(feature = "jwks")]
+impl From<&KeyRequest<'_>> for OwnedKeyRequest {
+    fn from(request: &KeyRequest<'_>) -> Self {
+        let signed = request.signed.map(|signed| (signed.message.to_vec(), signed.signature.to_vec()));
+        let (kid, x5t) = (request.kid.map(Into::into), request.x5t.map(Into::into));
+        Self { algorithm: request.algorithm, kid, now: request.now, signed, x5t }
     }
 }
 
@@ -106,7 +176,8 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 /// Keys that do not change while the process runs.
 ///
 /// A key with a `kid` is used for tokens with the same `kid`. A key without one is used for tokens without `kid`, and if no
-/// key has a `kid`, for all tokens. Among several such keys, the one for the token's algorithm is used.
+/// key has a `kid`, for all tokens. Among several such keys, the one for the token's algorithm is used. Options accept tokens
+/// that name their key in another way, or not at all.
 ///
 /// # Examples
 ///
@@ -124,33 +195,76 @@ impl<S: KeySource + ?Sized> KeySource for Arc<S> {
 pub struct StaticKeys(Arc<KeySet>);
 
 impl StaticKeys {
-    /// Creates a source of these keys.
+    /// Creates a source of these keys. A key that occurs twice is used once.
     ///
     /// # Errors
     ///
-    /// If there are no keys, or two with the same `kid` and algorithm.
+    /// If there are no keys, or two different ones with the same `kid` and algorithm. Several keys without `kid` are accepted
+    /// by [`trying_keys`](Self::trying_keys).
     pub fn new(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, ConfigError> {
+        Self::with_selection(keys, KeySelection::default())
+    }
+
+    /// Creates a source of these keys, which tries up to four of them for a token whose header does not determine the key: a
+    /// token without `kid`, or any token if no key has a `kid`.
+    ///
+    /// An invalid token then costs up to four verifications.
+    ///
+    /// # Errors
+    ///
+    /// If there are no keys, two different ones with the same `kid` and algorithm, or more than four without `kid` for one
+    /// algorithm.
+    pub fn trying_keys(keys: impl IntoIterator<Item = VerifyingKey>) -> Result<Self, ConfigError> {
+        let selection = KeySelection { undetermined: Undetermined::Try, ..KeySelection::default() };
+        Self::with_selection(keys, selection)
+    }
+
+    fn with_selection(
+        keys: impl IntoIterator<Item = VerifyingKey>,
+        selection: KeySelection,
+    ) -> Result<Self, ConfigError> {
         let keys = keys.into_iter().map(Arc::new).collect();
-        let (set, dropped) = KeySet::new(keys);
-        let refused = |message| Err(ConfigError::new(ConfigErrorKind::VerifyingKey, message));
-        match (set.keys.is_empty(), dropped) {
-            (_, 1..) => refused("each key of a set has another `kid` or another algorithm"),
-            (true, _) => refused("a set needs at least one key"),
-            (false, 0) => Ok(Self(Arc::new(set))),
+        let (set, ambiguous) = KeySet::new(keys, selection);
+        let refused = |message| ConfigError::new(ConfigErrorKind::VerifyingKey, message);
+        match (ambiguous.first().map(|key| key.kid()), set.keys.is_empty()) {
+            (Some(Some(kid)), _) => Err(refused("different keys have different `kid`s or algorithms").value(kid)),
+            (Some(None), _) => Err(refused(
+                "of several keys without `kid` each has another algorithm; `StaticKeys::trying_keys` accepts up to four",
+            )),
+            (None, true) => Err(refused("a set needs at least one key")),
+            (None, false) => Ok(Self(Arc::new(set))),
         }
     }
 
     /// Parses a JWK set ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)): public keys, or secret
     /// keys of type `oct`, but not both, because sets of public keys are published.
     ///
+    /// Keys that cannot be used, such as those for encryption and those of unknown types, are left out with a warning in the
+    /// log, as they are from a set that is fetched.
+    ///
     /// # Errors
     ///
-    /// If it is not a JWK set, mixes public and secret keys, or contains a key that cannot be used: see
-    /// [`VerifyingKey::from_jwk`].
+    /// If it is not a JWK set, mixes public and secret keys, contains no key that can be used (see
+    /// [`VerifyingKey::from_jwk`]), or contains different keys with the same `kid`.
     pub fn from_jwk_set(json: &str) -> Result<Self, ConfigError> {
         let refused = |message| ConfigError::new(ConfigErrorKind::VerifyingKey, message);
-        let keys = jwk::read_set(json.as_bytes(), Origin::Local, Algorithm::RS256).map_err(refused)?;
-        let keys = keys.into_iter().collect::<Result<Vec<_>, _>>().map_err(refused)?;
+        let read = jwk::read_set(json.as_bytes(), Origin::Local, Algorithm::RS256).map_err(refused)?;
+        let (mut keys, mut unused_keys) = (Vec::<VerifyingKey>::new(), Vec::new());
+        for key in read {
+            match key {
+                Ok(key) => keys.push(key),
+                Err(unused) => {
+                    unused.log("the configuration");
+                    unused_keys.push(unused);
+                }
+            }
+        }
+        if let Some(unused) = unused_keys.iter().find(|unused| keys.iter().any(|key| key.kid() == Some(&unused.kid))) {
+            return Err(refused("different keys have different `kid`s or algorithms").value(&unused.kid));
+        }
+        if let (true, Some(unused)) = (keys.is_empty(), unused_keys.first()) {
+            return Err(refused(unused.reason).value(format_args!("a key with the kid {:?}", unused.kid)));
+        }
         let secrets = keys.iter().filter(|key| key.algorithm().is_symmetric()).count();
         if secrets > 0 && secrets < keys.len() {
             return Err(refused("a JWK set contains public keys or secret keys, not both"));
@@ -158,86 +272,27 @@ impl StaticKeys {
         Self::new(keys)
     }
 
+    /// Verifies tokens without `kid` with the key whose certificate their header names, by `x5t#S256` or `x5t`
+    /// ([RFC 7515 §4.1.8](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.8)), as AD FS and some versions of Entra ID do.
+    ///
+    /// The thumbprints of a key are those of its JWK, and those of
+    /// [`with_certificate_thumbprint`](VerifyingKey::with_certificate_thumbprint). A thumbprint only selects one of the keys.
+    #[must_use]
+    pub fn accept_certificate_thumbprints(mut self) -> Self {
+        Arc::make_mut(&mut self.0).selection.thumbprints = Thumbprints::Accept;
+        self
+    }
+
     /// Verifies tokens without `kid` with a key that has one, if it is the only key for the token's algorithm.
     #[must_use]
     pub fn accept_missing_kid(mut self) -> Self {
-        Arc::make_mut(&mut self.0).missing_kid = MissingKid::Accept;
+        Arc::make_mut(&mut self.0).selection.missing_kid = MissingKid::Accept;
         self
     }
 }
 
 impl KeySource for StaticKeys {
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
-        Eventual::Now(Ok(self.0.find(request.kid, request.algorithm).cloned()))
-    }
-}
-
-/// Keys, no two of which have the same `kid` and algorithm.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KeySet {
-    pub(super) keys: Vec<Arc<VerifyingKey>>,
-    pub(super) missing_kid: MissingKid,
-}
-
-/// The treatment of tokens without `kid` if the keys have one.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) enum MissingKid {
-    Accept,
-    #[default]
-    Refuse,
-}
-
-impl KeySet {
-    /// Keeps the keys whose `kid` and algorithm are unique, and returns how many were dropped. Of two equal ones, neither is
-    /// used: which one a client means is not known.
-    pub(super) fn new(mut keys: Vec<Arc<VerifyingKey>>) -> (Self, usize) {
-        let count = keys.len();
-        let all: Vec<_> = keys.iter().map(Arc::clone).collect();
-        let is_equal =
-            |one: &VerifyingKey, other: &VerifyingKey| (one.kid(), one.algorithm()) == (other.kid(), other.algorithm());
-        keys.retain(|key| all.iter().filter(|other| is_equal(key, other)).count() == 1);
-        let dropped = count - keys.len();
-        (Self { keys, missing_kid: MissingKid::default() }, dropped)
-    }
-
-    /// Parses a set that was fetched. Keys that cannot be used are left out and logged.
-    #[cfg(feature = "jwks")]
-    pub(super) fn fetched(text: &[u8], rsa: Algorithm) -> Result<Self, &'static str> {
-        let mut keys = Vec::new();
-        for key in jwk::read_set(text, Origin::Remote, rsa)? {
-            match key {
-                Ok(key) => keys.push(Arc::new(key)),
-                Err(reason) => crate::log::warning!(reason = %reason, "a key of a JWK set is not used"),
-            }
-        }
-        let (set, dropped) = Self::new(keys);
-        if dropped > 0 {
-            crate::log::warning!(keys = %dropped, "keys of a JWK set with the same kid and alg are not used");
-        }
-        Ok(set)
-    }
-
-    /// The key for a token: the one with its `kid`, the one without, or, if that is allowed, the only one.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
-        let with_kid = |kid: Option<&str>| {
-            let mut found = self.keys.iter().filter(move |key| key.kid() == kid);
-            let first = found.next()?;
-            // The key for the token's algorithm; otherwise any, so that the token is refused for its algorithm.
-            Some(std::iter::once(first).chain(found).find(|key| key.algorithm() == algorithm).unwrap_or(first))
-        };
-        match kid {
-            // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
-            Some(_) if self.keys.iter().any(|key| key.kid().is_some()) => with_kid(kid),
-            Some(_) => with_kid(None),
-            None => with_kid(None).or_else(|| self.only(algorithm)),
-        }
-    }
-
-    fn only(&self, algorithm: Algorithm) -> Option<&Arc<VerifyingKey>> {
-        if matches!(self.missing_kid, MissingKid::Refuse) {
-            return None;
-        }
-        let mut fitting = self.keys.iter().filter(|key| key.algorithm() == algorithm);
-        fitting.next().filter(|_| fitting.next().is_none())
+        Eventual::Now(Ok(self.0.find(request).cloned()))
     }
 }

@@ -4,7 +4,7 @@ use super::{
     issuer::Issuer,
     jws::{Header, Segments},
     key::VerifyingKey,
-    source::KeyRequest,
+    source::{KeyRequest, SignedMessage},
 };
 use crate::{
     caller::{AuthMethod, Identity},
@@ -27,7 +27,10 @@ impl<'a> UnverifiedToken<'a> {
 
     /// The request for the key that the header names.
     pub(super) fn key_request(&self, now: UnixTime) -> KeyRequest<'_> {
+        let signed = SignedMessage { message: self.segments.signed, signature: &self.segments.signature };
         KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, now)
+            .with_x5t(self.header.x5t.as_deref())
+            .with_signed(signed)
     }
 
     pub(super) fn claims(&self) -> Result<Object<'_>, Reason> {

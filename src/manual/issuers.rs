@@ -56,6 +56,53 @@
 //!   [`require_claim("token_use", "access")`](crate::jwt::Issuer::require_claim).
 //! - Groups: [`roles_claim("cognito:groups")`](crate::jwt::Issuer::roles_claim).
 //!
+//! # AD FS
+//!
+//! - Tokens may name their key by `x5t` instead of `kid`:
+//!   [`RemoteKeysBuilder::accept_certificate_thumbprints`](crate::jwt::RemoteKeysBuilder::accept_certificate_thumbprints).
+//!
+//! # Issuers whose tokens name no key
+//!
+//! - A set with one key: [`accept_missing_kid`](crate::jwt::RemoteKeysBuilder::accept_missing_kid).
+//! - Several keys, of which up to four are tried: [`try_keys`](crate::jwt::RemoteKeysBuilder::try_keys).
+//!
+//! # Private networks and private certificate authorities
+//!
+//! The built-in client connects to public addresses over `https`, and trusts the certificate authorities of the system (and
+//! those of the environment variable `SSL_CERT_FILE`). An issuer with a private address is an error at start, or, if its name
+//! resolves to one, when it is discovered. Declare the networks and the authority:
+//!
+//! ```no_run
+//! use tower_warden::{
+//!     fetch::HttpClient,
+//!     jwt::{Issuer, Jwt, RemoteKeys},
+//! };
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = HttpClient::builder()
+//!     .allow_networks(["10.0.0.0/8".parse()?])
+//!     .root_certificates(&std::fs::read_to_string("/etc/ssl/internal-ca.pem")?)?
+//!     .build()?;
+//! let name = "https://keycloak.internal/realms/staff";
+//! let keys = RemoteKeys::discovery(name).fetch(client).connect().await?;
+//! let jwt = Jwt::new(Issuer::new(name, "https://api.internal")?, keys);
+//! # Ok(()) }
+//! ```
+//!
+//! The same client is accepted by [`Introspection`](crate::introspection::IntrospectionBuilder::fetch). If the issuer has no
+//! TLS at all, such as `http://keycloak:8080` in a cluster, anyone on the way can replace its keys. The options that accept
+//! this say so in their names, and apply to addresses of the declared networks only:
+//!
+//! - keys and metadata of issuers: [`RemoteKeysBuilder::danger_plain_http`](crate::jwt::RemoteKeysBuilder::danger_plain_http);
+//! - introspection: [`IntrospectionBuilder::danger_plain_http`](crate::introspection::IntrospectionBuilder::danger_plain_http),
+//!   and [`Introspection::danger_without_credentials`](crate::introspection::Introspection::danger_without_credentials) for the
+//!   admin endpoint of Ory Hydra;
+//! - the published metadata of this API:
+//!   [`ProtectedResourceMetadata::danger_plain_http`](crate::metadata::ProtectedResourceMetadata::danger_plain_http) and
+//!   [`danger_plain_http_authorization_server`][server].
+//!
+//! [server]: crate::metadata::ProtectedResourceMetadata::danger_plain_http_authorization_server
+//!
 //! # Several issuers
 //!
 //! [`JwtBuilder::issuer`](crate::jwt::JwtBuilder::issuer) adds one. `iss` selects the issuer and with it the keys, so a key of

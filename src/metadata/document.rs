@@ -81,14 +81,31 @@ impl ProtectedResourceMetadata {
     /// If it is not an `https` URL without user information and fragment
     /// ([RFC 9728 §1.2](https://www.rfc-editor.org/rfc/rfc9728#section-1.2)); `http` is accepted for a loopback host.
     pub fn new(resource: &str) -> Result<Self, ConfigError> {
+        Self::with_resource(resource, url::is_secure)
+    }
+
+    /// Describes the resource with this identifier, which may be a URL of plain `http`, such as one in a private network. The URL
+    /// of the document has the same scheme.
+    ///
+    /// Anyone on the way can read the tokens of clients, and can send them to another authorization server.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an `https` or `http` URL without user information and fragment.
+    pub fn danger_plain_http(resource: &str) -> Result<Self, ConfigError> {
+        Self::with_resource(resource, url::is_http)
+    }
+
+    fn with_resource(resource: &str, is_accepted: impl Fn(&str) -> bool) -> Result<Self, ConfigError> {
         let refused = || {
             url_error(
-                "a resource identifier is an https URL (http for a loopback host) without user information and fragment",
+                "a resource identifier is an https URL without user information and fragment; http is for a loopback host, \
+                 or for `ProtectedResourceMetadata::danger_plain_http`",
                 resource,
             )
         };
         let scheme = resource.find("://").ok_or_else(refused)? + "://".len();
-        if !url::is_secure(resource) || resource.contains('#') {
+        if !is_accepted(resource) || resource.contains('#') {
             return Err(refused());
         }
         let path = resource[scheme..].find(['/', '?']).map_or(resource.len(), |end| scheme + end);
@@ -118,11 +135,37 @@ impl ProtectedResourceMetadata {
     ///
     /// If it is not an `https` URL without user information, query and fragment
     /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)); `http` is accepted for a loopback host.
-    pub fn authorization_server(mut self, issuer: &str) -> Result<Self, ConfigError> {
+    pub fn authorization_server(self, issuer: &str) -> Result<Self, ConfigError> {
+        self.with_authorization_server(issuer, url::is_secure)
+    }
+
+    /// Adds an issuer of tokens, whose identifier may be a URL of plain `http`, such as one in a private network.
+    ///
+    /// Anyone on the way can read the credentials that clients and users send there.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an `https` or `http` URL without user information, query and fragment.
+    pub fn danger_plain_http_authorization_server(self, issuer: &str) -> Result<Self, ConfigError> {
+        self.with_authorization_server(issuer, url::is_http)
+    }
+
+    fn with_authorization_server(
+        mut self,
+        issuer: &str,
+        is_accepted: impl Fn(&str) -> bool,
+    ) -> Result<Self, ConfigError> {
         if issuer.contains(['?', '#']) {
             return Err(url_error("the issuer of an authorization server is a URL without query and fragment", issuer));
         }
-        self.document.authorization_servers.push(secure(issuer)?);
+        if !is_accepted(issuer) {
+            return Err(url_error(
+                "an authorization server is an https URL without user information; http is for a loopback host, or for \
+                 `ProtectedResourceMetadata::danger_plain_http_authorization_server`",
+                issuer,
+            ));
+        }
+        self.document.authorization_servers.push(issuer.into());
         Ok(self)
     }
 
@@ -258,8 +301,8 @@ impl ProtectedResourceMetadata {
     #[must_use]
     pub fn challenge(&self) -> Challenge {
         let realm = self.realm.as_deref().unwrap_or_else(|| self.resource());
-        let challenge = Challenge::new(realm).and_then(|challenge| challenge.resource_metadata(&self.url));
-        challenge.expect("realm and URL were parsed when they were set").scope(self.document.scopes_supported.clone())
+        let challenge = Challenge::new(realm).expect("the realm was parsed when it was set");
+        challenge.with_metadata_url(&self.url).scope(self.document.scopes_supported.clone())
     }
 
     /// Creates a service that responds with the document as it is now; `B` is the body type of the responses.

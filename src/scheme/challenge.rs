@@ -59,6 +59,13 @@ impl Challenge {
         Ok(self)
     }
 
+    /// The URL of protected resource metadata, which has been parsed.
+    #[cfg(feature = "metadata")]
+    pub(crate) fn with_metadata_url(mut self, url: &str) -> Self {
+        self.resource_metadata = Some(url.into());
+        self
+    }
+
     /// The scopes that a client should request first.
     #[must_use]
     pub fn scope(mut self, scopes: Scopes) -> Self {

@@ -226,7 +226,7 @@ fn any_two_header_values_give_at_most_one_credential() {
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let app = app(&AuthLayer::new(Echo));
-    proptest::proptest!(|(first: Vec<u8>, second: Vec<u8>, has_second: bool)| {
+    proptest::proptest!(crate::support::cases(256), |(first: Vec<u8>, second: Vec<u8>, has_second: bool)| {
         let Ok(value) = HeaderValue::from_bytes(&first) else { return Ok(()) };
         let mut request = request().header("authorization", value);
         let second = HeaderValue::from_bytes(&second).ok().filter(|_| has_second);
@@ -246,7 +246,7 @@ fn any_two_header_values_give_at_most_one_credential() {
 #[test]
 fn no_text_makes_the_check_of_a_key_panic() {
     let format = KeyFormat::new("sk_agent").unwrap();
-    proptest::proptest!(|(text in ".{0,80}", digits in "[0-9A-Za-z]{49}")| {
+    proptest::proptest!(crate::support::cases(256), |(text in ".{0,80}", digits in "[0-9A-Za-z]{49}")| {
         let (odd, made_up) = (format!("sk_agent_{text}"), format!("sk_agent_{digits}"));
         proptest::prop_assert!(format.check(&odd).is_err());
         proptest::prop_assert_eq!(format.check(&made_up), Err(Reason::KEY_CHECKSUM));

@@ -63,7 +63,9 @@ async fn server() -> (SocketAddr, Received) {
 
 /// Asked with the client that is the default.
 fn asking(address: SocketAddr, id: &str, secret: &str) -> IntrospectionBuilder {
-    Introspection::builder(issuer(), &format!("http://{address}/introspect"), id, secret)
+    // Longer than any machine needs.
+    let timeout = Duration::from_secs(600);
+    Introspection::builder(issuer(), &format!("http://{address}/introspect"), id, secret).timeout(timeout)
 }
 
 async fn answer(introspection: &Introspection, token: &str) -> Answer {

@@ -1,10 +1,12 @@
 //! JWT access tokens: what is accepted, and every bad input of the list, 22 to 64.
 
+use std::sync::Arc;
+
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tower_warden::{
-    Environment,
-    jwt::{Algorithm, Issuer, Jwt, StaticKeys, VerifyingKey},
+    Environment, Eventual, Unavailable,
+    jwt::{Algorithm, Issuer, Jwt, KeyRequest, KeySource, StaticKeys, VerifyingKey},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -906,6 +908,30 @@ async fn a_token_is_verified_again_after_five_minutes_or_the_configured_time() {
     }
 }
 
+/// (76) A source may return a key that it has retired.
+#[tokio::test]
+async fn a_retired_key_verifies_no_token_that_is_not_cached() {
+    struct OneKey(Arc<VerifyingKey>);
+
+    impl KeySource for OneKey {
+        fn find(&self, _: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
+            Eventual::Now(Ok(Some(Arc::clone(&self.0))))
+        }
+    }
+
+    for ttl in [0, 300] {
+        let mut retired = None;
+        let stack = Stack::of(|issuer| {
+            let key = Arc::new(VerifyingKey::from_jwk(&issuer.key().jwk().to_string()).unwrap());
+            retired = Some(Arc::clone(&key));
+            Jwt::builder(rules(issuer), OneKey(key)).positive_ttl(seconds(ttl)).build().unwrap()
+        });
+        stack.sign(&stack.token()).await.assert_subject("alice");
+        retired.unwrap().retire();
+        stack.sign(&stack.token()).await.assert_invalid("key_retired");
+    }
+}
+
 #[tokio::test]
 async fn an_invalid_token_is_never_cached_as_valid() {
     let stack = Stack::new();
@@ -920,7 +946,7 @@ async fn an_invalid_token_is_never_cached_as_valid() {
 }
 
 #[test]
-fn a_static_set_with_an_unusable_key_is_refused() {
+fn a_static_set_with_unusable_keys_only_is_refused() {
     // (71), (72), (74) for keys of one's own
     let key = SigningKey::generate(Algorithm::ES256);
     let with = |name: &str, value: Value| {
@@ -931,10 +957,22 @@ fn a_static_set_with_an_unusable_key_is_refused() {
     let set = |keys: Vec<Value>| StaticKeys::from_jwk_set(&json!({ "keys": keys }).to_string());
     assert!(set(vec![key.jwk()]).is_ok());
     assert!(set(vec![]).is_err());
-    assert!(set(vec![key.jwk(), key.jwk()]).is_err());
+    assert!(set(vec![key.jwk(), key.jwk()]).is_ok(), "the same key");
+    let mut other = SigningKey::generate(Algorithm::ES256).jwk();
+    other["kid"] = key.id().into();
+    let error = set(vec![key.jwk(), other.clone()]).unwrap_err();
+    assert!(error.to_string().contains(key.id()), "{error}");
+    let nameless = [key.jwk(), other].map(|mut jwk| {
+        jwk["kid"] = Value::Null;
+        VerifyingKey::from_jwk(&jwk.to_string())
+    });
+    let error = StaticKeys::new(nameless.map(Result::unwrap)).unwrap_err();
+    assert!(error.to_string().contains("StaticKeys::trying_keys"), "{error}");
     for bad in [
         with("use", json!("enc")),
         with("key_ops", json!(["sign"])),
+        with("key_ops", json!("verify")),
+        with("kid", json!(7)),
         with("alg", json!("ES384")),
         with("alg", json!("RS256")),
         with("alg", json!(7)),
@@ -948,6 +986,7 @@ fn a_static_set_with_an_unusable_key_is_refused() {
         json!("key"),
     ] {
         assert!(set(vec![bad.clone()]).is_err(), "{bad}");
+        assert!(set(vec![bad.clone(), SigningKey::generate(Algorithm::ES256).jwk()]).is_ok(), "left out: {bad}");
     }
     assert!(StaticKeys::from_jwk_set("[]").is_err());
     let text = key.jwk().to_string().replacen('{', r#"{"kty":"EC","#, 1);

@@ -14,7 +14,7 @@ use tower_warden::{
 
 use crate::{
     signing::{SigningKey, decode, encode},
-    support::{Answer, App, START, app, bearer, request, send},
+    support::{Answer, App, START, app, bearer, cases, request, send},
 };
 
 const ISSUER: &str = "https://issuer.example";
@@ -91,6 +91,8 @@ impl Change {
     fn apply(&self, token: &str) -> String {
         let mut bytes = token.as_bytes().to_vec();
         match self {
+            // An earlier change may have removed everything.
+            Self::Cut(..) | Self::Remove(_) | Self::Replace(..) if bytes.is_empty() => {}
             Self::Cut(from, to) => {
                 let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
                 bytes.drain(from.min(to)..=from.max(to));
@@ -109,7 +111,7 @@ impl Change {
 /// (22, 26, 49)
 #[test]
 fn a_token_that_was_changed_anywhere_is_refused() {
-    proptest!(|(index: Index, changes in prop::collection::vec(Change::any(), 1..3))| {
+    proptest!(cases(256), |(index: Index, changes in prop::collection::vec(Change::any(), 1..3))| {
         let bench = index.get(Bench::all());
         let changed = changes.iter().fold(bench.token.clone(), |token, change| change.apply(&token));
         prop_assume!(changed != bench.token);
@@ -236,13 +238,13 @@ fn a_token_under_the_name_or_the_key_of_another_algorithm_is_refused() {
 fn signed_arbitrary_bytes_cause_no_panic() {
     let bench = Bench::all().iter().find(|bench| bench.key.algorithm == "HS256").unwrap();
     let good = claims("alice").to_string();
-    proptest!(|(header: Vec<u8>, payload: Vec<u8>)| {
+    proptest!(cases(256), |(header: Vec<u8>, payload: Vec<u8>)| {
         bench.refuses(&bench.key.token_of(&header, &payload));
         bench.refuses(&bench.key.token_of(&header, good.as_bytes()));
         bench.refuses(&bench.key.token_of(br#"{"alg":"HS256"}"#, &payload));
     });
     // Text that was right once.
-    proptest!(|(changes in prop::collection::vec(Change::any(), 1..4))| {
+    proptest!(cases(256), |(changes in prop::collection::vec(Change::any(), 1..4))| {
         let change = |text: &str| changes.iter().fold(text.to_owned(), |text, change| change.apply(&format!("{text} ")));
         let header = change(r#"{"alg":"HS256","kid":"1","typ":"at+jwt"}"#);
         bench.send(&bench.key.token_of(header.as_bytes(), good.as_bytes()));
@@ -285,7 +287,7 @@ fn signed_arbitrary_claims_cause_no_panic_and_no_other_identity() {
     let bench = Bench::all().iter().find(|bench| bench.key.algorithm == "HS256").unwrap();
     let members = || prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..4);
     let let_in = Cell::new(0);
-    proptest!(ProptestConfig::with_cases(2_000), |(header in members(), payload in members())| {
+    proptest!(cases(2_000), |(header in members(), payload in members())| {
         let with = |mut base: Value, members: Vec<(&str, Value)>| {
             base.as_object_mut().unwrap().extend(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
             base.to_string()
@@ -315,7 +317,7 @@ fn signed_arbitrary_claims_cause_no_panic_and_no_other_identity() {
 fn arbitrary_text_after_the_scheme_causes_no_panic() {
     let bench = &Bench::all()[0];
     let byte = prop_oneof![4 => 0x21..0x7f_u8, 1 => Just(b'.'), 1 => any::<u8>()];
-    proptest!(|(bytes in prop::collection::vec(byte, 0..200))| {
+    proptest!(cases(256), |(bytes in prop::collection::vec(byte, 0..200))| {
         let Ok(value) = HeaderValue::from_bytes(&[b"Bearer ", &*bytes].concat()) else { return Ok(()) };
         let answer = block_on(send(bench.app.clone(), request().header("authorization", value)));
         prop_assert!(matches!(answer.status.as_u16(), 400 | 401), "{:?}", answer);
@@ -330,7 +332,7 @@ fn arbitrary_keys_cause_no_panic() {
         "keys",
     ];
     let jwks: Vec<_> = Bench::all().iter().map(|bench| bench.key.jwk()).collect();
-    proptest!(|(text: String, bytes: Vec<u8>)| {
+    proptest!(cases(256), |(text: String, bytes: Vec<u8>)| {
         let _ = VerifyingKey::from_jwk(&text);
         let _ = StaticKeys::from_jwk_set(&text);
         for algorithm in Algorithm::DEFAULT {
@@ -340,7 +342,7 @@ fn arbitrary_keys_cause_no_panic() {
     });
     let members = prop::collection::vec((prop::sample::select(&NAMES[..]), value()), 0..3);
     let changes = prop::collection::vec(Change::any(), 0..3);
-    proptest!(ProptestConfig::with_cases(1_000), |(index: Index, members in members, changes in changes)| {
+    proptest!(cases(1_000), |(index: Index, members in members, changes in changes)| {
         let mut jwk = index.get(&jwks).clone();
         jwk.as_object_mut().unwrap().extend(members.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let text = changes.iter().fold(jwk.to_string(), |text, change| change.apply(&format!("{text} ")));
@@ -348,7 +350,7 @@ fn arbitrary_keys_cause_no_panic() {
         let _ = StaticKeys::from_jwk_set(&format!(r#"{{"keys":[{text}]}}"#));
     });
     // As certificates have it: a sequence of an identifier and bits.
-    proptest!(|(changes in prop::collection::vec(Change::any(), 1..4), text: String)| {
+    proptest!(cases(256), |(changes in prop::collection::vec(Change::any(), 1..4), text: String)| {
         for pem in [PEM_ED25519, PEM_P256] {
             let changed = changes.iter().fold(pem.to_owned(), |text, change| change.apply(&text));
             for algorithm in Algorithm::DEFAULT {

@@ -454,6 +454,8 @@ impl Naive {
 }
 
 proptest! {
+    #![proptest_config(crate::support::cases(256))]
+
     #[test]
     fn a_local_limiter_decides_as_a_naive_one(quota in quotas(), steps in steps()) {
         let (bench, plan) = (Bench::new(1_000), QuotaSet::from(quota.clone()));

@@ -191,6 +191,8 @@ async fn a_quota_of_requests_in_flight_says_that_it_is_one() {
 }
 
 proptest! {
+    #![proptest_config(crate::support::cases(256))]
+
     #[test]
     fn whatever_quotas_there_are_the_fields_can_be_read(
         names in proptest::collection::hash_set("[!#-\\[\\]-~]{1,64}", 1..8),

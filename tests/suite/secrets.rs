@@ -1,8 +1,9 @@
 //! (143): no secret in any log line, `Debug` text or error.
 
 use std::{
+    cell::RefCell,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use axum::{Router, body::Body, http::Request, routing::get};
@@ -11,6 +12,11 @@ use tower_warden::{
     Credential, Digest, Head, Presented, Principal, UnixTime,
     api_key::{KeyId, Pepper},
     layer::AuthLayer,
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+    subscriber::Interest,
 };
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -36,19 +42,89 @@ impl io::Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
+thread_local! {
+    static LISTENING: RefCell<Vec<Log>> = const { RefCell::new(Vec::new()) };
+}
 
-    fn make_writer(&'a self) -> Self {
-        self.clone()
+/// The subscriber of the whole process, which writes to the log of the thread that listens.
+///
+/// A subscriber for one thread would not do: whether a line is of interest is kept for each place in the code, and two
+/// threads that reach it for the first time while one of them begins to listen can leave behind that it is not.
+struct OfThread<S>(S);
+
+impl<S: Subscriber> Subscriber for OfThread<S> {
+    fn register_callsite(&self, _metadata: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        LISTENING.with_borrow(|logs| !logs.is_empty()) && self.0.enabled(metadata)
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        self.0.new_span(span)
+    }
+
+    fn record(&self, span: &Id, values: &Record<'_>) {
+        self.0.record(span, values);
+    }
+
+    fn record_follows_from(&self, span: &Id, follows: &Id) {
+        self.0.record_follows_from(span, follows);
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        self.0.event(event);
+    }
+
+    fn enter(&self, span: &Id) {
+        self.0.enter(span);
+    }
+
+    fn exit(&self, span: &Id) {
+        self.0.exit(span);
+    }
+
+    fn clone_span(&self, span: &Id) -> Id {
+        self.0.clone_span(span)
+    }
+
+    fn try_close(&self, span: Id) -> bool {
+        self.0.try_close(span)
+    }
+}
+
+/// The log that this thread writes to.
+struct LogOfThread;
+
+impl MakeWriter<'_> for LogOfThread {
+    type Writer = Log;
+
+    fn make_writer(&self) -> Log {
+        LISTENING.with_borrow(|logs| logs.last().cloned().unwrap_or_default())
+    }
+}
+
+/// Ends a log when it is dropped.
+#[must_use]
+pub struct Listening;
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        LISTENING.with_borrow_mut(Vec::pop);
     }
 }
 
 /// Collects everything that is logged on this thread, down to `TRACE`.
-pub fn listen() -> (Log, tracing::subscriber::DefaultGuard) {
+pub fn listen() -> (Log, Listening) {
+    static SUBSCRIBER: Once = Once::new();
+    SUBSCRIBER.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(LogOfThread);
+        tracing::subscriber::set_global_default(OfThread(subscriber.finish())).expect("the only subscriber");
+    });
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
-    (log, tracing::subscriber::set_default(subscriber.finish()))
+    LISTENING.with_borrow_mut(|logs| logs.push(log.clone()));
+    (log, Listening)
 }
 
 #[tokio::test]

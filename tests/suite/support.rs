@@ -89,6 +89,11 @@ pub async fn answer(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes
     Ok(Response::new(Full::from(subject.to_owned())))
 }
 
+/// So many random cases. A failure prints its input, and writes no file among the tests.
+pub fn cases(cases: u32) -> proptest::test_runner::Config {
+    proptest::test_runner::Config { cases, failure_persistence: None, ..Default::default() }
+}
+
 pub fn request() -> Builder {
     Request::builder().uri("/")
 }

@@ -1,20 +1,22 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use http::Uri;
 
 use super::{
     RemoteKeys,
+    failure::Misconfiguration,
     fetcher::{Fetcher, KeySetSource},
     key_set_cache::KeySetCache,
 };
 use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
-    fetch::{Fetch, HttpClient},
+    fetch::{self, Fetch, PlainHttp},
     jwt::{
         algorithm::{Algorithm, KeyType},
-        source::MissingKid,
+        key_set::{KeySelection, MissingKid, Thumbprints, Undetermined},
     },
+    request::Network,
     time::{Clock, SystemClock},
     url,
 };
@@ -24,9 +26,11 @@ use crate::{
 pub struct RemoteKeysBuilder {
     clock: Arc<dyn Clock>,
     fetch: Option<Arc<dyn Fetch>>,
-    missing_kid: MissingKid,
+    plain: PlainHttp,
     rsa: Algorithm,
+    selection: KeySelection,
     source: UncheckedSource,
+    timeout: Duration,
 }
 
 /// The configured source of a key set, before it is checked.
@@ -38,12 +42,35 @@ pub(super) enum UncheckedSource {
 impl RemoteKeysBuilder {
     pub(super) fn new(source: UncheckedSource) -> Self {
         let clock = Arc::new(SystemClock);
-        Self { clock, fetch: None, missing_kid: MissingKid::Refuse, rsa: Algorithm::RS256, source }
+        Self {
+            clock,
+            fetch: None,
+            plain: PlainHttp::default(),
+            rsa: Algorithm::RS256,
+            selection: KeySelection::default(),
+            source,
+            timeout: Duration::from_secs(5),
+        }
     }
 
     /// Verifies tokens without `kid` with a key that has one, if it is the only key for the token's algorithm.
     pub fn accept_missing_kid(mut self) -> Self {
-        self.missing_kid = MissingKid::Accept;
+        self.selection.missing_kid = MissingKid::Accept;
+        self
+    }
+
+    /// Verifies tokens without `kid` with the key whose certificate their header names, by `x5t#S256` or `x5t`
+    /// ([RFC 7515 §4.1.8](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.8)), as AD FS does. An unknown thumbprint is treated
+    /// as an unknown `kid`.
+    pub fn accept_certificate_thumbprints(mut self) -> Self {
+        self.selection.thumbprints = Thumbprints::Accept;
+        self
+    }
+
+    /// Tries up to four keys for a token whose header does not determine the key: a token without `kid`, or any token if no key
+    /// has a `kid`. By default, such keys are not used. An invalid token then costs up to four verifications.
+    pub fn try_keys(mut self) -> Self {
+        self.selection.undetermined = Undetermined::Try;
         self
     }
 
@@ -53,8 +80,8 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Sets the client that fetches the keys, for example a custom `reqwest::Client`: an [`HttpClient`] for public addresses
-    /// by default.
+    /// Sets the client that fetches the keys: an [`HttpClient`](crate::fetch::HttpClient) for public addresses by default. Its
+    /// [builder](crate::fetch::HttpClient::builder) has options for private networks and private certificate authorities.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
@@ -66,22 +93,45 @@ impl RemoteKeysBuilder {
         self
     }
 
+    /// Sets the time-out of each HTTP request, and of a token that waits for its key: 5 seconds by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Fetches metadata and keys over plain `http` from these networks, such as that of a cluster: from
+    /// `http://keycloak:8080/realms/x`, if the name resolves to an address in one of them.
+    ///
+    /// Anyone on the way can replace the keys, and sign tokens of any content. A client set with [`fetch`](Self::fetch) must
+    /// permit it as well: see [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http).
+    pub fn danger_plain_http(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
+        self.plain.extend(networks);
+        self
+    }
+
     /// Builds the key source, which starts to fetch immediately, or when it is first used within a tokio runtime.
     ///
     /// # Errors
     ///
-    /// If the URL is not an `https` URL without user information (`http` is accepted for a loopback host), if the RSA
-    /// algorithm is not one of RSA, or if the default client cannot be created: see [`HttpClient::new`].
+    /// If the URL is not an `https` URL without user information (`http` is accepted for a loopback host, and in networks of
+    /// [`danger_plain_http`](Self::danger_plain_http)), if its host is an address that the client does not connect to, if the
+    /// RSA algorithm is not one of RSA, or if the default client cannot be created: see
+    /// [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<RemoteKeys, ConfigError> {
         if self.rsa.key_type() != KeyType::Rsa {
             return Err(refused("RSA keys are used with RS256, RS384, RS512, PS256, PS384 or PS512").value(self.rsa));
         }
-        let source = self.source.check()?;
-        let fetch = match self.fetch {
-            Some(fetch) => fetch,
-            None => Arc::new(HttpClient::new()?),
+        let (source, uri) = self.source.check(&self.plain)?;
+        let fetch = self.plain.client(self.fetch)?;
+        fetch.check(&uri)?;
+        let fetcher = Fetcher {
+            fetch,
+            plain: self.plain,
+            rsa: self.rsa,
+            selection: self.selection,
+            source,
+            timeout: self.timeout,
         };
-        let fetcher = Fetcher { fetch, missing_kid: self.missing_kid, rsa: self.rsa, source };
         let cache = KeySetCache::new(fetcher, self.clock);
         cache.ensure_refresh_task();
         Ok(RemoteKeys(cache))
@@ -95,25 +145,31 @@ impl RemoteKeysBuilder {
     /// # Errors
     ///
     /// See [`build`](Self::build); also if the metadata names another issuer
-    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)).
+    /// ([RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3)), or if a host has private addresses only, which the
+    /// client does not connect to.
     pub async fn connect(self) -> Result<RemoteKeys, ConfigError> {
         let keys = self.build()?;
         keys.0.wait_for_fetch().await;
-        if keys.0.is_issuer_mismatch() {
-            let message = "an issuer is configured with the `issuer` of its metadata, byte for byte";
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(keys.0.name()));
-        }
-        Ok(keys)
+        let (kind, message, value) = match keys.0.misconfiguration() {
+            None => return Ok(keys),
+            Some(Misconfiguration::Address) => (ConfigErrorKind::HttpClient, fetch::ALLOW, keys.0.name().to_owned()),
+            Some(Misconfiguration::Issuer(found)) => {
+                let message = "an issuer is configured with the `issuer` of its metadata, byte for byte";
+                (ConfigErrorKind::Issuer, message, format!("{}, whose metadata names {found}", keys.0.name()))
+            }
+        };
+        Err(ConfigError::new(kind, message).value(value))
     }
 }
 
 impl UncheckedSource {
-    fn check(self) -> Result<KeySetSource, ConfigError> {
-        const SECURE: &str = "keys come from an https URL (http for a loopback host) without user information";
+    fn check(self, plain: &PlainHttp) -> Result<(KeySetSource, Uri), ConfigError> {
+        const SECURE: &str = "keys come from an https URL without user information; http is for a loopback host, or for \
+            networks declared with `RemoteKeysBuilder::danger_plain_http`";
         let (Self::Issuer(text) | Self::Uri(text)) = &self;
         let refused_url = |message| refused(message).value(url::redacted(text));
         let uri: Uri = text.parse().map_err(|_| refused_url(SECURE))?;
-        if !url::is_secure(text) || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        if !plain.accepts(text) {
             return Err(refused_url(SECURE));
         }
         match &self {
@@ -121,8 +177,8 @@ impl UncheckedSource {
             Self::Issuer(issuer) if issuer.contains(['?', '#']) => {
                 Err(refused_url("an issuer with metadata is a URL without query and fragment"))
             }
-            Self::Issuer(issuer) => Ok(KeySetSource::Issuer(issuer.clone())),
-            Self::Uri(_) => Ok(KeySetSource::Uri(uri)),
+            Self::Issuer(issuer) => Ok((KeySetSource::Issuer(issuer.clone()), uri)),
+            Self::Uri(_) => Ok((KeySetSource::Uri(uri.clone()), uri)),
         }
     }
 }

@@ -3,32 +3,39 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header, uri::Scheme};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 
+use super::{
+    failure::{FetchError, PlaceError, unusable},
+    refresh_schedule::FetchCause,
+};
 use crate::{
     error::Unavailable,
-    fetch::{self, Fetch},
-    json::{Json, Object},
+    fetch::{self, Fetch, PlainHttp},
+    json::{self, Json, Object},
     jwt::{
         algorithm::Algorithm,
-        source::{KeySet, MissingKid},
+        key_set::{KeySelection, KeySet},
     },
+    log::{self, Causes},
     time::UnixTime,
     url,
 };
 
-/// The time-out of each HTTP request, and of a request that waits for a key.
-pub(super) const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// The time after which the URL of the keys is discovered again.
 const DISCOVERY_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Fetches one key set.
 pub(super) struct Fetcher {
     pub(super) fetch: Arc<dyn Fetch>,
-    pub(super) missing_kid: MissingKid,
+    /// The networks in which the URLs may be ones of plain `http`.
+    pub(super) plain: PlainHttp,
     /// The algorithm of RSA keys without `alg`.
     pub(super) rsa: Algorithm,
+    pub(super) selection: KeySelection,
     pub(super) source: KeySetSource,
+    /// The time-out of each HTTP request, and of a request that waits for a key.
+    pub(super) timeout: Duration,
 }
 
 /// The source of a key set.
@@ -43,10 +50,16 @@ pub(super) enum KeySetSource {
 /// The values of a fetch that the next one reuses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CacheValidators {
-    /// The URL of the keys, and the time of its discovery.
-    location: Option<(Uri, UnixTime)>,
+    location: Option<Location>,
     /// The `ETag` of the keys at that URL.
     etag: Option<HeaderValue>,
+}
+
+/// The URL of the keys, and the time of its discovery.
+#[derive(Clone, Debug)]
+struct Location {
+    uri: Uri,
+    since: UnixTime,
 }
 
 /// The result of a fetch.
@@ -58,12 +71,13 @@ pub(super) struct FetchedKeys {
     pub(super) ttl: Option<Duration>,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
-    #[error("the metadata names another issuer")]
-    IssuerMismatch,
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+/// The reason for a fetch, and what earlier ones have found.
+pub(super) struct FetchRequest {
+    pub(super) cause: FetchCause,
+    pub(super) now: UnixTime,
+    pub(super) validators: CacheValidators,
+    /// The name of the key that a token needs, if one does.
+    pub(super) wanted: Option<Box<str>>,
 }
 
 impl KeySetSource {
@@ -76,53 +90,76 @@ impl KeySetSource {
     }
 }
 
-impl CacheValidators {
-    /// Makes the next fetch discover the URL again, because a failure may mean that the keys have moved.
-    pub(super) fn require_discovery(&mut self) {
-        if let Some((_, since)) = &mut self.location {
-            *since = UnixTime::default();
-        }
+impl FetchedKeys {
+    /// Returns whether the set is well formed, and contains no key that can be used.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.as_ref().is_some_and(|set| set.keys.is_empty())
     }
 }
 
 impl Fetcher {
-    pub(super) async fn fetch(&self, validators: CacheValidators, now: UnixTime) -> Result<FetchedKeys, FetchError> {
-        let (uri, since) = self.locate(&validators, now).await?;
+    /// Fetches the keys at the known URL. If that fails, or if a token needs a key that is not there, the metadata of the
+    /// issuer may refer to another URL by now.
+    pub(super) async fn fetch(&self, request: FetchRequest) -> Result<FetchedKeys, FetchError> {
+        let known = request.validators.location.clone();
+        let location = self.locate(known.as_ref(), request.now).await?;
+        let fetched = self.fetch_from(location.clone(), &request.validators).await;
+        let KeySetSource::Issuer(issuer) = &self.source else { return fetched };
+        let is_settled = match &fetched {
+            // The URL has been discovered just now.
+            _ if known.as_ref().is_none_or(|known| known.since != location.since) => true,
+            Ok(fetched) => request.cause == FetchCause::Schedule || request.is_answered_by(fetched),
+            Err(_) => false,
+        };
+        if is_settled {
+            return fetched;
+        }
+        match self.discover(issuer).await {
+            Ok(uri) if uri != location.uri => {
+                let moved = self.fetch_from(Location { uri, since: request.now }, &request.validators).await;
+                moved.or_else(|error| fetched.inspect(|_| log_unusable_metadata(issuer, &error)))
+            }
+            Ok(_) => fetched,
+            Err(error) => {
+                log_unusable_metadata(issuer, &error);
+                fetched
+            }
+        }
+    }
+
+    async fn fetch_from(&self, location: Location, known: &CacheValidators) -> Result<FetchedKeys, FetchError> {
         // An `ETag` identifies a representation at one URL only.
-        let is_same_location = validators.location.is_some_and(|(known, _)| known == uri);
-        let etag = validators.etag.filter(|_| is_same_location);
-        let response = self.get(&uri, etag.as_ref()).await?;
+        let is_known = known.location.as_ref().is_some_and(|known| known.uri == location.uri);
+        let etag = known.etag.clone().filter(|_| is_known);
+        let response = self.get(&location.uri, etag.as_ref()).await?;
         let ttl = max_age(response.headers());
-        let location = Some((uri, since));
+        let location = Some(location);
         match response.status() {
             StatusCode::OK => {
-                let mut keys = KeySet::fetched(response.body(), self.rsa).map_err(unusable)?;
-                if keys.keys.is_empty() {
-                    return Err(unusable("the key set contains no usable key").into());
-                }
-                keys.missing_kid = self.missing_kid;
-                let etag = response.headers().get(header::ETAG).cloned();
+                let name = self.source.name();
+                let keys = KeySet::fetched(response.body(), self.rsa, self.selection, name).map_err(unusable)?;
+                // Without usable keys, the set is requested again as a whole.
+                let etag = response.headers().get(header::ETAG).filter(|_| !keys.keys.is_empty()).cloned();
                 Ok(FetchedKeys { keys: Some(keys), validators: CacheValidators { location, etag }, ttl })
             }
             StatusCode::NOT_MODIFIED if etag.is_some() => {
                 Ok(FetchedKeys { keys: None, validators: CacheValidators { location, etag }, ttl })
             }
-            status => Err(unusable(format!("status {}", status.as_u16())).into()),
+            _ => Err(unexpected_status(&response).into()),
         }
     }
 
-    /// The URL of the keys, and the time of its discovery.
-    async fn locate(&self, validators: &CacheValidators, now: UnixTime) -> Result<(Uri, UnixTime), FetchError> {
+    async fn locate(&self, known: Option<&Location>, now: UnixTime) -> Result<Location, FetchError> {
         let issuer = match &self.source {
             KeySetSource::Issuer(issuer) => issuer,
-            KeySetSource::Uri(uri) => return Ok((uri.clone(), now)),
+            KeySetSource::Uri(uri) => return Ok(Location { uri: uri.clone(), since: now }),
         };
-        match &validators.location {
-            Some((uri, since)) if now < *since + DISCOVERY_TTL => Ok((uri.clone(), *since)),
+        match known {
+            Some(known) if now < known.since + DISCOVERY_TTL => Ok(known.clone()),
             known => match (self.discover(issuer).await, known) {
                 // The keys may be available while the metadata is not.
-                (Err(FetchError::Unavailable(_)), Some((uri, since))) => Ok((uri.clone(), *since)),
-                (found, _) => found.map(|uri| (uri, now)),
+                (Err(error), Some(known)) if !error.is_issuer_mismatch() => Ok(known.clone()),
+                (found, _) => found.map(|uri| Location { uri, since: now }),
             },
         }
     }
@@ -130,35 +167,43 @@ impl Fetcher {
     /// Requests the metadata at the URL of RFC 8414 §3.1, then at that of OpenID Connect Discovery §4. Metadata of another
     /// issuer is not used (RFC 8414 §3.3).
     async fn discover(&self, issuer: &str) -> Result<Uri, FetchError> {
-        let mut error = None;
+        let mut errors = Vec::new();
         for location in metadata_urls(issuer) {
             match self.metadata(issuer, &location).await {
                 Ok(uri) => return Ok(uri),
-                // A mismatch is reported even if the other URL fails in another way.
-                Err(mismatch @ FetchError::IssuerMismatch) => error = Some(mismatch),
-                Err(unavailable) => error = error.or(Some(unavailable)),
+                Err(error) => errors.push((location, error)),
             }
         }
-        Err(error.unwrap_or(FetchError::IssuerMismatch))
+        Err(FetchError::Discovery(errors))
     }
 
-    async fn metadata(&self, issuer: &str, location: &str) -> Result<Uri, FetchError> {
+    async fn metadata(&self, issuer: &str, location: &str) -> Result<Uri, PlaceError> {
         let location: Uri = location.parse().map_err(|_| unusable("the issuer is not a URL"))?;
         let response = self.get(&location, None).await?;
         if response.status() != StatusCode::OK {
-            return Err(unusable(format!("status {}", response.status().as_u16())).into());
+            return Err(unexpected_status(&response).into());
         }
-        let metadata = Object::parse(response.body()).map_err(|_| unusable("the metadata is not a JSON object"))?;
+        let metadata = Object::parse(json::without_byte_order_mark(response.body()))
+            .map_err(|_| unusable("the metadata is not a JSON object without duplicate members"))?;
         let text = |name| metadata.get(name).and_then(Json::as_str);
-        if text("issuer").ok_or_else(|| unusable("the metadata has no issuer"))? != issuer {
-            return Err(FetchError::IssuerMismatch);
+        let name = text("issuer").ok_or_else(|| unusable("the metadata has no issuer"))?;
+        if name != issuer {
+            return Err(PlaceError::IssuerMismatch { configured: issuer.into(), found: name.into() });
         }
         let keys = text("jwks_uri").ok_or_else(|| unusable("the metadata has no jwks_uri"))?;
         let uri = keys.parse::<Uri>().map_err(|_| unusable("the jwks_uri is not a URL"))?;
-        // Only the metadata of an issuer on this machine may refer to this machine, or to plain http.
+        // Only the metadata of an issuer on this machine may refer to this machine; plain http needs to be declared.
         let is_local = location.host().is_some_and(url::is_loopback_host);
-        if !url::is_secure(keys) || !is_local && (uri.scheme() != Some(&Scheme::HTTPS) || fetch::is_local(keys)) {
-            return Err(unusable("the jwks_uri is not an https URL of another machine").into());
+        if !is_local && fetch::is_local(keys) {
+            return Err(unusable(format!("the jwks_uri {:?} is one of this machine", url::redacted(keys))).into());
+        }
+        if !self.plain.accepts(keys) {
+            let quoted = url::redacted(keys);
+            return Err(unusable(format!(
+                "the jwks_uri {quoted:?} is not an https URL; plain http in a private network is an option, \
+                 `RemoteKeysBuilder::danger_plain_http`"
+            ))
+            .into());
         }
         Ok(uri)
     }
@@ -172,7 +217,32 @@ impl Fetcher {
         if let Some(etag) = etag {
             headers.insert(header::IF_NONE_MATCH, etag.clone());
         }
-        fetch::fetch_within(FETCH_TIMEOUT, &*self.fetch, request).await
+        fetch::fetch_within(self.timeout, &*self.fetch, request).await
+    }
+}
+
+impl FetchRequest {
+    /// Returns whether a set contains the key that a token needs.
+    fn is_answered_by(&self, fetched: &FetchedKeys) -> bool {
+        let keys = fetched.keys.iter().flat_map(|set| &set.keys);
+        self.wanted.as_deref().is_some_and(|wanted| keys.into_iter().any(|key| key.has_name(wanted)))
+    }
+}
+
+fn log_unusable_metadata(issuer: &str, error: &FetchError) {
+    log::warning!(issuer = %issuer, error = %Causes(error), "the metadata of an issuer could not be read again");
+}
+
+/// A response with another status than expected. Redirects are not followed.
+fn unexpected_status(response: &Response<Bytes>) -> Unavailable {
+    let status = response.status().as_u16();
+    let target = response.headers().get(header::LOCATION).and_then(|target| target.to_str().ok());
+    match target.filter(|_| response.status().is_redirection()) {
+        Some(target) => {
+            let target: String = url::redacted(target).chars().take(200).collect();
+            unusable(format!("status {status}, a redirect to {target:?}, which is not followed"))
+        }
+        None => unusable(format!("status {status}")),
     }
 }
 
@@ -198,10 +268,6 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
     let (_, value) = directives.find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))?;
     let age = headers.get(header::AGE).and_then(|age| age.to_str().ok()).map_or(0, |age| seconds(age.trim()));
     Some(Duration::from_secs(seconds(value.trim().trim_matches('"')).saturating_sub(age)))
-}
-
-fn unusable(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Unavailable {
-    Unavailable::new("the key set of an issuer").because(cause)
 }
 
 #[cfg(test)]

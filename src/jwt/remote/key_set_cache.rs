@@ -2,9 +2,10 @@
 //!
 //! # Invariants
 //!
-//! 1. *Two budgets.* The [schedule](super::refresh_schedule) fetches keys before they expire, and unknown kids may cause one
-//!    more fetch per cool-down. A fetch for an unknown `kid` moves the schedule only if it succeeds, when the keys are fresh.
-//!    So made-up kids cause at most one fetch per cool-down, and never make the keys older.
+//! 1. *Separate budgets.* The [schedule](super::refresh_schedule) fetches keys before they expire, and unknown kids may cause
+//!    one more fetch per cool-down. A fetch for an unknown `kid` moves the schedule only if it succeeds, when the keys are
+//!    fresh. So made-up kids cause at most one fetch per cool-down, and never make the keys older. Those of
+//!    [removed keys](super::removed_kids) have a budget of their own.
 //! 2. *One fetch at a time.* [`prepare_fetch`](KeySetCache::prepare_fetch) is called under the write lock, after a check that
 //!    `in_flight` is empty, and sets it. Only [`finish_fetch`](KeySetCache::finish_fetch) clears it.
 //! 3. *A waiting request may leave.* A fetch is a task of its own; requests wait for its [`FetchCompletion`] only. When a
@@ -18,7 +19,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -27,15 +28,17 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify, time::timeout};
 
 use super::{
-    fetcher::{FETCH_TIMEOUT, FetchError, FetchedKeys, Fetcher},
+    failure::{FetchError, Misconfiguration},
+    fetcher::{FetchRequest, FetchedKeys, Fetcher},
     pending_fetch::{FetchCompletion, FetchGuard, PreparedFetch},
     refresh_schedule::FetchCause,
     refresh_task::RefreshTask,
-    state::{Changes, FoundKey, State, unavailable},
+    sightings::Sightings,
+    state::{Changes, FoundKey, Sighting, State, unavailable},
 };
 use crate::{
     Eventual,
-    jwt::source::KeyRequest,
+    jwt::source::{KeyRequest, OwnedKeyRequest},
     log::{self, Causes},
     time::{Clock, UnixTime},
 };
@@ -44,6 +47,8 @@ use crate::{
 pub(super) struct KeySetCache {
     clock: Arc<dyn Clock>,
     fetcher: Arc<Fetcher>,
+    /// Locked while `state` is, never the other way round.
+    sightings: Mutex<Sightings>,
     /// Never held across an `await`, nor while a [`FetchGuard`] is dropped, which locks it.
     state: RwLock<State>,
     /// Wakes the refresh task when the schedule has changed, and when the cache is dropped.
@@ -61,21 +66,34 @@ enum NextStep {
 impl KeySetCache {
     pub(super) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Arc<Self> {
         let (fetcher, notify) = (Arc::new(fetcher), Arc::default());
-        Arc::new(Self { clock, fetcher, state: RwLock::default(), notify, has_refresh_task: AtomicBool::new(false) })
+        Arc::new(Self {
+            clock,
+            fetcher,
+            sightings: Mutex::default(),
+            state: RwLock::default(),
+            notify,
+            has_refresh_task: AtomicBool::new(false),
+        })
     }
 
     /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
     pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
         self.ensure_refresh_task();
-        let (known, is_due) = {
+        let (found, sighting, is_due) = {
             let state = self.read();
             let is_due = state.in_flight.is_none() && state.schedule.due(request.now).is_some();
-            (state.known(request), is_due)
+            match state.key(request) {
+                Some(key) => (Some(Ok(Some(key))), Sighting::First, is_due),
+                None => {
+                    let sighting = self.sighting(&state, request);
+                    (state.absent(request, sighting), sighting, is_due)
+                }
+            }
         };
-        if is_due && known.is_some() {
+        if is_due && found.is_some() {
             self.start_due_fetch(request.now);
         }
-        known.map_or_else(|| self.wait_for_key(request), Eventual::Now)
+        found.map_or_else(|| self.wait_for_key(request, sighting), Eventual::Now)
     }
 
     /// Returns whether tokens can be verified with the current keys.
@@ -93,9 +111,9 @@ impl KeySetCache {
         has_valid_keys
     }
 
-    /// Returns whether the last fetch found the metadata of another issuer.
-    pub(super) fn is_issuer_mismatch(&self) -> bool {
-        self.read().is_issuer_mismatch
+    /// The mistake in the configuration that the last fetch has found.
+    pub(super) fn misconfiguration(&self) -> Option<Misconfiguration> {
+        self.read().misconfiguration.clone()
     }
 
     /// The server that is queried, for logs.
@@ -137,7 +155,7 @@ impl KeySetCache {
         let prepared = {
             let mut state = self.write();
             match state.schedule.due(now) {
-                Some(cause) if state.in_flight.is_none() => Some(self.prepare_fetch(&mut state, cause).1),
+                Some(cause) if state.in_flight.is_none() => Some(self.prepare_fetch(&mut state, cause, None).1),
                 _ => None,
             }
         };
@@ -146,10 +164,20 @@ impl KeySetCache {
         }
     }
 
+    /// Records an unknown name, and returns an earlier occurrence. It only makes a difference during the cool-down.
+    fn sighting(&self, state: &State, request: &KeyRequest<'_>) -> Sighting {
+        let name = state.fetchable_name(request).filter(|_| !state.schedule.is_cooled_down(request.now));
+        let is_repeated = name.is_some_and(|name| {
+            let mut sightings = self.sightings.lock().unwrap_or_else(PoisonError::into_inner);
+            sightings.is_repeated(name, request.now)
+        });
+        if is_repeated { Sighting::Repeated } else { Sighting::First }
+    }
+
     /// Waits for fetches until the key is found, or a fetch that started after the request did not bring it.
-    fn wait_for_key(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
+    fn wait_for_key(self: &Arc<Self>, request: &KeyRequest<'_>, sighting: Sighting) -> Eventual<FoundKey> {
         let last_started = self.read().started;
-        let (mut completion, prepared) = match self.next_step(request, last_started) {
+        let (mut completion, prepared) = match self.next_step(request, sighting, last_started) {
             NextStep::Return(found) => return Eventual::Now(found),
             NextStep::Wait(completion, prepared) => (completion, prepared),
         };
@@ -157,16 +185,14 @@ impl KeySetCache {
         if let (Some(prepared), Ok(runtime)) = (prepared, Handle::try_current()) {
             prepared.spawn(&runtime);
         }
-        let (this, kid) = (Arc::clone(self), request.kid.map(str::to_owned));
-        let (algorithm, now) = (request.algorithm, request.now);
+        let (this, request) = (Arc::clone(self), OwnedKeyRequest::from(request));
         // Waits for the key set.
         Eventual::later(async move {
             let found = async {
                 loop {
                     let _ = completion.await;
                     let prepared;
-                    let request = KeyRequest::new(kid.as_deref(), algorithm, now);
-                    (completion, prepared) = match this.next_step(&request, last_started) {
+                    (completion, prepared) = match this.next_step(&request.borrow(), sighting, last_started) {
                         NextStep::Return(found) => return found,
                         NextStep::Wait(completion, prepared) => (completion, prepared),
                     };
@@ -175,7 +201,7 @@ impl KeySetCache {
                     }
                 }
             };
-            timeout(FETCH_TIMEOUT, found).await.unwrap_or_else(|_| Err(unavailable()))
+            timeout(this.fetcher.timeout, found).await.unwrap_or_else(|_| Err(unavailable()))
         })
     }
 
@@ -183,31 +209,31 @@ impl KeySetCache {
     ///
     /// A fetch that was in flight then may have read the key set before the issuer published the key, so its result decides
     /// nothing about an unknown `kid`. The result of any later fetch does.
-    fn next_step(self: &Arc<Self>, request: &KeyRequest<'_>, last_started: u64) -> NextStep {
+    fn next_step(self: &Arc<Self>, request: &KeyRequest<'_>, sighting: Sighting, last_started: u64) -> NextStep {
         let can_spawn = Handle::try_current().is_ok();
         let mut state = self.write();
         let now = request.now;
-        if let Some(found) = state.known(request) {
+        if let Some(key) = state.key(request) {
+            return NextStep::Return(Ok(Some(key)));
+        }
+        if let Some(found) = state.absent(request, sighting) {
             return NextStep::Return(found);
         }
         if state.finished > last_started {
-            let unknown = state.unknown(now);
-            if let (Ok(_), Some(kid)) = (&unknown, request.kid) {
-                state.removed_kids.confirm(kid, now);
-            }
-            return NextStep::Return(unknown);
+            return NextStep::Return(state.unknown(now));
         }
         if let Some(completion) = &state.in_flight {
             return NextStep::Wait(completion.clone(), None);
         }
         let has_valid_keys = state.schedule.has_valid_keys(now);
-        let cause = match state.schedule.due(now) {
-            None if has_valid_keys && state.schedule.is_cooled_down(now) => Some(FetchCause::UnknownKid),
-            due => due,
+        let name = state.fetchable_name(request);
+        let cause = match (state.schedule.due(now), name) {
+            (None, Some(name)) if has_valid_keys => state.cause(name, sighting, now),
+            (due, _) => due,
         };
         match cause {
             Some(cause) if can_spawn => {
-                let (completion, prepared) = self.prepare_fetch(&mut state, cause);
+                let (completion, prepared) = self.prepare_fetch(&mut state, cause, name);
                 NextStep::Wait(completion, Some(prepared))
             }
             _ => {
@@ -221,11 +247,18 @@ impl KeySetCache {
     }
 
     /// Marks a fetch as in flight. The caller spawns it after it has released the lock.
-    fn prepare_fetch(self: &Arc<Self>, state: &mut State, cause: FetchCause) -> (FetchCompletion, PreparedFetch) {
+    fn prepare_fetch(
+        self: &Arc<Self>,
+        state: &mut State,
+        cause: FetchCause,
+        wanted: Option<&str>,
+    ) -> (FetchCompletion, PreparedFetch) {
         state.started += 1;
         let (guard, completion) = FetchGuard::new(self, cause, state.started, self.clock.now());
         state.in_flight = Some(completion.clone());
-        (completion, PreparedFetch::new(Arc::clone(&self.fetcher), state.validators.clone(), guard))
+        let (validators, wanted) = (state.validators.clone(), wanted.map(Into::into));
+        let request = FetchRequest { cause, now: guard.started_at, validators, wanted };
+        (completion, PreparedFetch::new(Arc::clone(&self.fetcher), request, guard))
     }
 
     /// Applies the result of a fetch, once for each that was prepared.
@@ -238,13 +271,14 @@ impl KeySetCache {
             match result {
                 Ok(fetched) => Ok(state.apply(fetched, fetch, ended)),
                 Err(error) => {
-                    state.is_issuer_mismatch = matches!(error, FetchError::IssuerMismatch);
-                    state.validators.require_discovery();
+                    state.misconfiguration = error.misconfiguration();
                     state.schedule.record_failure(fetch.cause, ended);
+                    state.removed_kids.confirm(ended);
                     Err((error, state.schedule.has_valid_keys(ended)))
                 }
             }
         };
+        self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.log(&changes);
         self.notify.notify_one();
     }
@@ -252,13 +286,16 @@ impl KeySetCache {
     fn log(&self, changes: &Result<Changes, (FetchError, bool)>) {
         let name = self.name();
         match changes {
+            Ok(Changes { removed, keys: 0, .. }) => {
+                log::warning!(issuer = %name, removed = %removed, "the key set of an issuer contains no key that can be used");
+            }
             Ok(Changes { added: 0, removed: 0, .. }) => {
                 log::debug!(issuer = %name, "fetched keys, which are unchanged")
             }
             Ok(Changes { added, removed, keys }) => {
                 log::info!(issuer = %name, keys = %keys, added = %added, removed = %removed, "the keys of an issuer changed");
             }
-            Err((error @ FetchError::IssuerMismatch, _)) => {
+            Err((error, _)) if error.is_issuer_mismatch() => {
                 log::error!(issuer = %name, error = %error, "the keys of an issuer are not fetched");
             }
             Err((error, has_valid_keys)) => {

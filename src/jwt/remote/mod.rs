@@ -16,12 +16,14 @@ use crate::{
 };
 
 mod builder;
+mod failure;
 mod fetcher;
 mod key_set_cache;
 mod pending_fetch;
 mod refresh_schedule;
 mod refresh_task;
 mod removed_kids;
+mod sightings;
 mod state;
 
 /// The keys of an issuer, fetched from a URL and refreshed in the background.
@@ -29,18 +31,26 @@ mod state;
 /// **Refresh.** Keys are fetched when the source is built, and again after about 80 % of their lifetime: 10 minutes, or the
 /// `max-age` of `Cache-Control` within one minute and 24 hours. A request with a known key never waits.
 ///
-/// **Unknown kids.** A token with an unknown `kid` causes a fetch, at most once in 30 seconds, so a new key is accepted as
-/// soon as its issuer uses it. If invalid kids exhaust this limit, the keys are fetched again when the 30 seconds are over.
-/// They do not delay the scheduled fetches. New keys without `kid` are found by scheduled fetches only.
+/// **Unknown kids.** A token with an unknown `kid` causes a fetch, at most once in 30 seconds on average, so a new key is
+/// accepted as soon as its issuer uses it. If the key is not there, the issuer's metadata is read again, because the keys may
+/// have moved. If made-up kids exhaust this limit, one more fetch is in reserve for a `kid` that occurs again in a later second,
+/// as that of a new key does; otherwise the keys are fetched again when the 30 seconds are over. Unknown kids do not delay the
+/// scheduled fetches. New keys without `kid` are found by scheduled fetches only.
 ///
 /// **Failures.** After a failed fetch the current keys stay in use, and the fetch is repeated. One hour after the end of
 /// their lifetime, keys are not used any more: tokens are refused with 503, as before the first successful fetch.
 ///
 /// **Removed keys.** A key that leaves the set verifies nothing from then on, and cached tokens that it verified are refused.
+/// This also applies if a set that is well formed contains no usable key at all: an issuer without keys is not ready. Tokens of
+/// removed keys cause a fetch after 30 seconds, and then less and less often, because the issuer may publish a key again.
 ///
 /// **Limits.** Keys are fetched over `https` (or from a loopback host), without redirects, within 5 seconds, up to 256 KiB
-/// and 100 keys, and with the server's `ETag`. Keys that cannot be used are left out: weak, private and symmetric ones, keys
-/// for encryption, and unknown types. A set without a usable key is a failed fetch.
+/// and 100 keys, and with the server's `ETag`. Keys that cannot be used are left out and logged: weak, private and symmetric
+/// ones, keys for encryption, unknown types, and different keys with the same `kid` and algorithm.
+///
+/// **Private networks.** The default client connects to public addresses, and trusts the certificate authorities of the
+/// system. [`HttpClient::builder`](crate::fetch::HttpClient::builder) has options for private addresses and authorities;
+/// plain `http` is [declared](RemoteKeysBuilder::danger_plain_http).
 ///
 /// Clones share the keys. The background task exits when the last clone is dropped.
 ///

@@ -6,7 +6,8 @@ use futures_util::{FutureExt, future::Shared};
 use tokio::{runtime::Handle, sync::oneshot};
 
 use super::{
-    fetcher::{CacheValidators, FetchError, FetchedKeys, Fetcher},
+    failure::FetchError,
+    fetcher::{FetchRequest, FetchedKeys, Fetcher},
     key_set_cache::KeySetCache,
     refresh_schedule::FetchCause,
 };
@@ -18,19 +19,19 @@ pub(super) type FetchCompletion = Shared<oneshot::Receiver<()>>;
 /// A fetch that is marked as in flight, and is not spawned yet.
 pub(super) struct PreparedFetch {
     fetcher: Arc<Fetcher>,
-    validators: CacheValidators,
+    request: FetchRequest,
     guard: FetchGuard,
 }
 
 impl PreparedFetch {
-    pub(super) const fn new(fetcher: Arc<Fetcher>, validators: CacheValidators, guard: FetchGuard) -> Self {
-        Self { fetcher, validators, guard }
+    pub(super) const fn new(fetcher: Arc<Fetcher>, request: FetchRequest, guard: FetchGuard) -> Self {
+        Self { fetcher, request, guard }
     }
 
     pub(super) fn spawn(self, runtime: &Handle) {
-        let Self { fetcher, validators, mut guard } = self;
+        let Self { fetcher, request, mut guard } = self;
         runtime.spawn(async move {
-            let result = fetcher.fetch(validators, guard.started_at).await;
+            let result = fetcher.fetch(request).await;
             guard.finish(result);
         });
     }

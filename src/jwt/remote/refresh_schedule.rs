@@ -4,6 +4,9 @@
 //! fetch for an unknown `kid` does not move it. An *unknown kid* may cause one fetch per cool-down, whatever the schedule
 //! does. If one arrives during the cool-down, a fetch is due at the end of it, even without a further request. So whatever
 //! the number of invalid kids, a new key is accepted at most one cool-down later than if each of them caused a fetch.
+//!
+//! One more fetch is in reserve for a `kid` that [occurs again](super::sightings) during the cool-down. It lengthens the
+//! cool-down by as much, so that the number of fetches over time is the same.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -20,13 +23,15 @@ const MAX_TTL: Duration = Duration::from_secs(24 * 60 * 60);
 /// The time for which expired keys are used if fetches fail.
 const GRACE_PERIOD: Duration = Duration::from_secs(60 * 60);
 /// The time after a fetch for an unknown `kid`, and after a failure, in which no other is made.
-const COOL_DOWN: Duration = Duration::from_secs(30);
+pub(super) const COOL_DOWN: Duration = Duration::from_secs(30);
 /// Tolerated steps of the clock backwards; a larger step is treated as the clock having been set.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// The budget that a fetch is charged to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum FetchCause {
+    /// A key that was removed may be there again. These fetches are limited by [`RemovedKids`](super::removed_kids).
+    RemovedKid,
     Schedule,
     UnknownKid,
 }
@@ -75,7 +80,12 @@ impl RefreshSchedule {
 
     /// Returns whether an unknown `kid` may cause a fetch.
     pub(super) fn is_cooled_down(&self, now: UnixTime) -> bool {
-        has_come(self.cool_down_end, now, COOL_DOWN)
+        has_come(self.cool_down_end, now, COOL_DOWN * 2)
+    }
+
+    /// Returns whether an unknown `kid` that occurs again may cause a fetch.
+    pub(super) fn has_reserve(&self, now: UnixTime) -> bool {
+        self.is_cooled_down(now) || self.cool_down_end <= now + COOL_DOWN
     }
 
     /// Records that an unknown `kid` arrived during the cool-down, which makes a fetch due at its end.
@@ -121,6 +131,14 @@ impl RefreshSchedule {
         self.record_success(cause, began, ended, ttl.or(previous));
     }
 
+    /// Records that a set without any usable key was fetched: there are no keys from now on.
+    pub(super) fn record_empty(&mut self, cause: FetchCause, ended: UnixTime) {
+        self.current = None;
+        self.next = ended + self.retry_delay(ended);
+        self.failures = self.failures.saturating_add(1);
+        self.finish(cause, ended, Outcome::Success);
+    }
+
     /// Records a failed fetch. Only a scheduled one moves the schedule.
     pub(super) fn record_failure(&mut self, cause: FetchCause, ended: UnixTime) {
         if cause == FetchCause::Schedule {
@@ -134,7 +152,7 @@ impl RefreshSchedule {
         self.has_failed = matches!(outcome, Outcome::Failure);
         self.is_fetch_requested = false;
         if cause == FetchCause::UnknownKid {
-            self.cool_down_end = ended + COOL_DOWN;
+            self.cool_down_end = self.cool_down_end.clamp(ended, ended + COOL_DOWN) + COOL_DOWN;
         }
     }
 

@@ -3,18 +3,15 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    failure::Misconfiguration,
     fetcher::{CacheValidators, FetchedKeys},
     pending_fetch::{FetchCompletion, FetchGuard},
-    refresh_schedule::RefreshSchedule,
+    refresh_schedule::{FetchCause, RefreshSchedule},
     removed_kids::RemovedKids,
 };
 use crate::{
     error::Unavailable,
-    jwt::{
-        algorithm::Algorithm,
-        key::VerifyingKey,
-        source::{KeyRequest, KeySet},
-    },
+    jwt::{algorithm::Algorithm, key::VerifyingKey, key_set::KeySet, source::KeyRequest},
     time::UnixTime,
 };
 
@@ -32,7 +29,15 @@ pub(super) struct State {
     pub(super) started: u64,
     /// The number of the last fetch that finished.
     pub(super) finished: u64,
-    pub(super) is_issuer_mismatch: bool,
+    /// The mistake in the configuration that the last fetch has found.
+    pub(super) misconfiguration: Option<Misconfiguration>,
+}
+
+/// An earlier occurrence of an unknown name, or none. See [`Sightings`](super::sightings::Sightings).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Sighting {
+    First,
+    Repeated,
 }
 
 /// The number of keys that a fetch added and removed, and of all keys.
@@ -43,22 +48,46 @@ pub(super) struct Changes {
 }
 
 impl State {
-    /// The result for a request that needs no fetch; `None` if a fetch may find the key.
+    /// The key for a request, if it is in the set.
     ///
     /// It takes a shared reference so that a flood of unknown kids needs the read lock only, and does not block requests with
     /// known ones.
-    pub(super) fn known(&self, request: &KeyRequest<'_>) -> Option<FoundKey> {
+    pub(super) fn key(&self, request: &KeyRequest<'_>) -> Option<Arc<VerifyingKey>> {
+        let is_usable = self.schedule.has_valid_keys(request.now);
+        is_usable.then(|| self.keys.find(request).map(Arc::clone)).flatten()
+    }
+
+    /// The result for a request whose key is not in the set; `None` if a fetch may find it.
+    pub(super) fn absent(&self, request: &KeyRequest<'_>, sighting: Sighting) -> Option<FoundKey> {
         let now = request.now;
+        let name = self.fetchable_name(request);
+        let is_known_absent = name.is_some_and(|name| self.removed_kids.is_known_absent(name, now));
         if !self.schedule.has_valid_keys(now) {
-            return None;
+            // A well-formed set without any key was fetched after the key had been removed.
+            return (is_known_absent && !self.schedule.has_failed()).then_some(Ok(None));
         }
-        if let Some(key) = self.keys.find(request.kid, request.algorithm) {
-            return Some(Ok(Some(Arc::clone(key))));
+        let Some(name) = name else { return Some(Ok(None)) };
+        let is_exhausted = self.schedule.is_fetch_requested() && self.cause(name, sighting, now).is_none();
+        (self.in_flight.is_none() && (is_known_absent || is_exhausted)).then(|| self.unknown(now))
+    }
+
+    /// The budget from which a fetch for an unknown name is paid, if one is left.
+    pub(super) fn cause(&self, name: &str, sighting: Sighting, now: UnixTime) -> Option<FetchCause> {
+        if self.removed_kids.contains(name) {
+            return (!self.removed_kids.is_known_absent(name, now)).then_some(FetchCause::RemovedKid);
         }
-        let Some(kid) = fetchable_kid(request) else { return Some(Ok(None)) };
-        let is_exhausted = self.schedule.is_fetch_requested() && !self.schedule.is_cooled_down(now);
-        let needs_no_fetch = self.removed_kids.contains(kid, now) || is_exhausted;
-        (self.in_flight.is_none() && needs_no_fetch).then(|| self.unknown(now))
+        let has_budget = match sighting {
+            Sighting::First => self.schedule.is_cooled_down(now),
+            Sighting::Repeated => self.schedule.has_reserve(now),
+        };
+        has_budget.then_some(FetchCause::UnknownKid)
+    }
+
+    /// The text by which a token refers to its key, if a fetch may find that key. Secret keys are not accepted from URLs, and
+    /// whether a token without such a text was signed with a new key cannot be determined.
+    pub(super) fn fetchable_name<'a>(&self, request: &KeyRequest<'a>) -> Option<&'a str> {
+        let selection = self.keys.selection;
+        selection.name(request).filter(|_| !Algorithm::is_symmetric(request.algorithm))
     }
 
     /// The result for a `kid` that is not in the set. If the last fetch failed, the key may be new.
@@ -69,26 +98,37 @@ impl State {
     /// Replaces the keys by those that were fetched. From here on, removed keys verify nothing, and cached tokens that they
     /// verified are refused.
     pub(super) fn apply(&mut self, fetched: FetchedKeys, fetch: &FetchGuard, ended: UnixTime) -> Changes {
+        let is_empty = fetched.is_empty();
         self.validators = fetched.validators;
-        self.is_issuer_mismatch = false;
+        self.misconfiguration = None;
         let Some(mut set) = fetched.keys else {
             self.schedule.record_unchanged(fetch.cause, fetch.started_at, ended, fetched.ttl);
+            self.removed_kids.confirm(ended);
             self.extend_keys();
             return Changes { added: 0, removed: 0, keys: self.keys.keys.len() };
         };
-        self.schedule.record_success(fetch.cause, fetch.started_at, ended, fetched.ttl);
+        if is_empty {
+            self.schedule.record_empty(fetch.cause, ended);
+        } else {
+            self.schedule.record_success(fetch.cause, fetch.started_at, ended, fetched.ttl);
+        }
         let mut added = 0;
         for key in &mut set.keys {
             // A key that stays keeps its `Arc`, which cached tokens hold: its lifetime is extended for them as well.
-            match self.keys.keys.iter().find(|current| current.is_same(key)) {
+            let is_unchanged =
+                |current: &&Arc<VerifyingKey>| current.is_same(key) && current.has_same_certificates(key);
+            match self.keys.keys.iter().find(is_unchanged) {
                 Some(current) => *key = Arc::clone(current),
                 None => added += 1,
             }
         }
         let previous = mem::replace(&mut self.keys, set);
         self.extend_keys();
-        let is_current = |key: &Arc<VerifyingKey>| self.keys.keys.iter().any(|current| Arc::ptr_eq(current, key));
-        let removed: Vec<_> = previous.keys.iter().filter(|key| !is_current(key)).collect();
+        self.removed_kids.retain(|kid| !self.keys.keys.iter().any(|key| key.kid() == Some(kid)));
+        self.removed_kids.confirm(ended);
+        let removed =
+            previous.keys.iter().filter(|key| !self.keys.keys.iter().any(|current| Arc::ptr_eq(current, key)));
+        let removed: Vec<_> = removed.collect();
         for key in &removed {
             key.retire();
             if let Some(kid) = key.kid() {
@@ -101,12 +141,6 @@ impl State {
     fn extend_keys(&self) {
         self.keys.keys.iter().for_each(|key| key.use_until(self.schedule.expires_at()));
     }
-}
-
-/// A `kid` for which a fetch may find a key. Secret keys are not accepted from URLs, and whether a token without `kid` was
-/// signed with a new key cannot be determined.
-fn fetchable_kid<'a>(request: &KeyRequest<'a>) -> Option<&'a str> {
-    request.kid.filter(|_| !Algorithm::is_symmetric(request.algorithm))
 }
 
 pub(super) fn unavailable() -> Unavailable {

@@ -1,0 +1,153 @@
+//! A set of keys, and which of them a token is verified with.
+
+use std::sync::Arc;
+
+#[cfg(feature = "jwks")]
+use super::{
+    algorithm::Algorithm,
+    jwk::{self, Origin},
+};
+use super::{key::VerifyingKey, source::KeyRequest};
+
+/// Keys, no two of which have the same `kid` and algorithm, unless they have no `kid` and are tried.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeySet {
+    pub(super) keys: Vec<Arc<VerifyingKey>>,
+    pub(super) selection: KeySelection,
+}
+
+/// The rules by which the key of a token is determined.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeySelection {
+    pub(super) missing_kid: MissingKid,
+    pub(super) thumbprints: Thumbprints,
+    pub(super) undetermined: Undetermined,
+}
+
+/// The treatment of tokens without `kid` if the keys have one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum MissingKid {
+    Accept,
+    #[default]
+    Refuse,
+}
+
+/// The treatment of tokens that name their key by its certificate.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Thumbprints {
+    Accept,
+    #[default]
+    Ignore,
+}
+
+/// The treatment of tokens for which several keys are possible.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Undetermined {
+    #[default]
+    Refuse,
+    Try,
+}
+
+/// The maximum number of keys that are tried for one token.
+const MAX_TRIED: usize = 4;
+
+impl KeySelection {
+    /// The text by which a token refers to its key.
+    #[cfg(feature = "jwks")]
+    pub(super) fn name<'a>(self, request: &KeyRequest<'a>) -> Option<&'a str> {
+        request.kid.or(request.x5t.filter(|_| self.thumbprints == Thumbprints::Accept))
+    }
+}
+
+impl KeySet {
+    /// Keeps the keys whose `kid` and algorithm are unique, and returns those that were dropped. A key that occurs twice is kept
+    /// once. Of two different ones, neither is used: which one a client means is not known.
+    pub(super) fn new(keys: Vec<Arc<VerifyingKey>>, selection: KeySelection) -> (Self, Vec<Arc<VerifyingKey>>) {
+        let mut distinct: Vec<Arc<VerifyingKey>> = Vec::with_capacity(keys.len());
+        for key in keys {
+            if !distinct.iter().any(|known| known.is_same(&key)) {
+                distinct.push(key);
+            }
+        }
+        let is_ambiguous = |key: &Arc<VerifyingKey>| {
+            let others = distinct.iter().filter(|other| !Arc::ptr_eq(key, other));
+            let others = others.filter(|other| (other.kid(), other.algorithm()) == (key.kid(), key.algorithm()));
+            let most = if key.kid().is_none() && selection.undetermined == Undetermined::Try { MAX_TRIED } else { 1 };
+            others.count() >= most
+        };
+        let (ambiguous, keys) = distinct.iter().cloned().partition(is_ambiguous);
+        (Self { keys, selection }, ambiguous)
+    }
+
+    /// Parses a set that was fetched from a server. Keys that cannot be used are left out and logged.
+    #[cfg(feature = "jwks")]
+    pub(super) fn fetched(
+        text: &[u8],
+        rsa: Algorithm,
+        selection: KeySelection,
+        server: &str,
+    ) -> Result<Self, &'static str> {
+        let mut keys = Vec::new();
+        for key in jwk::read_set(text, Origin::Remote, rsa)? {
+            match key {
+                Ok(key) => keys.push(Arc::new(key)),
+                Err(unused) => unused.log(server),
+            }
+        }
+        let (set, ambiguous) = Self::new(keys, selection);
+        for key in ambiguous {
+            let reason = "another key of the set has the same kid and alg";
+            jwk::UnusedKey::new(key.kid().unwrap_or_default(), reason).log(server);
+        }
+        Ok(set)
+    }
+
+    /// The key for a token: the one that it names, the one without a name, or, if that is allowed, the only one or the one
+    /// that it is signed with.
+    pub(super) fn find(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+        let by_thumbprint = self.selection.thumbprints == Thumbprints::Accept;
+        match (request.kid, request.x5t) {
+            // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
+            (Some(kid), _) if self.keys.iter().any(|key| key.kid().is_some()) => {
+                self.named(request, |key| key.kid() == Some(kid))
+            }
+            (None, Some(thumbprint)) if by_thumbprint && self.keys.iter().any(|key| key.has_certificates()) => {
+                self.named(request, |key| key.has_certificate(thumbprint))
+            }
+            (Some(_), _) => self.unnamed(request),
+            (None, _) => self.unnamed(request).or_else(|| self.only(request)),
+        }
+    }
+
+    /// The key that a token names and that is for its algorithm; otherwise any that it names, so that the token is refused for
+    /// its algorithm.
+    fn named(&self, request: &KeyRequest<'_>, is_named: impl Fn(&VerifyingKey) -> bool) -> Option<&Arc<VerifyingKey>> {
+        let mut found = self.keys.iter().filter(|key| is_named(key));
+        let first = found.next()?;
+        Some(std::iter::once(first).chain(found).find(|key| key.algorithm() == request.algorithm).unwrap_or(first))
+    }
+
+    fn unnamed(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+        let is_unnamed = |key: &VerifyingKey| key.kid().is_none();
+        let fits = |key: &&Arc<VerifyingKey>| is_unnamed(key) && key.algorithm() == request.algorithm;
+        let mut fitting = self.keys.iter().filter(fits);
+        match (fitting.next(), fitting.next()) {
+            (Some(first), Some(_)) => {
+                Some(self.keys.iter().filter(fits).find(|key| request.is_signed_with(key)).unwrap_or(first))
+            }
+            _ => self.named(request, is_unnamed),
+        }
+    }
+
+    /// The key for the algorithm of a token that names none, if there is only one, or if a few are tried.
+    fn only(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+        let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == request.algorithm).collect();
+        match (&*fitting, self.selection.missing_kid, self.selection.undetermined) {
+            ([only], MissingKid::Accept, _) => Some(only),
+            (few, _, Undetermined::Try) if few.len() <= MAX_TRIED => {
+                few.iter().find(|key| request.is_signed_with(key)).copied()
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Introspection responses that are JWTs, RFC 9701.
+
+use serde_json::{Value, json};
+use tower_warden::{
+    introspection::Introspection,
+    jwt::Algorithm,
+    testing::{SigningKey, TestIssuer, TokenBuilder},
+};
+
+use crate::{
+    introspection_endpoint::{Asking, CLIENT, ISSUER, SECRET, URL, active, issuer},
+    secrets::listen,
+    support::START,
+};
+
+const TYPE: &str = "token-introspection+jwt";
+
+struct Signed {
+    asking: Asking,
+    issuer: TestIssuer,
+}
+
+impl Signed {
+    fn new() -> Self {
+        let keys = TestIssuer::new(ISSUER);
+        let asking = Asking::with(issuer(), |builder| builder.signed_responses(keys.clone()));
+        Self { asking, issuer: keys }
+    }
+
+    fn header(&self) -> Value {
+        json!({ "alg": "ES256", "kid": self.issuer.key().id(), "typ": TYPE })
+    }
+
+    fn payload(&self) -> Value {
+        json!({ "iss": ISSUER, "aud": CLIENT, "iat": START.as_secs(), "token_introspection": active() })
+    }
+
+    fn sign(&self, header: &Value, payload: &Value) -> String {
+        TokenBuilder::sign_text(&header.to_string(), &payload.to_string(), &self.issuer.key())
+    }
+}
+
+fn with(mut object: Value, member: &str, value: Value) -> Value {
+    let members = object.as_object_mut().unwrap();
+    if value.is_null() {
+        members.remove(member)
+    } else {
+        members.insert(member.to_owned(), value)
+    };
+    object
+}
+
+#[tokio::test]
+async fn signed_response_is_requested_verified_and_read() {
+    let signed = Signed::new();
+    let accepted = signed.sign(&signed.header(), &signed.payload());
+    signed.asking.endpoint.say("good", &accepted);
+    signed.asking.send("good").await.assert_subject("alice");
+    assert_eq!(signed.asking.endpoint.last().headers()["accept"], "application/token-introspection+jwt");
+    let several = with(signed.payload(), "aud", json!(["other", CLIENT]));
+    signed.asking.endpoint.say("several", &signed.sign(&signed.header(), &several));
+    signed.asking.send("several").await.assert_subject("alice");
+    let full = with(signed.header(), "typ", json!("application/Token-Introspection+JWT"));
+    signed.asking.endpoint.say("full", &signed.sign(&full, &signed.payload()));
+    signed.asking.send("full").await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn signed_response_that_the_token_is_not_active_is_a_refusal() {
+    let signed = Signed::new();
+    let inactive = with(signed.payload(), "token_introspection", json!({ "active": false }));
+    signed.asking.endpoint.say("old", &signed.sign(&signed.header(), &inactive));
+    signed.asking.send("old").await.assert_invalid("token_inactive");
+    let other = with(active(), "aud", json!("https://other.example"));
+    let other = with(signed.payload(), "token_introspection", other);
+    signed.asking.endpoint.say("other", &signed.sign(&signed.header(), &other));
+    signed.asking.send("other").await.assert_invalid("audience_mismatch");
+}
+
+#[tokio::test]
+async fn response_that_is_not_signed_by_the_issuer_for_this_server_is_an_outage() {
+    let signed = Signed::new();
+    let (header, payload) = (signed.header(), signed.payload());
+    let good = signed.sign(&header, &payload);
+    let (start, signature) = good.rsplit_once('.').unwrap();
+    let stranger =
+        TokenBuilder::sign_text(&header.to_string(), &payload.to_string(), &SigningKey::generate(Algorithm::ES256));
+    let now = START.as_secs();
+    let mut responses = vec![
+        active().to_string(),
+        stranger,
+        start.to_owned(),
+        format!("{start}."),
+        format!("{start}.{}", signature.chars().rev().collect::<String>()),
+        format!("{good}.a.b"),
+        TokenBuilder::sign_text(&header.to_string(), "[]", &signed.issuer.key()),
+        signed.issuer.token("alice").audience(CLIENT).sign(),
+    ];
+    for (member, value) in [
+        ("typ", Value::Null),
+        ("typ", json!("JWT")),
+        ("typ", json!("at+jwt")),
+        ("typ", json!(format!("text/{TYPE}"))),
+        ("alg", json!("none")),
+        ("alg", json!("HS256")),
+        ("alg", json!("ES384")),
+        ("kid", json!("unknown")),
+        ("kid", json!(7)),
+        ("crit", json!(["exp"])),
+        ("b64", json!(false)),
+    ] {
+        responses.push(signed.sign(&with(header.clone(), member, value), &payload));
+    }
+    for (member, value) in [
+        ("iss", Value::Null),
+        ("iss", json!("https://other.example")),
+        ("aud", Value::Null),
+        ("aud", json!("another client")),
+        ("aud", json!([])),
+        ("iat", Value::Null),
+        ("iat", json!("now")),
+        ("iat", json!(now + 61)),
+        ("iat", json!(now - 361)),
+        ("token_introspection", Value::Null),
+    ] {
+        responses.push(signed.sign(&header, &with(payload.clone(), member, value)));
+    }
+    for (number, response) in responses.iter().enumerate() {
+        let token = format!("token-{number}");
+        signed.asking.endpoint.say(&token, response);
+        signed.asking.send(&token).await.assert_unavailable("introspection_signature");
+    }
+    for iat in [now + 60, now - 360] {
+        let token = format!("token-{iat}");
+        signed.asking.endpoint.say(&token, &signed.sign(&header, &with(payload.clone(), "iat", json!(iat))));
+        signed.asking.send(&token).await.assert_subject("alice");
+    }
+    signed.issuer.fail();
+    signed.asking.endpoint.say("down", &good);
+    signed.asking.send("down").await.assert_unavailable("keys_unavailable");
+}
+
+#[tokio::test]
+async fn signed_response_without_the_option_is_an_outage_and_the_log_names_the_option() {
+    let (log, _guard) = listen();
+    let signed = Signed::new();
+    let asking = Asking::new();
+    asking.endpoint.say("good", &signed.sign(&signed.header(), &signed.payload()));
+    asking.send("good").await.assert_unavailable("introspection_syntax");
+    assert!(log.text().contains("signed_responses"), "{}", log.text());
+}
+
+#[test]
+fn signed_responses_need_a_client_id() {
+    let keys = TestIssuer::new(ISSUER);
+    assert!(Introspection::danger_without_credentials(issuer(), URL).signed_responses(keys.clone()).build().is_err());
+    assert!(Introspection::builder(issuer(), URL, CLIENT, SECRET).signed_responses(keys).build().is_ok());
+}
