@@ -259,7 +259,7 @@ impl StaticKeys {
                 }
             }
         }
-        if let Some(unused) = unused_keys.iter().find(|unused| keys.iter().any(|key| key.kid() == Some(&unused.kid))) {
+        if let Some(unused) = unused_keys.iter().find(|unused| keys.iter().any(|key| key.kid() == Some(&*unused.kid))) {
             return Err(refused("different keys have different `kid`s or algorithms").value(&unused.kid));
         }
         if let (true, Some(unused)) = (keys.is_empty(), unused_keys.first()) {
