@@ -19,7 +19,7 @@ use crate::{
     scheme::{self, Challenge, Challenges, LocateError, Located, Place, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 /// A source of credentials: an authenticator, the schemes under which it takes them, and the proofs that go with them.
@@ -194,9 +194,9 @@ impl CredentialSource {
         &self,
         located: &Located<'_>,
         head: &Head<'_>,
-        now: UnixTime,
+        arrival: Arrival,
     ) -> (Attempt, Eventual<Result<Arc<Identity>, Rejection>>) {
-        let mut attempt = Attempt { now, place: located.place, presented: Few::None };
+        let mut attempt = Attempt { now: arrival.now, place: located.place, presented: Few::None };
         if !self.authenticator.accepts(&located.credential) {
             let refused = Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED);
             return (attempt, Eventual::Now(Err(refused)));
@@ -207,7 +207,7 @@ impl CredentialSource {
                 presented => attempt.presented.push((place, presented)),
             }
         }
-        (attempt, self.authenticator.authenticate(&Presented::new(located.credential, *head, now)))
+        (attempt, self.authenticator.authenticate(&Presented::arrived(located.credential, *head, arrival)))
     }
 
     /// Expiry, possession, then networks.

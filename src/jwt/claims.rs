@@ -47,6 +47,10 @@ impl<'a> Claims<'a> {
         let subject =
             self.text("sub")?.or(client_id).filter(|subject| !subject.is_empty()).ok_or(Reason::SUBJECT_MISSING)?;
         let roles = rules.roles.as_deref().map(|name| self.list(name)).transpose()?.unwrap_or_default();
+        let scopes = self.scopes(rules);
+        if scopes.len() > rules.max_grants || roles.len() > rules.max_grants {
+            return Err(Reason::TOO_MANY_GRANTS);
+        }
         let tier = rules.tier.as_deref().map(|name| self.configured(name)).transpose()?.flatten();
         Ok(Identity {
             acr: self.text("acr")?.map(Into::into),
@@ -58,7 +62,7 @@ impl<'a> Claims<'a> {
             issued_at: times.issued_at,
             issuer: Some(rules.name.clone()),
             roles: roles.into_iter().map(Into::into).collect(),
-            scopes: self.scopes(rules),
+            scopes,
             session_id: self.text("sid")?.map(Into::into),
             skew: rules.skew,
             tenant: self.tenant(rules)?,

@@ -36,6 +36,7 @@ pub struct Issuer {
     /// `None` if any audience is accepted.
     pub(super) audiences: Option<Vec<Box<str>>>,
     pub(super) ignored_confirmations: Vec<Box<str>>,
+    pub(super) max_grants: usize,
     pub(super) max_lifetime: Duration,
     pub(super) name: Box<str>,
     pub(super) needs_expiry: bool,
@@ -101,6 +102,7 @@ impl Issuer {
             audience_claim: "aud".into(),
             audiences: Some(Vec::new()),
             ignored_confirmations: Vec::new(),
+            max_grants: 1_000,
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             name: name.into(),
             needs_expiry: true,
@@ -175,6 +177,14 @@ impl Issuer {
         }
         self.skew = skew;
         Ok(self)
+    }
+
+    /// Sets how many scopes, and how many roles, a token may have: 1000 of each by default. Tokens with more are refused: each
+    /// scope of a cached token needs several times its length.
+    #[must_use]
+    pub const fn max_grants(mut self, scopes_or_roles: usize) -> Self {
+        self.max_grants = scopes_or_roles;
+        self
     }
 
     /// Sets the maximum lifetime of a token, from `iat`, or from now without one, to `exp`, in whole seconds: 24 hours by

@@ -23,7 +23,7 @@ use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Bearer, Credential, CredentialKind, Scheme},
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 /// Verifies JWT access tokens of the configured issuers.
@@ -50,7 +50,7 @@ pub(super) struct VerifiedToken {
 /// The time of a request, and where its verified token is cached.
 #[derive(Clone, Copy)]
 struct RequestContext {
-    now: UnixTime,
+    arrival: Arrival,
     slot: Option<CacheSlot>,
 }
 
@@ -136,16 +136,16 @@ impl Authenticator for Jwt {
         if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
-        let now = presented.now;
+        let arrival = presented.arrival();
         let mut slot = None;
         if let Some(cache) = &self.0.cache {
             let digest = Digest::of(token.as_bytes());
-            if let Some(Ok(verified)) = cache.get(&digest, now) {
+            if let Some(Ok(verified)) = cache.get(&digest, arrival) {
                 return Eventual::Now(Ok(verified.identity));
             }
             slot = Some(CacheSlot { digest, generation: cache.generation() });
         }
-        match self.0.verify(token, RequestContext { now, slot }) {
+        match self.0.verify(token, RequestContext { arrival, slot }) {
             Ok(result) => result,
             Err(reason) => refuse(reason),
         }
@@ -161,7 +161,7 @@ impl Inner {
         let unverified = UnverifiedToken::parse(token)?;
         let claims = unverified.claims()?;
         let issuer = self.issuer(&unverified, &claims)?;
-        Ok(match issuer.keys.find(&unverified.key_request(context.now)) {
+        Ok(match issuer.keys.find(&unverified.key_request(context.arrival.now)) {
             Eventual::Now(found) => Eventual::Now(self.verify_with(found, issuer, &unverified, &claims, context)),
             Eventual::Later(found) => {
                 let (this, token) = (Arc::clone(self), token.to_owned());
@@ -200,11 +200,11 @@ impl Inner {
         context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = token.verify(&trusted.issuer, claims, &key, context.now).map_err(invalid)?;
+        let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(invalid)?;
         let identity = Arc::new(identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             let verified = VerifiedToken { identity: Arc::clone(&identity), key };
-            cache.insert(slot.digest, verified, slot.generation, context.now);
+            cache.insert(slot.digest, verified, slot.generation, context.arrival);
         }
         Ok(identity)
     }
@@ -259,6 +259,10 @@ impl<'a> UnverifiedToken<'a> {
 impl Tagged for VerifiedToken {
     fn tag(&self) -> &str {
         self.identity.issuer.as_deref().unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        self.identity.size_in_memory()
     }
 
     /// A key that has left its set is not usable, so the tokens that it verified leave the cache with it.

@@ -48,4 +48,5 @@ mod servers;
 mod signing;
 mod step_up;
 mod support;
+mod token_size;
 mod tokens;
