@@ -460,7 +460,7 @@ async fn a_key_cached_before_the_clock_was_set_back_is_looked_up_again_if_anothe
     /// A clock that has no steady time of its own.
     #[derive(Debug)]
     struct Wall(ManualClock);
-    impl tower_warden::Clock for Wall {
+    impl Clock for Wall {
         fn now(&self) -> UnixTime {
             self.0.now()
         }

@@ -13,6 +13,8 @@ mod certificates;
 mod conformance;
 mod credential;
 mod dpop;
+mod dpop_limits;
+mod dpop_urls;
 mod endpoint;
 mod extractors;
 mod forwarded;
