@@ -2,10 +2,10 @@ use std::{
     fmt,
     ops::Add,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// Whole seconds since the Unix epoch.
@@ -96,11 +96,36 @@ impl fmt::Display for UnixTime {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> UnixTime;
+
+    /// Returns a time that is never set back: the seconds since any fixed point of the past. By default, [`now`](Self::now).
+    ///
+    /// Caches limit the age of their entries by both, so that an old entry is not used after the clock was set back and has
+    /// reached the same time again. A clock that can be set back should therefore implement this method.
+    fn steady(&self) -> UnixTime {
+        self.now()
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> UnixTime {
         (**self).now()
+    }
+
+    fn steady(&self) -> UnixTime {
+        (**self).steady()
+    }
+}
+
+/// The time at which a request arrived, by both times of a [`Clock`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) now: UnixTime,
+    pub(crate) steady: UnixTime,
+}
+
+impl Arrival {
+    pub(crate) fn read(clock: &dyn Clock) -> Self {
+        Self { now: clock.now(), steady: clock.steady() }
     }
 }
 
@@ -112,6 +137,12 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
         SystemTime::now().into()
+    }
+
+    /// The time of the first call, plus the time that has passed since then on the monotonic clock.
+    fn steady(&self) -> UnixTime {
+        static START: LazyLock<(UnixTime, Instant)> = LazyLock::new(|| (SystemTime::now().into(), Instant::now()));
+        START.0 + START.1.elapsed()
     }
 }
 
@@ -127,29 +158,43 @@ impl Clock for SystemClock {
 /// clock.advance(Duration::from_secs(30));
 /// assert_eq!(clock.now(), UnixTime::from_secs(1_030));
 /// ```
+///
+/// [`steady`](Clock::steady) only moves forward, by as much as the clock is set or moved forward.
 #[derive(Clone, Debug, Default)]
-pub struct ManualClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<ManualTime>);
+
+#[derive(Debug, Default)]
+struct ManualTime {
+    now: AtomicU64,
+    steady: AtomicU64,
+}
 
 impl ManualClock {
     /// Creates a clock that shows `time`.
     #[must_use]
     pub fn at(time: UnixTime) -> Self {
-        Self(Arc::new(AtomicU64::new(time.0)))
+        Self(Arc::new(ManualTime { now: time.0.into(), steady: time.0.into() }))
     }
 
     /// Sets the clock, forward or back.
     pub fn set(&self, time: UnixTime) {
-        self.0.store(time.0, Ordering::Relaxed);
+        let before = self.0.now.swap(time.0, Ordering::Relaxed);
+        self.0.steady.fetch_add(time.0.saturating_sub(before), Ordering::Relaxed);
     }
 
     /// Moves the clock forward; the fraction of a second is dropped.
     pub fn advance(&self, duration: Duration) {
-        self.0.fetch_add(duration.as_secs(), Ordering::Relaxed);
+        self.0.now.fetch_add(duration.as_secs(), Ordering::Relaxed);
+        self.0.steady.fetch_add(duration.as_secs(), Ordering::Relaxed);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
-        UnixTime(self.0.load(Ordering::Relaxed))
+        UnixTime(self.0.now.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> UnixTime {
+        UnixTime(self.0.steady.load(Ordering::Relaxed))
     }
 }

@@ -77,6 +77,7 @@ pub use self::{
     key_id::KeyId,
     keys::ApiKeys,
     memory::MemoryKeyStore,
+    missed_changes::MissedChanges,
     new_key::NewKey,
     record::{KeyRecord, Replacement},
     secret::KeySecret,
@@ -92,6 +93,7 @@ mod import_export;
 mod key_id;
 mod keys;
 mod memory;
+mod missed_changes;
 mod new_key;
 mod reason;
 mod record;

@@ -36,15 +36,15 @@ impl Authenticator for ApiKeys {
         if let Err(reason) = self.0.check_format(key) {
             return refuse(reason);
         }
-        let (digest, now) = (Digest::of(key.as_bytes()), presented.now);
-        match self.0.lookup.cache().get(&digest, now) {
+        let (digest, arrival) = (Digest::of(key.as_bytes()), presented.arrival());
+        match self.0.lookup.cache().get(&digest, arrival) {
             Some(Ok(identity)) => Eventual::Now(Ok(identity)),
             Some(Err(reason)) => refuse(reason),
             None => {
                 let inner = Arc::clone(&self.0);
                 let candidates: Arc<[_]> = inner.hashing.candidates(key, digest).into();
                 let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&candidates));
-                self.0.lookup.load(digest, now, look_up, |identity| identity)
+                self.0.lookup.load(digest, arrival, look_up, |identity| identity)
             }
         }
     }
@@ -110,6 +110,10 @@ impl Inner {
 impl Tagged for Arc<Identity> {
     fn tag(&self) -> &str {
         self.key_id.as_deref().unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        self.size_in_memory()
     }
 }
 

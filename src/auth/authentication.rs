@@ -20,7 +20,7 @@ use crate::{
     request::Head,
     revocation::RevocationList,
     scheme::{Located, Presented},
-    time::{Clock, UnixTime},
+    time::{Arrival, Clock},
 };
 
 /// The check of [`AuthLayer`](crate::layer::AuthLayer).
@@ -69,7 +69,7 @@ impl Check for Authentication {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         let verified = match self.located(head) {
-            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, self.clock.now()) {
+            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, Arrival::read(&*self.clock)) {
                 Eventual::Now(checked) => self.finish(checked),
                 Eventual::Later(checked) => {
                     let this = Arc::clone(self);
@@ -128,9 +128,9 @@ impl Authentication {
         role: Role,
         located: &Located<'_>,
         head: &Head<'_>,
-        now: UnixTime,
+        arrival: Arrival,
     ) -> Eventual<Result<Checked, Rejection>> {
-        let (attempt, verdict) = self.source(role).begin(located, head, now);
+        let (attempt, verdict) = self.source(role).begin(located, head, arrival);
         match verdict {
             Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client_address()),
             Eventual::Later(verdict) => {
@@ -149,10 +149,10 @@ impl Authentication {
         subject: &Located<'_>,
         head: &Head<'_>,
     ) -> Eventual<Result<Verified, Rejection>> {
-        let now = self.clock.now();
+        let arrival = Arrival::read(&*self.clock);
         let client = head.client_address();
-        let caller = self.verify(Role::Caller, caller, head, now);
-        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, now);
+        let caller = self.verify(Role::Caller, caller, head, arrival);
+        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, arrival);
         let this = Arc::clone(self);
         caller.and_then(move |caller| {
             let caller = match caller {

@@ -8,7 +8,7 @@ use crate::{
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::{Credential, MAX_CREDENTIAL_BYTES, Scheme},
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 /// A credential that is presented to an [`Authenticator`].
@@ -21,13 +21,25 @@ pub struct Presented<'a> {
     pub head: Head<'a>,
     /// The time at which the request arrived.
     pub now: UnixTime,
+    /// The same time by [`Clock::steady`](crate::Clock::steady), which caches compare as well.
+    pub steady: UnixTime,
 }
 
 impl<'a> Presented<'a> {
     /// A presented credential; for tests of an authenticator.
     #[must_use]
     pub const fn new(credential: Credential<'a>, head: Head<'a>, now: UnixTime) -> Self {
-        Self { credential, head, now }
+        Self { credential, head, now, steady: now }
+    }
+
+    pub(super) const fn arrived(credential: Credential<'a>, head: Head<'a>, arrival: Arrival) -> Self {
+        Self { credential, head, now: arrival.now, steady: arrival.steady }
+    }
+
+    /// The times that caches compare.
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    pub(crate) const fn arrival(&self) -> Arrival {
+        Arrival { now: self.now, steady: self.steady }
     }
 }
 

@@ -222,7 +222,8 @@ impl<R> AuthLayer<R> {
         self.caller(|caller| caller.scope_hierarchy(hierarchy))
     }
 
-    /// Refuses credentials that are not bound to their sender with 401, also if they are valid. Single routes can require it
+    /// Refuses credentials that are not bound to their sender with 401, also if they are valid; the challenges name only schemes
+    /// whose credentials can be bound so. Single routes can require it
     /// with [`AuthorizeLayer::sender_constrained`](crate::layer::AuthorizeLayer::sender_constrained) instead.
     #[must_use]
     pub fn sender_constrained(self, constraint: SenderConstraint) -> Self {

@@ -1,6 +1,6 @@
 //! One source of credentials, and the checks that need nothing but the request and the identity.
 
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, iter, net::IpAddr, sync::Arc};
 
 use super::{
     authenticator::{Authenticator, Presented},
@@ -10,8 +10,8 @@ use super::{
 use crate::{
     Eventual,
     caller::{
-        Confirmation, DelegatedScopes, Identity, NetworkAllowed, NotExpired, Possessed, Possession, SenderConstraint,
-        Terms,
+        Confirmation, ConfirmationMethod, DelegatedScopes, Identity, NetworkAllowed, NotExpired, Possessed, Possession,
+        SenderConstraint, Terms,
     },
     reason::Reason,
     refusal::{Rejection, RejectionKind},
@@ -19,7 +19,7 @@ use crate::{
     scheme::{self, Challenge, Challenges, LocateError, Located, Place, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 /// A source of credentials: an authenticator, the schemes under which it takes them, and the proofs that go with them.
@@ -64,16 +64,43 @@ struct Settings {
 }
 
 impl Settings {
-    fn terms(&self) -> Striped<Arc<Terms>> {
+    fn terms(&self, proofs: &Proofs, constraint: Option<SenderConstraint>) -> Striped<Arc<Terms>> {
+        let challenges = |is_offered: &dyn Fn(&str) -> bool| {
+            Arc::new(Challenges::new(self.challenge.clone(), &self.schemes, is_offered))
+        };
+        let is_bound_by =
+            |method: Option<&ConfirmationMethod>, scheme: &str| self.is_bound_under(scheme, method, proofs);
+        let own = constraint.map(SenderConstraint::method);
+        let is_offered = |scheme: &str| own.as_ref().is_none_or(|method| is_bound_by(method.as_ref(), scheme));
+        let methods = iter::once(None).chain(proofs.iter().map(|proof| Some(proof.method())));
+        let constrained = methods.map(|method| {
+            let lines = challenges(&|scheme| is_offered(scheme) && is_bound_by(method.as_ref(), scheme));
+            (method, lines)
+        });
         let terms = Terms {
-            challenges: Arc::new(Challenges::new(self.challenge.clone(), &self.schemes)),
+            constrained: constrained.collect(),
+            challenges: challenges(&is_offered),
             delegated_scopes: self.delegated_scopes,
             hierarchy: self.hierarchy.clone(),
             schemes: Arc::new(self.schemes.clone()),
         };
         Striped::new(|| Arc::new(terms.clone()))
     }
+
+    /// Returns whether a credential under this scheme can be proved to be bound by this method, or by any, and needs no proof
+    /// of another one.
+    fn is_bound_under(&self, scheme: &str, method: Option<&ConfirmationMethod>, proofs: &Proofs) -> bool {
+        let has_method = |proof: &Arc<dyn ProofOfPossession>| method.is_none_or(|method| proof.method() == *method);
+        // A proof that is required under one scheme is read under no other.
+        let is_of_another =
+            |proof: &Arc<dyn ProofOfPossession>| self.schemes.iter().any(|other| proof.is_required_under(other.name()));
+        let mut provers = proofs.iter().filter(|proof| has_method(proof));
+        let is_provable = provers.any(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
+        is_provable && proofs.iter().all(|proof| has_method(proof) || !proof.is_required_under(scheme))
+    }
 }
+
+type Proofs = [Arc<dyn ProofOfPossession>];
 
 /// A credential whose verification was begun, with what the request presents as proof.
 pub(super) struct Attempt {
@@ -101,22 +128,22 @@ impl CredentialSource {
             hierarchy: ScopeHierarchy::default(),
             schemes: Schemes::new(authenticator.schemes()).with_max_length(authenticator.max_credential_bytes()),
         };
-        let terms = settings.terms();
         let proofs = authenticator.proofs();
+        let terms = settings.terms(&proofs, None);
         Self { authenticator: Arc::new(authenticator), constraint: None, proofs, settings, terms }
     }
 
     /// Adds a proof of possession.
     pub fn proof(mut self, proof: impl ProofOfPossession) -> Self {
         self.proofs.push(Arc::new(proof));
-        self
+        self.with_new_terms()
     }
 
     /// Removes the proofs that a scheme requires: another verifier replaces theirs.
     #[cfg(feature = "dpop")]
     pub(crate) fn without_proofs_of(mut self, scheme: &str) -> Self {
         self.proofs.retain(|proof| !proof.is_required_under(scheme));
-        self
+        self.with_new_terms()
     }
 
     /// Replaces the scheme of the same name, or adds one.
@@ -129,10 +156,10 @@ impl CredentialSource {
         self.with(|settings| settings.schemes.remove(name))
     }
 
-    /// Refuses credentials that are not bound to their sender.
+    /// Refuses credentials that are not bound to their sender. Refusals offer only schemes whose credentials can be bound so.
     pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
         self.constraint = Some(constraint);
-        self
+        self.with_new_terms()
     }
 
     pub(super) fn challenge(self, challenge: Challenge) -> Self {
@@ -163,7 +190,11 @@ impl CredentialSource {
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
-        self.terms = self.settings.terms();
+        self.with_new_terms()
+    }
+
+    fn with_new_terms(mut self) -> Self {
+        self.terms = self.settings.terms(&self.proofs, self.constraint);
         self
     }
 }
@@ -194,9 +225,9 @@ impl CredentialSource {
         &self,
         located: &Located<'_>,
         head: &Head<'_>,
-        now: UnixTime,
+        arrival: Arrival,
     ) -> (Attempt, Eventual<Result<Arc<Identity>, Rejection>>) {
-        let mut attempt = Attempt { now, place: located.place, presented: Few::None };
+        let mut attempt = Attempt { now: arrival.now, place: located.place, presented: Few::None };
         if !self.authenticator.accepts(&located.credential) {
             let refused = Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED);
             return (attempt, Eventual::Now(Err(refused)));
@@ -207,7 +238,7 @@ impl CredentialSource {
                 presented => attempt.presented.push((place, presented)),
             }
         }
-        (attempt, self.authenticator.authenticate(&Presented::new(located.credential, *head, now)))
+        (attempt, self.authenticator.authenticate(&Presented::arrived(located.credential, *head, arrival)))
     }
 
     /// Expiry, possession, then networks.

@@ -95,7 +95,7 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
 /// Requires that the credential of the caller is bound to its sender, and also that of the subject that it acts for.
 impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let refused = |reason| Rejection::new(RejectionKind::Invalid, reason);
+        let refused = |reason| Rejection::new(RejectionKind::Invalid, reason).of_caller_without(*self, principal);
         let mut credentials = iter::once(principal).chain(principal.acting_for());
         let bound = credentials.try_for_each(|principal| self.check(principal.confirmation()));
         Eventual::Now(bound.map_err(refused))

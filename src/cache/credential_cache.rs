@@ -1,4 +1,12 @@
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use moka::sync::Cache;
@@ -9,10 +17,17 @@ use super::{
     outcome::{Outcome, Tagged},
     per_thread::PerThread,
 };
-use crate::{digest::Digest, reason::Reason, time::UnixTime};
+use crate::{
+    digest::Digest,
+    reason::Reason,
+    time::{Arrival, UnixTime},
+};
 
 /// The tolerated difference between the times of concurrent requests, since each reads the clock when it arrives.
 const SKEW: Duration = Duration::from_secs(2);
+
+/// The size of a value that takes one place of the capacity, in bytes; a larger one takes several.
+const PLACE: usize = 4096;
 
 /// The number of look-ups that one request joins when each is invalidated before it completes.
 const ATTEMPTS: usize = 3;
@@ -34,6 +49,8 @@ pub(crate) struct CredentialCache<V> {
     refusals: Cache<Digest, Entry<Reason>>,
     in_flight: Arc<InFlight<V>>,
     generations: Generations,
+    /// The latest time of a request, in seconds.
+    latest: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -42,13 +59,22 @@ struct Entry<T> {
     /// The generation at which its look-up began.
     generation: u64,
     /// The time of the request whose look-up it is.
-    since: UnixTime,
+    since: Arrival,
 }
 
 impl<T> Entry<T> {
-    /// Returns whether the entry is within its lifetime. If the clock was set back behind `since`, it is not.
-    fn is_fresh(&self, lifetime: Duration, now: UnixTime) -> bool {
-        self.since <= now && now < self.since + lifetime
+    /// Returns whether the entry is within its lifetime by both times. If the clock was set back behind `since`, it is not,
+    /// nor when the clock has reached `since` again.
+    fn is_fresh(&self, lifetime: Duration, at: Arrival) -> bool {
+        let is_within = |since: UnixTime, now: UnixTime| since <= now && now < since + lifetime;
+        is_within(self.since.now, at.now) && at.steady < self.since.steady + lifetime
+    }
+}
+
+impl<V: Tagged> Entry<V> {
+    /// The places of the capacity that it takes.
+    fn places(&self) -> u32 {
+        u32::try_from(self.value.size().div_ceil(PLACE)).unwrap_or(u32::MAX).max(1)
     }
 }
 
@@ -57,28 +83,36 @@ impl<V: Tagged> CredentialCache<V> {
         Arc::new(Self {
             limits,
             per_thread: PerThread::default(),
-            values: Cache::new(limits.positive_capacity),
+            values: Cache::builder()
+                .max_capacity(limits.positive_capacity)
+                .weigher(|_, entry: &Entry<V>| entry.places())
+                .build(),
             refusals: Cache::new(limits.negative_capacity),
             in_flight: Arc::default(),
             generations: Generations::default(),
+            latest: AtomicU64::new(0),
         })
     }
 
     /// Returns the cached value or refusal of the key, if it is valid.
-    pub(crate) fn get(&self, key: &Digest, now: UnixTime) -> Option<Result<V, Reason>> {
-        if let Some(value) = self.per_thread.get(key).and_then(|entry| self.valid_value(entry, now)) {
+    pub(crate) fn get(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
+        self.note_time(at.now);
+        if let Some(value) = self.per_thread.get(key).and_then(|entry| self.valid_value(entry, at)) {
             return Some(Ok(value));
         }
         if let Some(entry) = self.values.get(key)
-            && let Some(value) = self.valid_value(entry.clone(), now)
+            && let Some(value) = self.valid_value(entry.clone(), at)
         {
-            self.per_thread.insert(*key, entry);
+            // Larger entries would multiply the memory of each thread.
+            if entry.places() == 1 {
+                self.per_thread.insert(*key, entry);
+            }
             return Some(Ok(value));
         }
         if self.limits.negative_capacity == 0 {
             return None;
         }
-        let refusal = self.refusals.get(key).filter(|entry| entry.is_fresh(self.limits.negative_ttl, now))?;
+        let refusal = self.refusals.get(key).filter(|entry| entry.is_fresh(self.limits.negative_ttl, at))?;
         self.generations.is_refusal_valid(refusal.generation).then_some(Err(refusal.value))
     }
 
@@ -89,27 +123,32 @@ impl<V: Tagged> CredentialCache<V> {
     }
 
     /// Stores the value of a look-up that began at this generation and time.
-    pub(crate) fn insert(&self, key: Digest, value: V, generation: u64, since: UnixTime) {
+    pub(crate) fn insert(&self, key: Digest, value: V, generation: u64, since: Arrival) {
         self.values.insert(key, Entry { value, generation, since });
     }
 
     /// Looks the key up, or waits for the look-up in flight.
     ///
-    /// An outcome that was invalidated while the request waited is not returned; the request joins another look-up.
-    pub(crate) async fn load<F>(self: Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Outcome<V>
+    /// An outcome that was invalidated while the request waited is not returned; the request joins another look-up. But an
+    /// outcome that was read after the request arrived was true during the request. It is returned although all entries were
+    /// invalidated in the meantime, or all refusals: otherwise a steady stream of such invalidations would refuse every
+    /// request. It is not returned if its own tag was invalidated.
+    pub(crate) async fn load<F>(self: Arc<Self>, key: Digest, at: Arrival, look_up: impl Fn() -> F) -> Outcome<V>
     where
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
         let arrival = self.generations.current();
         for _ in 0..ATTEMPTS {
-            let completed = match self.join(key, now, &look_up) {
+            let completed = match self.join(key, at, &look_up) {
                 Joined::Cached(outcome) => return outcome,
                 Joined::Lookup(lookup) => lookup.await,
             };
             let is_valid = match &completed.outcome {
-                Outcome::Found(value) => self.generations.is_valid(completed.generation, value.tag()),
-                // A refusal that was read after the request arrived was true during the request. Without this, a steady
-                // stream of new keys, each of which invalidates all refusals, would keep unknown keys from being refused.
+                Outcome::Found(value) => {
+                    let (generation, tag) = (completed.generation, value.tag());
+                    self.generations.is_valid(generation, tag)
+                        || generation >= arrival && self.generations.is_tag_valid(generation, tag)
+                }
                 Outcome::Refused(_) => {
                     completed.generation >= arrival || self.generations.is_refusal_valid(completed.generation)
                 }
@@ -138,24 +177,29 @@ impl<V: Tagged> CredentialCache<V> {
     }
 
     /// Returns the value of an entry, if it is valid. Every hit passes here, of the shared and of the per-thread cache.
-    fn valid_value(&self, entry: Entry<V>, now: UnixTime) -> Option<V> {
-        if !self.generations.is_valid(entry.generation, entry.value.tag()) {
-            return None;
-        }
-        if now + SKEW < entry.since {
-            // The clock was set back. When it reaches `since` again, the entries would be fresh again, long past their
-            // lifetime.
-            self.generations.invalidate_all();
-            return None;
-        }
-        (entry.is_fresh(self.limits.positive_ttl, now) && entry.value.is_current(now)).then_some(entry.value)
+    fn valid_value(&self, entry: Entry<V>, at: Arrival) -> Option<V> {
+        let is_valid = self.generations.is_valid(entry.generation, entry.value.tag());
+        (is_valid && entry.is_fresh(self.limits.positive_ttl, at) && entry.value.is_current(at.now))
+            .then_some(entry.value)
     }
 
-    fn join<F>(self: &Arc<Self>, key: Digest, now: UnixTime, look_up: impl Fn() -> F) -> Joined<V>
+    /// Invalidates all entries if the clock was set back: they would be fresh again when it reaches their time again, long
+    /// past their lifetime. [`Clock::steady`](crate::Clock::steady) covers the case that no request arrives in between.
+    fn note_time(&self, now: UnixTime) {
+        let (now, latest) = (now.as_secs(), self.latest.load(Ordering::Relaxed));
+        if now > latest {
+            self.latest.fetch_max(now, Ordering::Relaxed);
+        } else if now.saturating_add(SKEW.as_secs()) < latest {
+            self.latest.store(now, Ordering::Relaxed);
+            self.generations.invalidate_all();
+        }
+    }
+
+    fn join<F>(self: &Arc<Self>, key: Digest, at: Arrival, look_up: impl Fn() -> F) -> Joined<V>
     where
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
-        let cached = || match self.get(&key, now)? {
+        let cached = || match self.get(&key, at)? {
             Ok(value) => Some(Outcome::Found(value)),
             Err(reason) => Some(Outcome::Refused(reason)),
         };
@@ -168,9 +212,9 @@ impl<V: Tagged> CredentialCache<V> {
                 let _registration = registration;
                 let outcome = AssertUnwindSafe(look_up).catch_unwind().await.unwrap_or(Outcome::Panicked);
                 match &outcome {
-                    Outcome::Found(value) => cache.insert(key, value.clone(), generation, now),
+                    Outcome::Found(value) => cache.insert(key, value.clone(), generation, at),
                     Outcome::Refused(reason) => {
-                        cache.refusals.insert(key, Entry { value: *reason, generation, since: now });
+                        cache.refusals.insert(key, Entry { value: *reason, generation, since: at });
                     }
                     Outcome::Busy(..) | Outcome::Down(_) | Outcome::Panicked => {}
                 }

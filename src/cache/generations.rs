@@ -21,12 +21,14 @@ const TOMBSTONES: usize = 4096;
 /// 2. `invalidate` publishes the tombstone before it raises `newest_tombstone`, and returns after both: the check without
 ///    a lock in `is_valid` succeeds only for entries at least as new as every tombstone;
 /// 3. a tombstone is replaced only by a newer one of the same tag, and removed only under the write lock under which
-///    `minimum` is raised to its generation or above: a reader that holds the lock sees the tombstone or the minimum.
+///    `removed` is raised to its generation or above: a reader that holds the lock sees the tombstone or that minimum.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     current: AtomicU64,
-    /// Entries of an older generation are invalid, whatever their tag.
-    minimum: AtomicU64,
+    /// The generation of the newest invalidation of all entries: older ones are invalid.
+    invalidated: AtomicU64,
+    /// The generation of the newest removed tombstone: older entries are invalid, whatever their tag.
+    removed: AtomicU64,
     /// Refusals of an older generation are invalid.
     refusal_minimum: AtomicU64,
     /// The generation of the newest tombstone: entries that are not older need no look at the tombstones.
@@ -37,8 +39,36 @@ pub(super) struct Generations {
 #[derive(Debug, Default)]
 struct Tombstones {
     by_tag: HashMap<Box<str>, u64>,
-    /// Sorted by generation; a tag occurs once for each of its invalidations.
+    /// Sorted by generation; a tag occurs once for each of its invalidations since the last [compaction](Self::compact).
     order: VecDeque<(u64, Box<str>)>,
+}
+
+impl Tombstones {
+    /// Adds a tombstone. Returns the generation of the newest one that it displaces.
+    fn insert(&mut self, tag: &str, generation: u64) -> Option<u64> {
+        self.by_tag.insert(tag.into(), generation);
+        self.order.push_back((generation, tag.into()));
+        let mut displaced = None;
+        while self.by_tag.len() > TOMBSTONES
+            && let Some((oldest, tag)) = self.order.pop_front()
+        {
+            // A tag that was invalidated again keeps its newer tombstone.
+            if self.by_tag.get(&tag) == Some(&oldest) {
+                self.by_tag.remove(&tag);
+                displaced = Some(oldest);
+            }
+        }
+        if self.order.len() > 2 * TOMBSTONES {
+            self.compact();
+        }
+        displaced
+    }
+
+    /// Drops what was replaced, so that invalidations of one tag, however many, displace no other tombstone.
+    fn compact(&mut self) {
+        let Self { by_tag, order } = self;
+        order.retain(|(generation, tag)| by_tag.get(tag) == Some(generation));
+    }
 }
 
 impl Generations {
@@ -49,15 +79,16 @@ impl Generations {
 
     /// Returns whether an entry of this generation and tag is valid.
     pub(super) fn is_valid(&self, generation: u64, tag: &str) -> bool {
-        if generation < self.minimum.load(Ordering::Acquire) {
-            return false;
-        }
+        generation >= self.invalidated.load(Ordering::Acquire) && self.is_tag_valid(generation, tag)
+    }
+
+    /// Returns whether an entry of this generation was not invalidated by its tag; it may have been with all others.
+    pub(super) fn is_tag_valid(&self, generation: u64, tag: &str) -> bool {
         if generation >= self.newest_tombstone.load(Ordering::Acquire) {
             return true;
         }
         let tombstones = self.tombstones.read().unwrap_or_else(PoisonError::into_inner);
-        // The minimum again, under the lock: tombstones may have been removed since it was read.
-        generation >= self.minimum.load(Ordering::Acquire)
+        generation >= self.removed.load(Ordering::Acquire)
             && tombstones.by_tag.get(tag).is_none_or(|invalidated| generation >= *invalidated)
     }
 
@@ -70,26 +101,18 @@ impl Generations {
     pub(super) fn invalidate(&self, tag: &str) {
         let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.begin();
-        tombstones.by_tag.insert(tag.into(), generation);
-        tombstones.order.push_back((generation, tag.into()));
-        if tombstones.order.len() > TOMBSTONES
-            && let Some((oldest, tag)) = tombstones.order.pop_front()
-        {
-            if tombstones.by_tag.get(&tag) == Some(&oldest) {
-                tombstones.by_tag.remove(&tag);
-            }
-            self.minimum.fetch_max(oldest, Ordering::Release);
+        if let Some(displaced) = tombstones.insert(tag, generation) {
+            self.removed.fetch_max(displaced, Ordering::Release);
         }
         self.newest_tombstone.fetch_max(generation, Ordering::Release);
     }
 
-    /// Invalidates all entries and refusals.
+    /// Invalidates all entries and refusals. The tombstones stay: they distinguish a look-up in flight whose own entry was
+    /// invalidated from one that was invalidated only with all others.
     pub(super) fn invalidate_all(&self) {
-        let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.begin();
-        self.minimum.fetch_max(generation, Ordering::Release);
+        self.invalidated.fetch_max(generation, Ordering::Release);
         self.refusal_minimum.fetch_max(generation, Ordering::Release);
-        *tombstones = Tombstones::default();
     }
 
     /// Invalidates all refusals.
@@ -117,7 +140,7 @@ mod tests {
     fn an_invalidated_entry_stays_invalid_while_tombstones_are_removed() {
         for remove in [
             |generations: &Generations| generations.invalidate_all(),
-            |generations: &Generations| (0..=TOMBSTONES).for_each(|_| generations.invalidate("other")),
+            |generations: &Generations| (0..=TOMBSTONES).for_each(|number| generations.invalidate(&number.to_string())),
         ] {
             for _ in 0..200 {
                 let (generations, is_over) = (Generations::default(), AtomicBool::new(false));
@@ -150,5 +173,25 @@ mod tests {
         assert!(!generations.is_valid(old, "other") && !generations.is_refusal_valid(old));
         let new = generations.current();
         assert!(generations.is_valid(new, "key") && generations.is_refusal_valid(new));
+    }
+
+    #[test]
+    fn an_entry_that_was_invalidated_with_all_others_is_distinguished_from_one_whose_tag_was() {
+        let generations = Generations::default();
+        let entry = generations.current();
+        generations.invalidate("key");
+        generations.invalidate_all();
+        assert!(!generations.is_valid(entry, "other") && generations.is_tag_valid(entry, "other"));
+        assert!(!generations.is_tag_valid(entry, "key"), "the tombstone is kept");
+    }
+
+    #[test]
+    fn invalidations_of_one_tag_displace_no_tombstone_and_need_bounded_memory() {
+        let generations = Generations::default();
+        let entry = generations.current();
+        generations.invalidate("key");
+        (0..10 * TOMBSTONES).for_each(|_| generations.invalidate("other"));
+        assert!(generations.is_valid(entry, "a third one") && !generations.is_valid(entry, "key"));
+        assert!(generations.tombstones.read().unwrap_or_else(PoisonError::into_inner).order.len() <= 2 * TOMBSTONES);
     }
 }

@@ -8,7 +8,7 @@ use super::{
     credential_cache::{CredentialCache, Limits},
     outcome::{Outcome, Tagged},
 };
-use crate::{Eventual, digest::Digest, log, reason::Reason, refusal::Rejection, time::UnixTime};
+use crate::{Eventual, digest::Digest, log, reason::Reason, refusal::Rejection, time::Arrival};
 
 /// Looks credentials up in a dependency, such as a key store or an introspection endpoint: through the cache, with a
 /// maximum of concurrent look-ups, and within a time-out.
@@ -44,7 +44,7 @@ impl<V: Tagged> CachedLookup<V> {
     pub(crate) fn load<F, T>(
         self: &Arc<Self>,
         key: Digest,
-        now: UnixTime,
+        arrival: Arrival,
         look_up: impl Fn() -> F + Send + Sync + 'static,
         map: impl FnOnce(V) -> T + Send + 'static,
     ) -> Eventual<Result<T, Rejection>>
@@ -56,7 +56,7 @@ impl<V: Tagged> CachedLookup<V> {
         let look_up = move || Arc::clone(&bounded).within_bounds(look_up());
         // I/O: the dependency.
         Eventual::later(async move {
-            let loaded = Arc::clone(&this.cache).load(key, now, look_up);
+            let loaded = Arc::clone(&this.cache).load(key, arrival, look_up);
             let outcome = tokio::time::timeout(this.timeout, loaded).await;
             outcome.unwrap_or_else(|_| this.time_out()).into_result().map(map)
         })

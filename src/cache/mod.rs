@@ -12,7 +12,9 @@
 //!    them waits ([`InFlight`](in_flight::InFlight)).
 //! 3. In front of the values is a small cache for each thread. Its entries carry the same generations and are checked in the
 //!    same place ([`PerThread`](per_thread::PerThread)).
-//! 4. Failures are not cached. No entry is returned past its lifetime, which begins before its look-up.
+//! 4. Failures are not cached. No entry is returned past its lifetime, which begins before its look-up, by the clock and by
+//!    its [steady](crate::Clock::steady) time.
+//! 5. The capacity of values is one of memory: a value of more than 4 KiB takes the place of several.
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::credential_cache::CredentialCache;

@@ -13,6 +13,9 @@ pub(crate) trait Tagged: Clone + Send + Sync + 'static {
     /// The name by which [`CredentialCache::invalidate`](super::credential_cache::CredentialCache::invalidate) finds it.
     fn tag(&self) -> &str;
 
+    /// The approximate size in memory, in bytes.
+    fn size(&self) -> usize;
+
     /// Returns whether what the value depends on is still valid. Checked on every cache hit.
     fn is_current(&self, _now: UnixTime) -> bool {
         true

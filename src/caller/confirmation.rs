@@ -211,15 +211,20 @@ pub enum SenderConstraint {
 }
 
 impl SenderConstraint {
+    /// The method; `None` for any.
+    pub(crate) const fn method(self) -> Option<ConfirmationMethod> {
+        match self {
+            Self::Any => None,
+            Self::Certificate => Some(ConfirmationMethod::CERTIFICATE),
+            Self::Key => Some(ConfirmationMethod::KEY),
+            Self::Method(member) => Some(ConfirmationMethod::custom(member)),
+        }
+    }
+
     /// Refuses a credential that is not bound so. Whether the sender proves it is checked at admission.
     pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), Reason> {
-        let has = |method: &ConfirmationMethod| confirmation.is_some_and(|bound| bound.thumbprint(method).is_some());
-        let is_bound = match self {
-            Self::Any => confirmation.is_some(),
-            Self::Certificate => has(&ConfirmationMethod::CERTIFICATE),
-            Self::Key => has(&ConfirmationMethod::KEY),
-            Self::Method(member) => has(&ConfirmationMethod::custom(member)),
-        };
+        let is_bound =
+            confirmation.is_some_and(|bound| self.method().is_none_or(|method| bound.thumbprint(&method).is_some()));
         if is_bound { Ok(()) } else { Err(Reason::NOT_SENDER_CONSTRAINED) }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::Extensions;
 
-use super::{principal::Principal, terms::ChallengeTerms};
+use super::{confirmation::SenderConstraint, principal::Principal, terms::ChallengeTerms};
 use crate::{
     log,
     reason::Reason,
@@ -30,9 +30,14 @@ pub(crate) fn of(extensions: &Extensions) -> Result<&Principal, Rejection> {
 }
 
 impl Rejection {
-    /// Adds the challenges of the layer that admitted the caller.
+    /// Adds the challenges of the layer that admitted the caller, unless the policy has added some.
     pub(crate) fn of_caller(self, caller: &Principal) -> Self {
-        behind_layer(self, &caller.challenge())
+        if self.has_challenges() { self } else { behind_layer(self, &caller.challenge()) }
+    }
+
+    /// Adds those of the challenges of the layer whose credentials can be bound in this way.
+    pub(crate) fn of_caller_without(self, constraint: SenderConstraint, caller: &Principal) -> Self {
+        behind_layer(self, &caller.challenge_of(constraint))
     }
 
     /// Adds the challenges of the layer outside, if there is one: also where it admitted a request without a credential.

@@ -124,6 +124,27 @@ impl Identity {
             on_admission: None,
         }
     }
+
+    /// The approximate size in memory, in bytes, with what allocations cost; by it, caches are bounded.
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    pub(crate) fn size_in_memory(&self) -> usize {
+        const ALLOCATION: usize = 16;
+        let text = |text: &str| size_of::<Box<str>>() + ALLOCATION + text.len();
+        let optional = |value: &Option<Box<str>>| value.as_deref().map_or(0, |value| ALLOCATION + value.len());
+        let own =
+            [&self.acr, &self.claims, &self.client_id, &self.issuer, &self.key_id, &self.session_id, &self.tenant];
+        let lists = self.scopes.iter().map(|scope| size_of_val(scope) + ALLOCATION + scope.as_str().len());
+        let lists = lists.chain(self.roles.iter().map(|role| text(role)));
+        let lists = lists.chain(self.metadata.iter().map(|(name, value)| text(name) + text(value)));
+        let lists = lists.chain(self.networks.iter().map(size_of_val));
+        let actors = self.actors.iter().map(|actor| {
+            size_of_val(actor) + ALLOCATION + actor.subject.len() + actor.issuer.as_deref().map_or(0, str::len)
+        });
+        size_of_val(self)
+            + text(&self.subject)
+            + own.into_iter().chain([&self.tier, &self.token_id]).map(optional).sum::<usize>()
+            + lists.chain(actors).sum::<usize>()
+    }
 }
 
 impl fmt::Debug for Identity {

@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::{
     admission::Admission,
-    confirmation::Confirmation,
+    confirmation::{Confirmation, SenderConstraint},
     identity::Identity,
     method::{Actor, AuthMethod},
     terms::{ChallengeTerms, DelegatedScopes, Terms},
@@ -69,6 +69,11 @@ impl Principal {
     pub(crate) fn challenge(&self) -> ChallengeTerms {
         let presented = Presented::Scheme(self.place.scheme);
         ChallengeTerms { challenges: Arc::clone(&self.terms.challenges), presented }
+    }
+
+    /// The challenges of refusals that require a credential that is bound in this way.
+    pub(crate) fn challenge_of(&self, constraint: SenderConstraint) -> ChallengeTerms {
+        ChallengeTerms { challenges: Arc::clone(self.terms.challenges_of(constraint)), ..self.challenge() }
     }
 
     /// Marks the credentials in the header fields, so that inner layers do not print them.

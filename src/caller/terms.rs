@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use super::confirmation::{ConfirmationMethod, SenderConstraint};
 use crate::{
     scheme::{Challenges, Presented, Schemes},
     scope::ScopeHierarchy,
@@ -12,9 +13,20 @@ use crate::{
 #[repr(align(128))]
 pub(crate) struct Terms {
     pub(crate) challenges: Arc<Challenges>,
+    /// The challenges where a credential must be bound by a method, or by any.
+    pub(crate) constrained: Arc<[(Option<ConfirmationMethod>, Arc<Challenges>)]>,
     pub(crate) delegated_scopes: DelegatedScopes,
     pub(crate) hierarchy: ScopeHierarchy,
     pub(crate) schemes: Arc<Schemes>,
+}
+
+impl Terms {
+    /// The challenges of a refusal of a credential that is not bound as a route requires.
+    pub(super) fn challenges_of(&self, constraint: SenderConstraint) -> &Arc<Challenges> {
+        let method = constraint.method();
+        let known = self.constrained.iter().find(|(known, _)| *known == method);
+        known.map_or(&self.challenges, |(_, challenges)| challenges)
+    }
 }
 
 /// The scopes that apply when a caller acts for a subject that presented a credential of its own.

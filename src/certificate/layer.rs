@@ -115,7 +115,7 @@ impl<R> fmt::Debug for ForwardedCertificateLayer<R> {
 }
 
 fn challenges(challenge: Challenge) -> Arc<Challenges> {
-    Arc::new(Challenges::new(challenge, &Schemes::new([Arc::new(Bearer::default()) as _])))
+    Arc::new(Challenges::new(challenge, &Schemes::new([Arc::new(Bearer::default()) as _]), |_| true))
 }
 
 /// The check of [`ForwardedCertificateLayer`].

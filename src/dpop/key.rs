@@ -6,7 +6,7 @@ use moka::sync::Cache;
 
 use crate::{
     digest::Digest,
-    json::Object,
+    json::{Json, Object},
     jwt::{Algorithm, VerifyingKey, read_public},
 };
 
@@ -34,6 +34,7 @@ impl ProofKey {
         if named.is_some_and(|named| named != Some(algorithm)) {
             return Err("a key for another algorithm");
         }
+        check_purpose(members)?;
         // The key is parsed from the text that the thumbprint is computed of, so that both are of one key.
         let canonical = canonical(members)?;
         let thumbprint = Digest::of(canonical.as_bytes());
@@ -59,6 +60,18 @@ impl ProofKey {
 pub(crate) fn thumbprint(jwk: &str, algorithm: Algorithm) -> Option<Digest> {
     let members = Object::parse(jwk.as_bytes()).ok()?;
     ProofKey::read(&members, algorithm, &KeyCache::new(0)).ok().map(|key| key.thumbprint)
+}
+
+/// RFC 7517 §4.2 and §4.3: a key whose purpose is stated is one that verifies signatures. An empty list states none.
+fn check_purpose(members: &Object<'_>) -> Result<(), &'static str> {
+    let is_for_signatures = members.get("use").is_none_or(|usage| usage.as_str() == Some("sig"));
+    let permits = |operations: &[Json<'_>]| {
+        let is_text = operations.iter().all(|operation| operation.as_str().is_some());
+        let verifies = operations.iter().any(|operation| operation.as_str() == Some("verify"));
+        is_text && (verifies || operations.is_empty())
+    };
+    let is_permitted = members.get("key_ops").is_none_or(|list| list.as_array().is_some_and(permits));
+    if is_for_signatures && is_permitted { Ok(()) } else { Err("a key for another purpose") }
 }
 
 /// The required members of a JWK in the order of their names, RFC 7638 §3.2 and RFC 8037 §2.

@@ -28,19 +28,23 @@
 //! 2. `htm` is the request's method, and `htu` its public URL. The URL is made of the configured one, never of `Host` or
 //!    `X-Forwarded-…`. Both sides are normalised by
 //!    [RFC 3986 §6.2.2](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.2) and
-//!    [§6.2.3](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3), without query and fragment.
-//! 3. `iat` is at most 300 seconds in the past, or 60 with a nonce, and at most 30 or 10 seconds in the future. `exp` and
-//!    `nbf` are optional, and are checked if present.
+//!    [§6.2.3](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3), without query and fragment. A path with characters that
+//!    RFC 3986 does not allow, such as the `|` that browsers send, must be equal byte for byte.
+//! 3. `iat` is at most 300 seconds in the past and at most 30 seconds in the future, or up to one hour with a nonce, which
+//!    then decides the age of the proof. `exp` and `nbf` are optional, and are checked if present.
 //! 4. `ath` is the SHA-256 digest of the token.
 //! 5. `nonce` was issued by this server recently, if [`nonces`](Dpop::nonces) are required.
 //! 6. The signature verifies with the key in the header, which is a public key, by an allowed algorithm.
 //! 7. The key is the one that the token is bound to; otherwise the token is refused, not the proof.
-//! 8. The proof was not used before: a [`ReplayGuard`](crate::replay::ReplayGuard) records it for as long as it is valid.
+//! 8. The proof was not used before: a [`ReplayGuard`](crate::replay::ReplayGuard) records it for as long as it is valid. A
+//!    client that sends more proofs than the guard has room for gets 429, or 503 if all clients together do.
 //!
 //! # Behind a proxy, and nested routers
 //!
-//! The expected URL is the configured one followed by the path of the request. If a proxy removes a path prefix, include the
-//! prefix in the configured URL. A prefix that axum's `Router::nest` removes is restored.
+//! A proof names the URL that the client called. If all paths of the API have a prefix in common, such as `/mcp`, include it in
+//! the configured URL, also if a proxy removes it: a request whose path begins with the prefix is compared with that path, and
+//! to any other path the prefix is added. [`Dpop::path_rewrite`] states one of the two, or a prefix that a proxy adds. A prefix
+//! that axum's `Router::nest` removes is restored. If the API has several public URLs, add them with [`Dpop::public_url`].
 //!
 //! # Several layers
 //!
@@ -62,12 +66,13 @@
 
 #[cfg(feature = "testing")]
 pub(crate) use self::key::thumbprint;
-pub use self::{nonce::Nonces, verifier::Dpop};
+pub use self::{nonce::Nonces, public_url::PathRewrite, verifier::Dpop};
 
 mod key;
 mod nonce;
 mod proof;
 mod public_url;
 mod reason;
+mod resource;
 mod scheme;
 mod verifier;

@@ -86,6 +86,20 @@ impl Nonces {
         HeaderValue::try_from(self.text(self.window(now))).expect("base64url is visible ASCII")
     }
 
+    /// The longest time for which a nonce is accepted.
+    pub(super) const fn lifetime(&self) -> Duration {
+        Duration::from_secs(2 * self.period)
+    }
+
+    /// The last second in which a nonce of this age is accepted.
+    pub(super) const fn valid_until(&self, age: NonceAge, now: UnixTime) -> UnixTime {
+        let windows = match age {
+            NonceAge::Current => 2,
+            NonceAge::Previous => 1,
+        };
+        UnixTime::from_secs((self.window(now).saturating_add(windows)).saturating_mul(self.period).saturating_sub(1))
+    }
+
     /// `None` if the nonce is too old, or was not issued with this secret.
     pub(super) fn age(&self, nonce: &str, now: UnixTime) -> Option<NonceAge> {
         let window = self.window(now);

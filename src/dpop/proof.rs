@@ -1,10 +1,15 @@
 //! The proof of one request, RFC 9449 §4.3.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method};
 
-use super::{key::ProofKey, nonce::NonceAge, public_url::normalised, verifier::Requirements};
+use super::{
+    key::ProofKey,
+    nonce::NonceAge,
+    public_url::{self, ExpectedUrls},
+    verifier::Requirements,
+};
 use crate::{
     auth::{UnverifiedProof, VerifiedProof},
     digest::Digest,
@@ -34,8 +39,7 @@ pub(super) struct DpopProof {
     method: Method,
     requirements: Arc<Requirements>,
     token: Digest,
-    /// The [normalised] URL of the request; `None` if no proof can name it.
-    url: Option<String>,
+    urls: ExpectedUrls,
 }
 
 impl DpopProof {
@@ -46,7 +50,7 @@ impl DpopProof {
             requirements: Arc::clone(requirements),
             // RFC 9449 §4.2: over the ASCII of the token.
             token: Digest::of(token.as_bytes()),
-            url: requirements.public_url.of_request(head),
+            urls: public_url::expected(&requirements.public_urls, requirements.path_rewrite.as_ref(), head),
         }
     }
 
@@ -65,11 +69,12 @@ impl DpopProof {
             return Err(Reason::DPOP_JTI.into());
         }
         self.check_request(text("htm")?, text("htu")?)?;
-        let until = self.check_time(&claims, now)?;
+        // Before the time: a client whose clock is wrong needs a nonce all the more.
+        let fresh = self.check_nonce(claims.text("nonce").map_err(|_| Reason::DPOP_CLAIM_TYPE)?, now)?;
+        let until = self.check_time(&claims, &fresh, now)?;
         if Digest::from_base64url(text("ath")?) != Some(self.token) {
             return Err(Reason::DPOP_ATH.into());
         }
-        let nonce = self.check_nonce(claims.text("nonce").map_err(|_| Reason::DPOP_CLAIM_TYPE)?, now)?;
 
         let key = header.get("jwk").and_then(|key| key.as_object()).ok_or(Reason::DPOP_KEY)?;
         let keys = &self.requirements.keys;
@@ -79,7 +84,7 @@ impl DpopProof {
         }
         let mut verified = VerifiedProof::new(key.thumbprint);
         verified.single_use = Some((Digest::of(id.as_bytes()), until));
-        verified.response_fields.extend(nonce.map(|nonce| (DPOP_NONCE, nonce)));
+        verified.response_fields.extend(fresh.next.map(|nonce| (DPOP_NONCE, nonce)));
         Ok(verified)
     }
 
@@ -100,13 +105,16 @@ impl DpopProof {
         if method != self.method.as_str() {
             return Err(Reason::DPOP_HTM);
         }
-        let expected = self.url.as_deref().ok_or(Reason::DPOP_HTU)?;
-        if url == expected || normalised(url).as_deref() == Some(expected) { Ok(()) } else { Err(Reason::DPOP_HTU) }
+        if public_url::is_expected(url, &self.urls) { Ok(()) } else { Err(Reason::DPOP_HTU) }
     }
 
     /// Returns the last second in which the proof is valid.
-    fn check_time(&self, claims: &Claims<'_>, now: UnixTime) -> Result<UnixTime, Reason> {
+    ///
+    /// RFC 9449 §11.1: with a nonce, its time is that of the proof. The times that the client wrote may then differ by as much
+    /// as the window allows, because its clock is wrong.
+    fn check_time(&self, claims: &Claims<'_>, fresh: &Freshness, now: UnixTime) -> Result<UnixTime, Reason> {
         let window = self.requirements.window();
+        let tolerance = if fresh.until.is_some() { window.past } else { Duration::ZERO };
         let time = |name| claims.time(name).map_err(|_| Reason::DPOP_CLAIM_TYPE);
         let issued = time("iat")?.ok_or(Reason::DPOP_CLAIM_MISSING)?;
         let until = issued + window.past;
@@ -116,25 +124,32 @@ impl DpopProof {
         if now + window.future < issued {
             return Err(Reason::DPOP_IN_FUTURE);
         }
-        if time("exp")?.is_some_and(|end| end <= now) {
+        if time("exp")?.is_some_and(|end| end + tolerance <= now) {
             return Err(Reason::DPOP_EXPIRED);
         }
         if time("nbf")?.is_some_and(|begin| now + window.future < begin) {
             return Err(Reason::DPOP_NOT_YET_VALID);
         }
-        Ok(until)
+        Ok(fresh.until.map_or(until, |end| end.min(until)))
     }
 
-    /// Returns the nonce for the client's next proof, if it differs from the nonce of this one.
-    fn check_nonce(&self, nonce: Option<&str>, now: UnixTime) -> Result<Option<HeaderValue>, InvalidProof> {
-        let Some(nonces) = &self.requirements.nonces else { return Ok(None) };
+    fn check_nonce(&self, nonce: Option<&str>, now: UnixTime) -> Result<Freshness, InvalidProof> {
+        let Some(nonces) = &self.requirements.nonces else { return Ok(Freshness::default()) };
         let required = |reason| InvalidProof { reason, nonce: Some(nonces.current(now)) };
-        match nonces.age(nonce.ok_or_else(|| required(Reason::DPOP_NONCE_MISSING))?, now) {
-            Some(NonceAge::Current) => Ok(None),
-            Some(NonceAge::Previous) => Ok(Some(nonces.current(now))),
-            None => Err(required(Reason::DPOP_NONCE_STALE)),
-        }
+        let age = nonces.age(nonce.ok_or_else(|| required(Reason::DPOP_NONCE_MISSING))?, now);
+        let age = age.ok_or_else(|| required(Reason::DPOP_NONCE_STALE))?;
+        let next = (age == NonceAge::Previous).then(|| nonces.current(now));
+        Ok(Freshness { until: Some(nonces.valid_until(age, now)), next })
     }
+}
+
+/// The result of the check of a nonce; empty if none is required.
+#[derive(Default)]
+struct Freshness {
+    /// The last second in which the nonce is accepted.
+    until: Option<UnixTime>,
+    /// The nonce for the client's next proof, if it differs from the nonce of this one.
+    next: Option<HeaderValue>,
 }
 
 impl UnverifiedProof for DpopProof {

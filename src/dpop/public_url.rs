@@ -8,9 +8,30 @@ use crate::{
     url,
 };
 
-/// The public URL of the API: normalised, without a trailing slash.
+/// The change that a proxy makes to the path of a request, from that of the public URL to that of the request here.
+///
+/// See [`Dpop::path_rewrite`](super::Dpop::path_rewrite).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum PathRewrite {
+    /// The proxy adds this prefix, which begins with a slash: a request to `/orders` arrives as `/api/orders`.
+    PrefixAdded(Box<str>),
+    /// The proxy removes the path of the public URL.
+    PrefixRemoved,
+    /// The path arrives as the client sent it.
+    Unchanged,
+}
+
+/// A public URL of the API: normalised, without a trailing slash.
 #[derive(Clone, Debug)]
-pub(super) struct PublicUrl(Box<str>);
+pub(super) struct PublicUrl {
+    text: Box<str>,
+    /// The index at which the path begins.
+    path: usize,
+}
+
+/// The URLs that the proof of a request may name: one for each public URL.
+pub(super) type ExpectedUrls = Vec<String>;
 
 impl PublicUrl {
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
@@ -19,20 +40,67 @@ impl PublicUrl {
             let message = "a public URL is an https URL without a query, a fragment and a user name";
             return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(url::redacted(url)));
         };
-        Ok(Self(normalised.trim_end_matches('/').into()))
+        let text: Box<str> = normalised.trim_end_matches('/').into();
+        let authority = text.find("://").map_or(0, |scheme| scheme + "://".len());
+        let path = text[authority..].find('/').map_or(text.len(), |length| authority + length);
+        Ok(Self { text, path })
     }
 
-    /// The URL that the proof of this request must name; `None` if the request's target has no valid path.
-    pub(super) fn of_request(&self, head: &Head<'_>) -> Option<String> {
-        let path = uri(head).path();
-        // The path is normalised alone, so that its dot segments cannot remove the prefix.
-        Some(format!("{}{}", self.0, normalised_path(path)?))
+    /// The URL that the proof of a request for this path must name; `None` if the proxy sends no such path.
+    fn of_path(&self, path: &str, rewrite: Option<&PathRewrite>) -> Option<String> {
+        let (origin, prefix) = self.text.split_at(self.path);
+        let rest = |prefix: &str| path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        match rewrite {
+            Some(PathRewrite::PrefixAdded(added)) => Some(format!("{}{}", self.text, rest(added)?)),
+            Some(PathRewrite::Unchanged) => Some(format!("{origin}{path}")),
+            // What begins with the path of the public URL was not changed.
+            None if !prefix.is_empty() && rest(prefix).is_some() => Some(format!("{origin}{path}")),
+            None | Some(PathRewrite::PrefixRemoved) => Some(format!("{}{path}", self.text)),
+        }
+    }
+
+    /// Returns whether `url` is the public URL without a slash at its end. A proxy that removes its path sends `/` for a
+    /// request with that slash and for one without.
+    fn is_root(&self, url: &str) -> bool {
+        *url == *self.text && self.path < self.text.len()
     }
 }
 
-/// Normalises a URL by RFC 3986 §6.2.2 and §6.2.3, without query and fragment; `None` if it is not a valid `http` or
-/// `https` URL.
-pub(super) fn normalised(url: &str) -> Option<String> {
+/// The URLs that the proof of this request may name. The path is normalised alone, so that its dot segments cannot remove the
+/// prefix of a public URL.
+pub(super) fn expected(urls: &[PublicUrl], rewrite: Option<&PathRewrite>, head: &Head<'_>) -> ExpectedUrls {
+    let Some(path) = normalised_path(uri(head).path()) else { return Vec::new() };
+    let mut expected = ExpectedUrls::with_capacity(urls.len());
+    for public in urls {
+        let Some(url) = public.of_path(&path, rewrite) else { continue };
+        let without_slash = url.strip_suffix('/').filter(|url| public.is_root(url) && path == "/");
+        expected.extend(without_slash.map(str::to_owned));
+        expected.push(if url.len() == public.path { format!("{url}/") } else { url });
+    }
+    expected
+}
+
+/// Returns whether `htu` is one of the expected URLs.
+pub(super) fn is_expected(htu: &str, expected: &[String]) -> bool {
+    let is = |url: &str| expected.iter().any(|expected| *expected == *url);
+    is(htu) || normalised(htu).is_some_and(|url| is(&url))
+}
+
+/// A path that is normalised and has no slash at its end.
+pub(super) fn check_prefix(prefix: &str) -> Result<Box<str>, ConfigError> {
+    let trimmed = prefix.trim_end_matches('/');
+    if trimmed.starts_with('/') && strictly_normalised_path(trimmed).as_deref() == Some(trimmed) {
+        return Ok(trimmed.into());
+    }
+    let message = "a path prefix begins with a slash, is not only a slash, and is normalised";
+    Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(prefix))
+}
+
+/// Normalises a URL by RFC 3986 §6.2.2 and §6.2.3, without query and fragment; `None` if it is not an `http` or `https` URL.
+///
+/// A path that is not valid by RFC 3986 is not changed: browsers send characters such as `|` unescaped, and a proof names
+/// them in the same way.
+fn normalised(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
     let (scheme, default) = match scheme {
         scheme if scheme.eq_ignore_ascii_case("https") => ("https", 443),
@@ -62,8 +130,14 @@ pub(super) fn normalised(url: &str) -> Option<String> {
     Some(text)
 }
 
-/// `None` if a percent sign is not followed by two hexadecimal digits, or if a character is not allowed in a path.
+/// A normalised path, or an invalid one byte for byte, which equals no normalised path; `None` if it does not begin with a
+/// slash.
 fn normalised_path(path: &str) -> Option<String> {
+    strictly_normalised_path(path).or_else(|| path.starts_with('/').then(|| path.to_owned()))
+}
+
+/// `None` if a percent sign is not followed by two hexadecimal digits, or if a character is not allowed in a path.
+fn strictly_normalised_path(path: &str) -> Option<String> {
     remove_dots(&decode_unreserved(path)?)
 }
 
@@ -196,31 +270,32 @@ mod tests {
             "https://h:-1/a",
             "https://h:+443/a",
             "https://h:99999/a",
-            "https://h/a%",
-            "https://h/a%4",
-            "https://h/%zz",
-            "https://h/a b",
-            "https://h/ä",
             "https://ä/",
             "https://h\\a/",
             "https://a:b:c/",
-            "https://h/\"",
         ] {
             assert_eq!(normalised(url), None, "{url}");
         }
     }
 
     #[test]
+    fn invalid_paths_are_not_changed_and_equal_no_other_path() {
+        for path in ["/a%", "/a%4", "/%zz", "/a b", "/ä", "/\"", "/a|b", "/%2%35", "/a|b/../c", "/%41|"] {
+            assert_eq!(normalised(&format!("HTTPS://H:443{path}?q")), Some(format!("https://h{path}")));
+        }
+    }
+
+    #[test]
     fn dot_segments_do_not_leave_the_public_url() {
         let public = PublicUrl::parse("https://h/base/").expect("a URL");
-        let url = |path: &str| {
+        let urls = |path: &str| {
             let request = http::Request::builder().uri(path).body(()).expect("a request");
-            public.of_request(&Head::from(&request))
+            expected(std::slice::from_ref(&public), None, &Head::from(&request))
         };
-        assert_eq!(url("/a").as_deref(), Some("https://h/base/a"));
-        assert_eq!(url("/").as_deref(), Some("https://h/base/"));
-        assert_eq!(url("/../../a").as_deref(), Some("https://h/base/a"));
-        assert_eq!(url("https://other/a?b").as_deref(), Some("https://h/base/a"));
-        assert_eq!(url("*"), None);
+        assert_eq!(urls("/a"), ["https://h/base/a"]);
+        assert_eq!(urls("/"), ["https://h/base", "https://h/base/"]);
+        assert_eq!(urls("/../../a"), ["https://h/base/a"]);
+        assert_eq!(urls("https://other/a?b"), ["https://h/base/a"]);
+        assert!(urls("*").is_empty());
     }
 }

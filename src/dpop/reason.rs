@@ -44,13 +44,13 @@ reasons! {
     DPOP_HTM = "dpop_htm";
     /// The proof was made for another URL (`htu`).
     ///
-    /// Look at: the public URL given to `Dpop::new`: scheme, host, port, and the path prefix if a proxy removes one;
-    /// then `htu` in the client's proof.
+    /// Look at: the public URLs given to `Dpop::new` and `Dpop::public_url`: scheme, host, port and path prefix; then
+    /// `Dpop::path_rewrite` if a proxy changes paths, and `htu` in the client's proof.
     DPOP_HTU = "dpop_htu";
     /// The proof was made too far in the future (`iat`).
     ///
-    /// Look at: the clocks of the client and of this server, and `Dpop::window` (30 seconds ahead by default, 10 with
-    /// nonces).
+    /// Look at: the clocks of the client and of this server, and `Dpop::window` (30 seconds ahead by default, one
+    /// hour with nonces).
     DPOP_IN_FUTURE = "dpop_in_future";
     /// The proof's id (`jti`) is empty or longer than 1024 bytes.
     ///
@@ -59,7 +59,7 @@ reasons! {
     /// The proof's header has no usable public key (`jwk`).
     ///
     /// Look at: the client's `jwk`: a public key of kind EC, OKP or RSA without private members, whose `alg`, if
-    /// present, is that of the header.
+    /// present, is that of the header, `use` is `sig`, and `key_ops` contains `verify`.
     DPOP_KEY = "dpop_key";
     /// The proof has no nonce, and one is required.
     ///
@@ -94,13 +94,13 @@ reasons! {
     DPOP_REPLAY = "dpop_replay";
     /// The replay guard has no room for another proof.
     ///
-    /// Look at: the capacity of `MemoryReplayGuard` (100 000 proofs by default), and `Dpop::window`: a proof is kept
-    /// for as long as it is valid.
+    /// Look at: the rate of all requests with proofs against the one declared with `MemoryReplayGuard::for_rates` (1 000 a
+    /// second by default), and `Dpop::window`: a proof is kept for as long as it is valid.
     DPOP_REPLAY_FULL = "dpop_replay_full";
     /// The replay guard has no room for another proof of this key.
     ///
-    /// Look at: the client's request rate against the capacity for each key of `MemoryReplayGuard` (1 000 proofs by
-    /// default), and `Dpop::window`.
+    /// Look at: the client's request rate against the one declared with `MemoryReplayGuard::for_rates` or
+    /// `RedisReplayGuard::per_key` (10 a second by default), and `Dpop::window`.
     DPOP_REPLAY_KEY_FULL = "dpop_replay_key_full";
     /// The replay guard could not be queried.
     ///
@@ -119,7 +119,7 @@ reasons! {
     /// The proof was made too long ago (`iat`).
     ///
     /// Look at: clients that use a proof again, the clocks of the client and of this server, and `Dpop::window` (300
-    /// seconds by default, 60 with nonces).
+    /// seconds by default, one hour with nonces).
     DPOP_TOO_OLD = "dpop_too_old";
     /// The `DPoP` header does not contain a proof: its `typ` is not `dpop+jwt`.
     ///

@@ -1,8 +1,9 @@
 use super::verifier::Dpop;
 use crate::{
     auth::{AuthLayer, CredentialSource},
+    caller::SenderConstraint,
     jwt::Algorithm,
-    scheme::{ChallengeLine, ChallengeRequest, CredentialKind, Location, Scheme},
+    scheme::{ChallengeLine, ChallengePosition, ChallengeRequest, CredentialKind, Location, Scheme},
 };
 
 pub(super) const NAME: &str = "DPoP";
@@ -16,13 +17,17 @@ pub(super) struct DpopScheme {
 
 impl DpopScheme {
     pub(super) fn new(algorithms: &[Algorithm]) -> Self {
-        // Clients know Ed25519 by one of two names.
-        let names = algorithms.iter().flat_map(|algorithm| {
-            let alias = (*algorithm == Algorithm::EdDSA).then_some("Ed25519");
-            [Some(algorithm.as_str()), alias].into_iter().flatten()
-        });
-        Self { algorithms: names.collect::<Vec<_>>().join(" ").into() }
+        Self { algorithms: names(algorithms).join(" ").into() }
     }
+}
+
+/// The names of algorithms. Clients know Ed25519 by one of two.
+pub(super) fn names(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    let names = algorithms.iter().flat_map(|algorithm| {
+        let alias = (*algorithm == Algorithm::EdDSA).then_some("Ed25519");
+        [Some(algorithm.as_str()), alias].into_iter().flatten()
+    });
+    names.collect()
 }
 
 impl Scheme for DpopScheme {
@@ -40,8 +45,16 @@ impl Scheme for DpopScheme {
 
     fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
         let mut line = ChallengeLine::new(NAME);
-        if let Some(needed) = request.error.and_then(|error| error.needed) {
-            line = line.parameter("scope", &needed.to_string());
+        let mut scope = request.error.and_then(|error| error.needed);
+        // RFC 9728 §5.1. After Bearer, whose challenge has them, clients would read them twice.
+        if request.position == ChallengePosition::First {
+            scope = request.scope;
+            if let Some(url) = request.resource_metadata {
+                line = line.parameter("resource_metadata", url);
+            }
+        }
+        if let Some(scope) = scope {
+            line = line.parameter("scope", &scope.to_string());
         }
         Some(line.error(request.error.as_ref()).parameter("algs", &self.algorithms))
     }
@@ -58,9 +71,16 @@ impl<R> AuthLayer<R> {
     ///
     /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one. Of several
     /// calls, the last one applies.
+    ///
+    /// The challenge of the layer is that of the resource, if the verifier is [of one](Dpop::for_resource).
     #[must_use]
     pub fn dpop(self, dpop: Dpop) -> Self {
-        self.caller(|caller| caller.dpop(dpop))
+        let challenge = dpop.metadata().map(|metadata| metadata.challenge());
+        let layer = self.caller(|caller| caller.dpop(dpop));
+        match challenge {
+            Some(challenge) => layer.challenge(challenge),
+            None => layer,
+        }
     }
 }
 
@@ -68,6 +88,8 @@ impl CredentialSource {
     /// Accepts tokens under the scheme `DPoP`: see [`AuthLayer::dpop`].
     pub fn dpop(self, dpop: Dpop) -> Self {
         // Two verifiers with one replay guard would refuse every proof as a replay.
-        self.without_proofs_of(NAME).scheme(dpop.scheme()).proof(dpop)
+        let source = self.without_proofs_of(NAME).scheme(dpop.scheme());
+        let source = if dpop.is_required() { source.sender_constrained(SenderConstraint::Key) } else { source };
+        source.proof(dpop)
     }
 }

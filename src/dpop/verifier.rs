@@ -4,7 +4,7 @@ use super::{
     key::{KEY_CACHE_CAPACITY, KeyCache},
     nonce::Nonces,
     proof::{DpopProof, invalid_proof},
-    public_url::PublicUrl,
+    public_url::{PathRewrite, PublicUrl, check_prefix},
     scheme::{self, DpopScheme},
 };
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     error::{ConfigError, ConfigErrorKind, Unavailable},
     jwt::Algorithm,
     log::{self, Causes},
+    metadata::ProtectedResourceMetadata,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
@@ -30,6 +31,7 @@ use crate::{
 pub struct Dpop {
     guard: Arc<dyn ReplayGuard>,
     requirements: Arc<Requirements>,
+    resource: Option<Arc<ProtectedResourceMetadata>>,
 }
 
 /// The requirements for every proof.
@@ -39,7 +41,8 @@ pub(super) struct Requirements {
     /// The keys of earlier proofs.
     pub(super) keys: KeyCache,
     pub(super) nonces: Option<Nonces>,
-    pub(super) public_url: PublicUrl,
+    pub(super) path_rewrite: Option<PathRewrite>,
+    pub(super) public_urls: Vec<PublicUrl>,
     window: Option<Window>,
 }
 
@@ -51,13 +54,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Narrower, because the nonce limits the age of a proof independently of the client's clock.
-    const WITH_NONCE: Self = Self { past: Duration::from_secs(60), future: Duration::from_secs(10) };
+    /// Wide, because the nonce limits the age of a proof, whatever the client's clock.
+    const WITH_NONCE: Self = Self { past: Duration::from_secs(3600), future: Duration::from_secs(3600) };
     const WITHOUT_NONCE: Self = Self { past: Duration::from_secs(300), future: Duration::from_secs(30) };
 }
 
 impl Dpop {
-    /// A verifier of proofs for this public URL: the origin, and the path prefix if a proxy removes one.
+    /// A verifier of proofs for this public URL, such as the resource identifier: the origin, and the path if all requests
+    /// have it in common. See [`path_rewrite`](Self::path_rewrite) for proxies that change paths, and
+    /// [`for_resource`](Self::for_resource) if the resource has metadata.
     ///
     /// # Errors
     ///
@@ -68,10 +73,11 @@ impl Dpop {
             algorithms,
             keys: KeyCache::new(KEY_CACHE_CAPACITY),
             nonces: None,
-            public_url: PublicUrl::parse(public_url)?,
+            path_rewrite: None,
+            public_urls: vec![PublicUrl::parse(public_url)?],
             window: None,
         };
-        Ok(Self { guard: Arc::new(MemoryReplayGuard::default()), requirements: Arc::new(requirements) })
+        Ok(Self { guard: Arc::new(MemoryReplayGuard::default()), requirements: Arc::new(requirements), resource: None })
     }
 
     /// Sets the allowed algorithms of proofs: ES256, ES384, EdDSA, PS256 and RS256 by default.
@@ -101,6 +107,42 @@ impl Dpop {
         self
     }
 
+    /// Accepts proofs for this public URL as well, at which the same API is available.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn public_url(mut self, url: &str) -> Result<Self, ConfigError> {
+        let url = PublicUrl::parse(url)?;
+        self.requirements_mut().public_urls.push(url);
+        Ok(self)
+    }
+
+    /// Sets what a proxy does to the paths of requests. By default, a path that begins with that of the public URL was not
+    /// changed, and from any other the proxy has removed it.
+    ///
+    /// # Errors
+    ///
+    /// If an added prefix does not begin with a slash, is only a slash, or is not normalised.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::dpop::{Dpop, PathRewrite};
+    ///
+    /// // A request to https://api.example.com/orders arrives as /internal/orders.
+    /// let dpop = Dpop::new("https://api.example.com")?.path_rewrite(PathRewrite::PrefixAdded("/internal".into()))?;
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    pub fn path_rewrite(mut self, rewrite: PathRewrite) -> Result<Self, ConfigError> {
+        let rewrite = match rewrite {
+            PathRewrite::PrefixAdded(prefix) => PathRewrite::PrefixAdded(check_prefix(&prefix)?),
+            rewrite => rewrite,
+        };
+        self.requirements_mut().path_rewrite = Some(rewrite);
+        Ok(self)
+    }
+
     /// Sets the guard that records used proofs: a [`MemoryReplayGuard`] by default.
     #[must_use]
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
@@ -109,19 +151,43 @@ impl Dpop {
     }
 
     /// Sets how far in the past and in the future the time of a proof (`iat`) may be, in whole seconds: 300 and 30 by
-    /// default, 60 and 10 with nonces.
+    /// default.
+    ///
+    /// If [`nonces`](Self::nonces) were set before, both are one hour by default and at most: a proof with a fresh nonce was
+    /// made after the nonce was issued, so the nonce decides its age, and clients whose clock is wrong can use the API. Such a
+    /// proof is valid for no longer than its nonce.
     ///
     /// # Errors
     ///
     /// If `past` is more than 300 seconds or `future` more than 60
-    /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1): proofs have a short lifetime).
+    /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1): proofs have a short lifetime); with nonces, if
+    /// one of them is more than one hour.
     pub fn window(mut self, past: Duration, future: Duration) -> Result<Self, ConfigError> {
-        if past > Duration::from_secs(300) || future > Duration::from_secs(60) {
-            let message = "a window of proofs is up to 300 seconds in the past and up to 60 in the future";
+        let (longest, message) = if self.requirements.nonces.is_some() {
+            (Window::WITH_NONCE, "with nonces, a window of proofs is up to one hour in the past and in the future")
+        } else {
+            let message = "a window of proofs is up to 300 seconds in the past and up to 60 in the future; after \
+                           `Dpop::nonces`, `Dpop::window` accepts up to one hour";
+            (Window { past: Duration::from_secs(300), future: Duration::from_secs(60) }, message)
+        };
+        if past > longest.past || future > longest.future {
             return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(format_args!("{past:?}, {future:?}")));
         }
         self.requirements_mut().window = Some(Window { past, future });
         Ok(self)
+    }
+
+    pub(super) fn with_resource(mut self, metadata: ProtectedResourceMetadata) -> Self {
+        self.resource = Some(Arc::new(metadata));
+        self
+    }
+
+    pub(super) fn resource(&self) -> Option<&ProtectedResourceMetadata> {
+        self.resource.as_deref()
+    }
+
+    pub(super) fn allowed_algorithms(&self) -> &[Algorithm] {
+        &self.requirements.algorithms
     }
 
     pub(super) fn scheme(&self) -> DpopScheme {
@@ -137,6 +203,12 @@ impl Requirements {
     pub(super) fn window(&self) -> Window {
         let default = if self.nonces.is_some() { Window::WITH_NONCE } else { Window::WITHOUT_NONCE };
         self.window.unwrap_or(default)
+    }
+
+    /// The longest time for which a proof is valid.
+    fn longest_validity(&self) -> Duration {
+        let Window { past, future } = self.window();
+        self.nonces.as_ref().map_or(past + future, |nonces| nonces.lifetime().min(past + future))
     }
 }
 
@@ -159,34 +231,37 @@ impl ProofOfPossession for Dpop {
 
     fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
         let Some((id, until)) = proof.single_use else { return Eventual::Now(Ok(())) };
-        match self.guard.record(&UsedProof::new(proof.thumbprint, id, until, now)) {
-            Eventual::Now(verdict) => Eventual::Now(require_new(verdict)),
-            // The guard's store.
-            Eventual::Later(verdict) => Eventual::later(async move { require_new(verdict.await) }),
-        }
+        let window = self.requirements.longest_validity();
+        let used = UsedProof::new(proof.thumbprint, id, until, now).with_window(window);
+        self.guard.record_or_wait(&used).map(require_new)
     }
 }
 
 impl fmt::Debug for Dpop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Requirements { algorithms, nonces, public_url, .. } = &*self.requirements;
+        let Requirements { algorithms, nonces, path_rewrite, public_urls, .. } = &*self.requirements;
         f.debug_struct("Dpop")
             .field("algorithms", algorithms)
             .field("nonces", nonces)
-            .field("public_url", public_url)
+            .field("path_rewrite", path_rewrite)
+            .field("public_urls", public_urls)
             .field("window", &self.requirements.window())
             .finish_non_exhaustive()
     }
 }
 
 /// Refuses a proof that the guard does not report as new.
-fn require_new(verdict: Result<ReplayVerdict, Unavailable>) -> Result<(), Rejection> {
-    match verdict {
-        Ok(ReplayVerdict::New) => Ok(()),
-        Ok(ReplayVerdict::Replayed) => Err(invalid_proof(Reason::DPOP_REPLAY)),
-        // No recorded proof is removed before it expires, so a proof that cannot be recorded is refused.
-        Ok(ReplayVerdict::KeyFull) => Err(invalid_proof(Reason::DPOP_REPLAY_KEY_FULL)),
-        Ok(ReplayVerdict::Full) => {
+fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>) -> Result<(), Rejection> {
+    // No recorded proof is removed before it expires, so a proof that cannot be recorded is refused. Nothing is wrong with it:
+    // the client sends too many.
+    match outcome {
+        Ok((ReplayVerdict::New, _)) => Ok(()),
+        Ok((ReplayVerdict::Replayed, _)) => Err(invalid_proof(Reason::DPOP_REPLAY)),
+        Ok((ReplayVerdict::KeyFull, wait)) => {
+            Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
+        }
+        // Proofs of all keys expire all the time, so a client need not wait for its own.
+        Ok((ReplayVerdict::Full, _)) => {
             log::warning!("the replay guard is full; responding with 503");
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
         }

@@ -1,6 +1,6 @@
 //! Checks introspection responses, RFC 7662 §2.2.
 
-use std::{str, sync::Arc};
+use std::str;
 
 use super::verify::ActiveToken;
 use crate::{
@@ -44,7 +44,7 @@ impl ResponseRules {
         match self.identity(&members, now) {
             Ok(mut identity) => {
                 identity.claims = str::from_utf8(body).ok().map(Into::into);
-                Outcome::Found(ActiveToken(Arc::new(identity)))
+                Outcome::Found(ActiveToken::new(identity, now))
             }
             Err(fault) => {
                 fault.log();

@@ -40,7 +40,22 @@ pub(super) struct Inner {
 
 /// The identity of an active token.
 #[derive(Clone, Debug)]
-pub(super) struct ActiveToken(pub(super) Arc<Identity>);
+pub(super) struct ActiveToken {
+    identity: Arc<Identity>,
+    /// The second from which on the response is not used again.
+    until: Option<UnixTime>,
+}
+
+impl ActiveToken {
+    /// The token of a response that was received at this time.
+    ///
+    /// RFC 7662 §4: a response is not used beyond `exp`, so the issuer is queried again then. If it still reports the token
+    /// as active, its clock is behind, and that response is used for the tolerated clock skew.
+    pub(super) fn new(identity: Identity, now: UnixTime) -> Self {
+        let until = identity.expires_at.map(|end| if now < end { end } else { end + identity.skew });
+        Self { identity: Arc::new(identity), until }
+    }
+}
 
 /// The tokens that are introspected.
 #[derive(Clone, Copy, Debug)]
@@ -97,14 +112,14 @@ impl Authenticator for Introspection {
         if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
-        let (digest, now) = (Digest::of(token.as_bytes()), presented.now);
-        match self.0.lookup.cache().get(&digest, now) {
-            Some(Ok(ActiveToken(identity))) => Eventual::Now(Ok(identity)),
+        let (digest, arrival) = (Digest::of(token.as_bytes()), presented.arrival());
+        match self.0.lookup.cache().get(&digest, arrival) {
+            Some(Ok(active)) => Eventual::Now(Ok(active.identity)),
             Some(Err(reason)) => refuse(reason),
             None => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));
-                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), now);
-                self.0.lookup.load(digest, now, look_up, |ActiveToken(identity)| identity)
+                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), arrival.now);
+                self.0.lookup.load(digest, arrival, look_up, |active| active.identity)
             }
         }
     }
@@ -134,12 +149,15 @@ impl AcceptedTokens {
 
 impl Tagged for ActiveToken {
     fn tag(&self) -> &str {
-        self.0.issuer.as_deref().unwrap_or_default()
+        self.identity.issuer.as_deref().unwrap_or_default()
     }
 
-    /// RFC 7662 §4: a response is not used beyond `exp`; the tolerated clock skew does not extend it.
+    fn size(&self) -> usize {
+        self.identity.size_in_memory()
+    }
+
     fn is_current(&self, now: UnixTime) -> bool {
-        self.0.expires_at.is_none_or(|end| now < end)
+        self.until.is_none_or(|end| now < end)
     }
 }
 

@@ -177,4 +177,9 @@ reasons! {
     /// `at+jwt`. For introspection, look at `token_type`, `token_use` and `typ` in the response, and at the accepted
     /// token types of `IntrospectionBuilder`.
     TOKEN_TYPE = "token_type";
+    /// The token has more scopes or more roles than allowed.
+    ///
+    /// Look at: the scopes and roles that the issuer puts into the token, and `Issuer::max_grants` (1000 of each by
+    /// default).
+    TOO_MANY_GRANTS = "too_many_grants";
 }

@@ -27,7 +27,7 @@ use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Bearer, Credential, CredentialKind, MAX_CREDENTIAL_BYTES, Scheme},
-    time::UnixTime,
+    time::{Arrival, UnixTime},
     warnings::Warnings,
 };
 
@@ -58,7 +58,7 @@ pub(super) struct VerifiedToken {
 /// The time of a request, and where its verified token is cached.
 #[derive(Clone, Copy)]
 struct RequestContext {
-    now: UnixTime,
+    arrival: Arrival,
     slot: Option<CacheSlot>,
 }
 
@@ -198,16 +198,16 @@ impl Authenticator for Jwt {
         if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
-        let now = presented.now;
+        let arrival = presented.arrival();
         let mut slot = None;
         if let Some(cache) = &self.0.cache {
             let digest = Digest::of(token.as_bytes());
-            if let Some(Ok(verified)) = cache.get(&digest, now) {
+            if let Some(Ok(verified)) = cache.get(&digest, arrival) {
                 return Eventual::Now(Ok(verified.identity));
             }
             slot = Some(CacheSlot { digest, generation: cache.generation() });
         }
-        match self.0.verify(token, RequestContext { now, slot }) {
+        match self.0.verify(token, RequestContext { arrival, slot }) {
             Ok(result) => result,
             Err(fault) => Eventual::Now(Err(fault.into_rejection())),
         }
@@ -222,12 +222,12 @@ impl Inner {
     ) -> Result<Eventual<Result<Arc<Identity>, Rejection>>, Fault> {
         let unverified = UnverifiedToken::parse(token)?;
         let claims = unverified.claims()?;
-        if let Some(trusted) = self.issuers.select(&unverified, &claims, context.now)? {
+        if let Some(trusted) = self.issuers.select(&unverified, &claims, context.arrival.now)? {
             return Ok(self.find_key(trusted, token, &unverified, &claims, context));
         }
         let name = Claims::new(&claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
-        let Some(resolver) = &self.resolver else { return Err(self.issuers.unknown(name, context.now)) };
-        match resolver.resolve(name, context.now) {
+        let Some(resolver) = &self.resolver else { return Err(self.issuers.unknown(name, context.arrival.now)) };
+        match resolver.resolve(name, context.arrival.now) {
             Eventual::Now(Ok(trusted)) => {
                 check_resolved(&trusted, &unverified, &claims)?;
                 Ok(self.find_key(&trusted, token, &unverified, &claims, context))
@@ -268,7 +268,7 @@ impl Inner {
         claims: &Object<'_>,
         context: RequestContext,
     ) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        match trusted.keys.find(&unverified.key_request(context.now)) {
+        match trusted.keys.find(&unverified.key_request(context.arrival.now)) {
             Eventual::Now(found) => Eventual::Now(self.verify_with(found, trusted, unverified, claims, context)),
             Eventual::Later(found) => {
                 let (this, trusted, token) = (Arc::clone(self), Arc::clone(trusted), token.to_owned());
@@ -300,14 +300,14 @@ impl Inner {
         context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = token.verify(&trusted.issuer, claims, &key, context.now).map_err(|fault| {
-            fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.now);
+        let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
+            fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
         })?;
         let identity = Arc::new(identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             let verified = VerifiedToken { identity: Arc::clone(&identity), key };
-            cache.insert(slot.digest, verified, slot.generation, context.now);
+            cache.insert(slot.digest, verified, slot.generation, context.arrival);
         }
         Ok(identity)
     }
@@ -327,6 +327,10 @@ type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 impl Tagged for VerifiedToken {
     fn tag(&self) -> &str {
         self.identity.issuer.as_deref().unwrap_or_default()
+    }
+
+    fn size(&self) -> usize {
+        self.identity.size_in_memory()
     }
 
     /// A key that has left its set is not usable, so the tokens that it verified leave the cache with it.

@@ -8,13 +8,18 @@
 //! | API key, unknown or refused | 5 seconds | [`negative_ttl`](crate::api_key::ApiKeysBuilder::negative_ttl) | 10 000 keys of their own |
 //! | JWT, valid | 5 minutes, never past `exp` | [`positive_ttl`](crate::jwt::JwtBuilder::positive_ttl) | 10 000 tokens |
 //! | JWT, refused | not cached | | |
-//! | opaque token, active | 60 seconds, never past `exp` | [`positive_ttl`](crate::introspection::IntrospectionBuilder::positive_ttl) | 10 000 tokens |
+//! | opaque token, active | 60 seconds, and queried again at `exp` | [`positive_ttl`](crate::introspection::IntrospectionBuilder::positive_ttl) | 10 000 tokens |
 //! | opaque token, inactive | 10 seconds | [`negative_ttl`](crate::introspection::IntrospectionBuilder::negative_ttl) | 10 000 tokens of their own |
 //! | key set of an issuer | 10 minutes, or its `max-age` (1 minute to 24 hours) | the issuer's `Cache-Control` | 100 keys |
 //! | failures | not cached | | |
 //!
 //! Entries are found by the SHA-256 of the credential. Refused credentials have bounds of their own, so a flood of guesses
 //! does not evict valid entries. Concurrent requests with one credential that is not cached share one look-up.
+//!
+//! A bound is one of memory: an entry of more than 4 KiB takes the place of several. Tokens with more than 1000 scopes or roles
+//! are refused; see [`Issuer::max_grants`](crate::jwt::Issuer::max_grants).
+//!
+//! Entries become invalid if the clock is set back. Their age is also limited by [`Clock::steady`](crate::Clock::steady).
 //!
 //! A cache stores what an authenticator asserted, never a decision. Expiry, possession, networks and revocation are checked
 //! on each hit.
@@ -31,7 +36,8 @@
 //! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
 //!
 //! An in-flight look-up cannot undo a revocation: its result belongs to the generation in which it began, and is discarded
-//! if a revocation has happened since.
+//! if its credential was revoked since. If a store reports that changes may have been missed, nothing that was read before is
+//! used again; the result of a look-up in flight is used by the requests that had arrived before it began, and by no other.
 //!
 //! # Choosing a mechanism
 //!

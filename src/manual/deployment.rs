@@ -61,8 +61,8 @@
 //! - **Client certificates** are read from the header fields of RFC 9440, Envoy, nginx and AWS ALB by
 //!   [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), from trusted proxies only. See
 //!   [`certificate`](crate::certificate).
-//! - **DPoP** compares `htu` with the public URL that is configured, so a proxy that changes host or path does no harm. See
-//!   [`dpop`](crate::dpop).
+//! - **DPoP** compares `htu` with the public URLs that are configured, so a proxy that changes the host does no harm. If it
+//!   removes or adds a prefix of the path, see [`Dpop::path_rewrite`](crate::dpop::Dpop::path_rewrite).
 //! - **The peer's address in axum** needs `into_make_service_with_connect_info::<SocketAddr>()`; with plain hyper, insert
 //!   [`Peer`](crate::request::Peer) into the extensions of each request.
 //!

@@ -116,10 +116,10 @@
 //! | `dpop_expired` | 401 | The proof has expired by its own `exp`. | the clocks of the client and of this server, and clients that use a proof again; `exp` is optional in proofs. |
 //! | `dpop_header_syntax` | 401 | The proof's header is not an accepted JSON object. | what the client sends in the `DPoP` header. A header with a member name twice is refused as well. |
 //! | `dpop_htm` | 401 | The proof was made for another HTTP method (`htm`). | the client, and proxies that change the method; the comparison is case-sensitive. |
-//! | `dpop_htu` | 401 | The proof was made for another URL (`htu`). | the public URL given to `Dpop::new`: scheme, host, port, and the path prefix if a proxy removes one; then `htu` in the client's proof. |
-//! | `dpop_in_future` | 401 | The proof was made too far in the future (`iat`). | the clocks of the client and of this server, and `Dpop::window` (30 seconds ahead by default, 10 with nonces). |
+//! | `dpop_htu` | 401 | The proof was made for another URL (`htu`). | the public URLs given to `Dpop::new` and `Dpop::public_url`: scheme, host, port and path prefix; then `Dpop::path_rewrite` if a proxy changes paths, and `htu` in the client's proof. |
+//! | `dpop_in_future` | 401 | The proof was made too far in the future (`iat`). | the clocks of the client and of this server, and `Dpop::window` (30 seconds ahead by default, one hour with nonces). |
 //! | `dpop_jti` | 401 | The proof's id (`jti`) is empty or longer than 1024 bytes. | the client's DPoP library. |
-//! | `dpop_key` | 401 | The proof's header has no usable public key (`jwk`). | the client's `jwk`: a public key of kind EC, OKP or RSA without private members, whose `alg`, if present, is that of the header. |
+//! | `dpop_key` | 401 | The proof's header has no usable public key (`jwk`). | the client's `jwk`: a public key of kind EC, OKP or RSA without private members, whose `alg`, if present, is that of the header, `use` is `sig`, and `key_ops` contains `verify`. |
 //! | `dpop_nonce_missing` | 401 | The proof has no nonce, and one is required. | whether the client repeats the request with the nonce of the response's `DPoP-Nonce`; the first refusal of a client is normal. In browsers, CORS must expose `DPoP-Nonce` and `WWW-Authenticate`. |
 //! | `dpop_nonce_stale` | 401 | The nonce of the proof is too old, or was not issued by this server. | whether it persists: one refusal is normal when the nonce changes. If it does, all nodes need the same secret (`Nonces::shared`) and the same period. |
 //! | `dpop_not_yet_valid` | 401 | The proof is not valid yet by its own `nbf`. | the clocks of the client and of this server; `nbf` is optional in proofs. |
@@ -127,12 +127,12 @@
 //! | `dpop_proof_missing` | 401 | The token was sent under the scheme `DPoP`, and the request has no `DPoP` header. | the client, and proxies that remove the header; in browsers, CORS must allow it. |
 //! | `dpop_proof_too_long` | 401 | The proof is longer than 8 KiB. | the client's DPoP library; a certificate chain in the proof's header is a possible cause. |
 //! | `dpop_replay` | 401 | The proof was used before. | clients and proxies that repeat a request with the same proof, and requests that pass two layers with the same `Dpop`; otherwise somebody else replays the proof. |
-//! | `dpop_replay_full` | 503 | The replay guard has no room for another proof. | the capacity of `MemoryReplayGuard` (100 000 proofs by default), and `Dpop::window`: a proof is kept for as long as it is valid. |
-//! | `dpop_replay_key_full` | 401 | The replay guard has no room for another proof of this key. | the client's request rate against the capacity for each key of `MemoryReplayGuard` (1 000 proofs by default), and `Dpop::window`. |
+//! | `dpop_replay_full` | 503 | The replay guard has no room for another proof. | the rate of all requests with proofs against the one declared with `MemoryReplayGuard::for_rates` (1 000 a second by default), and `Dpop::window`: a proof is kept for as long as it is valid. |
+//! | `dpop_replay_key_full` | 429 | The replay guard has no room for another proof of this key. | the client's request rate against the one declared with `MemoryReplayGuard::for_rates` or `RedisReplayGuard::per_key` (10 a second by default), and `Dpop::window`. |
 //! | `dpop_replay_unavailable` | 503 | The replay guard could not be queried. | the warning in the log, which names the cause; then the Redis server that holds the proofs, and the network to it. |
 //! | `dpop_signature` | 401 | The proof's signature is wrong. | the client's DPoP library: the proof must be signed with the private key of its `jwk`, and ECDSA signatures are raw (RFC 7518 §3.4), not DER. |
 //! | `dpop_syntax` | 401 | The proof is not a compact JWS. | what the client sends in the `DPoP` header: three segments in base64url without padding. |
-//! | `dpop_too_old` | 401 | The proof was made too long ago (`iat`). | clients that use a proof again, the clocks of the client and of this server, and `Dpop::window` (300 seconds by default, 60 with nonces). |
+//! | `dpop_too_old` | 401 | The proof was made too long ago (`iat`). | clients that use a proof again, the clocks of the client and of this server, and `Dpop::window` (300 seconds by default, one hour with nonces). |
 //! | `dpop_type` | 401 | The `DPoP` header does not contain a proof: its `typ` is not `dpop+jwt`. | what the client sends in the `DPoP` header; some clients repeat the access token there. |
 //! | `expired` | 401 | The credential has expired. | `exp` of the token, the end of the certificate's validity, or `expires_at` and `replaced` in the key's record; for a fresh credential, the clocks of the issuer and of this server. |
 //! | `expiry_missing` | 401 | The token has no expiry (`exp`). | the token settings of the issuer; a JWT without `exp` is always refused. |
@@ -201,5 +201,6 @@
 //! | `token_too_long` | 401 | The token is longer than allowed. | `JwtBuilder::max_token_bytes` (16 384 by default), and the size of the issuer's tokens; long lists of groups or roles are the usual cause. |
 //! | `token_type` | 401 | The token is not an access token. | which token the client sends, and `typ` in its header: `at+jwt` or `JWT`, with `Issuer::strict` only `at+jwt`. For introspection, look at `token_type`, `token_use` and `typ` in the response, and at the accepted token types of `IntrospectionBuilder`. |
 //! | `token_unsupported` | 401 | The introspection endpoint does not support tokens of this form (`unsupported_token_type`). | what the client sends as its token, and the order of the authenticators: API keys and JWTs may need to be accepted by another one first. |
+//! | `too_many_grants` | 401 | The token has more scopes or more roles than allowed. | the scopes and roles that the issuer puts into the token, and `Issuer::max_grants` (1000 of each by default). |
 //! | `too_many_in_flight` | 429 | The caller has too many requests in progress at once. | the maximum of the `ConcurrencyLayer`, slow handlers, and clients that read responses slowly: a request is in progress until its response body has ended. |
 //! | `unsupported_scheme` | 401 | The `Authorization` header has a scheme that the layer does not support. | the scheme that the client sends; `Basic` comes from browsers and from URLs with a password, and `DPoP` needs `AuthLayer::dpop`. |

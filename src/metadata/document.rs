@@ -179,14 +179,16 @@ impl ProtectedResourceMetadata {
         Ok(self)
     }
 
-    /// Declares that tokens must be bound to a key by DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449).
+    /// Declares that tokens must be bound to a key by DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449). The layer of a
+    /// verifier [for this resource](crate::dpop::Dpop::for_resource) requires it.
     #[must_use]
     pub const fn dpop_bound_access_tokens_required(mut self) -> Self {
         self.document.dpop_bound_access_tokens_required = true;
         self
     }
 
-    /// Sets the algorithms that DPoP proofs may be signed with.
+    /// Sets the algorithms that DPoP proofs may be signed with. They must be those of the layer:
+    /// [`Dpop::for_resource`](crate::dpop::Dpop::for_resource) makes the verifier of the metadata.
     ///
     /// # Errors
     ///
@@ -283,6 +285,18 @@ impl ProtectedResourceMetadata {
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.document.resource
+    }
+
+    /// The names of the algorithms of DPoP proofs.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn dpop_algorithms(&self) -> impl Iterator<Item = &str> {
+        self.document.dpop_signing_alg_values_supported.iter().map(|name| &**name)
+    }
+
+    /// Returns whether tokens must be bound to a key.
+    #[cfg(feature = "dpop")]
+    pub(crate) const fn requires_dpop(&self) -> bool {
+        self.document.dpop_bound_access_tokens_required
     }
 
     /// The path of the document: `/.well-known/oauth-protected-resource`, then path and query of the identifier.

@@ -169,6 +169,11 @@ impl Rejection {
         self
     }
 
+    /// Returns whether the challenges of the response are set.
+    pub(crate) const fn has_challenges(&self) -> bool {
+        self.0.challenges.is_some()
+    }
+
     /// Leaves the body to the layer outside: an extractor does not know its [`Respond`](super::Respond).
     #[cfg(feature = "axum")]
     #[must_use]

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{Eventual, digest::Digest, error::Unavailable, time::UnixTime};
 
@@ -14,13 +14,24 @@ pub struct UsedProof {
     pub until: UnixTime,
     /// The time of the request.
     pub now: UnixTime,
+    /// The longest time for which a proof of this verifier can be valid. A guard bounds what it records by this time and a
+    /// declared rate.
+    pub window: Duration,
 }
 
 impl UsedProof {
-    /// A used proof; for tests of a guard.
+    /// A used proof, whose window is the time for which it is still valid.
     #[must_use]
     pub const fn new(key: Digest, id: Digest, until: UnixTime, now: UnixTime) -> Self {
-        Self { key, id, until, now }
+        let window = Duration::from_secs(until.as_secs().saturating_sub(now.as_secs()));
+        Self { key, id, until, now, window }
+    }
+
+    /// Sets the longest time for which a proof of the same verifier can be valid.
+    #[must_use]
+    pub const fn with_window(mut self, window: Duration) -> Self {
+        self.window = window;
+        self
     }
 
     /// A digest of key and id, which identifies the proof among those of all keys.
@@ -36,7 +47,7 @@ impl UsedProof {
 pub enum ReplayVerdict {
     /// There is no room to record the proof: 503.
     Full,
-    /// There is no room for another proof of this key: 401. Proofs of other keys are not affected.
+    /// There is no room for another proof of this key: 429. Proofs of other keys are not affected.
     KeyFull,
     /// The proof was not recorded before, and is now.
     New,
@@ -107,10 +118,25 @@ pub trait ReplayGuard: Send + Sync + 'static {
     ///
     /// If the store does not answer; the request is refused with 503.
     fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>>;
+
+    /// Records a proof as [`record`](Self::record) does, and reports after which time there is room again if the verdict is
+    /// [`KeyFull`](ReplayVerdict::KeyFull). By default, that is when everything that is recorded now has expired.
+    ///
+    /// # Errors
+    ///
+    /// If the store does not answer; the request is refused with 503.
+    fn record_or_wait(&self, proof: &UsedProof) -> Eventual<Result<(ReplayVerdict, Duration), Unavailable>> {
+        let wait = proof.window + Duration::from_secs(1);
+        self.record(proof).map(move |verdict| Ok((verdict?, wait)))
+    }
 }
 
 impl<G: ReplayGuard + ?Sized> ReplayGuard for Arc<G> {
     fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
         (**self).record(proof)
+    }
+
+    fn record_or_wait(&self, proof: &UsedProof) -> Eventual<Result<(ReplayVerdict, Duration), Unavailable>> {
+        (**self).record_or_wait(proof)
     }
 }

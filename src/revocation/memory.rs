@@ -6,7 +6,7 @@ use std::{
     num::NonZeroUsize,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -25,9 +25,10 @@ use crate::{
 
 /// A revocation list in memory, shared by its clones.
 ///
-/// 1. A revocation is stored until the credentials that it names have expired, and for [`Revocation::GRACE`] after that.
+/// 1. A revocation is stored until the credentials that it names have expired, and for [`Revocation::GRACE`] after that. If
+///    the clock is set back after it was removed, all credentials that had expired then are refused.
 /// 2. The capacity is 100 000 revocations by default. Further ones are refused with an error: none is dropped silently.
-/// 3. A query does not allocate, and is one atomic load while the list is empty.
+/// 3. A query does not allocate, and is two atomic loads while the list is empty.
 ///
 /// # Deployment caveat
 ///
@@ -69,6 +70,9 @@ struct Shared {
     /// released, so a query that starts after `revoke` has returned sees the entry.
     count: AtomicUsize,
     entries: RwLock<Entries>,
+    /// The latest time, in seconds, by which credentials have expired whose revocation was removed: after the clock was set
+    /// back, they would seem valid.
+    removed_until: AtomicU64,
 }
 
 /// Invariant: `by_name` and `by_expiry` hold the same entries. Every change is made to both under the write lock.
@@ -90,7 +94,12 @@ impl MemoryRevocationList {
     /// Creates a list that holds up to `capacity` revocations.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
-        let shared = Shared { capacity, count: AtomicUsize::new(0), entries: RwLock::default() };
+        let shared = Shared {
+            capacity,
+            count: AtomicUsize::new(0),
+            entries: RwLock::default(),
+            removed_until: AtomicU64::new(0),
+        };
         Self { clock: Arc::new(SystemClock), shared: Arc::new(shared) }
     }
 
@@ -120,7 +129,10 @@ impl MemoryRevocationList {
             return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
         let mut entries = self.shared.entries.write().unwrap_or_else(PoisonError::into_inner);
-        entries.purge(now);
+        if let Some(expired_at) = entries.purge(now) {
+            let until = expired_at.as_secs().saturating_sub(Revocation::GRACE.as_secs());
+            self.shared.removed_until.fetch_max(until, Ordering::Release);
+        }
         let outcome = entries.put(name, Entry { expires_at, issued_until }, self.shared.capacity);
         self.shared.count.store(entries.by_expiry.len(), Ordering::Release);
         outcome
@@ -141,11 +153,13 @@ impl MemoryRevocationList {
 
 impl RevocationList for MemoryRevocationList {
     fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
-        let is_revoked = !self.is_empty() && {
+        let removed_until = self.shared.removed_until.load(Ordering::Acquire);
+        let may_be_removed = identity.expires_at.is_some_and(|end| end.as_secs() <= removed_until);
+        let is_listed = || {
             let entries = self.shared.entries.read().unwrap_or_else(PoisonError::into_inner);
             entries.cover(identity)
         };
-        Eventual::Now(Ok(is_revoked))
+        Eventual::Now(Ok(may_be_removed || !self.is_empty() && is_listed()))
     }
 }
 
@@ -200,11 +214,15 @@ impl Entries {
         Ok(())
     }
 
-    fn purge(&mut self, now: UnixTime) {
+    /// Removes expired entries, and returns the latest expiry of those.
+    fn purge(&mut self, now: UnixTime) -> Option<UnixTime> {
+        let mut latest = None;
         while self.by_expiry.first().is_some_and(|(expires_at, _)| *expires_at <= now)
-            && let Some((_, name)) = self.by_expiry.pop_first()
+            && let Some((expires_at, name)) = self.by_expiry.pop_first()
         {
             self.by_name[name.kind() as usize].remove(&name);
+            latest = Some(expires_at);
         }
+        latest
     }
 }

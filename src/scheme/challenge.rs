@@ -88,12 +88,24 @@ pub struct ChallengeRequest<'a> {
     /// The error, if the refused credential came under this scheme, or if that is unknown. `None` if no credential was
     /// sent ([RFC 6750 §3.1](https://www.rfc-editor.org/rfc/rfc6750#section-3.1)).
     pub error: Option<ChallengeError<'a>>,
+    /// The position of the challenge.
+    pub position: ChallengePosition,
     /// The protection space; it needs no escaping.
     pub realm: &'a str,
     /// The URL of the protected resource metadata; it needs no escaping.
     pub resource_metadata: Option<&'a str>,
     /// The scopes to request: all that the operation needs, or those that a client should request first.
     pub scope: Option<&'a Scopes>,
+}
+
+/// The position of a challenge among those of a response.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ChallengePosition {
+    /// The first one, which clients read if they read no other: it has all parameters.
+    First,
+    /// A later one, which need not repeat what the first one says.
+    Later,
 }
 
 /// The error that a challenge reports.

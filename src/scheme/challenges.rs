@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{
     Bearer, Scheme,
-    challenge::{Challenge, ChallengeError, ChallengeRequest},
+    challenge::{Challenge, ChallengeError, ChallengePosition, ChallengeRequest},
     locate::Schemes,
 };
 use crate::{log, scope::Scopes};
@@ -37,7 +37,8 @@ pub(crate) struct Challenges {
 }
 
 impl Challenges {
-    pub(crate) fn new(challenge: Challenge, schemes: &Schemes) -> Self {
+    /// The challenges of those of the schemes that `is_offered` accepts by their names, or of all if it accepts none.
+    pub(crate) fn new(challenge: Challenge, schemes: &Schemes, is_offered: impl Fn(&str) -> bool) -> Self {
         let mut schemes: Vec<_> = schemes.iter().map(Arc::clone).collect();
         let count = schemes.len();
         let mut this = Self {
@@ -48,8 +49,11 @@ impl Challenges {
             missing: Box::default(),
             invalid: Box::default(),
         };
-        let request = this.request(None, None);
+        let request = this.request(None, None, ChallengePosition::First);
         this.order = (0..count).filter(|place| schemes[*place].challenge(&request).is_some()).collect();
+        if this.order.iter().any(|place| is_offered(schemes[*place].name())) {
+            this.order.retain(|place| is_offered(schemes[*place].name()));
+        }
         if this.order.is_empty() {
             // RFC 9110 §15.5.2: a 401 has a challenge.
             schemes.push(Arc::new(Bearer::default()));
@@ -68,8 +72,9 @@ impl Challenges {
 
     /// Those of a refusal that no layer made.
     pub(crate) fn fallback() -> &'static Self {
-        static FALLBACK: LazyLock<Challenges> =
-            LazyLock::new(|| Challenges::new(Challenge::default(), &Schemes::new([Arc::new(Bearer::default()) as _])));
+        static FALLBACK: LazyLock<Challenges> = LazyLock::new(|| {
+            Challenges::new(Challenge::default(), &Schemes::new([Arc::new(Bearer::default()) as _]), |_| true)
+        });
         &FALLBACK
     }
 
@@ -128,15 +133,21 @@ impl Challenges {
             Presented::Scheme(place) => Some(place),
             Presented::Any => None,
         };
-        let lines = self.order.iter().filter_map(|place| {
+        let lines = self.order.iter().enumerate().filter_map(|(index, place)| {
+            let position = if index == 0 { ChallengePosition::First } else { ChallengePosition::Later };
             let error = error.filter(|_| reporting.is_none_or(|reporting| reporting == *place));
-            self.schemes[*place].challenge(&self.request(scope, error))?.value()
+            self.schemes[*place].challenge(&self.request(scope, error, position))?.value()
         });
         lines.collect()
     }
 
-    fn request<'a>(&'a self, scope: Option<&'a Scopes>, error: Option<ChallengeError<'a>>) -> ChallengeRequest<'a> {
+    fn request<'a>(
+        &'a self,
+        scope: Option<&'a Scopes>,
+        error: Option<ChallengeError<'a>>,
+        position: ChallengePosition,
+    ) -> ChallengeRequest<'a> {
         let Challenge { realm, resource_metadata, .. } = &self.challenge;
-        ChallengeRequest { error, realm, resource_metadata: resource_metadata.as_deref(), scope }
+        ChallengeRequest { error, position, realm, resource_metadata: resource_metadata.as_deref(), scope }
     }
 }

@@ -59,7 +59,7 @@ use http::HeaderName;
 pub use self::{
     api_key_header::ApiKeyHeader,
     bearer::Bearer,
-    challenge::{Challenge, ChallengeError, ChallengeLine, ChallengeRequest},
+    challenge::{Challenge, ChallengeError, ChallengeLine, ChallengePosition, ChallengeRequest},
     credential::{Credential, CredentialKind},
     location::Location,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, future::join_all};
 use tower_warden::{
-    Environment, ManualClock, UnixTime,
+    Clock, Environment, ManualClock, UnixTime,
     api_key::{
         ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore, NewKey,
     },
@@ -375,4 +375,105 @@ async fn a_store_that_panics_is_500_without_detail_and_poisons_nothing() {
     stack.store.set(Mode::Answer);
     stack.bearer(key.expose()).await.assert_subject("alice");
     stack.send(request()).await.assert_missing("credential_missing");
+}
+
+#[tokio::test]
+async fn a_key_that_was_read_during_the_request_is_accepted_while_missed_changes_are_reported_without_end() {
+    // A role that may send notifications repeats them; each of them invalidates everything.
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    stack.store.set(Mode::Hold);
+    for finds in 1..=3 {
+        let mut request = Box::pin(stack.bearer(key.expose()));
+        assert!(request.as_mut().now_or_never().is_none());
+        (0..1000).for_each(|_| drop(stack.store.tell(&KeyChange::Missed)));
+        stack.store.release();
+        request.await.assert_subject("alice");
+        assert_eq!(stack.store.finds(), finds, "what was read is used, and not cached");
+    }
+}
+
+#[tokio::test]
+async fn a_request_after_missed_changes_does_not_use_a_lookup_that_began_before_them() {
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    stack.store.set(Mode::Hold);
+    let mut before = Box::pin(stack.bearer(key.expose()));
+    assert!(before.as_mut().now_or_never().is_none());
+    // Revoked without `ApiKeys`, so the change is not reported by itself.
+    stack.store.revoke(&record.id, START).wait().await.unwrap();
+    stack.store.tell(&KeyChange::Missed);
+    let mut after = Box::pin(stack.bearer(key.expose()));
+    assert!(after.as_mut().now_or_never().is_none());
+    stack.store.set(Mode::Answer);
+    stack.store.release();
+    before.await.assert_subject("alice");
+    after.await.assert_invalid("key_revoked");
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+}
+
+#[tokio::test]
+async fn a_key_that_is_revoked_among_missed_changes_is_refused_during_a_pending_lookup() {
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    stack.store.set(Mode::Hold);
+    let mut request = Box::pin(stack.bearer(key.expose()));
+    assert!(request.as_mut().now_or_never().is_none());
+    stack.store.tell(&KeyChange::Missed);
+    stack.keys.revoke(&record.id).await.unwrap();
+    stack.store.tell(&KeyChange::Missed);
+    stack.store.set(Mode::Answer);
+    stack.store.release();
+    request.await.assert_invalid("key_revoked");
+}
+
+#[tokio::test]
+async fn a_key_that_was_read_during_the_request_is_accepted_while_changes_of_other_keys_are_reported() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let other = KeyId::parse("other").unwrap();
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    (0..20_000).for_each(|_| drop(stack.store.tell(&KeyChange::Changed(other.clone()))));
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    assert_eq!(stack.store.finds(), 1, "it stays cached");
+}
+
+#[tokio::test]
+async fn a_key_revoked_while_the_clock_was_set_back_is_refused_when_the_time_returns_without_a_request_between() {
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    let unknown = unknown_key();
+    stack.bearer(unknown.expose()).await.assert_invalid("key_unknown");
+    stack.clock.set(UnixTime::from_secs(START.as_secs() - 3600));
+    // By another node, whose report is lost.
+    stack.store.revoke(&record.id, START).wait().await.unwrap();
+    stack.clock.advance(seconds(3604));
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+    let before = stack.store.finds();
+    stack.bearer(unknown.expose()).await.assert_invalid("key_unknown");
+    assert_eq!(stack.store.finds(), before + 1, "a refusal is as old");
+}
+
+#[tokio::test]
+async fn a_key_cached_before_the_clock_was_set_back_is_looked_up_again_if_another_request_saw_a_later_time() {
+    /// A clock that has no steady time of its own.
+    #[derive(Debug)]
+    struct Wall(ManualClock);
+    impl Clock for Wall {
+        fn now(&self) -> UnixTime {
+            self.0.now()
+        }
+    }
+    let stack = Stack::new();
+    let environment = Environment::default().with_clock(Wall(stack.clock.clone()));
+    assert_eq!(environment.clock().steady(), START);
+    let app = app(&AuthLayer::new(stack.keys.clone()).environment(&environment));
+    let (record, key) = stack.alice().await;
+    send(app.clone(), bearer(key.expose())).await.assert_subject("alice");
+    stack.clock.advance(seconds(40));
+    send(app.clone(), bearer(unknown_key().expose())).await.assert_invalid("key_unknown");
+    stack.store.revoke(&record.id, START).wait().await.unwrap();
+    stack.clock.set(START + seconds(20));
+    send(app, bearer(key.expose())).await.assert_invalid("key_revoked");
 }

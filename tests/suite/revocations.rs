@@ -309,6 +309,19 @@ fn a_revocation_applies_until_its_tokens_have_expired_by_any_clock_and_is_purged
 }
 
 #[test]
+fn a_revoked_credential_is_refused_if_the_clock_was_ahead_when_its_revocation_was_removed() {
+    let clock = ManualClock::at(START);
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
+    list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(60)).unwrap();
+    clock.advance(seconds(10_000));
+    list.revoke(Revocation::token(ISSUER, "other"), START + seconds(20_000)).unwrap();
+    assert_eq!(list.len(), 1);
+    clock.set(START);
+    assert!(names(&list, &changed(|token| token.expires_at = Some(START + seconds(60)))));
+    assert!(!names(&list, &changed(|token| token.expires_at = Some(START + seconds(61)))));
+}
+
+#[test]
 fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
     let clock = ManualClock::at(START);
     let list = MemoryRevocationList::new(NonZeroUsize::new(2).unwrap())

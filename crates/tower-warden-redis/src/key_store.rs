@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
@@ -16,6 +16,7 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         KeyChange, KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher, KeyWatchers,
+        MissedChanges,
     },
 };
 
@@ -210,15 +211,27 @@ async fn follow(client: Client, channel: Arc<str>, mut subscription: Option<PubS
 }
 
 /// Notifies the watchers of received messages until the connection is lost.
+///
+/// Any client can publish on the channel: repeated reports of missed changes are merged.
 async fn receive(subscription: PubSub, watchers: &Weak<KeyWatchers>) {
     let (mut sink, mut stream) = subscription.split();
+    let mut missed = MissedChanges::default();
     loop {
-        match timeout(PING_INTERVAL, stream.next()).await {
-            Ok(Some(message)) => {
-                let Some(watchers) = watchers.upgrade() else { return };
-                watchers.notify(&decode(message.get_payload_bytes()));
-            }
+        if missed.take_due(Instant::now()) {
+            let Some(watchers) = watchers.upgrade() else { return };
+            watchers.notify(&KeyChange::Missed);
+        }
+        let wait = missed.wait(Instant::now());
+        match timeout(wait.unwrap_or(PING_INTERVAL), stream.next()).await {
+            Ok(Some(message)) => match decode(message.get_payload_bytes()) {
+                KeyChange::Missed if !missed.receive(Instant::now()) => {}
+                change => {
+                    let Some(watchers) = watchers.upgrade() else { return };
+                    watchers.notify(&change);
+                }
+            },
             Ok(None) => return,
+            Err(_) if wait.is_some() => {}
             Err(_) => {
                 let reply = timeout(REPLY_TIMEOUT, sink.ping::<Value>()).await;
                 if !reply.is_ok_and(|reply| reply.is_ok()) {

@@ -1,6 +1,9 @@
 //! Notifications of changes by other nodes.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sqlx::{
     Acquire as _, Connection as _, Error,
@@ -10,7 +13,7 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
-use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers};
+use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MissedChanges};
 
 /// The channel that the triggers notify.
 const CHANNEL: &str = "tower_warden_keys";
@@ -63,13 +66,24 @@ async fn listen(options: PgConnectOptions, mut connection: PgListener, watchers:
 }
 
 /// Forwards notifications until the connection is lost.
+///
+/// Any role can notify the channel: repeated reports of missed changes are merged.
 async fn forward(connection: &mut PgListener, watchers: &KeyWatchers) -> Error {
+    let mut missed = MissedChanges::default();
     loop {
+        if missed.take_due(Instant::now()) {
+            watchers.notify(&KeyChange::Missed);
+        }
+        let wait = missed.wait(Instant::now());
         // Cancel-safe: a message that was received in part stays in the buffer of the connection.
-        match timeout(KEEPALIVE_INTERVAL, connection.try_recv()).await {
-            Ok(Ok(Some(notification))) => watchers.notify(&change(notification.payload())),
+        match timeout(wait.unwrap_or(KEEPALIVE_INTERVAL), connection.try_recv()).await {
+            Ok(Ok(Some(notification))) => match change(notification.payload()) {
+                KeyChange::Missed if !missed.receive(Instant::now()) => {}
+                change => watchers.notify(&change),
+            },
             Ok(Ok(None)) => return Error::PoolClosed,
             Ok(Err(error)) => return error,
+            Err(_) if wait.is_some() => {}
             Err(_) => {
                 if let Err(error) = ping(connection).await {
                     return error;

@@ -31,6 +31,10 @@ impl<'a> Claims<'a> {
         let client_id = self.client_id(rules)?;
         let subject = self.subject(rules, client_id.as_deref())?;
         let roles = rules.roles.as_deref().map(|place| self.roles(place)).transpose()?.unwrap_or_default();
+        let scopes = self.scopes(rules);
+        if scopes.len() > rules.max_grants || roles.len() > rules.max_grants {
+            return Err(Reason::TOO_MANY_GRANTS.into());
+        }
         let tier = rules.tier.as_deref().map(|place| self.configured(place, rules.ids)).transpose()?.flatten();
         let id = |name| self.id(name, rules.ids).map(|id| id.map(Into::into));
         Ok(Identity {
@@ -44,7 +48,7 @@ impl<'a> Claims<'a> {
             issued_at: times.issued_at,
             issuer: Some(rules.name.of_token(self.members).unwrap_or_else(|| rules.name()).into()),
             roles: roles.into_iter().map(Into::into).collect(),
-            scopes: self.scopes(rules),
+            scopes,
             session_id: id("sid")?,
             skew: rules.skew,
             tenant: self.tenant(rules)?,

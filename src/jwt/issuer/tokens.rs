@@ -64,6 +64,14 @@ impl Issuer {
         Ok(self)
     }
 
+    /// Sets how many scopes, and how many roles, a token may have: 1000 of each by default. Tokens with more are refused: each
+    /// scope of a cached token needs several times its length.
+    #[must_use]
+    pub const fn max_grants(mut self, scopes_or_roles: usize) -> Self {
+        self.max_grants = scopes_or_roles;
+        self
+    }
+
     /// Sets the maximum lifetime of a token, from `iat`, or from now without one, to `exp`, in whole seconds: 28 hours by
     /// default, which includes the tokens of managed identities in Azure. Projected tokens of Kubernetes may be valid for a
     /// year.
