@@ -18,7 +18,7 @@ use crate::{
     log::{self, Causes},
     reason::Reason,
     refusal::Rejection,
-    time::UnixTime,
+    time::Arrival,
 };
 
 /// Finds the rules and keys of an issuer that [`JwtBuilder`](super::JwtBuilder) was not configured with, for services whose
@@ -90,6 +90,11 @@ impl Tagged for Resolved {
     fn tag(&self) -> &str {
         self.0.issuer.name()
     }
+
+    /// Not the keys, which are in the source and have a bound of their own.
+    fn size(&self) -> usize {
+        size_of::<TrustedIssuer>() + self.0.issuer.name().len()
+    }
 }
 
 impl Resolver {
@@ -107,16 +112,16 @@ impl Resolver {
     pub(super) fn resolve(
         self: &Arc<Self>,
         name: &str,
-        now: UnixTime,
+        arrival: Arrival,
     ) -> Eventual<Result<Arc<TrustedIssuer>, Rejection>> {
         let key = Digest::of(name.as_bytes());
-        let outcome = match self.cache.get(&key, now) {
+        let outcome = match self.cache.get(&key, arrival) {
             Some(Ok(resolved)) => Outcome::Found(resolved),
             Some(Err(reason)) => Outcome::Refused(reason),
             None => {
                 let (this, name) = (Arc::clone(self), Arc::<str>::from(name));
                 let look_up = move || Arc::clone(&this).look_up(Arc::clone(&name));
-                let loaded = Arc::clone(&self.cache).load(key, now, look_up);
+                let loaded = Arc::clone(&self.cache).load(key, arrival, look_up);
                 // What the resolver queries.
                 return Eventual::later(async move { loaded.await.into_result().map(|resolved| resolved.0) });
             }

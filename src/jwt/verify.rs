@@ -227,7 +227,7 @@ impl Inner {
         }
         let name = Claims::new(&claims).text("iss")?.ok_or(Reason::ISSUER_MISSING)?;
         let Some(resolver) = &self.resolver else { return Err(self.issuers.unknown(name, context.arrival.now)) };
-        match resolver.resolve(name, context.arrival.now) {
+        match resolver.resolve(name, context.arrival) {
             Eventual::Now(Ok(trusted)) => {
                 check_resolved(&trusted, &unverified, &claims)?;
                 Ok(self.find_key(&trusted, token, &unverified, &claims, context))
