@@ -21,10 +21,10 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, signal, time::sleep};
 use tower_warden::{
     Principal,
-    api_key::{ApiKeys, KeyFormat, KeyQuery, NewKey, key_routes},
+    api_key::{ApiKeys, KeyFormat, NewKey, key_routes},
     axum::Scoped,
     layer::AuthLayer,
-    scope::{Scopes, scopes},
+    scope::scopes,
 };
 use tower_warden_sql::SqlKeyStore;
 use tracing_subscriber::EnvFilter;
@@ -93,14 +93,13 @@ async fn charge(caller: Scoped<BillingWrite>) -> Json<Value> {
 
 /// Mints two keys on the first run, and shows them once.
 async fn greet(keys: &ApiKeys, address: SocketAddr) -> Result<(), Box<dyn Error>> {
-    let first = KeyQuery::default().limit(const { std::num::NonZeroU16::MIN });
-    if !keys.list(&first).await?.keys.is_empty() {
+    let admin = NewKey::new("admin").name("quickstart admin").scopes("keys:admin");
+    let Some((_, admin)) = keys.bootstrap(admin).await? else {
         println!("the keys of the first run are in the database; their secrets were shown then");
         return Ok(());
-    }
-    let admin = NewKey::new("admin").name("quickstart admin").scopes(Scopes::parse("keys:admin")?);
-    let agent = NewKey::new("agent-1").name("quickstart agent").scopes(Scopes::parse("billing:read")?);
-    let ((_, admin), (_, agent)) = (keys.mint(admin).await?, keys.mint(agent).await?);
+    };
+    let agent = NewKey::new("agent-1").name("quickstart agent").scopes([BillingRead::SCOPE]);
+    let (_, agent) = keys.mint(agent).await?;
     let (admin, agent) = (admin.expose(), agent.expose());
     println!(
         r#"
@@ -115,6 +114,7 @@ curl -i http://{address}/v1/whoami                                              
 curl -i http://{address}/v1/keys -H 'X-API-Key: {admin}'
 curl -i http://{address}/v1/keys -H 'X-API-Key: {admin}' -H 'Content-Type: application/json' \
      -d '{{"name": "charger", "owner": "agent-2", "scopes": ["billing:read", "billing:write"], "expires_in": 86400}}'
+curl -i http://{address}/v1/keys/ID -X PATCH -H 'X-API-Key: {admin}' -H 'Content-Type: application/json' -d '{{"name": "new"}}'
 curl -i http://{address}/v1/keys/ID/rotate -H 'X-API-Key: {admin}' -H 'Content-Type: application/json' -d '{{"grace": 60}}'
 curl -i http://{address}/v1/keys/ID -X DELETE -H 'X-API-Key: {admin}'
 "#

@@ -1,6 +1,6 @@
 //! Failures outside of a request's own: a configuration, a dependency.
 
-use std::{error::Error, fmt};
+use std::{convert::Infallible, error::Error, fmt};
 
 /// The longest value that an error quotes, in characters.
 const QUOTED: usize = 120;
@@ -125,6 +125,13 @@ impl fmt::Display for ConfigError {
 }
 
 impl Error for ConfigError {}
+
+/// For conversions that cannot fail.
+impl From<Infallible> for ConfigError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
 
 /// A dependency that could not answer: a store, an issuer, a list.
 ///

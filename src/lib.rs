@@ -82,7 +82,7 @@
 //! let issuer = TestIssuer::new("https://auth.example.com");
 //! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
 //! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
-//! let (_, secret) = keys.mint(NewKey::new("agent-7").scopes("billing:read".parse()?)).await?;
+//! let (_, secret) = keys.mint(NewKey::new("agent-7").scopes("billing:read")).await?;
 //!
 //! let limiter = LocalRateLimiter::default();
 //! let layers = ServiceBuilder::new()

@@ -12,7 +12,7 @@ macro_rules! error {
     ($($field:tt)+) => { $crate::log::emit!(error, $($field)+) };
 }
 
-#[cfg(feature = "jwks")]
+#[cfg(any(feature = "jwks", all(feature = "api-key", feature = "axum")))]
 macro_rules! info {
     ($($field:tt)+) => { $crate::log::emit!(info, $($field)+) };
 }
@@ -31,7 +31,7 @@ macro_rules! emit {
     ($level:ident, $($key:ident = %$value:expr,)* $text:literal) => {{ $(let _ = &$value;)* }};
 }
 
-#[cfg(feature = "jwks")]
+#[cfg(any(feature = "jwks", all(feature = "api-key", feature = "axum")))]
 pub(crate) use info;
 pub(crate) use {debug, emit, error, warning};
 

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    ops::Add,
+    ops::{Add, Sub},
     sync::{
         Arc, LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -18,6 +18,8 @@ use std::{
 ///
 /// let time = UnixTime::from_secs(1_800_000_000);
 /// assert_eq!((time + Duration::from_millis(1_500)).as_secs(), 1_800_000_001);
+/// assert_eq!((time - Duration::from_secs(60)).as_secs(), 1_799_999_940);
+/// assert!(UnixTime::now() > time - Duration::from_secs(365 * 24 * 3600));
 /// assert_eq!(time.to_system_time().map(UnixTime::from), Some(time));
 /// assert_eq!(UnixTime::from(SystemTime::UNIX_EPOCH), UnixTime::default());
 /// ```
@@ -30,6 +32,12 @@ impl UnixTime {
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds)
+    }
+
+    /// Returns the current time of the system. Code that is tested takes the time from a [`Clock`] instead.
+    #[must_use]
+    pub fn now() -> Self {
+        SystemTime::now().into()
     }
 
     /// The seconds since the epoch.
@@ -58,6 +66,15 @@ impl Add<Duration> for UnixTime {
 
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration.as_secs()))
+    }
+}
+
+/// Stops at the epoch, and drops the fraction of a second of the duration.
+impl Sub<Duration> for UnixTime {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(duration.as_secs()))
     }
 }
 
@@ -136,7 +153,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> UnixTime {
-        SystemTime::now().into()
+        UnixTime::now()
     }
 
     /// The time of the first call, plus the time that has passed since then on the monotonic clock.

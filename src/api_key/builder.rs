@@ -3,6 +3,7 @@ use std::{fmt, num::NonZeroUsize, ops::ControlFlow, sync::Arc, time::Duration};
 use super::{
     digest::{Hashing, Pepper, Unpeppered},
     format::KeyFormat,
+    key_id::KeyIds,
     keys::{ApiKeys, Inner},
     store::KeyStore,
     usage::UsageRecorder,
@@ -158,6 +159,7 @@ impl ApiKeysBuilder {
             clock: self.clock,
             formats: self.formats,
             hashing: self.hashing,
+            ids: KeyIds::default(),
             lookup,
             tenant: self.tenant,
             usage: UsageRecorder::new(Arc::clone(&self.store), self.flush_interval, self.timeout),

@@ -17,7 +17,10 @@ pub struct KeyError {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum KeyErrorKind {
-    /// The store is misconfigured: its URL, features or schema. Or keys of the format cannot be minted.
+    /// The key to be purged is neither revoked nor expired.
+    Active,
+    /// The store is misconfigured: its URL, features or schema. Or keys of the format cannot be minted, or the store does not
+    /// support the change.
     Configuration,
     /// The id or the digest of the key exists already.
     Conflict,
@@ -34,6 +37,7 @@ pub enum KeyErrorKind {
 impl KeyErrorKind {
     const fn text(self) -> &'static str {
         match self {
+            Self::Active => "the key is neither revoked nor expired",
             Self::Configuration => "the key store is misconfigured",
             Self::Conflict => "a key with this id or digest exists already",
             Self::Inactive => "the key is revoked, replaced or expired",

@@ -6,8 +6,9 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWr
 use super::{
     digest::KeyDigest,
     error::{KeyError, KeyErrorKind},
+    query::KeyQuery,
     record::KeyRecord,
-    store::{KeyQuery, KeyStore},
+    store::KeyStore,
 };
 use crate::error::{ConfigError, ConfigErrorKind};
 

@@ -1,15 +1,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    addition::KeyAddition,
     builder::ApiKeysBuilder,
     digest::Hashing,
     error::{KeyError, KeyErrorKind},
     format::KeyFormat,
-    key_id::KeyId,
+    key_id::{KeyId, KeyIds},
     new_key::NewKey,
+    query::{KeyPage, KeyQuery},
     record::KeyRecord,
     secret::KeySecret,
-    store::{KeyPage, KeyQuery, KeyStore},
+    store::KeyStore,
+    update::KeyUpdate,
     usage::UsageRecorder,
 };
 use crate::{
@@ -17,7 +20,7 @@ use crate::{
     cache::CachedLookup,
     caller::Identity,
     error::{ConfigError, Unavailable},
-    time::Clock,
+    time::{Clock, UnixTime},
 };
 
 /// Verifies API keys, and mints, rotates and revokes them.
@@ -32,6 +35,7 @@ pub(super) struct Inner {
     /// Not empty; the first format is that of minted keys.
     pub(super) formats: Vec<KeyFormat>,
     pub(super) hashing: Hashing,
+    pub(super) ids: KeyIds,
     pub(super) lookup: Arc<CachedLookup<Arc<Identity>>>,
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) tenant: Option<Box<str>>,
@@ -54,21 +58,30 @@ impl ApiKeys {
     ///
     /// # Errors
     ///
-    /// [`Invalid`](KeyErrorKind::Invalid) if the owner is empty, a text is too long, or the key has another tenant than
-    /// [`ApiKeysBuilder::tenant`]; [`Configuration`](KeyErrorKind::Configuration) if the format is opaque;
-    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
+    /// [`Invalid`](KeyErrorKind::Invalid) if the owner is empty, a scope is malformed, a text is too long, or the key has
+    /// another tenant than [`ApiKeysBuilder::tenant`]; [`Configuration`](KeyErrorKind::Configuration) if the format is
+    /// opaque; [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
     pub async fn mint(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
-        let Inner { clock, formats, hashing, store, .. } = &*self.0;
-        let now = clock.now();
-        let secret = formats[0].generate().map_err(misconfigured)?;
-        let id = KeyId::generate(now).map_err(misconfigured)?;
-        let record = key.into_record(id, hashing.newest(secret.expose()), now);
-        record.check().map_err(|error| KeyError::new(KeyErrorKind::Invalid).because(error))?;
+        let (mut record, secret) = self.draft_now(key)?;
+        record.id = self.within_timeout(self.0.store.append(KeyAddition::new(record.clone()))).await?;
+        Ok((record, secret))
+    }
+
+    /// Makes a key with a new id that is not stored yet.
+    pub(crate) fn draft_now(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
+        let now = self.0.clock.now();
+        let id = self.0.ids.generate(now).map_err(misconfigured)?;
+        self.draft(key, id, now)
+    }
+
+    /// Makes a key that is not stored yet.
+    pub(super) fn draft(&self, key: NewKey, id: KeyId, now: UnixTime) -> Result<(KeyRecord, KeySecret), KeyError> {
+        let secret = self.0.formats[0].generate().map_err(misconfigured)?;
+        let record = key.into_record(id, self.0.hashing.newest(secret.expose()), now)?;
         if !self.0.is_of_tenant(&record) {
             let message = "the key has another tenant than the one that `ApiKeysBuilder::tenant` was set to";
             return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
-        self.within_timeout(store.insert(record.clone())).await?;
         Ok((record, secret))
     }
 
@@ -83,24 +96,52 @@ impl ApiKeys {
     /// revoked, replaced or expired, [`Configuration`](KeyErrorKind::Configuration) if the format is opaque,
     /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been replaced or not.
     pub async fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyRecord, KeySecret), KeyError> {
-        let Inner { clock, formats, hashing, store, .. } = &*self.0;
+        let old = self.existing(id).await?;
+        self.replace(&old, grace, None).await
+    }
+
+    /// Replaces a key as its record is given, so that what was checked of the record is true of the new key; the new key
+    /// expires at `not_after` at the latest.
+    pub(super) async fn replace(
+        &self,
+        old: &KeyRecord,
+        grace: Duration,
+        not_after: Option<UnixTime>,
+    ) -> Result<(KeyRecord, KeySecret), KeyError> {
+        let Inner { clock, formats, hashing, ids, store, .. } = &*self.0;
         let now = clock.now();
-        let old = self.get(id).await?.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))?;
         if !old.is_active(now) {
             return Err(KeyError::new(KeyErrorKind::Inactive));
         }
         let secret = formats[0].generate().map_err(misconfigured)?;
-        let record = KeyRecord {
-            id: KeyId::generate(now).map_err(misconfigured)?,
+        let mut record = KeyRecord {
+            id: ids.generate(now).map_err(misconfigured)?,
             digest: hashing.newest(secret.expose()),
             created_at: now,
+            expires_at: old.expires_at.into_iter().chain(not_after).min(),
             last_used_at: None,
             replaced: None,
-            ..KeyRecord::clone(&old)
+            ..old.clone()
         };
-        let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(store.rotate(id, record.clone(), now + grace)).await?;
+        let _invalidation = InvalidateOnDrop { keys: self, id: &old.id };
+        let addition = KeyAddition::replacing(record.clone(), old.id.clone(), now + grace);
+        record.id = self.within_timeout(store.append(addition)).await?;
         Ok((record, secret))
+    }
+
+    /// Changes the fields of a key that the update names, at once, and returns its record.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
+    /// revoked, [`Invalid`](KeyErrorKind::Invalid) if the changed record would not be valid,
+    /// [`Configuration`](KeyErrorKind::Configuration) if the store does not support updates,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been changed or not.
+    pub async fn update(&self, id: &KeyId, update: KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {
+        update.applied(&*self.existing(id).await?)?;
+        let _invalidation = InvalidateOnDrop { keys: self, id };
+        self.within_timeout(self.0.store.update(id, &update)).await?;
+        self.existing(id).await
     }
 
     /// Revokes a key, permanently and at once. Revoking a revoked key changes nothing.
@@ -115,6 +156,27 @@ impl ApiKeys {
         self.check_tenant(id).await?;
         let _invalidation = InvalidateOnDrop { keys: self, id };
         self.within_timeout(self.0.store.revoke(id, self.0.clock.now())).await
+    }
+
+    /// Deletes the record of a key that is revoked or expired.
+    ///
+    /// Afterwards the key is an unknown one. An import of an older export adds it again, as it was then.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Active`](KeyErrorKind::Active) if it is neither
+    /// revoked nor expired, [`Configuration`](KeyErrorKind::Configuration) if the store does not delete records,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
+    pub async fn purge(&self, id: &KeyId) -> Result<(), KeyError> {
+        // A node whose clock is ahead may have revoked it.
+        let revoked_at = self.existing(id).await?.revoked_at;
+        self.purge_since(id, revoked_at.max(Some(self.0.clock.now())).unwrap_or_default()).await
+    }
+
+    /// Deletes the record of a key that was inactive at this time, or before.
+    pub(super) async fn purge_since(&self, id: &KeyId, at: UnixTime) -> Result<(), KeyError> {
+        let _invalidation = InvalidateOnDrop { keys: self, id };
+        self.within_timeout(self.0.store.purge(id, at)).await
     }
 
     /// Returns the record of a key, read from the store.
@@ -151,15 +213,20 @@ impl ApiKeys {
         Ok(self.0.usage.flush().await?)
     }
 
+    /// Returns the record of a key, or an error if it does not exist.
+    async fn existing(&self, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
+        self.get(id).await?.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    }
+
     /// Refuses a key of another tenant as if it did not exist.
     async fn check_tenant(&self, id: &KeyId) -> Result<(), KeyError> {
         match &self.0.tenant {
-            Some(_) => self.get(id).await?.map(drop).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound)),
+            Some(_) => self.existing(id).await.map(drop),
             None => Ok(()),
         }
     }
 
-    async fn within_timeout<T, E>(&self, result: Eventual<Result<T, E>>) -> Result<T, KeyError>
+    pub(super) async fn within_timeout<T, E>(&self, result: Eventual<Result<T, E>>) -> Result<T, KeyError>
     where
         T: Send + 'static,
         E: Into<KeyError> + Send + 'static,

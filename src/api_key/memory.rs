@@ -6,11 +6,14 @@ use std::{
 };
 
 use super::{
+    addition::KeyAddition,
     digest::KeyDigest,
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
+    query::{KeyPage, KeyQuery, KeyUse},
     record::{KeyRecord, Replacement},
-    store::{KeyPage, KeyQuery, KeyStore, KeyUse},
+    store::KeyStore,
+    update::KeyUpdate,
     watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 use crate::{Eventual, error::Unavailable, time::UnixTime};
@@ -52,7 +55,7 @@ impl MemoryKeyStore {
     ///
     /// Called after the lock is released, and after the change: a watcher that invalidates a cache here must not be followed
     /// by a read of the old record.
-    fn report(&self, result: Result<(), KeyError>, change: &KeyChange) -> Eventual<Result<(), KeyError>> {
+    fn report<T>(&self, result: Result<T, KeyError>, change: &KeyChange) -> Eventual<Result<T, KeyError>> {
         if result.is_ok() {
             self.watchers.notify(change);
         }
@@ -85,6 +88,25 @@ impl KeyStore for MemoryKeyStore {
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         let result = self.write().rotate(id, successor, until);
+        self.report(result, &KeyChange::Changed(id.clone()))
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        let change = match &addition.replaces {
+            Some((id, _)) => KeyChange::Changed(id.clone()),
+            None => KeyChange::Added,
+        };
+        let result = self.write().append(addition);
+        self.report(result, &change)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        let result = self.write().update(id, update);
+        self.report(result, &KeyChange::Changed(id.clone()))
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let result = self.write().purge(id, at);
         self.report(result, &KeyChange::Changed(id.clone()))
     }
 
@@ -122,6 +144,8 @@ impl fmt::Debug for MemoryKeyStore {
 struct Records {
     by_id: BTreeMap<KeyId, Arc<KeyRecord>>,
     by_digest: HashMap<KeyDigest, KeyId>,
+    /// The position of the id that was appended last.
+    latest: u64,
 }
 
 impl Records {
@@ -136,6 +160,38 @@ impl Records {
 
     fn get_mut(&mut self, id: &KeyId) -> Result<&mut KeyRecord, KeyError> {
         self.by_id.get_mut(id).map(Arc::make_mut).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    }
+
+    fn append(&mut self, addition: KeyAddition) -> Result<KeyId, KeyError> {
+        let KeyAddition { mut record, replaces } = addition;
+        let id = record.id.behind(self.latest);
+        record.id = id.clone();
+        match replaces {
+            Some((old, until)) => self.rotate(&old, record, until)?,
+            None => self.insert(record)?,
+        }
+        self.latest = id.position().unwrap_or(self.latest);
+        Ok(id)
+    }
+
+    fn update(&mut self, id: &KeyId, update: &KeyUpdate) -> Result<(), KeyError> {
+        let record = self.get_mut(id)?;
+        if record.revoked_at.is_some() {
+            return Err(KeyError::new(KeyErrorKind::Inactive));
+        }
+        update.apply_to(record);
+        Ok(())
+    }
+
+    fn purge(&mut self, id: &KeyId, at: UnixTime) -> Result<(), KeyError> {
+        let record = self.get_mut(id)?;
+        if record.inactive_since().is_none_or(|since| since > at) {
+            return Err(KeyError::new(KeyErrorKind::Active));
+        }
+        let digest = record.digest.clone();
+        self.by_digest.remove(&digest);
+        self.by_id.remove(id);
+        Ok(())
     }
 
     fn rotate(&mut self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Result<(), KeyError> {

@@ -34,6 +34,19 @@
 //! [`ApiKeys::rotate`] mints a key with the same rights and lets the old one expire after a grace period. Peppers rotate as
 //! well: new keys are stored under the newest one.
 //!
+//! # Changes
+//!
+//! [`ApiKeys::update`] changes name, scopes, tier, networks, expiry and metadata of a key, at once as a revocation does.
+//! [`ApiKeys::revoke_all`] revokes all keys of an owner or a tenant. [`ApiKeys::purge`] deletes the record of a key that is
+//! revoked or expired, and [`ApiKeys::purge_inactive`] those of all such keys. [`ApiKeys::bootstrap`] mints the first key of
+//! a store once.
+//!
+//! # Order
+//!
+//! Keys are listed in the order of their ids, and generated ids are in the order of creation. A client that continues a
+//! list behind the last id that it has seen misses no minted key, on the stores of this repository also while several
+//! nodes mint. Keys that were [imported](import) with ids of another system are listed where their ids belong.
+//!
 //! # Examples
 //!
 //! ```
@@ -41,12 +54,11 @@
 //! use tower_warden::{
 //!     Authenticator, Credential, Head, Presented, Reason, UnixTime,
 //!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
-//!     scope::Scopes,
 //! };
 //!
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 //! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
-//! let (record, secret) = keys.mint(NewKey::new("alice").scopes(Scopes::parse("billing:read")?)).await?;
+//! let (record, secret) = keys.mint(NewKey::new("alice").scopes("billing:read")).await?;
 //!
 //! // `AuthLayer` does this for each request:
 //! let request = http::Request::new(());
@@ -67,8 +79,9 @@
 //! ```
 
 #[cfg(feature = "axum")]
-pub use self::routes::{KeysAdmin, key_routes};
+pub use self::routes::{KeyRoutes, KeysAdmin, key_routes};
 pub use self::{
+    addition::KeyAddition,
     builder::ApiKeysBuilder,
     digest::{KeyDigest, Pepper},
     error::{KeyError, KeyErrorKind},
@@ -79,12 +92,15 @@ pub use self::{
     memory::MemoryKeyStore,
     missed_changes::MissedChanges,
     new_key::NewKey,
+    query::{KeyPage, KeyQuery, KeyUse},
     record::{KeyRecord, Replacement},
     secret::KeySecret,
-    store::{KeyPage, KeyQuery, KeyStore, KeyUse},
+    store::KeyStore,
+    update::KeyUpdate,
     watch::{KeyChange, KeyWatcher, KeyWatchers},
 };
 
+mod addition;
 mod builder;
 mod digest;
 mod error;
@@ -92,17 +108,18 @@ mod format;
 mod import_export;
 mod key_id;
 mod keys;
+mod manage;
 mod memory;
 mod missed_changes;
 mod new_key;
+mod query;
 mod reason;
 mod record;
-#[cfg(feature = "axum")]
-mod route_error;
 #[cfg(feature = "axum")]
 mod routes;
 mod secret;
 mod store;
+mod update;
 mod usage;
 mod verify;
 mod watch;

@@ -1,7 +1,12 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use super::{digest::KeyDigest, key_id::KeyId, record::KeyRecord};
-use crate::{caller::Confirmation, request::Network, scope::Scopes, time::UnixTime};
+use super::{
+    digest::KeyDigest,
+    error::{KeyError, KeyErrorKind},
+    key_id::KeyId,
+    record::KeyRecord,
+};
+use crate::{caller::Confirmation, error::ConfigError, request::Network, scope::Scopes, time::UnixTime};
 
 /// A key to be minted by [`ApiKeys::mint`](super::ApiKeys::mint).
 ///
@@ -9,12 +14,12 @@ use crate::{caller::Confirmation, request::Network, scope::Scopes, time::UnixTim
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_warden::{api_key::NewKey, scope::Scopes};
+/// use tower_warden::api_key::NewKey;
 ///
 /// let key = NewKey::new("agent-7")
 ///     .tenant("acme")
 ///     .name("nightly reconciliation")
-///     .scopes(Scopes::parse("billing:read")?)
+///     .scopes("billing:read billing:write")
 ///     .networks(["10.0.0.0/8".parse()?])
 ///     .expires_in(Duration::from_secs(30 * 24 * 3600));
 /// # Ok::<(), tower_warden::ConfigError>(())
@@ -23,15 +28,16 @@ use crate::{caller::Confirmation, request::Network, scope::Scopes, time::UnixTim
 #[must_use]
 pub struct NewKey {
     owner: String,
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     name: String,
-    scopes: Scopes,
-    tier: Option<String>,
+    /// An invalid set is an error of minting.
+    scopes: Result<Scopes, Arc<ConfigError>>,
+    pub(super) tier: Option<String>,
     networks: Vec<Network>,
-    confirmation: Option<Confirmation>,
-    expires_in: Option<Duration>,
-    not_after: Option<UnixTime>,
-    metadata: BTreeMap<String, String>,
+    pub(super) confirmation: Option<Confirmation>,
+    pub(super) expires_in: Option<Duration>,
+    pub(super) not_after: Option<UnixTime>,
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 impl NewKey {
@@ -41,7 +47,7 @@ impl NewKey {
             owner: owner.into(),
             tenant: None,
             name: String::new(),
-            scopes: Scopes::default(),
+            scopes: Ok(Scopes::default()),
             tier: None,
             networks: Vec::new(),
             confirmation: None,
@@ -63,9 +69,12 @@ impl NewKey {
         self
     }
 
-    /// Sets the scopes that the key holds.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.scopes = scopes;
+    /// Sets the scopes that the key holds: [`Scopes`], an array of [`Scope`](crate::scope::Scope)s such as
+    /// `[BillingRead::SCOPE]`, an array of texts with one scope each, or a text with scopes that are separated by spaces.
+    ///
+    /// A text that is not a scope is an error of [`mint`](super::ApiKeys::mint).
+    pub fn scopes(mut self, scopes: impl TryInto<Scopes, Error: Into<ConfigError>>) -> Self {
+        self.scopes = scopes.try_into().map_err(|error| Arc::new(error.into()));
         self
     }
 
@@ -94,8 +103,8 @@ impl NewKey {
     }
 
     /// Sets the latest expiry.
-    pub fn not_after(mut self, end: UnixTime) -> Self {
-        self.not_after = Some(end);
+    pub fn not_after(mut self, end: impl Into<UnixTime>) -> Self {
+        self.not_after = Some(end.into());
         self
     }
 
@@ -105,17 +114,21 @@ impl NewKey {
         self
     }
 
-    pub(super) fn into_record(self, id: KeyId, digest: KeyDigest, now: UnixTime) -> KeyRecord {
-        KeyRecord {
+    /// Returns the record of the key, if it is valid.
+    pub(crate) fn into_record(self, id: KeyId, digest: KeyDigest, now: UnixTime) -> Result<KeyRecord, KeyError> {
+        let invalid = || KeyError::new(KeyErrorKind::Invalid);
+        let record = KeyRecord {
             tenant: self.tenant,
             name: self.name,
-            scopes: self.scopes,
+            scopes: self.scopes.map_err(|error| invalid().because(error))?,
             tier: self.tier,
             networks: self.networks,
             confirmation: self.confirmation,
             expires_at: self.expires_in.map(|lifetime| now + lifetime).into_iter().chain(self.not_after).min(),
             metadata: self.metadata,
             ..KeyRecord::new(id, digest, self.owner, now)
-        }
+        };
+        record.check().map_err(|error| invalid().because(error))?;
+        Ok(record)
     }
 }

@@ -3,6 +3,11 @@
 use crate::reason::reasons;
 
 reasons! {
+    /// The caller's credential is bound to a certificate or key, and the caller manages a key that is not bound.
+    ///
+    /// Look at: `confirmation` in the request to the key routes, and in the record of a key to be rotated or changed: a
+    /// caller with a tenant whose credential is bound manages only keys that are bound too.
+    BINDING_REQUIRED = "binding_required";
     /// The API key contains a character that its format does not allow.
     ///
     /// Look at: how the client stores the key; quotes, a line end or a second value in the same variable are the usual
@@ -40,13 +45,24 @@ reasons! {
     /// Look at: what the client sends in place of its key; usually it is a token. A `KeyFormat::opaque` with an empty
     /// prefix also takes bearer tokens.
     KEY_TOO_LONG = "key_too_long";
+    /// The caller manages a key that is accepted from networks that its own credential is not accepted from.
+    ///
+    /// Look at: `networks` of the caller's own key, and in the request to the key routes or the record of the key: a caller
+    /// with a tenant whose key is restricted to networks manages only keys that are restricted to parts of them.
+    NETWORK_NOT_HELD = "network_not_held";
+    /// The caller of the key routes has no tenant, and is not an operator.
+    ///
+    /// Look at: whether the issuer of the token should have a rule for tenants (`Issuer::tenant_claim`). If there are no
+    /// tenants, declare the operators with `KeyRoutes::operators`; by default, they are API keys without a tenant.
+    OPERATOR_NOT_DECLARED = "operator_not_declared";
     /// The caller manages a key with a scope that it does not hold itself.
     ///
     /// Look at: the caller's scopes: through the key routes, a caller with a tenant mints and rotates only keys whose
     /// scopes it holds.
     SCOPE_NOT_HELD = "scope_not_held";
-    /// The caller mints a key with a tier that is not its own.
+    /// The caller manages a key with a tier that is not its own.
     ///
-    /// Look at: `tier` in the request to the key routes: a caller with a tenant mints only keys of its own tier.
+    /// Look at: `tier` in the request to the key routes, or in the record of a key to be rotated or changed: a caller with a
+    /// tenant manages only keys of its own tier.
     TIER_NOT_HELD = "tier_not_held";
 }

@@ -112,6 +112,13 @@ impl KeyRecord {
         self.expires_at.into_iter().chain(replaced).min()
     }
 
+    /// The time from which the key is refused: of its revocation, or from which it has expired, whichever is earlier. It may
+    /// be in the future.
+    #[must_use]
+    pub fn inactive_since(&self) -> Option<UnixTime> {
+        self.revoked_at.into_iter().chain(self.valid_until()).min()
+    }
+
     /// Returns whether the key is neither revoked nor expired.
     #[must_use]
     pub fn is_active(&self, now: UnixTime) -> bool {

@@ -1,6 +1,15 @@
-use std::{num::NonZeroU16, sync::Arc};
+use std::sync::Arc;
 
-use super::{digest::KeyDigest, error::KeyError, key_id::KeyId, record::KeyRecord, watch::KeyWatcher};
+use super::{
+    addition::KeyAddition,
+    digest::KeyDigest,
+    error::{KeyError, KeyErrorKind},
+    key_id::KeyId,
+    query::{KeyPage, KeyQuery, KeyUse},
+    record::KeyRecord,
+    update::KeyUpdate,
+    watch::KeyWatcher,
+};
 use crate::{Eventual, error::Unavailable, time::UnixTime};
 
 /// A store of key records.
@@ -15,8 +24,8 @@ use crate::{Eventual, error::Unavailable, time::UnixTime};
 /// - Records are returned byte for byte as they were added. Ids, digests, owners and tenants are compared byte for byte.
 /// - Each change is one atomic step, and can be read as soon as it has succeeded. Concurrent changes of a key are all
 ///   kept; of concurrent insertions with one id or one digest, and of concurrent rotations of one key, one succeeds.
-/// - A change that fails with [`NotFound`](super::KeyErrorKind::NotFound), [`Inactive`](super::KeyErrorKind::Inactive) or
-///   [`Conflict`](super::KeyErrorKind::Conflict) changes nothing.
+/// - A change that fails with [`NotFound`](KeyErrorKind::NotFound), [`Inactive`](KeyErrorKind::Inactive) or
+///   [`Conflict`](KeyErrorKind::Conflict) changes nothing.
 ///
 /// # Examples
 ///
@@ -85,14 +94,14 @@ pub trait KeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Conflict`](super::KeyErrorKind::Conflict) if its id or its digest exists already.
+    /// [`Conflict`](KeyErrorKind::Conflict) if its id or its digest exists already.
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>>;
 
     /// Revokes a key permanently; the time of an earlier revocation is kept.
     ///
     /// # Errors
     ///
-    /// [`NotFound`](super::KeyErrorKind::NotFound) if the key does not exist.
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist.
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>>;
 
     /// Adds the successor of a key and sets the replacement of the key itself, with a grace period until `until`: both, or
@@ -100,10 +109,63 @@ pub trait KeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`NotFound`](super::KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](super::KeyErrorKind::Inactive) if it
-    /// is revoked or replaced, and [`Conflict`](super::KeyErrorKind::Conflict) if the id or digest of the successor exists
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it
+    /// is revoked or replaced, and [`Conflict`](KeyErrorKind::Conflict) if the id or digest of the successor exists
     /// already.
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>>;
+
+    /// Adds a minted record behind all records that were minted before, and returns its id.
+    ///
+    /// The record has a generated id, which begins with the time of the node that minted it. If the record would not follow
+    /// all records that this method has added before, the store assigns a later id with [`KeyId::behind`], in the same
+    /// atomic step that makes the record readable. So a client that continues a list behind the last id that it has seen
+    /// misses no minted key, also if nodes mint at the same time or their clocks differ.
+    ///
+    /// If the record [replaces](KeyAddition::replaces) another one, everything else is as in [`rotate`](Self::rotate).
+    /// Changes are reported as those of [`insert`](Self::insert) and [`rotate`](Self::rotate).
+    ///
+    /// By default, the record is added by these methods, with the id that it has. Then ids are in the order of creation
+    /// for the keys of one node, as far as its changes do not overlap.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`insert`](Self::insert), or of [`rotate`](Self::rotate).
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        let KeyAddition { record, replaces } = addition;
+        let id = record.id.clone();
+        let added = match replaces {
+            Some((old, until)) => self.rotate(&old, record, until),
+            None => self.insert(record),
+        };
+        added.map(|added| added.map(|()| id))
+    }
+
+    /// Changes the fields of a record that the update names, as one atomic step. A key that is replaced or expired can be
+    /// changed.
+    ///
+    /// By default, updates are not supported: an error of the kind [`Configuration`](KeyErrorKind::Configuration).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
+    /// revoked.
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        let _ = (id, update);
+        Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("the store does not support updates")))
+    }
+
+    /// Deletes the record of a key that was [inactive](KeyRecord::inactive_since) at the time `at`, or before.
+    ///
+    /// By default, records are not deleted: an error of the kind [`Configuration`](KeyErrorKind::Configuration).
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Active`](KeyErrorKind::Active) if it was not
+    /// inactive then.
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let _ = (id, at);
+        Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("the store does not delete records")))
+    }
 
     /// Returns a page of records, in the order of the bytes of their ids. A page is full as long as further records are
     /// selected, and [`KeyQuery::after`] may be an unknown id.
@@ -115,8 +177,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Registers a watcher that is notified after each change: of this process, and of others if the store learns of them.
     /// [`KeyWatchers`](super::KeyWatchers) is an implementation.
     ///
-    /// An insertion is reported as [`Added`](super::KeyChange::Added), and a revocation or rotation as
-    /// [`Changed`](super::KeyChange::Changed) with the id of the key. A change is readable as soon as it is reported: a
+    /// An insertion is reported as [`Added`](super::KeyChange::Added), and a revocation, rotation, update or purge as
+    /// [`Changed`](super::KeyChange::Changed) with the id of the key. A change whose outcome is unknown, because the store
+    /// is unavailable, is reported as well. A change is readable as soon as it is reported: a
     /// cache drops its entry then and reads it again, and would keep the old record otherwise. A change may be reported
     /// more than once. [`Missed`](super::KeyChange::Missed) is for changes that the store cannot name; it does not
     /// replace the report of a change that the store makes.
@@ -149,6 +212,18 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
         (**self).rotate(id, successor, until)
     }
 
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        (**self).append(addition)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        (**self).update(id, update)
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        (**self).purge(id, at)
+    }
+
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
         (**self).list(query)
     }
@@ -159,104 +234,5 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
 
     fn watch(&self, watcher: KeyWatcher) {
         (**self).watch(watcher);
-    }
-}
-
-/// A selection of records to list.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct KeyQuery {
-    /// Selects the records after this id; from the first one if `None`.
-    pub after: Option<KeyId>,
-    /// The maximum number of records, at most 1000; 100 if `None`.
-    pub limit: Option<NonZeroU16>,
-    /// Selects the records of this owner.
-    pub owner: Option<String>,
-    /// Selects the records of this tenant.
-    pub tenant: Option<String>,
-}
-
-impl KeyQuery {
-    /// Selects the records after this id.
-    #[must_use]
-    pub fn after(mut self, id: KeyId) -> Self {
-        self.after = Some(id);
-        self
-    }
-
-    /// Sets the maximum number of records.
-    #[must_use]
-    pub const fn limit(mut self, limit: NonZeroU16) -> Self {
-        self.limit = Some(limit);
-        self
-    }
-
-    /// Selects the records of this owner.
-    #[must_use]
-    pub fn owner(mut self, owner: impl Into<String>) -> Self {
-        self.owner = Some(owner.into());
-        self
-    }
-
-    /// Selects the records of this tenant.
-    #[must_use]
-    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Some(tenant.into());
-        self
-    }
-
-    /// The maximum number of records on a page: from 1 to 1000.
-    #[must_use]
-    pub fn page_size(&self) -> u16 {
-        self.limit.map_or(100, NonZeroU16::get).min(1000)
-    }
-
-    /// Returns whether a record is selected, whatever page it is on.
-    #[must_use]
-    pub fn selects(&self, record: &KeyRecord) -> bool {
-        self.after.as_ref().is_none_or(|after| record.id > *after)
-            && self.owner.as_ref().is_none_or(|owner| record.owner == *owner)
-            && self.tenant.as_ref().is_none_or(|tenant| record.tenant.as_ref() == Some(tenant))
-    }
-}
-
-/// A page of records.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct KeyPage {
-    /// The records, in the order of their ids.
-    pub keys: Vec<Arc<KeyRecord>>,
-    /// The id after which the next page begins; `None` on the last page.
-    pub next: Option<KeyId>,
-}
-
-impl KeyPage {
-    /// Creates a page from the selected records, of which a store reads one more than [`KeyQuery::page_size`]: if that one
-    /// is present, there is a next page.
-    #[must_use]
-    pub fn cut(mut keys: Vec<Arc<KeyRecord>>, query: &KeyQuery) -> Self {
-        let size = usize::from(query.page_size());
-        let has_more = keys.len() > size;
-        keys.truncate(size);
-        let next = keys.last().filter(|_| has_more).map(|key| key.id.clone());
-        Self { keys, next }
-    }
-}
-
-/// The last use of a key.
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct KeyUse {
-    /// The id of the key.
-    pub id: KeyId,
-    /// The time of the use.
-    pub at: UnixTime,
-}
-
-impl KeyUse {
-    /// Creates a use of a key.
-    #[must_use]
-    pub const fn new(id: KeyId, at: UnixTime) -> Self {
-        Self { id, at }
     }
 }

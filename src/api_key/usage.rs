@@ -11,10 +11,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use super::{
-    key_id::KeyId,
-    store::{KeyStore, KeyUse},
-};
+use super::{key_id::KeyId, query::KeyUse, store::KeyStore};
 use crate::{
     caller::OnAdmission,
     error::Unavailable,

@@ -10,6 +10,7 @@ use super::{
     terms::{ChallengeTerms, DelegatedScopes, Terms},
 };
 use crate::{
+    request::Network,
     scheme::{Place, Presented},
     scope::{Requirement, Scope, Scopes},
     time::UnixTime,
@@ -177,6 +178,12 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Option<UnixTime> {
         self.identity.expires_at
+    }
+
+    /// The networks that the caller's own credential is restricted to; any network if empty.
+    #[must_use]
+    pub fn networks(&self) -> &[Network] {
+        &self.identity.networks
     }
 
     /// The values that the issuer attached to the credential, by name.

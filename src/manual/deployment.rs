@@ -51,8 +51,8 @@
 //! # Ok::<(), tower_warden::ConfigError>(())
 //! ```
 //!
-//! Postgres sends revocations by `NOTIFY`, which does not work through a pooler in transaction mode such as pgbouncer:
-//! connect past it. A node that loses its connection drops all keys that it has cached.
+//! Postgres sends revocations by `NOTIFY`, which a pooler in transaction mode, such as PgBouncer's, does not pass on: the
+//! store refuses it at the start. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
 //!
 //! # Behind proxies
 //!

@@ -254,7 +254,8 @@ impl ProtectedResourceMetadata {
     ///
     /// If `offline_access` is one of them: refresh tokens are a matter between client and authorization server, not of the
     /// resource (MCP authorization, 2026-07-28).
-    pub fn scopes(mut self, scopes: Scopes) -> Result<Self, ConfigError> {
+    pub fn scopes(mut self, scopes: impl TryInto<Scopes, Error: Into<ConfigError>>) -> Result<Self, ConfigError> {
+        let scopes = scopes.try_into().map_err(Into::into)?;
         if scopes.contains(&const { Scope::from_static("offline_access") }) {
             let error = error("the scopes of a resource do not include offline_access, which requests a refresh token");
             return Err(error.value(&scopes));

@@ -34,6 +34,7 @@ pub use self::{
 use crate::error::{ConfigError, ConfigErrorKind};
 pub use crate::scopes;
 
+mod conversions;
 mod hierarchy;
 mod requirement;
 
@@ -110,6 +111,8 @@ impl fmt::Display for Scope {
 ///
 /// let scopes = Scopes::parse("write read read")?;
 /// assert_eq!(scopes.to_string(), "read write");
+/// assert_eq!(Scopes::try_from(["read", "write"])?, scopes);
+/// assert_eq!(Scopes::from([Scope::from_static("read"), Scope::from_static("write")]), scopes);
 /// assert!(scopes.contains(&Scope::from_static("read")));
 /// assert!(!scopes.contains(&Scope::from_static("Read")));
 /// assert!(Scopes::parse("re\"ad").is_err());

@@ -4,11 +4,24 @@
 //!
 //! Do not use it in production: keys are generated on demand, and every request for a token succeeds.
 //!
+//! # Testing handlers
+//!
+//! A handler with the extractor [`Principal`](crate::Principal) or `Scoped` needs a caller, and only an
+//! [`AuthLayer`](crate::layer::AuthLayer) creates one, in tests as well. So a test puts the routes of the application under
+//! a layer for fake callers, instead of the layers of production:
+//!
+//! - Keep the routes in a function without layers, such as `fn routes() -> Router`, and add the layers in `main`.
+//! - `TestKeys`, with the feature `api-key`, mints API keys of any subject, tenant, tier and scopes, and makes the layer:
+//!   `routes().layer(callers.layer())`. Its docs have an example.
+//! - A request without credentials tests that a route is protected: it responds with 401 under the layer, and with 500
+//!   without one.
+//! - For callers with claims, roles or an issuer, use a [`TestIssuer`], or an authenticator of fake callers as below.
+//! - A [`ManualClock`](crate::ManualClock) in the [`Environment`](crate::Environment) sets the time, for example to let a
+//!   credential expire.
+//!
 //! # Fake callers
 //!
-//! Only an [`AuthLayer`](crate::layer::AuthLayer) creates a [`Principal`](crate::Principal), in tests as well. To test
-//! handlers with callers of any tenant and scopes, put the handlers under a layer with an
-//! [`Authenticator`](crate::Authenticator) that accepts the names of test callers as tokens:
+//! An [`Authenticator`](crate::Authenticator) that accepts the names of test callers as tokens:
 //!
 //! ```
 //! use std::{collections::HashMap, sync::Arc};
@@ -116,11 +129,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "api-key")]
+pub use self::keys::TestKeys;
 pub use self::{issuer::TestIssuer, key::SigningKey, token::TokenBuilder};
 
 pub mod conformance;
 mod issuer;
 mod key;
+#[cfg(feature = "api-key")]
+mod keys;
 #[cfg(feature = "dpop")]
 mod proof;
 mod serve;

@@ -47,7 +47,7 @@ impl Pair {
         let store = Arc::new(TestStore::default());
         let keys = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk_agent").unwrap());
         let keys = keys.environment(&environment).build();
-        let agent = NewKey::new("agent-7").tenant("acme").scopes("billing:read tools:call".parse().unwrap());
+        let agent = NewKey::new("agent-7").tenant("acme").scopes("billing:read tools:call");
         let (_, secret) = keys.mint(agent).await.unwrap();
 
         let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
@@ -223,7 +223,7 @@ async fn refusals_of_either_have_the_challenge_that_the_layer_was_configured_wit
 #[tokio::test]
 async fn a_caller_without_a_tenant_has_that_of_the_subject() {
     let pair = Pair::new().await;
-    let admin = NewKey::new("operator").scopes("keys:admin".parse().unwrap());
+    let admin = NewKey::new("operator").scopes("keys:admin");
     let (_, secret) = pair.keys.mint(admin).await.unwrap();
     let (_, other) = pair.keys.mint(NewKey::new("bob").tenant("globex")).await.unwrap();
     let routes = axum::Router::<()>::new().nest("/keys", key_routes(pair.keys.clone()));
@@ -346,7 +346,7 @@ async fn scopes_are_implied_whether_the_hierarchy_is_set_before_or_after() {
 #[tokio::test]
 async fn a_key_that_is_minted_for_a_users_tenant_has_the_users_tier() {
     let pair = Pair::new().await;
-    let admin = NewKey::new("operator").tier("internal").scopes("keys:admin".parse().unwrap());
+    let admin = NewKey::new("operator").tier("internal").scopes("keys:admin");
     let (_, secret) = pair.keys.mint(admin).await.unwrap();
     let config = Issuer::new(pair.issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant").tier_claim("tier");
     let user = CredentialSource::new(Jwt::new(config, pair.issuer.clone()));

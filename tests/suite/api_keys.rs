@@ -1,22 +1,24 @@
+use std::sync::Arc;
+
 use http::Request;
 use tower_warden::{
     Environment, Principal,
     api_key::{
         ApiKeys, KeyDigest, KeyErrorKind, KeyFormat, KeyId, KeyStore, MemoryKeyStore, NewKey, Pepper, export, import,
     },
-    scope::Scopes,
+    layer::AuthLayer,
+    scope::{Scope, Scopes},
 };
 
-use crate::support::{Mode, START, Stack, assert_kind, imported, request, seconds, unknown_key};
+use crate::support::{Mode, START, Stack, TestStore, app, assert_kind, imported, request, seconds, send, unknown_key};
 
 const LEGACY: &str = "legacy-0c8a!opaque~secret";
 
 #[tokio::test]
 async fn a_valid_key_becomes_a_principal_with_everything_in_its_record() {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tower::{Layer, ServiceExt, service_fn};
-    use tower_warden::layer::AuthLayer;
 
     let stack = Stack::new();
     let key = NewKey::new("agent-7").tenant("acme").name("nightly").tier("pro").metadata("team", "blue");
@@ -83,6 +85,40 @@ async fn every_invalid_key_gets_the_same_response() {
 }
 
 #[tokio::test]
+async fn scopes_of_a_new_key_are_given_in_any_obvious_form() {
+    const READ: Scope = Scope::from_static("a:read");
+    let stack = Stack::new();
+    let keys = [
+        NewKey::new("alice").scopes([READ, Scope::from_static("b:write")]),
+        NewKey::new("alice").scopes(["b:write", "a:read"]),
+        NewKey::new("alice").scopes("a:read b:write"),
+        NewKey::new("alice").scopes(String::from("b:write a:read a:read")),
+        NewKey::new("alice").scopes(vec![String::from("a:read"), String::from("b:write")]),
+        NewKey::new("alice").scopes(Scopes::parse("a:read b:write").unwrap()),
+    ];
+    for key in keys {
+        assert_eq!(stack.mint(key).await.0.scopes.to_string(), "a:read b:write");
+    }
+    assert_eq!(stack.mint(NewKey::new("alice").scopes(READ)).await.0.scopes.to_string(), "a:read");
+    assert!(stack.mint(NewKey::new("alice").scopes("")).await.0.scopes.is_empty());
+}
+
+#[tokio::test]
+async fn a_key_with_a_malformed_scope_is_not_minted() {
+    let stack = Stack::new();
+    let keys = [
+        NewKey::new("alice").scopes("a:read b\"c"),
+        NewKey::new("alice").scopes(["a:read", "b c"]),
+        NewKey::new("alice").scopes([""]),
+    ];
+    for key in keys {
+        assert_kind(stack.keys.mint(key).await, KeyErrorKind::Invalid);
+    }
+    let page = stack.keys.list(&tower_warden::api_key::KeyQuery::default()).await.unwrap();
+    assert!(page.keys.is_empty());
+}
+
+#[tokio::test]
 async fn a_wrong_checksum_or_prefix_needs_no_lookup_and_no_cache_entry() {
     // (6), (7)
     let stack = Stack::new();
@@ -96,6 +132,21 @@ async fn a_wrong_checksum_or_prefix_needs_no_lookup_and_no_cache_entry() {
     stack.send(request().header("x-api-key", other.expose())).await.assert_invalid("credential_not_accepted");
     stack.bearer(other.expose()).await.assert_invalid("credential_not_accepted");
     stack.bearer(&key.replace("sk_agent_", "sk_agent_-")).await.assert_invalid("key_length");
+    assert_eq!(stack.store.finds(), 0);
+}
+
+#[tokio::test]
+async fn a_change_of_any_digit_is_found_by_the_checksum() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let key = key.expose();
+    for place in "sk_agent_".len()..key.len() {
+        for digit in ["0", "Q", "z"].into_iter().filter(|digit| key[place..=place] != **digit) {
+            let mut altered = key.to_owned();
+            altered.replace_range(place..=place, digit);
+            stack.bearer(&altered).await.assert_invalid("key_checksum");
+        }
+    }
     assert_eq!(stack.store.finds(), 0);
 }
 
@@ -143,7 +194,7 @@ async fn a_key_of_another_tenant_is_refused() {
     let (_, own) = stack.alice().await;
     stack.bearer(own.expose()).await.assert_subject("alice");
 
-    let other = ApiKeys::new(std::sync::Arc::clone(&stack.store), KeyFormat::new("sk_agent").unwrap());
+    let other = ApiKeys::new(Arc::clone(&stack.store), KeyFormat::new("sk_agent").unwrap());
     for key in [NewKey::new("mallory").tenant("evil"), NewKey::new("mallory")] {
         let (record, key) = other.mint(key).await.unwrap();
         stack.bearer(key.expose()).await.assert_invalid("tenant_mismatch");
@@ -215,14 +266,14 @@ async fn an_inactive_key_is_not_rotated() {
 #[tokio::test]
 async fn peppers_rotate() {
     let pepper = |id: &str| Pepper::new(id, format!("{id:>32}").as_bytes()).unwrap();
-    let store = std::sync::Arc::new(MemoryKeyStore::default());
+    let store = Arc::new(MemoryKeyStore::default());
     let keys = |peppers: &[&str]| {
-        let builder = ApiKeys::builder(std::sync::Arc::clone(&store), KeyFormat::new("sk").unwrap());
+        let builder = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk").unwrap());
         peppers.iter().fold(builder, |builder, id| builder.pepper(pepper(id))).build()
     };
     let status = async |keys: ApiKeys, key: &str| {
-        let app = crate::support::app(&tower_warden::layer::AuthLayer::new(keys));
-        crate::support::send(app, crate::support::bearer(key)).await.status.as_u16()
+        let app = app(&AuthLayer::new(keys));
+        send(app, crate::support::bearer(key)).await.status.as_u16()
     };
     let (plain, plain_key) = keys(&[]).mint(NewKey::new("alice")).await.unwrap();
     let (old, old_key) = keys(&["2025"]).mint(NewKey::new("alice")).await.unwrap();
@@ -236,7 +287,7 @@ async fn peppers_rotate() {
     assert_eq!(status(keys(&["2026"]), old_key.expose()).await, 401, "its pepper is not configured");
     assert_eq!(status(keys(&["2026"]), plain_key.expose()).await, 401, "plain digests are refused");
     assert_eq!(status(keys(&[]), new_key.expose()).await, 401);
-    let lax = ApiKeys::builder(std::sync::Arc::clone(&store), KeyFormat::new("sk").unwrap());
+    let lax = ApiKeys::builder(Arc::clone(&store), KeyFormat::new("sk").unwrap());
     let lax = lax.pepper(pepper("2026")).danger_accept_unpeppered().build();
     assert_eq!(status(lax, plain_key.expose()).await, 200);
 }
@@ -317,11 +368,16 @@ async fn an_opaque_key_of_any_visible_ascii_is_looked_up() {
 
 #[tokio::test]
 async fn a_key_is_checked_by_the_format_with_the_longest_prefix() {
-    // A key with a wrong checksum is not looked up as if it were an opaque one.
-    let stack = Stack::with(|keys| keys.accept_format(KeyFormat::opaque("sk_").unwrap()), |layer| layer);
-    stack.send(request().header("x-api-key", "sk_agent_made-up")).await.assert_invalid("key_length");
-    assert_eq!(stack.store.finds(), 0);
-    stack.send(request().header("x-api-key", "sk_other")).await.assert_invalid("key_unknown");
+    // A key with a wrong checksum is not looked up as if it were an opaque one, in whatever order formats are declared.
+    let (short, long) = (KeyFormat::opaque("sk_").unwrap(), KeyFormat::new("sk_agent").unwrap());
+    for [first, second] in [[long.clone(), short.clone()], [short, long]] {
+        let store = Arc::new(TestStore::default());
+        let keys = ApiKeys::builder(Arc::clone(&store), first).accept_format(second).build();
+        let app = app(&AuthLayer::new(keys));
+        send(app.clone(), request().header("x-api-key", "sk_agent_made-up")).await.assert_invalid("key_length");
+        assert_eq!(store.finds(), 0);
+        send(app, request().header("x-api-key", "sk_other")).await.assert_invalid("key_unknown");
+    }
 }
 
 #[tokio::test]

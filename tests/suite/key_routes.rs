@@ -102,18 +102,6 @@ async fn a_key_is_minted_listed_rotated_and_revoked() {
 }
 
 #[tokio::test]
-async fn a_grace_period_applies_whatever_the_media_type() {
-    let api = Api::new().await;
-    let minted = api.mint(json!({"name": "", "owner": "o", "scopes": []})).await;
-    let path = format!("/v1/keys/{}/rotate", text(&minted["id"]));
-    let request = Request::post(path).header("x-api-key", &api.admin).body(Body::from(r#"{"grace": 60}"#)).unwrap();
-    assert_eq!(api.app.clone().oneshot(request).await.unwrap().status(), 201);
-    api.stack.bearer(text(&minted["secret"])).await.assert_subject("o");
-    let again = json!({"grace": "long"});
-    assert_eq!(api.admin("POST", &format!("/{}/rotate", text(&minted["id"])), Some(again)).await.status, 422);
-}
-
-#[tokio::test]
 async fn pages_follow_each_other() {
     let api = Api::new().await;
     for index in 0..4 {
@@ -132,11 +120,14 @@ async fn only_callers_with_the_scope_manage_keys() {
     let api = Api::new().await;
     let (_, agent) = api.stack.alice().await;
     let mint = json!({"name": "x", "owner": "x", "scopes": ["keys:admin"]});
-    let calls: [(&str, &str, Option<Value>); 4] = [
+    let calls: [(&str, &str, Option<Value>); 7] = [
         ("GET", "", None),
         ("POST", "", Some(mint)),
         ("POST", "/key_x/rotate", Some(json!({"grace": 1}))),
         ("DELETE", "/key_x", None),
+        ("PATCH", "/key_x", Some(json!({"name": "x"}))),
+        ("POST", "/key_x/purge", Some(json!({}))),
+        ("DELETE", "?owner=alice", None),
     ];
     for (method, path, body) in calls {
         let refused = api.call(agent.expose(), method, path, body.clone()).await;
@@ -161,6 +152,8 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     let path = format!("/{}", text(&other["id"]));
     assert_eq!(api.call(boss, "DELETE", &path, None).await.status, 404);
     assert_eq!(api.call(boss, "POST", &format!("{path}/rotate"), Some(json!({"grace": 1}))).await.status, 404);
+    assert_eq!(api.call(boss, "PATCH", &path, Some(json!({"name": "mine"}))).await.status, 404);
+    assert_eq!(api.call(boss, "POST", &format!("{path}/purge"), Some(json!({}))).await.status, 404);
     let foreign = json!({"name": "y", "owner": "y", "tenant": "evil", "scopes": []});
     assert_eq!(api.call(boss, "POST", "", Some(foreign)).await.status, 403);
     let own = api.call(boss, "POST", "", Some(json!({"name": "y", "owner": "y", "scopes": []}))).await;
@@ -175,7 +168,7 @@ async fn a_caller_with_a_tenant_manages_that_tenants_keys_only() {
     let strong = api.mint(json!({"name": "p", "owner": "p", "tenant": "acme", "scopes": ["platform:root"]})).await;
     let path = format!("/{}/rotate", text(&strong["id"]));
     assert_eq!(api.call(boss, "POST", &path, Some(json!({"grace": 60}))).await.status, 403);
-    assert_eq!(api.admin("POST", &path, None).await.status, 201, "without a body, without grace");
+    assert_eq!(api.admin("POST", &path, Some(json!({}))).await.status, 201, "without grace");
 
     // A key that it mints has its tier, and expires no later than itself.
     let body = json!({"name": "f", "owner": "f", "tenant": "acme", "scopes": scopes, "tier": "free", "expires_in": 60});
@@ -261,4 +254,114 @@ async fn a_key_is_minted_for_one_certificate() {
         let answer = api.admin("POST", "", Some(body(bad.clone()))).await;
         assert_eq!(answer.status, 422, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_key_is_changed_and_members_that_are_absent_stay() {
+    let api = Api::new().await;
+    let minted = api
+        .mint(json!({"name": "old", "owner": "o", "scopes": ["a"], "tier": "free", "expires_in": 60, "metadata": {"a": "b"}}))
+        .await;
+    let path = format!("/{}", text(&minted["id"]));
+    let patch = async |body: Value| {
+        let answer = api.admin("PATCH", &path, Some(body)).await;
+        assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, Some("no-store")), "{answer:?}");
+        assert!(!answer.body.contains("digest") && !answer.body.contains("secret"), "{answer:?}");
+        answer.json()
+    };
+    let mut expected = minted.clone();
+    expected.as_object_mut().unwrap().remove("secret");
+    assert_eq!(patch(json!({})).await, expected);
+    let changes = [
+        json!({"name": "new"}),
+        json!({"scopes": ["b", "c"]}),
+        json!({"tier": "pro"}),
+        json!({"tier": null}),
+        json!({"expires_at": crate::support::START.as_secs() + 3_600}),
+        json!({"expires_at": null}),
+        json!({"networks": ["10.0.0.0/8"], "metadata": {}}),
+        json!({"networks": []}),
+    ];
+    for change in changes {
+        expected.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        assert_eq!(patch(change).await, expected);
+    }
+    api.stack.clock.advance(crate::support::seconds(3_600));
+    api.stack.bearer(text(&minted["secret"])).await.assert_subject("o");
+}
+
+#[tokio::test]
+async fn a_change_that_is_invalid_or_of_another_field_is_refused() {
+    let api = Api::new().await;
+    let minted = api.mint(json!({"name": "n", "owner": "o", "scopes": []})).await;
+    let path = format!("/{}", text(&minted["id"]));
+    let bad = [
+        json!({"owner": "other"}),
+        json!({"tenant": "other"}),
+        json!({"confirmation": null}),
+        json!({"digest": "sha256:00"}),
+        json!({"id": "other"}),
+        json!({"revoked_at": null}),
+        json!({"name": null}),
+        json!({"scopes": null}),
+        json!({"scopes": ["a b"]}),
+        json!({"scopes": "a"}),
+        json!({"networks": ["10.0.0.0/99"]}),
+        json!({"networks": null}),
+        json!({"expires_at": -1}),
+        json!({"expires_at": "2030-01-01"}),
+        json!({"name": "n".repeat(257)}),
+        json!("name"),
+    ];
+    for body in bad {
+        let answer = api.admin("PATCH", &path, Some(body.clone())).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 422), "{body}: {answer:?}");
+        assert_eq!(answer.json()["code"], "invalid_request");
+    }
+    assert_eq!(api.admin("PATCH", "/unknown", Some(json!({}))).await.status, 404);
+    api.admin("DELETE", &path, None).await;
+    let answer = api.admin("PATCH", &path, Some(json!({"name": "x"}))).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (409, &"key_inactive".into()));
+}
+
+#[tokio::test]
+async fn a_key_is_purged_once_it_is_inactive() {
+    let api = Api::new().await;
+    let minted = api.mint(json!({"name": "n", "owner": "o", "scopes": []})).await;
+    let (path, purge) = (format!("/{}", text(&minted["id"])), format!("/{}/purge", text(&minted["id"])));
+    let active = api.admin("POST", &purge, Some(json!({}))).await;
+    assert_eq!((active.status.as_u16(), &active.json()["code"]), (409, &"key_active".into()));
+    api.admin("DELETE", &path, None).await;
+    assert_eq!(api.admin("POST", &purge, None).await.status, 415);
+    let purged = api.admin("POST", &purge, Some(json!({}))).await;
+    assert_eq!((purged.status.as_u16(), &*purged.body), (204, ""));
+    assert_eq!(api.admin("POST", &purge, Some(json!({}))).await.status, 404);
+    assert_eq!(api.admin("GET", "?owner=o", None).await.json()["keys"], json!([]));
+    api.stack.bearer(text(&minted["secret"])).await.assert_invalid("key_unknown");
+}
+
+#[tokio::test]
+async fn all_keys_of_an_owner_or_a_tenant_are_revoked_by_one_request() {
+    let api = Api::new().await;
+    let mint = async |owner: &str, tenant: &str| {
+        let body = json!({"name": "n", "owner": owner, "tenant": tenant, "scopes": ["keys:admin"]});
+        text(&api.mint(body).await["secret"]).to_owned()
+    };
+    let (alice, bob) = (mint("alice", "acme").await, mint("bob", "acme").await);
+    let (other, boss) = (mint("alice", "globex").await, mint("boss", "acme").await);
+    for query in ["", "?owner=alice&limit=1"] {
+        assert_eq!(api.admin("DELETE", query, None).await.status, 400, "{query}");
+        assert_eq!(api.call(&boss, "DELETE", query, None).await.status, 400, "{query}");
+    }
+    assert_eq!(api.call(&boss, "DELETE", "?tenant=globex", None).await.status, 403);
+    // An owner is unique only within a tenant.
+    let revoked = api.call(&boss, "DELETE", "?owner=alice", None).await;
+    assert_eq!((revoked.status.as_u16(), revoked.json()), (200, json!({"revoked": 1})));
+    api.stack.bearer(&alice).await.assert_invalid("key_revoked");
+    api.stack.bearer(&other).await.assert_subject("alice");
+    assert_eq!(api.admin("DELETE", "?tenant=acme", None).await.json(), json!({"revoked": 2}));
+    for key in [&bob, &boss] {
+        api.stack.bearer(key).await.assert_invalid("key_revoked");
+    }
+    api.stack.bearer(&other).await.assert_subject("alice");
 }

@@ -17,8 +17,8 @@ use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     Environment, Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
     api_key::{
-        ApiKeys, ApiKeysBuilder, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
-        KeyRecord, KeySecret, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
+        ApiKeys, ApiKeysBuilder, KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage,
+        KeyQuery, KeyRecord, KeySecret, KeyStore, KeyUpdate, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
     },
     certificate::CertificateProof,
     layer::AuthLayer,
@@ -326,6 +326,18 @@ impl KeyStore for TestStore {
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.failing(|| self.inner.rotate(id, successor, until))
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        self.failing(|| self.inner.append(addition))
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        self.failing(|| self.inner.update(id, update))
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        self.failing(|| self.inner.purge(id, at))
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {

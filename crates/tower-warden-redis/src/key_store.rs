@@ -15,8 +15,8 @@ use tokio::{
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        KeyChange, KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher, KeyWatchers,
-        MissedChanges,
+        KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, MissedChanges,
     },
 };
 
@@ -52,7 +52,8 @@ const MAX_RETRIES: usize = 60;
 /// restored.
 ///
 /// A change that cannot be published, because Redis is unavailable, is made nevertheless, and is published as soon as
-/// Redis is available. Until then, and for changes that bypass the wrapper, cached keys of other nodes expire after their
+/// Redis is available. A change whose outcome is unknown, because the store is unavailable, is published as well. Until
+/// then, and for changes that bypass the wrapper, cached keys of other nodes expire after their
 /// [lifetime](tower_warden::api_key::ApiKeysBuilder::positive_ttl).
 ///
 /// # Examples
@@ -95,7 +96,7 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
         Self { store, publisher: Publisher { connection, channel }, watchers, subscriber }
     }
 
-    /// Notifies the watchers of this node, and then the other nodes, after the change was made.
+    /// Notifies the watchers of this node, and then the other nodes, after the change was made or may have been made.
     fn notify_after<T>(
         &self,
         outcome: Eventual<Result<T, KeyError>>,
@@ -108,14 +109,21 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
         Eventual::later(async move {
             // In a separate task: a change must be published even if the caller drops this future.
             let task = tokio::spawn(async move {
-                let value = outcome.wait().await?;
+                // In another one: a store that panics may have made the change before.
+                let outcome = tokio::spawn(outcome.wait()).await;
+                let outcome = outcome.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()));
+                // Any other error means that nothing was changed. If the store is unavailable, it may have made the change
+                // and failed to report it.
+                if outcome.as_ref().is_err_and(|error| error.kind() != KeyErrorKind::Unavailable) {
+                    return outcome;
+                }
                 watchers.notify(&change);
                 let message = encode(&change);
                 if !publisher.publish(&message).await {
                     tracing::warn!("Redis is unavailable; a change of keys is published when it is available");
                     tokio::spawn(publisher.publish_later(message));
                 }
-                Ok(value)
+                outcome
             });
             task.await.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()))
         })
@@ -147,6 +155,22 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.notify_after(self.store.rotate(id, successor, until), KeyChange::Changed(id.clone()))
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        let change = match &addition.replaces {
+            Some((id, _)) => KeyChange::Changed(id.clone()),
+            None => KeyChange::Added,
+        };
+        self.notify_after(self.store.append(addition), change)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        self.notify_after(self.store.update(id, update), KeyChange::Changed(id.clone()))
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        self.notify_after(self.store.purge(id, at), KeyChange::Changed(id.clone()))
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {

@@ -18,8 +18,21 @@ struct Message(String);
 
 impl From<Error> for Message {
     fn from(error: Error) -> Self {
-        Self(error.to_string())
+        Self(if is_of_pooler(&error) { format!("{error}: {POOLER_ADVICE}") } else { error.to_string() })
     }
+}
+
+/// What to do about a pooler.
+pub(crate) const POOLER_ADVICE: &str = "notifications or prepared statements are lost between the key store and Postgres, \
+     as by a pooler in transaction mode; use `SqlKeyStore::connect_through_pooler`, or \
+     `SqlKeyStore::postgres_through_pooler`, with a direct URL of the same database for notifications";
+
+/// Returns whether an error is typical of a pooler in transaction mode: a prepared statement that another client prepared,
+/// or that this one prepared on another connection, or a parameter that the pooler does not know.
+fn is_of_pooler(error: &Error) -> bool {
+    let Some(error) = error.as_database_error() else { return false };
+    matches!(error.code().as_deref(), Some("26000" | "42P05"))
+        || error.message().contains("unsupported startup parameter")
 }
 
 /// A row that is not a valid record. The content of the column is not shown.
@@ -46,6 +59,7 @@ pub(crate) fn read_error(error: Error) -> Unavailable {
 pub(crate) fn write_error(error: Error) -> KeyError {
     let kind = match &error {
         Error::Configuration(_) => KeyErrorKind::Configuration,
+        error if is_of_pooler(error) => KeyErrorKind::Configuration,
         Error::Database(error) if error.is_unique_violation() => KeyErrorKind::Conflict,
         _ => KeyErrorKind::Unavailable,
     };

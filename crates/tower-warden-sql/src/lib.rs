@@ -10,7 +10,6 @@
 //! use tower_warden::{
 //!     api_key::{ApiKeys, KeyFormat, NewKey},
 //!     layer::AuthLayer,
-//!     scope::Scopes,
 //! };
 //! use tower_warden_sql::SqlKeyStore;
 //!
@@ -19,7 +18,7 @@
 //! let keys = ApiKeys::new(store, KeyFormat::new("sk_live")?);
 //!
 //! // The secret is shown once; the database has its digest only.
-//! let (record, secret) = keys.mint(NewKey::new("alice").scopes(Scopes::parse("billing:read")?)).await?;
+//! let (record, secret) = keys.mint(NewKey::new("alice").scopes("billing:read")).await?;
 //! println!("{}: {}", record.id, secret.expose());
 //!
 //! let layer = AuthLayer::new(keys.clone());
@@ -55,8 +54,23 @@
 //! loss is detected, and again when the connection is restored, and `ApiKeys` drops its cache both times. A server that
 //! does not respond is detected within about 12 seconds. Until then, and while the connection is lost, a revoked key is
 //! accepted for at most the time that valid keys are cached, 30 seconds by default
-//! ([`positive_ttl`](tower_warden::api_key::ApiKeysBuilder::positive_ttl)). A pooler in transaction mode, such as
-//! PgBouncer's, does not pass notifications on: connect to the server itself, or use session mode.
+//! ([`positive_ttl`](tower_warden::api_key::ApiKeysBuilder::positive_ttl)).
+//!
+//! A pooler in transaction mode, such as PgBouncer's, passes neither notifications nor prepared statements on. The store
+//! verifies at the start that it receives notifications, and refuses such a pooler with
+//! [`KeyErrorKind::Configuration`](tower_warden::api_key::KeyErrorKind::Configuration). Use
+//! [`SqlKeyStore::connect_through_pooler`] with a second URL that leads to the server itself, for the one connection that
+//! listens:
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_warden_sql::SqlKeyStore;
+//!
+//! let pooler = "postgres://user@pgbouncer:6432/database";
+//! let direct = "postgres://user@postgres:5432/database";
+//! let store = SqlKeyStore::connect_through_pooler(pooler, direct).await?;
+//! # Ok(()) }
+//! ```
 //!
 //! On **SQLite**, changes by other processes, or by hand, are not reported. They apply when cached entries expire.
 //!
@@ -68,8 +82,10 @@
 //! would refuse each other. A schema of a newer version of this crate is refused with
 //! [`KeyErrorKind::Configuration`](tower_warden::api_key::KeyErrorKind::Configuration).
 //!
-//! The keys are in the table `tower_warden_api_keys`. If there is nothing to migrate, a Postgres user needs `SELECT`,
-//! `INSERT` and `UPDATE` on that table and `SELECT` on `tower_warden_schema`, and no right to create tables.
+//! The keys are in the table `tower_warden_api_keys`, and `tower_warden_latest_key` has the position of the newest id. If
+//! there is nothing to migrate, a Postgres user needs `SELECT`, `INSERT` and `UPDATE` on the former, `SELECT` and `UPDATE` on
+//! the latter, `SELECT` on `tower_warden_schema`, `DELETE` on `tower_warden_api_keys` to purge keys, and no right to create
+//! tables.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -80,6 +96,7 @@ mod error;
 #[cfg(feature = "postgres")]
 mod listener;
 mod migration;
+mod operations;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;

@@ -1,19 +1,23 @@
 //! Notifications of changes by other nodes.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use sqlx::{
-    Acquire as _, Connection as _, Error,
+    Acquire as _, Connection as _, Error, Executor as _, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+    raw_sql,
 };
 use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
 use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MissedChanges};
+
+use crate::error::POOLER_ADVICE;
 
 /// The channel that the triggers notify.
 const CHANNEL: &str = "tower_warden_keys";
@@ -29,16 +33,56 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 
 const MAX_BACKOFF: Duration = Duration::from_secs(1);
 
+/// The number of times that the server may respond without the notification of [`verify`].
+const PROBES: u32 = 20;
+
+/// The time between two of them.
+const PROBE_INTERVAL: Duration = Duration::from_millis(50);
+
 /// Forwards notifications of the database to watchers, until it is dropped.
 pub(crate) struct Listener(AbortHandle);
 
 impl Listener {
-    /// Starts to listen; changes are forwarded from the time at which this returns.
-    pub(crate) async fn start(options: &PgConnectOptions, watchers: Arc<KeyWatchers>) -> Result<Self, Error> {
+    /// Starts to listen, and verifies that what the pool sends is received; changes are forwarded from the time at which
+    /// this returns.
+    pub(crate) async fn start(
+        options: &PgConnectOptions,
+        pool: &PgPool,
+        watchers: Arc<KeyWatchers>,
+    ) -> Result<Self, Error> {
         let options = options.clone().application_name("tower-warden listener");
-        let connection = connect(&options).await?;
+        let mut connection = connect(&options).await?;
+        verify(&mut connection, pool).await?;
         Ok(Self(tokio::spawn(listen(options, connection, watchers)).abort_handle()))
     }
+}
+
+/// Verifies that a notification of the pool arrives: not through a pooler in transaction mode, which gives the connection
+/// of the server that listens to other clients.
+async fn verify(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> {
+    let channel = format!("tower_warden_probe_{:016x}", RandomState::new().hash_one(CHANNEL));
+    connection.listen(&channel).await?;
+    pool.execute(raw_sql(&format!("NOTIFY {channel}"))).await?;
+    for _ in 0..PROBES {
+        let received = async {
+            loop {
+                match connection.try_recv().await? {
+                    Some(notification) if notification.channel() == channel => return Ok(()),
+                    Some(_) => {}
+                    None => return Err(Error::PoolClosed),
+                }
+            }
+        };
+        match timeout(PROBE_INTERVAL, received).await {
+            Ok(received) => {
+                received?;
+                return connection.unlisten(&channel).await;
+            }
+            // The server sends what is pending with its response: only a server that responds counts as a probe.
+            Err(_) => ping(connection).await?,
+        }
+    }
+    Err(Error::Configuration(POOLER_ADVICE.into()))
 }
 
 impl Drop for Listener {

@@ -1,17 +1,18 @@
 //! A pool of connections to either database.
 
-#[cfg(feature = "postgres")]
-use sqlx::PgPool;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
-use sqlx::{Database, Error, Transaction};
+use sqlx::{Database, Error, Transaction, pool::PoolConnection};
 use tower_warden::api_key::KeyUse;
+
+#[cfg(feature = "postgres")]
+use crate::postgres::PostgresPool;
 
 /// A pool of connections to one of the databases.
 #[derive(Clone)]
 pub(crate) enum Pool {
     #[cfg(feature = "postgres")]
-    Postgres(PgPool),
+    Postgres(PostgresPool),
     #[cfg(feature = "sqlite")]
     Sqlite(SqlitePool),
 }
@@ -42,6 +43,31 @@ macro_rules! with_pool {
 
 pub(crate) use with_pool;
 
+/// A connection for one operation.
+pub(crate) enum Session<D: Database> {
+    Connection(PoolConnection<D>),
+    /// Behind a pooler, which may use another connection of the server after each transaction.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "only Postgres has poolers"))]
+    Transaction(Transaction<'static, D>),
+}
+
+impl<D: Database> Session<D> {
+    pub(crate) fn connection(&mut self) -> &mut D::Connection {
+        match self {
+            Self::Connection(connection) => connection,
+            Self::Transaction(transaction) => transaction,
+        }
+    }
+
+    /// Completes the operation.
+    pub(crate) async fn finish(self) -> Result<(), Error> {
+        match self {
+            Self::Connection(_) => Ok(()),
+            Self::Transaction(transaction) => transaction.commit().await,
+        }
+    }
+}
+
 /// The differences between the databases.
 pub(crate) trait Dialect {
     type Database: Database;
@@ -51,6 +77,12 @@ pub(crate) trait Dialect {
 
     /// A query for the number of tables of applied versions: zero or one.
     fn count_version_tables(&self) -> &'static str;
+
+    /// Returns whether statements may be prepared under a name, for later operations.
+    fn keeps_statements(&self) -> bool;
+
+    /// Returns a connection for one statement.
+    fn session(&self) -> impl Future<Output = Result<Session<Self::Database>, Error>> + Send;
 
     /// Begins a transaction that excludes other migrations.
     fn begin_migration(&self) -> impl Future<Output = Result<Transaction<'static, Self::Database>, Error>> + Send;

@@ -9,7 +9,11 @@ use sqlx::{
 };
 use tower_warden::api_key::KeyUse;
 
-use crate::{pool::Dialect, row::seconds};
+use crate::{
+    migration::migrate,
+    pool::{Dialect, Pool, Session},
+    row::seconds,
+};
 
 /// The longest time that a look-up waits for a connection. Shorter than the time-out of a look-up (two seconds), so that
 /// the log shows this cause.
@@ -28,9 +32,30 @@ const TOUCH: &str = "WITH used AS (\
        WHERE keys.last_used_at IS NULL OR keys.last_used_at < used.at ORDER BY keys.id FOR NO KEY UPDATE OF keys\
      ) UPDATE tower_warden_api_keys AS keys SET last_used_at = later.at FROM later WHERE keys.id = later.id";
 
+/// What is between a pool and the server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Pooler {
+    None,
+    /// A pooler in transaction mode: it may use another connection of the server after each transaction. Prepared
+    /// statements do not outlive a transaction then, and notifications are not received.
+    Transaction,
+}
+
+/// A pool of connections to Postgres.
+#[derive(Clone, Debug)]
+pub(crate) struct PostgresPool {
+    pub(crate) pool: PgPool,
+    pub(crate) pooler: Pooler,
+}
+
 /// Opens a pool, after the server has accepted one connection.
-pub(super) async fn connect(url: &str) -> Result<PgPool, Error> {
+pub(super) async fn connect(url: &str, pooler: Pooler) -> Result<PgPool, Error> {
     let options = PgConnectOptions::from_str(url)?;
+    let options = match pooler {
+        Pooler::None => options,
+        // PgBouncer refuses this parameter by default, and no column is a float.
+        Pooler::Transaction => options.extra_float_digits(None),
+    };
     // A pool retries until its time-out and then reports that instead of the cause.
     PgConnection::connect_with(&options).await?.close().await?;
     let pool = PgPoolOptions::new().acquire_timeout(ACQUIRE_TIMEOUT).max_connections(MAX_CONNECTIONS);
@@ -45,15 +70,39 @@ pub(super) async fn connect(url: &str) -> Result<PgPool, Error> {
     Ok(pool.connect_lazy_with(options))
 }
 
-impl Dialect for PgPool {
+/// Applies migrations on a connection of its own.
+pub(super) async fn migrate_directly(options: &PgConnectOptions) -> Result<(), Error> {
+    let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
+    let pool = pool.connect_lazy_with(options.clone());
+    let migrated = migrate(&Pool::Postgres(PostgresPool { pool: pool.clone(), pooler: Pooler::None })).await;
+    pool.close().await;
+    migrated
+}
+
+impl Dialect for PostgresPool {
     type Database = Postgres;
 
     fn migrations(&self) -> &'static [&'static str] {
-        &[include_str!("migrations/postgres/1_api_keys.sql"), include_str!("migrations/postgres/2_confirmation.sql")]
+        &[
+            include_str!("migrations/postgres/1_api_keys.sql"),
+            include_str!("migrations/postgres/2_confirmation.sql"),
+            include_str!("migrations/postgres/3_positions.sql"),
+        ]
     }
 
     fn count_version_tables(&self) -> &'static str {
         "SELECT count(to_regclass('tower_warden_schema'))"
+    }
+
+    fn keeps_statements(&self) -> bool {
+        self.pooler == Pooler::None
+    }
+
+    async fn session(&self) -> Result<Session<Postgres>, Error> {
+        match self.pooler {
+            Pooler::None => self.pool.acquire().await.map(Session::Connection),
+            Pooler::Transaction => self.pool.begin().await.map(Session::Transaction),
+        }
     }
 
     async fn begin_migration(&self) -> Result<Transaction<'static, Postgres>, Error> {
@@ -67,12 +116,15 @@ impl Dialect for PgPool {
     async fn begin_write(&self) -> Result<Transaction<'static, Postgres>, Error> {
         // Explicit, because the default may be stricter: a snapshot from before a lock was acquired would hide what its
         // previous holder committed.
-        self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
+        self.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await
     }
 
     async fn touch(&self, uses: &[KeyUse]) -> Result<(), Error> {
         let ids: Vec<_> = uses.iter().map(|used| used.id.to_string()).collect();
         let times: Vec<_> = uses.iter().map(|used| seconds(used.at)).collect();
-        query(TOUCH).bind(ids).bind(times).execute(self).await.map(drop)
+        let mut session = self.session().await?;
+        let touch = query(TOUCH).persistent(self.keeps_statements()).bind(ids).bind(times);
+        touch.execute(session.connection()).await?;
+        session.finish().await
     }
 }

@@ -8,7 +8,10 @@ use sqlx::{
 };
 use tower_warden::api_key::KeyUse;
 
-use crate::{pool::Dialect, row::seconds};
+use crate::{
+    pool::{Dialect, Session},
+    row::seconds,
+};
 
 /// The longest time that a writer waits for another one.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,11 +62,23 @@ impl Dialect for SqlitePool {
     type Database = Sqlite;
 
     fn migrations(&self) -> &'static [&'static str] {
-        &[include_str!("migrations/sqlite/1_api_keys.sql"), include_str!("migrations/sqlite/2_confirmation.sql")]
+        &[
+            include_str!("migrations/sqlite/1_api_keys.sql"),
+            include_str!("migrations/sqlite/2_confirmation.sql"),
+            include_str!("migrations/sqlite/3_positions.sql"),
+        ]
     }
 
     fn count_version_tables(&self) -> &'static str {
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'tower_warden_schema'"
+    }
+
+    fn keeps_statements(&self) -> bool {
+        true
+    }
+
+    async fn session(&self) -> Result<Session<Sqlite>, Error> {
+        self.acquire().await.map(Session::Connection)
     }
 
     async fn begin_migration(&self) -> Result<Transaction<'static, Sqlite>, Error> {

@@ -2,17 +2,16 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-#[cfg(feature = "postgres")]
-use sqlx::PgPool;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
-use sqlx::{query, query_scalar};
+#[cfg(feature = "postgres")]
+use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::time::timeout;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse,
-        KeyWatcher, KeyWatchers,
+        KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers,
     },
 };
 
@@ -21,12 +20,15 @@ use crate::sqlite;
 use crate::{
     error::{configuration_error, read_error, unavailable, write_error},
     migration::migrate,
+    operations,
     pool::{Dialect as _, Pool, with_pool},
-    row::{decode, seconds},
     statement,
 };
 #[cfg(feature = "postgres")]
-use crate::{listener::Listener, postgres};
+use crate::{
+    listener::Listener,
+    postgres::{self, Pooler, PostgresPool},
+};
 
 /// The longest time that each step of connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -91,11 +93,14 @@ impl SqlKeyStore {
     /// Returns [`Configuration`](KeyErrorKind::Configuration) if the URL is invalid or of another database, if the cargo
     /// feature of the database is off, or if the schema is of a newer version;
     /// [`Unavailable`](KeyErrorKind::Unavailable) if the database cannot be opened or does not respond within five
-    /// seconds for each step.
+    /// seconds for each step. A pooler in transaction mode is a configuration error too: see
+    /// [`connect_through_pooler`](Self::connect_through_pooler).
     pub async fn connect(url: &str) -> Result<Self, KeyError> {
         match url.split_once(':').map(|(scheme, _)| scheme) {
             #[cfg(feature = "postgres")]
-            Some("postgres" | "postgresql") => Self::postgres(connecting(postgres::connect(url)).await?).await,
+            Some("postgres" | "postgresql") => {
+                Self::postgres(connecting(postgres::connect(url, Pooler::None)).await?).await
+            }
             #[cfg(not(feature = "postgres"))]
             Some("postgres" | "postgresql") => {
                 Err(configuration_error("the cargo feature `postgres` of tower-warden-sql is off"))
@@ -108,6 +113,25 @@ impl SqlKeyStore {
         }
     }
 
+    /// Connects through a pooler in transaction mode, such as PgBouncer's, and applies migrations. Notifications need a
+    /// connection that is not shared, so a second URL leads to the server itself, or to a pooler in session mode: one
+    /// connection to it listens.
+    ///
+    /// Through the pooler, each operation is a transaction, and no prepared statement outlives it.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`connect`](Self::connect), and [`Configuration`](KeyErrorKind::Configuration) if a
+    /// notification that is sent through the pooler does not arrive at the direct connection: `direct` leads to a pooler
+    /// in transaction mode, or to another database.
+    #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    pub async fn connect_through_pooler(pooler: &str, direct: &str) -> Result<Self, KeyError> {
+        let pool = connecting(postgres::connect(pooler, Pooler::Transaction)).await?;
+        let direct = direct.parse().map_err(write_error)?;
+        Self::postgres_through_pooler(pool, direct).await
+    }
+
     /// Uses an existing pool, and applies migrations. One connection outside the pool listens for changes.
     ///
     /// The `acquire_timeout` of the pool should be less than two seconds, the time-out of a look-up.
@@ -118,11 +142,35 @@ impl SqlKeyStore {
     #[cfg(feature = "postgres")]
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn postgres(pool: PgPool) -> Result<Self, KeyError> {
-        let options = pool.connect_options();
-        let pool = Pool::Postgres(pool);
-        connecting(migrate(&pool)).await?;
+        let options = PgConnectOptions::clone(&pool.connect_options());
+        Self::listening(PostgresPool { pool, pooler: Pooler::None }, options).await
+    }
+
+    /// Uses an existing pool of connections to a pooler in transaction mode; see
+    /// [`connect_through_pooler`](Self::connect_through_pooler).
+    ///
+    /// PgBouncer refuses a parameter that sqlx sends by default: remove it with `extra_float_digits(None)` in the options of
+    /// the pool.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`connect_through_pooler`](Self::connect_through_pooler).
+    #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    pub async fn postgres_through_pooler(pool: PgPool, direct: PgConnectOptions) -> Result<Self, KeyError> {
+        Self::listening(PostgresPool { pool, pooler: Pooler::Transaction }, direct).await
+    }
+
+    /// Listens before anything else is done, so that a pooler that is not supported is refused before it runs statements.
+    #[cfg(feature = "postgres")]
+    async fn listening(pool: PostgresPool, direct: PgConnectOptions) -> Result<Self, KeyError> {
         let watchers = Arc::default();
-        let listener = connecting(Listener::start(&options, Arc::clone(&watchers))).await?;
+        let listener = connecting(Listener::start(&direct, &pool.pool, Arc::clone(&watchers))).await?;
+        let (pooler, pool) = (pool.pooler, Pool::Postgres(pool));
+        match pooler {
+            Pooler::None => connecting(migrate(&pool)).await?,
+            Pooler::Transaction => connecting(postgres::migrate_directly(&direct)).await?,
+        }
         Ok(Self(Arc::new(Inner { pool, watchers, _listener: Some(listener) })))
     }
 
@@ -149,15 +197,16 @@ impl SqlKeyStore {
     /// The change runs in a task of its own, which is not aborted if the future is dropped, for two reasons. A transaction
     /// that is left halfway would block the only writer of SQLite until the pool rolls it back. And a revocation that was
     /// committed must also be reported.
-    fn write<F>(&self, change: KeyChange, work: F) -> Eventual<Result<(), KeyError>>
+    fn write<F, T>(&self, change: KeyChange, work: F) -> Eventual<Result<T, KeyError>>
     where
-        F: Future<Output = Result<(), KeyError>> + Send + 'static,
+        F: Future<Output = Result<T, KeyError>> + Send + 'static,
+        T: Send + 'static,
     {
         let watchers = Arc::clone(&self.0.watchers);
         let writing = async move {
             let result = timeout(WRITE_TIMEOUT, work).await.unwrap_or_else(|elapsed| Err(unavailable(elapsed).into()));
             let may_be_made = match &result {
-                Ok(()) => true,
+                Ok(_) => true,
                 // The connection may have been lost after the commit.
                 Err(error) => error.kind() == KeyErrorKind::Unavailable,
             };
@@ -175,54 +224,56 @@ impl KeyStore for SqlKeyStore {
     fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
         let (pool, digest) = (self.0.pool.clone(), digest.to_string());
         // The database.
-        Eventual::later(fetch(pool, statement::FIND, digest))
+        Eventual::later(operations::fetch(pool, statement::FIND, digest))
     }
 
     fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
         let (pool, id) = (self.0.pool.clone(), id.to_string());
         // The database.
-        Eventual::later(fetch(pool, statement::GET, id))
+        Eventual::later(operations::fetch(pool, statement::GET, id))
     }
 
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
         let pool = self.0.pool.clone();
-        self.write(KeyChange::Added, async move {
-            with_pool!(&pool, pool => statement::insert(&record)?.execute(pool).await.map(drop)).map_err(write_error)
-        })
+        self.write(KeyChange::Added, async move { operations::insert(&pool, &record).await })
     }
 
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
         let (pool, id) = (self.0.pool.clone(), id.clone());
-        self.write(KeyChange::Changed(id.clone()), async move {
-            let revoked = with_pool!(&pool, pool => {
-                let revoke = query(statement::REVOKE).bind(id.as_str()).bind(seconds(at));
-                revoke.execute(pool).await.map(|result| result.rows_affected())
-            });
-            match revoked.map_err(write_error)? {
-                0 => Err(KeyError::new(KeyErrorKind::NotFound)),
-                _ => Ok(()),
-            }
-        })
+        self.write(KeyChange::Changed(id.clone()), async move { operations::revoke(&pool, &id, at).await })
     }
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         let (pool, id) = (self.0.pool.clone(), id.clone());
-        self.write(KeyChange::Changed(id.clone()), async move { rotate(&pool, &id, &successor, until).await })
+        let change = KeyChange::Changed(id.clone());
+        self.write(change, async move { operations::rotate(&pool, &id, successor, until).await })
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        let pool = self.0.pool.clone();
+        let change = match &addition.replaces {
+            Some((id, _)) => KeyChange::Changed(id.clone()),
+            None => KeyChange::Added,
+        };
+        self.write(change, async move { operations::append(&pool, addition).await })
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        let (pool, id, update) = (self.0.pool.clone(), id.clone(), update.clone());
+        self.write(KeyChange::Changed(id.clone()), async move { operations::update(&pool, &id, &update).await })
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let (pool, id) = (self.0.pool.clone(), id.clone());
+        self.write(KeyChange::Changed(id.clone()), async move { operations::purge(&pool, &id, at).await })
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
         if query.owner.iter().chain(&query.tenant).any(|text| statement::has_nul(text)) {
             return Eventual::Now(Ok(KeyPage::default()));
         }
-        let (pool, query) = (self.0.pool.clone(), query.clone());
         // The database.
-        Eventual::later(async move {
-            let keys: Result<Vec<_>, _> = with_pool!(&pool, pool => {
-                let rows = statement::list(&query).fetch_all(pool).await.map_err(read_error)?;
-                rows.iter().map(decode).collect()
-            });
-            Ok(KeyPage::cut(keys?, &query))
-        })
+        Eventual::later(operations::list(self.0.pool.clone(), query.clone()))
     }
 
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
@@ -247,30 +298,6 @@ impl fmt::Debug for SqlKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlKeyStore").field("database", &self.0.pool.name()).finish_non_exhaustive()
     }
-}
-
-async fn fetch(pool: Pool, statement: &'static str, key: String) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
-    with_pool!(&pool, pool => {
-        let row = query(statement).bind(key).fetch_optional(pool).await.map_err(read_error)?;
-        Ok(row.as_ref().map(decode).transpose()?)
-    })
-}
-
-async fn rotate(pool: &Pool, id: &KeyId, successor: &KeyRecord, until: UnixTime) -> Result<(), KeyError> {
-    with_pool!(pool, pool => {
-        let mut transaction = pool.begin_write().await.map_err(write_error)?;
-        let replace = query(statement::REPLACE).bind(id.as_str()).bind(successor.id.as_str()).bind(seconds(until));
-        if replace.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() == 0 {
-            let count = query_scalar::<_, i64>(statement::EXISTS).bind(id.as_str());
-            let kind = match count.fetch_one(&mut *transaction).await.map_err(write_error)? {
-                0 => KeyErrorKind::NotFound,
-                _ => KeyErrorKind::Inactive,
-            };
-            return Err(KeyError::new(kind));
-        }
-        statement::insert(successor)?.execute(&mut *transaction).await.map_err(write_error)?;
-        transaction.commit().await.map_err(write_error)
-    })
 }
 
 async fn connecting<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyError> {

@@ -6,6 +6,7 @@
 //! | suite | rules of |
 //! |---|---|
 //! | `key_store`, `key_store_changes` | `KeyStore`, with the feature `api-key` |
+//! | `key_store_management`, `key_store_management_changes` | `append`, `update` and `purge` of `KeyStore`, which have defaults |
 //! | `rate_limiter` | `RateLimiter`, with the feature `rate-limit` |
 //! | [`revocation_list`] | [`RevocationList`](crate::revocation::RevocationList) |
 //! | [`replay_guard`] | [`ReplayGuard`](crate::replay::ReplayGuard) |
@@ -79,7 +80,7 @@ use std::{fmt, sync::Arc};
 use tokio::{sync::Barrier, task::JoinSet};
 
 #[cfg(feature = "api-key")]
-pub use self::key_store::{key_store, key_store_changes};
+pub use self::key_store::{key_store, key_store_changes, key_store_management, key_store_management_changes};
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limiter::{LimiterTime, rate_limiter};
 pub use self::{

@@ -12,8 +12,8 @@ use serde::Serialize;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse,
-        KeyWatcher, KeyWatchers, Replacement,
+        KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, Replacement,
     },
 };
 
@@ -69,14 +69,21 @@ impl FileKeyStore {
 
     /// Adds or replaces the records that `edit` returns: in a copy, so that a change that is not written is not made.
     fn edit<E: From<Unavailable>>(&self, edit: impl FnOnce(&Records) -> Result<Vec<KeyRecord>, E>) -> Result<(), E> {
+        self.rewrite(|records| {
+            for record in edit(records)? {
+                records.insert(record.id.clone(), Stored::new(&record)?);
+            }
+            Ok(())
+        })
+    }
+
+    fn rewrite<T, E: From<Unavailable>>(&self, edit: impl FnOnce(&mut Records) -> Result<T, E>) -> Result<T, E> {
         self.with(|records| {
             let mut edited = records.clone();
-            for record in edit(records)? {
-                edited.insert(record.id.clone(), Stored::new(&record)?);
-            }
+            let value = edit(&mut edited)?;
             self.write(&edited)?;
             *records = edited;
-            Ok(())
+            Ok(value)
         })?
     }
 
@@ -85,8 +92,12 @@ impl FileKeyStore {
         change: &KeyChange,
         edit: impl FnOnce(&Records) -> Result<Vec<KeyRecord>, KeyError>,
     ) -> Eventual<Result<(), KeyError>> {
-        let done = self.edit(edit);
-        if done.is_ok() {
+        self.report(change, self.edit(edit))
+    }
+
+    /// Notifies the watchers, also if it is unknown whether the change was made.
+    fn report<T>(&self, change: &KeyChange, done: Result<T, KeyError>) -> Eventual<Result<T, KeyError>> {
+        if done.as_ref().err().is_none_or(|error| error.kind() == KeyErrorKind::Unavailable) {
             self.watchers.notify(change);
         }
         Eventual::Now(done)
@@ -133,6 +144,16 @@ fn check_new(records: &Records, record: &KeyRecord) -> Result<(), KeyError> {
     Ok(())
 }
 
+/// Returns the record of a key that another one replaces.
+fn replace(records: &Records, id: &KeyId, successor: &KeyRecord, until: UnixTime) -> Result<KeyRecord, KeyError> {
+    let mut old = get(records, id)?;
+    if old.revoked_at.is_some() || old.replaced.is_some() {
+        return Err(KeyError::new(KeyErrorKind::Inactive));
+    }
+    old.replaced = Some(Replacement::new(successor.id.clone(), until));
+    Ok(old)
+}
+
 fn get(records: &Records, id: &KeyId) -> Result<KeyRecord, KeyError> {
     let stored = records.get(id).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))?;
     Ok(KeyRecord::clone(&stored.record))
@@ -165,14 +186,49 @@ impl KeyStore for FileKeyStore {
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.change(&KeyChange::Changed(id.clone()), |records| {
-            let mut old = get(records, id)?;
-            if old.revoked_at.is_some() || old.replaced.is_some() {
-                return Err(KeyError::new(KeyErrorKind::Inactive));
-            }
+            let old = replace(records, id, &successor, until)?;
             check_new(records, &successor)?;
-            old.replaced = Some(Replacement::new(successor.id.clone(), until));
             Ok(vec![old, successor])
         })
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        let KeyAddition { mut record, replaces, .. } = addition;
+        let change = replaces.as_ref().map_or(KeyChange::Added, |(old, _)| KeyChange::Changed(old.clone()));
+        let added = self.rewrite(|records| {
+            let latest = records.keys().filter_map(KeyId::position).max();
+            record.id = latest.map_or_else(|| record.id.clone(), |latest| record.id.behind(latest));
+            let id = record.id.clone();
+            let old = replaces.map(|(old, until)| replace(records, &old, &record, until)).transpose()?;
+            check_new(records, &record)?;
+            for record in old.into_iter().chain([record]) {
+                records.insert(record.id.clone(), Stored::new(&record)?);
+            }
+            Ok(id)
+        });
+        self.report(&change, added)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        self.change(&KeyChange::Changed(id.clone()), |records| {
+            let mut record = get(records, id)?;
+            if record.revoked_at.is_some() {
+                return Err(KeyError::new(KeyErrorKind::Inactive));
+            }
+            update.apply_to(&mut record);
+            Ok(vec![record])
+        })
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        let purged = self.rewrite(|records| {
+            if get(records, id)?.inactive_since().is_none_or(|since| since > at) {
+                return Err(KeyError::new(KeyErrorKind::Active));
+            }
+            records.remove(id);
+            Ok(())
+        });
+        self.report(&KeyChange::Changed(id.clone()), purged)
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {

@@ -22,7 +22,10 @@ use tower_warden::{
     scheme::{Bearer, Location},
     testing::{
         TestIssuer,
-        conformance::{RevocationEntry, RevokedBy, key_store, key_store_changes, revocation_list},
+        conformance::{
+            RevocationEntry, RevokedBy, key_store, key_store_changes, key_store_management,
+            key_store_management_changes, revocation_list,
+        },
     },
 };
 use tower_warden_outside::{
@@ -240,6 +243,8 @@ async fn a_key_store_in_a_file_conforms() {
     };
     key_store(make).await;
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 #[tokio::test]

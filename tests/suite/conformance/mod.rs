@@ -10,8 +10,8 @@ use tower_warden::{
     replay::MemoryReplayGuard,
     revocation::MemoryRevocationList,
     testing::conformance::{
-        LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes, rate_limiter,
-        replay_guard, revocation_list,
+        LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes, key_store_management,
+        key_store_management_changes, rate_limiter, replay_guard, revocation_list,
     },
 };
 
@@ -20,17 +20,21 @@ use crate::support::{START, seconds};
 mod wrong_guards;
 mod wrong_limiters;
 mod wrong_lists;
+mod wrong_managed_stores;
 mod wrong_stores;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_key_store_conforms() {
     key_store(async || MemoryKeyStore::default()).await;
     key_store(async || Arc::new(MemoryKeyStore::default())).await;
+    key_store_management(async || MemoryKeyStore::default()).await;
+    key_store_management(async || Arc::new(MemoryKeyStore::default())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_key_store_reports_changes() {
     key_store_changes(async || MemoryKeyStore::default()).await;
+    key_store_management_changes(async || MemoryKeyStore::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,12 +8,15 @@ use std::sync::{
 use redis::Client;
 use tower_warden::{
     Environment, Eventual, Identity, Unavailable, UnixTime,
-    api_key::{KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUse, KeyWatcher, MemoryKeyStore},
+    api_key::{
+        KeyAddition, KeyDigest, KeyError, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUpdate, KeyUse, KeyWatcher,
+        MemoryKeyStore,
+    },
     replay::{ReplayGuard, ReplayVerdict, UsedProof},
     revocation::RevocationList,
     testing::conformance::{
-        LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes, rate_limiter,
-        replay_guard, revocation_list,
+        LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes, key_store_management,
+        key_store_management_changes, rate_limiter, replay_guard, revocation_list,
     },
 };
 use tower_warden_redis::{
@@ -148,6 +151,8 @@ async fn notified_key_store_conforms() {
         async || RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), fresh(&connection), redis.client()).await;
     key_store(make).await;
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,6 +167,8 @@ async fn changes_of_one_node_are_reported_on_the_other_as_the_suite_demands() {
         TwoNodes { changed: listen().await, watched: listen().await }
     };
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 /// Two nodes on a store that reports no changes itself: keys are changed on one, and watched and read on the other.
@@ -189,6 +196,18 @@ impl KeyStore for TwoNodes {
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
         self.changed.rotate(id, successor, until)
+    }
+
+    fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
+        self.changed.append(addition)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        self.changed.update(id, update)
+    }
+
+    fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
+        self.changed.purge(id, at)
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {

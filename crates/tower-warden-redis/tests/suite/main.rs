@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
+mod futures;
 mod keys;
 mod limits;
 mod namespaces;

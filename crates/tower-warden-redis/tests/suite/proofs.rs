@@ -99,7 +99,8 @@ async fn a_full_key_has_room_after_the_reported_time_and_forgets_no_proof_before
     }
     let full = nodes[1].record_or_wait(&at("new", 5)).wait().await.unwrap();
     assert_eq!(full, (ReplayVerdict::KeyFull, seconds(65)));
-    let used = UsedProof { now: at("0", 5).now, ..at("0", 0) };
+    let mut used = at("0", 0);
+    used.now = at("0", 5).now;
     assert_eq!(nodes[1].record(&used).wait().await.unwrap(), ReplayVerdict::Replayed);
     assert_eq!(nodes[1].record(&at("new", 69)).wait().await.unwrap(), ReplayVerdict::KeyFull);
     assert_eq!(nodes[1].record(&at("new", 70)).wait().await.unwrap(), ReplayVerdict::New);

@@ -10,7 +10,9 @@ use tower_warden::api_key::{
     KeyChange, KeyDigest, KeyErrorKind, KeyQuery, KeyRecord, KeyStore, MemoryKeyStore, Replacement, export, import,
 };
 #[cfg(feature = "sqlite")]
-use tower_warden::testing::conformance::{key_store, key_store_changes};
+use tower_warden::testing::conformance::{
+    key_store, key_store_changes, key_store_management, key_store_management_changes,
+};
 #[cfg(feature = "sqlite")]
 use tower_warden_sql::SqlKeyStore;
 
@@ -177,6 +179,8 @@ async fn file_of_sqlite_follows_the_suites() {
     };
     key_store(make).await;
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 #[cfg(feature = "sqlite")]
@@ -185,6 +189,8 @@ async fn sqlite_in_memory_follows_the_suites() {
     let make = async || SqlKeyStore::connect("sqlite::memory:").await.unwrap();
     key_store(make).await;
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 #[cfg(feature = "sqlite")]

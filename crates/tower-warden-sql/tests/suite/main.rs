@@ -2,8 +2,11 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod conformance;
+mod futures;
 #[cfg(feature = "postgres")]
 mod nodes;
+#[cfg(feature = "postgres")]
+mod pooler;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]

@@ -13,7 +13,7 @@ use tokio::{
 };
 use tower_warden::{
     api_key::{KeyChange, KeyErrorKind, KeyStore, KeyUse},
-    testing::conformance::{key_store, key_store_changes},
+    testing::conformance::{key_store, key_store_changes, key_store_management, key_store_management_changes},
 };
 use tower_warden_sql::SqlKeyStore;
 
@@ -40,6 +40,8 @@ async fn store_follows_the_suites() {
     let make = async || SqlKeyStore::connect(&server.database().await).await.unwrap();
     key_store(make).await;
     key_store_changes(make).await;
+    key_store_management(make).await;
+    key_store_management_changes(make).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +54,7 @@ async fn new_database_is_migrated_once_by_concurrent_stores() {
     stores.0.insert(record("key_1")).wait().await.unwrap();
     assert!(stores.2.get(&id("key_1")).wait().await.unwrap().is_some());
     let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
-    assert_eq!(versions.fetch_one(&PgPool::connect(&url).await.unwrap()).await.unwrap(), 2);
+    assert_eq!(versions.fetch_one(&PgPool::connect(&url).await.unwrap()).await.unwrap(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -63,7 +63,7 @@ async fn new_file_is_migrated_once_by_concurrent_stores() {
         stores.0.insert(record("key_1")).wait().await.unwrap();
         assert!(stores.2.get(&id("key_1")).wait().await.unwrap().is_some());
         let versions = query_scalar::<_, i64>("SELECT count(*) FROM tower_warden_schema");
-        assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 2);
+        assert_eq!(versions.fetch_one(&raw(&directory).await).await.unwrap(), 3);
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn one_of_a_hundred_concurrent_rotations_succeeds(store: &Arc<d
 pub(super) async fn one_of_a_hundred_concurrent_insertions_succeeds(store: &Arc<dyn KeyStore>) {
     let by_id = |number| KeyRecord { digest: KeyDigest::sha256(&format!("{number}")), ..record("key") };
     let by_digest = |number| KeyRecord { digest: KeyDigest::sha256("digest"), ..record(&format!("key-{number}")) };
-    let cases: [(&str, &dyn Fn(usize) -> KeyRecord); 2] = [
+    let cases: [(&str, &(dyn Fn(usize) -> KeyRecord + Sync)); 2] = [
         ("of 100 concurrent insertions with one id, exactly one succeeds", &by_id),
         ("of 100 concurrent insertions with one digest, exactly one succeeds", &by_digest),
     ];

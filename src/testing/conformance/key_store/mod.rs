@@ -2,19 +2,24 @@
 
 use std::{num::NonZeroU16, sync::Arc};
 
+use futures_util::future::BoxFuture;
+
 use super::{answered, at_once};
 use crate::{
     api_key::{KeyDigest, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore},
     time::UnixTime,
 };
 
+mod append;
 mod concurrent;
 mod listing;
+mod purge;
 mod records;
 mod reports;
 mod revocation;
 mod rotation;
 mod touch;
+mod update;
 
 /// Checks the rules of [`KeyStore`], but for the reports of changes; `make` returns a new and empty store.
 ///
@@ -85,13 +90,59 @@ pub async fn key_store_changes<S: KeyStore>(make: impl AsyncFn() -> S) {
     reports::change_can_be_read_when_it_is_reported(&fresh().await).await;
 }
 
+/// Checks the rules of [`KeyStore::append`], [`update`](KeyStore::update) and [`purge`](KeyStore::purge), for stores that
+/// implement them; `make` returns a new and empty store.
+///
+/// # Panics
+///
+/// At the first rule that is violated.
+pub async fn key_store_management<S: KeyStore>(make: impl AsyncFn() -> S) {
+    let fresh = async || {
+        let store: Arc<dyn KeyStore> = Arc::new(make().await);
+        store
+    };
+
+    append::appended_records_are_in_the_order_of_their_addition(&fresh().await).await;
+    append::appended_record_with_a_custom_id_keeps_it(&fresh().await).await;
+    append::appended_successor_replaces_the_key_under_the_returned_id(&fresh().await).await;
+    append::appended_record_with_a_known_digest_is_a_conflict(&fresh().await).await;
+    append::no_appended_record_is_missed_by_a_client_that_continues_a_list(&fresh().await).await;
+
+    update::update_changes_the_named_fields_only(&fresh().await).await;
+    update::update_of_an_unknown_or_revoked_key_is_refused(&fresh().await).await;
+    update::concurrent_updates_of_a_key_are_all_kept(&fresh().await).await;
+
+    purge::inactive_key_is_deleted(&fresh().await).await;
+    purge::active_or_unknown_key_is_not_deleted(&fresh().await).await;
+}
+
+/// Checks the rules of [`KeyStore::watch`] for the changes of [`key_store_management`]; see [`key_store_changes`].
+///
+/// # Panics
+///
+/// At the first rule that is violated.
+pub async fn key_store_management_changes<S: KeyStore>(make: impl AsyncFn() -> S) {
+    let fresh = async || {
+        let store: Arc<dyn KeyStore> = Arc::new(make().await);
+        store
+    };
+
+    reports::appended_record_is_reported(&fresh().await).await;
+    reports::update_and_purge_are_reported_with_the_id(&fresh().await).await;
+}
+
 /// Adds records, which must succeed.
-async fn insert(store: &dyn KeyStore, records: impl IntoIterator<Item = KeyRecord>) {
-    for record in records {
-        let id = record.id.clone();
-        let inserted = store.insert(record).wait().await;
-        assert!(inserted.is_ok(), "a record with a new id and a new digest is added: {id}: {inserted:?}");
-    }
+///
+/// Boxed, so that the future of a suite is `Send`: it would hold the closures of the iterator otherwise.
+fn insert(store: &dyn KeyStore, records: impl IntoIterator<Item = KeyRecord>) -> BoxFuture<'_, ()> {
+    let records: Vec<_> = records.into_iter().collect();
+    Box::pin(async move {
+        for record in records {
+            let id = record.id.clone();
+            let inserted = store.insert(record).wait().await;
+            assert!(inserted.is_ok(), "a record with a new id and a new digest is added: {id}: {inserted:?}");
+        }
+    })
 }
 
 async fn get(store: &dyn KeyStore, id: &KeyId) -> Option<KeyRecord> {

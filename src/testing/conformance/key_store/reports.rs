@@ -11,7 +11,7 @@ use tokio::{
 use super::{answered, at, get, id, insert, record};
 use crate::{
     Eventual,
-    api_key::{KeyChange, KeyError, KeyId, KeyRecord, KeyStore, KeyWatcher},
+    api_key::{KeyAddition, KeyChange, KeyError, KeyId, KeyRecord, KeyStore, KeyUpdate, KeyWatcher},
 };
 
 /// The longest time that a report may take.
@@ -40,6 +40,28 @@ pub(super) async fn rotation_is_reported_with_the_id(store: &dyn KeyStore) {
     for name in ["two", "one"] {
         answered(store.rotate(&id(name), record(&format!("{name}-successor")), at(50)).wait().await);
         expect(&mut changes, &KeyChange::Changed(id(name)), "a watcher hears that a key was replaced").await;
+    }
+}
+
+pub(super) async fn appended_record_is_reported(store: &dyn KeyStore) {
+    let mut changes = watch(store);
+    answered(store.append(KeyAddition::new(record("one"))).wait().await);
+    expect(&mut changes, &KeyChange::Added, "a watcher hears that keys were appended").await;
+    answered(store.append(KeyAddition::replacing(record("two"), id("one"), at(50))).wait().await);
+    let rule = "a watcher hears that a key was replaced by an appended one";
+    expect(&mut changes, &KeyChange::Changed(id("one")), rule).await;
+}
+
+pub(super) async fn update_and_purge_are_reported_with_the_id(store: &dyn KeyStore) {
+    let mut changes = watch(store);
+    for number in 0..20 {
+        let (updated, purged) = (format!("updated-{number:02}"), format!("purged-{number:02}"));
+        insert(store, [record(&updated), KeyRecord { expires_at: Some(at(20)), ..record(&purged) }]).await;
+        let change = store.update(&id(&updated), &KeyUpdate::default().tier("pro"));
+        let read = read_when_reported(store, &mut changes, &id(&updated), change).await;
+        assert_eq!(read.tier.as_deref(), Some("pro"), "{VISIBLE}: an updated key is returned as it was");
+        answered(store.purge(&id(&purged), at(20)).wait().await);
+        expect(&mut changes, &KeyChange::Changed(id(&purged)), "a watcher hears that a key was deleted").await;
     }
 }
 

@@ -6,8 +6,8 @@ use axum::{
 };
 use http::{HeaderValue, StatusCode, header};
 
-use super::{KeyError, KeyErrorKind};
 use crate::{
+    api_key::{KeyError, KeyErrorKind},
     caller::Principal,
     log::{self, Causes},
     reason::Reason,
@@ -65,6 +65,7 @@ impl IntoResponse for Failure {
             }
             Self::Key(error) => {
                 let (status, code) = match error.kind() {
+                    KeyErrorKind::Active => (StatusCode::CONFLICT, "key_active"),
                     KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
                     KeyErrorKind::Inactive => (StatusCode::CONFLICT, "key_inactive"),
                     KeyErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid_request"),

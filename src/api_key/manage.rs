@@ -1,0 +1,152 @@
+//! Changes of many keys, and the first key of a store.
+
+use std::num::NonZeroU16;
+
+use futures_util::future::try_join_all;
+
+use super::{
+    error::{KeyError, KeyErrorKind},
+    key_id::KeyId,
+    keys::ApiKeys,
+    new_key::NewKey,
+    query::KeyQuery,
+    record::KeyRecord,
+    secret::KeySecret,
+};
+use crate::{digest::Digest, time::UnixTime};
+
+/// The number of changes that are made at the same time.
+const CONCURRENCY: usize = 16;
+
+impl ApiKeys {
+    /// Mints the first key of a store: only if the store has no keys, and only once, also if several nodes start at the
+    /// same time. With [`ApiKeysBuilder::tenant`](super::ApiKeysBuilder::tenant), the first key of the tenant.
+    ///
+    /// Returns `None` if there are keys already. The id of the key is fixed, `bootstrap`, so of the nodes that find an
+    /// empty store, one succeeds. If its secret is lost, [rotate](Self::rotate) the key.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`mint`](Self::mint). If the store was [`Unavailable`](KeyErrorKind::Unavailable), the key may have been
+    /// added.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_live")?);
+    /// let admin = || NewKey::new("operator").name("first key").scopes("keys:admin");
+    /// if let Some((_, secret)) = keys.bootstrap(admin()).await? {
+    ///     eprintln!("admin key, shown once: {}", secret.expose());
+    /// }
+    /// assert!(keys.bootstrap(admin()).await?.is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn bootstrap(&self, key: NewKey) -> Result<Option<(KeyRecord, KeySecret)>, KeyError> {
+        if !self.list(&KeyQuery::default().limit(NonZeroU16::MIN)).await?.keys.is_empty() {
+            return Ok(None);
+        }
+        let (record, secret) = self.draft(key, self.bootstrap_id()?, self.0.clock.now())?;
+        match self.within_timeout(self.0.store.insert(record.clone())).await {
+            Ok(()) => Ok(Some((record, secret))),
+            Err(error) if error.kind() == KeyErrorKind::Conflict => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Revokes all keys that a query selects, permanently, and returns how many were revoked. The query names an owner or a
+    /// tenant; [`after`](KeyQuery::after) and [`limit`](KeyQuery::limit) are ignored.
+    ///
+    /// Keys that are minted in the meantime are revoked too. Keys are revoked one by one: after an error, some are revoked,
+    /// and the call can be repeated.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](KeyErrorKind::Invalid) if the query names neither an owner nor a tenant,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
+    pub async fn revoke_all(&self, query: &KeyQuery) -> Result<u64, KeyError> {
+        if query.owner.is_none() && query.tenant.is_none() {
+            let message = "keys are revoked by their owner or their tenant";
+            return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
+        }
+        let mut total = 0;
+        // Until none is left: an owner may use one key to mint others until that key is revoked.
+        loop {
+            let revoked = self.each(query, |record| record.revoked_at.is_none(), Change::Revoke).await?;
+            if revoked == 0 {
+                return Ok(total);
+            }
+            total += revoked;
+        }
+    }
+
+    /// Deletes the records of all keys that a query selects and that were revoked or had expired by `before`, and returns
+    /// how many were deleted. To be called from time to time: expired keys are stored until they are deleted.
+    ///
+    /// [`after`](KeyQuery::after) and [`limit`](KeyQuery::limit) of the query are ignored. See [`purge`](Self::purge).
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](KeyErrorKind::Configuration) if the store does not delete records,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if it does not answer; some records may have been deleted.
+    pub async fn purge_inactive(&self, query: &KeyQuery, before: UnixTime) -> Result<u64, KeyError> {
+        let before = before.min(self.0.clock.now());
+        let is_inactive = |record: &KeyRecord| record.inactive_since().is_some_and(|since| since <= before);
+        self.each(query, is_inactive, Change::Purge(before)).await
+    }
+
+    /// Makes a change of each selected key, and returns their number.
+    async fn each(
+        &self,
+        query: &KeyQuery,
+        is_selected: impl Fn(&KeyRecord) -> bool + Send,
+        change: Change,
+    ) -> Result<u64, KeyError> {
+        let (mut query, mut count) = (query.clone(), 0);
+        (query.after, query.limit) = (None, NonZeroU16::new(1_000));
+        loop {
+            let page = self.list(&query).await?;
+            let ids: Vec<_> = page.keys.iter().filter(|key| is_selected(key)).map(|key| key.id.clone()).collect();
+            for chunk in ids.chunks(CONCURRENCY) {
+                let changes = chunk.iter().map(|id| self.change(id, change));
+                count += try_join_all(changes).await?.into_iter().sum::<u64>();
+            }
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(count),
+            }
+        }
+    }
+
+    /// Makes a change of one key, and returns how many keys were changed: none if another node was faster.
+    async fn change(&self, id: &KeyId, change: Change) -> Result<u64, KeyError> {
+        let changed = match change {
+            Change::Purge(before) => self.purge_since(id, before).await,
+            Change::Revoke => self.revoke(id).await,
+        };
+        match changed {
+            Ok(()) => Ok(1),
+            Err(error) if matches!(error.kind(), KeyErrorKind::Active | KeyErrorKind::NotFound) => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The id of the first key; one for each tenant, because tenants may share a store.
+    fn bootstrap_id(&self) -> Result<KeyId, KeyError> {
+        let tenant = self.0.tenant.as_ref().map(|tenant| Digest::of(tenant.as_bytes()).to_hex());
+        let id = tenant.map_or_else(|| "bootstrap".into(), |digest| format!("bootstrap-{}", &digest[..32]));
+        KeyId::parse(&id).map_err(|error| KeyError::new(KeyErrorKind::Invalid).because(error))
+    }
+}
+
+/// A change of one key.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    /// Deletes the record if the key was inactive at this time.
+    Purge(UnixTime),
+    /// Revokes the key.
+    Revoke,
+}

@@ -1,0 +1,163 @@
+//! The rights of callers of the routes.
+
+use std::{fmt, iter, sync::Arc};
+
+use super::error::Failure;
+use crate::{
+    api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyRecord},
+    caller::{AuthMethod, Confirmation, Principal},
+    log,
+    reason::Reason,
+    request::Network,
+    scope::Scopes,
+    time::UnixTime,
+};
+
+crate::scopes! {
+    /// Permission to mint, list, change, rotate, revoke and purge keys.
+    pub KeysAdmin = "keys:admin";
+}
+
+/// Decides which callers without a tenant manage the keys of all tenants.
+#[derive(Clone)]
+pub(super) struct Operators(Arc<dyn Fn(&Principal) -> bool + Send + Sync>);
+
+impl Operators {
+    pub(super) fn new(is_operator: impl Fn(&Principal) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_operator))
+    }
+}
+
+/// API keys: the record of a key without a tenant was made by an operator, whereas a token may lack a tenant only because
+/// its issuer has no rule for tenants.
+impl Default for Operators {
+    fn default() -> Self {
+        Self::new(|caller| caller.method() == AuthMethod::ApiKey)
+    }
+}
+
+impl fmt::Debug for Operators {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Operators")
+    }
+}
+
+/// A caller, and the tenant whose keys it manages; `None` for all keys.
+///
+/// Invariant of a caller with a tenant: no key whose secret it receives, and no key that it changes, has more rights than
+/// its own credentials, or fewer restrictions.
+pub(super) struct Rights<'a> {
+    caller: &'a Principal,
+    tenant: Option<&'a str>,
+}
+
+impl<'a> Rights<'a> {
+    /// Returns the rights of a caller, or refuses one without a tenant that is not an operator.
+    pub(super) fn of(caller: &'a Principal, operators: &Operators) -> Result<Self, Failure> {
+        let rights = Self { caller, tenant: caller.tenant() };
+        if rights.tenant.is_some() || rights.credentials().all(|credential| (operators.0)(credential)) {
+            Ok(rights)
+        } else {
+            Err(rights.refused(Reason::OPERATOR_NOT_DECLARED))
+        }
+    }
+
+    /// Returns the tenant of the keys to be managed: that of the caller, if the caller has one.
+    pub(super) fn tenant(&self, requested: Option<String>) -> Result<Option<String>, Failure> {
+        match (self.tenant, requested) {
+            (Some(own), Some(tenant)) if own != tenant => Err(self.refused(Reason::TENANT_MISMATCH)),
+            (own, requested) => Ok(requested.or_else(|| own.map(Into::into))),
+        }
+    }
+
+    /// Returns the tier of a key to be minted: by default, that of the credential that names the tenant.
+    pub(super) fn tier(&self, requested: Option<String>) -> Option<String> {
+        requested.or_else(|| self.own_tier().map(Into::into))
+    }
+
+    /// Returns the networks of a key to be minted: by default, those that the caller's own credential is restricted to.
+    pub(super) fn networks(&self, requested: Vec<Network>) -> Vec<Network> {
+        if !requested.is_empty() || self.tenant.is_none() {
+            return requested;
+        }
+        let mut own = self.credentials().map(Principal::networks).filter(|networks| !networks.is_empty());
+        own.next().map(<[_]>::to_vec).unwrap_or_default()
+    }
+
+    /// The latest expiry of a key whose secret the caller receives: that of its own credentials.
+    pub(super) fn not_after(&self) -> Option<UnixTime> {
+        self.tenant.and_then(|_| self.credentials().filter_map(Principal::expires_at).min())
+    }
+
+    /// Refuses a key with more rights than the caller, or fewer restrictions.
+    pub(super) fn check(
+        &self,
+        scopes: &Scopes,
+        tier: Option<&str>,
+        networks: &[Network],
+        confirmation: Option<&Confirmation>,
+    ) -> Result<(), Failure> {
+        if self.tenant.is_none() {
+            return Ok(());
+        }
+        let is_within = |own: &[Network]| {
+            own.is_empty()
+                || (!networks.is_empty() && networks.iter().all(|one| own.iter().any(|wide| wide.includes(one))))
+        };
+        let reason = if !scopes.iter().all(|scope| self.caller.holds(scope)) {
+            Reason::SCOPE_NOT_HELD
+        } else if tier != self.own_tier() {
+            Reason::TIER_NOT_HELD
+        } else if confirmation.is_none() && self.credentials().any(|own| own.confirmation().is_some()) {
+            Reason::BINDING_REQUIRED
+        } else if !self.credentials().all(|own| is_within(own.networks())) {
+            Reason::NETWORK_NOT_HELD
+        } else {
+            return Ok(());
+        };
+        Err(self.refused(reason))
+    }
+
+    /// Returns the new expiry of a key: no later than the caller could mint one, unless the key expires later already.
+    pub(super) fn expiry(&self, old: Option<UnixTime>, requested: Option<UnixTime>) -> Option<UnixTime> {
+        match (self.not_after(), old) {
+            (Some(own), Some(old)) => requested.into_iter().chain([own.max(old)]).min(),
+            _ => requested,
+        }
+    }
+
+    /// Refuses a record that the caller may not change or replace.
+    pub(super) fn check_record(&self, record: &KeyRecord) -> Result<(), Failure> {
+        self.check(&record.scopes, record.tier.as_deref(), &record.networks, record.confirmation.as_ref())
+    }
+
+    /// Returns the record of a key that the caller manages. A key of another tenant is `NotFound`, as if it did not exist.
+    pub(super) async fn key(&self, keys: &ApiKeys, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
+        let record = keys.get(id).await?;
+        let is_managed = |record: &Arc<KeyRecord>| self.tenant.is_none() || record.tenant.as_deref() == self.tenant;
+        record.filter(is_managed).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    }
+
+    /// Logs a change of keys, for audit.
+    pub(super) fn log(&self, change: &'static str, keys: impl fmt::Display) {
+        let (caller, tenant) = (self.caller.subject().escape_debug(), self.tenant.unwrap_or_default().escape_debug());
+        let credential = self.caller.key_id().unwrap_or_default();
+        log::info!(
+            change = %change, keys = %keys, caller = %caller, caller_key = %credential, tenant = %tenant,
+            "keys were changed through the key routes"
+        );
+    }
+
+    /// The caller, and the subject that it acts for.
+    fn credentials(&self) -> impl Iterator<Item = &'a Principal> {
+        iter::once(self.caller).chain(self.caller.acting_for())
+    }
+
+    fn own_tier(&self) -> Option<&'a str> {
+        self.tenant.and_then(|_| self.caller.member_of_tenant().tier())
+    }
+
+    fn refused(&self, reason: Reason) -> Failure {
+        Failure::forbidden(self.caller, reason)
+    }
+}

@@ -1,0 +1,127 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    error::{KeyError, KeyErrorKind},
+    record::KeyRecord,
+};
+use crate::{error::ConfigError, request::Network, scope::Scopes, time::UnixTime};
+
+/// The fields of a key to be changed by [`ApiKeys::update`](super::ApiKeys::update); other fields stay as they are.
+///
+/// Owner, tenant and binding are not among them: they identify who uses the key, so another one is another key.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::api_key::KeyUpdate;
+///
+/// let update = KeyUpdate::default().name("nightly").tier("pro").scopes("billing:read").without_expiry();
+/// assert_eq!(update.expires_at, Some(None));
+/// assert!(update.networks.is_none(), "the networks stay as they are");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+#[non_exhaustive]
+pub struct KeyUpdate {
+    /// The expiry; `Some(None)` for none.
+    pub expires_at: Option<Option<UnixTime>>,
+    /// All members of the metadata.
+    pub metadata: Option<BTreeMap<String, String>>,
+    /// The name for people.
+    pub name: Option<String>,
+    /// The networks from which the key is accepted; any network if empty.
+    pub networks: Option<Vec<Network>>,
+    /// The scopes that the key holds.
+    pub scopes: Option<Scopes>,
+    /// The tier, which selects rate limits; `Some(None)` for none.
+    pub tier: Option<Option<String>>,
+    /// The error of the scopes, if they are malformed.
+    invalid: Option<Arc<ConfigError>>,
+}
+
+impl KeyUpdate {
+    /// Sets the expiry. An expired key is accepted again if it is in the future.
+    pub fn expires_at(mut self, end: impl Into<UnixTime>) -> Self {
+        self.expires_at = Some(Some(end.into()));
+        self
+    }
+
+    /// Removes the expiry.
+    pub fn without_expiry(mut self) -> Self {
+        self.expires_at = Some(None);
+        self
+    }
+
+    /// Replaces the metadata.
+    pub fn metadata(mut self, metadata: BTreeMap<String, String>) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Sets the name for people.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the networks from which the key is accepted; any network if there are none.
+    pub fn networks(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
+        self.networks = Some(networks.into_iter().collect());
+        self
+    }
+
+    /// Sets the scopes that the key holds, in any form that [`NewKey::scopes`](super::NewKey::scopes) accepts.
+    ///
+    /// A text that is not a scope is an error of [`update`](super::ApiKeys::update).
+    pub fn scopes(mut self, scopes: impl TryInto<Scopes, Error: Into<ConfigError>>) -> Self {
+        match scopes.try_into() {
+            Ok(scopes) => self.scopes = Some(scopes),
+            Err(error) => self.invalid = Some(Arc::new(error.into())),
+        }
+        self
+    }
+
+    /// Sets the tier, which selects rate limits.
+    pub fn tier(mut self, tier: impl Into<String>) -> Self {
+        self.tier = Some(Some(tier.into()));
+        self
+    }
+
+    /// Removes the tier.
+    pub fn without_tier(mut self) -> Self {
+        self.tier = Some(None);
+        self
+    }
+
+    /// Changes a record, for stores.
+    pub fn apply_to(&self, record: &mut KeyRecord) {
+        record.expires_at = self.expires_at.unwrap_or(record.expires_at);
+        if let Some(metadata) = &self.metadata {
+            record.metadata.clone_from(metadata);
+        }
+        if let Some(name) = &self.name {
+            record.name.clone_from(name);
+        }
+        if let Some(networks) = &self.networks {
+            record.networks.clone_from(networks);
+        }
+        if let Some(scopes) = &self.scopes {
+            record.scopes.clone_from(scopes);
+        }
+        if let Some(tier) = &self.tier {
+            record.tier.clone_from(tier);
+        }
+    }
+
+    /// Returns the changed record, if the update and the record are valid.
+    pub(super) fn applied(&self, record: &KeyRecord) -> Result<KeyRecord, KeyError> {
+        let invalid = || KeyError::new(KeyErrorKind::Invalid);
+        if let Some(error) = &self.invalid {
+            return Err(invalid().because(Arc::clone(error)));
+        }
+        let mut record = record.clone();
+        self.apply_to(&mut record);
+        record.check().map_err(|error| invalid().because(error))?;
+        Ok(record)
+    }
+}

@@ -1,0 +1,90 @@
+//! The futures of public async functions are `Send`, so that they can be spawned and awaited in handlers. It is the compiler
+//! that tests this: none of them is polled.
+
+use std::{fs, path::Path};
+
+use tower_warden::{
+    Eventual,
+    api_key::{ApiKeys, KeyId, KeyQuery, KeyStore, KeyUpdate, MemoryKeyStore, NewKey, export, import},
+    jwt::{Jwt, RemoteKeys, RemoteKeysBuilder},
+    rate_limit::LocalRateLimiter,
+    replay::MemoryReplayGuard,
+    revocation::MemoryRevocationList,
+    testing::{
+        TestIssuer,
+        conformance::{
+            LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes,
+            key_store_management, key_store_management_changes, rate_limiter, replay_guard, revocation_list,
+        },
+    },
+};
+
+use crate::support::{START, seconds};
+
+fn assert_send<F: Future + Send>(_: F) {}
+
+#[expect(dead_code, reason = "it is compiled only")]
+fn futures_of_keys(keys: &ApiKeys, id: &KeyId, query: &KeyQuery) {
+    assert_send(keys.mint(NewKey::new("alice")));
+    assert_send(keys.bootstrap(NewKey::new("alice")));
+    assert_send(keys.rotate(id, seconds(1)));
+    assert_send(keys.update(id, KeyUpdate::default()));
+    assert_send(keys.revoke(id));
+    assert_send(keys.revoke_all(query));
+    assert_send(keys.purge(id));
+    assert_send(keys.purge_inactive(query, START));
+    assert_send(keys.get(id));
+    assert_send(keys.list(query));
+    assert_send(keys.flush());
+}
+
+#[expect(dead_code, reason = "it is compiled only")]
+fn futures_of_stores(store: &dyn KeyStore, value: Eventual<String>) {
+    assert_send(value.wait());
+    assert_send(async move { export(store, &mut Vec::new()).await });
+    assert_send(async move { import(store, &mut &b""[..]).await });
+}
+
+#[expect(dead_code, reason = "it is compiled only")]
+fn futures_of_issuers(builder: RemoteKeysBuilder) {
+    assert_send(builder.connect());
+    assert_send(async { RemoteKeys::discover(&String::new()).await });
+    assert_send(async { Jwt::discover(&String::new(), &String::new()).await });
+    assert_send(TestIssuer::listen());
+}
+
+#[expect(dead_code, reason = "it is compiled only")]
+fn futures_of_conformance_suites() {
+    assert_send(key_store(async || MemoryKeyStore::default()));
+    assert_send(key_store_changes(async || MemoryKeyStore::default()));
+    assert_send(key_store_management(async || MemoryKeyStore::default()));
+    assert_send(key_store_management_changes(async || MemoryKeyStore::default()));
+    // Not `Send`: it holds a closure of the test that may not be shared between threads.
+    drop(rate_limiter(LimiterTime::Real, async || LocalRateLimiter::default()));
+    assert_send(replay_guard(ReplayCapacity::Unbounded, async || MemoryReplayGuard::default()));
+    let revoke = async |_: &MemoryRevocationList, _: RevocationEntry<'_>| {};
+    assert_send(revocation_list(&RevokedBy::ALL, async || MemoryRevocationList::default(), revoke));
+}
+
+#[test]
+fn every_public_async_function_is_in_this_test() {
+    let mut names = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut names);
+    assert!(names.len() > 10, "{names:?}");
+    let tested = include_str!("futures.rs");
+    let missing: Vec<_> = names.iter().filter(|name| !tested.contains(&format!("{name}("))).collect();
+    assert!(missing.is_empty(), "add `assert_send` for the futures of these functions: {missing:?}");
+}
+
+/// Collects the names of public async functions, except in examples of the documentation.
+fn collect(folder: &Path, names: &mut Vec<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.path().is_dir() {
+            collect(&entry.path(), names);
+        } else if entry.path().extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(entry.path()).unwrap();
+            let functions = text.lines().filter_map(|line| line.trim_start().strip_prefix("pub async fn "));
+            names.extend(functions.filter_map(|rest| rest.split(['(', '<']).next()).map(Into::into));
+        }
+    }
+}
