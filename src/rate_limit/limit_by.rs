@@ -24,8 +24,8 @@ use crate::{
 ///    property (a tenant, a client and so on) are limited as principals. Callers without a credential, which an
 ///    [optional](crate::layer::AuthLayer::optional) layer admits, are limited by their peer address.
 /// 2. [`peer`](Self::peer) needs the peer address in the request's extensions, where axum's
-///    `into_make_service_with_connect_info::<SocketAddr>()` or the server inserts it. If it is missing, requests are
-///    refused with 500.
+///    `into_make_service_with_connect_info::<SocketAddr>()`, the server or a [`PeerLayer`](crate::layer::PeerLayer) inserts
+///    it. If it is missing, requests are refused with 500.
 /// 3. IPv6 addresses are grouped by /64, the usual size of one customer's network; IPv4 addresses are not grouped.
 ///
 /// # Examples
@@ -108,7 +108,7 @@ impl LimitBy {
         Self(vec![Part::Metadata(name.into())])
     }
 
-    /// The peer address: the remote address of the connection.
+    /// The peer address: the remote address of the connection. All peers on Unix sockets share one quota.
     #[must_use]
     pub fn peer() -> Self {
         Self(vec![Part::Peer])
@@ -163,7 +163,7 @@ impl LimitBy {
 impl Part {
     fn push(&self, head: &Head<'_>, key: &mut LimitKey) -> Result<(), Rejection> {
         match self {
-            Self::ClientAddress => push_address(key, head.client_address().map_or_else(|| peer(head), Ok)?),
+            Self::ClientAddress => push_address_or_peer(key, head, head.client_address())?,
             #[cfg(feature = "jwt")]
             Self::Claim(name) => {
                 key.push("claim", &**name);
@@ -171,13 +171,13 @@ impl Part {
             }
             Self::Client => push_of(key, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
             Self::Everybody => key.push("everybody", ""),
-            Self::Forwarded(hops) => push_address(key, forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
+            Self::Forwarded(hops) => push_address_or_peer(key, head, forwarded(head, *hops))?,
             Self::Key => push_of(key, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
                 push_of(key, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
             }
-            Self::Peer => push_address(key, peer(head)?),
+            Self::Peer => push_address_or_peer(key, head, None)?,
             Self::Principal => push_of(key, head, "principal", |_| None)?,
             Self::Route => match route(head.extensions) {
                 Some(route) => key.push("route", route),
@@ -240,7 +240,7 @@ fn caller_or_push_address<'a>(key: &mut LimitKey, head: &Head<'a>) -> Result<Opt
     match caller::of(head.extensions) {
         Ok(caller) => Ok(Some(caller)),
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
-            push_address(key, peer(head)?);
+            push_address_or_peer(key, head, None)?;
             Ok(None)
         }
         Err(rejection) => Err(rejection),
@@ -283,11 +283,17 @@ fn push_address(key: &mut LimitKey, address: IpAddr) {
     }
 }
 
-fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
-    head.peer().ok_or_else(|| {
-        log::error!("the peer address, by which requests are limited, is not in the request's extensions");
-        Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
-    })
+/// Pushes the address, or else that of the peer. All peers on Unix sockets have one quota.
+fn push_address_or_peer(key: &mut LimitKey, head: &Head<'_>, address: Option<IpAddr>) -> Result<(), Rejection> {
+    match address.or_else(|| head.peer()) {
+        Some(address) => push_address(key, address),
+        None if head.is_on_unix_socket() => key.push("unix socket", ""),
+        None => {
+            log::error!("the peer address, by which requests are limited, is not in the request's extensions");
+            return Err(Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN));
+        }
+    }
+    Ok(())
 }
 
 /// The entry at this position from the end.
