@@ -49,3 +49,4 @@ mod signing;
 mod step_up;
 mod support;
 mod tokens;
+mod xfcc;
