@@ -3,6 +3,7 @@
 //! Numbers such as (101) refer to the table of hostile inputs in the repository's SECURITY.md.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod handshakes;
 #[path = "../../../../tests/suite/pki.rs"]
 mod pki;
 mod reload;
