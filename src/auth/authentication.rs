@@ -17,7 +17,7 @@ use crate::{
     gate::{Check, sealed::Sealed},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    request::Head,
+    request::{Head, UnknownClient},
     revocation::RevocationList,
     scheme::{Located, Presented},
     time::{Arrival, Clock},
@@ -132,9 +132,9 @@ impl Authentication {
     ) -> Eventual<Result<Checked, Rejection>> {
         let (attempt, verdict) = self.source(role).begin(located, head, arrival);
         match verdict {
-            Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client_address()),
+            Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client()),
             Eventual::Later(verdict) => {
-                let (this, client) = (Arc::clone(self), head.client_address());
+                let (this, client) = (Arc::clone(self), head.client());
                 // What the authenticator queries.
                 Eventual::later(async move { this.settle(role, attempt, verdict.await, || client).wait().await })
             }
@@ -150,7 +150,7 @@ impl Authentication {
         head: &Head<'_>,
     ) -> Eventual<Result<Verified, Rejection>> {
         let arrival = Arrival::read(&*self.clock);
-        let client = head.client_address();
+        let client = head.client();
         let caller = self.verify(Role::Caller, caller, head, arrival);
         let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, arrival);
         let this = Arc::clone(self);
@@ -194,7 +194,7 @@ impl Authentication {
         role: Role,
         attempt: Attempt,
         verdict: Result<Arc<Identity>, Rejection>,
-        client: impl FnOnce() -> Option<IpAddr>,
+        client: impl FnOnce() -> Result<IpAddr, UnknownClient>,
     ) -> Eventual<Result<Checked, Rejection>> {
         let examined = verdict.and_then(|identity| {
             let examined = self.source(role).examine(&attempt, &identity, client)?;

@@ -15,7 +15,7 @@ use crate::{
     },
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    request::Head,
+    request::{Head, UnknownClient},
     scheme::{self, Challenge, Challenges, LocateError, Located, Place, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
@@ -246,13 +246,13 @@ impl CredentialSource {
         &self,
         attempt: &Attempt,
         identity: &Identity,
-        client: impl FnOnce() -> Option<IpAddr>,
+        client: impl FnOnce() -> Result<IpAddr, UnknownClient>,
     ) -> Result<Examined, Rejection> {
         let invalid = |reason| Rejection::new(RejectionKind::Invalid, reason);
         let not_expired = NotExpired::check(identity, attempt.now).map_err(invalid)?;
         let (proved, proofs) = self.verify(attempt, identity.confirmation.as_ref())?;
         let possessed = Possessed::check(identity, proved.as_slice(), self.constraint).map_err(invalid)?;
-        let network_allowed = NetworkAllowed::check(identity, client).map_err(invalid)?;
+        let network_allowed = NetworkAllowed::check(identity, client)?;
         Ok(Examined { not_expired, possessed, network_allowed, proofs })
     }
 

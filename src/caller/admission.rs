@@ -14,6 +14,7 @@ use crate::{
     log::{self, Causes},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
+    request::UnknownClient,
     time::UnixTime,
 };
 
@@ -66,14 +67,27 @@ impl Possessed {
 }
 
 impl NetworkAllowed {
-    pub(crate) fn check(identity: &Identity, client: impl FnOnce() -> Option<IpAddr>) -> Result<Self, Reason> {
-        if !identity.networks.is_empty() {
-            let client = client().ok_or(Reason::PEER_UNKNOWN)?;
-            if !identity.networks.iter().any(|network| network.contains(client)) {
-                return Err(Reason::NETWORK_FORBIDDEN);
-            }
+    pub(crate) fn check(
+        identity: &Identity,
+        client: impl FnOnce() -> Result<IpAddr, UnknownClient>,
+    ) -> Result<Self, Rejection> {
+        if identity.networks.is_empty() {
+            return Ok(Self(()));
         }
-        Ok(Self(()))
+        let client = client().map_err(|cause| match cause {
+            UnknownClient::NoPeer => {
+                log::error!(
+                    "the peer address, which a credential with networks needs, is not in the request's extensions"
+                );
+                Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
+            }
+            UnknownClient::NotForwarded => Rejection::new(RejectionKind::Invalid, Reason::PEER_UNKNOWN),
+        })?;
+        if identity.networks.iter().any(|network| network.contains(client)) {
+            Ok(Self(()))
+        } else {
+            Err(Rejection::new(RejectionKind::Invalid, Reason::NETWORK_FORBIDDEN))
+        }
     }
 }
 

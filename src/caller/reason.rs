@@ -59,10 +59,11 @@ reasons! {
     /// Look at: the `SenderConstraint` of the layer or route, and the issuer's setting for certificate-bound or
     /// DPoP-bound tokens; for API keys, `confirmation` in the key's record.
     NOT_SENDER_CONSTRAINED = "not_sender_constrained";
-    /// The client's address is unknown, and a network restriction (401) or a rate limit (500) needs it.
+    /// The client's address is unknown, and a credential with networks or a rate limit needs it.
     ///
-    /// Look at: how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, other
-    /// servers must insert `Peer`. For 401, also look at what the trusted proxy writes into `X-Forwarded-For`.
+    /// Look at: for 500, how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, tonic
+    /// and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401, what the trusted proxy writes
+    /// into `X-Forwarded-For` or `Forwarded`, and whether it is configured in a `ClientAddressLayer`.
     PEER_UNKNOWN = "peer_unknown";
     /// The proof of a custom method was made with another key than the one the credential is bound to.
     ///

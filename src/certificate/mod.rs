@@ -131,18 +131,94 @@
 //! ```
 //!
 //! with `require_client_certificate` and a `trusted_ca` in the listener's `DownstreamTlsContext`. With `APPEND_FORWARD`,
-//! each proxy appends an element: select one with [`XfccElement::FromEnd`].
+//! each proxy appends an element: select one with [`XfccElement::FromEnd`], and use `SANITIZE_SET` at the outermost proxy.
+//! Do not set `uri` and `dns`: Envoy writes these names without quotes, so that a certificate with the URI
+//! `spiffe://a,Cert=…` would look like two elements. With `FromEnd`, a field with them is refused.
+//!
+//! **Istio** writes `By`, `Hash`, `Subject` and `URI`. Its authority chooses the names of all certificates in the mesh, so
+//! they can be trusted: configure `envoy` with
+//! [`danger_trust_unquoted_names`](CertificateHeader::danger_trust_unquoted_names), and identify callers by
+//! [`CertificateName::uri`]. A credential that is bound to a certificate is compared with `Hash`.
 //!
 //! **nginx**, [`escaped_pem`](CertificateHeader::escaped_pem) with the name `ssl-client-cert`:
 //!
-//! ```text
-//! ssl_client_certificate /etc/nginx/clients.pem;
-//! ssl_verify_client on;                # with optional_no_ca: ChainStatus::Unverified
-//! proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
+//! ```nginx
+//! server {
+//!     listen 443 ssl;
+//!     ssl_certificate /etc/nginx/server.pem;
+//!     ssl_certificate_key /etc/nginx/server.key;
+//!     ssl_client_certificate /etc/nginx/clients.pem;
+//!     ssl_verify_client optional;          # with optional_no_ca: ChainStatus::Unverified
+//!
+//!     location / {
+//!         # In each location, not in the server: a location with a proxy_set_header of its own inherits none. nginx would
+//!         # then forward this field as the client sent it, and any client could pass for another.
+//!         proxy_set_header ssl-client-cert $ssl_client_escaped_cert;
+//!         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+//!         proxy_pass http://127.0.0.1:3000;
+//!     }
+//! }
 //! ```
 //!
-//! With `optional`, nginx sends no such field for a client without a certificate. With `optional_no_ca`, it forwards any
-//! certificate, verified or not.
+//! With `optional`, nginx sends no such field for a client without a certificate, and removes one that the client sent. With
+//! `optional_no_ca`, it forwards any certificate, verified or not. The proxy may also connect over a Unix socket
+//! (`proxy_pass http://unix:/run/api.sock`): see
+//! [`trust_unix_sockets`](crate::request::TrustedProxies::trust_unix_sockets).
+//!
+//! **HAProxy**, [`base64_der`](CertificateHeader::base64_der) with the name `ssl-client-cert`:
+//!
+//! ```haproxy
+//! frontend api
+//!     mode http
+//!     bind :443 ssl crt /etc/haproxy/server.pem ca-file /etc/haproxy/clients.pem verify optional
+//!     # First, and without a condition: otherwise a client without a certificate sends the field itself.
+//!     http-request del-header ssl-client-cert
+//!     http-request set-header ssl-client-cert %[ssl_c_der,base64] if { ssl_c_used }
+//!     option forwardfor
+//!     default_backend api
+//!
+//! backend api
+//!     mode http
+//!     server api 127.0.0.1:3000
+//! ```
+//!
+//! **Caddy**, [`base64_der`](CertificateHeader::base64_der) with the name `ssl-client-cert`:
+//!
+//! ```caddyfile
+//! https://api.example.com {
+//!     tls /etc/caddy/server.pem /etc/caddy/server.key {
+//!         client_auth {
+//!             # Not request or require: with these modes, Caddy verifies nothing.
+//!             mode verify_if_given
+//!             trusted_ca_cert_file /etc/caddy/clients.pem
+//!         }
+//!     }
+//!     # By a variable, which is empty for a client without a certificate. In header_up itself, Caddy would write the name
+//!     # of an unknown placeholder, which is refused with 400.
+//!     vars client_cert {http.request.tls.client.certificate_der_base64}
+//!     reverse_proxy 127.0.0.1:3000 {
+//!         # In each reverse_proxy.
+//!         header_up ssl-client-cert {vars.client_cert}
+//!     }
+//! }
+//! ```
+//!
+//! **Apache**, [`escaped_pem`](CertificateHeader::escaped_pem) with the name `ssl-client-cert`, with the modules `ssl`,
+//! `headers`, `proxy` and `proxy_http`:
+//!
+//! ```apache
+//! <VirtualHost *:443>
+//!     SSLEngine on
+//!     SSLCertificateFile /etc/apache2/server.pem
+//!     SSLCertificateKeyFile /etc/apache2/server.key
+//!     SSLCACertificateFile /etc/apache2/clients.pem
+//!     # With optional_no_ca: ChainStatus::Unverified.
+//!     SSLVerifyClient optional
+//!     # set, not add or setifempty. Without a certificate, the field is empty.
+//!     RequestHeader set ssl-client-cert "expr=%{escape:%{SSL_CLIENT_CERT}}"
+//!     ProxyPass / http://127.0.0.1:3000/
+//! </VirtualHost>
+//! ```
 //!
 //! **AWS ALB**, [`alb`](CertificateHeader::alb) for a listener with `mutual-authentication` in the mode `verify`, and
 //! [`alb_passthrough`](CertificateHeader::alb_passthrough) for `passthrough`:

@@ -54,13 +54,13 @@ pub struct PeerCertificate(Arc<Inner>);
 struct Inner {
     chain: ChainStatus,
     details: Option<Details>,
+    names: Vec<CertificateName>,
     thumbprint: Digest,
 }
 
 struct Details {
     der: Box<[u8]>,
     issuer: Box<str>,
-    names: Vec<CertificateName>,
     not_after: UnixTime,
     not_before: UnixTime,
     subject: Box<str>,
@@ -89,15 +89,24 @@ impl PeerCertificate {
         if !rest.is_empty() {
             return Err(MalformedCertificate);
         }
-        let details = Some(Details::read(der, &certificate)?);
+        let details = Details::read(der, &certificate);
+        let mut names = alternative_names(&certificate)?;
+        if !details.subject.is_empty() {
+            names.push(CertificateName::subject(&*details.subject));
+        }
         // RFC 8705 §3.1: over the DER of the certificate.
-        Ok(Self(Arc::new(Inner { chain, details, thumbprint: Digest::of(der) })))
+        Ok(Self(Arc::new(Inner { chain, details: Some(details), names, thumbprint: Digest::of(der) })))
     }
 
     /// A certificate of which only the thumbprint is known.
     #[must_use]
     pub fn from_thumbprint(thumbprint: Digest, chain: ChainStatus) -> Self {
-        Self(Arc::new(Inner { chain, details: None, thumbprint }))
+        Self::with_names(thumbprint, Vec::new(), chain)
+    }
+
+    /// A certificate of which only the thumbprint and names are known.
+    pub(super) fn with_names(thumbprint: Digest, names: Vec<CertificateName>, chain: ChainStatus) -> Self {
+        Self(Arc::new(Inner { chain, details: None, names, thumbprint }))
     }
 
     /// The result of verifying the chain.
@@ -116,6 +125,14 @@ impl PeerCertificate {
     #[must_use]
     pub fn der(&self) -> Option<&[u8]> {
         self.details().map(|details| &*details.der)
+    }
+
+    /// The subject's public key in DER: `SubjectPublicKeyInfo`
+    /// ([RFC 5280 §4.1.2.7](https://www.rfc-editor.org/rfc/rfc5280#section-4.1.2.7)).
+    #[must_use]
+    pub fn public_key_info(&self) -> Option<Vec<u8>> {
+        let (_, certificate) = X509Certificate::from_der(self.der()?).ok()?;
+        Some(certificate.public_key().raw.to_vec())
     }
 
     /// The subject's distinguished name in the form of [`CertificateName::subject`]; it may be empty.
@@ -179,7 +196,7 @@ impl PeerCertificate {
 
     /// The names in the certificate.
     pub(super) fn names(&self) -> &[CertificateName] {
-        self.details().map_or(&[], |details| &details.names)
+        &self.0.names
     }
 
     fn details(&self) -> Option<&Details> {
@@ -197,21 +214,15 @@ impl fmt::Debug for PeerCertificate {
 }
 
 impl Details {
-    fn read(der: &[u8], certificate: &X509Certificate<'_>) -> Result<Self, MalformedCertificate> {
+    fn read(der: &[u8], certificate: &X509Certificate<'_>) -> Self {
         let time = |seconds| UnixTime::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let subject = distinguished(certificate.subject());
-        let mut names = alternative_names(certificate)?;
-        if !subject.is_empty() {
-            names.push(CertificateName::subject(&*subject));
-        }
-        Ok(Self {
+        Self {
             der: der.into(),
             issuer: distinguished(certificate.issuer()),
-            names,
             not_after: time(certificate.validity().not_after.timestamp()),
             not_before: time(certificate.validity().not_before.timestamp()),
-            subject,
-        })
+            subject: distinguished(certificate.subject()),
+        }
     }
 }
 

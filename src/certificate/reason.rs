@@ -28,13 +28,20 @@ reasons! {
     CLIENT_CERTIFICATE_CHAIN_ALONE = "client_certificate_chain_alone";
     /// The header in which a proxy forwards the client certificate cannot be parsed.
     ///
-    /// Look at: whether the `CertificateHeader` is the one for this proxy (RFC 9440, Envoy, nginx, AWS ALB). Envoy must
-    /// send `Cert`, and with several elements `XfccElement` must select one.
+    /// Look at: whether the `CertificateHeader` is the one for this proxy (RFC 9440, Envoy, nginx, HAProxy, Caddy, Apache,
+    /// AWS ALB). Envoy must send `Cert`, with several elements `XfccElement` must select one, and a quote that a client sent
+    /// must not remain: the outermost proxy must use `SANITIZE_SET`.
     CLIENT_CERTIFICATE_MALFORMED = "client_certificate_malformed";
     /// The header in which a proxy forwards the client certificate is longer than 32 KiB.
     ///
     /// Look at: whether the proxy sends the whole chain; the client's certificate is enough.
     CLIENT_CERTIFICATE_TOO_LONG = "client_certificate_too_long";
+    /// The client certificate header has names that Envoy does not quote, and `XfccElement::FromEnd` is configured.
+    ///
+    /// Look at: `set_current_client_cert_details`, where `uri` and `dns` must not be set: a certificate with a comma in such
+    /// a name could pass for another. If the authority chooses all names, as in a service mesh, see
+    /// `CertificateHeader::danger_trust_unquoted_names`.
+    CLIENT_CERTIFICATE_UNQUOTED_NAME = "client_certificate_unquoted_name";
     /// The header in which a proxy forwards the client certificate is present more than once.
     ///
     /// Look at: whether the proxy removes this header from requests that it receives before it adds its own; if it does

@@ -57,14 +57,18 @@
 //! # Behind proxies
 //!
 //! - **The client's address** is that of the peer. [`TrustedProxies`](crate::request::TrustedProxies) names the proxies whose
-//!   `X-Forwarded-For` is read; from all other peers it is ignored.
-//! - **Client certificates** are read from the header fields of RFC 9440, Envoy, nginx and AWS ALB by
+//!   `X-Forwarded-For`, or `Forwarded` if so configured, is read; from all other peers it is ignored.
+//! - **Client certificates** are read from the header fields of RFC 9440, Envoy, nginx, HAProxy, Caddy, Apache and AWS ALB by
 //!   [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), from trusted proxies only. See
 //!   [`certificate`](crate::certificate).
 //! - **DPoP** compares `htu` with the public URLs that are configured, so a proxy that changes the host does no harm. If it
 //!   removes or adds a prefix of the path, see [`Dpop::path_rewrite`](crate::dpop::Dpop::path_rewrite).
 //! - **The peer's address in axum** needs `into_make_service_with_connect_info::<SocketAddr>()`; with plain hyper, insert
-//!   [`Peer`](crate::request::Peer) into the extensions of each request.
+//!   [`Peer`](crate::request::Peer) into the extensions of each request. A [`PeerLayer`](crate::layer::PeerLayer) reads it
+//!   from the type of another server, such as tonic's `TcpConnectInfo`. Without it, limits by peer and credentials with
+//!   networks respond with 500.
+//! - **Unix sockets**: `PeerLayer::unix_socket` marks the requests of a server that listens on one, and
+//!   [`trust_unix_sockets`](crate::request::TrustedProxies::trust_unix_sockets) trusts the proxy that connects to it.
 //!
 //! # TLS
 //!

@@ -17,7 +17,20 @@ pub(super) struct AddressedKey<'a> {
 }
 
 impl AddressedKey<'_> {
-    pub(super) fn push_address(&mut self, address: IpAddr) {
+    /// Pushes the address, or else that of the peer. All peers on Unix sockets have one quota.
+    pub(super) fn push_address_or_peer(&mut self, head: &Head<'_>, address: Option<IpAddr>) -> Result<(), Rejection> {
+        match address.or_else(|| head.peer()) {
+            Some(address) => self.push_address(address),
+            None if head.is_on_unix_socket() => self.key.push("unix socket", ""),
+            None => {
+                log::error!("the peer address, by which requests are limited, is not in the request's extensions");
+                return Err(Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN));
+            }
+        }
+        Ok(())
+    }
+
+    fn push_address(&mut self, address: IpAddr) {
         match address.to_canonical() {
             IpAddr::V4(address) => self.key.push("ipv4", address.octets()),
             IpAddr::V6(address) => {
@@ -27,14 +40,6 @@ impl AddressedKey<'_> {
             }
         }
     }
-}
-
-/// The peer address, or the refusal of a server that does not provide it.
-pub(super) fn peer(head: &Head<'_>) -> Result<IpAddr, Rejection> {
-    head.peer().ok_or_else(|| {
-        log::error!("the peer address, by which requests are limited, is not in the request's extensions");
-        Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)
-    })
 }
 
 /// The entry of `X-Forwarded-For` at this position from the end.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, num::NonZeroU32, sync::Arc};
 use http::Extensions;
 
 use super::{
-    address::{AddressedKey, forwarded, peer},
+    address::{AddressedKey, forwarded},
     limit_key::LimitKey,
 };
 #[cfg(feature = "jwt")]
@@ -26,8 +26,8 @@ use crate::{
 ///    property (a tenant, a client and so on) are limited as principals. Callers without a credential, which an
 ///    [optional](crate::layer::AuthLayer::optional) layer admits, are limited by their peer address.
 /// 2. [`peer`](Self::peer) needs the peer address in the request's extensions, where axum's
-///    `into_make_service_with_connect_info::<SocketAddr>()` or the server inserts it. If it is missing, requests are
-///    refused with 500.
+///    `into_make_service_with_connect_info::<SocketAddr>()`, the server or a [`PeerLayer`](crate::layer::PeerLayer) inserts
+///    it. If it is missing, requests are refused with 500.
 /// 3. IPv6 addresses are grouped by /64, the smallest usual size of one customer's network, unless
 ///    [`ipv6_prefix`](Self::ipv6_prefix) is set; IPv4 addresses are not grouped.
 ///
@@ -120,7 +120,7 @@ impl LimitBy {
         Self::of(Part::Metadata(name.into()))
     }
 
-    /// The peer address: the remote address of the connection.
+    /// The peer address: the remote address of the connection. All peers on Unix sockets share one quota.
     #[must_use]
     pub fn peer() -> Self {
         Self::of(Part::Peer)
@@ -198,21 +198,21 @@ impl Part {
     fn push(&self, head: &Head<'_>, to: &mut AddressedKey<'_>) -> Result<(), Rejection> {
         let key = &mut *to.key;
         match self {
-            Self::ClientAddress => to.push_address(head.client_address().map_or_else(|| peer(head), Ok)?),
+            Self::ClientAddress => to.push_address_or_peer(head, head.client_address())?,
             #[cfg(feature = "jwt")]
             Self::Claim(name) => {
                 key.push("claim", &**name);
                 push_of(to, head, "value", |caller| claim(caller, name))?;
             }
             Self::Client => push_of(to, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
-            Self::Forwarded(hops) => to.push_address(forwarded(head, *hops).map_or_else(|| peer(head), Ok)?),
+            Self::Forwarded(hops) => to.push_address_or_peer(head, forwarded(head, *hops))?,
             Self::Global => key.push("global", ""),
             Self::Key => push_of(to, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
                 push_of(to, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
             }
-            Self::Peer => to.push_address(peer(head)?),
+            Self::Peer => to.push_address_or_peer(head, None)?,
             Self::Principal => push_of(to, head, "principal", |_| None)?,
             Self::Route => match route(head.extensions) {
                 Some(route) => key.push("route", route),
@@ -275,7 +275,7 @@ fn caller_or_push_address<'a>(to: &mut AddressedKey<'_>, head: &Head<'a>) -> Res
     match caller::of(head.extensions) {
         Ok(caller) => Ok(Some(caller)),
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
-            to.push_address(peer(head)?);
+            to.push_address_or_peer(head, None)?;
             Ok(None)
         }
         Err(rejection) => Err(rejection),

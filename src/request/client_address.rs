@@ -60,7 +60,7 @@ impl ClientAddress {
 pub struct ClientAddressLayer(TrustedProxies);
 
 impl ClientAddressLayer {
-    /// Creates a layer that trusts the `X-Forwarded-For` of these proxies.
+    /// Creates a layer that trusts the `X-Forwarded-For` or `Forwarded` of these proxies.
     #[must_use]
     pub const fn new(proxies: TrustedProxies) -> Self {
         Self(proxies)

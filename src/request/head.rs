@@ -23,7 +23,8 @@ pub struct Head<'a> {
 
 impl Head<'_> {
     /// The address of the peer, if the server put it into the extensions: as [`Peer`](crate::request::Peer),
-    /// or as axum's `ConnectInfo<SocketAddr>` with the feature `axum`.
+    /// or as axum's `ConnectInfo<SocketAddr>` with the feature `axum`. A [`PeerLayer`](crate::request::PeerLayer) reads it
+    /// for other servers, such as tonic's.
     ///
     /// An IPv4-mapped IPv6 address is returned as IPv4.
     #[must_use]
@@ -42,6 +43,29 @@ impl Head<'_> {
             None => self.peer(),
         }
     }
+
+    /// The [address of the client](Self::client_address).
+    pub(crate) fn client(&self) -> Result<IpAddr, UnknownClient> {
+        let unknown = || match self.peer() {
+            None if !self.is_on_unix_socket() => UnknownClient::NoPeer,
+            _ => UnknownClient::NotForwarded,
+        };
+        self.client_address().ok_or_else(unknown)
+    }
+
+    /// Returns `true` if the peer is on a Unix socket, and has no address therefore.
+    pub(crate) fn is_on_unix_socket(&self) -> bool {
+        peer::is_on_unix_socket(self.extensions)
+    }
+}
+
+/// The cause of a missing client address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum UnknownClient {
+    /// The server has not inserted the peer: a mistake of the server.
+    NoPeer,
+    /// The proxy has forwarded no address.
+    NotForwarded,
 }
 
 impl fmt::Debug for Head<'_> {

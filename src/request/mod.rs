@@ -20,20 +20,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-#[cfg(feature = "certificate")]
-pub(crate) use self::peer::of;
+pub(crate) use self::head::UnknownClient;
 #[cfg(feature = "rate-limit")]
 pub(crate) use self::proxies::address;
 pub use self::{
     client_address::{ClientAddress, ClientAddressLayer, ResolveClientAddress},
     head::Head,
     network::Network,
-    peer::Peer,
-    proxies::TrustedProxies,
+    peer::{Peer, UnixPeer},
+    peer_layer::{InsertPeer, PeerLayer},
+    proxies::{AddressField, TrustedProxies},
 };
 
 mod client_address;
 mod head;
 mod network;
+pub(crate) mod pairs;
 mod peer;
+mod peer_layer;
 mod proxies;

@@ -70,14 +70,15 @@ async fn every_invalid_key_gets_the_same_response() {
         (unknown.expose(), "key_unknown"),
         (revoked_key.expose(), "key_revoked"),
         (expired_key.expose(), "expired"),
-        (blocked_key.expose(), "peer_unknown"),
+        (blocked_key.expose(), "network_forbidden"),
         (&mistyped, "key_checksum"),
         (wrong_prefix.expose(), "credential_not_accepted"),
         ("sk_agent_short", "key_length"),
     ];
     let mut answers = Vec::new();
     for (key, reason) in cases {
-        let answer = stack.send(request().header("x-api-key", key)).await;
+        let peer = tower_warden::request::Peer::new("192.0.2.1:4711".parse().unwrap());
+        let answer = stack.send(request().extension(peer).header("x-api-key", key)).await;
         answer.assert_invalid(reason);
         answers.push(answer);
     }

@@ -142,6 +142,32 @@ async fn a_certificate_alone_authenticates_by_each_of_its_names() {
     }
 }
 
+/// (149)
+#[test]
+fn a_certificate_with_an_invalid_alternative_name_is_malformed() {
+    let good = b"\x82\x03a.b";
+    for (names, is_valid) in [
+        (&good[..], true),
+        // A host name that is not ASCII, alone and behind a good one.
+        (b"\x82\x03a\xffb", false),
+        (b"\x82\x03a.b\x82\x03a\xffb", false),
+        (b"\x86\x03a\xffb\x82\x03a.b", false),
+        (b"\x81\x03a\xffb", false),
+        // A directory name that is none, and a tag that no name has.
+        (b"\x82\x03a.b\xa4\x03abc", false),
+        (b"\x82\x03a.b\x89\x01a", false),
+        // A name that is longer than the extension.
+        (b"\x82\x04a.b", false),
+    ] {
+        let content = [&[0x30, u8::try_from(names.len()).unwrap()], names].concat();
+        let mut params = client("billing");
+        params.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], content)];
+        let der = Authority::new("clients").issue(&params).certificate;
+        let parsed = PeerCertificate::from_der(&der, ChainStatus::Verified);
+        assert_eq!(parsed.is_ok(), is_valid, "{names:x?}");
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_of_nobody_who_is_known_is_refused_and_never_anonymous() {
     let authority = Authority::new("clients");

@@ -10,8 +10,7 @@ use tower_warden::{
     caller::Confirmation,
     certificate::{CertificateHeader, CertificateName, ChainStatus, PeerCertificate, ProxyMatcher, XfccElement},
     layer::ForwardedCertificateLayer,
-    request::Peer,
-    request::TrustedProxies,
+    request::{Peer, TrustedProxies, UnixPeer},
 };
 
 use crate::{
@@ -19,10 +18,10 @@ use crate::{
     support::{Answer, Stack, bearer, send},
 };
 
-const PROXY: &str = "10.0.0.2:4711";
+pub const PROXY: &str = "10.0.0.2:4711";
 const STRANGER: &str = "203.0.113.9:4711";
 
-fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
+pub fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
     ForwardedCertificateLayer::new(
         header,
         ProxyMatcher::networks(TrustedProxies::new(["10.0.0.0/28".parse().unwrap()])),
@@ -30,7 +29,7 @@ fn layer(header: CertificateHeader) -> ForwardedCertificateLayer {
 }
 
 /// Answers with the subject of the certificate, or its thumbprint, and the names of the fields that are left.
-async fn ask(layer: &ForwardedCertificateLayer, request: Builder) -> Answer {
+pub async fn ask(layer: &ForwardedCertificateLayer, request: Builder) -> Answer {
     let service = layer.layer(service_fn(async |request: Request<()>| {
         let certificate = PeerCertificate::of(request.extensions());
         let told = certificate.map_or_else(
@@ -48,7 +47,7 @@ async fn ask(layer: &ForwardedCertificateLayer, request: Builder) -> Answer {
     Answer::read(service.oneshot(request.body(()).unwrap()).await.unwrap()).await
 }
 
-fn from(peer: &str) -> Builder {
+pub fn from(peer: &str) -> Builder {
     Request::builder().extension(Peer::new(peer.parse().unwrap()))
 }
 
@@ -84,6 +83,15 @@ async fn the_certificate_of_a_trusted_proxys_client_is_read_in_every_form() {
             "ssl-client-cert",
             escaped(&holder),
             "Unverified",
+        ),
+        (
+            CertificateHeader::base64_der(
+                HeaderName::from_static("x-forwarded-tls-client-cert"),
+                ChainStatus::Verified,
+            ),
+            "x-forwarded-tls-client-cert",
+            BASE64_STANDARD.encode(&holder.certificate),
+            "Verified",
         ),
         (CertificateHeader::alb(), "x-amzn-mtls-clientcert-leaf", loosely.clone(), "Verified"),
         (CertificateHeader::alb_passthrough(), "x-amzn-mtls-clientcert", loosely.repeat(2), "Unverified"),
@@ -209,6 +217,34 @@ async fn a_pem_that_is_not_one_certificate_is_refused() {
     assert!(ask(&layer, from(PROXY).header("ssl-client-cert", "")).await.body.starts_with("nobody"));
 }
 
+/// (104)
+#[tokio::test]
+async fn base64_that_is_not_one_certificate_is_refused() {
+    let holder = client();
+    let layer = layer(CertificateHeader::base64_der(HeaderName::from_static("x-cert"), ChainStatus::Verified));
+    let good = BASE64_STANDARD.encode(&holder.certificate);
+    let longer = BASE64_STANDARD.encode([&holder.certificate[..], b"\0"].concat());
+    for value in [
+        format!("{good},{good}"),
+        format!("{good}, {good}"),
+        format!("{good}={good}"),
+        format!("{good}%"),
+        format!("x{good}"),
+        good[..good.len() - 8].to_owned(),
+        longer,
+        sequence(&holder),
+        escaped(&holder),
+        "=".to_owned(),
+        "-".to_owned(),
+    ] {
+        ask(&layer, from(PROXY).header("x-cert", &value)).await.assert_malformed("client_certificate_malformed");
+    }
+    let twice = from(PROXY).header("x-cert", "").header("x-cert", &good);
+    ask(&layer, twice).await.assert_malformed("several_client_certificates");
+    // Caddy has no certificate to write.
+    assert_eq!(ask(&layer, from(PROXY).header("x-cert", "")).await.body, "nobody [x-cert]");
+}
+
 /// (105)
 #[tokio::test]
 async fn of_several_elements_the_declared_one_counts() {
@@ -280,11 +316,24 @@ async fn look_alikes_and_the_fields_of_other_proxies_are_removed_whoever_sent_th
         "x-amzn-mtls-clientcert",
         "x-amzn-mtls-clientcert-leaf",
         "x_amzn_mtls_clientcert_subject",
+        "x-ssl-client-cert",
+        "x_ssl_client_cert",
+        "x-ssl-client-verify",
+        "ssl-client-cert",
+        "ssl_client_s_dn",
+        "x-client-cert",
+        "x-client_cert-chain",
+        "x-arr-clientcert",
+        "x-forwarded-tls-client-cert",
+        "x-forwarded-tls-client-cert-info",
+        "x-forwarded-ssl-client-cert",
+        "x-tls-client-cert",
+        "cf-client-cert-der-base64",
     ];
     for peer in [PROXY, STRANGER] {
         let request = suspects.into_iter().fold(from(peer), |request, name| request.header(name, sequence(&holder)));
-        let answer = ask(&layer, request.header("client-certificate", "other").header("accept", "*/*")).await;
-        assert_eq!(answer.body, "nobody [accept client-certificate]", "{peer}");
+        let others = request.header("client-certificate", "other").header("x-ssl-clients", "3").header("accept", "*/*");
+        assert_eq!(ask(&layer, others).await.body, "nobody [accept client-certificate x-ssl-clients]", "{peer}");
     }
     let chain = sequence(&holder);
     let request = from(PROXY).header("client-cert", &chain).header("client-cert-chain", &chain);
@@ -322,6 +371,20 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     let layer = ForwardedCertificateLayer::new(header, pinned);
     let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");
+}
+
+#[tokio::test]
+async fn the_certificate_that_a_proxy_on_a_unix_socket_forwards_is_read_if_it_is_trusted() {
+    let holder = client();
+    let header = CertificateHeader::client_cert(ChainStatus::Verified);
+    let proxies = TrustedProxies::default().trust_unix_sockets();
+    let request = || Request::builder().extension(UnixPeer).header("client-cert", sequence(&holder));
+    let trusting = ForwardedCertificateLayer::new(header.clone(), ProxyMatcher::networks(proxies));
+    assert_eq!(ask(&trusting, request()).await.body, "Verified CN=alice [client-cert]");
+    let peer = Peer::new(STRANGER.parse().unwrap());
+    assert_eq!(ask(&trusting, request().extension(peer)).await.body, "nobody []");
+    let distrusting = ForwardedCertificateLayer::new(header, ProxyMatcher::networks(TrustedProxies::default()));
+    assert_eq!(ask(&distrusting, request()).await.body, "nobody []");
 }
 
 #[tokio::test]

@@ -61,3 +61,4 @@ mod step_up;
 mod support;
 mod token_size;
 mod tokens;
+mod xfcc;

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
 use http::request::Builder;
+use tonic::transport::server::TcpConnectInfo;
 use tower::Layer;
 use tower_warden::{
     Head,
     api_key::NewKey,
-    layer::ClientAddressLayer,
-    request::{Network, Peer, TrustedProxies},
+    layer::{ClientAddressLayer, PeerLayer},
+    request::{AddressField, Network, Peer, TrustedProxies, UnixPeer},
 };
 
-use crate::support::{App, Stack, bearer};
+use crate::support::{App, Stack, bearer, send, unknown_key};
 
 fn from(request: Builder, peer: &str) -> Builder {
     request.extension(Peer::new(SocketAddr::new(peer.parse().unwrap(), 4711)))
@@ -39,11 +40,65 @@ async fn a_key_is_accepted_from_its_networks_only_cached_or_not() {
     assert_eq!(stack.store.finds(), 1);
 }
 
+/// As limits by peer refuse it: the server's mistake is not that of the client.
 #[tokio::test]
-async fn a_key_with_networks_is_refused_from_an_unknown_peer() {
+async fn a_server_that_inserts_no_peer_is_a_500_for_a_key_with_networks() {
     let stack = Stack::new();
     let key = restricted(&stack).await;
-    stack.send(bearer(&key)).await.assert_invalid("peer_unknown");
+    for _ in 0..2 {
+        stack.send(bearer(&key)).await.assert_reason(500, "peer_unknown");
+    }
+    // The same with a layer that finds no address.
+    let resolving = ClientAddressLayer::new(TrustedProxies::default()).layer(stack.app.clone());
+    send(resolving, bearer(&key).header("x-forwarded-for", "10.0.0.1")).await.assert_reason(500, "peer_unknown");
+    // Credentials that are refused anyway, or need no address, are not affected.
+    stack.send(bearer(unknown_key().expose())).await.assert_invalid("key_unknown");
+    let (_, free) = stack.alice().await;
+    stack.send(bearer(free.expose())).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn a_peer_layer_reads_the_address_that_the_server_has_stored() {
+    let stack = Stack::new();
+    let key = restricted(&stack).await;
+    let layer = PeerLayer::new(|extensions| extensions.get::<TcpConnectInfo>()?.remote_addr());
+    let tonic = |address: Option<&str>| {
+        let remote_addr = address.map(|address| address.parse().unwrap());
+        bearer(&key).extension(TcpConnectInfo { local_addr: None, remote_addr })
+    };
+    send(layer.layer(stack.app.clone()), tonic(Some("10.0.0.1:4711"))).await.assert_subject("alice");
+    send(layer.layer(stack.app.clone()), tonic(Some("11.0.0.1:4711"))).await.assert_invalid("network_forbidden");
+    send(layer.layer(stack.app.clone()), tonic(None)).await.assert_reason(500, "peer_unknown");
+    send(layer.layer(stack.app.clone()), bearer(&key)).await.assert_reason(500, "peer_unknown");
+}
+
+#[tokio::test]
+async fn a_proxy_on_a_unix_socket_is_trusted_if_so_configured() {
+    let stack = Stack::new();
+    let key = restricted(&stack).await;
+    let ask = async |proxies: TrustedProxies, request: Builder| {
+        let service = PeerLayer::unix_socket().layer(ClientAddressLayer::new(proxies).layer(stack.app.clone()));
+        send(service, request).await
+    };
+    let networks = || TrustedProxies::new(["192.0.2.0/24".parse().unwrap()]);
+    let via = |forwarded: &str| bearer(&key).header("x-forwarded-for", forwarded);
+    ask(networks().trust_unix_sockets(), via("10.0.0.1")).await.assert_subject("alice");
+    ask(networks().trust_unix_sockets(), via("10.0.0.1, 192.0.2.1")).await.assert_subject("alice");
+    ask(networks().trust_unix_sockets(), via("10.0.0.1, 203.0.113.9")).await.assert_invalid("network_forbidden");
+    for odd in [via("unknown"), via(""), bearer(&key)] {
+        ask(networks().trust_unix_sockets(), odd).await.assert_invalid("peer_unknown");
+    }
+    ask(networks(), via("10.0.0.1")).await.assert_invalid("peer_unknown");
+    // A peer with an address is not on a Unix socket.
+    ask(networks().trust_unix_sockets(), from(via("10.0.0.1"), "203.0.113.9"))
+        .await
+        .assert_invalid("network_forbidden");
+    send(
+        ClientAddressLayer::new(networks().trust_unix_sockets()).layer(stack.app.clone()),
+        from(via("10.0.0.1").extension(UnixPeer), "203.0.113.9"),
+    )
+    .await
+    .assert_invalid("network_forbidden");
 }
 
 #[tokio::test]
@@ -95,10 +150,85 @@ fn forwarded_addresses_are_read_from_the_end_over_several_lines() {
     assert_eq!(client(&["1.1.1.1, 2.2.2.2", "3.3.3.3"]).as_deref(), Some("3.3.3.3"));
     assert_eq!(client(&["1.1.1.1, 2.2.2.2", "192.0.2.9 , 2001:db8::9"]).as_deref(), Some("2.2.2.2"));
     assert_eq!(client(&["2.2.2.2:8080"]).as_deref(), Some("2.2.2.2"));
-    assert_eq!(client(&["[2001:db9::1]:443"]).as_deref(), Some("2001:db9::1"));
+    for (text, address) in [
+        ("[2001:db9::1]:443", "2001:db9::1"),
+        ("[2001:db9::1]", "2001:db9::1"),
+        ("2001:db9::1", "2001:db9::1"),
+        ("[::ffff:2.2.2.2]", "2.2.2.2"),
+        ("2.2.2.2:_port", "2.2.2.2"),
+        ("[2001:db9::1]:_a.b", "2001:db9::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%2]:443", "fe80::1"),
+    ] {
+        assert_eq!(client(&[text]).as_deref(), Some(address), "{text}");
+    }
+    for odd in [
+        "[2001:db9::1",
+        "2001:db9::1]",
+        "[2.2.2.2]",
+        "[2001:db9::1]x",
+        "[2001:db9::1]:",
+        "[2001:db9::1]:65536",
+        "2.2.2.2:",
+        "2.2.2.2:x",
+        "2.2.2.2:+1",
+        "2.2.2.2:_",
+        "[]",
+        "[",
+        "fe80::1%",
+        "\"2.2.2.2\"",
+        "[[2001:db9::1]]",
+    ] {
+        assert_eq!(client(&[odd]), None, "{odd}");
+    }
     assert_eq!(client(&["::ffff:2.2.2.2"]).as_deref(), Some("2.2.2.2"));
     assert_eq!(client(&[]).as_deref(), Some("192.0.2.1"), "the proxy itself");
     assert_eq!(client(&["192.0.2.3"]).as_deref(), Some("192.0.2.3"), "trusted to its beginning");
+}
+
+/// (147)
+#[test]
+fn the_field_of_rfc_7239_is_read_from_the_end_if_it_is_configured() {
+    let networks = ["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let proxies = TrustedProxies::new(networks).field(AddressField::Forwarded);
+    let client = |lines: &[&str]| {
+        let request = lines.iter().fold(bearer("x"), |request, line| request.header("forwarded", *line));
+        let request = from(request.header("x-forwarded-for", "9.9.9.9"), "192.0.2.1").body(()).unwrap();
+        proxies.client(&Head::from(&request)).map(|address| address.to_string())
+    };
+    for (lines, address) in [
+        (&["for=2.2.2.2"][..], "2.2.2.2"),
+        (&["FOR=2.2.2.2;proto=http;by=203.0.113.43"], "2.2.2.2"),
+        (&["for=\"[2001:db9::17]:4711\""], "2001:db9::17"),
+        (&["for=\"[2001:db9::17]\""], "2001:db9::17"),
+        (&["for=[2001:db9::17]:4711"], "2001:db9::17"),
+        (&["for=\"2.2.2.2:_x\""], "2.2.2.2"),
+        (&["for=1.1.1.1, for=\"[2001:db8::9]\", for=192.0.2.9"], "1.1.1.1"),
+        (&["for=1.1.1.1, for=2.2.2.2", "by=a;for=192.0.2.9"], "2.2.2.2"),
+        (&["for=unknown, for=2.2.2.2"], "2.2.2.2"),
+        (&[], "192.0.2.1"),
+    ] {
+        assert_eq!(client(lines).as_deref(), Some(address), "{lines:?}");
+    }
+    for odd in [
+        "for=unknown",
+        "for=\"_hidden\"",
+        "for=2.2.2.2;for=3.3.3.3",
+        "proto=http",
+        "for=\"2.2.2.\\2\"",
+        "for=2.2.2.2,",
+        "",
+        "2.2.2.2",
+        // A quote that the client has opened, and one that a proxy has written.
+        "for=1.1.1.1;x=\", for=\"[2001:db9::17]\"",
+        "for=1.1.1.1;x=\"\\, for=2.2.2.2",
+        "for=\"1.1.1.1\"2, for=192.0.2.9",
+    ] {
+        assert_eq!(client(&[odd]), None, "{odd}");
+    }
+    let default = TrustedProxies::new(networks);
+    let request = from(bearer("x").header("forwarded", "for=2.2.2.2"), "192.0.2.1").body(()).unwrap();
+    assert_eq!(default.client(&Head::from(&request)), Some([192, 0, 2, 1].into()), "the other field is ignored");
 }
 
 #[test]

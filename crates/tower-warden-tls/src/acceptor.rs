@@ -5,8 +5,12 @@ use std::{
     time::Duration,
 };
 
-use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustls::{ServerConfig, server::Acceptor};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+use tokio_rustls::LazyConfigAcceptor;
 use tower_warden::{
     Digest,
     certificate::{ChainStatus, PeerCertificate},
@@ -91,7 +95,7 @@ impl TlsAcceptor {
         self.0.reload()
     }
 
-    /// Performs the handshake of a connection, within ten seconds.
+    /// Performs the handshake of a connection, within ten seconds. The client has three seconds for its first message.
     ///
     /// # Errors
     ///
@@ -100,8 +104,25 @@ impl TlsAcceptor {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let handshake = tokio_rustls::TlsAcceptor::from(self.0.config()).accept(socket);
-        let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(io::Error::from)??;
+        self.accept_reporting(socket, peer_addr, || ()).await
+    }
+
+    /// Performs a handshake, and calls `on_hello` when the first message of the client has arrived.
+    pub(crate) async fn accept_reporting<S>(
+        &self,
+        socket: S,
+        peer_addr: SocketAddr,
+        on_hello: impl FnOnce(),
+    ) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let end = Instant::now() + HANDSHAKE_TIMEOUT;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), socket);
+        let start = tokio::time::timeout(HELLO_TIMEOUT, hello).await.map_err(io::Error::from)??;
+        on_hello();
+        let handshake = start.into_stream(self.0.config());
+        let stream = tokio::time::timeout_at(end, handshake).await.map_err(io::Error::from)??;
         let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         let certificate = leaf.map(|leaf| PeerCertificate::from_der(leaf, self.0.chain_status)).transpose();
         // A certificate that cannot be parsed is refused, never treated as absent.
@@ -174,3 +195,7 @@ async fn reload_periodically(inner: Weak<Inner>, interval: Duration) {
 }
 
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time for the first message of the client, which it sends without waiting for anything. A silent connection costs the
+/// client nothing, so it is closed early.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(3);

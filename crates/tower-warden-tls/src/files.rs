@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use rustls::{
     RootCertStore, ServerConfig,
@@ -57,7 +57,7 @@ pub(crate) enum Requirement {
 
 impl TlsFiles {
     /// Configures the server's certificate, followed by its intermediate certificates, and its private key in the format
-    /// PKCS #8, PKCS #1 or SEC 1.
+    /// PKCS #8, PKCS #1 or SEC 1. The key must not be encrypted: protect the file by its permissions.
     #[must_use]
     pub fn new(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         Self {
@@ -70,14 +70,14 @@ impl TlsFiles {
         }
     }
 
-    /// Requests client certificates, and accepts those that were issued by one of these authorities.
+    /// Requests client certificates, and accepts those of X.509 v3 that were issued by one of these authorities.
     #[must_use]
     pub fn client_authorities(mut self, certificates: impl Into<PathBuf>) -> Self {
         self.accepted = AcceptedCertificates::IssuedBy(certificates.into());
         self
     }
 
-    /// Requests client certificates, and accepts any of them, including expired and self-signed ones.
+    /// Requests client certificates, and accepts any of them, including expired and self-signed ones, and those of X.509 v1.
     ///
     /// The client proves that it holds the key of the certificate; nothing else is verified. This suffices for tokens
     /// that are bound to a certificate ([RFC 8705 §6.2](https://www.rfc-editor.org/rfc/rfc8705#section-6.2)), and for
@@ -133,12 +133,14 @@ impl TlsFiles {
 
     pub(crate) fn server_config(&self, contents: &Contents) -> Result<ServerConfig, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let invalid = |problem| TlsError::file(TlsErrorKind::Invalid, &self.certificate, problem);
-        let chain = certificates(&contents.certificate)
-            .ok_or_else(|| invalid("expected the server's certificate in PEM, followed by its intermediates"))?;
+        let invalid = |problem: &str| TlsError::file(TlsErrorKind::Invalid, &self.certificate, problem);
+        let chain = certificates(&contents.certificate).ok_or_else(|| {
+            let expected = "expected the server's certificate in PEM, followed by its intermediates";
+            invalid(&format!("{expected}{}", Found(&contents.certificate)))
+        })?;
         let key = PrivateKeyDer::from_pem_slice(&contents.key).map_err(|error| {
-            let problem = "expected an unencrypted private key in PEM";
-            TlsError::file(TlsErrorKind::Invalid, &self.key, problem).with_source(error)
+            let problem = format!("expected an unencrypted private key in PEM{}", Found(&contents.key));
+            TlsError::file(TlsErrorKind::Invalid, &self.key, &problem).with_source(error)
         })?;
         let verifier = self.verifier(contents, &provider)?;
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -168,8 +170,10 @@ impl TlsFiles {
                 }
             },
         };
+        let found = Found(contents.authorities.as_deref().unwrap_or_default());
         let invalid = || {
-            TlsError::file(TlsErrorKind::Invalid, path, "expected the certificates of the client authorities in PEM")
+            let problem = format!("expected the certificates of the client authorities in PEM{found}");
+            TlsError::file(TlsErrorKind::Invalid, path, &problem)
         };
         let mut roots = RootCertStore::empty();
         for authority in contents.authorities.as_deref().and_then(certificates).ok_or_else(invalid)? {
@@ -197,6 +201,27 @@ impl Contents {
     pub(crate) fn fingerprint(&self) -> [Digest; 3] {
         let authorities = self.authorities.as_deref().unwrap_or_default();
         [&self.certificate, &self.key, authorities].map(Digest::of)
+    }
+}
+
+/// Displays what is in a file instead of what was expected: nothing if there is no PEM block.
+struct Found<'a>(&'a [u8]);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        let labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+        // The names of blocks are not secret, and short unless the file is something else.
+        let labels: Vec<_> = labels.filter(|label| label.len() <= 40).take(3).collect();
+        if !labels.is_empty() {
+            write!(f, ", found {}", labels.join(", "))?;
+        }
+        let is_encrypted =
+            text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED");
+        if is_encrypted {
+            f.write_str(", which is encrypted: decrypt it with `openssl pkey -in FILE -out FILE`")?;
+        }
+        Ok(())
     }
 }
 

@@ -85,7 +85,8 @@
 //! | [`danger_any_client_certificate`](TlsFiles::danger_any_client_certificate) | is served | is served, [unverified](tower_warden::certificate::ChainStatus::Unverified) |
 //! | `danger_any_client_certificate` and `require_client_certificate` | is disconnected | is served, unverified |
 //!
-//! A certificate that has expired, or that is not meant for clients, is treated as one that the authorities did not issue.
+//! A certificate that has expired, or that is not meant for clients, or of X.509 v1, is treated as one that the authorities
+//! did not issue.
 //! A client that does not hold the key of its certificate is disconnected in every configuration. With TLS 1.3, a client
 //! learns that its certificate was refused only when it reads from the connection.
 //!
@@ -122,6 +123,8 @@ mod acceptor;
 mod connection;
 mod error;
 mod files;
+#[cfg(feature = "axum")]
+mod handshakes;
 #[cfg(feature = "axum")]
 mod listener;
 mod stream;

@@ -3,6 +3,7 @@ use std::{
     future::pending,
     io,
     net::SocketAddr,
+    num::NonZeroUsize,
     pin::{Pin, pin},
     task::{Context, Poll, ready},
 };
@@ -12,7 +13,7 @@ use futures_util::future::select;
 use pin_project_lite::pin_project;
 use tokio::{
     net::{TcpListener, TcpStream, ToSocketAddrs},
-    task::{JoinError, JoinSet},
+    task::JoinError,
 };
 use tower_layer::Layer;
 use tower_service::Service;
@@ -20,19 +21,21 @@ use tower_service::Service;
 use crate::{
     acceptor::TlsAcceptor,
     connection::{ConnectionInfo, WithConnection},
+    handshakes::Handshakes,
     stream::TlsStream,
 };
 
 /// TLS listener for `axum::serve`.
 ///
-/// Up to 1024 handshakes run concurrently, so that a slow client does not delay other clients. Further connections wait
-/// until one of them has completed or failed, which takes ten seconds at most.
+/// Handshakes run concurrently, so that a slow client does not delay other clients: up to 1024, and up to 256 of one peer
+/// (an IPv4 address, or a /64 of IPv6). A further connection replaces an older handshake, preferably one whose client has
+/// sent nothing. A handshake takes ten seconds at most, and its client has three seconds for the first message.
 ///
 /// Serve the application [`with_connection`], so that its requests have the certificate of their connection. See the
 /// [crate docs](crate#quick-start) for an example.
 pub struct TlsListener {
     acceptor: TlsAcceptor,
-    handshakes: JoinSet<io::Result<TlsStream<TcpStream>>>,
+    handshakes: Handshakes,
     tcp: TcpListener,
 }
 
@@ -49,7 +52,22 @@ impl TlsListener {
     /// Uses an existing TCP listener.
     #[must_use]
     pub fn new(tcp: TcpListener, acceptor: TlsAcceptor) -> Self {
-        Self { acceptor, handshakes: JoinSet::new(), tcp }
+        Self { acceptor, handshakes: Handshakes::default(), tcp }
+    }
+
+    /// Sets the maximum number of concurrent handshakes: 1024 by default.
+    #[must_use]
+    pub const fn max_handshakes(mut self, max: NonZeroUsize) -> Self {
+        self.handshakes.max = max;
+        self
+    }
+
+    /// Sets the maximum number of concurrent handshakes of one peer: 256 by default. Behind a load balancer that forwards
+    /// TCP connections, all clients are one peer: set it to the value of [`max_handshakes`](Self::max_handshakes).
+    #[must_use]
+    pub const fn max_handshakes_per_peer(mut self, max: NonZeroUsize) -> Self {
+        self.handshakes.max_per_peer = max;
+        self
     }
 
     /// Returns the address that the listener is bound to.
@@ -61,15 +79,11 @@ impl TlsListener {
         self.tcp.local_addr()
     }
 
-    /// Waits for a handshake to finish, or for a connection if another handshake may start.
+    /// Waits for a handshake to finish, or for a connection.
     async fn next(&mut self) -> Event {
-        let may_start = self.handshakes.len() < MAX_HANDSHAKES;
         let Self { handshakes, tcp, .. } = self;
         // Both futures are cancel safe: the one that is dropped has taken no connection and no result.
         let connected = pin!(async {
-            if !may_start {
-                pending::<()>().await;
-            }
             let (socket, peer_addr) = Listener::accept(tcp).await;
             Event::Connected(socket, peer_addr)
         });
@@ -91,14 +105,16 @@ impl Listener for TlsListener {
         loop {
             match self.next().await {
                 Event::Connected(socket, peer_addr) => {
-                    let acceptor = self.acceptor.clone();
-                    self.handshakes.spawn(async move { acceptor.accept(socket, peer_addr).await });
+                    self.handshakes.start(self.acceptor.clone(), socket, peer_addr);
                 }
                 Event::Finished(Ok(Ok(stream))) => {
                     let peer_addr = stream.connection_info().peer_addr();
                     return (stream, peer_addr);
                 }
                 Event::Finished(Ok(Err(error))) => tracing::debug!(%error, "a TLS handshake failed"),
+                Event::Finished(Err(error)) if error.is_cancelled() => {
+                    tracing::debug!("a TLS handshake was dropped, because there are too many");
+                }
                 Event::Finished(Err(error)) => tracing::error!(%error, "a TLS handshake panicked"),
             }
         }
@@ -170,5 +186,3 @@ impl<F: Future<Output = Result<S, E>>, S, E> Future for MakeWithConnectionFuture
         Poll::Ready(Ok(this.info.layer(service)))
     }
 }
-
-const MAX_HANDSHAKES: usize = 1024;

@@ -1,16 +1,21 @@
 use std::sync::Arc;
 
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, UnixTime},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+        verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime},
     server::danger::{ClientCertVerified, ClientCertVerifier},
 };
+use tower_warden::certificate::{ChainStatus, PeerCertificate};
+use webpki::{EndEntityCert, RawPublicKeyEntity};
 
 use crate::files::Requirement;
 
-/// Accepts any client certificate, including expired and self-signed ones.
+/// Accepts any client certificate, including expired and self-signed ones, and those of X.509 v1.
 ///
 /// Only the signature of the handshake is verified, which proves that the client holds the key of the certificate.
 #[derive(Debug)]
@@ -23,6 +28,34 @@ impl AnyCertificate {
     pub(crate) fn new(provider: &Arc<CryptoProvider>, requirement: Requirement) -> Self {
         Self { algorithms: provider.signature_verification_algorithms, requirement }
     }
+
+    /// Verifies a signature by a key. A scheme of TLS 1.2 does not determine the curve: the first algorithm for the key's
+    /// type decides.
+    fn verify_tls12_signature_of_key(
+        &self,
+        message: &[u8],
+        key: &SubjectPublicKeyInfoDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = RawPublicKeyEntity::try_from(key).map_err(|_| CertificateError::BadEncoding)?;
+        let known = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signature.scheme);
+        let (_, algorithms) = known.ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
+        let is_valid = algorithms.iter().any(|algorithm| {
+            // An algorithm for keys of another type returns an error.
+            key.verify_signature(*algorithm, message, signature.signature()).is_ok()
+        });
+        if is_valid { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
+    }
+}
+
+/// The key of an X.509 v1 certificate, which rustls does not parse; `None` for other versions.
+fn certificate_v1_key(certificate: &CertificateDer<'_>) -> Result<Option<SubjectPublicKeyInfoDer<'static>>, Error> {
+    if !matches!(EndEntityCert::try_from(certificate), Err(webpki::Error::UnsupportedCertVersion)) {
+        return Ok(None);
+    }
+    let parsed = PeerCertificate::from_der(certificate, ChainStatus::Unverified).ok();
+    let key = parsed.and_then(|certificate| certificate.public_key_info()).ok_or(CertificateError::BadEncoding)?;
+    Ok(Some(key.into()))
 }
 
 impl ClientCertVerifier for AnyCertificate {
@@ -49,7 +82,10 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
+        match certificate_v1_key(certificate)? {
+            Some(key) => self.verify_tls12_signature_of_key(message, &key, signature),
+            None => verify_tls12_signature(message, certificate, signature, &self.algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -58,7 +94,10 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
+        match certificate_v1_key(certificate)? {
+            Some(key) => verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms),
+            None => verify_tls13_signature(message, certificate, signature, &self.algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

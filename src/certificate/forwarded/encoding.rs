@@ -6,7 +6,12 @@ use percent_encoding::percent_decode_str;
 /// Decodes a single Byte Sequence of RFC 8941 §3.3.5, without parameters.
 pub(super) fn byte_sequence(text: &str) -> Option<Vec<u8>> {
     let encoded = text.strip_prefix(':')?.strip_suffix(':')?;
-    BASE64_STANDARD.decode(encoded).ok()
+    base64_der(encoded)
+}
+
+/// Decodes base64 with padding. A list of several certificates is not base64.
+pub(super) fn base64_der(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
 }
 
 /// Decodes the first certificate of a percent-encoded PEM text that contains only certificates. `+` is not a space.
@@ -34,5 +39,5 @@ pub(super) enum FollowingChain {
 fn pem(text: &str) -> Option<(Vec<u8>, &str)> {
     let (body, rest) = text.strip_prefix("-----BEGIN CERTIFICATE-----")?.split_once("-----END CERTIFICATE-----")?;
     let encoded: String = body.chars().filter(|c| !matches!(c, '\n' | '\r')).collect();
-    BASE64_STANDARD.decode(encoded).ok().map(|der| (der, rest))
+    base64_der(&encoded).map(|der| (der, rest))
 }

@@ -2,9 +2,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
     super::peer::{ChainStatus, PeerCertificate},
-    encoding::{FollowingChain, byte_sequence, escaped_pem},
+    encoding::{FollowingChain, base64_der, byte_sequence, escaped_pem},
     proxy::ProxyMatcher,
-    xfcc::{self, HashOnly, XfccElement},
+    xfcc::{HashOnly, UnquotedNames, Xfcc, XfccElement},
 };
 use crate::{reason::Reason, request::Head};
 
@@ -25,9 +25,10 @@ pub struct CertificateHeader {
 
 #[derive(Clone, Copy, Debug)]
 enum Encoding {
+    Base64Der,
     ByteSequence,
     EscapedPem(FollowingChain),
-    Xfcc { element: XfccElement, hash_only: HashOnly },
+    Xfcc(Xfcc),
 }
 
 impl CertificateHeader {
@@ -42,10 +43,20 @@ impl CertificateHeader {
     /// Envoy's `X-Forwarded-Client-Cert`.
     #[must_use]
     pub const fn envoy(element: XfccElement, chain: ChainStatus) -> Self {
-        Self { name: XFCC, encoding: Encoding::Xfcc { element, hash_only: HashOnly::Refuse }, chain }
+        let xfcc = Xfcc { element, hash_only: HashOnly::Refuse, names: UnquotedNames::Distrust };
+        Self { name: XFCC, encoding: Encoding::Xfcc(xfcc), chain }
     }
 
-    /// A field with this name and percent-encoded PEM: nginx's `$ssl_client_escaped_cert`.
+    /// A field with this name and the DER encoding of one certificate in base64, without further marks: HAProxy's
+    /// `%[ssl_c_der,base64]`, Caddy's `{http.request.tls.client.certificate_der_base64}`, and Traefik's
+    /// `X-Forwarded-Tls-Client-Cert` for clients that send no chain.
+    #[must_use]
+    pub const fn base64_der(name: HeaderName, chain: ChainStatus) -> Self {
+        Self { name, encoding: Encoding::Base64Der, chain }
+    }
+
+    /// A field with this name and percent-encoded PEM: nginx's `$ssl_client_escaped_cert`, Apache's
+    /// `%{escape:%{SSL_CLIENT_CERT}}`.
     #[must_use]
     pub const fn escaped_pem(name: HeaderName, chain: ChainStatus) -> Self {
         Self { name, encoding: Encoding::EscapedPem(FollowingChain::Refuse), chain }
@@ -70,8 +81,22 @@ impl CertificateHeader {
     /// [`CertificateName::thumbprint`](crate::certificate::CertificateName::thumbprint). Other encodings are unaffected.
     #[must_use]
     pub const fn accept_hash_only(mut self) -> Self {
-        if let Encoding::Xfcc { element, .. } = self.encoding {
-            self.encoding = Encoding::Xfcc { element, hash_only: HashOnly::Accept };
+        if let Encoding::Xfcc(xfcc) = self.encoding {
+            self.encoding = Encoding::Xfcc(Xfcc { hash_only: HashOnly::Accept, ..xfcc });
+        }
+        self
+    }
+
+    /// Trusts `URI` and `DNS` in `X-Forwarded-Client-Cert`: accepts them with [`XfccElement::FromEnd`], and reads them as
+    /// names of the certificate if an element has `Hash` and no `Cert`, as in Istio's default configuration.
+    ///
+    /// Envoy does not quote these names. A client whose certificate has a name with `,` or `;` can pass for any other
+    /// client. Set this only if the authority chooses the names of all certificates that the proxy accepts, as that of a
+    /// service mesh does. Other encodings are unaffected.
+    #[must_use]
+    pub const fn danger_trust_unquoted_names(mut self) -> Self {
+        if let Encoding::Xfcc(xfcc) = self.encoding {
+            self.encoding = Encoding::Xfcc(Xfcc { names: UnquotedNames::Trust, ..xfcc });
         }
         self
     }
@@ -104,13 +129,10 @@ impl CertificateHeader {
         }
         let text = line.to_str().map_err(|_| Reason::CLIENT_CERTIFICATE_MALFORMED)?;
         let der = match self.encoding {
+            Encoding::Base64Der => base64_der(text),
             Encoding::ByteSequence => byte_sequence(text),
             Encoding::EscapedPem(chain) => escaped_pem(text, chain),
-            Encoding::Xfcc { element, hash_only } => {
-                return xfcc::read(text, element, hash_only, self.chain)
-                    .map(Some)
-                    .ok_or(Reason::CLIENT_CERTIFICATE_MALFORMED);
-            }
+            Encoding::Xfcc(xfcc) => return xfcc.read(text, self.chain).map(Some),
         };
         let certificate = der.and_then(|der| PeerCertificate::from_der(&der, self.chain).ok());
         certificate.map(Some).ok_or(Reason::CLIENT_CERTIFICATE_MALFORMED)
@@ -128,22 +150,25 @@ impl CertificateHeader {
         }
     }
 
-    /// Returns `true` if the field says that the client has no certificate: an escaped PEM field that is empty.
+    /// Returns `true` if the field says that the client has no certificate: it is empty, and filled from a variable.
     ///
-    /// nginx sends no field then; a proxy that fills a template with an empty variable sends an empty one.
+    /// Caddy and Apache send an empty field then, nginx none.
     fn is_empty(&self, line: &HeaderValue) -> bool {
-        matches!(self.encoding, Encoding::EscapedPem(_)) && line.is_empty()
+        matches!(self.encoding, Encoding::Base64Der | Encoding::EscapedPem(_)) && line.is_empty()
     }
 
-    /// Returns `true` if a name is that of a known field, or equal to it for software that does not distinguish `_` and `-`.
+    /// Returns `true` if a name is the configured one or begins with a known one, for software that does not distinguish `_`
+    /// and `-`.
     fn resembles(&self, name: &str) -> bool {
-        let is_like = |known: &HeaderName, name: &str| {
+        let is_like = |known: &str, name: &str| {
             let same = |(a, b): (u8, u8)| a == b || matches!((a, b), (b'_', b'-') | (b'-', b'_'));
-            known.as_str().len() == name.len() && known.as_str().bytes().zip(name.bytes()).all(same)
+            known.len() == name.len() && known.bytes().zip(name.bytes()).all(same)
         };
-        // The load balancer has several fields with this prefix.
-        let start = name.get(..ALB.as_str().len()).unwrap_or_default();
-        is_like(&self.name, name) || KNOWN.iter().any(|known| is_like(known, name)) || is_like(&ALB, start)
+        let begins_like = |known: &&str| {
+            let (start, rest) = name.split_at_checked(known.len()).unwrap_or_default();
+            is_like(known, start) && (rest.is_empty() || rest.starts_with(['-', '_']))
+        };
+        is_like(self.name.as_str(), name) || KNOWN.iter().any(begins_like)
     }
 }
 
@@ -166,6 +191,18 @@ const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 const XFCC: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
-/// The fields of all supported proxies. They are removed even if another one is configured: handlers could mistake them for
-/// verified certificates.
-const KNOWN: [HeaderName; 3] = [CLIENT_CERT, CLIENT_CERT_CHAIN, XFCC];
+/// The fields in which proxies forward certificates, or what they say of them; further fields begin with the same words.
+/// They are removed even if another one is configured: handlers could mistake them for verified certificates.
+const KNOWN: [&str; 11] = [
+    "cf-client-cert",
+    "client-cert",
+    "ssl-client",
+    "x-amzn-mtls-clientcert",
+    "x-arr-clientcert",
+    "x-client-cert",
+    "x-forwarded-client-cert",
+    "x-forwarded-ssl-client",
+    "x-forwarded-tls-client-cert",
+    "x-ssl-client",
+    "x-tls-client-cert",
+];

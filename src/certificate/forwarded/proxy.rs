@@ -4,7 +4,7 @@ use super::super::{
     name::CertificateName,
     peer::{ChainStatus, PeerCertificate},
 };
-use crate::request::{self, TrustedProxies};
+use crate::request::TrustedProxies;
 
 /// Matches requests that come from a trusted proxy: those whose [`CertificateHeader`](super::CertificateHeader) is trusted.
 ///
@@ -27,9 +27,8 @@ impl ProxyMatcher {
         Self(Matcher::Certificates(names.into_iter().collect()))
     }
 
-    /// Matches peers whose address is in the networks of the trusted proxies.
-    ///
-    /// A peer on a Unix socket has no address, and never matches.
+    /// Matches the trusted proxies: peers whose address is in their networks, and peers on Unix sockets with
+    /// [`trust_unix_sockets`](TrustedProxies::trust_unix_sockets).
     #[must_use]
     pub const fn networks(proxies: TrustedProxies) -> Self {
         Self(Matcher::Networks(proxies))
@@ -44,7 +43,7 @@ impl ProxyMatcher {
                 };
                 names.iter().any(|name| is_trusted(name) && certificate.has_name(name))
             }),
-            Matcher::Networks(networks) => request::of(extensions).is_some_and(|address| networks.trusts(address)),
+            Matcher::Networks(proxies) => proxies.trusts_peer(extensions),
         }
     }
 }

@@ -4,19 +4,20 @@
 use std::{fs, path::Path};
 
 use redis::Client;
-use tower_warden::{UnixTime, api_key::MemoryKeyStore, revocation::Revocation};
+use tower_warden::{Namespace, UnixTime, api_key::MemoryKeyStore, revocation::Revocation};
 use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore, RedisRevocationList};
 
 fn assert_send<F: Future + Send>(_: F) {}
 
 #[expect(dead_code, reason = "it is compiled only")]
-fn futures(client: &Client, connection: &RedisConnection, list: &RedisRevocationList) {
-    assert_send(RedisConnection::connect(client.clone()));
+fn futures(client: &Client, namespace: &Namespace, connection: &RedisConnection, list: &RedisRevocationList) {
+    assert_send(RedisConnection::connect(client.clone(), namespace.clone()));
     let owned = client.clone();
-    assert_send(RedisConnection::connect_with(move || {
+    let connect = move || {
         let client = owned.clone();
         async move { client.get_multiplexed_async_connection().await }
-    }));
+    };
+    assert_send(RedisConnection::connect_with(connect, namespace.clone()));
     assert_send(RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), connection.clone(), client.clone()));
     assert_send(RedisRevocationList::listen(connection.clone(), client.clone()));
     assert_send(list.revoke(Revocation::key("key"), UnixTime::default()));

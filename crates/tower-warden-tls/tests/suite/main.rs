@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod futures;
+mod handshakes;
 #[path = "../../../../tests/suite/pki.rs"]
 mod pki;
 mod reload;

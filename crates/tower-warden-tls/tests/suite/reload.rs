@@ -91,6 +91,34 @@ async fn errors_name_the_file_and_what_was_expected_in_it() {
     }
 }
 
+#[tokio::test]
+async fn errors_name_what_was_found_instead() {
+    let server = TestServer::start(&Authority::new("clients"), describing_app()).await;
+    let decrypt = "which is encrypted: decrypt it with `openssl pkey -in FILE -out FILE`";
+    let block = |label: &str, head: &str| format!("-----BEGIN {label}-----\n{head}MIIB\n-----END {label}-----\n");
+    let certificate = server.authority.pem();
+    for (name, text, found) in [
+        ("server.key", block("ENCRYPTED PRIVATE KEY", ""), format!("found ENCRYPTED PRIVATE KEY, {decrypt}")),
+        (
+            "server.key",
+            block("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"),
+            format!("found RSA PRIVATE KEY, {decrypt}"),
+        ),
+        ("server.key", certificate, "found CERTIFICATE".to_owned()),
+        ("server.pem", server.authority.server().key.serialize_pem(), "found PRIVATE KEY".to_owned()),
+        ("clients.pem", block("CERTIFICATE REQUEST", ""), "found CERTIFICATE REQUEST".to_owned()),
+    ] {
+        let valid = std::fs::read(server.path(name)).unwrap();
+        std::fs::write(server.path(name), text).unwrap();
+        let error = server.acceptor.reload().unwrap_err().to_string();
+        assert!(
+            error.ends_with(&format!("in PEM, {found}")) || error.ends_with(&format!("intermediates, {found}")),
+            "{error}"
+        );
+        std::fs::write(server.path(name), valid).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_change_under_load_fail_no_request() {
     let clients = Authority::new("clients");

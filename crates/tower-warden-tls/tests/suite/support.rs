@@ -47,11 +47,20 @@ impl TestServer {
     }
 
     pub async fn start_with(clients: &Authority, app: Router, set_up: impl FnOnce(TlsFiles) -> TlsFiles) -> Self {
+        Self::start_limited(clients, app, set_up, |listener| listener).await
+    }
+
+    pub async fn start_limited(
+        clients: &Authority,
+        app: Router,
+        set_up: impl FnOnce(TlsFiles) -> TlsFiles,
+        limit: impl FnOnce(TlsListener) -> TlsListener,
+    ) -> Self {
         let (authority, directory) = (Authority::new("servers"), tempfile::tempdir().unwrap());
         install(directory.path(), &authority.server());
         std::fs::write(directory.path().join("clients.pem"), clients.pem()).unwrap();
         let acceptor = TlsAcceptor::open(set_up(files(directory.path()))).await.unwrap();
-        let listener = TlsListener::bind("127.0.0.1:0", acceptor.clone()).await.unwrap();
+        let listener = limit(TlsListener::bind("127.0.0.1:0", acceptor.clone()).await.unwrap());
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move { axum::serve(listener, with_connection(app)).await.unwrap() });
         Self { acceptor, address, authority, directory, task }

@@ -108,6 +108,58 @@ async fn a_certificate_is_refused_without_its_key_over_every_tls_version() {
     }
 }
 
+/// What rustls does not parse, but other TLS libraries let clients present.
+#[tokio::test]
+async fn a_certificate_of_x509_v1_is_accepted_with_its_key_only_if_any_certificate_is() {
+    let clients = Authority::new("clients");
+    let any = TestServer::start_with(&clients, describing_app(), TlsFiles::danger_any_client_certificate).await;
+    let issued = TestServer::start(&clients, describing_app()).await;
+    let v3 = clients.client("alice");
+    let v1 = Holder { certificate: version_1(&v3.certificate), key: v3.key };
+    let thief = Holder { certificate: v1.certificate.clone(), key: rcgen::KeyPair::generate().unwrap() };
+    for version in [&version::TLS12, &version::TLS13] {
+        let config = |server: &TestServer, holder: &Holder| {
+            presenting(&client_config(&server.authority, None, &[version]), holder)
+        };
+        let response = any.get_with(&config(&any, &v1), None).await;
+        assert_eq!(response, ok("Unverified CN=alice from 127.0.0.1"), "{version:?}");
+        assert_eq!(any.get_with(&config(&any, &thief), None).await, None, "{version:?}");
+        assert_eq!(issued.get_with(&config(&issued, &v1), None).await, None, "{version:?}");
+    }
+}
+
+/// The certificate without its version and extensions, and with a signature that does not fit: nobody verifies it.
+fn version_1(certificate: &[u8]) -> Vec<u8> {
+    let [whole] = &*children(certificate) else { panic!("one value") };
+    let [tbs, algorithm, signature] = &*children(whole.1) else { panic!("three values") };
+    let fields = children(tbs.1);
+    let kept: Vec<u8> = fields.iter().filter(|field| !matches!(field.0, 0xa0 | 0xa3)).flat_map(encoded).collect();
+    encoded(&(0x30, &[encoded(&(0x30, &kept)), encoded(algorithm), encoded(signature)].concat()))
+}
+
+/// The tags and contents of DER values that follow one another.
+fn children(mut der: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut values = Vec::new();
+    while let [tag, length, rest @ ..] = der {
+        let octets = if *length < 0x80 { 0 } else { usize::from(*length - 0x80) };
+        let long = rest[..octets].iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let length = if octets == 0 { usize::from(*length) } else { long };
+        values.push((*tag, &rest[octets..octets + length]));
+        der = &rest[octets + length..];
+    }
+    values
+}
+
+fn encoded((tag, content): &(u8, &[u8])) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    let head = match content.len() {
+        0..0x80 => vec![*tag, length[1]],
+        0x80..0x100 => vec![*tag, 0x81, length[1]],
+        _ => vec![*tag, 0x82, length[0], length[1]],
+    };
+    [&head[..], content].concat()
+}
+
 /// A client that presents the certificate and signs with the key of the holder, whether they match or not.
 fn presenting(config: &ClientConfig, holder: &Holder) -> Arc<ClientConfig> {
     let (chain, key) = holder.for_rustls();
