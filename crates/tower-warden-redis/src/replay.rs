@@ -8,7 +8,7 @@ use tower_warden::{
     replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
-use crate::connection::RedisConnection;
+use crate::connection::{Purpose, RedisConnection};
 
 /// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:proof:1:";
@@ -42,8 +42,8 @@ pub struct RedisReplayGuard(RedisConnection);
 impl RedisReplayGuard {
     /// Creates a guard that stores proofs through this connection.
     #[must_use]
-    pub const fn new(connection: RedisConnection) -> Self {
-        Self(connection)
+    pub fn new(connection: RedisConnection) -> Self {
+        Self(connection.used_for(Purpose::Proofs))
     }
 }
 
