@@ -31,7 +31,7 @@
 //! | an API key, by [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke) | on return of the call | by notification with Postgres and Redis; otherwise within `positive_ttl` |
 //! | an API key, by [`update`](crate::api_key::ApiKeys::update), [`rotate`](crate::api_key::ApiKeys::rotate) or [`purge`](crate::api_key::ApiKeys::purge) | on return of the call | as for `revoke` |
 //! | an API key, changed in the store by other software | within `positive_ttl` | within `positive_ttl` |
-//! | any credential, by a [`RevocationList`](crate::revocation::RevocationList) | on the next request | as fast as the list: at once in memory of one node, within about 50 milliseconds on Redis |
+//! | any credential, by a [`RevocationList`](crate::revocation::RevocationList) | on the next request | as fast as the list: at once in memory of one node, within milliseconds on Redis, and within 150 if messages are lost |
 //! | a signing key, removed from the issuer's set | when the set is fetched again; its cached tokens are refused then | the same |
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |
 //! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
@@ -46,7 +46,10 @@
 //!   [`rotate`](crate::api_key::ApiKeys::rotate) with a grace period if the client must keep working.
 //! - **An owner or a tenant that is locked**: [`ApiKeys::revoke_all`](crate::api_key::ApiKeys::revoke_all) for its API keys.
 //! - **A leaked JWT**: a [`RevocationList`](crate::revocation::RevocationList) with the token's `jti`.
-//! - **A user who logs out, or is locked**: the list, by session (`sid`), or by subject up to a time.
+//! - **A user who logs out**: the list, by [`Revocation::of`](crate::revocation::Revocation::of) the caller or by session
+//!   (`sid`).
+//! - **A user or tenant who is locked**: the list, by subject up to a time, which also covers the API keys of that owner, or
+//!   by [tenant](crate::revocation::Revocation::tenant).
 //! - **An issuer's key that was compromised**: remove it from the key set. Its tokens are refused on the next fetch, at the
 //!   latest when the set's lifetime ends.
 //!

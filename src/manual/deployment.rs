@@ -54,6 +54,19 @@
 //! Postgres sends revocations by `NOTIFY`, which a pooler in transaction mode, such as PgBouncer's, does not pass on: the
 //! store refuses it at the start. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
 //!
+//! # Redis and Valkey
+//!
+//! | servers | client of the crate `redis` | what to configure |
+//! |---|---|---|
+//! | one server | `Client` | `appendonly yes`, `maxmemory-policy noeviction` |
+//! | a master, replicas and sentinels | `SentinelClient` | also `min-replicas-to-write 1` and `min-replicas-max-lag 10` |
+//! | a cluster | `ClusterClient` with RESP3 | the same as one server, on each |
+//!
+//! Connections and subscriptions follow a failover. A node that does not hear its own heartbeat from the server that
+//! accepts writes queries that server for each credential, and responds with 503 if it does not reply.
+//! `RedisConnection::problem` reports a missing password or right: return it from the readiness probe. The documentation of
+//! `tower-warden-redis` lists the rights that a user needs.
+//!
 //! # Behind proxies
 //!
 //! - **The client's address** is that of the peer. [`TrustedProxies`](crate::request::TrustedProxies) names the proxies whose

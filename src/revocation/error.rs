@@ -13,6 +13,10 @@ pub enum RevocationErrorKind {
     Expired,
     /// The list has reached its capacity, and none of its revocations has expired.
     Full,
+    /// The revocation of a token, session, client or subject has an empty issuer, and would match nothing. API keys are
+    /// revoked by [`Revocation::key`](super::Revocation::key), [`Revocation::owner`](super::Revocation::owner) and
+    /// [`Revocation::of`](super::Revocation::of).
+    NoIssuer,
     /// The issuer and the id are longer than [`RevocationName::MAX_LEN`](super::RevocationName::MAX_LEN) together.
     TooLong,
     /// The store of the list did not answer. It may have stored the revocation.
@@ -24,6 +28,10 @@ impl RevocationErrorKind {
         match self {
             Self::Expired => "the revoked credentials have expired already",
             Self::Full => "the revocation list is full",
+            Self::NoIssuer => {
+                "the revocation names no issuer, so it matches nothing; API keys are revoked by key id, by owner, or by \
+                 `Revocation::of` the caller"
+            }
             Self::TooLong => "the issuer and the id of the revocation have more than 1024 bytes",
             Self::Unavailable => "the store of the revocation list did not answer",
         }

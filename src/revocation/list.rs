@@ -13,7 +13,8 @@ use crate::{Eventual, caller::Identity, error::Unavailable};
 /// - A later revocation never narrows an earlier one: of several revocations of one name, the latest
 ///   [second of issue](super::Revocation::issued_until) and the latest expiry apply, in whatever order they are added.
 /// - Names are compared byte for byte, together with their kind and their issuer. A credential without an issuer is not
-///   revoked by a name that has one.
+///   revoked by a name that has one; an API key is covered by revocations of its owner as a subject of any issuer, which
+///   have a [name](super::Revocation::names) for it.
 /// - A credential without a time of issue is covered by every revocation of its names.
 ///
 /// # Examples
@@ -33,14 +34,14 @@ use crate::{Eventual, caller::Identity, error::Unavailable};
 ///
 /// impl TableRevocationList {
 ///     fn revoke(&self, revocation: &Revocation, until: UnixTime) -> Result<(), RevocationError> {
-///         if revocation.name().len() > RevocationName::MAX_LEN {
-///             return Err(RevocationError::new(RevocationErrorKind::TooLong));
-///         }
+///         revocation.ensure_storable()?;
 ///         let unavailable = |_| RevocationError::new(RevocationErrorKind::Unavailable);
 ///         let mut table = self.0.write().map_err(unavailable)?;
-///         let row = table.entry(revocation.name().to_bytes()).or_default();
-///         // Revoking again never revokes less.
-///         *row = (row.0.max(revocation.issued_until()), row.1.max(until + Revocation::GRACE));
+///         for name in revocation.names() {
+///             let row = table.entry(name.to_bytes()).or_default();
+///             // Revoking again never revokes less.
+///             *row = (row.0.max(revocation.issued_until()), row.1.max(until + Revocation::GRACE));
+///         }
 ///         Ok(())
 ///     }
 /// }

@@ -13,7 +13,8 @@ use std::{
 use super::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
-    name::{NameKind, Revocation, RevocationName},
+    name::{NameKind, RevocationName},
+    revoked::Revocation,
 };
 use crate::{
     Eventual,
@@ -75,13 +76,16 @@ struct Shared {
     removed_until: AtomicU64,
 }
 
-/// Invariant: `by_name` and `by_expiry` hold the same entries. Every change is made to both under the write lock.
+/// Invariant: `by_name`, `by_expiry`, and for subjects `issuers`, hold the same entries. Every change is made to all of
+/// them under the write lock.
 #[derive(Default)]
 struct Entries {
     /// One map for each kind of name, so that unused kinds cost nothing.
     by_name: [HashMap<RevocationName<'static>, Entry>; NameKind::COUNT],
     /// All entries, in the order of their expiry.
     by_expiry: BTreeSet<(UnixTime, RevocationName<'static>)>,
+    /// The issuers of each revoked subject: an API key of that owner is covered by all of them.
+    issuers: HashMap<Box<str>, Vec<Box<str>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -113,18 +117,19 @@ impl MemoryRevocationList {
     /// Revokes at once.
     ///
     /// `until` is the time at which the last of the named credentials expires:
-    /// [`Identity::expires_at`], plus [`Identity::skew`] if that is more than five minutes. Revoking again extends the
-    /// stored revocation to the later time and to all credentials that either revocation covers.
+    /// [`Identity::expires_at`], plus [`Identity::skew`] if that is more than five minutes. `None`, if it is not known,
+    /// stands for the [default](Revocation::default_end). Revoking again extends the stored revocation to the later time
+    /// and to all credentials that either revocation covers.
     ///
     /// # Errors
     ///
-    /// If the list is full, the name is too long, or the named credentials have expired. The list is unchanged then.
-    pub fn revoke(&self, revocation: Revocation, until: UnixTime) -> Result<(), RevocationError> {
+    /// If the list is full, the name is too long or lacks an issuer, or the named credentials have expired. The list is
+    /// unchanged then.
+    pub fn revoke(&self, revocation: Revocation, until: impl Into<Option<UnixTime>>) -> Result<(), RevocationError> {
+        revocation.ensure_storable()?;
+        let now = self.clock.now();
+        let expires_at = until.into().unwrap_or_else(|| revocation.default_end(now)) + Revocation::GRACE;
         let (name, issued_until) = revocation.into_parts();
-        if name.len() > RevocationName::MAX_LEN {
-            return Err(RevocationError::new(RevocationErrorKind::TooLong));
-        }
-        let (now, expires_at) = (self.clock.now(), until + Revocation::GRACE);
         if expires_at <= now {
             return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
@@ -179,9 +184,17 @@ impl fmt::Debug for MemoryRevocationList {
 impl Entries {
     /// Returns `true` if an entry covers the identity.
     fn cover(&self, identity: &Identity) -> bool {
+        let covers = |entry: Entry| identity.issued_at.is_none_or(|at| at <= entry.issued_until);
         RevocationName::all_of(identity).any(|name| {
-            self.get(&name).is_some_and(|entry| identity.issued_at.is_none_or(|at| at <= entry.issued_until))
+            self.get(&name).is_some_and(covers)
+                || (name.kind() == NameKind::Owner && self.get_subjects(name.id()).any(covers))
         })
+    }
+
+    /// The entries of subjects with this name, of all issuers.
+    fn get_subjects<'a>(&'a self, subject: &'a str) -> impl Iterator<Item = Entry> + 'a {
+        let issuers = self.issuers.get(subject).into_iter().flatten();
+        issuers.filter_map(move |issuer| self.get(&RevocationName::of_subject(issuer, subject)))
     }
 
     fn get<'a>(&self, name: &RevocationName<'a>) -> Option<Entry> {
@@ -208,6 +221,8 @@ impl Entries {
         });
         if let Some(stored) = stored {
             self.by_expiry.remove(&(stored.expires_at, name.clone()));
+        } else if name.kind() == NameKind::Subject {
+            self.issuers.entry(name.id().into()).or_default().push(name.issuer().into());
         }
         self.by_expiry.insert((extended.expires_at, name.clone()));
         self.by_name[name.kind() as usize].insert(name, extended);
@@ -221,6 +236,14 @@ impl Entries {
             && let Some((expires_at, name)) = self.by_expiry.pop_first()
         {
             self.by_name[name.kind() as usize].remove(&name);
+            if name.kind() == NameKind::Subject
+                && let Some(issuers) = self.issuers.get_mut(name.id())
+            {
+                issuers.retain(|issuer| **issuer != *name.issuer());
+                if issuers.is_empty() {
+                    self.issuers.remove(name.id());
+                }
+            }
             latest = Some(expires_at);
         }
         latest

@@ -4,13 +4,16 @@
 //! [`RevocationList`] on every request and for every kind of credential, after the authenticator and its cache, so a
 //! revoked credential is refused at once:
 //!
-//! 1. A credential is revoked by [its id](Revocation::token) (`jti`), by [its session](Revocation::session) (`sid`), or
-//!    as [an API key](Revocation::key).
-//! 2. All credentials of [a subject](Revocation::subject) or [a client](Revocation::client) that were issued up to some
-//!    second are revoked together, for example after a change of the password. A token without an issue time is covered
-//!    as well.
+//! 1. A credential is revoked by [its id](Revocation::token) (`jti`), by [its session](Revocation::session) (`sid`), as
+//!    [an API key](Revocation::key), or as [that of a caller](Revocation::of).
+//! 2. All credentials of [a subject](Revocation::subject), [a client](Revocation::client), [an owner of API
+//!    keys](Revocation::owner) or [a tenant](Revocation::tenant) that were issued up to some second are revoked together,
+//!    for example after a change of the password. A token without an issue time is covered as well.
 //! 3. If the list cannot be queried, requests are refused with 503 and `Retry-After`: an outage never admits a revoked
 //!    token.
+//!
+//! A revocation ends when the last of its credentials has expired. If that time is not known, pass `None` for the
+//! [default](Revocation::default_end).
 //!
 //! A credential without the property matches nothing: to revoke by `jti`,
 //! [require](crate::jwt::Issuer::require_jti) that claim in the issuer's tokens.
@@ -57,7 +60,8 @@ pub use self::{
     error::{RevocationError, RevocationErrorKind},
     list::RevocationList,
     memory::MemoryRevocationList,
-    name::{Revocation, RevocationName},
+    name::RevocationName,
+    revoked::Revocation,
 };
 
 mod error;
@@ -65,3 +69,4 @@ mod list;
 mod memory;
 mod name;
 mod reason;
+mod revoked;

@@ -1,92 +1,11 @@
-//! Revocations, and the names by which credentials are revoked.
+//! The names by which credentials are revoked.
 
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
-use crate::{caller::Identity, time::UnixTime};
+use crate::caller::Identity;
 
-/// The credentials that a revocation covers.
-///
-/// Issuers, subjects and ids are compared byte for byte. Those of tokens belong to one issuer: two issuers can use the
-/// same ids.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Revocation {
-    name: RevocationName<'static>,
-    issued_until: UnixTime,
-}
-
-impl Revocation {
-    /// The time for which a list stores a revocation longer than requested: ten minutes.
-    ///
-    /// Half of it is for [`Identity::skew`], the tolerance for the clocks of issuers. The other half is for requests that
-    /// arrive before a credential expires and are decided later.
-    pub const GRACE: Duration = Duration::from_secs(600);
-
-    /// All credentials that were issued to a client, up to and including the second `issued_until`. See
-    /// [`subject`](Self::subject).
-    #[must_use]
-    pub fn client(issuer: impl Into<String>, client_id: impl Into<String>, issued_until: UnixTime) -> Self {
-        Self::new(RevocationName::owned(NameKind::Client, issuer, client_id), issued_until)
-    }
-
-    /// The API key with this id.
-    ///
-    /// [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke) revokes a key permanently. This revocation makes nodes refuse a
-    /// key independently of the key store, for example while that is unavailable.
-    #[must_use]
-    pub fn key(id: impl Into<String>) -> Self {
-        Self::new(RevocationName::owned(NameKind::Key, "", id), ANY_TIME)
-    }
-
-    /// All tokens of this session: the claim `sid`.
-    #[must_use]
-    pub fn session(issuer: impl Into<String>, session_id: impl Into<String>) -> Self {
-        Self::new(RevocationName::owned(NameKind::Session, issuer, session_id), ANY_TIME)
-    }
-
-    /// All credentials of a subject that were issued up to and including the second `issued_until`.
-    ///
-    /// The whole second is included, because times in seconds do not order events within it. The time is that of the
-    /// issuer's clock: if it may be ahead of the local clock, add the difference. A token without an issue time is
-    /// covered by every revocation of its subject.
-    #[must_use]
-    pub fn subject(issuer: impl Into<String>, subject: impl Into<String>, issued_until: UnixTime) -> Self {
-        Self::new(RevocationName::owned(NameKind::Subject, issuer, subject), issued_until)
-    }
-
-    /// The token with this id: the claim `jti`,
-    /// [RFC 7519 §4.1.7](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.7).
-    #[must_use]
-    pub fn token(issuer: impl Into<String>, token_id: impl Into<String>) -> Self {
-        Self::new(RevocationName::owned(NameKind::Token, issuer, token_id), ANY_TIME)
-    }
-
-    /// All credentials with this name that were issued up to and including the second `issued_until`: a revocation read
-    /// from a store.
-    #[must_use]
-    pub const fn new(name: RevocationName<'static>, issued_until: UnixTime) -> Self {
-        Self { name, issued_until }
-    }
-
-    /// The name.
-    #[must_use]
-    pub const fn name(&self) -> &RevocationName<'static> {
-        &self.name
-    }
-
-    /// The last second of issue that is covered; the maximum [`UnixTime`] if all are.
-    #[must_use]
-    pub const fn issued_until(&self) -> UnixTime {
-        self.issued_until
-    }
-
-    pub(super) fn into_parts(self) -> (RevocationName<'static>, UnixTime) {
-        (self.name, self.issued_until)
-    }
-}
-
-const ANY_TIME: UnixTime = UnixTime::from_secs(u64::MAX);
-
-/// A name by which credentials are revoked: a token id, session, subject or client of an issuer, or the id of an API key.
+/// A name by which credentials are revoked: a token id, session, subject or client of an issuer, the id or owner of an API
+/// key, or a tenant.
 ///
 /// # Examples
 ///
@@ -120,13 +39,20 @@ pub struct RevocationName<'a> {
 pub(super) enum NameKind {
     Client,
     Key,
+    Owner,
     Session,
     Subject,
+    Tenant,
     Token,
 }
 
 impl NameKind {
     pub(super) const COUNT: usize = Self::Token as usize + 1;
+
+    /// Names of API keys and of tenants have no issuer.
+    pub(super) const fn has_issuer(self) -> bool {
+        matches!(self, Self::Client | Self::Session | Self::Subject | Self::Token)
+    }
 }
 
 impl<'a> RevocationName<'a> {
@@ -139,13 +65,18 @@ impl<'a> RevocationName<'a> {
             let issuer = identity.issuer.as_deref()?;
             Some(Self { kind, issuer: Cow::Borrowed(issuer), id: Cow::Borrowed(id?) })
         };
+        let of_any_issuer =
+            |kind, id: Option<&'a str>| Some(Self { kind, issuer: Cow::Borrowed(""), id: Cow::Borrowed(id?) });
         let key = identity.key_id.as_deref();
+        let owner = key.filter(|_| identity.issuer.is_none()).map(|_| &*identity.subject);
         let names = [
             of_issuer(NameKind::Token, identity.token_id.as_deref()),
             of_issuer(NameKind::Session, identity.session_id.as_deref()),
             of_issuer(NameKind::Subject, Some(&identity.subject)),
             of_issuer(NameKind::Client, identity.client_id.as_deref()),
-            key.map(|id| Self { kind: NameKind::Key, issuer: Cow::Borrowed(""), id: Cow::Borrowed(id) }),
+            of_any_issuer(NameKind::Key, key),
+            of_any_issuer(NameKind::Owner, owner),
+            of_any_issuer(NameKind::Tenant, identity.tenant.as_deref()),
         ];
         names.into_iter().flatten()
     }
@@ -158,8 +89,10 @@ impl<'a> RevocationName<'a> {
         let kind = match self.kind {
             NameKind::Client => b'c',
             NameKind::Key => b'k',
+            NameKind::Owner => b'o',
             NameKind::Session => b's',
             NameKind::Subject => b'u',
+            NameKind::Tenant => b'n',
             NameKind::Token => b't',
         };
         let length = u32::try_from(self.issuer.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -175,6 +108,8 @@ impl<'a> RevocationName<'a> {
         let kind = match kind {
             b'c' => NameKind::Client,
             b'k' => NameKind::Key,
+            b'n' => NameKind::Tenant,
+            b'o' => NameKind::Owner,
             b's' => NameKind::Session,
             b'u' => NameKind::Subject,
             b't' => NameKind::Token,
@@ -195,7 +130,33 @@ impl<'a> RevocationName<'a> {
         self.kind
     }
 
-    fn owned(kind: NameKind, issuer: impl Into<String>, id: impl Into<String>) -> RevocationName<'static> {
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The name of API keys whose owner is the subject of this name.
+    pub(super) fn as_owner(&self) -> Option<RevocationName<'_>> {
+        (self.kind == NameKind::Subject).then(|| RevocationName {
+            kind: NameKind::Owner,
+            issuer: Cow::Borrowed(""),
+            id: Cow::Borrowed(&self.id),
+        })
+    }
+
+    pub(super) const fn of_subject(issuer: &'a str, subject: &'a str) -> Self {
+        Self { kind: NameKind::Subject, issuer: Cow::Borrowed(issuer), id: Cow::Borrowed(subject) }
+    }
+
+    /// The same name, borrowed.
+    pub(super) fn borrowed(&self) -> RevocationName<'_> {
+        RevocationName { kind: self.kind, issuer: Cow::Borrowed(&self.issuer), id: Cow::Borrowed(&self.id) }
+    }
+
+    pub(super) fn owned(kind: NameKind, issuer: impl Into<String>, id: impl Into<String>) -> RevocationName<'static> {
         RevocationName { kind, issuer: Cow::Owned(issuer.into()), id: Cow::Owned(id.into()) }
     }
 }

@@ -52,6 +52,7 @@ mod rate_keys;
 mod rate_limits;
 mod refusals;
 mod remote_keys;
+mod revocation_names;
 mod revocations;
 mod scopes;
 mod secrets;

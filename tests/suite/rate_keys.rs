@@ -137,13 +137,13 @@ async fn a_server_that_does_not_tell_the_peer_is_told_so_and_lets_nobody_through
 #[tokio::test]
 async fn peers_on_unix_sockets_share_a_quota_and_the_clients_of_a_trusted_one_do_not() {
     for by in [LimitBy::peer(), LimitBy::client_address()] {
-        let app = Limited::new(|limiter| RateLimitLayer::new(limiter, by, daily(2)));
+        let app = Limited::new(|limiter| RateLimitLayer::new("calls", limiter, by, daily(2)));
         assert_eq!(app.passing(10, |_| request().extension(UnixPeer)).await, 2);
         assert_eq!(app.passing(10, |_| from(request(), "192.0.2.1")).await, 2);
     }
     let app = Limited::new(|limiter| {
         let address = ClientAddressLayer::new(TrustedProxies::default().trust_unix_sockets());
-        let limit = RateLimitLayer::new(limiter, LimitBy::client_address(), daily(2));
+        let limit = RateLimitLayer::new("calls", limiter, LimitBy::client_address(), daily(2));
         ServiceBuilder::new().layer(PeerLayer::unix_socket()).layer(address).layer(limit).into_inner()
     });
     for client in ["198.51.100.7", "[2001:db8::1]"] {

@@ -2,12 +2,13 @@
 
 use std::{
     ops::ControlFlow,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
-use redis::{Client, Value, aio::PubSub};
 use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
@@ -21,22 +22,26 @@ use tower_warden::{
 };
 
 use crate::{
-    connection::RedisConnection,
-    pubsub::subscribe,
+    client::RedisClient,
+    connection::{Purpose, RedisConnection},
+    listener::{self, Listener, Listening, Source},
     retry::{backoff, retry},
 };
 
-/// The channel in a namespace, with the version of its messages.
-const CHANNEL: &str = "tower-warden:keys:1";
+/// The channel in a namespace, with the version of its messages. The braces put it into one slot of a cluster.
+const CHANNEL: &str = "tower-warden:{keys:1}";
 
 /// The message of [`KeyChange::Missed`].
 const MISSED: &str = "*";
 
-/// The time limit of a subscription, and of a reply to a ping.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum time that the start of a store waits until it is subscribed.
+const START_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The time without a message after which the connection is checked.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// The time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time without a heartbeat after which cached keys are dropped.
+const HEARTBEAT_LIMIT: Duration = Duration::from_secs(3);
 
 /// The first and the longest delay between attempts.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -48,8 +53,9 @@ const MAX_RETRIES: usize = 60;
 /// as SQLite, or Postgres behind a pooler that does not support `NOTIFY`.
 ///
 /// Each node wraps the same store. A change that is made through the wrapper of one node invalidates the caches of all
-/// nodes. A node that loses its connection to Redis drops all cached keys, and once more when the connection is
-/// restored.
+/// nodes. A node drops all cached keys if it loses its connection to Redis, or if it has not received a heartbeat of its own
+/// from the server that accepts writes for three seconds, as after a failover; and once more when it receives heartbeats
+/// again.
 ///
 /// A change that cannot be published, because Redis is unavailable, is made nevertheless, and is published as soon as
 /// Redis is available. A change whose outcome is unknown, because the store is unavailable, is published as well. Until
@@ -84,15 +90,31 @@ struct Publisher {
 }
 
 impl<K: KeyStore> RedisNotifiedKeyStore<K> {
-    /// Publishes changes through `connection`, and subscribes on a separate connection of `client`.
+    /// Publishes changes through `connection`, and subscribes on a separate connection of `client`, both to the same
+    /// servers.
     ///
     /// Returns when it is subscribed, and after two seconds otherwise: attempts continue in the background.
-    pub async fn listen(store: K, connection: RedisConnection, client: Client) -> Self {
+    pub async fn listen(store: K, connection: RedisConnection, client: impl Into<RedisClient>) -> Self {
         let channel: Arc<str> = format!("{}{CHANNEL}", connection.prefix()).into();
+        let connection = connection.used_for(Purpose::KeyChanges);
         let watchers = Arc::<KeyWatchers>::default();
-        let subscription = open(&client, &channel).await;
-        let subscriber = follow(client, Arc::clone(&channel), subscription, Arc::downgrade(&watchers));
-        let subscriber = tokio::spawn(subscriber).abort_handle();
+        let listening = Listening {
+            client: client.into(),
+            connection: connection.clone().used_for(Purpose::KeyMessages),
+            channel: channel.to_string(),
+            purpose: Purpose::KeyMessages,
+            interval: HEARTBEAT_INTERVAL,
+            limit: HEARTBEAT_LIMIT,
+        };
+        let changes = Arc::new(Changes::new(Arc::clone(&watchers)));
+        let listener = Arc::clone(&changes);
+        let subscriber = tokio::spawn(async move { listening.run(Arc::downgrade(&listener)).await }).abort_handle();
+        let heard = async {
+            while !changes.is_listening.load(Ordering::Acquire) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = timeout(START_TIMEOUT, heard).await;
         Self { store, publisher: Publisher { connection, channel }, watchers, subscriber }
     }
 
@@ -120,7 +142,7 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
                 watchers.notify(&change);
                 let message = encode(&change);
                 if !publisher.publish(&message).await {
-                    tracing::warn!("Redis is unavailable; a change of keys is published when it is available");
+                    tracing::debug!("a change of keys is published when Redis is available");
                     tokio::spawn(publisher.publish_later(message));
                 }
                 outcome
@@ -189,9 +211,8 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
 
 impl Publisher {
     async fn publish(&self, message: &str) -> bool {
-        let mut command = redis::cmd("PUBLISH");
-        command.arg(&*self.channel).arg(message);
-        self.connection.run(command).await.is_ok()
+        // A replica would accept the message, but no other node would receive it.
+        listener::publish(&self.connection, &self.channel, message.as_bytes()).await.is_some()
     }
 
     async fn publish_later(self, message: String) {
@@ -205,69 +226,74 @@ impl Publisher {
     }
 }
 
-/// Notifies the watchers of published changes until they are dropped.
+/// Notifies the watchers of published changes.
 ///
-/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While subscribed, changes
-/// arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer received, and after
-/// the subscription was restored, because a key that was read in between may have changed since.
-async fn follow(client: Client, channel: Arc<str>, mut subscription: Option<PubSub>, watchers: Weak<KeyWatchers>) {
-    let (first, longest) = RETRY_DELAYS;
-    loop {
-        if let Some(subscription) = subscription.take() {
-            receive(subscription, &watchers).await;
-        }
-        let Some(current) = watchers.upgrade() else { return };
-        tracing::warn!("changes of keys are not received until Redis is available");
-        current.notify(&KeyChange::Missed);
-        drop(current);
-        let attempt = || async {
-            match open(&client, &channel).await {
-                Some(subscription) => ControlFlow::Break(subscription),
-                None => ControlFlow::Continue(()),
-            }
-        };
-        subscription = retry(backoff(first, longest), attempt).await;
-        tracing::debug!("changes of keys are received again");
-        if let Some(watchers) = watchers.upgrade() {
-            watchers.notify(&KeyChange::Missed);
+/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While heartbeats are heard,
+/// changes arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer received, and
+/// when heartbeats are heard again, because a key that was read in between may have changed since.
+struct Changes {
+    watchers: Arc<KeyWatchers>,
+    is_listening: AtomicBool,
+    missed: Arc<Mutex<MissedChanges>>,
+}
+
+impl Changes {
+    fn new(watchers: Arc<KeyWatchers>) -> Self {
+        Self { watchers, is_listening: AtomicBool::default(), missed: Arc::default() }
+    }
+
+    /// Notifies the watchers of a message that reports missed changes.
+    ///
+    /// Any client can publish on the channel: repeated reports are merged. The first one that waits starts a task, which
+    /// passes all of them on.
+    fn missed(&self) {
+        let mut missed = lock(&self.missed);
+        let is_scheduled = missed.wait(Instant::now()).is_some();
+        if missed.receive(Instant::now()) {
+            drop(missed);
+            self.watchers.notify(&KeyChange::Missed);
+        } else if !is_scheduled && let Some(wait) = missed.wait(Instant::now()) {
+            let (watchers, missed) = (Arc::clone(&self.watchers), Arc::clone(&self.missed));
+            tokio::spawn(async move {
+                sleep(wait).await;
+                let is_due = lock(&missed).take_due(Instant::now());
+                if is_due {
+                    watchers.notify(&KeyChange::Missed);
+                }
+            });
         }
     }
 }
 
-/// Notifies the watchers of received messages until the connection is lost.
-///
-/// Any client can publish on the channel: repeated reports of missed changes are merged.
-async fn receive(subscription: PubSub, watchers: &Weak<KeyWatchers>) {
-    let (mut sink, mut stream) = subscription.split();
-    let mut missed = MissedChanges::default();
-    loop {
-        if missed.take_due(Instant::now()) {
-            let Some(watchers) = watchers.upgrade() else { return };
-            watchers.notify(&KeyChange::Missed);
-        }
-        let wait = missed.wait(Instant::now());
-        match timeout(wait.unwrap_or(PING_INTERVAL), stream.next()).await {
-            Ok(Some(message)) => match decode(message.get_payload_bytes()) {
-                KeyChange::Missed if !missed.receive(Instant::now()) => {}
-                change => {
-                    let Some(watchers) = watchers.upgrade() else { return };
-                    watchers.notify(&change);
-                }
-            },
-            Ok(None) => return,
-            Err(_) if wait.is_some() => {}
-            Err(_) => {
-                let reply = timeout(REPLY_TIMEOUT, sink.ping::<Value>()).await;
-                if !reply.is_ok_and(|reply| reply.is_ok()) {
-                    return;
-                }
-            }
-        }
-    }
+fn lock(missed: &Mutex<MissedChanges>) -> MutexGuard<'_, MissedChanges> {
+    missed.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn open(client: &Client, channel: &str) -> Option<PubSub> {
-    timeout(REPLY_TIMEOUT, subscribe(client, channel)).await.ok()?.ok()
+impl Listener for Changes {
+    async fn read(&self, _: Source) {}
+
+    async fn wants_heartbeat(&self) {
+        std::future::pending().await
+    }
+
+    fn message(&self, payload: &[u8]) {
+        match decode(payload) {
+            KeyChange::Missed => self.missed(),
+            change => self.watchers.notify(&change),
+        }
+    }
+
+    fn heard(&self, _: Instant) {
+        if !self.is_listening.load(Ordering::Acquire) {
+            self.watchers.notify(&KeyChange::Missed);
+            self.is_listening.store(true, Ordering::Release);
+        }
+    }
+
+    fn lost(&self) {
+        self.is_listening.store(false, Ordering::Release);
+        self.watchers.notify(&KeyChange::Missed);
+    }
 }
 
 fn encode(change: &KeyChange) -> String {

@@ -40,8 +40,27 @@
 //! | [`RedisReplayGuard`] | [`ReplayGuard`](tower_warden::replay::ReplayGuard) | one key for each used proof, until it has expired | one for each proof |
 //! | [`RedisNotifiedKeyStore`] | [`KeyStore`](tower_warden::api_key::KeyStore), around another store | none: messages only | one for each change of a key |
 //!
-//! All of them use a [`RedisConnection`], which is cheap to clone. Clusters and sentinels are supported through
-//! [`RedisConnection::connect_with`]; all keys of one command are in the same slot.
+//! All of them use a [`RedisConnection`], which is cheap to clone. All keys of one command are in the same slot of a cluster.
+//!
+//! # Topologies
+//!
+//! [`RedisClient`] is made from the client of one server, of sentinels or of a cluster. Each is tested with real servers:
+//! Redis 7, and Valkey 8.
+//!
+//! | servers | cargo feature | after a failover |
+//! |---|---|---|
+//! | one address | | its server has to become the master again: a replica and a master that lacks replicas are not used |
+//! | sentinels | `sentinel` | connections and subscriptions follow the master that the sentinels report, within about a second |
+//! | a cluster | `cluster` | connections and subscriptions follow the slot |
+//!
+//! - **Sentinels**: list all of them. Set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on the servers: a master
+//!   that is cut off from its replicas refuses writes then (Redis 7, any Valkey), and nodes on its side of the network
+//!   respond with 503 instead of admitting credentials that were revoked on the other side.
+//! - **Clusters**: call `ClusterClientBuilder::use_protocol(ProtocolVersion::RESP3)`, without which the crate `redis` cannot
+//!   subscribe. Masters in the minority refuse writes after `cluster-node-timeout`.
+//! - Listeners subscribe at the server that accepts writes and publish a heartbeat there, 20 times a second for revocations
+//!   and once a second for changes of keys. A list that does not hear its heartbeat is not
+//!   [complete](RedisRevocationList::is_complete), and cached keys are dropped.
 //!
 //! # Deployment
 //!
@@ -51,7 +70,25 @@
 //! [`OnOutage`] is configured otherwise. Revocations that a node has received still apply; all other credentials are
 //! refused with 503, because they may have been revoked. Requests with a proof of possession that is checked for replay
 //! are refused with 503. Changes of keys are made, and published later; nodes that lose their connection drop their cached
-//! keys.
+//! keys. An outage is one warning when it begins, and one line at the level info when it ends.
+//!
+//! **Readiness.** [`RedisConnection::problem`] reports why Redis cannot be used. A wrong password, a missing right or a key
+//! of another type never ends by itself: it is an error in the log, with the rights that are needed, when it begins and
+//! once a minute.
+//!
+//! **Rights.** All stores together need these rights, here for the namespace `billing`.
+//!
+//! ```text
+//! ACL SETUSER billing on >PASSWORD resetkeys resetchannels -@all ~billing:tower-warden:* &billing:tower-warden:* ~tower-warden:probe +ping +del +eval +evalsha +time +get +set +hget +hset +hdel +hmget +hgetall +zadd +zrem +zrangebyscore +publish +subscribe
+//! ```
+//!
+//! | store | commands |
+//! |---|---|
+//! | all | `ping del`; with sentinels `role`; in a cluster `cluster\|slots readonly` |
+//! | [`RedisRateLimiter`] | `eval evalsha time get set` |
+//! | [`RedisRevocationList`] | `eval evalsha time del hget hset hdel hmget hgetall zadd zrem zrangebyscore publish subscribe` |
+//! | [`RedisReplayGuard`] | `set` |
+//! | [`RedisNotifiedKeyStore`] | `eval evalsha del publish subscribe` |
 //!
 //! **Persistence.** Revocations must survive a restart of Redis: set `appendonly yes`. Limits and used proofs that are lost
 //! in a restart are reset: callers have their burst again, and a proof can be used a second time while it is valid.
@@ -60,28 +97,32 @@
 //! start later do not know, or a proof that can be used again.
 //!
 //! **Replication.** A failover loses writes that were not replicated, with the same effects as a restart without
-//! persistence. [`RedisConnection::connect_with`] has to connect to the primary: a connection to a read-only replica is
-//! closed and opened again.
+//! persistence. A connection to a read-only replica is closed and opened again.
 //!
 //! **Namespaces.** Services on one server need different namespaces, an argument of [`RedisConnection::connect`]. Keys and
 //! channels begin with the namespace and `:tower-warden:`.
 //!
-//! **TLS.** Enable a TLS feature of the crate `redis`, and use a `rediss://` URL.
+//! **TLS.** Enable the feature `tls` (rustls), and use `rediss://` URLs. The roots are those of the machine; for a private
+//! authority or a client certificate, use `redis::Client::build_with_tls`, `SentinelClientBuilder` or
+//! `ClusterClientBuilder::certs`. If other crates of the build enable a second cryptography library of rustls, the process
+//! has to install one with `rustls::crypto::CryptoProvider::install_default`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use self::{
-    connection::RedisConnection,
+    client::RedisClient,
+    connection::{RedisConnection, RedisProblem},
     key_store::RedisNotifiedKeyStore,
     rate_limit::{DecisionCounts, OnOutage, RedisRateLimiter},
     replay::RedisReplayGuard,
     revocation::RedisRevocationList,
 };
 
+mod client;
 mod connection;
 mod key_store;
-mod pubsub;
+mod listener;
 mod rate_limit;
 mod replay;
 mod retry;

@@ -9,20 +9,30 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
-use tokio::{task::JoinHandle, time::timeout};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, ServerErrorKind, Value};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
-use super::transport::{Category, Connector, Transport, needs_reconnect};
+use super::{
+    problem::RedisProblem,
+    report::{Purpose, Reports},
+    transport::{Connected, Connector, Transport},
+};
 use crate::retry::{backoff, retry};
-
-/// The time limit of an attempt to connect.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The first and the longest delay between attempts to connect.
 const RECONNECT_DELAYS: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// The time after which a restored connection is reported, if it is still up.
+const STABLE: Duration = Duration::from_millis(1_100);
+
 /// The number of consecutive timeouts after which the connection is down.
 const MAX_TIMEOUTS: u32 = 3;
+
+/// A key that never exists.
+const PROBE: &str = "tower-warden:probe";
 
 /// A connection that is restored when it is down.
 ///
@@ -34,9 +44,12 @@ const MAX_TIMEOUTS: u32 = 3;
 ///   not take down the new one.
 pub(super) struct Link {
     connector: Connector,
+    /// The time limit of an attempt to connect.
+    connect_timeout: Duration,
     /// The time limit of a command, in nanoseconds.
     timeout: AtomicU64,
     state: Mutex<State>,
+    pub(super) reports: Reports,
 }
 
 enum State {
@@ -59,8 +72,10 @@ pub(crate) enum CommandError {
 }
 
 impl Link {
-    pub(super) fn new(connector: Connector, timeout: Duration) -> Arc<Self> {
-        let link = Self { connector, timeout: AtomicU64::default(), state: Mutex::new(State::Down(None)) };
+    pub(super) fn new(connector: Connector, connect_timeout: Duration, timeout: Duration) -> Arc<Self> {
+        let state = Mutex::new(State::Down(None));
+        let link =
+            Self { connector, connect_timeout, timeout: AtomicU64::default(), state, reports: Reports::default() };
         link.set_timeout(timeout);
         Arc::new(link)
     }
@@ -75,30 +90,33 @@ impl Link {
     }
 
     /// Sends a command and awaits the reply within the time limit.
-    pub(super) async fn run(self: &Arc<Self>, command: Cmd) -> Result<Value, CommandError> {
+    pub(super) async fn run(self: &Arc<Self>, purpose: Purpose, command: Cmd) -> Result<Value, CommandError> {
         let transport = self.transport()?;
-        match timeout(self.timeout(), transport.send(command)).await {
+        let error = match timeout(self.timeout(), transport.send(command)).await {
             Ok(Ok(reply)) => {
                 self.replied(&transport);
-                Ok(reply)
+                self.reports.worked(purpose);
+                return Ok(reply);
             }
-            Ok(Err(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                Err(CommandError::NoScript)
-            }
-            Ok(Err(error)) if needs_reconnect(&error) => {
-                self.failed(&transport, &error);
-                Err(CommandError::Unavailable)
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(error = %Category(&error), "Redis refused a command");
-                self.timed_out(&transport);
-                Err(CommandError::Unavailable)
-            }
+            Ok(Err(error)) => error,
             Err(_) => {
                 self.timed_out(&transport);
-                Err(CommandError::Unavailable)
+                return Err(CommandError::Unavailable);
             }
+        };
+        if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) {
+            self.replied(&transport);
+            return Err(CommandError::NoScript);
         }
+        let problem = RedisProblem::of(&error);
+        if needs_reconnect(&error) {
+            self.failed(&transport, problem);
+        } else {
+            // The connection is of use for other commands.
+            self.replied(&transport);
+            self.reports.failed(purpose, problem);
+        }
+        Err(CommandError::Unavailable)
     }
 
     /// The transport, if the connection is up; otherwise, ensures that a task restores it.
@@ -114,21 +132,44 @@ impl Link {
         }
     }
 
-    /// Makes a connection, and uses it if it replies in time.
-    pub(super) async fn connect(&self) -> bool {
-        let transport = match (self.connector)().await {
-            Ok(transport) => transport,
-            Err(error) => {
-                tracing::debug!(error = %Category(&error), "Redis is not available yet");
-                return false;
-            }
+    /// Makes a connection within the time limit, and uses it if its server accepts writes.
+    pub(super) async fn connect(self: &Arc<Self>) -> bool {
+        let attempt = async {
+            let connected = (self.connector)().await?;
+            probe(&*connected.transport).await?;
+            Ok(connected)
         };
-        let reply = timeout(self.timeout(), transport.send(redis::cmd("PING"))).await;
-        let is_up = reply.is_ok_and(|reply| reply.is_ok());
-        if is_up {
-            *self.lock() = State::Up { transport, timeouts: 0 };
+        let connected: Option<RedisResult<Connected>> = timeout(self.connect_timeout, attempt).await.ok();
+        let problem = match connected {
+            Some(Ok(connected)) => {
+                let Connected { transport, address } = connected;
+                *self.lock() = State::Up { transport: Arc::clone(&transport), timeouts: 0 };
+                if let Some(address) = address {
+                    self.follow_master(&transport, address);
+                }
+                return true;
+            }
+            Some(Err(error)) => RedisProblem::of(&error),
+            None => RedisProblem::Unreachable,
+        };
+        self.reports.failed(Purpose::Connection, problem);
+        false
+    }
+
+    /// Takes the connection down if this transport is still used.
+    pub(super) fn failed(self: &Arc<Self>, transport: &Arc<dyn Transport>, problem: RedisProblem) {
+        if self.take_down(transport) {
+            self.reports.failed(Purpose::Connection, problem);
         }
-        is_up
+    }
+
+    fn take_down(self: &Arc<Self>, transport: &Arc<dyn Transport>) -> bool {
+        let mut state = self.lock();
+        let is_current = matches!(&*state, State::Up { transport: current, .. } if Arc::ptr_eq(current, transport));
+        if is_current {
+            *state = State::Down(Some(self.reconnect_in_background()));
+        }
+        is_current
     }
 
     fn replied(&self, transport: &Arc<dyn Transport>) {
@@ -137,6 +178,7 @@ impl Link {
         {
             *timeouts = 0;
         }
+        self.reports.worked(Purpose::Connection);
     }
 
     fn timed_out(self: &Arc<Self>, transport: &Arc<dyn Transport>) {
@@ -148,16 +190,8 @@ impl Link {
         *timeouts += 1;
         if *timeouts >= MAX_TIMEOUTS {
             *state = State::Down(Some(self.reconnect_in_background()));
-            tracing::warn!("Redis does not reply in time; commands fail at once until it does");
-        }
-    }
-
-    fn failed(self: &Arc<Self>, transport: &Arc<dyn Transport>, error: &RedisError) {
-        let mut state = self.lock();
-        if matches!(&*state, State::Up { transport: current, .. } if Arc::ptr_eq(current, transport)) {
-            *state = State::Down(Some(self.reconnect_in_background()));
-            let error = Category(error);
-            tracing::warn!(%error, "the connection to Redis is down; commands fail at once until it is up");
+            drop(state);
+            self.reports.failed(Purpose::Connection, RedisProblem::Unreachable);
         }
     }
 
@@ -165,22 +199,50 @@ impl Link {
     fn reconnect_in_background(self: &Arc<Self>) -> JoinHandle<()> {
         let link = Arc::downgrade(self);
         let (first, longest) = RECONNECT_DELAYS;
-        let attempt = move || {
-            let link = link.upgrade();
-            async move {
-                let Some(link) = link else { return ControlFlow::Break(()) };
-                match timeout(CONNECT_TIMEOUT, link.connect()).await {
-                    Ok(true) => {
-                        tracing::debug!("the connection to Redis is up");
-                        ControlFlow::Break(())
+        let attempt = {
+            let link = link.clone();
+            move || {
+                let link = link.upgrade();
+                async move {
+                    match link {
+                        Some(link) if !link.connect().await => ControlFlow::Continue(()),
+                        _ => ControlFlow::Break(()),
                     }
-                    Ok(false) | Err(_) => ControlFlow::Continue(()),
                 }
             }
         };
         tokio::spawn(async move {
             retry(backoff(first, longest), attempt).await;
+            sleep(STABLE).await;
+            if let Some(link) = link.upgrade().filter(|link| link.is_up()) {
+                link.reports.worked(Purpose::Connection);
+            }
         })
+    }
+
+    #[cfg(not(feature = "sentinel"))]
+    #[expect(clippy::unused_self, reason = "only sentinels report addresses")]
+    fn follow_master(self: &Arc<Self>, _: &Arc<dyn Transport>, _: redis::ConnectionAddr) {}
+
+    /// Takes the connection down when the sentinels report another master: an old one may accept writes for a while.
+    #[cfg(feature = "sentinel")]
+    fn follow_master(self: &Arc<Self>, transport: &Arc<dyn Transport>, address: redis::ConnectionAddr) {
+        /// The time between two queries of the sentinels.
+        const INTERVAL: Duration = Duration::from_secs(1);
+        let (link, transport) = (Arc::downgrade(self), Arc::downgrade(transport));
+        tokio::spawn(async move {
+            loop {
+                sleep(INTERVAL).await;
+                let (Some(link), Some(transport)) = (link.upgrade(), transport.upgrade()) else { return };
+                let reported = timeout(link.connect_timeout, (link.connector)()).await;
+                if let Ok(Ok(Connected { address: Some(reported), .. })) = reported
+                    && reported != address
+                {
+                    link.take_down(&transport);
+                    return;
+                }
+            }
+        });
     }
 
     fn timeout(&self) -> Duration {
@@ -190,4 +252,21 @@ impl Link {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Sends a write without an effect: it fails on a replica. A user without the right to it may have others.
+async fn probe(transport: &dyn Transport) -> RedisResult<()> {
+    let mut command = redis::cmd("DEL");
+    command.arg(PROBE);
+    match transport.send(command).await {
+        Err(error) if needs_reconnect(&error) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Returns `true` if a new connection may help: this one is broken or of no use, or its server is a replica.
+fn needs_reconnect(error: &RedisError) -> bool {
+    let is_replica =
+        || error.code() == Some("READONLY") || error.detail().is_some_and(|text| text.contains("READONLY"));
+    RedisProblem::of(error).needs_reconnect() || error.is_unrecoverable_error() || is_replica()
 }

@@ -2,13 +2,18 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value, aio::ConnectionLike};
+use redis::{Cmd, RedisResult, Script, Value, aio::ConnectionLike};
 use tower_warden::{Clock, Environment, Namespace};
 
-pub(crate) use self::link::CommandError;
-use self::link::{CONNECT_TIMEOUT, Link};
+pub use self::problem::RedisProblem;
+use self::{connect::CONNECT_TIMEOUT, link::Link, transport::Connector};
+pub(crate) use self::{link::CommandError, report::Purpose};
+use crate::client::RedisClient;
 
+mod connect;
 mod link;
+mod problem;
+mod report;
 mod transport;
 
 /// The default time limit of a command.
@@ -40,27 +45,31 @@ pub struct RedisConnection {
     clock: Arc<dyn Clock>,
     /// The namespace and a colon.
     prefix: Arc<str>,
+    /// What this handle is used for.
+    purpose: Purpose,
 }
 
 impl RedisConnection {
-    /// Connects to a server with the configuration of the client, including its TLS configuration.
+    /// Connects to a server, to the master that sentinels report, or to a cluster, with the configuration of the client,
+    /// including its TLS configuration.
     ///
-    /// Returns when the connection is up, and after one second otherwise: an unavailable server does not prevent the
-    /// start of the process.
+    /// Returns when the connection is up, and after a time limit otherwise, of one second for one server and three for the
+    /// others: an unavailable server does not prevent the start of the process.
     ///
     /// All keys and channels begin with the namespace and a colon. Two services on one server need two namespaces: otherwise
     /// they share limits, revocations, used proofs and notifications of changed keys.
-    pub async fn connect(client: Client, namespace: Namespace) -> Self {
-        let connect = move || {
-            let client = client.clone();
-            async move { client.get_multiplexed_async_connection_with_config(&connection_config()).await }
-        };
-        Self::connect_with(connect, namespace).await
+    ///
+    /// With sentinels, the connection follows the master: it is made again when its server accepts no writes, and when the
+    /// sentinels, which are queried every second, report another address.
+    pub async fn connect(client: impl Into<RedisClient>, namespace: Namespace) -> Self {
+        let client = client.into();
+        let limit = connect::time_limit(&client);
+        Self::start(connect::connector(client), limit, &namespace).await
     }
 
-    /// Connects by a closure: to a cluster, or to the current master that a sentinel reports.
+    /// Connects by a closure, for any other connection of the crate `redis`.
     ///
-    /// The closure is called for each attempt to connect.
+    /// The closure is called for each attempt to connect. A connection to a replica is closed and made again.
     ///
     /// # Examples
     ///
@@ -82,12 +91,17 @@ impl RedisConnection {
         F: Future<Output = RedisResult<C>> + Send + 'static,
         C: ConnectionLike + Clone + Send + Sync + 'static,
     {
-        let link = Link::new(transport::connector(connect), TIMEOUT);
-        if tokio::time::timeout(CONNECT_TIMEOUT, link.connect()).await != Ok(true) {
+        Self::start(transport::connector(connect), CONNECT_TIMEOUT, &namespace).await
+    }
+
+    async fn start(connector: Connector, connect_timeout: Duration, namespace: &Namespace) -> Self {
+        let link = Link::new(connector, connect_timeout, TIMEOUT);
+        if !link.connect().await {
             // Starts the attempts in the background.
             let _ = link.transport();
         }
-        Self { link, clock: Environment::default().clock(), prefix: prefix(&namespace) }
+        let clock = Environment::default().clock();
+        Self { link, clock, prefix: prefix(namespace), purpose: Purpose::Connection }
     }
 
     /// Sets the clock, and the namespace if the environment has one, of the stores that are created with this handle or
@@ -114,6 +128,51 @@ impl RedisConnection {
         self.link.is_up()
     }
 
+    /// The reason why Redis cannot be used, if it cannot: a readiness probe reports it.
+    ///
+    /// It is that of the connection while it is down. Otherwise, it is that of a command that the server has refused
+    /// within the last ten seconds, for example because the user lacks a right.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_warden_redis::{RedisConnection, RedisProblem};
+    ///
+    /// let connection = RedisConnection::connect(redis::Client::open("redis://127.0.0.1/")?, "billing".parse()?).await;
+    /// let status = match connection.problem() {
+    ///     None => 200,
+    ///     // Ends by itself.
+    ///     Some(RedisProblem::Unreachable) => 503,
+    ///     Some(problem) => panic!("{problem}"),
+    /// };
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn problem(&self) -> Option<RedisProblem> {
+        if self.link.is_up() {
+            self.link.reports.recent()
+        } else {
+            Some(self.link.reports.last(Purpose::Connection).unwrap_or(RedisProblem::Unreachable))
+        }
+    }
+
+    /// The same connection, whose problems are reported as those of this purpose.
+    pub(crate) fn used_for(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
+        self
+    }
+
+    /// Reports that a subscription could not be made.
+    pub(crate) fn failed(&self, purpose: Purpose, problem: RedisProblem) {
+        self.link.reports.failed(purpose, problem);
+    }
+
+    /// Reports that a subscription works.
+    pub(crate) fn worked(&self, purpose: Purpose) {
+        self.link.reports.worked(purpose);
+    }
+
     /// Returns `true` if commands can be sent; otherwise, ensures that the connection is being restored.
     pub(crate) fn is_ready(&self) -> bool {
         self.link.transport().is_ok()
@@ -121,7 +180,25 @@ impl RedisConnection {
 
     /// Sends a command, unless the connection is down, and awaits the reply within the time limit.
     pub(crate) async fn run(&self, command: Cmd) -> Result<Value, CommandError> {
-        self.link.run(command).await
+        self.link.run(self.purpose, command).await
+    }
+
+    /// Runs a script by its digest; if the server does not have it, with its source.
+    pub(crate) async fn run_script(
+        &self,
+        script: &ScriptSource,
+        keys: &[&str],
+        arguments: &[&[u8]],
+    ) -> Result<Value, CommandError> {
+        let command = |name: &str, script: &str| {
+            let mut command = redis::cmd(name);
+            command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+            command
+        };
+        match self.run(command("EVALSHA", script.digest.get_hash())).await {
+            Err(CommandError::NoScript) => self.run(command("EVAL", script.source)).await,
+            reply => reply,
+        }
     }
 
     pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
@@ -144,9 +221,14 @@ fn prefix(namespace: &Namespace) -> Arc<str> {
     format!("{namespace}:").into()
 }
 
-/// Limits that are longer than those of the link, which apply first.
-fn connection_config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(CONNECT_TIMEOUT))
+/// A script, and its digest.
+pub(crate) struct ScriptSource {
+    source: &'static str,
+    digest: Script,
+}
+
+impl ScriptSource {
+    pub(crate) fn new(source: &'static str) -> Self {
+        Self { source, digest: Script::new(source) }
+    }
 }

@@ -17,7 +17,7 @@ use super::{
     outage::{Counters, DecisionCounts, OnOutage, OutageLog},
     script::{RESOLUTION, Reply, Take},
 };
-use crate::connection::RedisConnection;
+use crate::connection::{Purpose, RedisConnection};
 
 /// The number of pairs that a node records, of a key with a used-up quota and each quota of its requests.
 const EXHAUSTED_KEYS: usize = 100_000;
@@ -104,7 +104,7 @@ impl RedisRateLimiter {
     #[must_use]
     pub fn new(connection: RedisConnection, secret: LimitSecret) -> Self {
         Self(Arc::new(Inner {
-            connection,
+            connection: connection.used_for(Purpose::Limits),
             secret,
             leases: None,
             on_outage: OnOutage::default(),

@@ -15,7 +15,7 @@ use tower_warden::{
     replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
-use crate::connection::{CommandError, RedisConnection};
+use crate::connection::{CommandError, Purpose, RedisConnection};
 
 /// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:proof:2:";
@@ -65,6 +65,7 @@ impl RedisReplayGuard {
     /// Creates a guard that stores proofs through this connection.
     #[must_use]
     pub fn new(connection: RedisConnection) -> Self {
+        let connection = connection.used_for(Purpose::Proofs);
         Self { connection, latest: Arc::default(), per_key: PER_KEY_AND_SECOND }
     }
 

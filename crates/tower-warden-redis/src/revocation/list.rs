@@ -1,8 +1,12 @@
 //! A revocation list on Redis.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
-use redis::{Client, Value};
+use redis::Value;
 use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
@@ -15,21 +19,36 @@ use tower_warden::{
 
 use super::{
     replica::{Replica, parse_times},
-    subscriber,
+    subscriber::Subscriber,
 };
-use crate::connection::RedisConnection;
+use crate::{
+    client::RedisClient,
+    connection::{Purpose, RedisConnection, ScriptSource},
+    listener::Listening,
+};
 
-const SCRIPT: &str = include_str!("revoke.lua");
+static REVOKE: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(include_str!("revoke.lua")));
+
+static QUERY: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(include_str!("query.lua")));
+
+/// The time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The time without a heartbeat after which the subscription is made again.
+const HEARTBEAT_LIMIT: Duration = Duration::from_secs(2);
 
 /// The maximum time that the start of a list waits until it is complete.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A [`RevocationList`] on Redis or Valkey that every node replicates; clones share everything.
 ///
-/// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. If a
-/// node has received nothing from Redis for 80 milliseconds, its copy may be incomplete: until Redis replies again, the
-/// node queries it for each credential, and refuses requests with 503 if the query fails. A revocation that a node has
-/// received always applies.
+/// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. Every 50
+/// milliseconds, a node proves that it hears: it publishes a heartbeat at the server that accepts writes, which has to
+/// arrive at its subscription. Without a heartbeat for 150 milliseconds, its copy may be incomplete: until one arrives, the
+/// node queries the server that accepts writes for each credential, and refuses requests with 503 if the query fails. A
+/// revocation that a node has received always applies.
+///
+/// A message that is not a revocation is dropped and [counted](Self::malformed_messages), and the list is read again.
 ///
 /// The list holds up to 100 000 revocations on a node. If there are more, nodes query Redis for each credential.
 ///
@@ -37,6 +56,10 @@ const START_TIMEOUT: Duration = Duration::from_secs(2);
 ///
 /// Revocations that Redis loses, because it does not persist them or evicts keys, are unknown to nodes that start later:
 /// set `appendonly yes` and `maxmemory-policy noeviction`.
+///
+/// A master that is cut off from its replicas and sentinels accepts writes until it knows that it is no longer the master.
+/// Nodes on its side of the network do not receive revocations of the other side meanwhile. Set `min-replicas-to-write 1`:
+/// it then refuses writes after `min-replicas-max-lag`, heartbeats included, and its nodes respond with 503.
 ///
 /// # Examples
 ///
@@ -73,15 +96,25 @@ pub(super) struct Names {
 }
 
 impl RedisRevocationList {
-    /// Revokes and queries through `connection`, and subscribes on a separate connection of `client`.
+    /// Revokes and queries through `connection`, and subscribes on a separate connection of `client`, both to the same
+    /// servers.
     ///
     /// Returns when this node has received the whole list, and after two seconds otherwise: attempts continue in the
     /// background.
-    pub async fn listen(connection: RedisConnection, client: Client) -> Self {
+    pub async fn listen(connection: RedisConnection, client: impl Into<RedisClient>) -> Self {
         let names = Names::new(connection.prefix());
         let replica = Arc::new(Replica::new(connection.clock()));
-        let subscriber = subscriber::follow(client, names.clone(), Arc::downgrade(&replica));
-        let subscriber = tokio::spawn(subscriber).abort_handle();
+        let connection = connection.used_for(Purpose::Revocations);
+        let listening = Listening {
+            client: client.into(),
+            connection: connection.clone().used_for(Purpose::RevocationMessages),
+            channel: names.channel.clone(),
+            purpose: Purpose::RevocationMessages,
+            interval: HEARTBEAT_INTERVAL,
+            limit: HEARTBEAT_LIMIT,
+        };
+        let listener = Arc::new(Subscriber::new(connection.clone(), Arc::clone(&replica), names.revocations.clone()));
+        let subscriber = tokio::spawn(async move { listening.run(Arc::downgrade(&listener)).await }).abort_handle();
         let complete = async {
             while !replica.is_complete() {
                 sleep(Duration::from_millis(5)).await;
@@ -93,26 +126,32 @@ impl RedisRevocationList {
 
     /// Revokes on every node; on this one before it returns.
     ///
-    /// `until` is the time at which the last of the named credentials expires, as in
+    /// `until` is the time at which the last of the named credentials expires, or `None` if it is not known, as in
     /// [`MemoryRevocationList::revoke`](tower_warden::revocation::MemoryRevocationList::revoke).
     ///
     /// # Errors
     ///
-    /// If the name is too long, the named credentials have expired, or Redis did not reply. In the last case the
-    /// revocation applies on this node, and Redis may have stored it: revoke again.
-    pub async fn revoke(&self, revocation: Revocation, until: UnixTime) -> Result<(), RevocationError> {
-        if revocation.name().len() > RevocationName::MAX_LEN {
-            return Err(RevocationError::new(RevocationErrorKind::TooLong));
-        }
+    /// If the name is too long or lacks an issuer, the named credentials have expired, or Redis did not reply. In the last
+    /// case the revocation applies on this node, and Redis may have stored it: revoke again.
+    pub async fn revoke(
+        &self,
+        revocation: Revocation,
+        until: impl Into<Option<UnixTime>> + Send,
+    ) -> Result<(), RevocationError> {
+        revocation.ensure_storable()?;
         let Inner { connection, names, replica, .. } = &*self.0;
-        if until + Revocation::GRACE <= connection.clock().now() {
+        let now = connection.clock().now();
+        let until = until.into().unwrap_or_else(|| revocation.default_end(now));
+        if until + Revocation::GRACE <= now {
             return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
-        let mut command = redis::cmd("EVAL");
-        command.arg(SCRIPT).arg(2).arg(&names.revocations).arg(&names.expiries).arg(revocation.name().to_bytes());
-        command.arg(revocation.issued_until().as_secs()).arg(until.as_secs());
-        command.arg(Revocation::GRACE.as_secs()).arg(&names.channel);
-        let reply = connection.run(command).await;
+        let stored: Vec<_> = revocation.names().map(|name| name.to_bytes()).collect();
+        let numbers = [revocation.issued_until(), until].map(|time| time.as_secs().to_string());
+        let grace = Revocation::GRACE.as_secs().to_string();
+        let mut arguments =
+            vec![numbers[0].as_bytes(), numbers[1].as_bytes(), grace.as_bytes(), names.channel.as_bytes()];
+        arguments.extend(stored.iter().map(Vec::as_slice));
+        let reply = connection.run_script(&REVOKE, &[&names.revocations, &names.expiries], &arguments).await;
         replica.add(revocation, until);
         reply.map(drop).map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))
     }
@@ -121,6 +160,14 @@ impl RedisRevocationList {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.0.replica.is_complete()
+    }
+
+    /// The number of messages that were dropped because they are not revocations.
+    ///
+    /// Look for other software that publishes to the channel, and restrict it by `ACL`.
+    #[must_use]
+    pub fn malformed_messages(&self) -> u64 {
+        self.0.replica.malformed_messages()
     }
 }
 
@@ -135,13 +182,13 @@ impl RevocationList for RedisRevocationList {
         if fields.is_empty() {
             return Eventual::Now(Ok(false));
         }
-        let mut command = redis::cmd("HMGET");
-        command.arg(&names.revocations).arg(fields);
-        let (connection, issued_at) = (connection.clone(), identity.issued_at);
+        let (connection, revocations) = (connection.clone(), names.revocations.clone());
+        let issued_at = identity.issued_at;
         // A round trip, because the copy of this node may be incomplete.
         Eventual::later(async move {
             let unavailable = || Unavailable::new("the revocation list");
-            let reply = connection.run(command).await.map_err(|_| unavailable())?;
+            let fields: Vec<_> = fields.iter().map(Vec::as_slice).collect();
+            let reply = connection.run_script(&QUERY, &[&revocations], &fields).await.map_err(|_| unavailable())?;
             covers(&reply, issued_at, connection.clock().now()).ok_or_else(unavailable)
         })
     }
@@ -164,7 +211,8 @@ impl Names {
         Self {
             revocations: format!("{prefix}tower-warden:{{revoked:1}}:names"),
             expiries: format!("{prefix}tower-warden:{{revoked:1}}:ends"),
-            channel: format!("{prefix}tower-warden:revoked:1"),
+            // In a cluster, the text in braces determines the slot of keys and the node of the subscription.
+            channel: format!("{prefix}tower-warden:{{revoked:1}}"),
         }
     }
 }

@@ -1,116 +1,117 @@
 //! The task that keeps a replica complete.
 //!
-//! Why a replica that is reported as complete lacks no revocation that is older than 80 milliseconds:
+//! Why a replica that is reported as complete lacks no revocation that is older than the lease:
 //!
 //! 1. The subscription is confirmed before the whole list is read. A revocation is therefore in the list that was read, or
 //!    it is published to the subscription.
-//! 2. Redis sends messages and replies on one connection in order. A reply to a `PING` proves that all revocations which
-//!    were published before it have been received.
-//! 3. A `PING` is sent every 30 milliseconds. If its reply takes more than 50 milliseconds, the replica is incomplete until
-//!    the reply arrives.
-//! 4. The replica is incomplete as soon as the connection is lost, until steps 1 and 2 are repeated. A guard ensures this
-//!    for every end of the task, including the end of its runtime.
+//! 2. A heartbeat that was sent after the reading proves that the list was read from the server that accepts writes, and that
+//!    all messages before it have been received: see the module [`listener`](crate::listener).
+//! 3. The lease is counted from the time at which the heartbeat was sent. It ends by itself, also if the task does not run.
 
-use std::{iter, ops::ControlFlow, pin::pin, sync::Weak, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, future};
-use redis::{
-    Client, Value,
-    aio::{PubSubSink, PubSubStream},
+use redis::Value;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::replica::Replica;
+use crate::{
+    connection::{Purpose, RedisConnection, RedisProblem},
+    listener::{Listener, Source},
 };
-use tokio::time::{sleep, timeout};
 
-use super::{list::Names, replica::Replica};
-use crate::{pubsub::subscribe, retry::retry};
+/// The time limit of a reading.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The interval between two pings, and the time limit of a reply: less than 100 milliseconds together.
-const PING_INTERVAL: Duration = Duration::from_millis(30);
-const PING_TIMEOUT: Duration = Duration::from_millis(50);
+/// The time between the ends of two readings: messages of other software cannot force more.
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The time limit of a reply, or of an attempt to connect, before another connection is tried.
-const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The time between two readings of a list that cannot be stored completely.
+const PARTIAL_READ_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The delay between attempts to connect.
-const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// The time between two checks whether the list has to be read.
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Keeps the replica up to date until it is dropped.
-pub(super) async fn follow(client: Client, names: Names, replica: Weak<Replica>) {
-    let _guard = IncompleteOnDrop(replica.clone());
-    let attempt = || async {
-        let opened = timeout(CONNECTION_TIMEOUT, open(&client, &names)).await;
-        match (replica.upgrade(), opened) {
-            (None, _) => ControlFlow::Break(None),
-            (Some(_), Ok(Some(opened))) => ControlFlow::Break(Some(opened)),
-            (Some(_), Ok(None) | Err(_)) => ControlFlow::Continue(()),
-        }
-    };
-    while let Some(Some((sink, stream, revocations))) = retry(iter::repeat(RECONNECT_DELAY), attempt).await {
-        let Some(current) = replica.upgrade() else { return };
-        for pair in revocations.chunks_exact(2) {
-            current.add_encoded(&pair[0], &pair[1]);
-        }
-        current.set_complete();
-        drop(current);
-        // Whichever ends first has lost the connection. `receive` is polled first, so that messages are applied before
-        // the reply that follows them.
-        let (receive, ping) = (pin!(receive(stream, &replica)), pin!(ping(sink, &replica)));
-        future::select(receive, ping).await;
-        set_incomplete(&replica);
-        tracing::warn!("the subscription to revocations is lost; Redis is queried for each credential meanwhile");
-        sleep(RECONNECT_DELAY).await;
+pub(super) struct Subscriber {
+    connection: RedisConnection,
+    replica: Arc<Replica>,
+    /// The key of the list.
+    key: String,
+}
+
+impl Subscriber {
+    pub(super) const fn new(connection: RedisConnection, replica: Arc<Replica>, key: String) -> Self {
+        Self { connection, replica, key }
     }
-}
 
-/// Subscribes, and then reads all revocations: names and times in turn.
-async fn open(client: &Client, names: &Names) -> Option<(PubSubSink, PubSubStream, Vec<Vec<u8>>)> {
-    let subscription = subscribe(client, &names.channel).await.ok()?;
-    let mut connection = client.get_multiplexed_async_connection().await.ok()?;
-    let revocations = redis::cmd("HGETALL").arg(&names.revocations).query_async(&mut connection).await.ok()?;
-    let (sink, stream) = subscription.split();
-    Some((sink, stream, revocations))
-}
-
-/// Applies messages until the connection is lost.
-async fn receive(mut stream: PubSubStream, replica: &Weak<Replica>) {
-    while let (Some(message), Some(replica)) = (stream.next().await, replica.upgrade()) {
-        let payload = message.get_payload_bytes();
-        // Two numbers and the name, separated by spaces; the name may contain spaces.
-        let spaces = payload.iter().enumerate().filter(|(_, byte)| **byte == b' ');
-        let end_of_times = spaces.map(|(index, _)| index).nth(1).unwrap_or(payload.len());
-        replica.add_encoded(payload.get(end_of_times + 1..).unwrap_or_default(), &payload[..end_of_times]);
-    }
-}
-
-/// Checks the connection until it is lost.
-async fn ping(mut sink: PubSubSink, replica: &Weak<Replica>) {
-    loop {
-        sleep(PING_INTERVAL).await;
-        let mut reply = pin!(sink.ping::<Value>());
-        let is_alive = match timeout(PING_TIMEOUT, reply.as_mut()).await {
-            Ok(reply) => reply.is_ok(),
-            Err(_) => {
-                set_incomplete(replica);
-                timeout(CONNECTION_TIMEOUT, reply).await.is_ok_and(|reply| reply.is_ok())
-            }
+    /// Reads the whole list, and returns whether all of it could be stored; `None` if Redis does not reply.
+    async fn read_once(&self, source: &mut Source) -> Option<bool> {
+        let reading = self.replica.begin_reading();
+        let mut command = redis::cmd("HGETALL");
+        command.arg(&self.key);
+        let reply = timeout(READ_TIMEOUT, source.query(&command)).await;
+        let reply = reply.map_err(|_| RedisProblem::Unreachable);
+        let reply = reply.and_then(|reply| reply.map_err(|error| RedisProblem::of(&error)));
+        match &reply {
+            Ok(_) => self.connection.worked(Purpose::RevocationReads),
+            Err(problem) => self.connection.failed(Purpose::RevocationReads, *problem),
+        }
+        let entries = match reply.ok()? {
+            Value::Array(items) => items,
+            Value::Map(pairs) => pairs.into_iter().flat_map(|(name, times)| [name, times]).collect(),
+            _ => return None,
         };
-        match replica.upgrade() {
-            Some(replica) if is_alive => replica.set_complete(),
-            _ => return,
+        let mut is_whole = true;
+        for pair in entries.chunks_exact(2) {
+            let [Value::BulkString(name), Value::BulkString(times)] = pair else { return None };
+            is_whole &= self.replica.add_stored(name, times);
+        }
+        if is_whole {
+            self.replica.end_reading(&reading);
+        } else {
+            tracing::warn!("a stored revocation cannot be copied to this node; Redis is queried for each credential");
+        }
+        Some(is_whole)
+    }
+}
+
+impl Listener for Subscriber {
+    async fn read(&self, mut source: Source) {
+        // What was read before belongs to an earlier subscription.
+        self.replica.lose();
+        let mut next = Instant::now();
+        loop {
+            if self.replica.needs_reading() {
+                sleep_until(next).await;
+                let interval = match self.read_once(&mut source).await {
+                    Some(false) => PARTIAL_READ_INTERVAL,
+                    Some(true) | None => READ_INTERVAL,
+                };
+                next = Instant::now() + interval;
+            }
+            sleep(CHECK_INTERVAL).await;
         }
     }
-}
 
-fn set_incomplete(replica: &Weak<Replica>) {
-    if let Some(replica) = replica.upgrade() {
-        replica.set_incomplete();
+    async fn wants_heartbeat(&self) {
+        self.replica.was_read().await;
+    }
+
+    fn message(&self, payload: &[u8]) {
+        self.replica.add_message(payload);
+    }
+
+    fn heard(&self, published_until: std::time::Instant) {
+        self.replica.heard(published_until);
+    }
+
+    fn lost(&self) {
+        self.replica.lose();
     }
 }
 
-/// Reports the replica as incomplete when it is dropped.
-struct IncompleteOnDrop(Weak<Replica>);
-
-impl Drop for IncompleteOnDrop {
+/// Reports the replica as incomplete when the task ends.
+impl Drop for Subscriber {
     fn drop(&mut self) {
-        set_incomplete(&self.0);
+        self.replica.lose();
     }
 }

@@ -1,7 +1,7 @@
-//! A real Redis server on a free port of the loopback interface.
+//! A real server on a free port of the loopback interface: Redis, or what `TOWER_WARDEN_REDIS_SERVER` names, as Valkey.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
@@ -17,8 +17,14 @@ pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// A server that is stopped when this is dropped.
 pub(crate) struct Redis {
     directory: TempDir,
-    port: u16,
+    pub(crate) port: u16,
+    arguments: Vec<String>,
     process: Mutex<Option<Child>>,
+}
+
+/// The program that is started.
+pub(crate) fn program() -> String {
+    std::env::var("TOWER_WARDEN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
 impl Redis {
@@ -43,7 +49,43 @@ impl Redis {
 
     /// A server that is not started yet.
     pub(crate) fn absent() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), port: free_port(), process: Mutex::new(None) }
+        Self::absent_with(&[])
+    }
+
+    /// A server with further options, which is not started yet.
+    pub(crate) fn absent_with(options: &[&str]) -> Self {
+        let arguments = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { directory: tempfile::tempdir().unwrap(), port: free_port(), arguments, process: Mutex::new(None) }
+    }
+
+    /// A server with further options.
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
+        let server = Self::absent_with(options);
+        server.launch().await;
+        server
+    }
+
+    /// The value of one of the further options.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn option(&self, name: &str) -> &str {
+        let index = self.arguments.iter().position(|argument| argument == name).unwrap();
+        &self.arguments[index + 1]
+    }
+
+    /// Runs a command, written as in a terminal, and returns its reply.
+    pub(crate) async fn command(&self, line: &str) -> redis::RedisResult<redis::Value> {
+        let mut words = line.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        command.arg(words.collect::<Vec<_>>());
+        command.query_async(&mut self.client().get_multiplexed_async_connection().await?).await
+    }
+
+    /// A section of `INFO`, or of another command with such a reply.
+    pub(crate) async fn text(&self, line: &str) -> String {
+        match self.command(line).await {
+            Ok(reply) => redis::from_redis_value(reply).unwrap(),
+            Err(_) => String::new(),
+        }
     }
 
     pub(crate) fn client(&self) -> redis::Client {
@@ -58,12 +100,14 @@ impl Redis {
     pub(crate) async fn launch(&self) {
         let deadline = Instant::now() + TEST_TIMEOUT;
         loop {
-            let mut command = Command::new("redis-server");
+            let mut command = Command::new(program());
             command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args(&self.arguments);
             command.arg("--dir").arg(self.directory.path()).stdin(Stdio::null()).stdout(Stdio::null());
             let mut child = command.spawn().expect("redis-server is installed");
             while child.try_wait().unwrap().is_none() {
-                if self.client().get_multiplexed_async_connection().await.is_ok() {
+                // A server that requires a password is ready as well.
+                if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
                     *self.process() = Some(child);
                     return;
                 }
@@ -118,6 +162,6 @@ impl Drop for Redis {
 }
 
 /// A port that is free now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -1,0 +1,143 @@
+//! Three servers and three sentinels: nodes follow the master.
+
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+};
+
+use redis::sentinel::{SentinelClient, SentinelServerType};
+use tempfile::TempDir;
+use tower_warden::api_key::MemoryKeyStore;
+use tower_warden_redis::RedisClient;
+
+use crate::{
+    nodes::{Node, all_is_shared},
+    server::{Redis, free_port, program},
+    support::until,
+};
+
+/// A master, two replicas, and three sentinels.
+struct Deployment {
+    servers: [Redis; 3],
+    sentinels: Vec<u16>,
+    processes: Vec<Child>,
+    _directory: TempDir,
+}
+
+impl Deployment {
+    async fn start() -> Self {
+        let options = ["--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0"];
+        let (one, two, three) =
+            tokio::join!(Redis::start_with(&options), Redis::start_with(&options), Redis::start_with(&options));
+        for replica in [&two, &three] {
+            replica.command(&format!("REPLICAOF 127.0.0.1 {}", one.port)).await.unwrap();
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let sentinels: Vec<_> = (0..3).map(|_| free_port()).collect();
+        let processes = sentinels.iter().map(|port| sentinel(directory.path(), *port, one.port)).collect();
+        let deployment = Self { servers: [one, two, three], sentinels, processes, _directory: directory };
+        until(async || deployment.is_known().await, "the sentinels know all").await;
+        deployment
+    }
+
+    /// Each sentinel knows the other sentinels, and both replicas, which replicate.
+    async fn is_known(&self) -> bool {
+        for port in &self.sentinels {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
+            let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+            let text: String =
+                redis::cmd("INFO").arg("sentinel").query_async(&mut connection).await.unwrap_or_default();
+            if !text.contains("status=ok") || !text.contains("slaves=2,sentinels=3") {
+                return false;
+            }
+        }
+        for replica in self.replicas_of(self.master().await) {
+            if !replica.text("INFO replication").await.contains("master_link_status:up") {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn replicas_of(&self, master: usize) -> impl Iterator<Item = &Redis> {
+        self.servers.iter().enumerate().filter(move |(index, _)| *index != master).map(|(_, server)| server)
+    }
+
+    fn client(&self) -> RedisClient {
+        let addresses = self.sentinels.iter().map(|port| format!("redis://127.0.0.1:{port}/")).collect();
+        // Without the feature `tls`, the name is a string of its own.
+        let name = String::from("mymaster");
+        SentinelClient::build(addresses, name, None, SentinelServerType::Master).unwrap().into()
+    }
+
+    /// The index of the server that the sentinels report.
+    async fn master(&self) -> usize {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.sentinels[0])).unwrap();
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("get-master-addr-by-name").arg("mymaster");
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let (_, port): (String, u16) = command.query_async(&mut connection).await.unwrap();
+        self.servers.iter().position(|server| server.port == port).unwrap()
+    }
+
+    async fn fail_over_by_hand(&self) {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.sentinels[0])).unwrap();
+        let attempt = async || {
+            let mut command = redis::cmd("SENTINEL");
+            command.arg("FAILOVER").arg("mymaster");
+            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            command.query_async::<String>(&mut connection).await.is_ok()
+        };
+        until(attempt, "the failover is accepted").await;
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        for process in &mut self.processes {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+fn sentinel(directory: &Path, port: u16, master: u16) -> Child {
+    let file = directory.join(format!("{port}.conf"));
+    let configuration = format!(
+        "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor mymaster 127.0.0.1 {master} 2\n\
+         sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 4000\n",
+        directory.display()
+    );
+    std::fs::write(&file, configuration).unwrap();
+    let mut command = Command::new(program());
+    command.arg(file).arg("--sentinel").stdin(Stdio::null()).stdout(Stdio::null());
+    command.spawn().expect("the server is installed")
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn nodes_follow_the_master_when_roles_are_switched_by_hand_when_it_hangs_and_when_it_dies() {
+    let deployment = Deployment::start().await;
+    let keys = Arc::<MemoryKeyStore>::default();
+    let (one, other) = (Node::start(deployment.client(), &keys).await, Node::start(deployment.client(), &keys).await);
+    all_is_shared(&one, &other, "before").await;
+    for event in ["switched", "hung", "dead"] {
+        let master = deployment.master().await;
+        // The old master stays alive in the first case, and its connections stay open in the second.
+        match event {
+            "switched" => deployment.fail_over_by_hand().await,
+            "hung" => deployment.servers[master].pause(),
+            _ => deployment.servers[master].kill(),
+        }
+        until(async || deployment.master().await != master, "another master").await;
+        all_is_shared(&one, &other, event).await;
+        match event {
+            "hung" => deployment.servers[master].resume(),
+            "dead" => deployment.servers[master].launch().await,
+            _ => {}
+        }
+        until(async || deployment.is_known().await, "the old master is a replica").await;
+        all_is_shared(&one, &other, &format!("{event} and back")).await;
+    }
+}
