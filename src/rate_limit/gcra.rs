@@ -51,6 +51,18 @@ impl Gcra {
         }
     }
 
+    /// The TAT after the cost of a request is corrected from `taken` to `cost`.
+    ///
+    /// A charge may exceed the burst tolerance: no unit is available then until it is made up for.
+    pub(super) fn settle(&self, tat: u64, now: u64, taken: NonZeroU32, cost: u32) -> u64 {
+        let (tat, taken) = (tat.max(now), taken.min(self.burst).get());
+        let ticks = |units: u32| self.emission_interval.saturating_mul(units.into());
+        match cost.checked_sub(taken) {
+            Some(more) => tat.saturating_add(ticks(more)).min(now.saturating_add(LONGEST)),
+            None => tat.saturating_sub(ticks(taken - cost)).max(now),
+        }
+    }
+
     /// The TAT, at most one burst tolerance in the future.
     pub(super) fn clamp(&self, tat: u64, now: u64) -> u64 {
         tat.min(now.saturating_add(self.burst_tolerance))

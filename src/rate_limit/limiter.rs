@@ -40,11 +40,31 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
     /// so.
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
+
+    /// Corrects the cost of a request that was admitted: from that of the request to `cost`.
+    ///
+    /// Units are taken even if they are not available, so that later requests wait for them, and returned if `cost` is
+    /// lower. By default, a higher cost is [taken](Self::take) if it is available, and nothing is returned: a limiter for
+    /// costs that are known after the response implements this method.
+    ///
+    /// # Errors
+    ///
+    /// If the limiter does not answer.
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        match cost.checked_sub(request.cost.get()).and_then(NonZeroU32::new) {
+            Some(more) => self.take(&request.cost(more)).map(|decision| decision.map(drop)),
+            None => Eventual::Now(Ok(())),
+        }
+    }
 }
 
 impl<L: RateLimiter + ?Sized> RateLimiter for Arc<L> {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         (**self).take(request)
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        (**self).settle(request, cost)
     }
 }
 

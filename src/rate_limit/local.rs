@@ -99,6 +99,20 @@ impl LocalRateLimiter {
         });
         Decision::Admitted(statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota"))
     }
+
+    /// Corrects the cost of a request that [`take_share`](Self::take_share) has admitted, as
+    /// [`RateLimiter::settle`] does.
+    pub fn settle_share(&self, request: &LimitRequest<'_>, cost: u32, nodes: NonZeroU32) {
+        let now = now(self.stopwatch.elapsed());
+        let mut entries = self.tables.lock(request.key);
+        for limit in request.quotas.limits() {
+            if let Entry::Tat(tat) = entries.get(limit.id, now) {
+                let gcra = share(limit, nodes);
+                let tat = gcra.settle(tat, now, request.cost, cost);
+                entries.put(limit.id, now, tat, gcra.next_unit_at(tat));
+            }
+        }
+    }
 }
 
 /// A capacity of one million.
@@ -111,6 +125,11 @@ impl Default for LocalRateLimiter {
 impl RateLimiter for LocalRateLimiter {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         Eventual::Now(Ok(self.take_share(request, NonZeroU32::MIN)))
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        self.settle_share(request, cost, NonZeroU32::MIN);
+        Eventual::Now(Ok(()))
     }
 }
 

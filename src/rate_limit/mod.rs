@@ -79,9 +79,11 @@
 //! 3. A refused request takes nothing and does not extend any wait. With several quotas, it takes from none of them.
 //! 4. A client cannot get a new quota by a header field or by another spelling of a path, except with [`LimitBy::with`].
 //! 5. Memory is bounded, and a quota that is used up is not forgotten before a unit is available again.
-//! 6. The wall clock of a node has no effect.
+//! 6. Costs that are known after the response are charged or refunded: [`RateLimitLayer::final_cost`], [`LimitCharge`].
+//! 7. The wall clock of a node has no effect.
 
 pub use self::{
+    charge::LimitCharge,
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, InFlightBody},
     exempt::{CallerOrigin, Exempt},
     failure_layer::{FailureLimit, FailureLimitLayer, FailureLimitPass},
@@ -98,6 +100,7 @@ pub use self::{
 };
 
 mod address;
+mod charge;
 mod concurrency;
 mod exempt;
 mod failure_layer;

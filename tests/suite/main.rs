@@ -35,6 +35,7 @@ mod networks;
 mod pki;
 mod probe;
 mod quotas;
+mod rate_costs;
 mod rate_failures;
 mod rate_fields;
 mod rate_keys;

@@ -16,7 +16,8 @@ use super::{
 /// available again. See the [module docs](super) for an example.
 ///
 /// The refusals are never wrong, only incomplete: while a unit is missing, no node can take one, so the TAT in the store
-/// is at least the recorded one.
+/// is at least the recorded one. Units that are returned, by a request whose cost is corrected, are the exception: other nodes
+/// refuse a caller until the time that they have recorded.
 pub struct ExhaustedKeys {
     capacity: usize,
     table: Table,
@@ -41,7 +42,18 @@ impl ExhaustedKeys {
             Entry::Tat(tat) => Duration::from_nanos(tat.saturating_sub(now)),
             Entry::FullUntil(_) => Duration::ZERO,
         };
-        LimitState::new(request, request.quotas.ids().map(until_tat))
+        LimitState::new(request, request.quotas.ids().map(until_tat)).with_debt()
+    }
+
+    /// Forgets the quotas of the request, after units were returned to them.
+    pub fn forget(&self, request: &LimitRequest<'_>, elapsed: Duration) {
+        let now = now(elapsed);
+        let mut entries = self.table.lock(request.key);
+        for id in request.quotas.ids() {
+            if matches!(entries.get(id, now), Entry::Tat(1..)) {
+                entries.put(id, now, 0, 0);
+            }
+        }
     }
 
     /// Records all quotas of the request if one of them has no available unit, and raises those that are recorded already.

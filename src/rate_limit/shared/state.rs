@@ -19,6 +19,7 @@ pub struct LimitState<'a> {
     /// Ticks, with `ORIGIN` as now.
     tats: [u64; QuotaSet::MAX],
     resolution: u64,
+    has_debt: bool,
 }
 
 impl<'a> LimitState<'a> {
@@ -32,7 +33,7 @@ impl<'a> LimitState<'a> {
         for (tat, until_tat) in tats.iter_mut().zip(until_tats) {
             *tat = ORIGIN.saturating_add(ticks(until_tat));
         }
-        Self { request: *request, tats, resolution: 1 }
+        Self { request: *request, tats, resolution: 1, has_debt: false }
     }
 
     /// Sets the resolution of the store's clock, to which emission intervals are rounded up: one nanosecond by default.
@@ -43,6 +44,28 @@ impl<'a> LimitState<'a> {
     pub const fn with_resolution(mut self, resolution: Duration) -> Self {
         self.resolution = ticks(resolution);
         self
+    }
+
+    /// Keeps times above the burst tolerance: charges that exceeded what was available cause them.
+    ///
+    /// Only for times of a clock that is never set back, or that the store has checked itself.
+    #[must_use]
+    pub const fn with_debt(mut self) -> Self {
+        self.has_debt = true;
+        self
+    }
+
+    /// Corrects the cost of the request, which was admitted, to `cost`, as
+    /// [`RateLimiter::settle`](super::super::RateLimiter::settle) does.
+    ///
+    /// The TATs to store are then the [`until_tats`](Self::until_tats). A store that is read [with debt](Self::with_debt)
+    /// keeps charges that exceed what is available.
+    pub fn settle(&mut self, cost: u32) {
+        let mut next = self.tats;
+        for (tat, (_, gcra, stored)) in next.iter_mut().zip(self.entries()) {
+            *tat = gcra.settle(stored, ORIGIN, self.request.cost, cost);
+        }
+        self.tats = next;
     }
 
     /// Takes the cost of the request from every quota, or is refused and takes nothing.
@@ -72,7 +95,7 @@ impl<'a> LimitState<'a> {
     /// The refusal of the request; `None` if every quota admits it.
     #[must_use]
     pub fn exceeded(&self) -> Option<LimitExceeded> {
-        let entry = |index: usize, limit: &Limit| Entry::Tat(self.gcra(limit).clamp(self.tats[index], ORIGIN));
+        let entry = |index: usize, limit: &Limit| Entry::Tat(self.clamp(self.gcra(limit), self.tats[index]));
         outcome::exceeded(&self.request, ORIGIN, |limit| self.gcra(limit), entry)
     }
 
@@ -92,8 +115,12 @@ impl<'a> LimitState<'a> {
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a Limit, Gcra, u64)> {
         self.request.quotas.limits().iter().zip(self.tats).map(|(limit, tat)| {
             let gcra = self.gcra(limit);
-            (limit, gcra, gcra.clamp(tat, ORIGIN))
+            (limit, gcra, self.clamp(gcra, tat))
         })
+    }
+
+    fn clamp(&self, gcra: Gcra, tat: u64) -> u64 {
+        if self.has_debt { tat } else { gcra.clamp(tat, ORIGIN) }
     }
 
     fn gcra(&self, limit: &Limit) -> Gcra {

@@ -13,17 +13,18 @@ const PREFIX: &str = "tower-warden:limit:2:";
 /// The resolution of the server's clock, and of the script's arithmetic.
 pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
 
-const SOURCE: &str = include_str!("take.lua");
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SOURCE));
+static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
 
-/// A command that takes units from all quotas of a key, or from none.
-pub(super) struct Take {
+/// A command on all quotas of a key.
+pub(super) struct LimitCommand {
+    script: &'static Script,
     keys: Vec<String>,
     arguments: Vec<u64>,
 }
 
-/// The reply to a [`Take`].
+/// The reply to [`LimitCommand::take`].
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Reply {
     /// The number of units that were taken: zero, or at least the cost of the request.
@@ -32,29 +33,48 @@ pub(super) struct Reply {
     pub(super) until_tats: Vec<Duration>,
 }
 
-impl Take {
+impl LimitCommand {
     /// Takes the cost of the request, and up to `wanted` units if they are available.
-    pub(super) fn new(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+    pub(super) fn take(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+        Self::new(&TAKE, namespace, secret, request, wanted.get())
+    }
+
+    /// Corrects the cost of the request, which was admitted.
+    pub(super) fn settle(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, cost: u32) -> Self {
+        Self::new(&SETTLE, namespace, secret, request, cost)
+    }
+
+    fn new(
+        script: &'static Script,
+        namespace: &str,
+        secret: &LimitSecret,
+        request: &LimitRequest<'_>,
+        units: u32,
+    ) -> Self {
         let LimitRequest { key, quotas, cost, .. } = request;
         // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
         let digest = &key.digest(secret).to_hex()[..32];
         let keys = quotas.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
-        let mut arguments = vec![cost.get().into(), wanted.get().into()];
+        let mut arguments = vec![cost.get().into(), units.into()];
         for quota in quotas.quotas() {
             let emission_interval = quota.emission_interval_at(RESOLUTION).as_micros();
             let emission_interval = u64::try_from(emission_interval).unwrap_or(u64::MAX);
             arguments.extend([emission_interval, quota.burst_size().get().into()]);
         }
-        Self { keys, arguments }
+        Self { script, keys, arguments }
+    }
+
+    /// Runs the script of [`take`](Self::take).
+    pub(super) async fn run(&self, connection: &RedisConnection) -> Result<Reply, CommandError> {
+        Reply::parse(&self.evaluate(connection).await?, self.keys.len()).ok_or(CommandError::Unavailable)
     }
 
     /// Runs the script by its digest; if the server does not have it, again with its source.
-    pub(super) async fn run(&self, connection: &RedisConnection) -> Result<Reply, CommandError> {
-        let reply = match connection.run(self.command("EVALSHA", SCRIPT.get_hash())).await {
-            Err(CommandError::NoScript) => connection.run(self.command("EVAL", SOURCE)).await,
+    pub(super) async fn evaluate(&self, connection: &RedisConnection) -> Result<Value, CommandError> {
+        match connection.run(self.command("EVALSHA", self.script.get_hash())).await {
+            Err(CommandError::NoScript) => connection.run(self.command("EVAL", self.script.get_source())).await,
             reply => reply,
-        };
-        Reply::parse(&reply?, self.keys.len()).ok_or(CommandError::Unavailable)
+        }
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {

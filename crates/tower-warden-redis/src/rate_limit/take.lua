@@ -1,6 +1,7 @@
 -- Takes units from all quotas of a key, or from none, by the generic cell rate algorithm (GCRA).
 --
--- KEYS: one for each quota, all in the same slot. The value is the theoretical arrival time (TAT) in microseconds.
+-- KEYS: one for each quota, all in the same slot. The value is the theoretical arrival time (TAT) in microseconds; after a
+-- charge that exceeded what was available, see settle.lua, also a colon and the part that exceeds the burst tolerance.
 -- ARGV: the units needed, the units wanted; then for each quota the emission interval in microseconds, and the burst.
 -- Returns the units taken, zero if fewer than needed are available; then for each quota the microseconds until its TAT.
 local time = redis.call('TIME')
@@ -11,8 +12,9 @@ for i, key in ipairs(KEYS) do
     local interval, burst = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
     local latest = now + interval * burst
     -- At most the burst tolerance in the future: a server clock that was set back locks no caller out for longer.
-    tats[i] = math.min(math.max(tonumber(redis.call('GET', key)) or 0, now), latest)
-    local free = math.floor((latest - tats[i]) / interval)
+    local stored, debt = string.match(redis.call('GET', key) or '', '^(%d+):?(%d*)$')
+    tats[i] = math.min(math.max(tonumber(stored) or 0, now), latest + (tonumber(debt) or 0))
+    local free = math.max(math.floor((latest - tats[i]) / interval), 0)
     refused = refused or free < math.min(needed, burst)
     available = math.min(available, free)
 end
