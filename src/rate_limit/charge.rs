@@ -11,7 +11,7 @@ use super::{
     limiter::{LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
-use crate::{Eventual, error::Unavailable};
+use crate::{Eventual, error::Unavailable, time::UnixTime};
 
 /// A handle to the cost of one request, with which a handler charges or refunds units.
 ///
@@ -41,14 +41,18 @@ struct Charge {
     limiter: Arc<dyn RateLimiter>,
     key: LimitKey,
     quotas: QuotaSet,
+    /// The window in which the units were taken: a refund belongs to it.
+    time: Option<UnixTime>,
     /// The units that the request has cost so far.
     cost: Mutex<u32>,
 }
 
 impl LimitCharge {
     /// A handle to a request that was admitted at this cost.
-    pub(super) fn new(limiter: Arc<dyn RateLimiter>, key: LimitKey, quotas: QuotaSet, cost: NonZeroU32) -> Self {
-        Self(Some(Arc::new(Charge { limiter, key, quotas, cost: Mutex::new(cost.get()) })))
+    pub(super) fn new(limiter: Arc<dyn RateLimiter>, request: &LimitRequest<'_>) -> Self {
+        let LimitRequest { key, quotas, cost, time } = *request;
+        let (key, quotas, cost) = (key.clone(), quotas.clone(), Mutex::new(cost.get()));
+        Self(Some(Arc::new(Charge { limiter, key, quotas, time, cost })))
     }
 
     /// The units that the request has cost so far; zero if it is exempt.
@@ -81,7 +85,7 @@ impl LimitCharge {
     /// Changes the cost of the request.
     pub(super) fn settle(&self, change: impl FnOnce(u32) -> u32) -> Eventual<Result<(), Unavailable>> {
         let Some(charge) = &self.0 else { return Eventual::Now(Ok(())) };
-        let Charge { limiter, key, quotas, cost } = &**charge;
+        let Charge { limiter, key, quotas, time, cost } = &**charge;
         let mut cost = cost.lock().unwrap_or_else(PoisonError::into_inner);
         let (before, after) = (*cost, change(*cost));
         if before == after {
@@ -89,7 +93,8 @@ impl LimitCharge {
         }
         *cost = after;
         drop(cost);
-        let request = LimitRequest::new(key, quotas);
+        let mut request = LimitRequest::new(key, quotas);
+        request.time = *time;
         match NonZeroU32::new(before) {
             Some(before) => limiter.settle(&request.cost(before), after),
             // Everything was refunded before: the same difference, from one unit.

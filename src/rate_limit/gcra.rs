@@ -23,7 +23,8 @@ pub(super) struct Gcra {
 impl Gcra {
     /// The parameters of a quota whose emission interval is rounded up to a multiple of `resolution` ticks.
     pub(super) fn new(quota: &Quota, resolution: u64) -> Self {
-        Self::with(quota.emission_interval_in_ticks(resolution), quota.burst_size())
+        // A unit of a quota in windows is one tick.
+        Self::with(quota.emission_interval_in_ticks(resolution).max(1), quota.burst_size())
     }
 
     /// The parameters of one of `shares` equal shares, of one unit at least.

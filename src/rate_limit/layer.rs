@@ -13,7 +13,7 @@ use super::{
     quota_set::QuotaSet,
 };
 use crate::{
-    Eventual,
+    Environment, Eventual,
     caller::Principal,
     error::Unavailable,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
@@ -21,6 +21,7 @@ use crate::{
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind},
     request::Head,
+    time::Clock,
 };
 
 /// Limits the rate of requests, and reports the state of the limit in response fields.
@@ -87,6 +88,7 @@ impl RateLimitLayer {
             quotas: quotas.into(),
             tiers: Vec::new(),
             choose: None,
+            clock: None,
             cost: None,
             final_cost: None,
             has_charge: false,
@@ -164,6 +166,13 @@ impl<R> RateLimitLayer<R> {
         self
     }
 
+    /// Sets the clock that selects the windows of quotas in windows: that of the system by default.
+    #[must_use]
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.limit_mut().clock = Some(environment.clock());
+        self
+    }
+
     /// Sets the response fields that report the state of the limit.
     #[must_use]
     pub fn fields(mut self, fields: RateLimitFields) -> Self {
@@ -225,6 +234,7 @@ pub struct RateLimit {
     quotas: QuotaSet,
     tiers: Vec<(Box<str>, QuotaSet)>,
     choose: Option<Arc<dyn Fn(&Principal) -> Option<QuotaSet> + Send + Sync>>,
+    clock: Option<Arc<dyn Clock>>,
     cost: Option<Arc<dyn Fn(&Head<'_>) -> u32 + Send + Sync>>,
     final_cost: Option<Arc<dyn Fn(&ResponseHead<'_>, u32) -> u32 + Send + Sync>>,
     has_charge: bool,
@@ -252,15 +262,13 @@ impl RateLimit {
     fn settlement(
         self: &Arc<Self>,
         decision: &Result<Decision, Unavailable>,
-        key: &LimitKey,
-        quotas: &QuotaSet,
-        cost: NonZeroU32,
+        request: &LimitRequest<'_>,
     ) -> Option<Box<Settlement>> {
         if self.final_cost.is_none() && !self.has_charge {
             return None;
         }
         let charge = match decision {
-            Ok(Decision::Admitted(_)) => LimitCharge::new(Arc::clone(&self.limiter), key.clone(), quotas.clone(), cost),
+            Ok(Decision::Admitted(_)) => LimitCharge::new(Arc::clone(&self.limiter), request),
             Ok(Decision::Uncounted) => LimitCharge::default(),
             Ok(Decision::Refused(_)) | Err(_) => return None,
         };
@@ -289,18 +297,23 @@ impl Check for RateLimit {
         let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
         let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
         let reason = Reason::QUOTA_EXCEEDED;
-        match self.limiter.take(&LimitRequest::new(&key, quotas).cost(cost)) {
+        let mut request = LimitRequest::new(&key, quotas).cost(cost);
+        request.time = self.clock.as_ref().filter(|_| quotas.has_windows()).map(Clock::now);
+        let request = request.resolved();
+        match self.limiter.take(&request) {
             Eventual::Now(decision) => {
-                let settlement = self.settlement(&decision, &key, quotas, cost);
+                let settlement = self.settlement(&decision, &request);
                 let pass = |fields| RateLimitPass { fields, settlement };
                 Eventual::Now(respond(decision, quotas, self.fields, reason).map(pass))
             }
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
-                let (limit, quotas) = (Arc::clone(self), quotas.clone());
+                let (limit, quotas, time) = (Arc::clone(self), quotas.clone(), request.time);
                 Eventual::later(async move {
                     let decision = decision.await;
-                    let settlement = limit.settlement(&decision, &key, &quotas, cost);
+                    let mut request = LimitRequest::new(&key, &quotas).cost(cost);
+                    request.time = time;
+                    let settlement = limit.settlement(&decision, &request);
                     respond(decision, &quotas, limit.fields, reason).map(|fields| RateLimitPass { fields, settlement })
                 })
             }

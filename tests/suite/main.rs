@@ -17,6 +17,7 @@ mod endpoint;
 mod extractors;
 mod forwarded;
 mod gate;
+mod hard_limits;
 mod introspection;
 mod introspection_cache;
 mod introspection_endpoint;

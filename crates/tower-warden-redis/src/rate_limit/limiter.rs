@@ -4,11 +4,10 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 use tower_warden::{
-    Eventual, Unavailable,
+    Eventual, Unavailable, UnixTime,
     rate_limit::{
         Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, MonotonicStopwatch, Quota, QuotaSet,
-        RateLimiter, Stopwatch,
-        shared::{ExhaustedKeys, LimitState},
+        RateLimiter, Stopwatch, shared::ExhaustedKeys,
     },
 };
 
@@ -166,21 +165,43 @@ impl RedisRateLimiter {
 
 impl RateLimiter for RedisRateLimiter {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        let request = &request.resolved();
         let step = match self.0.begin(request) {
             Step::Done(decision) => return Eventual::Now(decision),
             step => step,
         };
         // A round trip, or waiting for one.
-        let (inner, key, quotas, cost) =
-            (Arc::clone(&self.0), request.key.clone(), request.quotas.clone(), request.cost);
-        Eventual::later(async move { inner.finish(&LimitRequest::new(&key, &quotas).cost(cost), step).await })
+        let (inner, request) = (Arc::clone(&self.0), OwnedRequest::from(request));
+        Eventual::later(async move { inner.finish(&request.get(), step).await })
     }
 
     fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
-        let (inner, key, quotas, taken) =
-            (Arc::clone(&self.0), request.key.clone(), request.quotas.clone(), request.cost);
+        let (inner, request) = (Arc::clone(&self.0), OwnedRequest::from(&request.resolved()));
         // A round trip.
-        Eventual::later(async move { inner.settle(&LimitRequest::new(&key, &quotas).cost(taken), cost).await })
+        Eventual::later(async move { inner.settle(&request.get(), cost).await })
+    }
+}
+
+/// A request that a future takes along.
+struct OwnedRequest {
+    key: LimitKey,
+    quotas: QuotaSet,
+    cost: NonZeroU32,
+    time: Option<UnixTime>,
+}
+
+impl From<&LimitRequest<'_>> for OwnedRequest {
+    fn from(request: &LimitRequest<'_>) -> Self {
+        let (key, quotas) = (request.key.clone(), request.quotas.clone());
+        Self { key, quotas, cost: request.cost, time: request.time }
+    }
+}
+
+impl OwnedRequest {
+    const fn get(&self) -> LimitRequest<'_> {
+        let mut request = LimitRequest::new(&self.key, &self.quotas).cost(self.cost);
+        request.time = self.time;
+        request
     }
 }
 
@@ -254,7 +275,7 @@ impl Inner {
     ) -> Option<Decision> {
         // Later than the server's time: a caller that waits from now on has waited long enough.
         let now = self.stopwatch.elapsed();
-        let state = LimitState::new(request, reply.until_tats.iter().copied()).with_resolution(RESOLUTION).with_debt();
+        let state = reply.state(request);
         self.exhausted.record(&state, now);
         let decision = match reply.taken.checked_sub(request.cost.get()) {
             Some(left) => {

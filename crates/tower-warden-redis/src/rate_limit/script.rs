@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use redis::{Cmd, Script, Value};
-use tower_warden::rate_limit::{LimitRequest, LimitSecret};
+use tower_warden::rate_limit::{LimitRequest, LimitSecret, shared::LimitState};
 
 use crate::connection::{CommandError, RedisConnection};
 
@@ -29,8 +29,8 @@ pub(super) struct LimitCommand {
 pub(super) struct Reply {
     /// The number of units that were taken: zero, or at least the cost of the request.
     pub(super) taken: u32,
-    /// The time until the TAT of each quota.
-    pub(super) until_tats: Vec<Duration>,
+    /// The microseconds until the TAT of each quota, or its used units if it is in windows.
+    pub(super) levels: Vec<u64>,
 }
 
 impl LimitCommand {
@@ -51,15 +51,18 @@ impl LimitCommand {
         request: &LimitRequest<'_>,
         units: u32,
     ) -> Self {
+        let request = request.resolved();
         let LimitRequest { key, quotas, cost, .. } = request;
         // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
         let digest = &key.digest(secret).to_hex()[..32];
-        let keys = quotas.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
+        let keys = request.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
         let mut arguments = vec![cost.get().into(), units.into()];
-        for quota in quotas.quotas() {
+        for (quota, left) in quotas.quotas().zip(request.window_ends()) {
             let emission_interval = quota.emission_interval_at(RESOLUTION).as_micros();
             let emission_interval = u64::try_from(emission_interval).unwrap_or(u64::MAX);
-            arguments.extend([emission_interval, quota.burst_size().get().into()]);
+            // An interval of zero means a window that ends after this time.
+            let left = u64::try_from(left.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+            arguments.extend([emission_interval, quota.burst_size().get().into(), left]);
         }
         Self { script, keys, arguments }
     }
@@ -85,6 +88,14 @@ impl LimitCommand {
 }
 
 impl Reply {
+    /// The state of the quotas of the request.
+    pub(super) fn state<'a>(&self, request: &LimitRequest<'a>) -> LimitState<'a> {
+        let states = self.levels.iter().zip(request.quotas.quotas()).map(|(level, quota)| {
+            if quota.is_in_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
+        });
+        LimitState::new(request, states).with_resolution(RESOLUTION).with_debt().with_windows()
+    }
+
     fn parse(value: &Value, quotas: usize) -> Option<Self> {
         let Value::Array(items) = value else { return None };
         let numbers = items.iter().map(|item| match item {
@@ -93,8 +104,7 @@ impl Reply {
         });
         let numbers = numbers.collect::<Option<Vec<_>>>()?;
         let (taken, until_tats) = numbers.split_first().filter(|(_, tats)| tats.len() == quotas)?;
-        let until_tats = until_tats.iter().copied().map(Duration::from_micros).collect();
-        Some(Self { taken: u32::try_from(*taken).ok()?, until_tats })
+        Some(Self { taken: u32::try_from(*taken).ok()?, levels: until_tats.to_vec() })
     }
 }
 
@@ -105,7 +115,7 @@ mod tests {
     #[test]
     fn a_reply_of_another_form_is_refused() {
         let array = |numbers: &[i64]| Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect());
-        let reply = Reply { taken: 1, until_tats: vec![Duration::from_micros(2), Duration::from_micros(3)] };
+        let reply = Reply { taken: 1, levels: vec![2, 3] };
         assert_eq!(Reply::parse(&array(&[1, 2, 3]), 2), Some(reply));
         for odd in [array(&[]), array(&[1, 2]), array(&[1, 2, 3, 4]), array(&[1, -2, 3]), array(&[1 << 40, 2, 3])] {
             assert_eq!(Reply::parse(&odd, 2), None);
