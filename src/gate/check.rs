@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request};
 
+use super::response_head::ResponseHead;
 use crate::{Eventual, refusal::Rejection, request::Head};
 
 /// Decides whether a request is admitted. Sealed: only the layers of this crate implement it.
@@ -24,13 +25,13 @@ pub trait Pass: sealed::Sealed + Send + 'static {
         let _ = request;
     }
 
-    /// Reviews a refusal that the inner service returned.
+    /// Reviews the response of the inner service, before it is passed on.
     ///
     /// # Errors
     ///
     /// A refusal that replaces it.
-    fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
-        let _ = refusal;
+    fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
+        let _ = response;
         Eventual::Now(Ok(()))
     }
 

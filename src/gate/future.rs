@@ -45,7 +45,7 @@ pin_project! {
             future: F,
             pending: Option<(P, R)>,
         },
-        // The pass reviews a refusal of the inner service.
+        // The pass reviews the response of the inner service.
         Reviewing {
             verdict: BoxedVerdict<()>,
             pending: Option<(Response<ResBody>, P, R)>,

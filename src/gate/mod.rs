@@ -10,6 +10,7 @@ pub(crate) use self::check::sealed;
 pub use self::{
     check::{Check, Pass},
     future::ResponseFuture,
+    response_head::ResponseHead,
     service::Gate,
 };
 #[cfg(feature = "body")]
@@ -22,4 +23,5 @@ mod check;
 mod future;
 mod reason;
 mod response;
+mod response_head;
 mod service;

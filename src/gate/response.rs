@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{Response, header};
 
-use super::check::Pass;
+use super::{check::Pass, response_head::ResponseHead};
 use crate::{
     Eventual, log,
     reason::Reason,
@@ -17,10 +17,9 @@ pub(crate) fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Resp
     rejection.apply_to(response)
 }
 
-/// Lets the pass review the refusal of the inner service, if the response is one.
+/// Lets the pass review the response of the inner service.
 pub(super) fn review<P: Pass, B>(pass: &mut P, response: &Response<B>) -> Eventual<Result<(), Rejection>> {
-    let Some(refusal) = response.extensions().get::<Rejection>() else { return Eventual::Now(Ok(())) };
-    let verdict = catch_unwind(AssertUnwindSafe(|| pass.review(refusal)));
+    let verdict = catch_unwind(AssertUnwindSafe(|| pass.review(&ResponseHead::from(response))));
     verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked())))
 }
 

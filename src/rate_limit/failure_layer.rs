@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Eventual,
-    gate::{Check, Gate, Pass, sealed::Sealed},
+    gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind},
     request::Head,
@@ -85,7 +85,7 @@ impl FailureLimitLayer {
         let (limiter, quotas) = (Arc::new(limiter), quotas.into());
         let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
-            Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default() })
+            Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default(), is_failure: None })
         };
         let limit = FailureLimit { key: LimitKey::of_failures(name), by, settings: Striped::new(settings) };
         Self { limit: Arc::new(limit), respond: Problem }
@@ -93,11 +93,37 @@ impl FailureLimitLayer {
 }
 
 impl<R> FailureLimitLayer<R> {
+    /// Also counts the responses for which the closure returns `true` as failures, such as the 401 or 404 of a handler.
+    ///
+    /// Refused credentials are counted in any case. When the quota is used up, such a response is replaced by a 429 too; what
+    /// the handler has done stays done.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{
+    ///     layer::FailureLimitLayer,
+    ///     rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    /// };
+    ///
+    /// let limit = FailureLimitLayer::new("logins", LocalRateLimiter::default(), LimitBy::peer(), Quota::per_minute(5));
+    /// let limit = limit.count_when(|response| response.status == 401);
+    /// ```
+    #[must_use]
+    pub fn count_when(self, is_failure: impl Fn(&ResponseHead<'_>) -> bool + Send + Sync + 'static) -> Self {
+        let is_failure: IsFailure = Arc::new(is_failure);
+        self.with_settings(|settings| Settings { is_failure: Some(Arc::clone(&is_failure)), ..settings })
+    }
+
     /// Sets the response fields that report the state of the limit on a 429.
     #[must_use]
     pub fn fields(self, fields: RateLimitFields) -> Self {
+        self.with_settings(|settings| Settings { fields, ..settings })
+    }
+
+    fn with_settings(self, change: impl Fn(Settings) -> Settings) -> Self {
         let settings = Settings::clone(self.limit.settings.mine());
-        let settings = Striped::new(|| Arc::new(Settings { fields, ..settings.clone() }));
+        let settings = Striped::new(|| Arc::new(change(settings.clone())));
         let (key, by) = (self.limit.key.clone(), self.limit.by.clone());
         Self { limit: Arc::new(FailureLimit { key, by, settings }), respond: self.respond }
     }
@@ -139,12 +165,31 @@ pub struct FailureLimit {
     settings: Striped<Arc<Settings>>,
 }
 
-#[derive(Clone, Debug)]
+type IsFailure = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
+
+#[derive(Clone)]
 #[repr(align(128))]
 struct Settings {
     limiter: Arc<dyn RateLimiter>,
     quotas: QuotaSet,
     fields: RateLimitFields,
+    is_failure: Option<IsFailure>,
+}
+
+impl Settings {
+    fn is_failure(&self, response: &ResponseHead<'_>) -> bool {
+        // A missing DPoP nonce is not a failure: the client cannot know the nonce before this response.
+        let failures = [RejectionKind::Invalid, RejectionKind::InvalidProof, RejectionKind::Malformed];
+        let refusal = response.extensions.get::<Rejection>();
+        refusal.is_some_and(|refusal| failures.contains(&refusal.kind()))
+            || self.is_failure.as_ref().is_some_and(|is_failure| is_failure(response))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("quotas", &self.quotas).field("fields", &self.fields).finish_non_exhaustive()
+    }
 }
 
 impl Sealed for FailureLimit {}
@@ -168,13 +213,11 @@ pub struct FailureLimitPass {
 impl Sealed for FailureLimitPass {}
 
 impl Pass for FailureLimitPass {
-    fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
-        // A missing DPoP nonce is not a failure: the client cannot know the nonce before this response.
-        let failures = [RejectionKind::Invalid, RejectionKind::InvalidProof, RejectionKind::Malformed];
-        if !failures.contains(&refusal.kind()) {
+    fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
+        if !self.settings.is_failure(response) {
             return Eventual::Now(Ok(()));
         }
-        let Settings { limiter, quotas, fields } = &*self.settings;
+        let Settings { limiter, quotas, fields, .. } = &*self.settings;
         let reason = Reason::FAILURES_EXCEEDED;
         match limiter.take(&LimitRequest::new(&self.key, quotas)) {
             Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, *fields, reason).map(drop)),

@@ -23,7 +23,8 @@ pub(super) struct Gcra {
 impl Gcra {
     /// The parameters of a quota whose emission interval is rounded up to a multiple of `resolution` ticks.
     pub(super) fn new(quota: &Quota, resolution: u64) -> Self {
-        Self::with(quota.emission_interval_in_ticks(resolution), quota.burst_size())
+        // A unit of a quota in windows is one tick.
+        Self::with(quota.emission_interval_in_ticks(resolution).max(1), quota.burst_size())
     }
 
     /// The parameters of one of `shares` equal shares, of one unit at least.
@@ -48,6 +49,18 @@ impl Gcra {
         match next.saturating_sub(self.burst_tolerance) {
             earliest if earliest <= now => Ok(next),
             earliest => Err(earliest - now),
+        }
+    }
+
+    /// The TAT after the cost of a request is corrected from `taken` to `cost`.
+    ///
+    /// A charge may exceed the burst tolerance: no unit is available then until it is made up for.
+    pub(super) fn settle(&self, tat: u64, now: u64, taken: NonZeroU32, cost: u32) -> u64 {
+        let (tat, taken) = (tat.max(now), taken.min(self.burst).get());
+        let ticks = |units: u32| self.emission_interval.saturating_mul(units.into());
+        match cost.checked_sub(taken) {
+            Some(more) => tat.saturating_add(ticks(more)).min(now.saturating_add(LONGEST)),
+            None => tat.saturating_sub(ticks(taken - cost)).max(now),
         }
     }
 

@@ -1,9 +1,10 @@
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
-use http::HeaderMap;
+use http::{HeaderMap, Request};
 use tower_layer::Layer;
 
 use super::{
+    charge::LimitCharge,
     exempt::Exempt,
     fields::{Fields, RateLimitFields},
     limit_by::LimitBy,
@@ -12,14 +13,15 @@ use super::{
     quota_set::QuotaSet,
 };
 use crate::{
-    Eventual,
+    Environment, Eventual,
     caller::Principal,
     error::Unavailable,
-    gate::{Check, Gate, Pass, sealed::Sealed},
+    gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     log::{self, Causes},
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind},
     request::Head,
+    time::Clock,
 };
 
 /// Limits the rate of requests, and reports the state of the limit in response fields.
@@ -86,7 +88,10 @@ impl RateLimitLayer {
             quotas: quotas.into(),
             tiers: Vec::new(),
             choose: None,
+            clock: None,
             cost: None,
+            final_cost: None,
+            has_charge: false,
             exempt: Vec::new(),
             fields: RateLimitFields::default(),
         };
@@ -111,10 +116,60 @@ impl<R> RateLimitLayer<R> {
         self
     }
 
+    /// Corrects the cost of each request when its response is known: the closure gets the response and the units that the
+    /// request has cost so far, and returns the final cost.
+    ///
+    /// Units that are missing are taken even if they are not available, so that later requests wait for them. The fields of
+    /// the response report the state before the correction. If the limiter does not answer, the cost stays as it is, and the
+    /// response is passed on. For costs that are known only when the response body has been sent, see
+    /// [`with_charge`](Self::with_charge).
+    ///
+    /// # Examples
+    ///
+    /// A failure of the server is free, and the handler reports the tokens that a model has used:
+    ///
+    /// ```
+    /// use tower_warden::{
+    ///     layer::RateLimitLayer,
+    ///     rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    /// };
+    ///
+    /// #[derive(Clone, Copy)]
+    /// struct Tokens(u32);
+    ///
+    /// let limit = RateLimitLayer::new("tokens", LocalRateLimiter::default(), LimitBy::tenant(), Quota::per_hour(100_000));
+    /// let limit = limit.final_cost(|response, cost| match response.extensions.get::<Tokens>() {
+    ///     _ if response.status.is_server_error() => 0,
+    ///     Some(Tokens(used)) => *used,
+    ///     None => cost,
+    /// });
+    /// ```
+    #[must_use]
+    pub fn final_cost(mut self, cost: impl Fn(&ResponseHead<'_>, u32) -> u32 + Send + Sync + 'static) -> Self {
+        self.limit_mut().final_cost = Some(Arc::new(cost));
+        self
+    }
+
+    /// Adds a [`LimitCharge`] to the extensions of each request, with which the handler charges and refunds units.
+    ///
+    /// If several layers add one, the handler finds that of the innermost layer.
+    #[must_use]
+    pub fn with_charge(mut self) -> Self {
+        self.limit_mut().has_charge = true;
+        self
+    }
+
     /// Exempts the requests to which the rule applies. Can be called repeatedly: one applicable rule is sufficient.
     #[must_use]
     pub fn exempt(mut self, rule: Exempt) -> Self {
         self.limit_mut().exempt.push(rule);
+        self
+    }
+
+    /// Sets the clock that selects the windows of quotas in windows: that of the system by default.
+    #[must_use]
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.limit_mut().clock = Some(environment.clock());
         self
     }
 
@@ -179,7 +234,10 @@ pub struct RateLimit {
     quotas: QuotaSet,
     tiers: Vec<(Box<str>, QuotaSet)>,
     choose: Option<Arc<dyn Fn(&Principal) -> Option<QuotaSet> + Send + Sync>>,
+    clock: Option<Arc<dyn Clock>>,
     cost: Option<Arc<dyn Fn(&Head<'_>) -> u32 + Send + Sync>>,
+    final_cost: Option<Arc<dyn Fn(&ResponseHead<'_>, u32) -> u32 + Send + Sync>>,
+    has_charge: bool,
     exempt: Vec<Exempt>,
     fields: RateLimitFields,
 }
@@ -199,6 +257,29 @@ impl RateLimit {
         }
         self.cost.as_ref().map_or(Some(NonZeroU32::MIN), |cost| NonZeroU32::new(cost(head)))
     }
+
+    /// What corrects the cost of the request, if the layer does and the request was counted.
+    fn settlement(
+        self: &Arc<Self>,
+        decision: &Result<Decision, Unavailable>,
+        request: &LimitRequest<'_>,
+    ) -> Option<Box<Settlement>> {
+        if self.final_cost.is_none() && !self.has_charge {
+            return None;
+        }
+        let charge = match decision {
+            Ok(Decision::Admitted(_)) => LimitCharge::new(Arc::clone(&self.limiter), request),
+            Ok(Decision::Uncounted) => LimitCharge::default(),
+            Ok(Decision::Refused(_)) | Err(_) => return None,
+        };
+        Some(Box::new(Settlement { limit: Arc::clone(self), charge }))
+    }
+
+    /// The pass of an exempt request.
+    fn exempt_pass(self: &Arc<Self>) -> RateLimitPass {
+        let settlement = || Box::new(Settlement { limit: Arc::clone(self), charge: LimitCharge::default() });
+        RateLimitPass { fields: Fields::Silent, settlement: self.has_charge.then(settlement) }
+    }
 }
 
 impl Sealed for RateLimit {}
@@ -207,7 +288,7 @@ impl Check for RateLimit {
     type Pass = RateLimitPass;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<RateLimitPass, Rejection>> {
-        let Some(cost) = self.units(head) else { return Eventual::Now(Ok(RateLimitPass(Fields::Silent))) };
+        let Some(cost) = self.units(head) else { return Eventual::Now(Ok(self.exempt_pass())) };
         let key = match self.by.key_of(&self.key, head) {
             Ok(key) => key,
             Err(rejection) => return Eventual::Now(Err(rejection)),
@@ -216,12 +297,25 @@ impl Check for RateLimit {
         let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
         let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
         let reason = Reason::QUOTA_EXCEEDED;
-        match self.limiter.take(&LimitRequest::new(&key, quotas).cost(cost)) {
-            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, self.fields, reason).map(RateLimitPass)),
+        let mut request = LimitRequest::new(&key, quotas).cost(cost);
+        request.time = self.clock.as_ref().filter(|_| quotas.has_windows()).map(Clock::now);
+        let request = request.resolved();
+        match self.limiter.take(&request) {
+            Eventual::Now(decision) => {
+                let settlement = self.settlement(&decision, &request);
+                let pass = |fields| RateLimitPass { fields, settlement };
+                Eventual::Now(respond(decision, quotas, self.fields, reason).map(pass))
+            }
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
-                let (quotas, fields) = (quotas.clone(), self.fields);
-                Eventual::later(async move { respond(decision.await, &quotas, fields, reason).map(RateLimitPass) })
+                let (limit, quotas, time) = (Arc::clone(self), quotas.clone(), request.time);
+                Eventual::later(async move {
+                    let decision = decision.await;
+                    let mut request = LimitRequest::new(&key, &quotas).cost(cost);
+                    request.time = time;
+                    let settlement = limit.settlement(&decision, &request);
+                    respond(decision, &quotas, limit.fields, reason).map(|fields| RateLimitPass { fields, settlement })
+                })
             }
         }
     }
@@ -235,15 +329,51 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// The response fields of a request that [`RateLimitLayer`] has admitted.
+/// The response fields of a request that [`RateLimitLayer`] has admitted, and its cost if that can be corrected.
 #[derive(Debug)]
-pub struct RateLimitPass(Fields);
+pub struct RateLimitPass {
+    fields: Fields,
+    settlement: Option<Box<Settlement>>,
+}
+
+/// What corrects the cost of a request.
+#[derive(Debug)]
+struct Settlement {
+    limit: Arc<RateLimit>,
+    charge: LimitCharge,
+}
 
 impl Sealed for RateLimitPass {}
 
 impl Pass for RateLimitPass {
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        if let Some(settlement) = &self.settlement
+            && settlement.limit.has_charge
+        {
+            request.extensions_mut().insert(settlement.charge.clone());
+        }
+    }
+
+    fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
+        let Some(Settlement { limit, charge }) = self.settlement.as_deref() else { return Eventual::Now(Ok(())) };
+        let Some(final_cost) = &limit.final_cost else { return Eventual::Now(Ok(())) };
+        // Outside of the lock: the closure may use the handle.
+        let cost = final_cost(response, charge.cost());
+        match charge.settle(|_| cost) {
+            Eventual::Now(settled) => Eventual::Now(Ok(log_failure(settled))),
+            // The limiter changes a shared store.
+            Eventual::Later(settled) => Eventual::later(async move { Ok(log_failure(settled.await)) }),
+        }
+    }
+
     fn decorate(&mut self, headers: &mut HeaderMap) {
-        std::mem::replace(&mut self.0, Fields::Silent).write(headers);
+        std::mem::replace(&mut self.fields, Fields::Silent).write(headers);
+    }
+}
+
+fn log_failure(settled: Result<(), Unavailable>) {
+    if let Err(error) = settled {
+        log::warning!(error = %Causes(&error), "the final cost of a request was not taken: the rate limiter failed");
     }
 }
 

@@ -2,8 +2,17 @@
 
 use std::{cmp::Reverse, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
-use super::{limit_key::LimitKey, quota_set::QuotaSet};
-use crate::{Eventual, error::Unavailable};
+use super::{
+    gcra::Gcra,
+    limit_key::LimitKey,
+    meter::Meter,
+    quota_set::{Limit, QuotaSet},
+};
+use crate::{
+    Eventual,
+    error::Unavailable,
+    time::{Clock, SystemClock, UnixTime},
+};
 
 /// Decides requests against the quotas of their keys.
 ///
@@ -37,14 +46,37 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// caller that waits for [`LimitExceeded::wait`] and makes no other requests in between is admitted then. A refused
     /// request does not make this wait longer.
     ///
+    /// The state of a quota [in windows](super::Quota::is_in_windows) belongs to one window, which
+    /// [`LimitRequest::time`] selects. A limiter that does not support windows refuses requests under such quotas.
+    ///
     /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
     /// so.
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
+
+    /// Corrects the cost of a request that was admitted: from that of the request to `cost`.
+    ///
+    /// Units are taken even if they are not available, so that later requests wait for them, and returned if `cost` is
+    /// lower. By default, a higher cost is [taken](Self::take) if it is available, and nothing is returned: a limiter for
+    /// costs that are known after the response implements this method.
+    ///
+    /// # Errors
+    ///
+    /// If the limiter does not answer.
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        match cost.checked_sub(request.cost.get()).and_then(NonZeroU32::new) {
+            Some(more) => self.take(&request.cost(more)).map(|decision| decision.map(drop)),
+            None => Eventual::Now(Ok(())),
+        }
+    }
 }
 
 impl<L: RateLimiter + ?Sized> RateLimiter for Arc<L> {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         (**self).take(request)
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        (**self).settle(request, cost)
     }
 }
 
@@ -64,13 +96,16 @@ pub struct LimitRequest<'a> {
     pub quotas: &'a QuotaSet,
     /// The number of units; for each quota, at most its burst is taken.
     pub cost: NonZeroU32,
+    /// The time that selects the window of quotas [in windows](super::Quota::is_in_windows); `None` for that of the system's
+    /// clock.
+    pub time: Option<UnixTime>,
 }
 
 impl<'a> LimitRequest<'a> {
     /// A request for one unit.
     #[must_use]
     pub const fn new(key: &'a LimitKey, quotas: &'a QuotaSet) -> Self {
-        Self { key, quotas, cost: NonZeroU32::MIN }
+        Self { key, quotas, cost: NonZeroU32::MIN, time: None }
     }
 
     /// Sets the number of units.
@@ -78,6 +113,52 @@ impl<'a> LimitRequest<'a> {
     pub const fn cost(mut self, cost: NonZeroU32) -> Self {
         self.cost = cost;
         self
+    }
+
+    /// Sets the time that selects windows.
+    #[must_use]
+    pub const fn at(mut self, time: UnixTime) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// The request at a fixed time: reads the system's clock if a quota is in windows and no time is set.
+    #[must_use]
+    pub fn resolved(mut self) -> Self {
+        if self.time.is_none() && self.quotas.has_windows() {
+            self.time = Some(SystemClock::default().now());
+        }
+        self
+    }
+
+    /// The stable ids of the quotas, in their order: names for their state in shared stores.
+    ///
+    /// An id is derived from the name and the numbers of its quota, and from its window if it has one: quotas that differ in
+    /// one of these have different ids, so a changed quota and a new window start with new state.
+    #[must_use]
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = u64> + use<'a> {
+        let request = self.resolved();
+        request.quotas.limits().iter().map(move |limit| request.meter(limit, 1).0)
+    }
+
+    /// The time until the window of each quota ends, in their order; `None` for a quota without windows.
+    #[must_use]
+    pub fn window_ends(&self) -> impl ExactSizeIterator<Item = Option<Duration>> + use<'a> {
+        let request = self.resolved();
+        request.quotas.limits().iter().map(move |limit| request.meter(limit, 1).1.left.map(Duration::from_nanos))
+    }
+
+    /// The id of a quota's state, and its parameters at the time of this request; `resolution` is in ticks.
+    pub(super) fn meter(&self, limit: &Limit, resolution: u64) -> (u64, Meter) {
+        let window = self.time.and_then(|time| {
+            let window = limit.quota.windows().at(time, limit.quota.period().as_secs())?;
+            Some((window.id(limit.id), window.ticks_left(time)))
+        });
+        match window {
+            Some((id, left)) => (id, Meter { gcra: limit.gcra, left: Some(left) }),
+            None if resolution <= 1 => (limit.id, Meter { gcra: limit.gcra, left: None }),
+            None => (limit.id, Meter { gcra: Gcra::new(&limit.quota, resolution), left: None }),
+        }
     }
 }
 

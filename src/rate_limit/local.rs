@@ -3,13 +3,13 @@
 use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use super::{
-    gcra::Gcra,
     limiter::{Decision, LimitRequest, LimitStatus, RateLimiter},
+    meter::Meter,
     outcome::{exceeded, status},
     partitions::Partitions,
     quota_set::{Limit, QuotaSet},
     stopwatch::{MonotonicStopwatch, Stopwatch, now},
-    table::Entry,
+    table::{Entry, KeyEntries},
 };
 use crate::{Eventual, error::Unavailable};
 
@@ -77,27 +77,42 @@ impl LocalRateLimiter {
     /// Shared limiters use it while their store is unavailable. With one node, it is the whole quota.
     #[must_use]
     pub fn take_share(&self, request: &LimitRequest<'_>, nodes: NonZeroU32) -> Decision {
-        let gcra = |limit: &Limit| share(limit, nodes);
+        let request = &request.resolved();
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
         let mut tats = [0; QuotaSet::MAX];
         for (limit, next) in request.quotas.limits().iter().zip(&mut tats) {
-            let taken = match entries.get(limit.id, now) {
-                Entry::Tat(tat) => gcra(limit).take(tat, now, request.cost).ok(),
-                Entry::FullUntil(_) => None,
+            let taken = match load(&entries, request, limit, nodes, now) {
+                (meter, Entry::Tat(tat)) => meter.take(tat, now, request.cost).ok(),
+                (_, Entry::FullUntil(_)) => None,
             };
             let Some(tat) = taken else {
-                let exceeded = exceeded(request, now, gcra, |_, limit| entries.get(limit.id, now));
+                let exceeded = exceeded(request, now, |_, limit| load(&entries, request, limit, nodes, now));
                 return Decision::Refused(exceeded.expect("this quota refuses the request"));
             };
             *next = tat;
         }
         let statuses = request.quotas.limits().iter().zip(tats).enumerate().map(|(index, (limit, tat))| {
-            let gcra = gcra(limit);
-            entries.put(limit.id, now, tat, gcra.next_unit_at(tat));
-            status(index, gcra, tat, now)
+            let (id, meter) = share(request, limit, nodes);
+            entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+            status(index, meter, tat, now)
         });
         Decision::Admitted(statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota"))
+    }
+
+    /// Corrects the cost of a request that [`take_share`](Self::take_share) has admitted, as
+    /// [`RateLimiter::settle`] does.
+    pub fn settle_share(&self, request: &LimitRequest<'_>, cost: u32, nodes: NonZeroU32) {
+        let request = &request.resolved();
+        let now = now(self.stopwatch.elapsed());
+        let mut entries = self.tables.lock(request.key);
+        for limit in request.quotas.limits() {
+            if let (meter, Entry::Tat(tat)) = load(&entries, request, limit, nodes, now) {
+                let tat = meter.settle(tat, now, request.cost, cost);
+                let (id, _) = share(request, limit, nodes);
+                entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+            }
+        }
     }
 }
 
@@ -112,6 +127,11 @@ impl RateLimiter for LocalRateLimiter {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
         Eventual::Now(Ok(self.take_share(request, NonZeroU32::MIN)))
     }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        self.settle_share(request, cost, NonZeroU32::MIN);
+        Eventual::Now(Ok(()))
+    }
 }
 
 impl fmt::Debug for LocalRateLimiter {
@@ -120,6 +140,26 @@ impl fmt::Debug for LocalRateLimiter {
     }
 }
 
-fn share(limit: &Limit, nodes: NonZeroU32) -> Gcra {
-    if nodes == NonZeroU32::MIN { limit.gcra } else { limit.gcra.share(nodes) }
+/// The id of a quota's state, and the parameters of a node's share.
+fn share(request: &LimitRequest<'_>, limit: &Limit, nodes: NonZeroU32) -> (u64, Meter) {
+    let (id, mut meter) = request.meter(limit, 1);
+    if nodes != NonZeroU32::MIN {
+        meter.gcra = meter.gcra.share(nodes);
+    }
+    (id, meter)
+}
+
+/// The parameters of a node's share of a quota, and its TAT.
+fn load(
+    entries: &KeyEntries<'_>,
+    request: &LimitRequest<'_>,
+    limit: &Limit,
+    nodes: NonZeroU32,
+    now: u64,
+) -> (Meter, Entry) {
+    let (id, meter) = share(request, limit, nodes);
+    match entries.get(id, now) {
+        Entry::Tat(stored) => (meter, Entry::Tat(meter.load(stored))),
+        full @ Entry::FullUntil(_) => (meter, full),
+    }
 }

@@ -79,9 +79,11 @@
 //! 3. A refused request takes nothing and does not extend any wait. With several quotas, it takes from none of them.
 //! 4. A client cannot get a new quota by a header field or by another spelling of a path, except with [`LimitBy::with`].
 //! 5. Memory is bounded, and a quota that is used up is not forgotten before a unit is available again.
-//! 6. The wall clock of a node has no effect.
+//! 6. Costs that are known after the response are charged or refunded: [`RateLimitLayer::final_cost`], [`LimitCharge`].
+//! 7. The wall clock of a node has no effect, except that it selects the windows of fixed and calendar quotas.
 
 pub use self::{
+    charge::LimitCharge,
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, InFlightBody},
     exempt::{CallerOrigin, Exempt},
     failure_layer::{FailureLimit, FailureLimitLayer, FailureLimitPass},
@@ -95,9 +97,11 @@ pub use self::{
     quota::{Quota, nonzero},
     quota_set::QuotaSet,
     stopwatch::{ManualStopwatch, MonotonicStopwatch, Stopwatch},
+    window::UtcOffset,
 };
 
 mod address;
+mod charge;
 mod concurrency;
 mod exempt;
 mod failure_layer;
@@ -109,6 +113,7 @@ mod limit_key;
 mod limit_secret;
 mod limiter;
 mod local;
+mod meter;
 mod outcome;
 mod partitions;
 mod quota;
@@ -117,3 +122,4 @@ mod reason;
 pub mod shared;
 mod stopwatch;
 mod table;
+mod window;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    gcra::Gcra,
     limiter::{LimitExceeded, LimitRequest, LimitStatus},
+    meter::Meter,
     quota_set::Limit,
     table::Entry,
 };
@@ -13,15 +13,15 @@ use super::{
 pub(super) fn exceeded(
     request: &LimitRequest<'_>,
     now: u64,
-    gcra: impl Fn(&Limit) -> Gcra,
-    entry: impl Fn(usize, &Limit) -> Entry,
+    entry: impl Fn(usize, &Limit) -> (Meter, Entry),
 ) -> Option<LimitExceeded> {
     let (mut longest, mut violated) = (None, Vec::new());
     for (index, limit) in request.quotas.limits().iter().enumerate() {
-        let (remaining, wait) = match entry(index, limit) {
-            Entry::Tat(tat) => match gcra(limit).take(tat, now, request.cost) {
+        let (meter, entry) = entry(index, limit);
+        let (remaining, wait) = match entry {
+            Entry::Tat(tat) => match meter.take(tat, now, request.cost) {
                 Ok(_) => continue,
-                Err(wait) => (gcra(limit).remaining(tat, now), wait),
+                Err(wait) => (meter.remaining(tat, now), wait),
             },
             Entry::FullUntil(time) => (0, time.saturating_sub(now)),
         };
@@ -35,6 +35,6 @@ pub(super) fn exceeded(
 }
 
 /// The status of the quota at this index.
-pub(super) fn status(index: usize, gcra: Gcra, tat: u64, now: u64) -> LimitStatus {
-    LimitStatus::new(index, gcra.remaining(tat, now), Duration::from_nanos(gcra.reset(tat, now)))
+pub(super) fn status(index: usize, meter: Meter, tat: u64, now: u64) -> LimitStatus {
+    LimitStatus::new(index, meter.remaining(tat, now), Duration::from_nanos(meter.reset(tat, now)))
 }

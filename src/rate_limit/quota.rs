@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use super::stopwatch::ticks;
+use super::{
+    stopwatch::ticks,
+    window::{UtcOffset, Windows},
+};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A rate, in units per period, and a burst, in units at once.
@@ -18,6 +21,20 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// A request costs one unit, or as many as [`RateLimitLayer::cost`](crate::layer::RateLimitLayer::cost) returns. The time
 /// between two units, the [emission interval](Self::emission_interval), is rounded up to whole nanoseconds (in Redis,
 /// microseconds), so the rate is never exceeded.
+///
+/// # Hard limits
+///
+/// With the default burst, `per_day(1_000)` admits up to 1,999 units in some intervals of a day: the burst, and what becomes
+/// available meanwhile. Three kinds of limits admit no more than the number:
+///
+/// | method | units in | available again |
+/// |---|---|---|
+/// | [`sliding`](Self::sliding) | any interval of one period | evenly; at most half of them at once, unless `burst` is set before |
+/// | [`fixed`](Self::fixed) | windows of one period, from the Unix epoch on | all of them when the window ends |
+/// | [`per_calendar_day`](Self::per_calendar_day), [`per_calendar_month`](Self::per_calendar_month) | days and months at an offset from UTC | all of them when the day or month ends |
+///
+/// The last two are selected by the wall clock of the node: a request at the end of a window and one at the start of the next
+/// are admitted independently of each other.
 ///
 /// # Examples
 ///
@@ -42,6 +59,9 @@ pub struct Quota {
     /// Seconds.
     period: NonZeroU64,
     burst: NonZeroU32,
+    /// The number of units in any interval of one period, if that is limited.
+    sliding: Option<NonZeroU32>,
+    windows: Windows,
 }
 
 impl Quota {
@@ -85,6 +105,32 @@ impl Quota {
         Self::literal("per-day", count, 86_400)
     }
 
+    /// `count` units in each day that begins at midnight at this offset from UTC, named `per-day`.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is zero; a compile-time error in a `const`.
+    #[must_use]
+    pub const fn per_calendar_day(count: u32, offset: UtcOffset) -> Self {
+        let mut quota = Self::per_day(count);
+        quota.windows = Windows::Days(offset);
+        quota
+    }
+
+    /// `count` units in each month of the calendar at this offset from UTC, named `per-month`.
+    ///
+    /// Response fields state 31 days as the period.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is zero; a compile-time error in a `const`.
+    #[must_use]
+    pub const fn per_calendar_month(count: u32, offset: UtcOffset) -> Self {
+        let mut quota = Self::literal("per-month", count, 31 * 86_400);
+        quota.windows = Windows::Months(offset);
+        quota
+    }
+
     /// Creates a quota from configured values.
     ///
     /// # Errors
@@ -99,7 +145,8 @@ impl Quota {
         let seconds = NonZeroU64::new(period.as_secs()).filter(|_| period.subsec_nanos() == 0);
         let seconds = seconds.filter(|seconds| seconds.get() <= LONGEST);
         let seconds = seconds.ok_or_else(|| refused(PERIOD).value(format_args!("{period:?}")))?;
-        let quota = Self { name: Cow::Owned(name.to_owned()), count, period: seconds, burst };
+        let name = Cow::Owned(name.to_owned());
+        let quota = Self { name, count, period: seconds, burst, sliding: None, windows: Windows::None };
         if quota.refill() > LONGEST {
             return Err(refused(BURST).value(burst));
         }
@@ -110,12 +157,60 @@ impl Quota {
     ///
     /// # Panics
     ///
-    /// If `burst` is zero, or needs more than ten years to become available again; a compile-time error in a `const`.
+    /// If `burst` is zero, or needs more than ten years to become available again, or if the quota is a
+    /// [hard limit](Self#hard-limits); a compile-time error in a `const`.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Self {
+        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
         let Some(burst) = NonZeroU32::new(burst) else { panic!("the burst of a quota is zero") };
         self.burst = burst;
         assert!(self.refill() <= LONGEST, "{}", BURST);
+        self
+    }
+
+    /// Admits no more than the units per period in any interval of one period.
+    ///
+    /// If the burst is less than these, it can be used at once; otherwise half of them. The rest becomes available evenly.
+    ///
+    /// # Panics
+    ///
+    /// If the burst is more than the units per period, or if the quota is a hard limit already; a compile-time error in a
+    /// `const`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::rate_limit::Quota;
+    ///
+    /// const DAILY: Quota = Quota::per_day(1_000).sliding();
+    /// assert_eq!(DAILY.burst_size().get(), 500);
+    /// const SMOOTH: Quota = Quota::per_day(1_000).burst(10).sliding();
+    /// assert_eq!(SMOOTH.burst_size().get(), 10);
+    /// ```
+    #[must_use]
+    pub const fn sliding(mut self) -> Self {
+        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+        let (limit, burst) = (self.count.get(), self.burst.get());
+        assert!(burst <= limit, "{}", HARD);
+        let burst = if burst < limit { burst } else { limit.div_ceil(2) };
+        // Within one period after a burst, one unit less than the rate becomes available.
+        let (Some(burst), Some(count)) = (NonZeroU32::new(burst), NonZeroU32::new(limit - burst + 1)) else {
+            panic!("the burst is one to the limit")
+        };
+        (self.sliding, self.count, self.burst) = (Some(self.count), count, burst);
+        assert!(self.refill() <= LONGEST, "{}", BURST);
+        self
+    }
+
+    /// Admits the units per period in each window of one period, aligned to the Unix epoch; the burst has no effect.
+    ///
+    /// # Panics
+    ///
+    /// If the quota is a hard limit already; a compile-time error in a `const`.
+    #[must_use]
+    pub const fn fixed(mut self) -> Self {
+        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+        (self.windows, self.burst) = (Windows::Fixed, self.count);
         self
     }
 
@@ -155,7 +250,14 @@ impl Quota {
         self.burst
     }
 
-    /// The time after which one used unit is available again, rounded up to whole nanoseconds.
+    /// Returns whether the units are available again at the end of a window, all at once.
+    #[must_use]
+    pub const fn is_in_windows(&self) -> bool {
+        !matches!(self.windows, Windows::None)
+    }
+
+    /// The time after which one used unit is available again, rounded up to whole nanoseconds; zero for a quota
+    /// [in windows](Self::is_in_windows).
     #[must_use]
     pub const fn emission_interval(&self) -> Duration {
         self.emission_interval_at(Duration::from_nanos(1))
@@ -169,6 +271,9 @@ impl Quota {
 
     /// The emission interval in nanoseconds, rounded up to a multiple of `resolution`.
     pub(super) const fn emission_interval_in_ticks(&self, resolution: u64) -> u64 {
+        if self.is_in_windows() {
+            return 0;
+        }
         // No overflow: a period is ten years at most.
         let period = self.period.get() * 1_000_000_000;
         let resolution = if resolution == 0 { 1 } else { resolution };
@@ -177,12 +282,19 @@ impl Quota {
 
     /// The window in which [`count`](Self::count), or the burst if it is larger, may be used: what response fields state.
     pub(super) const fn window(&self) -> (u32, u64) {
-        if self.burst.get() > self.count.get() {
+        if let Some(limit) = self.sliding {
+            (limit.get(), self.period.get())
+        } else if self.burst.get() > self.count.get() {
             let seconds = self.period.get() as u128 * self.burst.get() as u128;
             (self.burst.get(), seconds.div_ceil(self.count.get() as u128) as u64)
         } else {
             (self.count.get(), self.period.get())
         }
+    }
+
+    /// The windows.
+    pub(super) const fn windows(&self) -> Windows {
+        self.windows
     }
 
     /// The seconds after which the whole burst is available again, rounded up.
@@ -196,7 +308,7 @@ impl Quota {
         let (Some(count), Some(period)) = (NonZeroU32::new(count), NonZeroU64::new(period)) else {
             panic!("the count of a quota is zero")
         };
-        Self { name: Cow::Borrowed(name), count, period, burst: count }
+        Self { name: Cow::Borrowed(name), count, period, burst: count, sliding: None, windows: Windows::None }
     }
 }
 
@@ -226,6 +338,8 @@ pub const fn nonzero(number: u32) -> NonZeroU32 {
 const LONGEST: u64 = 10 * 366 * 86_400;
 
 const BURST: &str = "the burst of a quota is available again within ten years";
+
+const HARD: &str = "a hard limit is made once, and of a quota whose burst is at most its number of units";
 
 const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII without '\"' and '\\'";
 

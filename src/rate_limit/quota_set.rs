@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{fields, gcra::Gcra, limit_key::word, quota::Quota};
+use super::{fields, gcra::Gcra, limit_key::word, quota::Quota, window::Windows};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     striped::Striped,
@@ -34,6 +34,7 @@ pub struct QuotaSet(Arc<Shared>);
 
 struct Shared {
     limits: Box<[Limit]>,
+    has_windows: bool,
     /// Formatted once, with one copy for each thread.
     policy: Striped<HeaderValue>,
 }
@@ -74,13 +75,10 @@ impl QuotaSet {
         self.0.limits.iter().map(|limit| &limit.quota)
     }
 
-    /// The stable ids of the quotas, in their order: names for their state in shared stores.
-    ///
-    /// An id is derived from the name, count, period and burst of its quota. Quotas that differ in one of these have
-    /// different ids, so a changed quota starts with new state.
+    /// Returns whether one of the quotas is [in windows](Quota::is_in_windows).
     #[must_use]
-    pub fn ids(&self) -> impl ExactSizeIterator<Item = u64> {
-        self.0.limits.iter().map(|limit| limit.id)
+    pub fn has_windows(&self) -> bool {
+        self.0.has_windows
     }
 
     pub(super) fn limits(&self) -> &[Limit] {
@@ -94,7 +92,8 @@ impl QuotaSet {
 
     fn of(quotas: Vec<Quota>) -> Self {
         let policy = Striped::new(|| fields::policy(&quotas));
-        Self(Arc::new(Shared { limits: quotas.into_iter().map(Limit::new).collect(), policy }))
+        let has_windows = quotas.iter().any(Quota::is_in_windows);
+        Self(Arc::new(Shared { limits: quotas.into_iter().map(Limit::new).collect(), has_windows, policy }))
     }
 }
 
@@ -128,7 +127,13 @@ impl fmt::Debug for QuotaSet {
 impl Limit {
     fn new(quota: Quota) -> Self {
         let (count, seconds, burst) = (quota.count(), quota.period().as_secs(), quota.burst_size());
-        let identity = format!("{count} {seconds} {burst} {}", quota.name());
+        let kind = match quota.windows() {
+            Windows::None => String::new(),
+            Windows::Fixed => " fixed".to_owned(),
+            Windows::Days(offset) => format!(" days {}", offset.as_minutes()),
+            Windows::Months(offset) => format!(" months {}", offset.as_minutes()),
+        };
+        let identity = format!("{count} {seconds} {burst} {}{kind}", quota.name());
         let id = word(&Sha256::digest(identity.as_bytes()).into());
         Self { gcra: Gcra::new(&quota, 1), id, quota }
     }

@@ -132,7 +132,7 @@ fn select(hash: u64, length: usize) -> usize {
 }
 
 /// The finaliser of MurmurHash3: a bijection in which each bit of the input affects all bits of the output.
-const fn mix(mut hash: u64) -> u64 {
+pub(super) const fn mix(mut hash: u64) -> u64 {
     hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     hash ^ hash >> 33

@@ -259,7 +259,7 @@ fn concurrent_threads_are_admitted_exactly_the_burst() {
 
 #[test]
 fn ids_of_quotas_depend_on_all_of_their_values_and_are_stable() {
-    let id = |quota: Quota| QuotaSet::from(quota).ids().next().unwrap();
+    let id = |quota: Quota| LimitRequest::new(&LimitKey::default(), &QuotaSet::from(quota)).ids().next().unwrap();
     let quotas = [quota(1, 1, 1), quota(2, 1, 1), quota(1, 2, 1), quota(1, 1, 2), Quota::per_second(1)];
     for (index, quota) in quotas.iter().enumerate() {
         assert_eq!(quotas.iter().position(|other| id(other.clone()) == id(quota.clone())), Some(index));

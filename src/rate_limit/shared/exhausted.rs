@@ -2,7 +2,6 @@ use std::{fmt, time::Duration};
 
 use super::{
     super::{
-        gcra::Gcra,
         limiter::LimitRequest,
         stopwatch::{ORIGIN, now},
         table::{Entry, Table},
@@ -16,7 +15,8 @@ use super::{
 /// available again. See the [module docs](super) for an example.
 ///
 /// The refusals are never wrong, only incomplete: while a unit is missing, no node can take one, so the TAT in the store
-/// is at least the recorded one.
+/// is at least the recorded one. Units that are returned, by a request whose cost is corrected, are the exception: other nodes
+/// refuse a caller until the time that they have recorded.
 pub struct ExhaustedKeys {
     capacity: usize,
     table: Table,
@@ -35,13 +35,28 @@ impl ExhaustedKeys {
     /// `elapsed` is the time of the node's [`Stopwatch`](super::super::Stopwatch).
     #[must_use]
     pub fn state<'a>(&self, request: &LimitRequest<'a>, elapsed: Duration) -> LimitState<'a> {
-        let now = now(elapsed);
+        let (now, request) = (now(elapsed), request.resolved());
         let entries = self.table.lock(request.key);
-        let until_tat = |quota| match entries.get(quota, now) {
-            Entry::Tat(tat) => Duration::from_nanos(tat.saturating_sub(now)),
-            Entry::FullUntil(_) => Duration::ZERO,
+        let until_tat = |limit| {
+            let (id, meter) = request.meter(limit, 1);
+            match (entries.get(id, now), meter.left) {
+                (Entry::Tat(stored), Some(_)) => Duration::from_nanos(meter.load(stored) - ORIGIN),
+                (Entry::Tat(tat), None) => Duration::from_nanos(tat.saturating_sub(now)),
+                (Entry::FullUntil(_), _) => Duration::ZERO,
+            }
         };
-        LimitState::new(request, request.quotas.ids().map(until_tat))
+        LimitState::new(&request, request.quotas.limits().iter().map(until_tat)).with_debt().with_windows()
+    }
+
+    /// Forgets the quotas of the request, after units were returned to them.
+    pub fn forget(&self, request: &LimitRequest<'_>, elapsed: Duration) {
+        let now = now(elapsed);
+        let mut entries = self.table.lock(request.key);
+        for id in request.ids() {
+            if matches!(entries.get(id, now), Entry::Tat(1..)) {
+                entries.put(id, now, 0, 0);
+            }
+        }
     }
 
     /// Records all quotas of the request if one of them has no available unit, and raises those that are recorded already.
@@ -53,22 +68,31 @@ impl ExhaustedKeys {
     /// time is safe, an earlier one is not: callers that wait until then must have waited long enough.
     pub fn record(&self, state: &LimitState<'_>, elapsed: Duration) {
         let now = now(elapsed);
-        let from_now = |time: u64| now.saturating_add(time).saturating_sub(ORIGIN);
-        let is_exhausted = |gcra: Gcra, tat| gcra.next_unit_at(tat) > ORIGIN;
-        let is_any_exhausted = state.entries().any(|(_, gcra, tat)| is_exhausted(gcra, tat));
+        let is_any_exhausted = state.entries().any(|(_, meter, tat)| meter.next_unit_at(tat, ORIGIN) > ORIGIN);
         let mut entries = self.table.lock(state.request().key);
-        for (limit, gcra, tat) in state.entries() {
+        for (id, meter, tat) in state.entries() {
+            let (tat, next_unit_at) = match meter.left {
+                // Relative to `ORIGIN` is relative to nothing: these are used units.
+                Some(_) => (tat, meter.next_unit_at(tat, now)),
+                None => (from_now(now, tat), from_now(now, meter.next_unit_at(tat, ORIGIN))),
+            };
+            let is_used = tat > if meter.left.is_some() { ORIGIN } else { now };
             // Answers may arrive in another order than they were made: one with available units lowers no TAT.
-            let is_later = match entries.get(limit.id, now) {
-                Entry::Tat(0) => is_any_exhausted && tat > ORIGIN,
-                Entry::Tat(stored) => stored < from_now(tat),
+            let is_later = match entries.get(id, now) {
+                Entry::Tat(0) => is_any_exhausted && is_used,
+                Entry::Tat(stored) => meter.load(stored) < tat,
                 Entry::FullUntil(_) => false,
             };
-            if is_later || is_exhausted(gcra, tat) {
-                entries.put(limit.id, now, from_now(tat), from_now(gcra.next_unit_at(tat)));
+            if is_later || next_unit_at > now {
+                entries.put(id, now, meter.save(tat, now), next_unit_at);
             }
         }
     }
+}
+
+/// A time relative to `ORIGIN`, relative to now.
+const fn from_now(now: u64, time: u64) -> u64 {
+    now.saturating_add(time).saturating_sub(ORIGIN)
 }
 
 impl fmt::Debug for ExhaustedKeys {

@@ -6,7 +6,7 @@
 //! burst tolerance, which is the emission interval times the burst.
 //!
 //! A shared limiter stores TATs in its store, under a name made of [`LimitKey::digest`](super::LimitKey::digest), an HMAC with a secret of the deployment, and
-//! [`QuotaSet::ids`](super::QuotaSet::ids), and measures them with the store's clock. Two kinds of stores fit:
+//! [`LimitRequest::ids`](super::LimitRequest::ids), and measures them with the store's clock. Two kinds of stores fit:
 //!
 //! - A store that runs the algorithm itself, such as Redis with a script, returns the time until each TAT.
 //!   [`LimitState::status`] and [`LimitState::exceeded`] turn these into a decision.
@@ -65,7 +65,7 @@
 //!         };
 //!         let now = self.database.clock.elapsed();
 //!         let key = request.key.digest(&self.secret).to_hex();
-//!         let names: Vec<_> = request.quotas.ids().map(|id| (key.clone(), id)).collect();
+//!         let names: Vec<_> = request.ids().map(|id| (key.clone(), id)).collect();
 //!         let stored = names.iter().map(|name| tats.get(name).copied().unwrap_or_default());
 //!         let mut state = LimitState::new(request, stored.map(|tat| tat.saturating_sub(now)));
 //!         let decision = state.take();

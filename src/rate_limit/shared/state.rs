@@ -1,8 +1,8 @@
 use std::{fmt, time::Duration};
 
 use super::super::{
-    gcra::Gcra,
     limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus},
+    meter::Meter,
     outcome,
     quota_set::{Limit, QuotaSet},
     stopwatch::{ORIGIN, ticks},
@@ -13,12 +13,17 @@ use super::super::{
 ///
 /// Times are relative, so the state does not depend on a clock: "now" is the time at which the store has read its clock.
 /// See the [module docs](super) for an example.
+///
+/// A quota [in windows](super::super::Quota::is_in_windows) has used units instead of a TAT: see
+/// [`with_windows`](Self::with_windows). A store that does not support them refuses all requests under such quotas.
 #[derive(Clone)]
 pub struct LimitState<'a> {
     request: LimitRequest<'a>,
     /// Ticks, with `ORIGIN` as now.
     tats: [u64; QuotaSet::MAX],
     resolution: u64,
+    has_debt: bool,
+    has_windows: bool,
 }
 
 impl<'a> LimitState<'a> {
@@ -32,7 +37,7 @@ impl<'a> LimitState<'a> {
         for (tat, until_tat) in tats.iter_mut().zip(until_tats) {
             *tat = ORIGIN.saturating_add(ticks(until_tat));
         }
-        Self { request: *request, tats, resolution: 1 }
+        Self { request: request.resolved(), tats, resolution: 1, has_debt: false, has_windows: false }
     }
 
     /// Sets the resolution of the store's clock, to which emission intervals are rounded up: one nanosecond by default.
@@ -45,14 +50,47 @@ impl<'a> LimitState<'a> {
         self
     }
 
+    /// Keeps times above the burst tolerance: charges that exceeded what was available cause them.
+    ///
+    /// Only for times of a clock that is never set back, or that the store has checked itself.
+    #[must_use]
+    pub const fn with_debt(mut self) -> Self {
+        self.has_debt = true;
+        self
+    }
+
+    /// Declares that the store supports quotas [in windows](super::super::Quota::is_in_windows).
+    ///
+    /// Instead of a time, the state of such a quota is the number of units used in the window, in nanoseconds: both in
+    /// [`new`](Self::new) and in [`until_tats`](Self::until_tats). The store keeps the number as it is, without adding or
+    /// subtracting the time of its clock, until the window has ended.
+    #[must_use]
+    pub const fn with_windows(mut self) -> Self {
+        self.has_windows = true;
+        self
+    }
+
+    /// Corrects the cost of the request, which was admitted, to `cost`, as
+    /// [`RateLimiter::settle`](super::super::RateLimiter::settle) does.
+    ///
+    /// The TATs to store are then the [`until_tats`](Self::until_tats). A store that is read [with debt](Self::with_debt)
+    /// keeps charges that exceed what is available.
+    pub fn settle(&mut self, cost: u32) {
+        let mut next = self.tats;
+        for (tat, (_, meter, stored)) in next.iter_mut().zip(self.entries()) {
+            *tat = meter.settle(stored, ORIGIN, self.request.cost, cost);
+        }
+        self.tats = next;
+    }
+
     /// Takes the cost of the request from every quota, or is refused and takes nothing.
     ///
     /// The TATs to store are then the [`until_tats`](Self::until_tats); a refusal does not change them.
     #[must_use]
     pub fn take(&mut self) -> Decision {
         let mut next = self.tats;
-        for (tat, (_, gcra, stored)) in next.iter_mut().zip(self.entries()) {
-            match gcra.take(stored, ORIGIN, self.request.cost) {
+        for (tat, (_, meter, stored)) in next.iter_mut().zip(self.entries()) {
+            match meter.take(stored, ORIGIN, self.request.cost) {
                 Ok(taken) => *tat = taken,
                 Err(_) => return Decision::Refused(self.exceeded().expect("this quota refuses the request")),
             }
@@ -65,15 +103,17 @@ impl<'a> LimitState<'a> {
     #[must_use]
     pub fn status(&self) -> LimitStatus {
         let statuses =
-            self.entries().enumerate().map(|(index, (_, gcra, tat))| outcome::status(index, gcra, tat, ORIGIN));
+            self.entries().enumerate().map(|(index, (_, meter, tat))| outcome::status(index, meter, tat, ORIGIN));
         statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota")
     }
 
     /// The refusal of the request; `None` if every quota admits it.
     #[must_use]
     pub fn exceeded(&self) -> Option<LimitExceeded> {
-        let entry = |index: usize, limit: &Limit| Entry::Tat(self.gcra(limit).clamp(self.tats[index], ORIGIN));
-        outcome::exceeded(&self.request, ORIGIN, |limit| self.gcra(limit), entry)
+        outcome::exceeded(&self.request, ORIGIN, |index, limit| {
+            let (_, meter, tat) = self.entry(limit, self.tats[index]);
+            (meter, Entry::Tat(tat))
+        })
     }
 
     /// The time until the TAT of each quota, in the order of the set; zero for a quota that is unused.
@@ -88,16 +128,18 @@ impl<'a> LimitState<'a> {
         &self.request
     }
 
-    /// Each quota with its parameters and its TAT, relative to `ORIGIN`.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&'a Limit, Gcra, u64)> {
-        self.request.quotas.limits().iter().zip(self.tats).map(|(limit, tat)| {
-            let gcra = self.gcra(limit);
-            (limit, gcra, gcra.clamp(tat, ORIGIN))
-        })
+    /// Each quota: the id of its state, its parameters and its TAT, relative to `ORIGIN`.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, Meter, u64)> {
+        self.request.quotas.limits().iter().zip(self.tats).map(|(limit, tat)| self.entry(limit, tat))
     }
 
-    fn gcra(&self, limit: &Limit) -> Gcra {
-        if self.resolution <= 1 { limit.gcra } else { Gcra::new(&limit.quota, self.resolution) }
+    fn entry(&self, limit: &Limit, tat: u64) -> (u64, Meter, u64) {
+        let (id, meter) = self.request.meter(limit, self.resolution);
+        let tat = match meter.left {
+            Some(_) if !self.has_windows => u64::MAX,
+            _ => tat,
+        };
+        (id, meter, if self.has_debt { tat } else { meter.clamp(tat, ORIGIN) })
     }
 }
 

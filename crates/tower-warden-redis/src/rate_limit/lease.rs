@@ -97,14 +97,16 @@ impl Leases {
                 0
             }
         };
-        let fetch = Fetch { leases: Arc::clone(self), slot, fetched };
+        // Units of a window are spent before it ends.
+        let lifetime = request.window_ends().flatten().fold(self.lifetime, Duration::min);
+        let fetch = Fetch { leases: Arc::clone(self), slot, fetched, lifetime };
         Spending::Fetch { units: self.units.max(cost).saturating_add(waiting), fetch }
     }
 
     fn slot(&self, request: &LimitRequest<'_>) -> u64 {
         let mut hasher = self.secret.build_hasher();
         hasher.write_u64(self.secret.hash_one(request.key));
-        request.quotas.ids().for_each(|id| hasher.write_u64(id));
+        request.ids().for_each(|id| hasher.write_u64(id));
         hasher.finish()
     }
 
@@ -119,12 +121,13 @@ pub(super) struct Fetch {
     leases: Arc<Leases>,
     slot: u64,
     fetched: Arc<Semaphore>,
+    lifetime: Duration,
 }
 
 impl Fetch {
     /// Stores the units that this request does not need; `started_at` is a time before the query was sent.
     pub(super) fn complete(self, left: u32, status: LimitStatus, started_at: Duration, now: Duration) {
-        let expires_at = started_at.saturating_add(self.leases.lifetime);
+        let expires_at = started_at.saturating_add(self.lifetime);
         let mut leases = self.leases.shard(self.slot);
         let waiting = leases.get(&self.slot).map_or(0, |lease| lease.waiting).saturating_sub(left);
         insert(&mut leases, self.slot, Lease { left, expires_at, status, fetching: None, waiting }, now);

@@ -4,18 +4,17 @@ use std::{fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 use tower_warden::{
-    Eventual, Unavailable,
+    Eventual, Unavailable, UnixTime,
     rate_limit::{
         Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, MonotonicStopwatch, Quota, QuotaSet,
-        RateLimiter, Stopwatch,
-        shared::{ExhaustedKeys, LimitState},
+        RateLimiter, Stopwatch, shared::ExhaustedKeys,
     },
 };
 
 use super::{
     lease::{Fetch, Leases, Spending},
     outage::{Counters, DecisionCounts, OnOutage, OutageLog},
-    script::{RESOLUTION, Reply, Take},
+    script::{LimitCommand, RESOLUTION, Reply},
 };
 use crate::connection::{Purpose, RedisConnection};
 
@@ -44,11 +43,11 @@ const MAX_WAITS: usize = 3;
 ///
 /// # Rights
 ///
-/// The user of the connection needs the commands `PING`, `EVALSHA` and `EVAL`, those that the scripts call (`TIME`, `GET`
-/// and `SET`), and the keys of the namespace:
+/// The user of the connection needs the commands `PING`, `EVALSHA` and `EVAL`, those that the scripts call (`TIME`, `GET`,
+/// `SET` and `DEL`), and the keys of the namespace:
 ///
 /// ```text
-/// ACL SETUSER billing on >password ~billing:tower-warden:limit:* +ping +evalsha +eval +time +get +set
+/// ACL SETUSER billing on >password ~billing:tower-warden:limit:* +ping +evalsha +eval +time +get +set +del
 /// ```
 ///
 /// # Leases
@@ -153,7 +152,7 @@ impl RedisRateLimiter {
     pub async fn check(&self) -> Result<(), Unavailable> {
         let (key, quotas) = (LimitKey::of_limit("readiness"), QuotaSet::from(Quota::per_second(1).named("readiness")));
         let request = LimitRequest::new(&key, &quotas);
-        let take = Take::new(self.0.connection.prefix(), &self.0.secret, &request, request.cost);
+        let take = LimitCommand::take(self.0.connection.prefix(), &self.0.secret, &request, request.cost);
         let reply = take.run(&self.0.connection).await;
         reply.map(drop).map_err(|_| Unavailable::new("redis"))
     }
@@ -166,14 +165,43 @@ impl RedisRateLimiter {
 
 impl RateLimiter for RedisRateLimiter {
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        let request = &request.resolved();
         let step = match self.0.begin(request) {
             Step::Done(decision) => return Eventual::Now(decision),
             step => step,
         };
         // A round trip, or waiting for one.
-        let (inner, key, quotas, cost) =
-            (Arc::clone(&self.0), request.key.clone(), request.quotas.clone(), request.cost);
-        Eventual::later(async move { inner.finish(&LimitRequest::new(&key, &quotas).cost(cost), step).await })
+        let (inner, request) = (Arc::clone(&self.0), OwnedRequest::from(request));
+        Eventual::later(async move { inner.finish(&request.get(), step).await })
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        let (inner, request) = (Arc::clone(&self.0), OwnedRequest::from(&request.resolved()));
+        // A round trip.
+        Eventual::later(async move { inner.settle(&request.get(), cost).await })
+    }
+}
+
+/// A request that a future takes along.
+struct OwnedRequest {
+    key: LimitKey,
+    quotas: QuotaSet,
+    cost: NonZeroU32,
+    time: Option<UnixTime>,
+}
+
+impl From<&LimitRequest<'_>> for OwnedRequest {
+    fn from(request: &LimitRequest<'_>) -> Self {
+        let (key, quotas) = (request.key.clone(), request.quotas.clone());
+        Self { key, quotas, cost: request.cost, time: request.time }
+    }
+}
+
+impl OwnedRequest {
+    const fn get(&self) -> LimitRequest<'_> {
+        let mut request = LimitRequest::new(&self.key, &self.quotas).cost(self.cost);
+        request.time = self.time;
+        request
     }
 }
 
@@ -227,7 +255,10 @@ impl Inner {
             Step::Query { wanted, fetch, started_at } => (wanted, fetch, started_at),
             Step::Wait(_) => (request.cost, None, self.stopwatch.elapsed()),
         };
-        let reply = Take::new(self.connection.prefix(), &self.secret, request, wanted).run(&self.connection).await.ok();
+        let reply = LimitCommand::take(self.connection.prefix(), &self.secret, request, wanted)
+            .run(&self.connection)
+            .await
+            .ok();
         match reply.and_then(|reply| self.evaluate(request, &reply, fetch, started_at)) {
             Some(decision) => Ok(decision),
             None => self.decide_without_redis(request),
@@ -244,7 +275,7 @@ impl Inner {
     ) -> Option<Decision> {
         // Later than the server's time: a caller that waits from now on has waited long enough.
         let now = self.stopwatch.elapsed();
-        let state = LimitState::new(request, reply.until_tats.iter().copied()).with_resolution(RESOLUTION);
+        let state = reply.state(request);
         self.exhausted.record(&state, now);
         let decision = match reply.taken.checked_sub(request.cost.get()) {
             Some(left) => {
@@ -260,6 +291,24 @@ impl Inner {
         self.counters.redis.increment();
         self.outages.is_over();
         Some(decision)
+    }
+
+    async fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Result<(), Unavailable> {
+        let command = LimitCommand::settle(self.connection.prefix(), &self.secret, request, cost);
+        match command.evaluate(&self.connection).await {
+            Ok(_) => {
+                self.exhausted.forget(request, self.stopwatch.elapsed());
+                Ok(())
+            }
+            Err(_) => match self.on_outage {
+                OnOutage::Admit => Ok(()),
+                OnOutage::Local { nodes } => {
+                    self.local.settle_share(request, cost, nodes);
+                    Ok(())
+                }
+                OnOutage::Refuse => Err(Unavailable::new("redis")),
+            },
+        }
     }
 
     fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {

@@ -3,7 +3,7 @@
 use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
 use redis::{Cmd, Script, Value};
-use tower_warden::rate_limit::{LimitRequest, LimitSecret};
+use tower_warden::rate_limit::{LimitRequest, LimitSecret, shared::LimitState};
 
 use crate::connection::{CommandError, RedisConnection};
 
@@ -13,48 +13,71 @@ const PREFIX: &str = "tower-warden:limit:2:";
 /// The resolution of the server's clock, and of the script's arithmetic.
 pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
 
-const SOURCE: &str = include_str!("take.lua");
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
 
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SOURCE));
+static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
 
-/// A command that takes units from all quotas of a key, or from none.
-pub(super) struct Take {
+/// A command on all quotas of a key.
+pub(super) struct LimitCommand {
+    script: &'static Script,
     keys: Vec<String>,
     arguments: Vec<u64>,
 }
 
-/// The reply to a [`Take`].
+/// The reply to [`LimitCommand::take`].
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Reply {
     /// The number of units that were taken: zero, or at least the cost of the request.
     pub(super) taken: u32,
-    /// The time until the TAT of each quota.
-    pub(super) until_tats: Vec<Duration>,
+    /// The microseconds until the TAT of each quota, or its used units if it is in windows.
+    pub(super) levels: Vec<u64>,
 }
 
-impl Take {
+impl LimitCommand {
     /// Takes the cost of the request, and up to `wanted` units if they are available.
-    pub(super) fn new(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+    pub(super) fn take(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
+        Self::new(&TAKE, namespace, secret, request, wanted.get())
+    }
+
+    /// Corrects the cost of the request, which was admitted.
+    pub(super) fn settle(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, cost: u32) -> Self {
+        Self::new(&SETTLE, namespace, secret, request, cost)
+    }
+
+    fn new(
+        script: &'static Script,
+        namespace: &str,
+        secret: &LimitSecret,
+        request: &LimitRequest<'_>,
+        units: u32,
+    ) -> Self {
+        let request = request.resolved();
         let LimitRequest { key, quotas, cost, .. } = request;
         // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
         let digest = &key.digest(secret).to_hex()[..32];
-        let keys = quotas.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
-        let mut arguments = vec![cost.get().into(), wanted.get().into()];
-        for quota in quotas.quotas() {
+        let keys = request.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
+        let mut arguments = vec![cost.get().into(), units.into()];
+        for (quota, left) in quotas.quotas().zip(request.window_ends()) {
             let emission_interval = quota.emission_interval_at(RESOLUTION).as_micros();
             let emission_interval = u64::try_from(emission_interval).unwrap_or(u64::MAX);
-            arguments.extend([emission_interval, quota.burst_size().get().into()]);
+            // An interval of zero means a window that ends after this time.
+            let left = u64::try_from(left.unwrap_or_default().as_millis()).unwrap_or(u64::MAX);
+            arguments.extend([emission_interval, quota.burst_size().get().into(), left]);
         }
-        Self { keys, arguments }
+        Self { script, keys, arguments }
+    }
+
+    /// Runs the script of [`take`](Self::take).
+    pub(super) async fn run(&self, connection: &RedisConnection) -> Result<Reply, CommandError> {
+        Reply::parse(&self.evaluate(connection).await?, self.keys.len()).ok_or(CommandError::Unavailable)
     }
 
     /// Runs the script by its digest; if the server does not have it, again with its source.
-    pub(super) async fn run(&self, connection: &RedisConnection) -> Result<Reply, CommandError> {
-        let reply = match connection.run(self.command("EVALSHA", SCRIPT.get_hash())).await {
-            Err(CommandError::NoScript) => connection.run(self.command("EVAL", SOURCE)).await,
+    pub(super) async fn evaluate(&self, connection: &RedisConnection) -> Result<Value, CommandError> {
+        match connection.run(self.command("EVALSHA", self.script.get_hash())).await {
+            Err(CommandError::NoScript) => connection.run(self.command("EVAL", self.script.get_source())).await,
             reply => reply,
-        };
-        Reply::parse(&reply?, self.keys.len()).ok_or(CommandError::Unavailable)
+        }
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
@@ -65,6 +88,14 @@ impl Take {
 }
 
 impl Reply {
+    /// The state of the quotas of the request.
+    pub(super) fn state<'a>(&self, request: &LimitRequest<'a>) -> LimitState<'a> {
+        let states = self.levels.iter().zip(request.quotas.quotas()).map(|(level, quota)| {
+            if quota.is_in_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
+        });
+        LimitState::new(request, states).with_resolution(RESOLUTION).with_debt().with_windows()
+    }
+
     fn parse(value: &Value, quotas: usize) -> Option<Self> {
         let Value::Array(items) = value else { return None };
         let numbers = items.iter().map(|item| match item {
@@ -73,8 +104,7 @@ impl Reply {
         });
         let numbers = numbers.collect::<Option<Vec<_>>>()?;
         let (taken, until_tats) = numbers.split_first().filter(|(_, tats)| tats.len() == quotas)?;
-        let until_tats = until_tats.iter().copied().map(Duration::from_micros).collect();
-        Some(Self { taken: u32::try_from(*taken).ok()?, until_tats })
+        Some(Self { taken: u32::try_from(*taken).ok()?, levels: until_tats.to_vec() })
     }
 }
 
@@ -85,7 +115,7 @@ mod tests {
     #[test]
     fn a_reply_of_another_form_is_refused() {
         let array = |numbers: &[i64]| Value::Array(numbers.iter().map(|number| Value::Int(*number)).collect());
-        let reply = Reply { taken: 1, until_tats: vec![Duration::from_micros(2), Duration::from_micros(3)] };
+        let reply = Reply { taken: 1, levels: vec![2, 3] };
         assert_eq!(Reply::parse(&array(&[1, 2, 3]), 2), Some(reply));
         for odd in [array(&[]), array(&[1, 2]), array(&[1, 2, 3, 4]), array(&[1, -2, 3]), array(&[1 << 40, 2, 3])] {
             assert_eq!(Reply::parse(&odd, 2), None);

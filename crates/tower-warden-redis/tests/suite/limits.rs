@@ -13,7 +13,8 @@ use tower_warden::{
     Eventual,
     layer::RateLimitLayer,
     rate_limit::{
-        Decision, LimitBy, LimitExceeded, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet, RateLimiter,
+        Decision, LimitBy, LimitExceeded, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet,
+        RateLimiter, UtcOffset,
     },
 };
 use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
@@ -487,7 +488,7 @@ async fn acl(redis: &Redis, rules: &[&str]) {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn documented_rights_are_enough_and_a_missing_one_is_reported_by_the_check() {
     let redis = Redis::start().await;
-    let rights = "on >secret ~test:tower-warden:limit:* +ping +evalsha +eval +time +get +set";
+    let rights = "on >secret ~test:tower-warden:limit:* +ping +evalsha +eval +time +get +set +del";
     let rights: Vec<_> = rights.split(' ').collect();
     acl(&redis, &[&["billing"], &rights[..]].concat()).await;
     let limiter = RedisRateLimiter::new(as_user(&redis, "billing:secret").await, secret());
@@ -560,4 +561,105 @@ impl tracing::Subscriber for Log {
     fn enter(&self, _: &tracing::span::Id) {}
 
     fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn windows_admit_their_number_on_all_nodes_exactly_and_with_leases() {
+    let redis = Redis::shared().await;
+    let morning = tower_warden::UnixTime::from_secs(1_800_000_000);
+    let tomorrow = morning + seconds(86_400);
+    let quotas = QuotaSet::new([
+        Quota::per_calendar_day(100, UtcOffset::UTC),
+        Quota::per_day(110).fixed().named("fixed"),
+        Quota::per_day(400).sliding().named("sliding"),
+    ])
+    .unwrap();
+    for leased in [None, Some(7)] {
+        let mut nodes = vec![node(&redis).await, node(&redis).await];
+        if let Some(units) = leased {
+            nodes = nodes.into_iter().map(|node| node.leased(number(units), seconds(3_600))).collect();
+        }
+        let key = limit_key(&name());
+        for (at, expected) in [(morning, 100), (tomorrow, 100), (morning, 100)] {
+            let request = LimitRequest::new(&key, &quotas).at(at);
+            let mut admitted = 0;
+            let mut wait = Duration::ZERO;
+            for index in 0..240 {
+                match nodes[index % 2].take(&request).wait().await.unwrap() {
+                    Decision::Admitted(_) => admitted += 1,
+                    Decision::Refused(exceeded) => wait = exceeded.wait,
+                    other => panic!("{other:?}"),
+                }
+            }
+            // A lease keeps units back on the node that took them; an earlier window has none left.
+            let least = if leased.is_some() { expected - 12 } else { expected };
+            if at == morning && wait == Duration::ZERO {
+                panic!("the window is never used up");
+            }
+            if (least..=expected).contains(&admitted) {
+                assert_eq!(wait, seconds(16 * 3_600), "the window ends at midnight");
+            } else {
+                assert_eq!(admitted, 0, "a clock that is set back resets nothing");
+            }
+        }
+    }
+    let mut connection = redis.connection().await;
+    let keys: Vec<String> = connection.keys("test:tower-warden:limit:2:*").await.unwrap();
+    for key in keys {
+        let lifetime: i64 = connection.pttl(&key).await.unwrap();
+        assert!(lifetime > 0, "{key} expires");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn costs_are_corrected_on_all_nodes() {
+    let redis = Redis::start().await;
+    for quota in [Quota::per_day(10), Quota::per_day(10).fixed()] {
+        let (one, other) = (node(&redis).await, node(&redis).await);
+        let (key, quotas) = (limit_key("alice"), QuotaSet::from(quota.clone()));
+        let request = LimitRequest::new(&key, &quotas);
+        let remaining = async |limiter: &RedisRateLimiter| match limiter.take(&request).wait().await.unwrap() {
+            Decision::Admitted(status) => Some(status.remaining),
+            Decision::Refused(_) => None,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(remaining(&one).await, Some(9));
+        one.settle(&request, 5).wait().await.unwrap();
+        assert_eq!(remaining(&other).await, Some(4));
+        // Refunded, also where this node knows that the quota was used up.
+        let four = request.cost(number(4));
+        assert!(matches!(one.take(&four).wait().await.unwrap(), Decision::Admitted(_)));
+        assert_eq!(remaining(&one).await, None);
+        one.settle(&four, 0).wait().await.unwrap();
+        assert_eq!(remaining(&one).await, Some(3));
+        // A charge above what is available is made up for.
+        one.settle(&request, 34).wait().await.unwrap();
+        match one.take(&request).wait().await.unwrap() {
+            Decision::Refused(exceeded) if !quota.is_in_windows() => {
+                let needed = seconds(86_400 / 10 * 31);
+                assert!(exceeded.wait <= needed && exceeded.wait > needed - seconds(60), "{exceeded:?}");
+            }
+            Decision::Refused(exceeded) => assert!(exceeded.wait <= seconds(86_400)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(remaining(&other).await, None);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn charge_does_not_lock_out_for_longer_after_the_clock_of_the_server_was_set_back() {
+    let redis = Redis::start().await;
+    let quotas = QuotaSet::from(Quota::per_minute(6));
+    assert!(is_admitted(&node(&redis).await, "alice", &quotas).await);
+    let mut connection = redis.connection().await;
+    let keys: Vec<String> = connection.keys("*").await.unwrap();
+    // 30 seconds more than the burst tolerance, stored by a clock far ahead.
+    let () = connection.set(&keys[0], "9000000000000000:30000000").await.unwrap();
+    match take(&node(&redis).await, "alice", &quotas, 1).await {
+        Decision::Refused(exceeded) => assert!(exceeded.wait <= seconds(40), "{exceeded:?}"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Bench, at_once, daily, key, quota};
-use crate::rate_limit::{LimitStatus, QuotaSet};
+use super::{super::answered, Bench, at_once, daily, key, quota};
+use crate::{
+    rate_limit::{Decision, LimitRequest, LimitStatus, QuotaSet},
+    time::UnixTime,
+};
 
 pub(super) async fn burst_is_admitted_and_no_more(bench: &Bench) {
     let (alice, quotas) = (key("alice"), daily([("quota", 5)]));
@@ -123,4 +126,28 @@ pub(super) async fn concurrent_requests_are_admitted_up_to_the_burst(bench: &Ben
     assert!(admitted == 100, "concurrent requests are admitted up to the burst: {admitted} for 100");
     let rule = "a request takes from all quotas of a set, or from none, also when requests are concurrent";
     bench.assert_left(&key("alice"), &daily([("wide", 150)]), 50, rule).await;
+}
+
+/// A limiter that does not support windows admits nothing under them.
+pub(super) async fn window_admits_its_number_and_the_next_one_again(bench: &Bench) {
+    let rule = "a window admits its number or, if windows are not supported, nothing; the next window again";
+    let (alice, quotas) = (key("alice"), QuotaSet::from(quota("quota", 3, 86_400, 3).fixed()));
+    let mut supported = None;
+    for day in 0..3 {
+        let midnight = UnixTime::from_secs(1_800_057_600 + day * 86_400);
+        let mut admitted = 0;
+        for second in 0..6 {
+            let request = LimitRequest::new(&alice, &quotas).at(midnight + Duration::from_secs(second));
+            match answered(bench.limiter.take(&request).wait().await) {
+                Decision::Admitted(_) => admitted += 1,
+                Decision::Refused(exceeded) => {
+                    let left = Duration::from_secs(86_400 - second);
+                    assert_eq!(exceeded.wait, left, "a refused request waits until its window ends");
+                }
+                Decision::Uncounted => panic!("a limiter under test counts each request"),
+            }
+        }
+        assert_eq!(admitted, *supported.get_or_insert(admitted), "{rule}");
+        assert!(admitted == 3 || admitted == 0, "{rule}: {admitted} of 3");
+    }
 }

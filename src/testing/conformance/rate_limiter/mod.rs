@@ -70,6 +70,7 @@ pub async fn rate_limiter<L: RateLimiter>(time: LimiterTime<'_>, make: impl Asyn
     counting::refusal_names_the_violated_quotas(&fresh().await).await;
     counting::status_of_a_refusal_is_that_of_the_longest_wait(&fresh().await).await;
     counting::concurrent_requests_are_admitted_up_to_the_burst(&fresh().await).await;
+    counting::window_admits_its_number_and_the_next_one_again(&fresh().await).await;
 
     match time {
         LimiterTime::Manual(advance) => {

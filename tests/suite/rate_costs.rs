@@ -1,0 +1,262 @@
+//! Costs that are known after the response, and failures that a handler reports.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_warden::{
+    Eventual, Reason, Rejection, Unavailable,
+    layer::{FailureLimitLayer, RateLimitLayer},
+    rate_limit::{
+        Decision, Exempt, LimitBy, LimitCharge, LimitKey, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota,
+        QuotaSet, RateLimiter, nonzero,
+        shared::{ExhaustedKeys, LimitState},
+    },
+};
+
+use crate::support::{Answer, request, seconds};
+
+/// What a handler reports in the response's extensions.
+#[derive(Clone, Copy)]
+struct Tokens(u32);
+
+/// Responds to `/status/500` with that status, and to `/tokens/30` with that number of tokens.
+async fn handle(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::default());
+    let mut parts = request.uri().path().split('/').skip(1);
+    match (parts.next(), parts.next().map(|number| number.parse().unwrap())) {
+        (Some("status"), Some(status)) => *response.status_mut() = http::StatusCode::from_u16(status).unwrap(),
+        (Some("tokens"), Some(tokens)) => drop(response.extensions_mut().insert(Tokens(tokens.into()))),
+        _ => {}
+    }
+    Ok(response)
+}
+
+async fn get(layer: &RateLimitLayer, path: &str) -> Answer {
+    let service = layer.layer(service_fn(handle));
+    Answer::read(service.oneshot(request().uri(path).body(Full::default()).unwrap()).await.unwrap()).await
+}
+
+fn limited(quota: Quota) -> (RateLimitLayer, ManualStopwatch) {
+    let stopwatch = ManualStopwatch::default();
+    let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
+    (RateLimitLayer::new("calls", limiter, LimitBy::global(), quota), stopwatch)
+}
+
+fn by_tokens(layer: RateLimitLayer) -> RateLimitLayer {
+    layer.final_cost(|response, cost| match response.extensions.get::<Tokens>() {
+        _ if response.status.is_server_error() => 0,
+        Some(Tokens(tokens)) => *tokens,
+        None => cost,
+    })
+}
+
+#[tokio::test]
+async fn failure_of_the_handler_is_refunded() {
+    let layer = by_tokens(limited(Quota::per_day(2)).0);
+    for _ in 0..5 {
+        assert_eq!(get(&layer, "/status/500").await.status, 500);
+    }
+    for expected in [200, 200, 429] {
+        assert_eq!(get(&layer, "/").await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_model_are_charged_after_the_response() {
+    let (layer, _) = limited(Quota::per_day(100));
+    let layer = by_tokens(layer);
+    assert_eq!(get(&layer, "/tokens/30").await.status, 200);
+    assert_eq!(get(&layer, "/").await.header("ratelimit").unwrap().split(';').nth(1), Some("r=69"));
+    assert_eq!(get(&layer, "/tokens/0").await.header("ratelimit").unwrap().split(';').nth(1), Some("r=68"));
+    assert_eq!(get(&layer, "/").await.header("ratelimit").unwrap().split(';').nth(1), Some("r=68"), "a free one");
+}
+
+#[tokio::test]
+async fn charge_above_what_is_available_is_made_up_for() {
+    let (layer, stopwatch) = limited(Quota::per_minute(60));
+    let layer = by_tokens(layer);
+    assert_eq!(get(&layer, "/tokens/180").await.status, 200);
+    let refused = get(&layer, "/").await;
+    // One unit a second: 120 seconds for the units that were not available, and one for the next unit.
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("121")));
+    stopwatch.advance(seconds(120));
+    assert_eq!(get(&layer, "/").await.status, 429);
+    stopwatch.advance(seconds(1));
+    assert_eq!((get(&layer, "/").await.status.as_u16(), get(&layer, "/").await.status.as_u16()), (200, 429));
+    // No cost is so high that the arithmetic overflows, and the caller is not locked out for ever.
+    let (layer, stopwatch) = limited(Quota::per_second(1));
+    let layer = layer.final_cost(|_, _| u32::MAX);
+    assert_eq!(get(&layer, "/").await.status, 200);
+    stopwatch.advance(seconds(u64::from(u32::MAX)));
+    assert_eq!(get(&layer, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn refund_of_a_cost_above_the_burst_returns_no_units_of_other_requests() {
+    let (layer, _) = limited(Quota::per_day(10));
+    let layer = by_tokens(layer.cost(|head| if head.uri.path() == "/" { 1 } else { 100 }));
+    // The burst is taken, and five of it stay taken.
+    assert_eq!(get(&layer, "/tokens/5").await.status, 200);
+    for expected in [200, 200, 200, 200, 200, 429] {
+        assert_eq!(get(&layer, "/").await.status, expected);
+    }
+}
+
+#[tokio::test]
+async fn handler_charges_and_refunds_by_the_handle_also_after_the_response() {
+    let (layer, _) = limited(Quota::per_day(10));
+    let layer = layer.with_charge().exempt(Exempt::path("/free"));
+    let kept = Arc::new(Mutex::new(Vec::<LimitCharge>::new()));
+    let handler = {
+        let kept = Arc::clone(&kept);
+        service_fn(move |request: Request<Full<Bytes>>| {
+            kept.lock().unwrap().push(request.extensions().get::<LimitCharge>().unwrap().clone());
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        })
+    };
+    let get = async |path: &str| {
+        let request = request().uri(path).body(Full::default()).unwrap();
+        Answer::read(layer.layer(handler.clone()).oneshot(request).await.unwrap()).await
+    };
+    let remaining = async || get("/").await.header("ratelimit").map(str::to_owned);
+    assert!(remaining().await.unwrap().contains("r=9;"));
+    let charge = kept.lock().unwrap()[0].clone();
+    assert_eq!(charge.cost(), 1);
+    charge.charge(4).wait().await.unwrap();
+    assert_eq!(charge.cost(), 5);
+    assert!(remaining().await.unwrap().contains("r=4;"));
+    charge.clone().refund(3).wait().await.unwrap();
+    assert!(remaining().await.unwrap().contains("r=6;"));
+    // Only what this request has cost is returned: two are left of it.
+    charge.refund(u32::MAX).wait().await.unwrap();
+    charge.refund(u32::MAX).wait().await.unwrap();
+    assert_eq!(charge.cost(), 0);
+    assert!(remaining().await.unwrap().contains("r=7;"));
+    charge.charge(2).wait().await.unwrap();
+    assert!(remaining().await.unwrap().contains("r=4;"));
+
+    assert_eq!(get("/free").await.status, 200);
+    let exempt = kept.lock().unwrap().last().unwrap().clone();
+    exempt.charge(1_000).wait().await.unwrap();
+    assert_eq!(exempt.cost(), 0);
+    assert!(remaining().await.unwrap().contains("r=3;"));
+}
+
+/// A limiter that corrects no costs, or fails at that.
+struct Plain {
+    limiter: LocalRateLimiter,
+    fails: bool,
+}
+
+impl RateLimiter for Plain {
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        if self.fails && request.cost.get() > 1 {
+            return Eventual::later(async { Err(Unavailable::new("the plain limiter")) });
+        }
+        self.limiter.take(request)
+    }
+}
+
+#[tokio::test]
+async fn limiter_that_corrects_no_costs_takes_what_is_available() {
+    let plain = |fails| Plain { limiter: LocalRateLimiter::default(), fails };
+    let layer = by_tokens(RateLimitLayer::new("calls", plain(false), LimitBy::global(), Quota::per_day(10)));
+    assert_eq!(get(&layer, "/tokens/5").await.status, 200);
+    assert_eq!(get(&layer, "/tokens/100").await.status, 200);
+    assert_eq!(get(&layer, "/").await.status, 429, "a cost above the burst is the burst, which is not available");
+    let layer = by_tokens(RateLimitLayer::new("calls", plain(true), LimitBy::global(), Quota::per_day(10)));
+    assert_eq!(get(&layer, "/tokens/5").await.status, 200, "the response is passed on if the limiter fails");
+}
+
+#[tokio::test]
+async fn closure_that_panics_is_500() {
+    let (layer, _) = limited(Quota::per_day(10));
+    let answer = get(&layer.final_cost(|_, _| panic!("the closure panics")), "/").await;
+    answer.assert_reason(500, "panicked");
+}
+
+#[test]
+fn corrected_cost_is_that_of_a_request_of_this_cost_in_every_store() {
+    let (key, quotas) = (LimitKey::default(), QuotaSet::from([Quota::per_hour(100), Quota::per_day(40)]));
+    for (taken, cost) in [(1, 0), (1, 1), (1, 7), (40, 3), (60, 20), (200, 1), (5, 39), (1, 400)] {
+        let request = LimitRequest::new(&key, &quotas).cost(nonzero(taken));
+        let limiter = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
+        assert!(matches!(limiter.take_share(&request, nonzero(1)), Decision::Admitted(_)));
+        limiter.settle_share(&request, cost, nonzero(1));
+        let mut state = LimitState::new(&request, []);
+        assert!(matches!(state.take(), Decision::Admitted(_)));
+        state.settle(cost);
+        let stored: Vec<_> = state.until_tats().collect();
+        let next = LimitRequest::new(&key, &quotas);
+        let mut state = LimitState::new(&next, stored.iter().copied()).with_debt();
+        assert_eq!(state.take(), limiter.take_share(&next, nonzero(1)), "{taken} and then {cost}");
+        if cost <= 40 {
+            let direct = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
+            if let Some(cost) = std::num::NonZeroU32::new(cost) {
+                direct.take_share(&next.cost(cost), nonzero(1));
+            }
+            let Decision::Admitted(expected) = direct.take_share(&next, nonzero(1)) else { continue };
+            let Decision::Admitted(status) = state.take() else { continue };
+            assert_eq!(status.remaining + 1, expected.remaining, "{taken} and then {cost}");
+        }
+    }
+}
+
+#[test]
+fn exhausted_key_is_forgotten_after_a_refund() {
+    let (key, quotas) = (LimitKey::default(), QuotaSet::from(Quota::per_day(1)));
+    let (request, exhausted) = (LimitRequest::new(&key, &quotas), ExhaustedKeys::bounded(100));
+    let mut state = LimitState::new(&request, []);
+    let _ = state.take();
+    exhausted.record(&state, seconds(1));
+    assert!(exhausted.state(&request, seconds(1)).exceeded().is_some());
+    exhausted.forget(&request, seconds(1));
+    assert!(exhausted.state(&request, seconds(1)).exceeded().is_none());
+}
+
+#[tokio::test]
+async fn failures_that_the_handler_reports_are_counted_if_the_closure_says_so() {
+    let layer = || {
+        let limit = FailureLimitLayer::new("logins", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(2));
+        limit.count_when(|response| [401, 404].contains(&response.status.as_u16()))
+    };
+    let get = async |layer: &FailureLimitLayer, path: &str| {
+        let service = layer.layer(service_fn(handle));
+        service.oneshot(request().uri(path).body(Full::default()).unwrap()).await.unwrap()
+    };
+    let layer_of_logins = layer();
+    for (path, expected) in [
+        ("/", 200),
+        ("/status/500", 500),
+        ("/status/403", 403),
+        ("/status/401", 401),
+        ("/status/404", 404),
+        ("/status/404", 429),
+        ("/status/401", 429),
+        ("/status/403", 403),
+        ("/", 200),
+    ] {
+        let response = get(&layer_of_logins, path).await;
+        assert_eq!(response.status(), expected, "{path}");
+        if expected == 429 {
+            let rejection: &Rejection = response.extensions().get().unwrap();
+            assert_eq!(rejection.reason(), Reason::FAILURES_EXCEEDED);
+            assert!(rejection.cause().is_none() && response.headers().contains_key("retry-after"));
+        }
+    }
+    // Without the closure, only refused credentials are failures; fields do not reset it.
+    let plain = FailureLimitLayer::new("logins", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(2));
+    for _ in 0..5 {
+        assert_eq!(get(&plain, "/status/401").await.status(), 401);
+    }
+    let silent = layer().fields(tower_warden::rate_limit::RateLimitFields::Silent);
+    for expected in [404, 404, 429] {
+        assert_eq!(get(&silent, "/status/404").await.status(), expected);
+    }
+}
