@@ -2,19 +2,31 @@
 //!
 //! Stack them in this order, from the outside to the inside:
 //!
-//! 1. [`ClientAddressLayer`], if clients connect through a proxy.
-//! 2. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
-//! 3. [`RateLimitLayer`] with limits by client address.
-//! 4. [`FailureLimitLayer`], which limits refused credentials.
-//! 5. [`AuthLayer`], which authenticates the caller.
-//! 6. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
-//! 7. [`AuthorizeLayer`], which decides what the caller may do.
-//! 8. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 1. [`ConcealLayer`], which hides credentials from log layers, then these, and [`DrainLayer`] if the server is not axum's.
+//! 2. [`ClientAddressLayer`], if clients connect through a proxy.
+//! 3. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
+//! 4. [`RateLimitLayer`] with limits by client address.
+//! 5. [`FailureLimitLayer`], which limits refused credentials.
+//! 6. [`AuthLayer`], which authenticates the caller.
+//! 7. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
+//! 8. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
+//! 9. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 10. [`RefusalBodyLayer`], around layers that change the type of response bodies, such as `TraceLayer`.
+//!
+//! The first layer of a `ServiceBuilder` is the outermost one. In axum, the last `.layer` call of a router adds the outermost
+//! one.
 
 #[cfg(feature = "body")]
 pub use crate::body::BodyCheckLayer;
 #[cfg(feature = "certificate")]
 pub use crate::certificate::ForwardedCertificateLayer;
+#[cfg(feature = "drain")]
+pub use crate::drain::DrainLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
-pub use crate::{auth::AuthLayer, authorize::AuthorizeLayer, request::ClientAddressLayer};
+pub use crate::{
+    auth::{AuthLayer, ConcealLayer},
+    authorize::AuthorizeLayer,
+    refusal::RefusalBodyLayer,
+    request::ClientAddressLayer,
+};

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
 
 use crate::{Eventual, refusal::Rejection, request::Head};
 
@@ -32,6 +32,11 @@ pub trait Pass: sealed::Sealed + Send + 'static {
     fn review(&mut self, refusal: &Rejection) -> Eventual<Result<(), Rejection>> {
         let _ = refusal;
         Eventual::Now(Ok(()))
+    }
+
+    /// Adds values to the extensions of the response, also of a refusal that replaces that of the inner service.
+    fn annotate(&mut self, extensions: &mut Extensions) {
+        let _ = extensions;
     }
 
     /// Adds header fields to the response of the inner service.

@@ -14,7 +14,7 @@ use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
     reason::Reason,
-    refusal::{Problem, Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     striped::Striped,
 };
@@ -66,7 +66,7 @@ use crate::{
 /// cost with a [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer outside of this layer.
 pub struct FailureLimitLayer<R = Problem> {
     limit: Arc<FailureLimit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl FailureLimitLayer {
@@ -78,7 +78,7 @@ impl FailureLimitLayer {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
             Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default() })
         };
-        Self { limit: Arc::new(FailureLimit { by, settings: Striped::new(settings) }), respond: Problem }
+        Self { limit: Arc::new(FailureLimit { by, settings: Striped::new(settings) }), respond: Responder::default() }
     }
 }
 
@@ -94,7 +94,7 @@ impl<R> FailureLimitLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> FailureLimitLayer<R2> {
-        FailureLimitLayer { limit: self.limit, respond }
+        FailureLimitLayer { limit: self.limit, respond: Responder::set(respond) }
     }
 }
 

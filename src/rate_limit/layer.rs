@@ -17,7 +17,7 @@ use crate::{
     gate::{Check, Gate, Pass, sealed::Sealed},
     log::{self, Causes},
     reason::Reason,
-    refusal::{Problem, Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
 };
 
@@ -68,7 +68,7 @@ use crate::{
 /// Behind a proxy, the peer is the proxy: use [`LimitBy::client_address`] there.
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl RateLimitLayer {
@@ -85,7 +85,7 @@ impl RateLimitLayer {
             exempt: Vec::new(),
             fields: RateLimitFields::default(),
         };
-        Self { limit: Arc::new(limit), respond: Problem }
+        Self { limit: Arc::new(limit), respond: Responder::default() }
     }
 }
 
@@ -123,7 +123,7 @@ impl<R> RateLimitLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> RateLimitLayer<R2> {
-        RateLimitLayer { limit: self.limit, respond }
+        RateLimitLayer { limit: self.limit, respond: Responder::set(respond) }
     }
 
     /// Sets the quotas of principals of this tier.
