@@ -2,7 +2,8 @@
 //!
 //! Stack them in this order, from the outside to the inside:
 //!
-//! 1. [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
+//! 1. [`ConcealLayer`], which hides credentials from log layers, then these; [`DrainLayer`] if the server is not axum's; and
+//!    [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
 //!    a Unix socket.
 //! 2. [`ClientAddressLayer`], if clients connect through a proxy.
 //! 3. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
@@ -10,17 +11,24 @@
 //! 5. [`FailureLimitLayer`], which limits refused credentials.
 //! 6. [`AuthLayer`], which authenticates the caller.
 //! 7. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
-//! 8. [`AuthorizeLayer`], which decides what the caller may do.
+//! 8. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
 //! 9. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 10. [`RefusalBodyLayer`], around layers that change the type of response bodies, such as `TraceLayer`.
+//!
+//! The first layer of a `ServiceBuilder` is the outermost one. In axum, the last `.layer` call of a router adds the outermost
+//! one.
 
 #[cfg(feature = "body")]
 pub use crate::body::BodyCheckLayer;
 #[cfg(feature = "certificate")]
 pub use crate::certificate::ForwardedCertificateLayer;
+#[cfg(feature = "drain")]
+pub use crate::drain::DrainLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
 pub use crate::{
-    auth::AuthLayer,
+    auth::{AuthLayer, ConcealLayer},
     authorize::AuthorizeLayer,
+    refusal::RefusalBodyLayer,
     request::{ClientAddressLayer, PeerLayer},
 };

@@ -19,6 +19,7 @@
 //! | refuse revoked credentials of any kind | [`revocation`] |
 //! | publish metadata (RFC 9728) | [`metadata`] |
 //! | read and check request bodies | [`body`] |
+//! | let refusals reach clients that upload | [`drain`] |
 //! | add a scheme, a proof, a store or a policy | [`manual::extending`] |
 //! | find out why a request was refused | [`manual::refusals`] |
 //! | test a protected service | [`testing`] |
@@ -152,6 +153,7 @@
 //! | `body` | request bodies that are read within limits, checked, and passed on unchanged; needs tokio | |
 //! | `certificate` | client certificates: bound tokens, an authenticator, header fields of proxies | |
 //! | `dpop` | DPoP (RFC 9449); enables `jwt` | |
+//! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
 //! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
@@ -195,6 +197,8 @@ mod json;
 pub mod scope;
 
 pub mod caller;
+#[cfg(feature = "drain")]
+pub mod drain;
 pub mod gate;
 pub mod refusal;
 pub mod replay;

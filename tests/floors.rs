@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["request"],
     &["environment", "scheme"],
     &["refusal"],
-    &["caller"],
+    &["caller", "drain"],
     &["cache", "gate", "replay", "revocation"],
     &["auth", "body"],
     &["authorize", "axum", "certificate", "fetch", "rate_limit"],

@@ -31,7 +31,10 @@ fn documented() -> BTreeMap<String, (String, String)> {
         let [reason, statuses, meaning, look_at] = row[..] else { panic!("a row has four columns: {row:?}") };
         for status in statuses.split(", ") {
             assert!(
-                matches!(status, "400" | "401" | "403" | "408" | "413" | "429" | "500" | "503"),
+                matches!(
+                    status,
+                    "400" | "401" | "403" | "404" | "408" | "409" | "413" | "415" | "422" | "429" | "500" | "503"
+                ),
                 "{reason}: {status}"
             );
         }

@@ -26,6 +26,10 @@ reasons! {
     /// Look at: the formats of `ApiKeys`, and custom code that calls it directly: `AuthLayer` refuses such a key as
     /// `credential_not_accepted`.
     KEY_PREFIX = "key_prefix";
+    /// A request to the key routes is invalid, or names a key that does not exist or is not active.
+    ///
+    /// Look at: the detail of the response, which names the mistake in the request.
+    KEY_REQUEST_REFUSED = "key_request_refused";
     /// The API key was revoked.
     ///
     /// Look at: the key's record (`revoked_at`) and who still uses it.

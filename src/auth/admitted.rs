@@ -1,5 +1,6 @@
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, header};
 
+use super::authentication::Reporting;
 use crate::{
     caller::{Anonymous, Principal},
     gate::{Pass, sealed::Sealed},
@@ -9,6 +10,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Admitted {
     caller: Option<Caller>,
+    /// A copy for the response.
+    reported: Option<Principal>,
     response_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -20,11 +23,19 @@ enum Caller {
 
 impl Admitted {
     pub(super) const fn anonymous(anonymous: Anonymous) -> Self {
-        Self { caller: Some(Caller::Anonymous(anonymous)), response_fields: Vec::new() }
+        Self { caller: Some(Caller::Anonymous(anonymous)), reported: None, response_fields: Vec::new() }
     }
 
-    pub(super) const fn principal(principal: Principal, response_fields: Vec<(HeaderName, HeaderValue)>) -> Self {
-        Self { caller: Some(Caller::Known(principal)), response_fields }
+    pub(super) fn principal(
+        principal: Principal,
+        response_fields: Vec<(HeaderName, HeaderValue)>,
+        reporting: Reporting,
+    ) -> Self {
+        let reported = match reporting {
+            Reporting::EveryResponse => Some(principal.clone()),
+            Reporting::Refusals => None,
+        };
+        Self { caller: Some(Caller::Known(principal)), reported, response_fields }
     }
 }
 
@@ -43,6 +54,12 @@ impl Pass for Admitted {
                 principal.conceal(request.headers_mut());
                 request.extensions_mut().insert(principal);
             }
+        }
+    }
+
+    fn annotate(&mut self, extensions: &mut Extensions) {
+        if let Some(principal) = self.reported.take() {
+            extensions.insert(principal);
         }
     }
 

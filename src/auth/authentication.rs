@@ -29,6 +29,7 @@ pub struct Authentication {
     pub(super) caller: CredentialSource,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) presence: Presence,
+    pub(super) reporting: Reporting,
     pub(super) revocations: Option<Arc<dyn RevocationList>>,
     pub(super) subject: Option<CredentialSource>,
 }
@@ -38,6 +39,13 @@ pub struct Authentication {
 pub(super) enum Presence {
     Optional,
     Required,
+}
+
+/// The responses that have the principal in their extensions.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reporting {
+    EveryResponse,
+    Refusals,
 }
 
 /// The owner of a credential.
@@ -80,11 +88,12 @@ impl Check for Authentication {
             Ok((None, _)) => return Eventual::Now(Ok(self.anonymous())),
             Err((role, rejection)) => return Eventual::Now(Err(self.challenged(role, rejection, Presented::Any))),
         };
-        verified.map(|verified| {
+        let reporting = self.reporting;
+        verified.map(move |verified| {
             let Verified { principal, response_fields } = verified?;
             // Here, and not by the gate: a panic of an observer is one of the check.
             principal.report_admission();
-            Ok(Admitted::principal(principal, response_fields))
+            Ok(Admitted::principal(principal, response_fields, reporting))
         })
     }
 }

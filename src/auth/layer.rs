@@ -1,10 +1,12 @@
 use std::{fmt, sync::Arc};
 
+use http::header;
 use tower_layer::Layer;
 
 use super::{
-    authentication::{Authentication, Presence},
+    authentication::{Authentication, Presence, Reporting},
     authenticator::Authenticator,
+    conceal::ConcealLayer,
     proof::ProofOfPossession,
     source::CredentialSource,
 };
@@ -13,7 +15,7 @@ use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
     gate::Gate,
-    refusal::Problem,
+    refusal::{Problem, Responder},
     revocation::RevocationList,
     scheme::{Challenge, Scheme},
     scope::ScopeHierarchy,
@@ -66,9 +68,17 @@ use crate::{
 /// # Deployment caveat
 ///
 /// CORS preflights carry no credential: put the CORS layer outside of this one.
+///
+/// A layer outside that logs header fields, such as `TraceLayer` with `include_headers`, prints credentials: put
+/// [`conceal_layer`](Self::conceal_layer) outside of it.
+///
+/// In axum, the last `.layer` call of a router adds the outermost layer; in a `ServiceBuilder`, the first one does.
+///
+/// The body of a response needs to be made from bytes. If a layer inside has a body type of its own, such as `TraceLayer` or
+/// `CompressionLayer` in the same `ServiceBuilder`, add [`RefusalBodyLayer`](crate::layer::RefusalBodyLayer) in between.
 pub struct AuthLayer<R = Problem> {
     authentication: Arc<Authentication>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl AuthLayer {
@@ -79,10 +89,11 @@ impl AuthLayer {
             caller: CredentialSource::new(authenticator),
             clock: Arc::new(SystemClock),
             presence: Presence::Required,
+            reporting: Reporting::Refusals,
             revocations: None,
             subject: None,
         };
-        Self { authentication: Arc::new(authentication), respond: Problem }
+        Self { authentication: Arc::new(authentication), respond: Responder::default() }
     }
 }
 
@@ -190,11 +201,13 @@ impl<R> AuthLayer<R> {
         self.caller(|caller| caller.proof(proof))
     }
 
-    /// Sets what makes the body of refusals, also of those of extractors inside: [`Problem`] by default. Of several layers
-    /// around an extractor, the outermost one makes it.
+    /// Sets what makes the body of refusals: [`Problem`] by default.
+    ///
+    /// It also makes those of layers inside that have none of their own, of extractors, and of the key routes. Of several layers
+    /// that have one, the outermost one makes the body of an extractor's refusal.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthLayer<R2> {
-        AuthLayer { authentication: self.authentication, respond }
+        AuthLayer { authentication: self.authentication, respond: Responder::set(respond) }
     }
 
     /// Refuses revoked credentials of any kind: no list is queried by default.
@@ -264,6 +277,53 @@ impl<R> AuthLayer<R> {
     #[must_use]
     pub fn without_scheme(self, name: &str) -> Self {
         self.caller(|caller| caller.without_scheme(name))
+    }
+
+    /// Puts the [`Principal`](crate::Principal) into the extensions of the response, for a log layer outside.
+    ///
+    /// By default, only the response to a request that was refused after its authentication has it, such as a 403 or a 429:
+    /// every other response would pay for it with three allocations.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    /// use bytes::Bytes;
+    /// use http::{Request, Response};
+    /// use http_body_util::Full;
+    /// use tower::{ServiceBuilder, ServiceExt};
+    /// use tower_warden::{Principal, api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey}, layer::AuthLayer};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+    /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+    /// let (_, key) = keys.mint(NewKey::new("alice")).await?;
+    /// let service = ServiceBuilder::new()
+    ///     .map_response(|response: Response<Full<Bytes>>| {
+    ///         let caller = response.extensions().get::<Principal>();
+    ///         println!("{} {}", response.status(), caller.map_or("-", Principal::subject));
+    ///         response
+    ///     })
+    ///     .layer(AuthLayer::new(keys).principal_in_responses())
+    ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    /// let request = Request::builder().header("x-api-key", key.expose()).body(())?;
+    /// let response = service.oneshot(request).await?;
+    /// assert_eq!(response.extensions().get::<Principal>().map(Principal::subject), Some("alice"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn principal_in_responses(mut self) -> Self {
+        self.authentication_mut().reporting = Reporting::EveryResponse;
+        self
+    }
+
+    /// Creates the layer that marks all header fields of this layer's credentials as sensitive. Make it the outermost one:
+    /// this layer conceals credentials only from layers inside of it.
+    #[must_use]
+    pub fn conceal_layer(&self) -> ConcealLayer {
+        let Authentication { caller, subject, .. } = &*self.authentication;
+        let fields = std::iter::once(caller).chain(subject).flat_map(|source| source.schemes().fields()).cloned();
+        ConcealLayer::new(fields.chain([header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION]))
     }
 
     fn authentication_mut(&mut self) -> &mut Authentication {

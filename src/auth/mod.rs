@@ -8,6 +8,7 @@ pub use self::{
     admitted::Admitted,
     authentication::Authentication,
     authenticator::{Authenticator, Presented},
+    conceal::{Conceal, ConcealLayer},
     layer::AuthLayer,
     proof::{PresentedProof, ProofOfPossession, UnverifiedProof, VerifiedProof},
     source::CredentialSource,
@@ -16,6 +17,7 @@ pub use self::{
 mod admitted;
 mod authentication;
 mod authenticator;
+mod conceal;
 mod few;
 mod layer;
 mod proof;

@@ -2,12 +2,13 @@ use std::{fmt, sync::Arc};
 
 use tower_layer::Layer;
 
-use super::{policy::Policy, required_scopes::RequiredScopes, step_up::StepUp};
+use super::{
+    check::AuthorizationCheck, policy::Policy, required_scopes::RequiredScopes, step_up::StepUp, verdict::Verdict,
+};
 use crate::{
-    Eventual,
-    caller::{self, Principal, SenderConstraint},
-    gate::{Check, Gate, sealed::Sealed},
-    refusal::{Problem, Rejection},
+    caller::{Principal, SenderConstraint},
+    gate::Gate,
+    refusal::{Problem, Responder},
     request::Head,
     scope::{Requirement, Scope},
 };
@@ -17,6 +18,10 @@ use crate::{
 /// Place it inside of [`AuthLayer`](crate::layer::AuthLayer); with axum, on single routes with `route_layer`. Without an
 /// `AuthLayer` around it, it refuses every request with 500 and logs an error. It refuses requests without a credential with
 /// 401.
+///
+/// If an operation needs several scopes, state all of them in one layer, with [`All`](crate::scope::All) or with
+/// [`and`](Self::and): a client obtains the scopes that a challenge names, and a layer cannot name those of layers inside of it.
+/// See the [module docs](crate::authorize).
 ///
 /// # Examples
 ///
@@ -43,15 +48,15 @@ use crate::{
 ///     }));
 /// ```
 pub struct AuthorizeLayer<R = Problem> {
-    authorization: Arc<Authorization>,
-    respond: R,
+    check: Arc<AuthorizationCheck>,
+    respond: Responder<R>,
 }
 
 impl AuthorizeLayer {
     /// A layer with this policy.
     #[must_use]
     pub fn new(policy: impl Policy) -> Self {
-        Self { authorization: Arc::new(Authorization(Box::new(policy))), respond: Problem }
+        Self { check: Arc::new(AuthorizationCheck::new(policy)), respond: Responder::default() }
     }
 
     /// Requires all of these scopes. An empty list refuses every caller.
@@ -100,67 +105,80 @@ impl AuthorizeLayer {
         Self::new(needed)
     }
 
-    /// Requires that a closure returns `true`; otherwise the request is refused with 403.
+    /// Requires that a closure admits the request: it returns `true`, or `Ok(())`.
+    ///
+    /// `false` is a 403 without a challenge. To name scopes that would help, or to set a reason and a code, return a
+    /// `Result<(), Rejection>`.
+    ///
+    /// # Examples
+    ///
+    /// A scope that only some requests need:
+    ///
+    /// ```
+    /// use tower_warden::{Principal, Rejection, layer::AuthorizeLayer, scope::scopes};
+    ///
+    /// scopes! {
+    ///     /// Read the audit log.
+    ///     pub AuditRead = "audit:read";
+    /// }
+    ///
+    /// let audit = AuthorizeLayer::when(|caller, head| {
+    ///     if head.uri.path().starts_with("/audit") && !caller.meets::<AuditRead>() {
+    ///         return Err(Rejection::insufficient_scope([AuditRead::SCOPE].into_iter().collect()));
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
-    pub fn when(policy: impl Fn(&Principal, &Head<'_>) -> bool + Send + Sync + 'static) -> Self {
+    pub fn when<V: Verdict + 'static>(policy: impl Fn(&Principal, &Head<'_>) -> V + Send + Sync + 'static) -> Self {
         Self::new(policy)
     }
 }
 
 impl<R> AuthorizeLayer<R> {
-    /// Sets what makes the body of refusals: [`Problem`] by default.
+    /// Adds the requirements of another layer, which are checked after those of this one. A refusal for a missing scope names
+    /// the scopes of both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_warden::{StepUp, layer::AuthorizeLayer, scope::Scope};
+    ///
+    /// let transfer = AuthorizeLayer::all_of([Scope::from_static("transfers:write")])
+    ///     .and(AuthorizeLayer::any_of([Scope::from_static("eu"), Scope::from_static("us")]))
+    ///     .and(AuthorizeLayer::step_up(StepUp::recent(Duration::from_secs(300))));
+    /// ```
+    #[must_use]
+    pub fn and<R2>(self, other: AuthorizeLayer<R2>) -> Self {
+        let AuthorizeLayer { check, .. } = other;
+        Self { check: Arc::new(self.check.and(&check)), respond: self.respond }
+    }
+
+    /// Sets what makes the body of refusals, also of those of layers and extractors inside that have none: [`Problem`] by
+    /// default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuthorizeLayer<R2> {
-        AuthorizeLayer { authorization: self.authorization, respond }
+        AuthorizeLayer { check: self.check, respond: Responder::set(respond) }
     }
 }
 
 impl<S, R: Clone> Layer<S> for AuthorizeLayer<R> {
-    type Service = Gate<S, Authorization, R>;
+    type Service = Gate<S, AuthorizationCheck, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Gate::new(inner, Arc::clone(&self.authorization), self.respond.clone())
+        Gate::new(inner, Arc::clone(&self.check), self.respond.clone())
     }
 }
 
 impl<R: Clone> Clone for AuthorizeLayer<R> {
     fn clone(&self) -> Self {
-        Self { authorization: Arc::clone(&self.authorization), respond: self.respond.clone() }
+        Self { check: Arc::clone(&self.check), respond: self.respond.clone() }
     }
 }
 
 impl<R> fmt::Debug for AuthorizeLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthorizeLayer").finish_non_exhaustive()
-    }
-}
-
-/// The check of [`AuthorizeLayer`].
-pub struct Authorization(Box<dyn Policy>);
-
-impl Sealed for Authorization {}
-
-impl Check for Authorization {
-    type Pass = ();
-
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let principal = match caller::of(head.extensions) {
-            Ok(principal) => principal,
-            Err(rejection) => return Eventual::Now(Err(rejection)),
-        };
-        match self.0.decide(principal, head) {
-            Eventual::Now(verdict) => Eventual::Now(verdict.map_err(|refused| refused.of_caller(principal))),
-            Eventual::Later(verdict) => {
-                let principal = principal.clone();
-                // The policy's dependency.
-                Eventual::later(async move { verdict.await.map_err(|refused| refused.of_caller(&principal)) })
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Authorization")
     }
 }

@@ -1,17 +1,18 @@
 use std::{iter, sync::Arc};
 
-use super::step_up::StepUp;
+use super::{step_up::StepUp, verdict::Verdict};
 use crate::{
     Eventual,
     caller::{Principal, SenderConstraint},
-    reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
+    scope::Scopes,
 };
 
 /// Decides whether an authenticated caller may make a request.
 ///
-/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`.
+/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, and as it says if it
+/// returns a `Result<(), Rejection>`. A [`Rejection::with_code`] distinguishes refusals for clients, where that reveals nothing.
 ///
 /// # Examples
 ///
@@ -74,21 +75,33 @@ pub trait Policy: Send + Sync + 'static {
     /// [`Forbidden`](RejectionKind::Forbidden) or [`StepUp`](RejectionKind::StepUp) if the caller may not make the request,
     /// and [`Unavailable`](RejectionKind::Unavailable) if a dependency does not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
+
+    /// The scopes that the policy requires of every caller, all of them or one: none by default.
+    ///
+    /// A refusal for a missing scope names the scopes of all policies of its layer, and those of layers outside, so that a
+    /// client obtains one token for the operation.
+    fn scopes(&self) -> Option<&Scopes> {
+        None
+    }
 }
 
-impl<F> Policy for F
+impl<F, V> Policy for F
 where
-    F: Fn(&Principal, &Head<'_>) -> bool + Send + Sync + 'static,
+    F: Fn(&Principal, &Head<'_>) -> V + Send + Sync + 'static,
+    V: Verdict,
 {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let refused = || Rejection::new(RejectionKind::Forbidden, Reason::POLICY);
-        Eventual::Now(if self(principal, head) { Ok(()) } else { Err(refused()) })
+        Eventual::Now(self(principal, head).into_result())
     }
 }
 
 impl<P: Policy + ?Sized> Policy for Arc<P> {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         (**self).decide(principal, head)
+    }
+
+    fn scopes(&self) -> Option<&Scopes> {
+        (**self).scopes()
     }
 }
 

@@ -42,4 +42,8 @@ impl Policy for RequiredScopes {
         let refused = || Rejection::insufficient_scope(self.scopes.clone());
         Eventual::Now(if (self.is_met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
     }
+
+    fn scopes(&self) -> Option<&Scopes> {
+        Some(&self.scopes)
+    }
 }

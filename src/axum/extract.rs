@@ -14,16 +14,17 @@ use crate::{
 };
 
 /// A caller whose scopes meet a requirement: a type made by [`scopes!`](crate::scopes),
-/// [`All`](crate::scope::All) or [`Any`](crate::scope::Any) of several.
+/// [`All`](crate::scope::All) or [`Any`](crate::scope::Any) of several. A tuple requires all of its members.
 ///
 /// Other callers are refused with 403 and a challenge that names the scopes. It dereferences to the [`Principal`]. See the
 /// [module docs](super).
-pub struct Scoped<R> {
+// The bound is on the type, so that a mistake is an error at the parameter of the handler, which names what to write.
+pub struct Scoped<R: Requirement> {
     principal: Principal,
     requirement: PhantomData<fn() -> R>,
 }
 
-impl<R> Scoped<R> {
+impl<R: Requirement> Scoped<R> {
     /// Returns the caller.
     #[must_use]
     pub fn into_principal(self) -> Principal {
@@ -31,7 +32,7 @@ impl<R> Scoped<R> {
     }
 }
 
-impl<R> Deref for Scoped<R> {
+impl<R: Requirement> Deref for Scoped<R> {
     type Target = Principal;
 
     fn deref(&self) -> &Principal {
@@ -39,13 +40,13 @@ impl<R> Deref for Scoped<R> {
     }
 }
 
-impl<R> Clone for Scoped<R> {
+impl<R: Requirement> Clone for Scoped<R> {
     fn clone(&self) -> Self {
         Self { principal: self.principal.clone(), requirement: PhantomData }
     }
 }
 
-impl<R> fmt::Debug for Scoped<R> {
+impl<R: Requirement> fmt::Debug for Scoped<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Scoped").field(&self.principal).finish()
     }
@@ -60,6 +61,20 @@ impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
             Ok(Self { principal: principal.clone(), requirement: PhantomData })
         } else {
             Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))
+        }
+    }
+}
+
+/// Extracts the caller, or `None` for a request without a credential under an optional layer. A caller that lacks a scope is
+/// refused: `Result<Scoped<R>, Rejection>` leaves that to the handler.
+impl<R: Requirement, S: Sync> OptionalFromRequestParts<S> for Scoped<R> {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Rejection> {
+        match <Self as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(None),
+            Err(rejection) => Err(rejection),
         }
     }
 }

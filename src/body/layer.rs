@@ -3,7 +3,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{check::BodyCheck, service::BodyGate};
-use crate::refusal::Problem;
+use crate::refusal::{Problem, Responder};
 
 /// Admits requests whose body passes a [check](BodyCheck), and passes the identical body on.
 ///
@@ -29,14 +29,14 @@ use crate::refusal::Problem;
 /// ```
 pub struct BodyCheckLayer<R = Problem> {
     check: Arc<dyn BodyCheck>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl BodyCheckLayer {
     /// Inspects bodies with a check.
     #[must_use]
     pub fn new(check: impl BodyCheck) -> Self {
-        Self { check: Arc::new(check), respond: Problem }
+        Self { check: Arc::new(check), respond: Responder::default() }
     }
 }
 
@@ -44,7 +44,7 @@ impl<R> BodyCheckLayer<R> {
     /// Sets what makes the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> BodyCheckLayer<R2> {
-        BodyCheckLayer { check: self.check, respond }
+        BodyCheckLayer { check: self.check, respond: Responder::set(respond) }
     }
 }
 

@@ -1,9 +1,9 @@
 //! This is a [`Service`] of its own, and not a [`Check`](crate::gate::Check) of the gate, because it changes the type of the
-//! request's body. Readiness follows the gate's rule: the service that was made ready goes along with a request that waits,
-//! and a clone stays behind.
+//! request's body. Readiness follows the gate's rule: a request that waits, for its body or for a verdict, holds nothing that the
+//! inner service has reserved, and a clone is made ready once it is admitted.
 
 use std::{
-    fmt, mem,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     eventual::Eventual,
-    gate::{complete, panicked, poll_verdict, refuse},
-    refusal::{Problem, Rejection, Respond},
+    gate::{panicked, poll_verdict, release},
+    refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
 };
 
@@ -33,11 +33,11 @@ use crate::{
 pub struct BodyGate<S, R = Problem> {
     inner: S,
     check: Arc<dyn BodyCheck>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl<S, R> BodyGate<S, R> {
-    pub(super) const fn new(inner: S, check: Arc<dyn BodyCheck>, respond: R) -> Self {
+    pub(super) const fn new(inner: S, check: Arc<dyn BodyCheck>, respond: Responder<R>) -> Self {
         Self { inner, check, respond }
     }
 }
@@ -82,27 +82,27 @@ impl<S: Clone, R: Clone> BodyGate<S, R> {
         R: Respond<ResBody>,
     {
         if declared_length(&request).is_some_and(|length| length > limits.max_bytes() as u64) {
-            return Err(too_large());
+            return Err(too_large().by(request.extensions().get()));
         }
         let (parts, body) = request.into_parts();
         if body.is_end_stream() {
             let (request, verdict) = inspect(&*self.check, parts, Content::default());
             return Ok(match verdict {
-                Eventual::Now(verdict) => settle(verdict, request, &mut self.inner, &self.respond),
+                Eventual::Now(verdict) => State::calling(settle(verdict, request)?, &mut self.inner, &self.respond),
                 Eventual::Later(verdict) => {
-                    State::Checking { verdict, parked: Some((request, self.take_ready(), self.respond.clone())) }
+                    State::Checking { verdict, parked: Some((request, self.not_ready(), self.respond.clone())) }
                 }
             });
         }
-        let reader = Reader::new(body, limits)?;
-        let parked = Some((parts, self.take_ready(), self.respond.clone(), Arc::clone(&self.check)));
+        let reader = Reader::new(body, limits).map_err(|rejection| rejection.by(parts.extensions.get()))?;
+        let parked = Some((parts, self.not_ready(), self.respond.clone(), Arc::clone(&self.check)));
         Ok(State::Reading { reader, parked })
     }
 
-    /// Takes the service that is ready; the clone may not be, so it stays behind.
-    fn take_ready(&mut self) -> S {
-        let clone = self.inner.clone();
-        mem::replace(&mut self.inner, clone)
+    /// Gives back what the inner service has reserved, and returns a clone that is not ready.
+    fn not_ready(&mut self) -> S {
+        release(&mut self.inner);
+        self.inner.clone()
     }
 }
 
@@ -131,23 +131,14 @@ fn inspect<B>(check: &dyn BodyCheck, parts: Parts, content: Content) -> (Request
     (request, verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))))
 }
 
-/// Calls the inner service, or refuses the request.
-fn settle<S, R, B, ResBody>(
-    verdict: Verdict,
-    mut request: Request<InspectedBody<B>>,
-    inner: &mut S,
-    respond: &R,
-) -> State<S, R, B, ResBody, S::Future>
-where
-    S: Service<Request<InspectedBody<B>>, Response = Response<ResBody>>,
-    R: Respond<ResBody>,
-{
+/// Adds what the check returned to the request, or makes the refusal.
+fn settle<B>(verdict: Verdict, mut request: Request<InspectedBody<B>>) -> Result<Request<InspectedBody<B>>, Rejection> {
     match verdict {
         Ok(extensions) => {
             request.extensions_mut().extend(extensions);
-            State::calling(request, inner, respond)
+            Ok(request)
         }
-        Err(rejection) => State::refused(rejection.of_request(request.extensions()), respond),
+        Err(rejection) => Err(rejection.of_request(request.extensions())),
     }
 }
 
@@ -171,16 +162,21 @@ pin_project! {
         Reading {
             #[pin]
             reader: Reader<B>,
-            parked: Option<(Parts, S, R, Arc<dyn BodyCheck>)>,
+            parked: Option<(Parts, S, Responder<R>, Arc<dyn BodyCheck>)>,
         },
         Checking {
             verdict: Pin<Box<dyn Future<Output = Verdict> + Send>>,
-            parked: Option<(Request<InspectedBody<B>>, S, R)>,
+            parked: Option<(Request<InspectedBody<B>>, S, Responder<R>)>,
+        },
+        // The request is admitted, and the inner service is not ready yet.
+        Preparing {
+            inner: S,
+            parked: Option<(Request<InspectedBody<B>>, Responder<R>)>,
         },
         Calling {
             #[pin]
             future: F,
-            respond: R,
+            respond: Responder<R>,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -193,12 +189,20 @@ where
     S: Service<Request<InspectedBody<B>>, Response = Response<ResBody>>,
     R: Respond<ResBody>,
 {
-    fn calling(request: Request<InspectedBody<B>>, inner: &mut S, respond: &R) -> Self {
+    fn calling(request: Request<InspectedBody<B>>, inner: &mut S, respond: &Responder<R>) -> Self {
         Self::Calling { future: inner.call(request), respond: respond.clone() }
     }
 
-    fn refused(rejection: Rejection, respond: &R) -> Self {
-        Self::Refused { response: Some(refuse(rejection, respond)) }
+    /// Waits until the inner service is ready, or refuses the request.
+    fn prepared(settled: Result<Request<InspectedBody<B>>, Rejection>, inner: S, respond: Responder<R>) -> Self {
+        match settled {
+            Ok(request) => Self::Preparing { inner, parked: Some((request, respond)) },
+            Err(rejection) => Self::refused(rejection, &respond),
+        }
+    }
+
+    fn refused(rejection: Rejection, respond: &Responder<R>) -> Self {
+        Self::Refused { response: Some(respond.refuse(rejection)) }
     }
 }
 
@@ -216,22 +220,31 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Reading { reader, parked } => {
                     let content = ready!(reader.poll(cx));
-                    let (parts, mut inner, respond, check) = parked.take().expect("polled after completion");
-                    match content.map(|content| inspect(&*check, parts, content)) {
-                        Ok((request, Eventual::Now(verdict))) => settle(verdict, request, &mut inner, &respond),
-                        Ok((request, Eventual::Later(verdict))) => {
-                            State::Checking { verdict, parked: Some((request, inner, respond)) }
-                        }
-                        Err(rejection) => State::refused(rejection, &respond),
+                    let (parts, inner, respond, check) = parked.take().expect("polled after completion");
+                    match content {
+                        Ok(content) => match inspect(&*check, parts, content) {
+                            (request, Eventual::Now(verdict)) => {
+                                State::prepared(settle(verdict, request), inner, respond)
+                            }
+                            (request, Eventual::Later(verdict)) => {
+                                State::Checking { verdict, parked: Some((request, inner, respond)) }
+                            }
+                        },
+                        Err(rejection) => State::refused(rejection.by(parts.extensions.get()), &respond),
                     }
                 }
                 StateProj::Checking { verdict, parked } => {
                     let verdict = ready!(poll_verdict(verdict, cx));
-                    let (request, mut inner, respond) = parked.take().expect("polled after completion");
-                    settle(verdict, request, &mut inner, &respond)
+                    let (request, inner, respond) = parked.take().expect("polled after completion");
+                    State::prepared(settle(verdict, request), inner, respond)
+                }
+                StateProj::Preparing { inner, parked } => {
+                    ready!(inner.poll_ready(cx))?;
+                    let (request, respond) = parked.take().expect("polled after completion");
+                    State::calling(request, inner, &respond)
                 }
                 StateProj::Calling { future, respond } => {
-                    return Poll::Ready(Ok(complete(ready!(future.poll(cx))?, respond)));
+                    return Poll::Ready(Ok(respond.complete(ready!(future.poll(cx))?)));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

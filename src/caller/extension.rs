@@ -7,6 +7,7 @@ use crate::{
     log,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
+    scope::Scopes,
 };
 
 /// A request without a credential, under an optional layer.
@@ -25,19 +26,37 @@ pub(crate) fn of(extensions: &Extensions) -> Result<&Principal, Rejection> {
         let missing = Rejection::new(RejectionKind::Missing, Reason::CREDENTIAL_MISSING);
         return Err(missing.of_request(extensions));
     }
-    log::error!("AuthLayer is missing around this route; responding with 500");
+    log::error!(
+        "AuthLayer is missing around this layer or route, or inside of it; the outermost layer of an axum router is the one \
+         of its last `.layer` call; responding with 500"
+    );
     Err(Rejection::new(RejectionKind::Internal, Reason::AUTH_LAYER_MISSING))
 }
 
 impl Rejection {
     /// Adds the challenges of the layer that admitted the caller, unless the policy has added some.
+    ///
+    /// If it names scopes, it also names those by which the caller has met the requirements of layers outside: the operation
+    /// needs all of them.
     pub(crate) fn of_caller(self, caller: &Principal) -> Self {
-        if self.has_challenges() { self } else { behind_layer(self, &caller.challenge()) }
+        if self.has_challenges() {
+            return self.by(Some(caller));
+        }
+        let outer = caller.required().into_iter().flat_map(Scopes::iter).filter(|scope| caller.holds(scope));
+        behind_layer(self.also_needs(outer), &caller.challenge()).by(Some(caller))
     }
 
     /// Adds those of the challenges of the layer whose credentials can be bound in this way.
     pub(crate) fn of_caller_without(self, constraint: SenderConstraint, caller: &Principal) -> Self {
-        behind_layer(self, &caller.challenge_of(constraint))
+        behind_layer(self, &caller.challenge_of(constraint)).by(Some(caller))
+    }
+
+    /// Keeps the caller, who is known: the extensions of the response have it, for a log.
+    pub(crate) fn by(self, caller: Option<&Principal>) -> Self {
+        match caller {
+            Some(caller) => self.response_extension(caller.clone()),
+            None => self,
+        }
     }
 
     /// Adds the challenges of the layer outside, if there is one: also where it admitted a request without a credential.

@@ -31,6 +31,8 @@ pub struct Principal {
     admitted_at: UnixTime,
     identity: Arc<Identity>,
     place: Place,
+    /// The scopes that layers have required of this request so far.
+    required: Option<Arc<Scopes>>,
     terms: Arc<Terms>,
 }
 
@@ -47,7 +49,7 @@ impl Principal {
         // Taken apart, so that a check that is added later is required here.
         let Admission { not_expired: _, possessed: _, network_allowed: _, not_revoked: _, proofs_used_once: _ } =
             admission;
-        Self { acting_for: None, admitted_at: now, identity, place, terms }
+        Self { acting_for: None, admitted_at: now, identity, place, required: None, terms }
     }
 
     /// Adds the subject that the caller acts for, admitted by the same layer.
@@ -55,6 +57,20 @@ impl Principal {
     pub(crate) fn for_subject(mut self, subject: Self) -> Self {
         self.acting_for = Some(Arc::new(subject));
         self
+    }
+
+    /// Notes scopes that a layer has required.
+    pub(crate) fn require(&mut self, scopes: Arc<Scopes>) {
+        self.required = Some(match self.required.take() {
+            Some(outer) if outer.contains_all(&scopes) => outer,
+            Some(outer) => Arc::new(outer.iter().chain(scopes.iter()).cloned().collect()),
+            None => scopes,
+        });
+    }
+
+    /// The scopes that layers have required of this request so far.
+    pub(crate) fn required(&self) -> Option<&Scopes> {
+        self.required.as_deref()
     }
 
     /// Reports the admission to who observes the credentials' use.

@@ -3,10 +3,11 @@
 use crate::reason::reasons;
 
 reasons! {
-    /// A layer or an extractor needs the caller, and no `AuthLayer` has handled the request.
+    /// A layer or an extractor needs the caller, and `AuthLayer` is missing, or inside of it.
     ///
-    /// Look at: the order of the layers and routes: `AuthLayer` must be outside of whatever needs the caller, and
-    /// `Router::layer` covers only the routes added before it.
+    /// Look at: the order of the layers and routes: `AuthLayer` must be outside of whatever needs the caller. The last
+    /// `Router::layer` is the outermost one, and covers only the routes added before it; the first layer of a
+    /// `ServiceBuilder` is the outermost one.
     AUTH_LAYER_MISSING = "auth_layer_missing";
     /// The credential is bound to another client certificate than the one of the request.
     ///

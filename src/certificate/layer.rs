@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
-    refusal::{Problem, Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     scheme::{Bearer, Challenge, Challenges, Presented, Schemes},
 };
@@ -67,7 +67,7 @@ use crate::{
 /// ```
 pub struct ForwardedCertificateLayer<R = Problem> {
     check: Arc<ForwardedCertificateCheck>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl ForwardedCertificateLayer {
@@ -75,7 +75,7 @@ impl ForwardedCertificateLayer {
     #[must_use]
     pub fn new(header: CertificateHeader, proxies: ProxyMatcher) -> Self {
         let check = ForwardedCertificateCheck { challenges: challenges(Challenge::default()), header, proxies };
-        Self { check: Arc::new(check), respond: Problem }
+        Self { check: Arc::new(check), respond: Responder::default() }
     }
 }
 
@@ -90,7 +90,7 @@ impl<R> ForwardedCertificateLayer<R> {
     /// Sets what makes the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> ForwardedCertificateLayer<R2> {
-        ForwardedCertificateLayer { check: self.check, respond }
+        ForwardedCertificateLayer { check: self.check, respond: Responder::set(respond) }
     }
 }
 

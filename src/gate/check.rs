@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{HeaderMap, Request};
+use http::{Extensions, HeaderMap, Request};
 
 use super::response_head::ResponseHead;
 use crate::{Eventual, refusal::Rejection, request::Head};
@@ -33,6 +33,11 @@ pub trait Pass: sealed::Sealed + Send + 'static {
     fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
         let _ = response;
         Eventual::Now(Ok(()))
+    }
+
+    /// Adds values to the extensions of the response, also of a refusal that replaces that of the inner service.
+    fn annotate(&mut self, extensions: &mut Extensions) {
+        let _ = extensions;
     }
 
     /// Adds header fields to the response of the inner service.

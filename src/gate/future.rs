@@ -11,11 +11,11 @@ use tower_service::Service;
 
 use super::{
     check::Pass,
-    response::{finish, panicked, refuse, review},
+    response::{discard, finish, panicked, review},
 };
 use crate::{
     Eventual,
-    refusal::{Rejection, Respond},
+    refusal::{Rejection, Respond, Responder},
 };
 
 pub(crate) type BoxedVerdict<T> = Pin<Box<dyn Future<Output = Result<T, Rejection>> + Send>>;
@@ -37,18 +37,23 @@ pin_project! {
         // The check decides on the request.
         Checking {
             verdict: BoxedVerdict<P>,
-            pending: Option<(Request<ReqBody>, S, R)>,
+            pending: Option<(Request<ReqBody>, S, Responder<R>)>,
+        },
+        // The request is admitted, and the inner service is not ready yet.
+        Preparing {
+            inner: S,
+            pending: Option<(Request<ReqBody>, P, Responder<R>)>,
         },
         // The inner service handles the request.
         Calling {
             #[pin]
             future: F,
-            pending: Option<(P, R)>,
+            pending: Option<(P, Responder<R>)>,
         },
         // The pass reviews the response of the inner service.
         Reviewing {
             verdict: BoxedVerdict<()>,
-            pending: Option<(Response<ResBody>, P, R)>,
+            pending: Option<(Response<ResBody>, P, Responder<R>)>,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -61,19 +66,25 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     P: Pass,
     R: Respond<ResBody>,
+    ReqBody: 'static,
 {
     /// The response to a request that the check has decided on.
     pub(super) fn decided(
         verdict: Result<P, Rejection>,
         request: Request<ReqBody>,
         inner: &mut S,
-        respond: &R,
+        respond: &Responder<R>,
     ) -> Self {
         Self { state: apply(verdict, request, inner, respond) }
     }
 
-    /// The response to a request that the check has not decided on yet. `inner` is ready.
-    pub(super) const fn undecided(verdict: BoxedVerdict<P>, request: Request<ReqBody>, inner: S, respond: R) -> Self {
+    /// The response to a request that the check has not decided on yet. `inner` is not ready.
+    pub(super) const fn undecided(
+        verdict: BoxedVerdict<P>,
+        request: Request<ReqBody>,
+        inner: S,
+        respond: Responder<R>,
+    ) -> Self {
         Self { state: State::Checking { verdict, pending: Some((request, inner, respond)) } }
     }
 }
@@ -83,6 +94,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     P: Pass,
     R: Respond<ResBody>,
+    ReqBody: 'static,
 {
     type Output = Result<Response<ResBody>, S::Error>;
 
@@ -92,8 +104,16 @@ where
             let next = match state.as_mut().project() {
                 StateProj::Checking { verdict, pending } => {
                     let verdict = ready!(poll_verdict(verdict, cx));
-                    let (request, mut inner, respond) = pending.take().expect("polled after completion");
-                    apply(verdict, request, &mut inner, &respond)
+                    let (request, inner, respond) = pending.take().expect("polled after completion");
+                    match verdict {
+                        Ok(pass) => State::Preparing { inner, pending: Some((request, pass, respond)) },
+                        Err(rejection) => State::refused(rejection, request, &respond),
+                    }
+                }
+                StateProj::Preparing { inner, pending } => {
+                    ready!(inner.poll_ready(cx))?;
+                    let (request, pass, respond) = pending.take().expect("polled after completion");
+                    apply(Ok(pass), request, inner, &respond)
                 }
                 StateProj::Calling { future, pending } => {
                     let response = ready!(future.poll(cx))?;
@@ -125,24 +145,37 @@ impl<S: Service<Request<ReqBody>>, P, R, ReqBody, ResBody> fmt::Debug for Respon
     }
 }
 
+impl<S, P, R, ReqBody, ResBody, F> State<S, P, R, ReqBody, ResBody, F>
+where
+    R: Respond<ResBody>,
+    ReqBody: 'static,
+{
+    fn refused(rejection: Rejection, request: Request<ReqBody>, respond: &Responder<R>) -> Self {
+        let rejection = rejection.by(request.extensions().get());
+        discard(request);
+        Self::Refused { response: Some(respond.refuse(rejection)) }
+    }
+}
+
 /// Calls the inner service, which is ready, or makes the response of the refusal.
 fn apply<S, P, R, ReqBody, ResBody>(
     verdict: Result<P, Rejection>,
     mut request: Request<ReqBody>,
     inner: &mut S,
-    respond: &R,
+    respond: &Responder<R>,
 ) -> State<S, P, R, ReqBody, ResBody, S::Future>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     P: Pass,
     R: Respond<ResBody>,
+    ReqBody: 'static,
 {
     match verdict {
         Ok(mut pass) => {
             pass.admit(&mut request);
             State::Calling { future: inner.call(request), pending: Some((pass, respond.clone())) }
         }
-        Err(rejection) => State::Refused { response: Some(refuse(rejection, respond)) },
+        Err(rejection) => State::refused(rejection, request, respond),
     }
 }
 

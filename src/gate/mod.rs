@@ -7,6 +7,8 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
+#[cfg(feature = "rate-limit")]
+pub(crate) use self::response::discard;
 pub use self::{
     check::{Check, Pass},
     future::ResponseFuture,
@@ -14,10 +16,7 @@ pub use self::{
     service::Gate,
 };
 #[cfg(feature = "body")]
-pub(crate) use self::{
-    future::poll_verdict,
-    response::{complete, panicked, refuse},
-};
+pub(crate) use self::{future::poll_verdict, response::panicked, service::release};
 
 mod check;
 mod future;

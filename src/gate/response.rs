@@ -2,20 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use http::{Response, header};
+use http::Response;
 
 use super::{check::Pass, response_head::ResponseHead};
 use crate::{
-    Eventual, log,
+    Eventual,
+    caller::Principal,
+    log,
     reason::Reason,
-    refusal::{Rejection, RejectionKind, Respond},
+    refusal::{Rejection, RejectionKind, Respond, Responder},
 };
-
-/// Makes the response of a refusal.
-pub(crate) fn refuse<B>(rejection: Rejection, respond: &impl Respond<B>) -> Response<B> {
-    let response = respond.respond(&rejection);
-    rejection.apply_to(response)
-}
 
 /// Lets the pass review the response of the inner service.
 pub(super) fn review<P: Pass, B>(pass: &mut P, response: &Response<B>) -> Eventual<Result<(), Rejection>> {
@@ -28,11 +24,12 @@ pub(super) fn finish<P: Pass, B>(
     verdict: Result<(), Rejection>,
     response: Response<B>,
     mut pass: P,
-    respond: &impl Respond<B>,
+    respond: &Responder<impl Respond<B>>,
 ) -> Response<B> {
     match verdict {
         Ok(()) => {
-            let mut response = complete(response, respond);
+            let mut response = respond.complete(response);
+            pass.annotate(response.extensions_mut());
             pass.decorate(response.headers_mut());
             response
         }
@@ -43,34 +40,22 @@ pub(super) fn finish<P: Pass, B>(
                 Some(cause) => rejection.caused_by(cause.clone()),
                 None => rejection,
             };
-            refuse(rejection, respond)
+            let rejection = rejection.by(response.extensions().get::<Principal>());
+            let mut response = respond.refuse(rejection);
+            pass.annotate(response.extensions_mut());
+            response
         }
     }
 }
 
-/// Makes the body of a refusal that an extractor has left to the layers. All other responses are unchanged, and so is a
-/// refusal that something between the extractor and this layer has changed.
-pub(crate) fn complete<B>(response: Response<B>, respond: &impl Respond<B>) -> Response<B> {
-    let is_unchanged = |rejection: &&Rejection| {
-        rejection.is_provisional()
-            && rejection.status() == response.status()
-            && !response.headers().contains_key(header::CONTENT_ENCODING)
-    };
-    let Some(rejection) = response.extensions().get::<Rejection>().filter(is_unchanged) else {
-        return response;
-    };
-    let (made, body) = respond.respond(rejection).into_parts();
-    let (mut parts, _) = response.into_parts();
-    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
-        parts.headers.remove(name);
-    }
-    // Fields that are present take precedence: those of the refusal, and those that layers in between have added.
-    for name in made.headers.keys().filter(|name| !parts.headers.contains_key(*name)).cloned().collect::<Vec<_>>() {
-        for value in made.headers.get_all(&name) {
-            parts.headers.append(&name, value.clone());
-        }
-    }
-    Response::from_parts(parts, body)
+/// Discards a refused request, after the rest of an upload was read where the type of the body is known.
+#[cfg(all(feature = "axum", feature = "drain"))]
+pub(crate) use crate::drain::discard;
+
+/// Discards a refused request.
+#[cfg(not(all(feature = "axum", feature = "drain")))]
+pub(crate) fn discard<B>(request: http::Request<B>) {
+    drop(request);
 }
 
 /// The refusal for a check that panicked. The response does not reveal it.

@@ -1,5 +1,5 @@
 use std::{
-    fmt, mem,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
@@ -11,7 +11,7 @@ use tower_service::Service;
 use super::{check::Check, future::ResponseFuture, response::panicked};
 use crate::{
     Eventual,
-    refusal::{Problem, Respond},
+    refusal::{Problem, Respond, Responder},
     request::Head,
 };
 
@@ -45,11 +45,11 @@ use crate::{
 pub struct Gate<S, C, R = Problem> {
     inner: S,
     check: Arc<C>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl<S, C, R> Gate<S, C, R> {
-    pub(crate) const fn new(inner: S, check: Arc<C>, respond: R) -> Self {
+    pub(crate) const fn new(inner: S, check: Arc<C>, respond: Responder<R>) -> Self {
         Self { inner, check, respond }
     }
 
@@ -77,6 +77,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     C: Check,
     R: Respond<ResBody>,
+    ReqBody: 'static,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
@@ -91,14 +92,18 @@ where
         match verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))) {
             Eventual::Now(verdict) => ResponseFuture::decided(verdict, request, &mut self.inner, &self.respond),
             Eventual::Later(verdict) => {
-                // Only this instance was polled to readiness. It moves into the future, where it is called; the clone,
-                // which may not be ready, is polled before the next call.
-                let clone = self.inner.clone();
-                let inner = mem::replace(&mut self.inner, clone);
-                ResponseFuture::undecided(verdict, request, inner, self.respond.clone())
+                release(&mut self.inner);
+                ResponseFuture::undecided(verdict, request, self.inner.clone(), self.respond.clone())
             }
         }
     }
+}
+
+/// Gives back what the service has reserved in `poll_ready`: a request that waits must not hold it, since others could use
+/// it. Clones are not ready, by the contract of tower.
+pub(crate) fn release<S: Clone>(ready: &mut S) {
+    let clone = ready.clone();
+    *ready = clone;
 }
 
 impl<S: Clone, C, R: Clone> Clone for Gate<S, C, R> {

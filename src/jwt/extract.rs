@@ -54,7 +54,13 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
         let principal = caller::of(&parts.extensions)?;
-        let refused = |reason| Rejection::new(RejectionKind::Forbidden, reason).of_caller(principal);
+        // The client can read its own token, and learns nothing from the code.
+        let refused = |reason| {
+            let refused = Rejection::new(RejectionKind::Forbidden, reason);
+            let refused = refused
+                .with_code("claims_not_accepted", "The claims of the credential are not those of the operation.");
+            refused.of_caller(principal)
+        };
         let claims = principal.claims().ok_or_else(|| refused(Reason::CLAIMS_MISSING))?;
         serde_json::from_str(claims).map(Self).map_err(|error| refused(Reason::CLAIMS_MISMATCH).with_explanation(error))
     }

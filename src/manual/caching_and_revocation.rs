@@ -36,6 +36,10 @@
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |
 //! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
 //!
+//! A credential is checked when a request arrives. A response that has begun, such as a stream of events, a long download or a
+//! web socket, is not ended when the credential expires or is revoked: end it in the handler no later than
+//! [`Principal::expires_at`](crate::Principal::expires_at), and keep streams short where revocations matter.
+//!
 //! An in-flight look-up cannot undo a revocation: its result belongs to the generation in which it began, and is discarded
 //! if its credential was revoked since. If a store reports that changes may have been missed, nothing that was read before is
 //! used again; the result of a look-up in flight is used by the requests that had arrived before it began, and by no other.

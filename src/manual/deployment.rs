@@ -5,7 +5,9 @@
 //! The defaults are for one process: limits, revocations and used proofs in memory, API keys in memory or in SQLite. Order
 //! the layers from the outside in:
 //!
-//! 1. trace and CORS layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
+//! 1. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
+//!    [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client that is still uploading; then trace and CORS
+//!    layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
 //! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer), if there is a proxy;
 //! 3. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
 //! 4. [`AuthLayer`](crate::layer::AuthLayer);
@@ -13,8 +15,8 @@
 //!    [`ConcurrencyLayer`](crate::layer::ConcurrencyLayer);
 //! 6. [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
 //!
-//! In axum, `Router::layer` covers only the routes that were added before it. Add `AuthLayer` last, and public routes, such
-//! as a health check, after it.
+//! In axum, `Router::layer` covers only the routes that were added before it, and the last layer that is added is the outermost
+//! one. Add `AuthLayer` after the layers that are inside of it, and public routes, such as a health check, after it.
 //!
 //! # Many nodes
 //!

@@ -15,6 +15,9 @@
 //! | 401 | `invalid_dpop_proof`, `use_dpop_nonce` | the DPoP proof is invalid, or needs a nonce ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) | yes |
 //! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
 //! | 403 | `access_denied` | a policy refuses the caller | |
+//! | 403 | `claims_not_accepted` | the claims of the token are not those that a handler takes | |
+//! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
+//! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
 //! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
 //! | 500 | `server_error` | the server is configured wrongly, or code panicked | |
@@ -76,7 +79,7 @@
 //! | `algorithm_unknown` | 401 | The token's header names no signature algorithm, or one that is not supported. | `alg` in the token's header. `none` is always refused; many such tokens are an attack. |
 //! | `audience_mismatch` | 401 | The token was issued for another audience. | `aud` of the token against the audiences of the `Issuer`, compared byte for byte (often a slash at the end), and the audience or resource that the client requests. If the API must be the sole audience, tokens with others are refused too. |
 //! | `audience_missing` | 401 | The token has no audience. | the audience setting of the issuer: Keycloak needs an audience mapper, Auth0 the `audience` parameter of the client. For issuers without `aud`, such as Cognito, set `Issuer::audience_claim`. |
-//! | `auth_layer_missing` | 500 | A layer or an extractor needs the caller, and no `AuthLayer` has handled the request. | the order of the layers and routes: `AuthLayer` must be outside of whatever needs the caller, and `Router::layer` covers only the routes added before it. |
+//! | `auth_layer_missing` | 500 | A layer or an extractor needs the caller, and `AuthLayer` is missing, or inside of it. | the order of the layers and routes: `AuthLayer` must be outside of whatever needs the caller. The last `Router::layer` is the outermost one, and covers only the routes added before it; the first layer of a `ServiceBuilder` is the outermost one. |
 //! | `auth_time_in_future` | 401 | The time of the user's authentication (`auth_time`) is more than five minutes in the future. | the clocks of the issuer and of this server, and whether the issuer writes seconds, not milliseconds. |
 //! | `auth_time_missing` | 401 | The route requires a recent authentication, and the credential has no `auth_time`. | whether the issuer puts `auth_time` into access tokens and introspection responses; API keys never have one. |
 //! | `auth_time_too_old` | 401 | The user's authentication (`auth_time`) is older than the route allows. | `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the issuer. The refusal itself is normal: it makes the client send the user to the issuer again. |
@@ -165,6 +168,7 @@
 //! | `key_prefix` | 401 | The API key does not begin with the prefix of a configured format. | the formats of `ApiKeys`, and custom code that calls it directly: `AuthLayer` refuses such a key as `credential_not_accepted`. |
 //! | `key_proof_missing` | 401 | The credential is bound to a key, and the request does not prove that the sender holds it. | the scheme that the client uses: a bound token needs `DPoP` and a proof, not `Bearer`; and whether the layer has `AuthLayer::dpop`. |
 //! | `key_retired` | 401 | The key that signed the token was withdrawn from the issuer's key set. | the issuer's key rotation: a key should stay in the set until its last token has expired. With a custom key source, look at its calls of `VerifyingKey::retire`. |
+//! | `key_request_refused` | 400, 404, 409, 415, 422, 500 | A request to the key routes is invalid, or names a key that does not exist or is not active. | the detail of the response, which names the mistake in the request. |
 //! | `key_revoked` | 401 | The API key was revoked. | the key's record (`revoked_at`) and who still uses it. |
 //! | `key_store_timeout` | 503 | The key store did not respond in time. | the latency of the database, and `timeout` (2 seconds by default) and `max_lookups` (128 at once by default) of `ApiKeysBuilder`. |
 //! | `key_store_unavailable` | 503 | The key store failed. | the log, which names the cause: usually a database that is down, a full connection pool, wrong database credentials or a missing migration. |

@@ -39,6 +39,8 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 /// ```
 #[derive(Clone, Debug)]
 pub struct ProtectedResourceMetadata {
+    /// Further paths of the document.
+    aliases: Vec<Box<str>>,
     document: Document,
     realm: Option<Box<str>>,
     /// The URL of the document, and the index at which its path begins.
@@ -126,7 +128,7 @@ impl ProtectedResourceMetadata {
             dpop_signing_alg_values_supported: Vec::new(),
             dpop_bound_access_tokens_required: false,
         };
-        Ok(Self { document, realm: None, url: [origin, WELL_KNOWN, tail].concat().into(), path })
+        Ok(Self { aliases: Vec::new(), document, realm: None, url: [origin, WELL_KNOWN, tail].concat().into(), path })
     }
 
     /// Adds an issuer of tokens. MCP clients need at least one.
@@ -282,6 +284,47 @@ impl ProtectedResourceMetadata {
         self
     }
 
+    /// Serves the document at `/.well-known/oauth-protected-resource` as well, where some clients look for that of any resource
+    /// of the host. For a host with one resource only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::metadata::ProtectedResourceMetadata;
+    ///
+    /// let metadata = ProtectedResourceMetadata::new("https://api.example.com/mcp")?.also_at_root().also_with_slash();
+    /// // Also at /.well-known/oauth-protected-resource and /.well-known/oauth-protected-resource/mcp/
+    /// assert_eq!(metadata.well_known_path(), "/.well-known/oauth-protected-resource/mcp");
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn also_at_root(mut self) -> Self {
+        self.add_alias(WELL_KNOWN.to_owned());
+        self
+    }
+
+    /// Serves the document with a slash at the end of the path as well, or without it if the identifier ends with one: for
+    /// clients that are configured with the other spelling of the identifier.
+    #[must_use]
+    pub fn also_with_slash(mut self) -> Self {
+        let own = self.well_known_path();
+        let (path, query) = own.find('?').map_or((own, ""), |query| own.split_at(query));
+        let alias = path.strip_suffix('/').map_or_else(|| format!("{path}/{query}"), |path| format!("{path}{query}"));
+        self.add_alias(alias);
+        self
+    }
+
+    fn add_alias(&mut self, path: String) {
+        if path != self.well_known_path() && self.aliases.iter().all(|alias| **alias != path) {
+            self.aliases.push(path.into());
+        }
+    }
+
+    /// The paths at which the document is served.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.well_known_path()).chain(self.aliases.iter().map(|alias| &**alias))
+    }
+
     /// The resource identifier, byte for byte as configured.
     #[must_use]
     pub fn resource(&self) -> &str {
@@ -323,7 +366,7 @@ impl ProtectedResourceMetadata {
     /// Creates a service that responds with the document as it is now; `B` is the body type of the responses.
     #[must_use]
     pub fn endpoint<B>(&self) -> MetadataEndpoint<B> {
-        MetadataEndpoint::new(self.well_known_path(), self.to_json())
+        MetadataEndpoint::new(self.paths(), self.to_json())
     }
 
     /// The document as JSON.

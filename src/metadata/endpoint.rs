@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tower_service::Service;
 
-/// Responds to `GET`, `HEAD` and `OPTIONS` at one well-known URL; other requests get 404 or 405.
+/// Responds to `GET`, `HEAD` and `OPTIONS` at the well-known URL of a resource; other requests get 404 or 405.
 ///
 /// It is not a [`Gate`](crate::gate::Gate), because it has no inner service. It is always ready, and reads only the method
 /// and the target of a request. See [`ProtectedResourceMetadata::endpoint`](super::ProtectedResourceMetadata::endpoint).
@@ -40,21 +40,21 @@ use tower_service::Service;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct MetadataEndpoint<B> {
-    path: Arc<str>,
+    paths: Arc<[Box<str>]>,
     document: Bytes,
     body: PhantomData<fn() -> B>,
 }
 
 impl<B> MetadataEndpoint<B> {
-    pub(super) fn new(path: &str, document: String) -> Self {
-        Self { path: path.into(), document: document.into(), body: PhantomData }
+    pub(super) fn new<'a>(paths: impl Iterator<Item = &'a str>, document: String) -> Self {
+        Self { paths: paths.map(Into::into).collect(), document: document.into(), body: PhantomData }
     }
 }
 
 impl<B: From<Bytes>> MetadataEndpoint<B> {
     fn respond_to(&self, method: &Method, target: &Uri) -> Response<B> {
         // The whole target is compared: another path or query belongs to another resource.
-        if target.path_and_query().is_none_or(|target| target.as_str() != &*self.path) {
+        if target.path_and_query().is_none_or(|target| self.paths.iter().all(|path| target.as_str() != &**path)) {
             return respond(StatusCode::NOT_FOUND, [], Bytes::new());
         }
         match *method {
@@ -101,13 +101,13 @@ impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataEndpoint<B> 
 
 impl<B> Clone for MetadataEndpoint<B> {
     fn clone(&self) -> Self {
-        Self { path: Arc::clone(&self.path), document: self.document.clone(), body: PhantomData }
+        Self { paths: Arc::clone(&self.paths), document: self.document.clone(), body: PhantomData }
     }
 }
 
 impl<B> fmt::Debug for MetadataEndpoint<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MetadataEndpoint").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("MetadataEndpoint").field("paths", &self.paths).finish_non_exhaustive()
     }
 }
 

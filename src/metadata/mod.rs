@@ -5,7 +5,9 @@
 //! [challenge](ProtectedResourceMetadata::challenge) that points to it, so the two agree. MCP clients need no other
 //! configuration.
 //!
-//! 1. Each resource identifier has one document, at the URL derived from that identifier only; any other path is 404.
+//! 1. Each resource identifier has one document, at the URL derived from that identifier only; any other path is 404. For
+//!    clients that look elsewhere, [`also_at_root`](ProtectedResourceMetadata::also_at_root) and
+//!    [`also_with_slash`](ProtectedResourceMetadata::also_with_slash) add a path.
 //! 2. The document is written once, from the declaration. It depends on no part of a request, in particular not on `Host`.
 //! 3. The document is public, for any origin. It is served *outside* of [`AuthLayer`](crate::layer::AuthLayer), because
 //!    clients read it before they have a token. The service wraps no other service, so it gives access to none.

@@ -1,8 +1,10 @@
+use std::collections::BTreeSet;
+
 use axum::{Router, body::Body};
 
 use super::document::ProtectedResourceMetadata;
 
-/// Creates the public route at the well-known URL of the metadata.
+/// Creates the public routes at the well-known URL of the metadata.
 ///
 /// Merge the application, wrapped in its [`AuthLayer`](crate::layer::AuthLayer), into this router. Merged the other way
 /// round, the document is public as well, but unknown paths get 404 instead of the layer's 401, because axum keeps the
@@ -11,9 +13,10 @@ pub fn metadata_routes<S>(metadata: &ProtectedResourceMetadata) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let target = metadata.well_known_path();
     // Routes do not match queries; the endpoint checks the query.
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = |target: &'_ str| target.split('?').next().unwrap_or_default().to_owned();
+    let paths: BTreeSet<_> = metadata.paths().map(path).collect();
     // A segment that begins with `:` or `*` is literal.
-    Router::new().without_v07_checks().route_service(path, metadata.endpoint::<Body>())
+    let router = Router::new().without_v07_checks();
+    paths.iter().fold(router, |router, path| router.route_service(path, metadata.endpoint::<Body>()))
 }

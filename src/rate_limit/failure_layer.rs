@@ -14,7 +14,7 @@ use crate::{
     Eventual,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     reason::Reason,
-    refusal::{Problem, Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     striped::Striped,
 };
@@ -71,7 +71,7 @@ use crate::{
 /// [`cause`](crate::Rejection::cause) of the 429, for audit.
 pub struct FailureLimitLayer<R = Problem> {
     limit: Arc<FailureLimit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl FailureLimitLayer {
@@ -88,7 +88,7 @@ impl FailureLimitLayer {
             Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default(), is_failure: None })
         };
         let limit = FailureLimit { key: LimitKey::of_failures(name), by, settings: Striped::new(settings) };
-        Self { limit: Arc::new(limit), respond: Problem }
+        Self { limit: Arc::new(limit), respond: Responder::default() }
     }
 }
 
@@ -131,7 +131,7 @@ impl<R> FailureLimitLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> FailureLimitLayer<R2> {
-        FailureLimitLayer { limit: self.limit, respond }
+        FailureLimitLayer { limit: self.limit, respond: Responder::set(respond) }
     }
 }
 

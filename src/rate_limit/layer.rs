@@ -19,7 +19,7 @@ use crate::{
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     log::{self, Causes},
     reason::Reason,
-    refusal::{Problem, Rejection, RejectionKind},
+    refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     time::Clock,
 };
@@ -71,7 +71,7 @@ use crate::{
 /// Behind a proxy, the peer is the proxy: use [`LimitBy::client_address`] there.
 pub struct RateLimitLayer<R = Problem> {
     limit: Arc<RateLimit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl RateLimitLayer {
@@ -95,7 +95,7 @@ impl RateLimitLayer {
             exempt: Vec::new(),
             fields: RateLimitFields::default(),
         };
-        Self { limit: Arc::new(limit), respond: Problem }
+        Self { limit: Arc::new(limit), respond: Responder::default() }
     }
 }
 
@@ -183,7 +183,7 @@ impl<R> RateLimitLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> RateLimitLayer<R2> {
-        RateLimitLayer { limit: self.limit, respond }
+        RateLimitLayer { limit: self.limit, respond: Responder::set(respond) }
     }
 
     /// Sets the quotas of principals of this tier.

@@ -24,6 +24,8 @@ pub enum RejectionKind {
     Missing,
     /// 401: the proof needs the nonce of this response.
     NonceRequired,
+    /// 400, 404, 409, 415 or 422: a request to a route of this crate, such as those that manage keys, has a mistake.
+    Request,
     /// 401 `insufficient_user_authentication`: the credential is valid, and the user must authenticate again
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
     StepUp,
@@ -38,7 +40,7 @@ impl RejectionKind {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BodyInvalid | Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::BodyInvalid | Self::Malformed | Self::Request => StatusCode::BAD_REQUEST,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Forbidden => StatusCode::FORBIDDEN,
@@ -67,6 +69,7 @@ impl RejectionKind {
             Self::Malformed => (ChallengeError::INVALID_REQUEST.code, ChallengeError::INVALID_REQUEST.description),
             Self::Missing => ("credential_required", "A credential is required."),
             Self::NonceRequired => ("use_nonce", "The proof needs the nonce of this response."),
+            Self::Request => ("invalid_request", "The request has a mistake."),
             Self::StepUp => (
                 "insufficient_user_authentication",
                 "A stronger or more recent authentication of the user is required.",

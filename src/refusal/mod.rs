@@ -19,16 +19,31 @@
 //! let terse = |rejection: &Rejection| Response::new(rejection.code().to_owned());
 //! assert_eq!(terse.respond(&rejection).into_body(), "invalid_token");
 //! ```
+//!
+//! # One format for the whole application
+//!
+//! Set [`Respond`] on the outermost layer of this crate with `respond_with`. It makes the bodies of all refusals inside: of
+//! layers without one of their own, of extractors, and of `key_routes`. A layer inside that has one of its own keeps it for its
+//! own refusals. A response that a handler makes of a [`Rejection`] itself, with [`Rejection::apply_to`], stays as it is.
+//!
+//! For gRPC services, [`GrpcStatus`] responds as [the protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)
+//! prescribes.
 
-#[cfg(all(feature = "api-key", feature = "axum"))]
-pub(crate) use self::respond::{PROBLEM_JSON, problem_json};
+pub(crate) use self::responder::Responder;
 pub use self::{
+    body::{RefusalBodies, RefusalBody, RefusalBodyFuture, RefusalBodyLayer},
+    grpc::GrpcStatus,
     kind::RejectionKind,
+    problem::Problem,
     rejection::Rejection,
-    respond::{EmptyBody, Problem, Respond},
+    respond::{EmptyBody, Respond, respond_fn},
 };
 
+mod body;
+mod grpc;
 mod kind;
+mod problem;
 mod reason;
 mod rejection;
 mod respond;
+mod responder;

@@ -1,13 +1,13 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::kind::RejectionKind;
 use crate::{
     log,
     reason::Reason,
     scheme::{ChallengeError, Challenges, Presented},
-    scope::Scopes,
+    scope::{Scope, Scopes},
 };
 
 /// The `Retry-After` of responses if a dependency is down.
@@ -40,11 +40,14 @@ pub struct Rejection(Box<Inner>);
 struct Inner {
     kind: RejectionKind,
     reason: Reason,
+    status: StatusCode,
     code: &'static str,
-    detail: &'static str,
+    detail: Cow<'static, str>,
     cause: Option<Rejection>,
     explanation: Option<Box<str>>,
     challenges: Option<(Arc<Challenges>, Presented)>,
+    /// Values for the extensions of the response.
+    extensions: Extensions,
     fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
     needed: Option<Scopes>,
@@ -58,7 +61,7 @@ struct Inner {
 enum Body {
     /// The layer or handler that refuses.
     Final,
-    /// The [`Respond`](super::Respond) of the layer outside.
+    /// The [`Respond`](super::Respond) of a layer outside, if one has been set there.
     Provisional,
 }
 
@@ -70,11 +73,13 @@ impl Rejection {
         Self(Box::new(Inner {
             kind,
             reason,
+            status: kind.status(),
             code,
-            detail,
+            detail: Cow::Borrowed(detail),
             cause: None,
             explanation: None,
             challenges: None,
+            extensions: Extensions::new(),
             fields: Vec::new(),
             body: Body::Final,
             needed: None,
@@ -110,7 +115,14 @@ impl Rejection {
     /// Replaces the error code, and the fixed sentence for people, of the [kind](RejectionKind).
     #[must_use]
     pub fn with_code(mut self, code: &'static str, detail: &'static str) -> Self {
-        (self.0.code, self.0.detail) = (code, detail);
+        (self.0.code, self.0.detail) = (code, Cow::Borrowed(detail));
+        self
+    }
+
+    /// Describes a mistake in a request to a route of this crate, in the words of the error.
+    #[cfg(all(feature = "api-key", feature = "axum"))]
+    pub(crate) fn described(mut self, status: StatusCode, code: &'static str, detail: String) -> Self {
+        (self.0.status, self.0.code, self.0.detail) = (status, code, Cow::Owned(detail));
         self
     }
 
@@ -132,6 +144,22 @@ impl Rejection {
     #[must_use]
     pub fn response_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.fields.push((name, value));
+        self
+    }
+
+    /// Adds scopes to those that it names, if it names any.
+    #[must_use]
+    pub(crate) fn also_needs<'a>(mut self, scopes: impl IntoIterator<Item = &'a Scope>) -> Self {
+        if let Some(needed) = self.0.needed.take() {
+            self.0.needed = Some(needed.iter().cloned().chain(scopes.into_iter().cloned()).collect());
+        }
+        self
+    }
+
+    /// Adds a value to the extensions of the response.
+    #[must_use]
+    pub(crate) fn response_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
+        self.0.extensions.insert(value);
         self
     }
 
@@ -174,15 +202,21 @@ impl Rejection {
         self.0.challenges.is_some()
     }
 
-    /// Leaves the body to the layer outside: an extractor does not know its [`Respond`](super::Respond).
-    #[cfg(feature = "axum")]
+    /// Leaves the body to the layers outside: an extractor, and a layer without a [`Respond`](super::Respond) of its own, do not
+    /// know which one applies.
     #[must_use]
     pub(crate) fn provisional(mut self) -> Self {
         self.0.body = Body::Provisional;
         self
     }
 
-    /// Returns whether the layer outside makes the body.
+    /// Keeps the body as the layer that refuses has made it.
+    pub(super) fn finished(mut self) -> Self {
+        self.0.body = Body::Final;
+        self
+    }
+
+    /// Returns whether a layer outside makes the body.
     pub(crate) fn is_provisional(&self) -> bool {
         self.0.body == Body::Provisional
     }
@@ -217,6 +251,12 @@ impl Rejection {
         self.0.needed.as_ref()
     }
 
+    /// The time after which the client may try again.
+    #[must_use]
+    pub const fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// The names of the quotas that the caller has exceeded.
     #[must_use]
     pub fn violated(&self) -> &[Box<str>] {
@@ -226,7 +266,7 @@ impl Rejection {
     /// The status of the response.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
-        self.0.kind.status()
+        self.0.status
     }
 
     /// The error code, a stable word for programs:
@@ -237,24 +277,31 @@ impl Rejection {
         self.0.code
     }
 
-    /// A fixed sentence for people, the same for every refusal with this code.
+    /// A fixed sentence for people, the same for every refusal with this code. For [`RejectionKind::Request`], it names the
+    /// mistake.
     #[must_use]
-    pub const fn detail(&self) -> &'static str {
-        self.0.detail
+    pub fn detail(&self) -> &str {
+        &self.0.detail
     }
 
     /// Sets the status and the header fields of the refusal on a response, and puts the refusal into its extensions.
     ///
     /// The layers do this; a handler that makes the body of a refusal itself does it too.
     #[must_use]
-    pub fn apply_to<B>(self, mut response: Response<B>) -> Response<B> {
+    pub fn apply_to<B>(self, response: Response<B>) -> Response<B> {
+        let status = self.status();
+        self.apply_with(status, response)
+    }
+
+    /// Does the same with a status that the protocol of the response prescribes.
+    pub(crate) fn apply_with<B>(self, status: StatusCode, mut response: Response<B>) -> Response<B> {
         match self.explanation() {
             None => log::debug!(code = %self.code(), reason = %self.reason(), "request refused"),
             Some(text) => {
                 log::debug!(code = %self.code(), reason = %self.reason(), explanation = %text, "request refused");
             }
         }
-        *response.status_mut() = self.status();
+        *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
         if let Some(wait) = self.0.retry_after {
@@ -267,6 +314,7 @@ impl Rejection {
         if self.is_challenged() {
             self.write_challenges(headers);
         }
+        response.extensions_mut().extend(self.0.extensions.clone());
         response.extensions_mut().insert(self);
         response
     }
@@ -295,6 +343,7 @@ impl Rejection {
             | RejectionKind::BodyTimeout
             | RejectionKind::BodyTooLarge
             | RejectionKind::Internal
+            | RejectionKind::Request
             | RejectionKind::Throttled
             | RejectionKind::Unavailable => false,
             RejectionKind::Invalid

@@ -1,35 +1,102 @@
-use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{Response, StatusCode};
 
-use super::{kind::RejectionKind, rejection::Rejection};
+use super::rejection::Rejection;
 
 /// Makes the body of a refusal, and header fields such as `Content-Type`.
 ///
-/// Implemented by [`Problem`], [`EmptyBody`], and closures `Fn(&Rejection) -> Response<B>`: see the examples of the
-/// [module docs](super).
+/// Implemented by [`Problem`](super::Problem), [`EmptyBody`], [`GrpcStatus`](super::GrpcStatus), and closures
+/// `Fn(&Rejection) -> Response<B>`: see the [module docs](super). A closure is written with the type of its parameter,
+/// `|rejection: &Rejection| …`, or within [`respond_fn`].
+///
+/// # Examples
+///
+/// A type, with a setting of its own:
+///
+/// ```
+/// use std::{convert::Infallible, sync::Arc};
+/// use bytes::Bytes;
+/// use http::{HeaderValue, Request, Response, header};
+/// use http_body_util::{BodyExt, Full};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_warden::{
+///     Rejection,
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+///     layer::AuthLayer,
+///     refusal::Respond,
+/// };
+///
+/// /// `{"error": "…", "docs": "…"}`, with a link to the documentation of the code.
+/// #[derive(Clone)]
+/// struct LinkedError {
+///     docs: Arc<str>,
+/// }
+///
+/// impl<B: From<Bytes>> Respond<B> for LinkedError {
+///     fn respond(&self, rejection: &Rejection) -> Response<B> {
+///         let (docs, code) = (&self.docs, rejection.code());
+///         let body = format!(r#"{{"error":"{code}","docs":"{docs}/{code}"}}"#);
+///         let mut response = Response::new(B::from(Bytes::from(body)));
+///         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+///         response
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+/// let service = AuthLayer::new(keys)
+///     .respond_with(LinkedError { docs: "https://docs.example.com/errors".into() })
+///     .layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))));
+/// let refused = service.oneshot(Request::new(())).await?;
+/// assert_eq!(refused.status(), 401);
+/// let body = refused.into_body().collect().await?.to_bytes();
+/// assert_eq!(
+///     body,
+///     r#"{"error":"credential_required","docs":"https://docs.example.com/errors/credential_required"}"#
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not make refusals with a body of the type `{B}`",
+    label = "does not implement `Respond<{B}>`",
+    note = "`Problem`, the default, needs a body that is made from bytes (`B: From<Bytes>`), such as `axum::body::Body` or \
+            `http_body_util::Full<Bytes>`",
+    note = "for a gRPC service, such as one of tonic, add `.respond_with(GrpcStatus::default())` to each layer",
+    note = "around a layer that changes the body of responses, such as `TraceLayer` or `CompressionLayer`, add \
+            `.layer(tower_warden::layer::RefusalBodyLayer)` directly inside of the layer that refuses",
+    note = "`.respond_with(EmptyBody)` needs `B: Default`; a closure is `|rejection: &Rejection| -> Response<B> {{ … }}`"
+)]
 pub trait Respond<B>: Clone {
     /// Makes the response.
     fn respond(&self, rejection: &Rejection) -> Response<B>;
-}
 
-/// `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with a stable member `code`.
-#[derive(Clone, Copy, Debug, Default)]
-#[expect(clippy::exhaustive_structs, reason = "it has no fields")]
-pub struct Problem;
-
-impl<B: From<Bytes>> Respond<B> for Problem {
-    fn respond(&self, rejection: &Rejection) -> Response<B> {
-        let body = match rejection.kind() {
-            RejectionKind::Throttled => quota_json(rejection),
-            _ => problem_json(rejection.status(), rejection.code(), rejection.detail()),
-        };
-        let mut response = Response::new(B::from(body));
-        response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
-        response
+    /// The status of the response: that of the refusal by default. gRPC has 200 for every response.
+    fn status(&self, rejection: &Rejection) -> StatusCode {
+        rejection.status()
     }
 }
 
-/// No body, for services whose body type is not made from bytes, such as tonic's.
+/// Returns the closure, so that its parameter needs no type.
+///
+/// # Examples
+///
+/// ```
+/// use axum::{body::Body, response::Response};
+/// use tower_warden::{
+///     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
+///     layer::AuthLayer,
+///     refusal::respond_fn,
+/// };
+///
+/// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+/// let auth = AuthLayer::new(keys).respond_with(respond_fn(|rejection| Response::new(Body::from(rejection.code()))));
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+pub const fn respond_fn<B, F: Fn(&Rejection) -> Response<B> + Clone>(respond: F) -> F {
+    respond
+}
+
+/// No body, for services whose body type is not made from bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "it has no fields")]
 pub struct EmptyBody;
@@ -44,34 +111,4 @@ impl<B, F: Fn(&Rejection) -> Response<B> + Clone> Respond<B> for F {
     fn respond(&self, rejection: &Rejection) -> Response<B> {
         self(rejection)
     }
-}
-
-/// RFC 9457 §6.1.
-pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-
-/// The members of a problem, RFC 9457 §3.1; what JSON would escape in `code` and `detail` is replaced.
-pub(crate) fn problem_json(status: StatusCode, code: &str, detail: &str) -> Bytes {
-    let title = status.canonical_reason().unwrap_or_default();
-    let (status, code, detail) = (status.as_u16(), plain(code), plain(detail));
-    let body =
-        format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#);
-    Bytes::from(body)
-}
-
-/// The problem type of draft-ietf-httpapi-ratelimit-headers §7.
-fn quota_json(rejection: &Rejection) -> Bytes {
-    let (status, code, detail) = (rejection.status().as_u16(), rejection.code(), rejection.detail());
-    let names: Vec<_> = rejection.violated().iter().map(|name| format!("\"{}\"", plain(name))).collect();
-    let body = format!(
-        r#"{{"type":"{QUOTA_EXCEEDED}","title":"A quota is used up","status":{status},"code":"{code}","detail":"{detail}","violated-policies":[{}]}}"#,
-        names.join(",")
-    );
-    Bytes::from(body)
-}
-
-const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
-
-/// Without what JSON would escape.
-fn plain(text: &str) -> String {
-    text.replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "'")
 }

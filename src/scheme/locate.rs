@@ -150,6 +150,11 @@ impl Schemes {
         }
     }
 
+    /// The fields that may carry credentials, or what inner layers must not print besides.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
+        self.sites.iter().flat_map(|site| site.location.field().into_iter().chain(&site.sensitive))
+    }
+
     fn for_each_candidate<'a>(&self, head: &Head<'a>, found: &mut impl FnMut(Candidate<'a>)) {
         if self.has_authorization {
             head.headers.get_all(header::AUTHORIZATION).iter().for_each(|value| found(Candidate::Authorization(value)));

@@ -75,7 +75,7 @@ impl Location {
             (Self::WebSocketProtocol(one), Self::WebSocketProtocol(other)) => {
                 one.starts_with(&**other) || other.starts_with(&**one)
             }
-            // Nothing tells what the server put there.
+            // What the server put there is unknown.
             (Self::Extension(_), Self::Extension(_)) => true,
             // `Authorization` has one scheme.
             _ => self.field().is_some() && self.field() == other.field(),

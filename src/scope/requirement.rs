@@ -5,7 +5,8 @@ use super::{Scope, Scopes};
 /// A requirement on the scopes of a caller, as a type, for [`Scoped`](crate::axum::Scoped) and
 /// [`AuthorizeLayer`](crate::layer::AuthorizeLayer).
 ///
-/// [`scopes!`](crate::scopes), [`All`] and [`Any`] make the usual ones.
+/// [`scopes!`](crate::scopes), [`All`] and [`Any`] make the usual ones. A tuple of requirements is met if all of them are, as
+/// with [`All`].
 ///
 /// # Examples
 ///
@@ -32,6 +33,12 @@ use super::{Scope, Scopes};
 /// assert!(ReadReports::is_met(&|scope| *scope == ADMIN));
 /// assert!(!ReadReports::is_met(&|_| false));
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a requirement on the scopes of a caller",
+    label = "does not implement `Requirement`",
+    note = "make a type for a scope with `scopes! {{ pub BillingRead = \"billing:read\"; }}`",
+    note = "combine such types with `All<(A, B)>` or `Any<(A, B)>`, up to six in one tuple"
+)]
 pub trait Requirement: Send + Sync + 'static {
     /// Returns whether a caller meets the requirement; `holds` returns whether the caller has a scope.
     fn is_met(holds: &dyn Fn(&Scope) -> bool) -> bool;
@@ -77,6 +84,16 @@ macro_rules! tuples {
 
             fn scopes() -> Scopes {
                 All::<($($name,)+)>::scopes()
+            }
+        }
+
+        impl<$($name: Requirement),+> Requirement for ($($name,)+) {
+            fn is_met(holds: &dyn Fn(&Scope) -> bool) -> bool {
+                All::<Self>::is_met(holds)
+            }
+
+            fn scopes() -> Scopes {
+                All::<Self>::scopes()
             }
         }
     )+};

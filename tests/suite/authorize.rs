@@ -1,10 +1,10 @@
 use axum::{Router, body::Body, http::Request, routing::get};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Challenge, Environment,
+    Challenge, Environment, Eventual, Head, Policy, Principal, Reason, Rejection, RejectionKind,
     api_key::NewKey,
     layer::{AuthLayer, AuthorizeLayer},
-    scope::{All, Any, Scope, ScopeHierarchy, Scopes, scopes},
+    scope::{All, Any, Requirement, Scope, ScopeHierarchy, Scopes, scopes},
 };
 
 use crate::support::{Answer, Stack, answer, bearer, request, send, unknown_key};
@@ -83,6 +83,117 @@ async fn a_closure_decides_over_principal_and_head() {
     assert_eq!((refused.status.as_u16(), refused.reason), (403, Some("policy")));
     assert_eq!(refused.header("www-authenticate"), None, "no other credential is asked for");
     assert_eq!(refused.json()["code"], "access_denied");
+}
+
+#[tokio::test]
+async fn a_closure_refuses_with_the_scopes_that_would_help() {
+    let stack = Stack::new();
+    let policy = AuthorizeLayer::when(|caller, _| {
+        if caller.meets::<BillingRead>() { Ok(()) } else { Err(Rejection::insufficient_scope(BillingRead::scopes())) }
+    });
+    assert_eq!(ask(&stack, policy.clone(), "billing:read").await.status, 200);
+    let refused = ask(&stack, policy, "").await;
+    assert_eq!((refused.status.as_u16(), refused.reason), (403, Some("insufficient_scope")));
+    assert!(refused.header("www-authenticate").unwrap().contains("scope=\"billing:read\""));
+}
+
+#[tokio::test]
+async fn a_closure_refuses_with_a_code_of_its_own() {
+    let stack = Stack::new();
+    let policy = AuthorizeLayer::when(|_, _| {
+        let refused = Rejection::new(RejectionKind::Forbidden, Reason::custom("trial_ended"));
+        Err(refused.with_code("trial_ended", "The trial period of the account is over."))
+    });
+    let refused = ask(&stack, policy, "").await;
+    assert_eq!((refused.reason, &refused.json()["code"]), (Some("trial_ended"), &"trial_ended".into()));
+}
+
+const REGION: Scope = Scope::from_static("eu");
+
+#[tokio::test]
+async fn layers_that_are_combined_name_all_scopes_in_one_challenge() {
+    let stack = Stack::new();
+    let policy = || {
+        AuthorizeLayer::scoped::<BillingRead>()
+            .and(AuthorizeLayer::all_of([REGION]))
+            .and(AuthorizeLayer::when(|caller, _| caller.tenant() == Some("acme")))
+            .and(AuthorizeLayer::all_of([BillingWrite::SCOPE]))
+    };
+    for held in ["", "eu", "billing:read", "billing:write", "billing:read eu"] {
+        let refused = ask(&stack, policy(), held).await;
+        assert_eq!((refused.status.as_u16(), refused.reason), (403, Some("insufficient_scope")), "{held}");
+        let challenge = refused.header("www-authenticate").unwrap();
+        assert!(challenge.contains("scope=\"billing:read billing:write eu\""), "{held}: {challenge}");
+    }
+    assert_eq!(ask(&stack, policy(), "billing:read billing:write eu").await.status, 200);
+}
+
+#[tokio::test]
+async fn of_alternatives_that_are_met_a_refusal_names_the_one_that_is_held() {
+    let stack = Stack::new();
+    let policy =
+        AuthorizeLayer::any_of([REGION, Scope::from_static("us")]).and(AuthorizeLayer::scoped::<BillingRead>());
+    let refused = ask(&stack, policy, "eu").await;
+    assert!(refused.header("www-authenticate").unwrap().contains("scope=\"billing:read eu\""), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_inner_layer_names_the_scopes_of_the_outer_one_too() {
+    // Without, a client that obtains exactly the scopes of a challenge alternates between the two for ever.
+    let stack = Stack::new();
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
+    let service = ServiceBuilder::new()
+        .layer(auth)
+        .layer(AuthorizeLayer::scoped::<BillingRead>())
+        .layer(AuthorizeLayer::scoped::<BillingWrite>())
+        .layer(AuthorizeLayer::all_of([REGION]))
+        .service_fn(answer);
+    let mut held = String::new();
+    let mut rounds = 0;
+    loop {
+        let answer = send(service.clone(), bearer(&holder(&stack, &held).await)).await;
+        if answer.status == 200 {
+            break;
+        }
+        rounds += 1;
+        let challenge = answer.header("www-authenticate").unwrap();
+        held = challenge.split("scope=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        assert!(rounds <= 3, "{challenge}");
+    }
+    assert_eq!(held, "billing:read billing:write eu");
+}
+
+#[tokio::test]
+async fn an_extractor_names_the_scopes_of_the_layers_around_it_too() {
+    let stack = Stack::new();
+    let key = holder(&stack, "billing:read").await;
+    let app: Router = Router::new()
+        .route("/", get(async |_: tower_warden::axum::Scoped<BillingWrite>| "hello"))
+        .route_layer(AuthorizeLayer::scoped::<BillingRead>())
+        .layer(AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone())));
+    let request = Request::get("/").header("x-api-key", key).body(Body::empty()).unwrap();
+    let refused = app.oneshot(request).await.unwrap();
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    assert!(challenge.contains("scope=\"billing:read billing:write\""), "{challenge}");
+}
+
+#[tokio::test]
+async fn a_slow_policy_of_several_is_awaited_and_the_others_are_still_checked() {
+    struct Slow;
+
+    impl Policy for Slow {
+        fn decide(&self, _: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+            Eventual::later(async {
+                tokio::task::yield_now().await;
+                Ok(())
+            })
+        }
+    }
+
+    let stack = Stack::new();
+    let policy = || AuthorizeLayer::new(Slow).and(AuthorizeLayer::scoped::<BillingRead>());
+    assert_eq!(ask(&stack, policy(), "billing:read").await.status, 200);
+    assert_eq!(ask(&stack, policy(), "").await.status, 403);
 }
 
 #[tokio::test]

@@ -178,6 +178,47 @@ async fn nobody_passes_an_optional_layer_and_only_where_a_handler_says_so() {
 }
 
 #[tokio::test]
+async fn a_tuple_of_scopes_requires_all_of_them() {
+    let stack = Stack::new();
+    let app = Router::new()
+        .route("/", get(async |caller: Scoped<(Read, Write)>| caller.subject().to_owned()))
+        .layer(auth(&stack));
+    assert_eq!(get_with(&app, "/", Some(&holder(&stack, "read").await)).await.status, 403);
+    assert_eq!(get_with(&app, "/", Some(&holder(&stack, "write").await)).await.status, 403);
+    assert_eq!(get_with(&app, "/", Some(&holder(&stack, "read write").await)).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_optional_scope_is_none_for_nobody_and_403_for_a_caller_without_it() {
+    let stack = Stack::new();
+    let name = async |caller: Option<Scoped<Read>>| {
+        caller.map_or_else(|| "nobody".to_owned(), |caller| caller.subject().to_owned())
+    };
+    let app = Router::new().route("/", get(name)).layer(auth(&stack).optional());
+    assert_eq!(get_with(&app, "/", None).await.body, "nobody");
+    assert_eq!(get_with(&app, "/", Some(&holder(&stack, "read").await)).await.body, "alice");
+    assert_eq!(get_with(&app, "/", Some(&holder(&stack, "").await)).await.status, 403);
+    get_with(&app, "/", Some("sk_agent_bad")).await.assert_invalid("key_length");
+}
+
+#[tokio::test]
+async fn a_layer_in_the_wrong_order_is_500_and_the_log_says_in_which_order_they_belong() {
+    let stack = Stack::new();
+    let key = holder(&stack, "read").await;
+    let (log, _guard) = crate::secrets::listen();
+    // In axum, the last layer is the outermost one.
+    let app = Router::new()
+        .route("/", get(async || "hello"))
+        .layer(auth(&stack))
+        .layer(tower_warden::layer::AuthorizeLayer::scoped::<Read>());
+    let refused = get_with(&app, "/", Some(&key)).await;
+    assert_eq!((refused.status.as_u16(), refused.reason), (500, Some("auth_layer_missing")));
+    let text = log.text();
+    assert!(text.contains("AuthLayer is missing around this layer or route, or inside of it"), "{text}");
+    assert!(text.contains("the outermost layer of an axum router is the one of its last `.layer` call"), "{text}");
+}
+
+#[tokio::test]
 async fn a_forgotten_layer_is_500_and_never_lets_anybody_in() {
     // Added after the layer, so outside of it.
     let stack = Stack::new();

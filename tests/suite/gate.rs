@@ -12,14 +12,14 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tokio::sync::Notify;
 use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_test::mock;
 use tower_warden::{
-    AuthMethod, Authenticator, Credential, Eventual, Identity, Policy, Presented, Principal, Reason, Rejection,
-    RejectionKind, UnixTime,
+    AuthMethod, Authenticator, Credential, Environment, Eventual, Identity, Policy, Presented, Principal, Reason,
+    Rejection, RejectionKind, UnixTime,
     caller::OnAdmission,
     layer::{AuthLayer, AuthorizeLayer},
     refusal::EmptyBody,
@@ -92,6 +92,10 @@ impl Service<Request<Full<Bytes>>> for Picky {
     }
 }
 
+fn environment(stack: &Stack) -> Environment {
+    Environment::default().with_clock(stack.clock.clone())
+}
+
 fn token() -> Request<Full<Bytes>> {
     bearer("token").body(Full::default()).unwrap()
 }
@@ -109,7 +113,7 @@ async fn a_verdict_that_is_here_calls_the_ready_service_without_a_clone() {
 }
 
 #[tokio::test]
-async fn a_verdict_that_comes_later_takes_the_ready_service_and_leaves_a_clone() {
+async fn a_verdict_that_comes_later_gives_the_ready_service_back_and_calls_a_clone_that_is_ready() {
     let (anyone, notify) = Anyone::later();
     let clones: Arc<AtomicUsize> = Arc::default();
     let mut service = AuthLayer::new(anyone).layer(Picky { clones: Arc::clone(&clones), is_ready: false });
@@ -117,7 +121,8 @@ async fn a_verdict_that_comes_later_takes_the_ready_service_and_leaves_a_clone()
         let future = service.ready().await.unwrap().call(token());
         notify.notify_one();
         assert_eq!(future.await.unwrap().status(), 200);
-        assert_eq!(clones.load(Ordering::Relaxed), round);
+        // One replaces the ready service, and one waits with the request.
+        assert_eq!(clones.load(Ordering::Relaxed), 2 * round);
     }
 }
 
@@ -190,6 +195,74 @@ async fn a_concurrency_limit_inside_gets_its_permits_back() {
 }
 
 #[tokio::test]
+async fn a_request_that_waits_for_a_verdict_holds_no_capacity_of_the_inner_service() {
+    let (anyone, notify) = Anyone::later();
+    let mut service = ServiceBuilder::new().layer(AuthLayer::new(anyone)).concurrency_limit(1).service_fn(answer);
+    let mut waiting: Vec<_> = Vec::new();
+    for _ in 0..3 {
+        let mut future = Box::pin(service.ready().await.unwrap().call(token()));
+        assert!(future.as_mut().now_or_never().is_none());
+        waiting.push(future);
+    }
+    for future in waiting {
+        notify.notify_one();
+        assert_eq!(future.await.unwrap().status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn cached_callers_are_not_shed_while_others_wait_for_their_look_up() {
+    let stack = Stack::new();
+    let (_, cached) = stack.alice().await;
+    stack.bearer(cached.expose()).await.assert_subject("alice");
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&environment(&stack));
+    let service = ServiceBuilder::new().layer(auth).load_shed().concurrency_limit(1).service_fn(answer);
+    stack.store.set(Mode::Hang);
+    let unknown: Vec<_> = (0..10).map(|_| crate::support::unknown_key()).collect();
+    let mut waiting = Vec::new();
+    for key in &unknown {
+        let request = bearer(key.expose()).body(Full::default()).unwrap();
+        let mut future = Box::pin(service.clone().oneshot(request));
+        assert!(future.as_mut().now_or_never().is_none());
+        waiting.push(future);
+    }
+    let request = bearer(cached.expose()).body(Full::default()).unwrap();
+    assert_eq!(service.clone().oneshot(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_request_whose_body_is_read_holds_no_capacity_of_the_inner_service() {
+    use http_body_util::StreamBody;
+    use tower_warden::{body::BufferedRequest, layer::BodyCheckLayer};
+
+    let (send, receive) = tokio::sync::mpsc::unbounded_channel::<Result<http_body::Frame<Bytes>, Infallible>>();
+    let slow = StreamBody::new(futures_util::stream::unfold(receive, async |mut receive| {
+        receive.recv().await.map(|frame| (frame, receive))
+    }));
+    let inner = async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()));
+    let checks = BodyCheckLayer::new(|_: &BufferedRequest<'_>| Ok(()));
+    let mut service = ServiceBuilder::new().layer(checks).concurrency_limit(1).service_fn(inner);
+    let mut slow = Box::pin(service.ready().await.unwrap().call(Request::new(slow.boxed_unsync())));
+    assert!(slow.as_mut().now_or_never().is_none());
+    let whole = Full::from("whole").boxed_unsync();
+    assert_eq!(service.ready().await.unwrap().call(Request::new(whole)).await.unwrap().status(), 200);
+    drop(send);
+    assert_eq!(slow.await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn an_error_of_the_inner_service_before_it_is_ready_passes_through() {
+    let (anyone, notify) = Anyone::later();
+    let (service, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Full<Bytes>>>();
+    let mut service = mock::Spawn::new(AuthLayer::new(anyone).layer(service));
+    assert_ready_ok!(service.poll_ready());
+    let response = service.call(token());
+    handle.send_error("the inner service is closed");
+    notify.notify_one();
+    assert_eq!(response.await.unwrap_err().to_string(), "the inner service is closed");
+}
+
+#[tokio::test]
 async fn a_future_dropped_at_any_stage_gives_its_permit_back() {
     let (anyone, notify) = Anyone::later();
     let inner =
@@ -202,7 +275,7 @@ async fn a_future_dropped_at_any_stage_gives_its_permit_back() {
     let mut future = Box::pin(service.ready().await.unwrap().call(token()));
     assert!(future.as_mut().now_or_never().is_none());
     drop(future);
-    // Let through, waiting for the inner service.
+    // Admitted, waiting for the inner service.
     let mut future = Box::pin(service.ready().await.unwrap().call(token()));
     notify.notify_one();
     assert!(future.as_mut().now_or_never().is_none());

@@ -268,6 +268,41 @@ async fn the_document_is_served_at_one_url_only() {
 }
 
 #[tokio::test]
+async fn by_option_the_document_is_at_the_root_and_with_a_slash_as_well() {
+    let stack = Stack::new();
+    let metadata = mcp().also_at_root().also_with_slash();
+    let api = Router::new().route("/mcp", get(async || "files")).layer(AuthLayer::new(stack.keys.clone()));
+    let app: Router = metadata_routes(&metadata).merge(api);
+    let own = ask(&metadata, Method::GET, metadata.well_known_path()).await;
+    assert_eq!(own.json()["resource"], "https://api.example.com/mcp");
+    for path in [ROOT.to_owned(), format!("{ROOT}/mcp"), format!("{ROOT}/mcp/")] {
+        assert_eq!(ask(&metadata, Method::GET, &path).await.seen(), own.seen(), "{path}");
+        assert_eq!(send(&app, Request::get(&path)).await.body, own.body, "{path}");
+    }
+    for odd in [format!("{ROOT}/"), format!("{ROOT}/mcp//"), format!("{ROOT}/other"), "/mcp".to_owned()] {
+        assert_eq!(ask(&metadata, Method::GET, &odd).await.status, 404, "{odd}");
+    }
+    assert!(metadata.well_known_url().ends_with("/mcp"), "the challenge names the one URL");
+}
+
+#[tokio::test]
+async fn by_option_the_document_of_a_resource_with_a_slash_is_at_the_path_without_it() {
+    let metadata = ProtectedResourceMetadata::new("https://api.example.com/mcp/").unwrap().also_with_slash();
+    for path in [format!("{ROOT}/mcp"), format!("{ROOT}/mcp/")] {
+        assert_eq!(ask(&metadata, Method::GET, &path).await.json()["resource"], "https://api.example.com/mcp/");
+    }
+}
+
+#[test]
+fn further_paths_of_a_document_never_collide_in_a_router() {
+    for resource in ["https://a.example", "https://a.example/", "https://a.example/?q", "https://a.example/r?q=/"] {
+        let metadata = ProtectedResourceMetadata::new(resource).unwrap();
+        let metadata = metadata.also_at_root().also_at_root().also_with_slash();
+        let _: Router = metadata_routes(&metadata);
+    }
+}
+
+#[tokio::test]
 async fn merged_outside_of_the_layer_only_the_document_is_public() {
     // (135), (136)
     let stack = Stack::new();

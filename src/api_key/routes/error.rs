@@ -11,7 +11,7 @@ use crate::{
     caller::Principal,
     log::{self, Causes},
     reason::Reason,
-    refusal::{self, Rejection, RejectionKind},
+    refusal::{Rejection, RejectionKind},
 };
 
 /// Creates a response that must not be cached.
@@ -32,9 +32,19 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// A 403 without a challenge, since no other scope would help; `reason` is for logs and audit.
+    /// A 403 without a challenge, since no other scope would help.
     pub(super) fn forbidden(caller: &Principal, reason: Reason) -> Self {
-        Self::Refused(Rejection::new(RejectionKind::Forbidden, reason).of_caller(caller))
+        let rejection = Rejection::new(RejectionKind::Forbidden, reason);
+        // The caller knows its own tenant, scopes and tier, and named the others: the code reveals nothing.
+        let rejection = match reason {
+            Reason::SCOPE_NOT_HELD => {
+                rejection.with_code(reason.as_str(), "The key has a scope that the caller does not hold.")
+            }
+            Reason::TENANT_MISMATCH => rejection.with_code(reason.as_str(), "The key is to belong to another tenant."),
+            Reason::TIER_NOT_HELD => rejection.with_code(reason.as_str(), "The key is to have another tier."),
+            _ => rejection,
+        };
+        Self::Refused(rejection.of_caller(caller))
     }
 }
 
@@ -74,16 +84,16 @@ impl IntoResponse for Failure {
                         (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
                     }
                 };
-                problem(status, code, &error.to_string())
+                problem(status, code, error.to_string())
             }
             Self::Refused(rejection) => rejection.into_response(),
-            Self::Request(status, text) => problem(status, "invalid_request", &text),
+            Self::Request(status, text) => problem(status, "invalid_request", text),
         }
     }
 }
 
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    let mut response = private(status, refusal::problem_json(status, code, detail));
-    response.headers_mut().insert(header::CONTENT_TYPE, refusal::PROBLEM_JSON);
-    response
+/// A refusal, so that the layer outside may make its body.
+fn problem(status: StatusCode, code: &'static str, detail: String) -> Response {
+    let kind = if status.is_server_error() { RejectionKind::Internal } else { RejectionKind::Request };
+    Rejection::new(kind, Reason::KEY_REQUEST_REFUSED).described(status, code, detail).into_response()
 }

@@ -27,8 +27,9 @@ use super::{
     limit_key::LimitKey,
 };
 use crate::{
+    gate::discard,
     reason::Reason,
-    refusal::{Problem, Rejection, Respond},
+    refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
 };
 
@@ -63,7 +64,7 @@ mod in_flight;
 /// ```
 pub struct ConcurrencyLayer<R = Problem> {
     limit: Arc<Limit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 #[derive(Clone)]
@@ -80,7 +81,7 @@ impl ConcurrencyLayer {
     pub fn new(by: LimitBy, maximum: NonZeroU32) -> Self {
         let policy = concurrency_policy(NAME, maximum.get());
         let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(maximum)) };
-        Self { limit: Arc::new(limit), respond: Problem }
+        Self { limit: Arc::new(limit), respond: Responder::default() }
     }
 }
 
@@ -95,7 +96,7 @@ impl<R> ConcurrencyLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> ConcurrencyLayer<R2> {
-        ConcurrencyLayer { limit: self.limit, respond }
+        ConcurrencyLayer { limit: self.limit, respond: Responder::set(respond) }
     }
 }
 
@@ -123,17 +124,18 @@ impl<R> fmt::Debug for ConcurrencyLayer<R> {
 pub struct Concurrency<S, R = Problem> {
     inner: S,
     limit: Arc<Limit>,
-    respond: R,
+    respond: Responder<R>,
 }
 
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Concurrency<S, R>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
     R: Respond<ResBody>,
+    ReqBody: 'static,
 {
     type Response = Response<InFlightBody<ResBody>>;
     type Error = S::Error;
-    type Future = ConcurrencyFuture<S::Future, ResBody>;
+    type Future = ConcurrencyFuture<S::Future, ResBody, R>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -141,10 +143,11 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let state = match self.limit.enter(&Head::from(&request)) {
-            Ok(entry) => State::Calling { future: self.inner.call(request), entry },
+            Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
-                let response = self.respond.respond(&rejection);
-                State::Refused { response: Some(rejection.apply_to(response)) }
+                let rejection = rejection.by(request.extensions().get());
+                discard(request);
+                State::Refused { response: Some(self.respond.refuse(rejection)) }
             }
         };
         ConcurrencyFuture { state }
@@ -181,19 +184,20 @@ impl<S: fmt::Debug, R> fmt::Debug for Concurrency<S, R> {
 
 pin_project! {
     /// The response future of [`Concurrency`].
-    pub struct ConcurrencyFuture<F, B> {
+    pub struct ConcurrencyFuture<F, B, R = Problem> {
         #[pin]
-        state: State<F, B>,
+        state: State<F, B, R>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<F, B> {
+    enum State<F, B, R> {
         Calling {
             #[pin]
             future: F,
             entry: Option<(Permit, Fields)>,
+            respond: Responder<R>,
         },
         Refused {
             response: Option<Response<B>>,
@@ -201,16 +205,17 @@ pin_project! {
     }
 }
 
-impl<F, B, E> Future for ConcurrencyFuture<F, B>
+impl<F, B, R, E> Future for ConcurrencyFuture<F, B, R>
 where
     F: Future<Output = Result<Response<B>, E>>,
+    R: Respond<B>,
 {
     type Output = Result<Response<InFlightBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (response, permit) = match self.project().state.project() {
-            StateProj::Calling { future, entry } => {
-                let mut response = ready!(future.poll(cx))?;
+            StateProj::Calling { future, entry, respond } => {
+                let mut response = respond.complete(ready!(future.poll(cx))?);
                 let permit = entry.take().map(|(permit, fields)| {
                     fields.write(response.headers_mut());
                     permit
@@ -223,7 +228,7 @@ where
     }
 }
 
-impl<F, B> fmt::Debug for ConcurrencyFuture<F, B> {
+impl<F, B, R> fmt::Debug for ConcurrencyFuture<F, B, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConcurrencyFuture").finish_non_exhaustive()
     }
