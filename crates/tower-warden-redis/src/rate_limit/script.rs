@@ -13,13 +13,25 @@ const PREFIX: &str = "tower-warden:limit:2:";
 /// The resolution of the server's clock, and of the script's arithmetic.
 pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
+static TAKE: LazyLock<SourceScript> = LazyLock::new(|| SourceScript::new(include_str!("take.lua")));
 
-static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
+static SETTLE: LazyLock<SourceScript> = LazyLock::new(|| SourceScript::new(include_str!("settle.lua")));
+
+/// A script, with its source for servers that do not have it yet.
+struct SourceScript {
+    script: Script,
+    source: &'static str,
+}
+
+impl SourceScript {
+    fn new(source: &'static str) -> Self {
+        Self { script: Script::new(source), source }
+    }
+}
 
 /// A command on all quotas of a key.
 pub(super) struct LimitCommand {
-    script: &'static Script,
+    script: &'static SourceScript,
     keys: Vec<String>,
     arguments: Vec<u64>,
 }
@@ -45,7 +57,7 @@ impl LimitCommand {
     }
 
     fn new(
-        script: &'static Script,
+        script: &'static SourceScript,
         namespace: &str,
         secret: &LimitSecret,
         request: &LimitRequest<'_>,
@@ -74,8 +86,8 @@ impl LimitCommand {
 
     /// Runs the script by its digest; if the server does not have it, again with its source.
     pub(super) async fn evaluate(&self, connection: &RedisConnection) -> Result<Value, CommandError> {
-        match connection.run(self.command("EVALSHA", self.script.get_hash())).await {
-            Err(CommandError::NoScript) => connection.run(self.command("EVAL", self.script.get_source())).await,
+        match connection.run(self.command("EVALSHA", self.script.script.get_hash())).await {
+            Err(CommandError::NoScript) => connection.run(self.command("EVAL", self.script.source)).await,
             reply => reply,
         }
     }
