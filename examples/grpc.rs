@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN").ok();
 
     let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_demo")?);
-    let (_, reader) = keys.mint(NewKey::new("reader").scopes("health:read".parse()?)).await?;
+    let (_, reader) = keys.mint(NewKey::new("reader").scopes("health:read")).await?;
     let (_, other) = keys.mint(NewKey::new("other")).await?;
 
     // Each layer responds with a gRPC status: the body type of tonic is not made from bytes.
