@@ -39,7 +39,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The machine's clock, no trusted proxies, and the default namespace, with this clock in its place.
+    /// Sets the clock: the system clock by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

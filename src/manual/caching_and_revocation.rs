@@ -14,7 +14,7 @@
 //! | failures | not cached | | |
 //!
 //! Entries are found by the SHA-256 of the credential. Refused credentials have bounds of their own, so a flood of guesses
-//! does not evict valid entries. Concurrent requests with one credential that is not cached share one look-up.
+//! does not evict valid entries. Concurrent requests with one API key or opaque token that is not cached share one look-up.
 //!
 //! A cache stores what an authenticator asserted, never a decision. Expiry, possession, networks and revocation are checked
 //! on each hit.
@@ -24,7 +24,7 @@
 //! | what is revoked | on this node | on other nodes |
 //! |---|---|---|
 //! | an API key, by [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke) | on return of the call | by notification with Postgres and Redis; otherwise within `positive_ttl` |
-//! | an API key, changed in the store by other software | within `positive_ttl` | within `positive_ttl` |
+//! | an API key, changed in the store by other software | within `positive_ttl`; by notification with Postgres | the same |
 //! | any credential, by a [`RevocationList`](crate::revocation::RevocationList) | on the next request | as fast as the list: at once in memory of one node, within about 50 milliseconds on Redis |
 //! | a signing key, removed from the issuer's set | when the set is fetched again; its cached tokens are refused then | the same |
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |

@@ -6,15 +6,16 @@
 //! the layers from the outside in:
 //!
 //! 1. trace and CORS layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
-//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer), if there is a proxy;
+//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
+//!    [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), if there is a proxy;
 //! 3. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
 //! 4. [`AuthLayer`](crate::layer::AuthLayer);
 //! 5. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
 //!    [`ConcurrencyLayer`](crate::layer::ConcurrencyLayer);
 //! 6. [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
 //!
-//! In axum, `Router::layer` covers only the routes that were added before it. Add `AuthLayer` last, and public routes, such
-//! as a health check, after it.
+//! In axum, `Router::layer` covers only the routes that were added before it, and the layer that is added last is the
+//! outermost. Add the layers from the inside out, and public routes, such as a health check, after `AuthLayer`.
 //!
 //! # Many nodes
 //!
@@ -27,7 +28,7 @@
 //! | changes of keys in any store | the process itself | `RedisNotifiedKeyStore` around the store |
 //!
 //! Two services on one Redis need two namespaces. The clock, the trusted proxies and the namespace are configured once, in an
-//! [`Environment`](crate::Environment) that all builders take:
+//! [`Environment`](crate::Environment), from which layers, key sources and stores take what they need:
 //!
 //! ```
 //! use tower_warden::{
