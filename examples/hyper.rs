@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_demo")?);
     // Only from this machine, to show what the address of the peer is needed for.
-    let key = NewKey::new("alice").scopes("greetings:read".parse()?).networks(["127.0.0.0/8".parse()?]);
+    let key = NewKey::new("alice").scopes("greetings:read").networks(["127.0.0.0/8".parse()?]);
     let (_, secret) = keys.mint(key).await?;
     let layers = ServiceBuilder::new().layer(AuthLayer::new(keys)).layer(AuthorizeLayer::scoped::<GreetingsRead>());
 

@@ -39,7 +39,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Sets the clock: the machine's by default.
+    /// Sets the clock: the system clock by default.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);

@@ -14,7 +14,7 @@
 //! | failures | not cached | | |
 //!
 //! Entries are found by the SHA-256 of the credential. Refused credentials have bounds of their own, so a flood of guesses
-//! does not evict valid entries. Concurrent requests with one credential that is not cached share one look-up.
+//! does not evict valid entries. Concurrent requests with one API key or opaque token that is not cached share one look-up.
 //!
 //! A bound is one of memory: an entry of more than 4 KiB takes the place of several. Tokens with more than 1000 scopes or roles
 //! are refused; see [`Issuer::max_grants`](crate::jwt::Issuer::max_grants).
@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | an API key, by [`ApiKeys::revoke`](crate::api_key::ApiKeys::revoke) | on return of the call | by notification with Postgres and Redis; otherwise within `positive_ttl` |
 //! | an API key, by [`update`](crate::api_key::ApiKeys::update), [`rotate`](crate::api_key::ApiKeys::rotate) or [`purge`](crate::api_key::ApiKeys::purge) | on return of the call | as for `revoke` |
-//! | an API key, changed in the store by other software | within `positive_ttl` | within `positive_ttl` |
+//! | an API key, changed in the store by other software | within `positive_ttl`; by notification with Postgres | the same |
 //! | any credential, by a [`RevocationList`](crate::revocation::RevocationList) | on the next request | as fast as the list: at once in memory of one node, within milliseconds on Redis, and within 150 if messages are lost |
 //! | a signing key, removed from the issuer's set | when the set is fetched again; its cached tokens are refused then | the same |
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |

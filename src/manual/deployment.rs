@@ -8,7 +8,8 @@
 //! 1. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
 //!    [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client that is still uploading; then trace and CORS
 //!    layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
-//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer), if there is a proxy;
+//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
+//!    [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), if there is a proxy;
 //! 3. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
 //! 4. [`AuthLayer`](crate::layer::AuthLayer);
 //! 5. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
@@ -30,8 +31,8 @@
 //!
 //! Two services on one Redis need two namespaces: `RedisConnection::connect` requires one, and `RedisRateLimiter` the
 //! [`LimitSecret`](crate::rate_limit::LimitSecret) of the deployment. Counts of limits in memory are forgotten at a restart.
-//! The clock, the trusted proxies and the namespace are configured once, in an [`Environment`](crate::Environment) that all
-//! builders take:
+//! The clock, the trusted proxies and the namespace are configured once, in an [`Environment`](crate::Environment), from which
+//! layers, key sources and stores take what they need:
 //!
 //! ```
 //! use tower_warden::{

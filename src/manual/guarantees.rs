@@ -18,16 +18,20 @@
 //!    consumes one of each: a code path without one of the checks does not compile.
 //! 6. **A bound credential needs its proof.** A credential that names a certificate or a key
 //!    ([`Confirmation`](crate::caller::Confirmation)) is refused unless the request proves possession of it. If no
-//!    [`ProofOfPossession`](crate::auth::ProofOfPossession) of the layer can check the method, the credential is refused.
+//!    [`ProofOfPossession`](crate::auth::ProofOfPossession) of the layer can check the method, the credential is refused. The
+//!    only exception are members of `cnf` that the configuration of an issuer ignores by name; `x5t#S256` and `jkt` cannot be
+//!    ignored.
 //! 7. **A revocation applies at once on the node that revokes.** A revoked API key is refused from the return of the call,
-//!    even if a look-up of it is in flight. A token is refused as soon as the key that verified it has left the issuer's key
-//!    set. [`caching_and_revocation`](super::caching_and_revocation) lists the delays on other nodes.
+//!    even if a look-up of it is in flight. A token is refused as soon as this node has fetched a key set without the key that
+//!    verified it. [`caching_and_revocation`](super::caching_and_revocation) lists the delays on other nodes.
 //! 8. **Secrets stay secret.** No log line, `Debug` output, error or response contains a credential, except the response
 //!    that returns a newly minted key. The header fields of credentials are marked as sensitive before the request reaches
 //!    an inner service.
 //! 9. **The order of evaluation is fixed**: syntax, duplicates, signature, time, issuer and audience, possession, networks,
 //!    revocation, replay, rate, scope. An expired token that also lacks a scope is refused with 401, not with 403.
-//! 10. **Weaker configurations are visible.** Every option that weakens a check has a name that begins with `danger_`.
+//! 10. **Weaker configurations are visible.** An option that weakens a check for all credentials has a name that begins with
+//!     `danger_`. Options that relax a rule for a case that the configuration names, such as the networks of a key or a
+//!     member of `cnf` that an issuer uses for something else, state the consequence in their documentation.
 //!
 //! # Non-goals
 //!
