@@ -136,7 +136,7 @@ async fn a_tonic_client_sees_the_code_of_each_refusal() {
 #[tokio::test]
 async fn a_tonic_client_sees_an_exceeded_quota_as_resource_exhausted() {
     let quota = Quota::per_day(1).named("calls");
-    let limit = RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), quota);
+    let limit = RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), quota);
     let address = serve!(ServiceBuilder::new().layer(limit.respond_with(GrpcStatus::default())));
     check(address, None).await.unwrap();
     let refused = check(address, None).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn a_tonic_client_sees_an_exceeded_quota_as_resource_exhausted() {
 async fn a_tonic_client_sees_refused_guesses_as_resource_exhausted() {
     let stack = Stack::new();
     let quota = Quota::per_day(1).named("failures");
-    let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::everybody(), quota);
+    let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), quota);
     let address = serve!(ServiceBuilder::new().layer(limit.respond_with(GrpcStatus::default())).layer(auth(&stack)));
     let key = unknown_key();
     assert_eq!(check(address, Some(key.expose())).await.unwrap_err().code(), Code::Unauthenticated);
@@ -182,7 +182,7 @@ fn all_limits_take_the_status() {
         http::Response<tonic::body::Body>,
         std::convert::Infallible,
     >;
-    let limit = ConcurrencyLayer::new(LimitBy::everybody(), NonZeroU32::MIN).respond_with(GrpcStatus::default());
+    let limit = ConcurrencyLayer::new(LimitBy::global(), NonZeroU32::MIN).respond_with(GrpcStatus::default());
     responds::<_, Inner>(&limit);
 }
 
