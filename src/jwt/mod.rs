@@ -104,14 +104,14 @@ pub use self::{
 
 #[cfg(any(feature = "dpop", feature = "introspection"))]
 pub(crate) use self::claims::Claims as TokenClaims;
-#[cfg(feature = "dpop")]
-pub(crate) use self::{jwk::read_public, jws::Segments};
 #[cfg(feature = "introspection")]
 pub(crate) use self::{
     fault::Fault,
     jws::is_compact,
     typed::{TypedError, verify_typed},
 };
+#[cfg(feature = "dpop")]
+pub(crate) use self::{jwk::read_public, jws::Segments};
 
 mod algorithm;
 mod builder;

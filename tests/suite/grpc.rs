@@ -103,7 +103,7 @@ fn decode(mut bytes: &[u8]) -> Vec<(u8, Vec<u8>)> {
 #[tokio::test]
 async fn a_tonic_client_sees_the_code_of_each_refusal() {
     let stack = Stack::new();
-    let (_, key) = stack.mint(NewKey::new("alice").scopes([READ].into_iter().collect())).await;
+    let (_, key) = stack.mint(NewKey::new("alice").scopes([READ])).await;
     let (_, other) = stack.mint(NewKey::new("bob")).await;
     let address = serve!(
         ServiceBuilder::new()
@@ -136,7 +136,7 @@ async fn a_tonic_client_sees_the_code_of_each_refusal() {
 #[tokio::test]
 async fn a_tonic_client_sees_an_exceeded_quota_as_resource_exhausted() {
     let quota = Quota::per_day(1).named("calls");
-    let limit = RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), quota);
+    let limit = RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::global(), quota);
     let address = serve!(ServiceBuilder::new().layer(limit.respond_with(GrpcStatus::default())));
     check(address, None).await.unwrap();
     let refused = check(address, None).await.unwrap_err();
@@ -149,7 +149,7 @@ async fn a_tonic_client_sees_an_exceeded_quota_as_resource_exhausted() {
 async fn a_tonic_client_sees_refused_guesses_as_resource_exhausted() {
     let stack = Stack::new();
     let quota = Quota::per_day(1).named("failures");
-    let limit = FailureLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), quota);
+    let limit = FailureLimitLayer::new("failures", LocalRateLimiter::default(), LimitBy::global(), quota);
     let address = serve!(ServiceBuilder::new().layer(limit.respond_with(GrpcStatus::default())).layer(auth(&stack)));
     let key = unknown_key();
     assert_eq!(check(address, Some(key.expose())).await.unwrap_err().code(), Code::Unauthenticated);

@@ -102,7 +102,7 @@ async fn a_trace_layer_with_headers_outside_prints_no_key() {
 async fn every_refusal_after_authentication_names_the_caller_in_its_extensions() {
     let stack = Stack::new();
     let (_, key) = stack.mint(NewKey::new("alice")).await;
-    let limit = RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::principal(), Quota::per_day(1));
+    let limit = RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::principal(), Quota::per_day(1));
     let app: Router = Router::new()
         .route("/limit", get(async || "hello").layer(limit))
         .route("/policy", get(async || "hello").layer(AuthorizeLayer::scoped::<Read>()))

@@ -47,7 +47,7 @@ async fn the_responder_of_the_outer_layer_holds_for_layers_and_extractors_inside
     let stack = Stack::new();
     let key = key(&stack, "").await;
     let exhausted =
-        RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(1)).cost(|_| 1);
+        RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(1)).cost(|_| 1);
     let full = ConcurrencyLayer::new(LimitBy::global(), NonZeroU32::MIN);
     let refuses = |_: &BufferedRequest<'_>| Err(Rejection::new(RejectionKind::BodyInvalid, Reason::custom("test")));
     let route = || get(async || "hello");
@@ -76,7 +76,7 @@ async fn the_responder_of_the_outer_layer_holds_for_layers_and_extractors_inside
 async fn a_layer_without_a_responder_does_not_replace_that_of_a_layer_inside() {
     let stack = Stack::new();
     let key = key(&stack, "").await;
-    let outer = RateLimitLayer::new(LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(9));
+    let outer = RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(9));
     let app = Router::new()
         .route("/policy", get(async || "hello").layer(AuthorizeLayer::scoped::<Read>()))
         .route("/extractor", get(async |_: Scoped<Read>| "hello"))
