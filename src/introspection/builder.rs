@@ -59,6 +59,7 @@ pub struct IntrospectionBuilder {
 }
 
 /// The client credentials that this server sends to the endpoint.
+#[derive(Clone, Copy)]
 pub(super) enum ClientCredentials<'a> {
     None,
     Secret { client_id: &'a str, secret: &'a str },

@@ -55,7 +55,7 @@ impl KeySelection {
     /// The text by which a token refers to its key.
     #[cfg(feature = "jwks")]
     pub(super) fn name<'a>(self, request: &KeyRequest<'a>) -> Option<&'a str> {
-        request.kid.or(request.x5t.filter(|_| self.thumbprints == Thumbprints::Accept))
+        request.kid.or_else(|| request.x5t.filter(|_| self.thumbprints == Thumbprints::Accept))
     }
 }
 

@@ -69,6 +69,7 @@ impl LimitCharge {
     /// # Errors
     ///
     /// If the limiter does not answer.
+    #[must_use = "units that are charged later are charged by the future"]
     pub fn charge(&self, units: u32) -> Eventual<Result<(), Unavailable>> {
         self.settle(|cost| cost.saturating_add(units))
     }
@@ -78,6 +79,7 @@ impl LimitCharge {
     /// # Errors
     ///
     /// If the limiter does not answer.
+    #[must_use = "units that are refunded later are refunded by the future"]
     pub fn refund(&self, units: u32) -> Eventual<Result<(), Unavailable>> {
         self.settle(|cost| cost.saturating_sub(units))
     }

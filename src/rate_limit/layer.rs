@@ -360,9 +360,15 @@ impl Pass for RateLimitPass {
         // Outside of the lock: the closure may use the handle.
         let cost = final_cost(response, charge.cost());
         match charge.settle(|_| cost) {
-            Eventual::Now(settled) => Eventual::Now(Ok(log_failure(settled))),
+            Eventual::Now(settled) => {
+                log_failure(settled);
+                Eventual::Now(Ok(()))
+            }
             // The limiter changes a shared store.
-            Eventual::Later(settled) => Eventual::later(async move { Ok(log_failure(settled.await)) }),
+            Eventual::Later(settled) => Eventual::later(async move {
+                log_failure(settled.await);
+                Ok(())
+            }),
         }
     }
 
