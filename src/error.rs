@@ -126,7 +126,7 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// For conversions that cannot fail.
+/// The error of conversions that cannot fail.
 impl From<Infallible> for ConfigError {
     fn from(never: Infallible) -> Self {
         match never {}

@@ -104,7 +104,7 @@ impl Resolve for AllowedAddresses {
             let allowed = found.into_iter().filter(|address| this.contains(is_loopback_host, address.ip()));
             let allowed: Vec<_> = allowed.collect();
             if allowed.is_empty() {
-                return Err(Box::new(ForbiddenAddress::new()).into());
+                return Err(ForbiddenAddress::new().into());
             }
             Ok::<Addrs, _>(Box::new(allowed.into_iter()))
         })

@@ -258,7 +258,7 @@ impl RateLimit {
         self.cost.as_ref().map_or(Some(NonZeroU32::MIN), |cost| NonZeroU32::new(cost(head)))
     }
 
-    /// What corrects the cost of the request, if the layer does and the request was counted.
+    /// The correction of the cost, if the layer corrects costs and the request was counted.
     fn settlement(
         self: &Arc<Self>,
         decision: &Result<Decision, Unavailable>,
@@ -336,7 +336,7 @@ pub struct RateLimitPass {
     settlement: Option<Box<Settlement>>,
 }
 
-/// What corrects the cost of a request.
+/// The correction of the cost of a request.
 #[derive(Debug)]
 struct Settlement {
     limit: Arc<RateLimit>,

@@ -48,8 +48,8 @@ fn futures_of_stores(store: &dyn KeyStore, value: Eventual<String>) {
 #[expect(dead_code, reason = "it is compiled only")]
 fn futures_of_issuers(builder: RemoteKeysBuilder) {
     assert_send(builder.connect());
-    assert_send(async { RemoteKeys::discover(&String::new()).await });
-    assert_send(async { Jwt::discover(&String::new(), &String::new()).await });
+    assert_send(async { RemoteKeys::discover("").await });
+    assert_send(async { Jwt::discover("", "").await });
     assert_send(TestIssuer::listen());
 }
 

@@ -31,7 +31,7 @@ impl Signed {
         json!({ "alg": "ES256", "kid": self.issuer.key().id(), "typ": TYPE })
     }
 
-    fn payload(&self) -> Value {
+    fn payload() -> Value {
         json!({ "iss": ISSUER, "aud": CLIENT, "iat": START.as_secs(), "token_introspection": active() })
     }
 

@@ -315,7 +315,7 @@ fn rsa_key_of_a_broken_generator_is_refused_and_a_similar_one_is_not() {
         let high = product << product.leading_zeros();
         let mut modulus = vec![0; 256];
         modulus[..16].copy_from_slice(&high.to_be_bytes());
-        modulus[240..].copy_from_slice(&if low % 2 == 0 { low + product } else { low }.to_be_bytes());
+        modulus[240..].copy_from_slice(&if low.is_multiple_of(2) { low + product } else { low }.to_be_bytes());
         let jwk = json!({ "kty": "RSA", "n": BASE64_URL_SAFE_NO_PAD.encode(modulus), "e": "AQAB" });
         VerifyingKey::from_jwk(&jwk.to_string()).map_err(|error| error.to_string().contains("ROCA"))
     };

@@ -169,7 +169,7 @@ async fn limiter_that_corrects_no_costs_takes_what_is_available() {
     let layer = by_tokens(RateLimitLayer::new("calls", plain(false), LimitBy::global(), Quota::per_day(10)));
     assert_eq!(get(&layer, "/tokens/5").await.status, 200);
     assert_eq!(get(&layer, "/tokens/100").await.status, 200);
-    assert_eq!(get(&layer, "/").await.status, 429, "a cost above the burst is the burst, which is not available");
+    assert_eq!(get(&layer, "/").await.status, 200, "a cost that is not available is not taken");
     let layer = by_tokens(RateLimitLayer::new("calls", plain(true), LimitBy::global(), Quota::per_day(10)));
     assert_eq!(get(&layer, "/tokens/5").await.status, 200, "the response is passed on if the limiter fails");
 }
@@ -199,7 +199,7 @@ fn corrected_cost_is_that_of_a_request_of_this_cost_in_every_store() {
         if cost <= 40 {
             let direct = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
             if let Some(cost) = std::num::NonZeroU32::new(cost) {
-                direct.take_share(&next.cost(cost), nonzero(1));
+                let _ = direct.take_share(&next.cost(cost), nonzero(1));
             }
             let Decision::Admitted(expected) = direct.take_share(&next, nonzero(1)) else { continue };
             let Decision::Admitted(status) = state.take() else { continue };

@@ -22,7 +22,7 @@ impl From<Error> for Message {
     }
 }
 
-/// What to do about a pooler.
+/// The advice about a pooler.
 pub(crate) const POOLER_ADVICE: &str = "notifications or prepared statements are lost between the key store and Postgres, \
      as by a pooler in transaction mode; use `SqlKeyStore::connect_through_pooler`, or \
      `SqlKeyStore::postgres_through_pooler`, with a direct URL of the same database for notifications";

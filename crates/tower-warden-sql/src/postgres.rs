@@ -32,7 +32,7 @@ const TOUCH: &str = "WITH used AS (\
        WHERE keys.last_used_at IS NULL OR keys.last_used_at < used.at ORDER BY keys.id FOR NO KEY UPDATE OF keys\
      ) UPDATE tower_warden_api_keys AS keys SET last_used_at = later.at FROM later WHERE keys.id = later.id";
 
-/// What is between a pool and the server.
+/// The kind of connection between a pool and the server.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Pooler {
     None,

@@ -23,7 +23,7 @@ use crate::{
     axum::Scoped,
 };
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) keys: ApiKeys,

@@ -45,7 +45,7 @@ pub struct RedisConnection {
     clock: Arc<dyn Clock>,
     /// The namespace and a colon.
     prefix: Arc<str>,
-    /// What this handle is used for.
+    /// The use of this handle.
     purpose: Purpose,
 }
 

@@ -19,7 +19,7 @@ const REMINDER: Duration = Duration::from_secs(60);
 /// The time for which a refused command is reported by [`Reports::problem`].
 const RECENT: Duration = Duration::from_secs(10);
 
-/// What Redis is used for: the problems of each use are reported on their own.
+/// The use of Redis: the problems of each use are reported on their own.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Purpose {
     Connection,

@@ -66,7 +66,7 @@ pub(crate) trait Listener: Send + Sync + 'static {
     fn lost(&self);
 }
 
-/// What to listen to, and how.
+/// The channel to listen to, and its heartbeat.
 pub(crate) struct Listening {
     pub(crate) client: RedisClient,
     /// The connection that publishes.

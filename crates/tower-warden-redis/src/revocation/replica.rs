@@ -26,7 +26,7 @@ pub(super) const LEASE: Duration = Duration::from_millis(150);
 pub(super) struct Replica {
     list: MemoryRevocationList,
     start: Instant,
-    /// In nanoseconds since `start`; read on each query.
+    /// The end, in nanoseconds since `start`; read on each query.
     complete_until: AtomicU64,
     malformed: AtomicU64,
     state: Mutex<State>,
