@@ -32,12 +32,13 @@ const OPENID: &str = "https://issuer.test/realms/x/.well-known/openid-configurat
 struct Site(Arc<Mutex<(HashMap<String, (u16, String)>, Vec<String>)>>);
 
 impl Site {
-    fn serve(&self, url: &str, page: &(impl ToString + ?Sized)) {
+    fn serve(&self, url: &str, page: impl ToString) {
         self.respond(url, 200, page);
     }
 
     /// The page is the target if the status is a redirect.
-    fn respond(&self, url: &str, status: u16, page: &(impl ToString + ?Sized)) {
+    #[expect(clippy::needless_pass_by_value, reason = "the callers make it for the call")]
+    fn respond(&self, url: &str, status: u16, page: impl ToString) {
         self.0.lock().unwrap().0.insert(url.to_owned(), (status, page.to_string()));
     }
 

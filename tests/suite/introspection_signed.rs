@@ -53,26 +53,26 @@ fn with(mut object: Value, member: &str, value: Value) -> Value {
 #[tokio::test]
 async fn signed_response_is_requested_verified_and_read() {
     let signed = Signed::new();
-    let accepted = signed.sign(&signed.header(), &signed.payload());
+    let accepted = signed.sign(&signed.header(), &Signed::payload());
     signed.asking.endpoint.say("good", &accepted);
     signed.asking.send("good").await.assert_subject("alice");
     assert_eq!(signed.asking.endpoint.last().headers()["accept"], "application/token-introspection+jwt");
-    let several = with(signed.payload(), "aud", json!(["other", CLIENT]));
+    let several = with(Signed::payload(), "aud", json!(["other", CLIENT]));
     signed.asking.endpoint.say("several", &signed.sign(&signed.header(), &several));
     signed.asking.send("several").await.assert_subject("alice");
     let full = with(signed.header(), "typ", json!("application/Token-Introspection+JWT"));
-    signed.asking.endpoint.say("full", &signed.sign(&full, &signed.payload()));
+    signed.asking.endpoint.say("full", &signed.sign(&full, &Signed::payload()));
     signed.asking.send("full").await.assert_subject("alice");
 }
 
 #[tokio::test]
 async fn signed_response_that_the_token_is_not_active_is_a_refusal() {
     let signed = Signed::new();
-    let inactive = with(signed.payload(), "token_introspection", json!({ "active": false }));
+    let inactive = with(Signed::payload(), "token_introspection", json!({ "active": false }));
     signed.asking.endpoint.say("old", &signed.sign(&signed.header(), &inactive));
     signed.asking.send("old").await.assert_invalid("token_inactive");
     let other = with(active(), "aud", json!("https://other.example"));
-    let other = with(signed.payload(), "token_introspection", other);
+    let other = with(Signed::payload(), "token_introspection", other);
     signed.asking.endpoint.say("other", &signed.sign(&signed.header(), &other));
     signed.asking.send("other").await.assert_invalid("audience_mismatch");
 }
@@ -80,7 +80,7 @@ async fn signed_response_that_the_token_is_not_active_is_a_refusal() {
 #[tokio::test]
 async fn response_that_is_not_signed_by_the_issuer_for_this_server_is_an_outage() {
     let signed = Signed::new();
-    let (header, payload) = (signed.header(), signed.payload());
+    let (header, payload) = (signed.header(), Signed::payload());
     let good = signed.sign(&header, &payload);
     let (start, signature) = good.rsplit_once('.').unwrap();
     let stranger =
@@ -145,7 +145,7 @@ async fn signed_response_without_the_option_is_an_outage_and_the_log_names_the_o
     let (log, _guard) = listen();
     let signed = Signed::new();
     let asking = Asking::new();
-    asking.endpoint.say("good", &signed.sign(&signed.header(), &signed.payload()));
+    asking.endpoint.say("good", &signed.sign(&signed.header(), &Signed::payload()));
     asking.send("good").await.assert_unavailable("introspection_syntax");
     assert!(log.text().contains("signed_responses"), "{}", log.text());
 }
