@@ -20,7 +20,6 @@ enum Nulls {
     /// The same as none.
     Absent,
     /// A value of the wrong type.
-    #[cfg_attr(not(feature = "dpop"), expect(dead_code, reason = "only proofs are read so"))]
     Values,
 }
 
