@@ -2,6 +2,7 @@
 
 use std::{
     ops::ControlFlow,
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -121,19 +122,22 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
     /// Notifies the watchers of this node, and then the other nodes, after the change was made or may have been made.
     fn notify_after<T>(
         &self,
-        outcome: Eventual<Result<T, KeyError>>,
         change: KeyChange,
+        make: impl FnOnce(&K) -> Eventual<Result<T, KeyError>>,
     ) -> Eventual<Result<T, KeyError>>
     where
         T: Send + 'static,
     {
+        // A store that panics may have made the change before, here or in its future. It is no worse after the panic than
+        // for any other caller that shares it.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| make(&self.store)));
+        let outcome = outcome.unwrap_or_else(|_| Eventual::Now(Err(unavailable())));
         let (publisher, watchers) = (self.publisher.clone(), Arc::clone(&self.watchers));
         Eventual::later(async move {
             // In a separate task: a change must be published even if the caller drops this future.
             let task = tokio::spawn(async move {
-                // In another one: a store that panics may have made the change before.
-                let outcome = tokio::spawn(outcome.wait()).await;
-                let outcome = outcome.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()));
+                // In another one, which may panic.
+                let outcome = tokio::spawn(outcome.wait()).await.unwrap_or_else(|_| Err(unavailable()));
                 // Any other error means that nothing was changed. If the store is unavailable, it may have made the change
                 // and failed to report it.
                 if outcome.as_ref().is_err_and(|error| error.kind() != KeyErrorKind::Unavailable) {
@@ -147,7 +151,7 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
                 }
                 outcome
             });
-            task.await.unwrap_or_else(|_| Err(Unavailable::new("the key store").into()))
+            task.await.unwrap_or_else(|_| Err(unavailable()))
         })
     }
 }
@@ -168,15 +172,15 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
     }
 
     fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
-        self.notify_after(self.store.insert(record), KeyChange::Added)
+        self.notify_after(KeyChange::Added, |store| store.insert(record))
     }
 
     fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.notify_after(self.store.revoke(id, at), KeyChange::Changed(id.clone()))
+        self.notify_after(KeyChange::Changed(id.clone()), |store| store.revoke(id, at))
     }
 
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.notify_after(self.store.rotate(id, successor, until), KeyChange::Changed(id.clone()))
+        self.notify_after(KeyChange::Changed(id.clone()), |store| store.rotate(id, successor, until))
     }
 
     fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
@@ -184,15 +188,15 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
             Some((id, _)) => KeyChange::Changed(id.clone()),
             None => KeyChange::Added,
         };
-        self.notify_after(self.store.append(addition), change)
+        self.notify_after(change, |store| store.append(addition))
     }
 
     fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
-        self.notify_after(self.store.update(id, update), KeyChange::Changed(id.clone()))
+        self.notify_after(KeyChange::Changed(id.clone()), |store| store.update(id, update))
     }
 
     fn purge(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.notify_after(self.store.purge(id, at), KeyChange::Changed(id.clone()))
+        self.notify_after(KeyChange::Changed(id.clone()), |store| store.purge(id, at))
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
@@ -294,6 +298,10 @@ impl Listener for Changes {
         self.is_listening.store(false, Ordering::Release);
         self.watchers.notify(&KeyChange::Missed);
     }
+}
+
+fn unavailable() -> KeyError {
+    Unavailable::new("the key store").into()
 }
 
 fn encode(change: &KeyChange) -> String {

@@ -234,6 +234,7 @@ async fn a_change_whose_outcome_is_unknown_is_published() {
     until(async || other.status(key.expose()).await == 200, "the key").await;
     let outcome = lossy.revoke(&KeyId::parse("panics").unwrap(), UnixTime::from_secs(1)).wait().await;
     assert_eq!(outcome.unwrap_err().kind(), KeyErrorKind::Unavailable);
+    until(async || other.status(key.expose()).await == 401, "the change of a store that panics").await;
 }
 
 /// A change that was certainly not made is not published: nobody must be able to empty caches with it.
