@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use redis::{Cmd, RedisResult, Script, Value, aio::ConnectionLike};
+use redis::{Cmd, RedisResult, Script, ToRedisArgs, Value, aio::ConnectionLike};
 use tower_warden::{Clock, Environment, Namespace};
 
 pub use self::problem::RedisProblem;
@@ -187,8 +187,8 @@ impl RedisConnection {
     pub(crate) async fn run_script(
         &self,
         script: &ScriptSource,
-        keys: &[&str],
-        arguments: &[&[u8]],
+        keys: &[impl ToRedisArgs],
+        arguments: impl ToRedisArgs + Copy,
     ) -> Result<Value, CommandError> {
         let command = |name: &str, script: &str| {
             let mut command = redis::cmd(name);

@@ -2,10 +2,10 @@
 
 use std::{num::NonZeroU32, sync::LazyLock, time::Duration};
 
-use redis::{Cmd, Script, Value};
+use redis::Value;
 use tower_warden::rate_limit::{LimitRequest, LimitSecret, shared::LimitState};
 
-use crate::connection::{CommandError, RedisConnection};
+use crate::connection::{CommandError, RedisConnection, ScriptSource};
 
 /// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:limit:2:";
@@ -13,25 +13,13 @@ const PREFIX: &str = "tower-warden:limit:2:";
 /// The resolution of the server's clock, and of the script's arithmetic.
 pub(super) const RESOLUTION: Duration = Duration::from_micros(1);
 
-static TAKE: LazyLock<SourceScript> = LazyLock::new(|| SourceScript::new(include_str!("take.lua")));
+static TAKE: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(include_str!("take.lua")));
 
-static SETTLE: LazyLock<SourceScript> = LazyLock::new(|| SourceScript::new(include_str!("settle.lua")));
-
-/// A script, with its source for servers that do not have it yet.
-struct SourceScript {
-    script: Script,
-    source: &'static str,
-}
-
-impl SourceScript {
-    fn new(source: &'static str) -> Self {
-        Self { script: Script::new(source), source }
-    }
-}
+static SETTLE: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(include_str!("settle.lua")));
 
 /// A command on all quotas of a key.
 pub(super) struct LimitCommand {
-    script: &'static SourceScript,
+    script: &'static ScriptSource,
     keys: Vec<String>,
     arguments: Vec<u64>,
 }
@@ -57,7 +45,7 @@ impl LimitCommand {
     }
 
     fn new(
-        script: &'static SourceScript,
+        script: &'static ScriptSource,
         namespace: &str,
         secret: &LimitSecret,
         request: &LimitRequest<'_>,
@@ -84,18 +72,9 @@ impl LimitCommand {
         Reply::parse(&self.evaluate(connection).await?, self.keys.len()).ok_or(CommandError::Unavailable)
     }
 
-    /// Runs the script by its digest; if the server does not have it, again with its source.
+    /// Runs the script.
     pub(super) async fn evaluate(&self, connection: &RedisConnection) -> Result<Value, CommandError> {
-        match connection.run(self.command("EVALSHA", self.script.script.get_hash())).await {
-            Err(CommandError::NoScript) => connection.run(self.command("EVAL", self.script.source)).await,
-            reply => reply,
-        }
-    }
-
-    fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len()).arg(&self.keys).arg(&self.arguments);
-        command
+        connection.run_script(self.script, &self.keys, &self.arguments).await
     }
 }
 

@@ -9,13 +9,13 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, Script, Value};
+use redis::Value;
 use tower_warden::{
     Eventual, Unavailable,
     replay::{ReplayGuard, ReplayVerdict, UsedProof},
 };
 
-use crate::connection::{CommandError, Purpose, RedisConnection};
+use crate::connection::{Purpose, RedisConnection, ScriptSource};
 
 /// The prefix of the keys in a namespace, with the version of their format.
 const PREFIX: &str = "tower-warden:proof:2:";
@@ -25,9 +25,7 @@ const GRACE: Duration = Duration::from_secs(60);
 
 const PER_KEY_AND_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 
-const SOURCE: &str = include_str!("record.lua");
-
-static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(SOURCE));
+static SCRIPT: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(include_str!("record.lua")));
 
 /// A [`ReplayGuard`] on Redis or Valkey: a proof that one node has accepted is refused by all nodes.
 ///
@@ -77,28 +75,19 @@ impl RedisReplayGuard {
         self
     }
 
-    fn command(&self, name: &str, script: &str, proof: &UsedProof) -> Cmd {
+    async fn store(self, proof: UsedProof) -> Result<(ReplayVerdict, Duration), Unavailable> {
+        let key = format!("{}{PREFIX}{}", self.connection.prefix(), proof.key.to_hex());
         let stored_for = (proof.window + GRACE).as_secs() + 1;
         let capacity = stored_for.saturating_mul(self.per_key.get().into());
         let valid_for = proof.until.as_secs().saturating_sub(proof.now.as_secs()).saturating_add(1);
-        let mut command = redis::cmd(name);
-        command
-            .arg(script)
-            .arg(1)
-            .arg(format!("{}{PREFIX}{}", self.connection.prefix(), proof.key.to_hex()))
-            .arg(proof.id.as_bytes().as_slice())
-            .arg(proof.until.as_secs())
-            .arg(proof.now.as_secs().saturating_sub(GRACE.as_secs()))
-            .arg(capacity)
-            .arg(valid_for.saturating_add(GRACE.as_secs()));
-        command
-    }
-
-    async fn store(self, proof: UsedProof) -> Result<(ReplayVerdict, Duration), Unavailable> {
-        let reply = match self.connection.run(self.command("EVALSHA", SCRIPT.get_hash(), &proof)).await {
-            Err(CommandError::NoScript) => self.connection.run(self.command("EVAL", SOURCE, &proof)).await,
-            reply => reply,
-        };
+        let arguments = (
+            proof.id.as_bytes().as_slice(),
+            proof.until.as_secs(),
+            proof.now.as_secs().saturating_sub(GRACE.as_secs()),
+            capacity,
+            valid_for.saturating_add(GRACE.as_secs()),
+        );
+        let reply = self.connection.run_script(&SCRIPT, &[key], arguments).await;
         match reply {
             Ok(Value::Int(-1)) => Ok((ReplayVerdict::New, Duration::ZERO)),
             Ok(Value::Int(-2)) => Ok((ReplayVerdict::Replayed, Duration::ZERO)),
