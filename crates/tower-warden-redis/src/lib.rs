@@ -37,7 +37,7 @@
 //! |---|---|---|---|
 //! | [`RedisRateLimiter`] | [`RateLimiter`](tower_warden::rate_limit::RateLimiter) | one key for each caller and quota, until the quota is unused again | one for each request, fewer with [leases](RedisRateLimiter::leased) |
 //! | [`RedisRevocationList`] | [`RevocationList`](tower_warden::revocation::RevocationList) | a hash and a sorted set | none: each node has a copy |
-//! | [`RedisReplayGuard`] | [`ReplayGuard`](tower_warden::replay::ReplayGuard) | one key for each used proof, until it has expired | one for each proof |
+//! | [`RedisReplayGuard`] | [`ReplayGuard`](tower_warden::replay::ReplayGuard) | one sorted set for each key of clients, until its proofs have expired | one for each proof |
 //! | [`RedisNotifiedKeyStore`] | [`KeyStore`](tower_warden::api_key::KeyStore), around another store | none: messages only | one for each change of a key |
 //!
 //! All of them use a [`RedisConnection`], which is cheap to clone. All keys of one command are in the same slot of a cluster.
@@ -70,7 +70,7 @@
 //! [`OnOutage`] is configured otherwise. Revocations that a node has received still apply; all other credentials are
 //! refused with 503, because they may have been revoked. Requests with a proof of possession that is checked for replay
 //! are refused with 503. Changes of keys are made, and published later; nodes that lose their connection drop their cached
-//! keys. An outage is one warning when it begins, and one line at the level info when it ends.
+//! keys. An outage is one warning when it begins and every five minutes, and one line at the level info when it ends.
 //!
 //! **Readiness.** [`RedisConnection::problem`] reports why Redis cannot be used. A wrong password, a missing right or a key
 //! of another type never ends by itself: it is an error in the log, with the rights that are needed, when it begins and
@@ -79,15 +79,15 @@
 //! **Rights.** All stores together need these rights, here for the namespace `billing`.
 //!
 //! ```text
-//! ACL SETUSER billing on >PASSWORD resetkeys resetchannels -@all ~billing:tower-warden:* &billing:tower-warden:* ~tower-warden:probe +ping +del +eval +evalsha +time +get +set +hget +hset +hdel +hmget +hgetall +zadd +zrem +zrangebyscore +publish +subscribe
+//! ACL SETUSER billing on >PASSWORD resetkeys resetchannels -@all ~billing:tower-warden:* &billing:tower-warden:* ~tower-warden:probe +ping +del +eval +evalsha +time +get +set +hget +hset +hdel +hmget +hgetall +zadd +zrem +zrangebyscore +zremrangebyscore +zscore +zcard +zrange +ttl +expire +publish +subscribe
 //! ```
 //!
 //! | store | commands |
 //! |---|---|
 //! | all | `ping del`; with sentinels `role`; in a cluster `cluster\|slots readonly` |
-//! | [`RedisRateLimiter`] | `eval evalsha time get set` |
+//! | [`RedisRateLimiter`] | `eval evalsha time get set del` |
 //! | [`RedisRevocationList`] | `eval evalsha time del hget hset hdel hmget hgetall zadd zrem zrangebyscore publish subscribe` |
-//! | [`RedisReplayGuard`] | `set` |
+//! | [`RedisReplayGuard`] | `eval evalsha zscore zadd zremrangebyscore zcard zrange ttl expire` |
 //! | [`RedisNotifiedKeyStore`] | `eval evalsha del publish subscribe` |
 //!
 //! **Persistence.** Revocations must survive a restart of Redis: set `appendonly yes`. Limits and used proofs that are lost

@@ -54,7 +54,7 @@ impl RedisProblem {
         let has = |words: &[&str]| words.iter().any(|word| code == *word || detail.contains(word));
         if error.kind() == ErrorKind::AuthenticationFailed || has(&["NOAUTH", "WRONGPASS", "invalid password"]) {
             Self::NotAuthenticated
-        } else if has(&["NOPERM", "ACL failure"]) {
+        } else if has(&["NOPERM", "ACL failure", "The user executing the script can't"]) {
             Self::NotPermitted
         } else if has(&["MOVED", "ASK", "CROSSSLOT"]) {
             Self::Cluster

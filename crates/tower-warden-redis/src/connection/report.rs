@@ -16,6 +16,9 @@ const STABLE: Duration = Duration::from_secs(1);
 /// The time between two lines about a problem that does not end by itself.
 const REMINDER: Duration = Duration::from_secs(60);
 
+/// The time between two lines about an outage.
+const OUTAGE_REMINDER: Duration = Duration::from_secs(300);
+
 /// The time for which a refused command is reported by [`Reports::problem`].
 const RECENT: Duration = Duration::from_secs(10);
 
@@ -64,8 +67,10 @@ impl Purpose {
             Self::KeyChanges | Self::KeyMessages => {
                 "~NAMESPACE:tower-warden:{keys:* &NAMESPACE:tower-warden:{keys:* +eval +evalsha +del +publish +subscribe"
             }
-            Self::Limits => "~NAMESPACE:tower-warden:limit:* +eval +evalsha +time +get +set",
-            Self::Proofs => "~NAMESPACE:tower-warden:proof:* +set",
+            Self::Limits => "~NAMESPACE:tower-warden:limit:* +eval +evalsha +time +get +set +del",
+            Self::Proofs => {
+                "~NAMESPACE:tower-warden:proof:* +eval +evalsha +zscore +zadd +zremrangebyscore +zcard +zrange +ttl +expire"
+            }
             Self::RevocationMessages | Self::RevocationReads | Self::Revocations => {
                 "~NAMESPACE:tower-warden:{revoked:* &NAMESPACE:tower-warden:{revoked:* +eval +evalsha +time +del +hget +hset +hdel +hmget \
                  +hgetall +zadd +zrem +zrangebyscore +publish +subscribe"
@@ -95,23 +100,30 @@ struct History {
 impl Reports {
     /// Reports a failure, unless the same one was reported shortly before.
     pub(crate) fn failed(&self, purpose: Purpose, problem: RedisProblem) {
+        if self.is_due(purpose, problem, Instant::now()) {
+            log(purpose, problem);
+        }
+    }
+
+    /// Records a failure, and returns `true` if there should be a line about it.
+    fn is_due(&self, purpose: Purpose, problem: RedisProblem, now: Instant) -> bool {
         let report = self.of(purpose);
-        let now = Instant::now();
         let mut history = report.history.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = report.problem.swap(problem.code(), Ordering::AcqRel) != problem.code();
         history.failed_at = Some(now);
         let is_due = match history.logged {
-            // One line for each outage.
-            _ if problem == RedisProblem::Unreachable => is_new,
+            // One line when an outage begins, also shortly after another one.
+            Some((RedisProblem::Unreachable, at)) if problem == RedisProblem::Unreachable => {
+                is_new || now.duration_since(at) >= OUTAGE_REMINDER
+            }
             // Some commands may be refused and others not: no line for each of them.
             Some((logged, at)) => logged != problem || now.duration_since(at) >= REMINDER,
             None => true,
         };
         if is_due {
             history.logged = Some((problem, now));
-            drop(history);
-            log(purpose, problem);
         }
+        is_due
     }
 
     /// Reports the end of a problem, if there was one.
@@ -156,5 +168,26 @@ fn log(purpose: Purpose, problem: RedisProblem) {
         tracing::warn!(purpose = purpose_text, problem = %problem, "Redis cannot be used");
     } else {
         tracing::error!(purpose = purpose_text, problem = %problem, needed_rights = purpose.rights(), "Redis cannot be used");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_reported_when_it_begins_and_then_sparsely() {
+        for (problem, interval) in
+            [(RedisProblem::Unreachable, OUTAGE_REMINDER), (RedisProblem::NotPermitted, REMINDER)]
+        {
+            let (reports, start) = (Reports::default(), Instant::now());
+            let lines = |from: Duration| {
+                let seconds = (0..interval.as_secs()).map(|second| start + from + Duration::from_secs(second));
+                seconds.filter(|now| reports.is_due(Purpose::Limits, problem, *now)).collect::<Vec<_>>()
+            };
+            for reminder in 0..3 {
+                assert_eq!(lines(interval * reminder), [start + interval * reminder]);
+            }
+        }
     }
 }

@@ -13,7 +13,7 @@ use tower_warden::{
 
 use super::{
     lease::{Fetch, Leases, Spending},
-    outage::{Counters, DecisionCounts, OnOutage, OutageLog},
+    outage::{Counters, DecisionCounts, OnOutage},
     script::{LimitCommand, RESOLUTION, Reply},
 };
 use crate::connection::{Purpose, RedisConnection};
@@ -37,9 +37,8 @@ const MAX_WAITS: usize = 3;
 /// are [counted](Self::counts). The connection is restored in the background. Units that were used during the outage are
 /// not transferred to Redis afterwards.
 ///
-/// The first decision without Redis is logged as a warning, and again every five minutes while there are more of them. Call
-/// [`check`](Self::check) at start and in the readiness probe: a wrong password or a missing right is an outage without an
-/// end.
+/// The connection logs an outage when it begins, every five minutes, and when it ends. Call [`check`](Self::check) at start
+/// and in the readiness probe: a wrong password or a missing right is an outage without an end, and an error in the log.
 ///
 /// # Rights
 ///
@@ -95,7 +94,6 @@ struct Inner {
     local: LocalRateLimiter,
     stopwatch: Arc<dyn Stopwatch>,
     counters: Arc<Counters>,
-    outages: Arc<OutageLog>,
 }
 
 impl RedisRateLimiter {
@@ -111,7 +109,6 @@ impl RedisRateLimiter {
             local: LocalRateLimiter::default(),
             stopwatch: Arc::new(MonotonicStopwatch::default()),
             counters: Arc::default(),
-            outages: Arc::default(),
         }))
     }
 
@@ -150,7 +147,9 @@ impl RedisRateLimiter {
     ///
     /// If Redis does not decide within the time limit: it is unavailable, or the user of the connection lacks a right.
     pub async fn check(&self) -> Result<(), Unavailable> {
-        let (key, quotas) = (LimitKey::of_limit("readiness"), QuotaSet::from(Quota::per_second(1).named("readiness")));
+        // Never used up: a refusal would not write, and a missing right to write would not be noticed.
+        let quota = Quota::per_second(1_000_000).named("readiness");
+        let (key, quotas) = (LimitKey::of_limit("readiness"), QuotaSet::from(quota));
         let request = LimitRequest::new(&key, &quotas);
         let take = LimitCommand::take(self.0.connection.prefix(), &self.0.secret, &request, request.cost);
         let reply = take.run(&self.0.connection).await;
@@ -289,7 +288,6 @@ impl Inner {
             None => Decision::Refused(state.exceeded()?),
         };
         self.counters.redis.increment();
-        self.outages.is_over();
         Some(decision)
     }
 
@@ -312,7 +310,6 @@ impl Inner {
     }
 
     fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
-        self.outages.report(self.on_outage, self.stopwatch.elapsed());
         match self.on_outage {
             OnOutage::Admit => {
                 self.counters.outage_admitted.increment();

@@ -2,15 +2,8 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Duration,
+    sync::atomic::{AtomicU64, Ordering},
 };
-
-/// The time between two warnings about decisions without Redis.
-const REPEAT: Duration = Duration::from_secs(300);
 
 /// The decision about requests while Redis does not reply in time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -85,38 +78,6 @@ impl Counters {
             outage_admitted: self.outage_admitted.get(),
             outage_local: self.outage_local.get(),
             outage_refused: self.outage_refused.get(),
-        }
-    }
-}
-
-/// Warns that Redis does not decide: at the first decision without it, and then sparsely.
-#[derive(Default)]
-pub(super) struct OutageLog {
-    is_reported: AtomicBool,
-    last: Mutex<Option<Duration>>,
-}
-
-impl OutageLog {
-    pub(super) fn report(&self, on_outage: OnOutage, now: Duration) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_some_and(|last| now.saturating_sub(last) < REPEAT) {
-            return;
-        }
-        *last = Some(now);
-        drop(last);
-        self.is_reported.store(true, Ordering::Relaxed);
-        let decision = match on_outage {
-            OnOutage::Admit => "all requests are admitted without a limit",
-            OnOutage::Local { .. } => "each node limits on its own",
-            OnOutage::Refuse => "all requests are refused with 503",
-        };
-        tracing::warn!(decision, "Redis does not decide on rate limits; see the address, the password and the rights");
-    }
-
-    /// Redis has decided.
-    pub(super) fn is_over(&self) {
-        if self.is_reported.load(Ordering::Relaxed) && self.is_reported.swap(false, Ordering::Relaxed) {
-            tracing::info!("Redis decides on rate limits");
         }
     }
 }

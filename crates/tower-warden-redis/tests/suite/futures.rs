@@ -5,12 +5,18 @@ use std::{fs, path::Path};
 
 use redis::Client;
 use tower_warden::{Namespace, UnixTime, api_key::MemoryKeyStore, revocation::Revocation};
-use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore, RedisRevocationList};
+use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore, RedisRateLimiter, RedisRevocationList};
 
 fn assert_send<F: Future + Send>(_: F) {}
 
 #[expect(dead_code, reason = "it is compiled only")]
-fn futures(client: &Client, namespace: &Namespace, connection: &RedisConnection, list: &RedisRevocationList) {
+fn futures(
+    client: &Client,
+    namespace: &Namespace,
+    connection: &RedisConnection,
+    limiter: &RedisRateLimiter,
+    list: &RedisRevocationList,
+) {
     assert_send(RedisConnection::connect(client.clone(), namespace.clone()));
     let owned = client.clone();
     let connect = move || {
@@ -20,6 +26,7 @@ fn futures(client: &Client, namespace: &Namespace, connection: &RedisConnection,
     assert_send(RedisConnection::connect_with(connect, namespace.clone()));
     assert_send(RedisNotifiedKeyStore::listen(MemoryKeyStore::default(), connection.clone(), client.clone()));
     assert_send(RedisRevocationList::listen(connection.clone(), client.clone()));
+    assert_send(limiter.check());
     assert_send(list.revoke(Revocation::key("key"), UnixTime::default()));
 }
 

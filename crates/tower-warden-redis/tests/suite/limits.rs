@@ -17,9 +17,11 @@ use tower_warden::{
         RateLimiter, UtcOffset,
     },
 };
-use tower_warden_redis::{OnOutage, RedisConnection, RedisRateLimiter};
+use tower_warden_redis::{OnOutage, RedisConnection, RedisProblem, RedisRateLimiter};
+use tracing::Level;
 
 use crate::{
+    problems::Lines,
     server::Redis,
     support::{App, connection, from_peer, limit_key, limited, seconds, secret, send, until},
 };
@@ -495,7 +497,14 @@ async fn documented_rights_are_enough_and_a_missing_one_is_reported_by_the_check
     limiter.check().await.unwrap();
     let quotas = QuotaSet::from(Quota::per_day(1));
     assert!(is_admitted(&limiter, "alice", &quotas).await && !is_admitted(&limiter, "alice", &quotas).await);
-    assert_eq!((limiter.counts().redis, limiter.counts().outage_local), (2, 0));
+    // This node knows that the quota is used up; another one asks Redis, and corrects a cost.
+    let counts = limiter.counts();
+    assert_eq!((counts.redis, counts.exhausted, counts.outage_local), (1, 1, 0));
+    let other = RedisRateLimiter::new(as_user(&redis, "billing:secret").await, secret());
+    assert!(!is_admitted(&other, "alice", &quotas).await);
+    other.settle(&LimitRequest::new(&limit_key("alice"), &quotas), 0).wait().await.unwrap();
+    assert!(is_admitted(&other, "alice", &quotas).await);
+    assert_eq!((other.counts().redis, other.counts().outage_local), (2, 0));
 
     for missing in ["-evalsha", "-time", "-get", "-set", "resetkeys"] {
         acl(&redis, &[&["lacking", "reset"], &rights[..], &[missing]].concat()).await;
@@ -510,57 +519,47 @@ async fn documented_rights_are_enough_and_a_missing_one_is_reported_by_the_check
 
 #[tokio::test]
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
-async fn limiter_that_cannot_use_redis_warns_at_the_first_decision_and_every_five_minutes() {
+async fn decisions_without_redis_are_one_warning_and_their_end_is_one_line() {
     let redis = Redis::absent();
-    let log = Log::default();
-    let _guard = tracing::subscriber::set_default(log.clone());
-    let stopwatch = ManualStopwatch::default();
-    let limiter = RedisRateLimiter::new(connection(&redis, UNHURRIED).await, secret()).stopwatch(stopwatch.clone());
+    let (lines, _guard) = Lines::collect();
+    let limiter = node(&redis).await;
     let quotas = QuotaSet::from(Quota::per_day(1_000));
-    for expected in [1, 2] {
-        for _ in 0..50 {
-            assert!(is_admitted(&limiter, "alice", &quotas).await);
-            stopwatch.advance(seconds(5));
-        }
-        assert_eq!(log.warnings(), expected, "250 seconds each");
-        stopwatch.advance(seconds(60));
+    for _ in 0..50 {
+        assert!(is_admitted(&limiter, "alice", &quotas).await);
     }
+    assert_eq!(limiter.counts().outage_local, 50);
+    assert_eq!(lines.count(Level::WARN, "Redis cannot be used"), 1, "{}", lines.all());
     redis.launch().await;
     until(async || limiter.check().await.is_ok(), "Redis is used").await;
+    until(async || lines.count(Level::INFO, "Redis can be used again") == 1, "the end is logged").await;
     assert!(is_admitted(&limiter, "alice", &quotas).await);
-    assert_eq!(log.warnings(), 2);
+    assert_eq!(limiter.counts().redis, 1);
+    assert_eq!((lines.count(Level::WARN, ""), lines.count(Level::ERROR, "")), (1, 0), "{}", lines.all());
+    assert_eq!(lines.count(Level::INFO, ""), 1, "{}", lines.all());
 }
 
-/// Counts the warnings about rate limits.
-#[derive(Clone, Default)]
-struct Log(Arc<std::sync::atomic::AtomicUsize>);
-
-impl Log {
-    fn warnings(&self) -> usize {
-        self.0.load(std::sync::atomic::Ordering::Relaxed)
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn missing_right_of_a_limiter_is_one_error_that_names_it_and_its_end_is_one_line() {
+    let redis = Redis::start().await;
+    let (lines, _guard) = Lines::collect();
+    acl(&redis, &["lacking", "on", ">secret", "~*", "+@all", "-set"]).await;
+    let connection = as_user(&redis, "lacking:secret").await;
+    let limiter = RedisRateLimiter::new(connection.clone(), secret());
+    let quotas = QuotaSet::from(Quota::per_day(1_000));
+    for _ in 0..50 {
+        assert!(is_admitted(&limiter, "alice", &quotas).await);
     }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        *metadata.level() == tracing::Level::WARN && metadata.target().contains("rate_limit")
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, _: &tracing::Event<'_>) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
+    assert_eq!(limiter.counts().outage_local, 50);
+    assert_eq!(connection.problem(), Some(RedisProblem::NotPermitted));
+    assert_eq!(lines.count(Level::ERROR, "+set"), 1, "{}", lines.all());
+    assert_eq!((lines.count(Level::WARN, ""), lines.count(Level::ERROR, "")), (0, 1), "{}", lines.all());
+    acl(&redis, &["lacking", "+set"]).await;
+    let is_logged = async || {
+        assert!(is_admitted(&limiter, "alice", &quotas).await);
+        lines.count(Level::INFO, "rate limits") == 1
+    };
+    until(is_logged, "the end is logged").await;
 }
 
 #[tokio::test]

@@ -91,13 +91,13 @@ async fn two_namespaces_on_one_server_share_neither_limits_nor_revocations_nor_p
     until(async || nodes[3].status(secret.expose()).await == 401, "the change in the same namespace").await;
 
     let names: Vec<String> = redis.connection().await.keys("*").await.unwrap();
-    // A quota, a proof, and the two keys of the list; in each of three namespaces.
+    // A quota, the proofs of a key, and the two keys of the list; in each of three namespaces.
     assert_eq!(names.len(), 12, "{names:?}");
     let count = |prefix: &str| names.iter().filter(|name| name.starts_with(prefix)).count();
     for namespace in ["search", "billing", "tower-warden"] {
         let count = |prefix: &str| count(&format!("{namespace}:tower-warden:{prefix}"));
         assert_eq!(
-            (count(""), count("{revoked:1}:"), count("limit:2:{"), count("proof:1:")),
+            (count(""), count("{revoked:1}:"), count("limit:2:{"), count("proof:2:")),
             (4, 2, 1, 1),
             "{names:?}"
         );

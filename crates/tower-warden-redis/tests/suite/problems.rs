@@ -22,21 +22,21 @@ use crate::{
 
 /// The log lines of this thread.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Lines {
-    fn collect() -> (Self, DefaultGuard) {
+    pub(crate) fn collect() -> (Self, DefaultGuard) {
         let lines = Self::default();
         let guard = tracing::subscriber::set_default(lines.clone());
         (lines, guard)
     }
 
     /// The lines of these levels that contain a text.
-    fn count(&self, level: Level, text: &str) -> usize {
+    pub(crate) fn count(&self, level: Level, text: &str) -> usize {
         self.0.lock().unwrap().iter().filter(|(of, line)| *of == level && line.contains(text)).count()
     }
 
-    fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         format!("{:#?}", self.0.lock().unwrap())
     }
 }
@@ -109,7 +109,7 @@ async fn a_server_that_requires_a_password_is_one_error_that_says_so_and_a_readi
 async fn a_missing_right_is_one_error_that_names_the_rights_and_ends_when_it_is_granted() {
     let (lines, _guard) = Lines::collect();
     let redis = Redis::start().await;
-    redis.command("ACL SETUSER node on >word ~* &* +@all -set").await.unwrap();
+    redis.command("ACL SETUSER node on >word ~* &* +@all -zcard").await.unwrap();
     let client = redis::Client::open(format!("redis://node:word@127.0.0.1:{}/", redis.port)).unwrap();
     let connection = RedisConnection::connect(client.clone(), "test".parse().unwrap()).await.timeout(seconds(10));
     let list = RedisRevocationList::listen(connection.clone(), client).await;
@@ -120,8 +120,8 @@ async fn a_missing_right_is_one_error_that_names_the_rights_and_ends_when_it_is_
     assert!(list.is_revoked(&token("1")).wait().await.unwrap());
     assert_eq!(connection.problem(), Some(RedisProblem::NotPermitted));
     assert_eq!(lines.count(Level::ERROR, "used proofs"), 1, "{}", lines.all());
-    assert_eq!(lines.count(Level::ERROR, "+set"), 1, "{}", lines.all());
-    redis.command("ACL SETUSER node +set").await.unwrap();
+    assert_eq!(lines.count(Level::ERROR, "+zcard"), 1, "{}", lines.all());
+    redis.command("ACL SETUSER node +zcard").await.unwrap();
     until(async || guard.record(&proof("key", "new", 60)).wait().await.is_ok(), "the right is granted").await;
     let is_logged = async || {
         let _ = guard.record(&proof("key", "new", 60)).wait().await;
