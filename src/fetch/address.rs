@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
 };
@@ -56,7 +55,7 @@ impl ForbiddenAddress {
 
     /// Returns whether this is the cause of an error.
     #[cfg(feature = "jwks")]
-    pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
+    pub(crate) fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<Self>() {

@@ -32,13 +32,9 @@ impl ResponseRules {
     /// The result of a look-up with this response: an identity, a refusal, or an outage if the response is malformed.
     pub(super) fn evaluate(&self, body: &[u8], now: UnixTime) -> Outcome<ActiveToken> {
         let Ok(members) = Object::parse(body) else {
-            if str::from_utf8(body).is_ok_and(|text| text.starts_with("ey") && jwt::is_compact(text)) {
-                log::warning!(
-                    "an introspection response is a JWT, which needs `signed_responses`; responding with 503"
-                );
-            } else {
-                log::warning!("an introspection response is not a JSON object; responding with 503");
-            }
+            let is_jwt = str::from_utf8(body).is_ok_and(|text| text.starts_with("ey") && jwt::is_compact(text));
+            let fault = if is_jwt { "it is a JWT, which needs `signed_responses`" } else { "it is not a JSON object" };
+            log::warning!(fault = %fault, "an introspection response cannot be read; responding with 503");
             return Outcome::Down(Reason::INTROSPECTION_SYNTAX);
         };
         match self.identity(&members, now) {
