@@ -60,6 +60,14 @@ impl Listener {
 /// Verifies that a notification of the pool arrives: not through a pooler in transaction mode, which gives the connection
 /// of the server that listens to other clients.
 async fn verify(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> {
+    probe(connection, pool).await.map_err(|error| match error {
+        // A notification for the listener arrived at a connection that does not listen: the pooler exchanged the two.
+        Error::Protocol(_) => Error::Configuration(POOLER_ADVICE.into()),
+        error => error,
+    })
+}
+
+async fn probe(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> {
     let channel = format!("tower_warden_probe_{:016x}", RandomState::new().hash_one(CHANNEL));
     connection.listen(&channel).await?;
     pool.execute(raw_sql(&format!("NOTIFY {channel}"))).await?;

@@ -49,6 +49,7 @@ impl Pooler {
         let configuration = format!(
             "[databases]\n* = user=postgres host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
              unix_socket_dir =\nauth_type = any\npool_mode = {mode}\ndefault_pool_size = 3\nmax_client_conn = 500\n\
+             server_idle_timeout = 1\n\
              logfile = {}\n",
             server.port(),
             directory.path().join("log").display(),
