@@ -12,7 +12,8 @@
 //! 3. **All invalid credentials get the same response.** Unknown, revoked, expired, or used from a forbidden network: the
 //!    client cannot tell which. The [reason](crate::Rejection::reason) is available inside the process only.
 //! 4. **Outages fail closed.** If a store, an issuer or a revocation list does not answer, the response is 503 with
-//!    `Retry-After`: never 401, and never an admitted request. Failures are not cached, and are logged once for each outage.
+//!    `Retry-After`: never 401, and never an admitted request. Failures are not cached; the log states their
+//!    cause.
 //! 5. **Expiry, possession, networks and revocation are checked on every request**, also if the credential was found in a
 //!    cache. Each check returns a private proof value, and the function that creates a [`Principal`](crate::Principal)
 //!    consumes one of each: a code path without one of the checks does not compile.

@@ -4,11 +4,11 @@ use std::fmt;
 #[cfg(feature = "sentinel")]
 use std::sync::Arc;
 
+use redis::Client;
 #[cfg(feature = "cluster")]
 use redis::cluster::ClusterClient;
 #[cfg(feature = "sentinel")]
-use redis::sentinel::SentinelClient;
-use redis::{Client, RedisResult};
+use redis::{RedisResult, sentinel::SentinelClient};
 
 /// The servers that connections are made to: one server, the master that sentinels report, or a cluster.
 ///

@@ -11,6 +11,7 @@ use crate::client::{RedisClient, Servers};
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The time limit of an attempt to find the master and to connect to it: sentinels that do not reply are in it.
+#[cfg(any(feature = "cluster", feature = "sentinel"))]
 pub(super) const FIND_TIMEOUT: Duration = Duration::from_secs(3);
 
 pub(super) fn connector(client: RedisClient) -> Connector {
