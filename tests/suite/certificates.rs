@@ -142,7 +142,7 @@ async fn a_certificate_alone_authenticates_by_each_of_its_names() {
     }
 }
 
-/// (149)
+/// (155)
 #[test]
 fn a_certificate_with_an_invalid_alternative_name_is_malformed() {
     let good = b"\x82\x03a.b";

@@ -186,7 +186,7 @@ fn forwarded_addresses_are_read_from_the_end_over_several_lines() {
     assert_eq!(client(&["192.0.2.3"]).as_deref(), Some("192.0.2.3"), "trusted to its beginning");
 }
 
-/// (147)
+/// (153)
 #[test]
 fn the_field_of_rfc_7239_is_read_from_the_end_if_it_is_configured() {
     let networks = ["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];

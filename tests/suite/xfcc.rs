@@ -71,7 +71,7 @@ fn appended(holder: &Holder, subject: &str) -> [String; 4] {
     ]
 }
 
-/// (145)
+/// (151)
 #[tokio::test]
 async fn a_quote_that_the_client_opens_hides_no_element_of_the_proxy() {
     let People { mallory, victim, .. } = &*PEOPLE;
@@ -132,7 +132,7 @@ async fn a_quote_stands_only_around_a_whole_value() {
     }
 }
 
-/// (146)
+/// (152)
 #[tokio::test]
 async fn a_name_without_quotes_is_refused_where_it_may_look_like_an_element() {
     let People { mallory, victim, .. } = &*PEOPLE;

@@ -96,7 +96,7 @@ async fn a_listener_with_too_many_handshakes_loses_the_oldest_of_any_peer() {
     assert!(is_open(&second));
 }
 
-/// (148)
+/// (154)
 #[tokio::test]
 async fn hundreds_of_silent_connections_of_one_peer_delay_none_of_its_handshakes() {
     let clients = Authority::new("clients");
