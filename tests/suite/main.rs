@@ -5,6 +5,7 @@
 
 mod acting_for;
 mod api_keys;
+mod async_functions;
 mod authorize;
 mod binding;
 mod body;

@@ -4,6 +4,8 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod acl;
+#[path = "../../../../tests/suite/async_functions.rs"]
+mod async_functions;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod conformance;

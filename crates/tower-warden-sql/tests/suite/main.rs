@@ -1,6 +1,8 @@
 //! The tests, in one binary because linking is slow.
 #![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
+#[path = "../../../../tests/suite/async_functions.rs"]
+mod async_functions;
 mod conformance;
 mod futures;
 #[cfg(feature = "postgres")]
