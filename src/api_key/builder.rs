@@ -143,7 +143,8 @@ impl ApiKeysBuilder {
     /// Builds the authenticator, which watches the store for changes from then on.
     #[must_use]
     pub fn build(self) -> ApiKeys {
-        let lookup = CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::KEY_STORE_TIMEOUT);
+        let (limits, lookups) = (self.limits, self.max_lookups);
+        let lookup = CachedLookup::new("key store", limits, lookups, self.timeout, Reason::KEY_STORE_TIMEOUT);
         // Weak: the store must not keep alive the authenticator that owns it.
         let cache = Arc::downgrade(lookup.cache());
         self.store.watch(KeyWatcher::new(move |change| {

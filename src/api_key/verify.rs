@@ -10,11 +10,11 @@ use super::{
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
-    cache::{Outcome, Tagged},
+    cache::{Failure, Outcome, Tagged},
     caller::{AuthMethod, Identity},
     digest::Digest,
     error::Unavailable,
-    log::{self, Causes},
+    log::Causes,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{ApiKeyHeader, Bearer, Credential, CredentialKind, Scheme},
@@ -61,10 +61,7 @@ impl Inner {
         match self.find(&candidates).await {
             Ok(Some(record)) => self.verify(&record),
             Ok(None) => Outcome::Refused(Reason::KEY_UNKNOWN),
-            Err(error) => {
-                log::warning!(error = %Causes(&error), "a key could not be looked up; the request is refused with 503");
-                Outcome::Down(Reason::KEY_STORE_UNAVAILABLE)
-            }
+            Err(error) => Outcome::Down(Failure::new(Reason::KEY_STORE_UNAVAILABLE, Causes(&error))),
         }
     }
 

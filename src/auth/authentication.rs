@@ -15,6 +15,7 @@ use crate::{
     caller::{Admission, Anonymous, ChallengeTerms, Identity, NotRevoked, Principal, ProofsUsedOnce},
     error::Unavailable,
     gate::{Check, sealed::Sealed},
+    log::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::{Head, UnknownClient},
@@ -31,6 +32,8 @@ pub struct Authentication {
     pub(super) presence: Presence,
     pub(super) reporting: Reporting,
     pub(super) revocations: Option<Arc<dyn RevocationList>>,
+    /// Of the revocation list.
+    pub(super) outage: Outage,
     pub(super) subject: Option<CredentialSource>,
 }
 
@@ -236,7 +239,7 @@ impl Authentication {
         examined: Examined,
         answer: Option<Result<bool, Unavailable>>,
     ) -> Result<Checked, Rejection> {
-        match NotRevoked::check(answer) {
+        match NotRevoked::check(answer, &self.outage) {
             Ok(not_revoked) => Ok(Checked { attempt, examined, identity, not_revoked, role }),
             Err(rejection) => Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme))),
         }

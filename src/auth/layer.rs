@@ -15,6 +15,7 @@ use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
     gate::Gate,
+    log::Outage,
     refusal::{Problem, Responder},
     revocation::RevocationList,
     scheme::{Challenge, Scheme},
@@ -91,6 +92,7 @@ impl AuthLayer {
             presence: Presence::Required,
             reporting: Reporting::Refusals,
             revocations: None,
+            outage: Outage::default(),
             subject: None,
         };
         Self { authentication: Arc::new(authentication), respond: Responder::default() }

@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use super::{
     generations::Generations,
     in_flight::{Completed, InFlight, Joined},
-    outcome::{Outcome, Tagged},
+    outcome::{Failure, Outcome, Tagged},
     per_thread::PerThread,
 };
 use crate::{
@@ -152,13 +152,13 @@ impl<V: Tagged> CredentialCache<V> {
                 Outcome::Refused(_) => {
                     completed.generation >= arrival || self.generations.is_refusal_valid(completed.generation)
                 }
-                Outcome::Busy(..) | Outcome::Down(_) | Outcome::Panicked => true,
+                Outcome::Down(_) | Outcome::Panicked => true,
             };
             if is_valid {
                 return completed.outcome;
             }
         }
-        Outcome::Down(Reason::REVOKED_WHILE_LOADING)
+        Outcome::Down(Failure::new(Reason::REVOKED_WHILE_LOADING, "revoked while it was looked up"))
     }
 
     /// Invalidates all values with this tag, also those whose look-up is in flight.
@@ -216,7 +216,7 @@ impl<V: Tagged> CredentialCache<V> {
                     Outcome::Refused(reason) => {
                         cache.refusals.insert(key, Entry { value: *reason, generation, since: at });
                     }
-                    Outcome::Busy(..) | Outcome::Down(_) | Outcome::Panicked => {}
+                    Outcome::Down(_) | Outcome::Panicked => {}
                 }
                 Completed { outcome, generation }
             }

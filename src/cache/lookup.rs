@@ -6,9 +6,16 @@ use tokio::sync::Semaphore;
 
 use super::{
     credential_cache::{CredentialCache, Limits},
-    outcome::{Outcome, Tagged},
+    outcome::{Failure, Outcome, Tagged},
 };
-use crate::{Eventual, digest::Digest, log, reason::Reason, refusal::Rejection, time::Arrival};
+use crate::{
+    Eventual,
+    digest::Digest,
+    log::{self, Outage},
+    reason::Reason,
+    refusal::Rejection,
+    time::Arrival,
+};
 
 /// Looks credentials up in a dependency, such as a key store or an introspection endpoint: through the cache, with a
 /// maximum of concurrent look-ups, and within a time-out.
@@ -18,12 +25,22 @@ pub(crate) struct CachedLookup<V> {
     timeout: Duration,
     /// The reason of the refusals after a time-out.
     timed_out: Reason,
+    /// Of the dependency, which has this name.
+    outage: Outage,
+    dependency: &'static str,
 }
 
 impl<V: Tagged> CachedLookup<V> {
-    pub(crate) fn new(limits: Limits, max_lookups: NonZeroUsize, timeout: Duration, timed_out: Reason) -> Arc<Self> {
+    pub(crate) fn new(
+        dependency: &'static str,
+        limits: Limits,
+        max_lookups: NonZeroUsize,
+        timeout: Duration,
+        timed_out: Reason,
+    ) -> Arc<Self> {
         let permits = Semaphore::new(max_lookups.get().min(Semaphore::MAX_PERMITS));
-        Arc::new(Self { cache: CredentialCache::new(limits), permits, timeout, timed_out })
+        let (cache, outage) = (CredentialCache::new(limits), Outage::default());
+        Arc::new(Self { cache, permits, timeout, timed_out, outage, dependency })
     }
 
     /// The cache.
@@ -68,12 +85,28 @@ impl<V: Tagged> CachedLookup<V> {
             let _permit = self.permits.acquire().await;
             look_up.await
         };
-        tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out())
+        let outcome = tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out());
+        match &outcome {
+            Outcome::Down(failure) => self.outage.begin(|| self.warn(failure)),
+            Outcome::Found(_) | Outcome::Refused(_) => self.outage.end(self.dependency),
+            Outcome::Panicked => {}
+        }
+        outcome
     }
 
     fn time_out(&self) -> Outcome<V> {
-        log::warning!(reason = %self.timed_out, "a credential was not looked up in time; the request is refused with 503");
-        Outcome::Down(self.timed_out)
+        let failure = Failure::new(self.timed_out, "no response within the time-out");
+        self.outage.begin(|| self.warn(&failure));
+        Outcome::Down(failure)
+    }
+
+    fn warn(&self, failure: &Failure) {
+        log::warning!(
+            dependency = %self.dependency,
+            reason = %failure.reason,
+            error = %failure.cause,
+            "credentials cannot be looked up; requests are refused with 503 until the dependency responds"
+        );
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) use self::credential_cache::CredentialCache;
 pub(crate) use self::lookup::CachedLookup;
 pub(crate) use self::{
     credential_cache::Limits,
-    outcome::{Outcome, Tagged},
+    outcome::{Failure, Outcome, Tagged},
 };
 
 mod credential_cache;

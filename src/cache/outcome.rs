@@ -1,6 +1,6 @@
 //! Cached values, and the outcomes of look-ups.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     reason::Reason,
@@ -25,11 +25,8 @@ pub(crate) trait Tagged: Clone + Send + Sync + 'static {
 /// The outcome of a look-up.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome<V> {
-    /// The dependency asks for a pause before the next request.
-    #[cfg_attr(not(feature = "introspection"), allow(dead_code, reason = "only introspection endpoints ask for it"))]
-    Busy(Reason, Duration),
     /// The dependency did not answer.
-    Down(Reason),
+    Down(Failure),
     /// The credential is valid.
     Found(V),
     /// The look-up panicked.
@@ -42,11 +39,36 @@ impl<V> Outcome<V> {
     /// The value, or the refusal of the request that needs it.
     pub(crate) fn into_result(self) -> Result<V, Rejection> {
         match self {
-            Self::Busy(reason, wait) => Err(Rejection::new(RejectionKind::Unavailable, reason).retry_after(wait)),
-            Self::Down(reason) => Err(Rejection::new(RejectionKind::Unavailable, reason)),
+            Self::Down(failure) => Err(failure.into()),
             Self::Found(value) => Ok(value),
             Self::Panicked => Err(Rejection::new(RejectionKind::Internal, Reason::PANICKED)),
             Self::Refused(reason) => Err(Rejection::new(RejectionKind::Invalid, reason)),
+        }
+    }
+}
+
+/// A failure of a dependency.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) reason: Reason,
+    /// What is logged when an outage begins; it contains nothing that a client sent.
+    pub(crate) cause: Arc<str>,
+    /// The pause that the dependency asks for.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl Failure {
+    pub(crate) fn new(reason: Reason, cause: impl fmt::Display) -> Self {
+        Self { reason, cause: cause.to_string().into(), retry_after: None }
+    }
+}
+
+impl From<Failure> for Rejection {
+    fn from(failure: Failure) -> Self {
+        let rejection = Self::new(RejectionKind::Unavailable, failure.reason);
+        match failure.retry_after {
+            Some(wait) => rejection.retry_after(wait),
+            None => rejection,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Unavailable,
-    log::{self, Causes},
+    log::{self, Causes, Outage},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::UnknownClient,
@@ -93,12 +93,20 @@ impl NetworkAllowed {
 
 impl NotRevoked {
     /// The answer of a list; `None` if no list is configured.
-    pub(crate) fn check(answer: Option<Result<bool, Unavailable>>) -> Result<Self, Rejection> {
+    pub(crate) fn check(answer: Option<Result<bool, Unavailable>>, outage: &Outage) -> Result<Self, Rejection> {
+        if let Some(Ok(_)) = &answer {
+            outage.end("revocation list");
+        }
         match answer {
             None | Some(Ok(false)) => Ok(Self(())),
             Some(Ok(true)) => Err(Rejection::new(RejectionKind::Invalid, Reason::REVOKED)),
             Some(Err(error)) => {
-                log::warning!(error = %Causes(&error), "the revocation list did not answer; responding with 503");
+                outage.begin(|| {
+                    log::warning!(
+                        error = %Causes(&error),
+                        "the revocation list does not respond; requests are refused with 503 until it does"
+                    );
+                });
                 Err(Rejection::new(RejectionKind::Unavailable, Reason::REVOCATIONS_UNAVAILABLE))
             }
         }

@@ -10,7 +10,7 @@ use crate::{
     auth::{Authenticator, Presented, ProofOfPossession},
     caller::{AuthMethod, Confirmation, Identity},
     error::Unavailable,
-    log::{self, Causes},
+    log::{self, Causes, Outage},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Credential, CredentialKind, Scheme},
@@ -31,6 +31,8 @@ use crate::{
 pub struct ClientCertificates {
     directory: Arc<dyn CertificateDirectory>,
     unverified: Unverified,
+    /// Of the directory.
+    outage: Outage,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +45,7 @@ impl ClientCertificates {
     /// An authenticator that looks up certificates in a directory, such as a [`CertificateMap`](super::CertificateMap).
     #[must_use]
     pub fn new(directory: impl CertificateDirectory) -> Self {
-        Self { directory: Arc::new(directory), unverified: Unverified::Refuse }
+        Self { directory: Arc::new(directory), unverified: Unverified::Refuse, outage: Outage::default() }
     }
 
     /// Accepts certificates that were not verified against an authority, such as self-signed ones.
@@ -82,11 +84,11 @@ impl Authenticator for ClientCertificates {
             return refused(RejectionKind::Invalid, Reason::CERTIFICATE_NOT_YET_VALID);
         }
         match self.directory.find(certificate) {
-            Eventual::Now(found) => Eventual::Now(authenticated(found, certificate)),
+            Eventual::Now(found) => Eventual::Now(authenticated(found, certificate, &self.outage)),
             Eventual::Later(found) => {
-                let certificate = certificate.clone();
+                let (certificate, outage) = (certificate.clone(), self.outage.clone());
                 // The directory.
-                Eventual::later(async move { authenticated(found.await, &certificate) })
+                Eventual::later(async move { authenticated(found.await, &certificate, &outage) })
             }
         }
     }
@@ -102,11 +104,18 @@ impl fmt::Debug for ClientCertificates {
 fn authenticated(
     found: Result<Option<Arc<Identity>>, Unavailable>,
     certificate: &PeerCertificate,
+    outage: &Outage,
 ) -> Result<Arc<Identity>, Rejection> {
     let found = found.map_err(|error| {
-        log::warning!(error = %Causes(&error), "the certificate directory failed; responding with 503");
+        outage.begin(|| {
+            log::warning!(
+                error = %Causes(&error),
+                "the certificate directory does not respond; requests are refused with 503 until it does"
+            );
+        });
         Rejection::new(RejectionKind::Unavailable, Reason::CERTIFICATE_DIRECTORY_UNAVAILABLE)
     })?;
+    outage.end("certificate directory");
     let identity = found.ok_or_else(|| Rejection::new(RejectionKind::Invalid, Reason::CERTIFICATE_UNKNOWN))?;
     let mut identity = Identity::clone(&identity);
     // RFC 5280 §4.1.2.5: `not_after` is the last second of the validity, `expires_at` the first second after it.

@@ -13,7 +13,7 @@ use crate::{
     caller::ConfirmationMethod,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     jwt::Algorithm,
-    log::{self, Causes},
+    log::{self, Causes, Outage},
     metadata::ProtectedResourceMetadata,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
@@ -30,6 +30,8 @@ use crate::{
 #[derive(Clone)]
 pub struct Dpop {
     guard: Arc<dyn ReplayGuard>,
+    /// Of the guard.
+    outage: Outage,
     requirements: Arc<Requirements>,
     resource: Option<Arc<ProtectedResourceMetadata>>,
 }
@@ -77,7 +79,8 @@ impl Dpop {
             public_urls: vec![PublicUrl::parse(public_url)?],
             window: None,
         };
-        Ok(Self { guard: Arc::new(MemoryReplayGuard::default()), requirements: Arc::new(requirements), resource: None })
+        let (guard, outage) = (Arc::new(MemoryReplayGuard::default()), Outage::default());
+        Ok(Self { guard, outage, requirements: Arc::new(requirements), resource: None })
     }
 
     /// Sets the allowed algorithms of proofs: ES256, ES384, EdDSA, PS256 and RS256 by default.
@@ -233,7 +236,8 @@ impl ProofOfPossession for Dpop {
         let Some((id, until)) = proof.single_use else { return Eventual::Now(Ok(())) };
         let window = self.requirements.longest_validity();
         let used = UsedProof::new(proof.thumbprint, id, until, now).with_window(window);
-        self.guard.record_or_wait(&used).map(require_new)
+        let outage = self.outage.clone();
+        self.guard.record_or_wait(&used).map(move |outcome| require_new(outcome, &outage))
     }
 }
 
@@ -251,22 +255,30 @@ impl fmt::Debug for Dpop {
 }
 
 /// Refuses a proof that the guard does not report as new.
-fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>) -> Result<(), Rejection> {
+fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: &Outage) -> Result<(), Rejection> {
     // No recorded proof is removed before it expires, so a proof that cannot be recorded is refused. Nothing is wrong with it:
     // the client sends too many.
     match outcome {
-        Ok((ReplayVerdict::New, _)) => Ok(()),
+        Ok((ReplayVerdict::New, _)) => {
+            outage.end("replay guard");
+            Ok(())
+        }
         Ok((ReplayVerdict::Replayed, _)) => Err(invalid_proof(Reason::DPOP_REPLAY)),
         Ok((ReplayVerdict::KeyFull, wait)) => {
             Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
         }
         // Proofs of all keys expire all the time, so a client need not wait for its own.
         Ok((ReplayVerdict::Full, _)) => {
-            log::warning!("the replay guard is full; responding with 503");
+            outage.begin(|| log::warning!("the replay guard is full; requests are refused with 503 until it has room"));
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
         }
         Err(error) => {
-            log::warning!(error = %Causes(&error), "a DPoP proof could not be recorded; responding with 503");
+            outage.begin(|| {
+                log::warning!(
+                    error = %Causes(&error),
+                    "DPoP proofs cannot be recorded; requests are refused with 503 until the replay guard responds"
+                );
+            });
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_UNAVAILABLE))
         }
     }

@@ -230,7 +230,13 @@ impl IntrospectionBuilder {
         Ok(Introspection(Arc::new(Inner {
             accepted: self.accepted,
             endpoint,
-            lookup: CachedLookup::new(self.limits, self.max_lookups, self.timeout, Reason::INTROSPECTION_TIMEOUT),
+            lookup: CachedLookup::new(
+                "introspection",
+                self.limits,
+                self.max_lookups,
+                self.timeout,
+                Reason::INTROSPECTION_TIMEOUT,
+            ),
             max_token_bytes: self.max_token_bytes,
             rules: self.rules,
             signed: self.signed.map(|keys| SignedResponses { audience: self.client_id, keys }),

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use zeroize::Zeroizing;
 
 use crate::{
-    cache::Outcome,
+    cache::{Failure, Outcome},
     fetch::Fetch,
     json::{Json, Object},
-    log::{self, Causes},
+    log::Causes,
     reason::Reason,
 };
 
@@ -66,10 +66,12 @@ impl Endpoint {
 
     /// The body of the response, or the result of the look-up if there is none about the token.
     pub(super) async fn introspect<V>(&self, token: &str) -> Result<Bytes, Outcome<V>> {
-        let response = self.fetch.fetch(self.request(token), MAX_RESPONSE_BYTES).wait().await.map_err(|error| {
-            log::warning!(error = %Causes(&error), "a token could not be introspected; responding with 503");
-            Outcome::Down(Reason::INTROSPECTION_UNAVAILABLE)
-        })?;
+        let response = self
+            .fetch
+            .fetch(self.request(token), MAX_RESPONSE_BYTES)
+            .wait()
+            .await
+            .map_err(|error| Outcome::Down(Failure::new(Reason::INTROSPECTION_UNAVAILABLE, Causes(&error))))?;
         match response.status() {
             // A custom `Fetch` may ignore the limit.
             StatusCode::OK if response.body().len() <= MAX_RESPONSE_BYTES => Ok(response.into_body()),
@@ -110,8 +112,8 @@ impl fmt::Debug for Endpoint {
 fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            log::error!(status = %status, "the introspection endpoint refuses the client id and secret of this server");
-            return Outcome::Down(Reason::INTROSPECTION_CREDENTIALS);
+            let cause = format_args!("status {status}: the endpoint refuses the client id and secret of this server");
+            return Outcome::Down(Failure::new(Reason::INTROSPECTION_CREDENTIALS, cause));
         }
         // RFC 7009 §2.2.1: the endpoint does not support tokens of this form.
         StatusCode::BAD_REQUEST if is_unsupported(response.body()) => {
@@ -121,12 +123,11 @@ fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
         StatusCode::TOO_MANY_REQUESTS => Reason::INTROSPECTION_THROTTLED,
         _ => Reason::INTROSPECTION_STATUS,
     };
-    log::warning!(status = %status, "a token could not be introspected; responding with 503");
-    let wait = retry_after(response.headers());
-    match (status, wait) {
-        (StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE, Some(wait)) => Outcome::Busy(reason, wait),
-        _ => Outcome::Down(reason),
+    let mut failure = Failure::new(reason, format_args!("status {status}"));
+    if let StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE = status {
+        failure.retry_after = retry_after(response.headers());
     }
+    Outcome::Down(failure)
 }
 
 fn is_unsupported(body: &[u8]) -> bool {

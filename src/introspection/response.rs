@@ -4,11 +4,10 @@ use std::str;
 
 use super::verify::ActiveToken;
 use crate::{
-    cache::Outcome,
+    cache::{Failure, Outcome},
     caller::{AuthMethod, Identity},
     json::{Json, Object},
     jwt::{self, Fault, Issuer, TokenClaims as Claims},
-    log,
     reason::Reason,
     time::UnixTime,
     warnings::Warnings,
@@ -33,9 +32,12 @@ impl ResponseRules {
     pub(super) fn evaluate(&self, body: &[u8], now: UnixTime) -> Outcome<ActiveToken> {
         let Ok(members) = Object::parse(body) else {
             let is_jwt = str::from_utf8(body).is_ok_and(|text| text.starts_with("ey") && jwt::is_compact(text));
-            let fault = if is_jwt { "it is a JWT, which needs `signed_responses`" } else { "it is not a JSON object" };
-            log::warning!(fault = %fault, "an introspection response cannot be read; responding with 503");
-            return Outcome::Down(Reason::INTROSPECTION_SYNTAX);
+            let cause = if is_jwt {
+                "the response is a JWT, which needs `signed_responses`"
+            } else {
+                "the response is not a JSON object"
+            };
+            return Outcome::Down(Failure::new(Reason::INTROSPECTION_SYNTAX, cause));
         };
         match self.identity(&members, now) {
             Ok(mut identity) => {

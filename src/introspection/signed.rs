@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    cache::Outcome,
+    cache::{Failure, Outcome},
     json::{Json, Object},
     jwt::{self, Issuer, KeySource, TypedError},
-    log::{self, Causes},
+    log::Causes,
     reason::Reason,
     time::UnixTime,
 };
@@ -35,11 +35,11 @@ impl SignedResponses {
         let token = std::str::from_utf8(body).unwrap_or_default().trim_ascii();
         let verified = jwt::verify_typed(token, TYPE, issuer, &*self.keys, now).await;
         verified.and_then(|payload| self.members(&payload, issuer, now).map_err(TypedError::Invalid)).map_err(|error| {
-            log::warning!(error = %Causes(&error), "a signed introspection response is not used; responding with 503");
-            Outcome::Down(match error {
+            let reason = match error {
                 TypedError::Invalid(_) => Reason::INTROSPECTION_SIGNATURE,
                 TypedError::Unavailable(_) => Reason::KEYS_UNAVAILABLE,
-            })
+            };
+            Outcome::Down(Failure::new(reason, format_args!("the signed response is not used: {}", Causes(&error))))
         })
     }
 

@@ -12,10 +12,10 @@ use std::{
 use super::issuer::TrustedIssuer;
 use crate::{
     Eventual,
-    cache::{CredentialCache, Limits, Outcome, Tagged},
+    cache::{CredentialCache, Failure, Limits, Outcome, Tagged},
     digest::Digest,
     error::Unavailable,
-    log::{self, Causes},
+    log::{self, Causes, Outage},
     reason::Reason,
     refusal::Rejection,
     time::Arrival,
@@ -80,6 +80,8 @@ pub(super) struct Resolver {
     audience: Option<Box<str>>,
     cache: Arc<CredentialCache<Resolved>>,
     resolver: Arc<dyn IssuerResolver>,
+    /// Of the resolver.
+    outage: Outage,
     running: AtomicUsize,
 }
 
@@ -100,7 +102,7 @@ impl Tagged for Resolved {
 impl Resolver {
     pub(super) fn new(resolver: Arc<dyn IssuerResolver>, audience: Option<Box<str>>) -> Arc<Self> {
         let cache = CredentialCache::new(LIMITS);
-        Arc::new(Self { audience, cache, resolver, running: AtomicUsize::new(0) })
+        Arc::new(Self { audience, cache, resolver, outage: Outage::default(), running: AtomicUsize::new(0) })
     }
 
     /// The same resolver for another audience.
@@ -137,9 +139,13 @@ impl Resolver {
 
     async fn look_up(self: Arc<Self>, name: Arc<str>) -> Outcome<Resolved> {
         let Some(_running) = Running::begin(&self.running) else {
-            return Outcome::Down(Reason::KEYS_UNAVAILABLE);
+            return Outcome::Down(Failure::new(Reason::KEYS_UNAVAILABLE, "too many issuers are being resolved"));
         };
-        match self.resolver.resolve(&name).wait().await {
+        let resolved = self.resolver.resolve(&name).wait().await;
+        if resolved.is_ok() {
+            self.outage.end("issuer resolver");
+        }
+        match resolved {
             Ok(Some(mut trusted)) => {
                 if let Some(audience) = &self.audience {
                     trusted.issuer.audiences = Some(vec![audience.clone()]);
@@ -148,8 +154,14 @@ impl Resolver {
             }
             Ok(None) => Outcome::Refused(Reason::ISSUER_UNKNOWN),
             Err(error) => {
-                log::warning!(error = %Causes(&error), "an issuer could not be resolved; responding with 503");
-                Outcome::Down(Reason::KEYS_UNAVAILABLE)
+                let failure = Failure::new(Reason::KEYS_UNAVAILABLE, Causes(&error));
+                self.outage.begin(|| {
+                    log::warning!(
+                        error = %failure.cause,
+                        "issuers cannot be resolved; tokens of issuers that are not cached are refused with 503"
+                    );
+                });
+                Outcome::Down(failure)
             }
         }
     }

@@ -299,7 +299,9 @@ impl Inner {
         claims: &Object<'_>,
         context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
-        let key = found.map_err(unavailable)?.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
+        let key = found.map_err(|error| trusted.unavailable(&error))?;
+        trusted.outage.end("issuer keys");
+        let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
         let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
@@ -354,8 +356,15 @@ fn invalid(reason: Reason) -> Rejection {
     Rejection::new(RejectionKind::Invalid, reason)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is passed to `map_err`")]
-fn unavailable(error: Unavailable) -> Rejection {
-    log::warning!(error = %Causes(&error), "a token could not be verified; responding with 503");
-    Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE)
+impl TrustedIssuer {
+    fn unavailable(&self, error: &Unavailable) -> Rejection {
+        self.outage.begin(|| {
+            log::warning!(
+                issuer = %self.issuer.name(),
+                error = %Causes(error),
+                "keys of an issuer are unavailable; tokens that need them are refused with 503"
+            );
+        });
+        Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE)
+    }
 }

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
+    log::Outage,
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
@@ -82,10 +83,11 @@ impl FailureLimitLayer {
     /// separate.
     #[must_use]
     pub fn new(name: &str, limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
-        let (limiter, quotas) = (Arc::new(limiter), quotas.into());
+        let (limiter, quotas, outage) = (Arc::new(limiter), quotas.into(), Outage::default());
         let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
-            Arc::new(Settings { limiter, quotas: quotas.clone(), fields: RateLimitFields::default(), is_failure: None })
+            let (quotas, outage) = (quotas.clone(), outage.clone());
+            Arc::new(Settings { limiter, outage, quotas, fields: RateLimitFields::default(), is_failure: None })
         };
         let limit = FailureLimit { key: LimitKey::of_failures(name), by, settings: Striped::new(settings) };
         Self { limit: Arc::new(limit), respond: Responder::default() }
@@ -171,6 +173,7 @@ type IsFailure = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
 #[repr(align(128))]
 struct Settings {
     limiter: Arc<dyn RateLimiter>,
+    outage: Outage,
     quotas: QuotaSet,
     fields: RateLimitFields,
     is_failure: Option<IsFailure>,
@@ -217,16 +220,17 @@ impl Pass for FailureLimitPass {
         if !self.settings.is_failure(response) {
             return Eventual::Now(Ok(()));
         }
-        let Settings { limiter, quotas, fields, .. } = &*self.settings;
+        let Settings { limiter, outage, quotas, fields, .. } = &*self.settings;
         let reason = Reason::FAILURES_EXCEEDED;
         match limiter.take(&LimitRequest::new(&self.key, quotas)) {
-            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, *fields, reason).map(drop)),
+            Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, *fields, reason, outage).map(drop)),
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
                 let settings = Arc::clone(&self.settings);
-                Eventual::later(
-                    async move { respond(decision.await, &settings.quotas, settings.fields, reason).map(drop) },
-                )
+                Eventual::later(async move {
+                    let Settings { outage, quotas, fields, .. } = &*settings;
+                    respond(decision.await, quotas, *fields, reason, outage).map(drop)
+                })
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     caller::Principal,
     error::Unavailable,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
-    log::{self, Causes},
+    log::{self, Causes, Outage},
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
@@ -84,6 +84,7 @@ impl RateLimitLayer {
         let limit = RateLimit {
             key: LimitKey::of_limit(name),
             limiter: Arc::new(limiter),
+            outage: Outage::default(),
             by,
             quotas: quotas.into(),
             tiers: Vec::new(),
@@ -230,6 +231,7 @@ pub struct RateLimit {
     /// The key without parts.
     key: LimitKey,
     limiter: Arc<dyn RateLimiter>,
+    outage: Outage,
     by: LimitBy,
     quotas: QuotaSet,
     tiers: Vec<(Box<str>, QuotaSet)>,
@@ -304,7 +306,7 @@ impl Check for RateLimit {
             Eventual::Now(decision) => {
                 let settlement = self.settlement(&decision, &request);
                 let pass = |fields| RateLimitPass { fields, settlement };
-                Eventual::Now(respond(decision, quotas, self.fields, reason).map(pass))
+                Eventual::Now(respond(decision, quotas, self.fields, reason, &self.outage).map(pass))
             }
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
@@ -314,7 +316,8 @@ impl Check for RateLimit {
                     let mut request = LimitRequest::new(&key, &quotas).cost(cost);
                     request.time = time;
                     let settlement = limit.settlement(&decision, &request);
-                    respond(decision, &quotas, limit.fields, reason).map(|fields| RateLimitPass { fields, settlement })
+                    respond(decision, &quotas, limit.fields, reason, &limit.outage)
+                        .map(|fields| RateLimitPass { fields, settlement })
                 })
             }
         }
@@ -361,14 +364,17 @@ impl Pass for RateLimitPass {
         let cost = final_cost(response, charge.cost());
         match charge.settle(|_| cost) {
             Eventual::Now(settled) => {
-                log_failure(settled);
+                limit.note_settled(settled);
                 Eventual::Now(Ok(()))
             }
             // The limiter changes a shared store.
-            Eventual::Later(settled) => Eventual::later(async move {
-                log_failure(settled.await);
-                Ok(())
-            }),
+            Eventual::Later(settled) => {
+                let limit = Arc::clone(limit);
+                Eventual::later(async move {
+                    limit.note_settled(settled.await);
+                    Ok(())
+                })
+            }
         }
     }
 
@@ -377,9 +383,18 @@ impl Pass for RateLimitPass {
     }
 }
 
-fn log_failure(settled: Result<(), Unavailable>) {
-    if let Err(error) = settled {
-        log::warning!(error = %Causes(&error), "the final cost of a request was not taken: the rate limiter failed");
+impl RateLimit {
+    /// Logs that the final costs of requests are not taken, if they are not.
+    fn note_settled(&self, settled: Result<(), Unavailable>) {
+        match settled {
+            Ok(()) => self.outage.end("rate limiter"),
+            Err(error) => self.outage.begin(|| {
+                log::warning!(
+                    error = %Causes(&error),
+                    "the rate limiter does not respond; the final costs of requests are not taken until it does"
+                );
+            }),
+        }
     }
 }
 
@@ -389,7 +404,11 @@ pub(super) fn respond(
     quotas: &QuotaSet,
     fields: RateLimitFields,
     reason: Reason,
+    outage: &Outage,
 ) -> Result<Fields, Rejection> {
+    if decision.is_ok() {
+        outage.end("rate limiter");
+    }
     match decision {
         Ok(Decision::Admitted(status)) => Ok(Fields::new(fields, quotas, &status)),
         Ok(Decision::Refused(exceeded)) => {
@@ -400,7 +419,12 @@ pub(super) fn respond(
         }
         Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
-            log::error!(error = %Causes(&error), "a rate limiter failed; the request is refused with 503");
+            outage.begin(|| {
+                log::error!(
+                    error = %Causes(&error),
+                    "the rate limiter does not respond; requests are refused with 503 until it does"
+                );
+            });
             Err(Rejection::new(RejectionKind::Unavailable, Reason::RATE_LIMITER_UNAVAILABLE))
         }
     }

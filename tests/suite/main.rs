@@ -45,6 +45,7 @@ mod key_usage;
 mod metadata;
 mod networks;
 mod observing;
+mod outages;
 mod pki;
 mod private_networks;
 mod probe;

@@ -4,6 +4,7 @@ pub(super) use self::name::{IssuerName, Template, is_similar};
 use super::{algorithm::Algorithm, expected_claim::ExpectedClaim};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
+    log::Outage,
     url,
 };
 
@@ -324,13 +325,15 @@ impl Issuer {
 pub struct TrustedIssuer {
     pub(super) issuer: Issuer,
     pub(super) keys: Arc<dyn super::source::KeySource>,
+    /// Of the key source.
+    pub(super) outage: Outage,
 }
 
 impl TrustedIssuer {
     /// The issuer's tokens are verified with these keys only.
     #[must_use]
     pub fn new(issuer: Issuer, keys: impl super::source::KeySource) -> Self {
-        Self { issuer, keys: Arc::new(keys) }
+        Self { issuer, keys: Arc::new(keys), outage: Outage::default() }
     }
 }
 
