@@ -2,8 +2,8 @@
 //!
 //! Stack them in this order, from the outside to the inside:
 //!
-//! 1. [`ConcealLayer`], which hides credentials from log layers, then these; [`DrainLayer`] if the server is not axum's; and
-//!    [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
+//! 1. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the server is
+//!    not axum's; and [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
 //!    a Unix socket.
 //! 2. [`ClientAddressLayer`], if clients connect through a proxy.
 //! 3. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
@@ -13,7 +13,9 @@
 //! 7. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
 //! 8. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
 //! 9. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
-//! 10. [`RefusalBodyLayer`], around layers that change the type of response bodies, such as `TraceLayer`.
+//!
+//! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
+//! layers outside of it refuse.
 //!
 //! The first layer of a `ServiceBuilder` is the outermost one. In axum, the last `.layer` call of a router adds the outermost
 //! one.

@@ -135,10 +135,10 @@
 //! # Guarantees
 //!
 //! An invalid credential is never treated as an absent one. Each request has exactly one credential, or one from each
-//! declared source. All invalid credentials get the same response. If a credential
-//! cannot be verified because a dependency is down, the response is 503, never 401 and never 200. Expiry, possession, networks and revocation are checked on every request, cached or not. Secrets are in no
-//! log line, `Debug` output or error. Options that weaken a check for all credentials have names that begin with `danger_`. [`manual::guarantees`] states all
-//! of them, and where each is enforced.
+//! declared source. All invalid credentials get the same response. If a credential cannot be verified because a dependency is
+//! down, the response is 503, never 401 and never 200. Expiry, possession, networks and revocation are checked on every
+//! request, cached or not. Secrets are in no log line, `Debug` output or error. Options that weaken a check for all credentials
+//! have names that begin with `danger_`. [`manual::guarantees`] states all guarantees, and where each is enforced.
 //!
 //! # Features
 //!

@@ -32,7 +32,7 @@ pub struct Authentication {
     pub(super) presence: Presence,
     pub(super) reporting: Reporting,
     pub(super) revocations: Option<Arc<dyn RevocationList>>,
-    /// Of the revocation list.
+    /// The state of the revocation list.
     pub(super) outage: Outage,
     pub(super) subject: Option<CredentialSource>,
 }

@@ -25,7 +25,7 @@ pub(crate) struct CachedLookup<V> {
     timeout: Duration,
     /// The reason of the refusals after a time-out.
     timed_out: Reason,
-    /// Of the dependency, which has this name.
+    /// The state of the dependency, which has this name.
     outage: Outage,
     dependency: &'static str,
 }
@@ -87,7 +87,7 @@ impl<V: Tagged> CachedLookup<V> {
         };
         let outcome = tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out());
         match &outcome {
-            Outcome::Down(failure) => self.outage.begin(|| self.warn(failure)),
+            Outcome::Down(failure) => self.outage.begin(|| self.log(failure)),
             Outcome::Found(_) | Outcome::Refused(_) => self.outage.end(self.dependency),
             Outcome::Panicked => {}
         }
@@ -96,17 +96,27 @@ impl<V: Tagged> CachedLookup<V> {
 
     fn time_out(&self) -> Outcome<V> {
         let failure = Failure::new(self.timed_out, "no response within the time-out");
-        self.outage.begin(|| self.warn(&failure));
+        self.outage.begin(|| self.log(&failure));
         Outcome::Down(failure)
     }
 
-    fn warn(&self, failure: &Failure) {
-        log::warning!(
-            dependency = %self.dependency,
-            reason = %failure.reason,
-            error = %failure.cause,
-            "credentials cannot be looked up; requests are refused with 503 until the dependency responds"
-        );
+    fn log(&self, failure: &Failure) {
+        let (dependency, reason, error) = (self.dependency, failure.reason, &failure.cause);
+        if failure.is_own_mistake {
+            log::error!(
+                dependency = %dependency,
+                reason = %reason,
+                error = %error,
+                "credentials cannot be looked up by a mistake of this server; requests are refused with 503"
+            );
+        } else {
+            log::warning!(
+                dependency = %dependency,
+                reason = %reason,
+                error = %error,
+                "credentials cannot be looked up; requests are refused with 503 until the dependency responds"
+            );
+        }
     }
 }
 

@@ -53,13 +53,15 @@ pub(crate) struct Failure {
     pub(crate) reason: Reason,
     /// What is logged when an outage begins; it contains nothing that a client sent.
     pub(crate) cause: Arc<str>,
+    /// Whether a mistake of this server is the cause, which it cannot recover from by waiting.
+    pub(crate) is_own_mistake: bool,
     /// The pause that the dependency asks for.
     pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
     pub(crate) fn new(reason: Reason, cause: impl fmt::Display) -> Self {
-        Self { reason, cause: cause.to_string().into(), retry_after: None }
+        Self { reason, cause: cause.to_string().into(), is_own_mistake: false, retry_after: None }
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 pub struct ClientCertificates {
     directory: Arc<dyn CertificateDirectory>,
     unverified: Unverified,
-    /// Of the directory.
+    /// The state of the directory.
     outage: Outage,
 }
 

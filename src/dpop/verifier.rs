@@ -30,7 +30,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Dpop {
     guard: Arc<dyn ReplayGuard>,
-    /// Of the guard.
+    /// The state of the guard.
     outage: Outage,
     requirements: Arc<Requirements>,
     resource: Option<Arc<ProtectedResourceMetadata>>,

@@ -113,7 +113,8 @@ fn refused<V>(status: StatusCode, response: &Response<Bytes>) -> Outcome<V> {
     let reason = match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             let cause = format_args!("status {status}: the endpoint refuses the client id and secret of this server");
-            return Outcome::Down(Failure::new(Reason::INTROSPECTION_CREDENTIALS, cause));
+            let failure = Failure::new(Reason::INTROSPECTION_CREDENTIALS, cause);
+            return Outcome::Down(Failure { is_own_mistake: true, ..failure });
         }
         // RFC 7009 §2.2.1: the endpoint does not support tokens of this form.
         StatusCode::BAD_REQUEST if is_unsupported(response.body()) => {

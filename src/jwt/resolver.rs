@@ -80,7 +80,7 @@ pub(super) struct Resolver {
     audience: Option<Box<str>>,
     cache: Arc<CredentialCache<Resolved>>,
     resolver: Arc<dyn IssuerResolver>,
-    /// Of the resolver.
+    /// The state of the resolver.
     outage: Outage,
     running: AtomicUsize,
 }

@@ -101,5 +101,6 @@
 //! # Observing
 //!
 //! With the feature `tracing`, each refusal is a log line at the level debug with the fields `code` and `reason`, and each
-//! refusal because of an outage is a warning with its cause. For metrics, read the [`Rejection`](crate::Rejection) from the
-//! extensions of the response in a layer further out; its [reason](crate::Rejection::reason) has few values and is safe as a label.
+//! outage one warning with its cause when it begins, and one line when it ends. For metrics, read the
+//! [`Rejection`](crate::Rejection) from the extensions of the response in a layer further out; its
+//! [reason](crate::Rejection::reason) has few values and is safe as a label.

@@ -12,15 +12,15 @@
 //! 3. **All invalid credentials get the same response.** Unknown, revoked, expired, or used from a forbidden network: the
 //!    client cannot tell which. The [reason](crate::Rejection::reason) is available inside the process only.
 //! 4. **Outages fail closed.** If a store, an issuer or a revocation list does not answer, the response is 503 with
-//!    `Retry-After`: never 401, and never an admitted request. Failures are not cached; the log states their
-//!    cause.
+//!    `Retry-After`: never 401, and never an admitted request. Failures are not cached. The log has one line when an
+//!    outage begins, with its cause, and one when it ends.
 //! 5. **Expiry, possession, networks and revocation are checked on every request**, also if the credential was found in a
 //!    cache. Each check returns a private proof value, and the function that creates a [`Principal`](crate::Principal)
 //!    consumes one of each: a code path without one of the checks does not compile.
 //! 6. **A bound credential needs its proof.** A credential that names a certificate or a key
 //!    ([`Confirmation`](crate::caller::Confirmation)) is refused unless the request proves possession of it. If no
 //!    [`ProofOfPossession`](crate::auth::ProofOfPossession) of the layer can check the method, the credential is refused. The
-//!    only exception are members of `cnf` that the configuration of an issuer ignores by name; `x5t#S256` and `jkt` cannot be
+//!    only exceptions are members of `cnf` that the configuration of an issuer ignores by name; `x5t#S256` and `jkt` cannot be
 //!    ignored.
 //! 7. **A revocation applies at once on the node that revokes.** A revoked API key is refused from the return of the call,
 //!    even if a look-up of it is in flight. A token is refused as soon as this node has fetched a key set without the key that

@@ -56,11 +56,6 @@
 //!   [`require_claim("token_use", "access")`](crate::jwt::Issuer::require_claim).
 //! - Groups: [`roles_claim("cognito:groups")`](crate::jwt::Issuer::roles_claim).
 //!
-//! # AD FS
-//!
-//! - Tokens may name their key by `x5t` instead of `kid`:
-//!   [`RemoteKeysBuilder::accept_certificate_thumbprints`](crate::jwt::RemoteKeysBuilder::accept_certificate_thumbprints).
-//!
 //! # Issuers whose tokens name no key
 //!
 //! - A set with one key: [`accept_missing_kid`](crate::jwt::RemoteKeysBuilder::accept_missing_kid).

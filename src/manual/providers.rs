@@ -128,6 +128,8 @@
 //!   it `access_token_issuer`). The keys are fetched over `https`.
 //! - `auth_time` is a text, which is treated as absent. Access tokens have no `sub` unless an issuance rule adds it; `upn` can be
 //!   given to another person later.
+//! - Tokens may name their key by `x5t` instead of `kid`:
+//!   [`accept_certificate_thumbprints`](crate::jwt::RemoteKeysBuilder::accept_certificate_thumbprints).
 //!
 //! # Entra ID, one tenant
 //!

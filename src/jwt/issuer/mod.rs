@@ -325,7 +325,7 @@ impl Issuer {
 pub struct TrustedIssuer {
     pub(super) issuer: Issuer,
     pub(super) keys: Arc<dyn super::source::KeySource>,
-    /// Of the key source.
+    /// The state of the key source.
     pub(super) outage: Outage,
 }
 
