@@ -40,18 +40,32 @@ macro_rules! emit {
 pub(crate) use {debug, emit, error, info, warning};
 
 /// The first `length` characters of a text, with control characters and those that change the direction of text escaped.
+///
+/// For texts that this crate composes. Quotes are not escaped: they would be twice, where a part was [quoted] before.
 pub(crate) fn bounded(text: &str, length: usize) -> String {
+    shortened(text, length, &['"', '\'', '\\'])
+}
+
+/// The same of a text that others have chosen, in quotes: its own quotes and backslashes are escaped, so that it ends where
+/// it seems to end, and is not read as another field of the line.
+pub(crate) fn quoted(text: &str, length: usize) -> String {
+    format!("\"{}\"", shortened(text, length, &['\'']))
+}
+
+fn shortened(text: &str, length: usize, unescaped: &[char]) -> String {
     let end = text.char_indices().nth(length).map_or(text.len(), |(end, _)| end);
-    // Quotes are not escaped: they would be twice, where a text was quoted before.
-    let escape = |letter: char| match letter {
-        '"' | '\'' | '\\' => letter.to_string(),
-        letter => letter.escape_debug().to_string(),
-    };
-    let mut bounded: String = text[..end].chars().map(escape).collect();
-    if end < text.len() {
-        bounded.push('…');
+    let mut shortened = String::with_capacity(end);
+    for letter in text[..end].chars() {
+        if unescaped.contains(&letter) {
+            shortened.push(letter);
+        } else {
+            shortened.extend(letter.escape_debug());
+        }
     }
-    bounded
+    if end < text.len() {
+        shortened.push('…');
+    }
+    shortened
 }
 
 /// Formats an error and its causes on one line.

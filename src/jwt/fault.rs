@@ -113,7 +113,7 @@ pub(super) struct OneOf<'a, T>(pub(super) &'a [T]);
 impl<T: AsRef<str>> fmt::Display for OneOf<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, text) in self.0.iter().take(MAX_ITEMS).enumerate() {
-            write!(f, "{}\"{}\"", if index > 0 { " or " } else { "" }, log::bounded(text.as_ref(), MAX_QUOTED))?;
+            write!(f, "{}{}", if index > 0 { " or " } else { "" }, log::quoted(text.as_ref(), MAX_QUOTED))?;
         }
         if self.0.len() > MAX_ITEMS { f.write_str(" or …") } else { Ok(()) }
     }
@@ -146,7 +146,7 @@ fn scalar(value: &Json<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Json::Null => f.write_str("null"),
         Json::Number(number) => f.write_str(&log::bounded(&number.to_string(), MAX_QUOTED)),
         Json::Object(_) => f.write_str("an object"),
-        Json::String(text) => write!(f, "\"{}\"", log::bounded(text, MAX_QUOTED)),
+        Json::String(text) => f.write_str(&log::quoted(text, MAX_QUOTED)),
     }
 }
 

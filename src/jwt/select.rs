@@ -48,7 +48,7 @@ impl Issuers {
     pub(super) fn unknown(&self, name: &str, now: UnixTime) -> Fault {
         let names: Vec<_> = self.trusted.iter().map(|trusted| trusted.issuer.name()).collect();
         let expected = OneOf(&names);
-        let explanation = format!("iss: expected {expected}, received \"{}\"", log::bounded(name, MAX_NAME));
+        let explanation = format!("iss: expected {expected}, received {}", log::quoted(name, MAX_NAME));
         let fault = Fault::new(Reason::ISSUER_UNKNOWN, explanation);
         // Not for any name: clients send what they like.
         if let Some(similar) = names.iter().find(|known| is_similar(known, name)) {

@@ -255,6 +255,10 @@ async fn the_log_line_of_a_refusal_shows_what_was_expected_and_received() {
         ("sub", json!(7), "Issuer::accept_numeric_ids"),
         ("aud", json!("a\nb\u{202e}"), r#"received "a\nb\u{202e}""#),
         ("aud", json!("x".repeat(1_000)), "xxx…\""),
+        ("aud", json!(r#"a" reason="b\"#), r#"received "a\" reason=\"b\\""#),
+        ("aud", json!([r#"a" x="b"#]), r#"received ["a\" x=\"b"]"#),
+        ("iss", json!(r#"a" x="b"#), r#"received "a\" x=\"b""#),
+        ("cnf", json!({ r#"a" x="b"#: "y" }), r#"the members "a\" x=\"b""#),
     ] {
         let (log, _guard) = listen();
         let stack = Stack::new();
