@@ -94,9 +94,14 @@ impl<V: Tagged> CredentialCache<V> {
         })
     }
 
-    /// Returns the cached value or refusal of the key, if it is valid.
+    /// Returns the cached value or refusal of the key, if it is valid, for a request that has just arrived.
     pub(crate) fn get(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
         self.note_time(at.now);
+        self.cached(key, at)
+    }
+
+    /// The same for a request that may have arrived some time ago, such as one whose look-up was invalidated.
+    fn cached(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
         if let Some(value) = self.per_thread.get(key).and_then(|entry| self.valid_value(entry, at)) {
             return Some(Ok(value));
         }
@@ -185,6 +190,8 @@ impl<V: Tagged> CredentialCache<V> {
 
     /// Invalidates all entries if the clock was set back: they would be fresh again when it reaches their time again, long
     /// past their lifetime. [`Clock::steady`](crate::Clock::steady) covers the case that no request arrives in between.
+    ///
+    /// Only for requests that have just arrived: the time of one that waits is behind that of others.
     fn note_time(&self, now: UnixTime) {
         let (now, latest) = (now.as_secs(), self.latest.load(Ordering::Relaxed));
         if now > latest {
@@ -199,7 +206,7 @@ impl<V: Tagged> CredentialCache<V> {
     where
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
-        let cached = || match self.get(&key, at)? {
+        let cached = || match self.cached(&key, at)? {
             Ok(value) => Some(Outcome::Found(value)),
             Err(reason) => Some(Outcome::Refused(reason)),
         };

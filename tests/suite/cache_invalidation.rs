@@ -107,6 +107,28 @@ async fn a_revoked_key_is_refused_during_a_pending_lookup() {
 }
 
 #[tokio::test]
+async fn a_look_up_that_begins_again_after_seconds_invalidates_no_other_entry() {
+    let stack = Stack::new();
+    let ((record, key), (_, other)) = (stack.alice().await, stack.mint(NewKey::new("bob")).await);
+    stack.store.set(Mode::Hold);
+    let in_flight = tokio::spawn({
+        let (stack, key) = (stack.clone(), key.expose().to_owned());
+        async move { stack.bearer(&key).await }
+    });
+    stack.store.arrived().await;
+    stack.store.set(Mode::Answer);
+    stack.clock.advance(seconds(4));
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    stack.keys.revoke(&record.id).await.unwrap();
+    let finds = stack.store.finds();
+    stack.store.release();
+    in_flight.await.unwrap().assert_invalid("key_revoked");
+    assert_eq!(stack.store.finds(), finds + 1, "the look-up began again");
+    stack.bearer(other.expose()).await.assert_subject("bob");
+    assert_eq!(stack.store.finds(), finds + 1, "the other key stays cached");
+}
+
+#[tokio::test]
 async fn a_key_is_accepted_again_after_a_failed_revocation() {
     let stack = Stack::new();
     let (record, key) = stack.alice().await;
