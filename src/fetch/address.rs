@@ -31,7 +31,7 @@ struct Inner {
 pub(super) enum Others {
     /// None.
     Denied,
-    /// Public ones, and loopback ones by their usual names.
+    /// Public ones; of hosts with a usual name of this machine, loopback ones instead.
     Public,
 }
 
@@ -85,7 +85,9 @@ impl AllowedAddresses {
         let address = address.to_canonical();
         let is_other = match self.0.others {
             Others::Denied => false,
-            Others::Public => is_public(address) || is_loopback_host && address.is_loopback(),
+            // Plain http is accepted for such a host, so its name must not lead away from this machine.
+            Others::Public if is_loopback_host => return address.is_loopback(),
+            Others::Public => is_public(address),
         };
         is_other || self.0.networks.iter().any(|network| network.contains(address))
     }

@@ -23,8 +23,8 @@ use crate::{
 ///
 /// It follows no redirects, does not decompress, stores no cookies, and ignores the proxies named in environment variables.
 /// It does not connect to private, link-local, loopback, multicast or unspecified addresses, whether a name resolves to one
-/// or the URL contains it in any form. Exceptions are the hosts `localhost`, `127.0.0.1` and `[::1]`, and the networks of
-/// [`allowing_networks`](Self::allowing_networks). Private certificate authorities and plain `http` in declared networks are
+/// or the URL contains it in any form. Exceptions are the hosts `localhost`, `127.0.0.1` and `[::1]`, which lead to loopback
+/// addresses only, and the networks of [`allowing_networks`](Self::allowing_networks). Private certificate authorities and plain `http` in declared networks are
 /// options of its [builder](Self::builder).
 ///
 /// # Examples

@@ -57,6 +57,10 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 ///
 /// Requests and responses may contain secrets: an implementation logs neither, and puts no part of them into its errors.
 /// Time-outs are applied by the caller, which drops the future when the time is up.
+///
+/// URLs of plain `http` are those of the hosts `localhost`, `127.0.0.1` and `[::1]`, and those of networks that an option of the
+/// component declares. To which addresses a name resolves is not checked by the caller: an implementation connects to this machine
+/// only for `localhost`, as [`HttpClient`] does, and to declared networks only for any other URL of plain `http`.
 pub trait Fetch: Send + Sync + 'static {
     /// Sends the request and reads the whole response, whatever its status.
     ///

@@ -187,8 +187,9 @@ impl IntrospectionBuilder {
     /// Sends tokens over plain `http` to an endpoint in these networks, such as that of a cluster.
     ///
     /// Anyone on the way can read the tokens and the client secret, and can report any token as active. A client set with
-    /// [`fetch`](Self::fetch) must permit it as well: see
-    /// [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http).
+    /// [`fetch`](Self::fetch) resolves names by its own rules: an [`HttpClient`](crate::fetch::HttpClient) must permit it as
+    /// well (see [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http)), and of a custom
+    /// [`Fetch`], the addresses to which a name resolves are not checked.
     pub fn danger_plain_http(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
         self.plain.extend(networks);
         self

@@ -236,6 +236,24 @@ async fn keys_are_fetched_by_plain_http_in_declared_networks_only() {
     }
 }
 
+#[tokio::test]
+async fn the_name_localhost_leads_to_this_machine_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let routes = routes(&name);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let connect = async |addresses: &[&str]| {
+        let addresses: Vec<IpAddr> = addresses.iter().map(|address| address.parse().unwrap()).collect();
+        let client = HttpClient::builder().resolve("localhost", addresses).allow_networks([network("10.0.0.0/8")]);
+        RemoteKeys::discovery(&name).fetch(client.build().unwrap()).timeout(LONG).connect().await
+    };
+    for elsewhere in ["8.8.8.8", "10.0.0.1", "2606:4700::1111"] {
+        let error = connect(&[elsewhere]).await.unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::HttpClient, "{elsewhere}");
+    }
+    assert!(connect(&["8.8.8.8", "127.0.0.1"]).await.unwrap().is_ready(), "the other address is not used");
+}
+
 #[test]
 fn plain_http_to_an_address_outside_of_the_declared_networks_is_refused_at_build() {
     let networks = || [network("192.168.1.0/24")];

@@ -102,8 +102,10 @@ impl RemoteKeysBuilder {
     /// Fetches metadata and keys over plain `http` from these networks, such as that of a cluster: from
     /// `http://keycloak:8080/realms/x`, if the name resolves to an address in one of them.
     ///
-    /// Anyone on the way can replace the keys, and sign tokens of any content. A client set with [`fetch`](Self::fetch) must
-    /// permit it as well: see [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http).
+    /// Anyone on the way can replace the keys, and sign tokens of any content. A client set with [`fetch`](Self::fetch) resolves
+    /// names by its own rules: an [`HttpClient`](crate::fetch::HttpClient) must permit it as well (see
+    /// [`HttpClientBuilder::danger_plain_http`](crate::fetch::HttpClientBuilder::danger_plain_http)), and of a custom
+    /// [`Fetch`], the addresses to which a name resolves are not checked.
     pub fn danger_plain_http(mut self, networks: impl IntoIterator<Item = Network>) -> Self {
         self.plain.extend(networks);
         self
@@ -114,8 +116,9 @@ impl RemoteKeysBuilder {
     /// # Errors
     ///
     /// If the URL is not an `https` URL without user information (`http` is accepted for a loopback host, and in networks of
-    /// [`danger_plain_http`](Self::danger_plain_http)), if its host is an address that the client does not connect to, if the
-    /// RSA algorithm is not one of RSA, or if the default client cannot be created: see
+    /// [`danger_plain_http`](Self::danger_plain_http)), if the client [refuses](Fetch::check) it, as an
+    /// [`HttpClient`](crate::fetch::HttpClient) refuses an address that it does not connect to, if the RSA algorithm is not one
+    /// of RSA, or if the default client cannot be created: see
     /// [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<RemoteKeys, ConfigError> {
         if self.rsa.key_type() != KeyType::Rsa {
