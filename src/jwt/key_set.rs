@@ -102,20 +102,23 @@ impl KeySet {
         Ok(set)
     }
 
-    /// The key for a token: the one that it names, the one without a name, or, if that is allowed, the only one or the one
-    /// that it is signed with.
-    pub(super) fn find(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+    /// The key for a token: the one that it names, the one without a name, or, if that is allowed, the only one or those of
+    /// which one may have signed it.
+    pub(super) fn candidates(&self, request: &KeyRequest<'_>) -> Candidates {
         let by_thumbprint = self.selection.thumbprints == Thumbprints::Accept;
         match (request.kid, request.x5t) {
             // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
             (Some(kid), _) if self.keys.iter().any(|key| key.kid().is_some()) => {
-                self.named(request, |key| key.kid() == Some(kid))
+                Candidates::Determined(self.named(request, |key| key.kid() == Some(kid)).cloned())
             }
             (None, Some(thumbprint)) if by_thumbprint && self.keys.iter().any(|key| key.has_certificates()) => {
-                self.named(request, |key| key.has_certificate(thumbprint))
+                Candidates::Determined(self.named(request, |key| key.has_certificate(thumbprint)).cloned())
             }
-            (Some(_), _) => self.unnamed(request),
-            (None, _) => self.unnamed(request).or_else(|| self.only(request)),
+            (kid, _) => {
+                let unnamed = self.unnamed(request);
+                let is_absent = matches!(unnamed, Candidates::Determined(None));
+                if kid.is_none() && is_absent { self.only(request) } else { unnamed }
+            }
         }
     }
 
@@ -127,27 +130,92 @@ impl KeySet {
         Some(std::iter::once(first).chain(found).find(|key| key.algorithm() == request.algorithm).unwrap_or(first))
     }
 
-    fn unnamed(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+    fn unnamed(&self, request: &KeyRequest<'_>) -> Candidates {
         let is_unnamed = |key: &VerifyingKey| key.kid().is_none();
         let fits = |key: &&Arc<VerifyingKey>| is_unnamed(key) && key.algorithm() == request.algorithm;
         let mut fitting = self.keys.iter().filter(fits);
         match (fitting.next(), fitting.next()) {
             (Some(first), Some(_)) => {
-                Some(self.keys.iter().filter(fits).find(|key| request.is_signed_with(key)).unwrap_or(first))
+                Candidates::Tried(self.keys.iter().filter(fits).cloned().collect(), Some(Arc::clone(first)))
             }
-            _ => self.named(request, is_unnamed),
+            _ => Candidates::Determined(self.named(request, is_unnamed).cloned()),
         }
     }
 
     /// The key for the algorithm of a token that names none, if there is only one, or if a few are tried.
-    fn only(&self, request: &KeyRequest<'_>) -> Option<&Arc<VerifyingKey>> {
+    fn only(&self, request: &KeyRequest<'_>) -> Candidates {
         let fitting: Vec<_> = self.keys.iter().filter(|key| key.algorithm() == request.algorithm).collect();
         match (&*fitting, self.selection.missing_kid, self.selection.undetermined) {
-            ([only], MissingKid::Accept, _) => Some(only),
-            (few, _, Undetermined::Try) if few.len() <= MAX_TRIED => {
-                few.iter().find(|key| request.is_signed_with(key)).copied()
+            ([only], MissingKid::Accept, _) => Candidates::Determined(Some(Arc::clone(only))),
+            (few, _, Undetermined::Try) if !few.is_empty() && few.len() <= MAX_TRIED => {
+                Candidates::Tried(fitting.into_iter().cloned().collect(), None)
             }
-            _ => None,
+            _ => Candidates::Determined(None),
         }
+    }
+}
+
+/// The keys that may have signed a token. They do not borrow from the set, so that no lock is held while signatures are
+/// verified.
+pub(super) enum Candidates {
+    Determined(Option<Arc<VerifyingKey>>),
+    /// Keys to try, and the one to return if none of them has signed the token.
+    Tried(Vec<Arc<VerifyingKey>>, Option<Arc<VerifyingKey>>),
+}
+
+impl Candidates {
+    /// The key for the token; this verifies its signature with each key that is tried, unless it was tried before.
+    pub(super) fn choose(self, request: &KeyRequest<'_>, tried: &mut TriedKeys) -> Option<Arc<VerifyingKey>> {
+        match self {
+            Self::Determined(key) => key,
+            Self::Tried(keys, otherwise) => {
+                keys.into_iter().find(|key| tried.add(key) && request.is_signed_with(key)).or(otherwise)
+            }
+        }
+    }
+}
+
+/// The keys that were tried for one token, which has not been signed with any of them.
+#[derive(Default)]
+pub(super) struct TriedKeys(Vec<Arc<VerifyingKey>>);
+
+impl TriedKeys {
+    /// Adds a key, and returns whether it is a new one.
+    fn add(&mut self, key: &Arc<VerifyingKey>) -> bool {
+        let is_new = !self.contains(key);
+        if is_new {
+            self.0.push(Arc::clone(key));
+        }
+        is_new
+    }
+
+    pub(super) fn contains(&self, key: &Arc<VerifyingKey>) -> bool {
+        self.0.iter().any(|tried| Arc::ptr_eq(tried, key))
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use super::*;
+    use crate::{
+        jwt::{Algorithm, source::SignedMessage},
+        testing::SigningKey,
+        time::UnixTime,
+    };
+
+    #[test]
+    fn a_key_is_tried_once_for_a_token() {
+        let [own, other] = ["a", "b"].map(|id| SigningKey::named(Algorithm::ES256, id));
+        let (message, signature) = (b"message", own.sign(b"message"));
+        let signed = SignedMessage { message, signature: &signature };
+        let request = KeyRequest::new(None, Algorithm::ES256, UnixTime::from_secs(0)).with_signed(signed);
+        let (own, other) = (own.verifying_key(), other.verifying_key());
+        let candidates = |keys: &[&Arc<VerifyingKey>]| Candidates::Tried(keys.iter().copied().cloned().collect(), None);
+        let mut tried = TriedKeys::default();
+        assert!(candidates(&[&other]).choose(&request, &mut tried).is_none());
+        assert!(tried.contains(&other) && !tried.contains(&own));
+        let chosen = candidates(&[&other, &own]).choose(&request, &mut tried);
+        assert!(chosen.is_some_and(|key| Arc::ptr_eq(&key, &own)));
+        assert!(candidates(&[&own]).choose(&request, &mut tried).is_none(), "tried a second time");
     }
 }

@@ -4,7 +4,7 @@ use super::{
     algorithm::Algorithm,
     jwk::{self, Origin},
     key::VerifyingKey,
-    key_set::{KeySelection, KeySet, MissingKid, Thumbprints, Undetermined},
+    key_set::{KeySelection, KeySet, MissingKid, Thumbprints, TriedKeys, Undetermined},
 };
 use crate::{
     Eventual,
@@ -208,7 +208,7 @@ impl StaticKeys {
     /// Creates a source of these keys, which tries up to four of them for a token whose header does not determine the key: a
     /// token without `kid`, or any token if no key has a `kid`.
     ///
-    /// An invalid token then costs up to four verifications.
+    /// A token then costs up to five verifications: one with each key that is tried, and one with the key that is used.
     ///
     /// # Errors
     ///
@@ -293,6 +293,6 @@ impl StaticKeys {
 
 impl KeySource for StaticKeys {
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
-        Eventual::Now(Ok(self.0.find(request).cloned()))
+        Eventual::Now(Ok(self.0.candidates(request).choose(request, &mut TriedKeys::default())))
     }
 }

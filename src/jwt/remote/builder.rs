@@ -68,7 +68,8 @@ impl RemoteKeysBuilder {
     }
 
     /// Tries up to four keys for a token whose header does not determine the key: a token without `kid`, or any token if no key
-    /// has a `kid`. By default, such keys are not used. An invalid token then costs up to four verifications.
+    /// has a `kid`. By default, such keys are not used. A token then costs up to five verifications: one with each key that is
+    /// tried, and one with the key that is used.
     pub fn try_keys(mut self) -> Self {
         self.selection.undetermined = Undetermined::Try;
         self

@@ -38,7 +38,11 @@ use super::{
 };
 use crate::{
     Eventual,
-    jwt::source::{KeyRequest, OwnedKeyRequest},
+    jwt::{
+        key::VerifyingKey,
+        key_set::{Candidates, TriedKeys},
+        source::{KeyRequest, OwnedKeyRequest},
+    },
     log::{self, Causes},
     time::{Clock, UnixTime},
 };
@@ -49,7 +53,7 @@ pub(super) struct KeySetCache {
     fetcher: Arc<Fetcher>,
     /// Locked while `state` is, never the other way round.
     sightings: Mutex<Sightings>,
-    /// Never held across an `await`, nor while a [`FetchGuard`] is dropped, which locks it.
+    /// Never held across an `await`, while a signature is verified, nor while a [`FetchGuard`] is dropped, which locks it.
     state: RwLock<State>,
     /// Wakes the refresh task when the schedule has changed, and when the cache is dropped.
     notify: Arc<Notify>,
@@ -79,21 +83,24 @@ impl KeySetCache {
     /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
     pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
         self.ensure_refresh_task();
-        let (found, sighting, is_due) = {
+        let (candidates, is_due) = {
             let state = self.read();
             let is_due = state.in_flight.is_none() && state.schedule.due(request.now).is_some();
-            match state.key(request) {
-                Some(key) => (Some(Ok(Some(key))), Sighting::First, is_due),
-                None => {
-                    let sighting = self.sighting(&state, request);
-                    (state.absent(request, sighting), sighting, is_due)
-                }
+            (state.candidates(request), is_due)
+        };
+        let mut tried = TriedKeys::default();
+        let (found, sighting) = match candidates.choose(request, &mut tried) {
+            Some(key) => (Some(Ok(Some(key))), Sighting::First),
+            None => {
+                let state = self.read();
+                let sighting = self.sighting(&state, request);
+                (state.absent(request, sighting), sighting)
             }
         };
         if is_due && found.is_some() {
             self.start_due_fetch(request.now);
         }
-        found.map_or_else(|| self.wait_for_key(request, sighting), Eventual::Now)
+        found.map_or_else(|| self.wait_for_key(request, sighting, tried), Eventual::Now)
     }
 
     /// Returns whether tokens can be verified with the current keys.
@@ -175,9 +182,14 @@ impl KeySetCache {
     }
 
     /// Waits for fetches until the key is found, or a fetch that started after the request did not bring it.
-    fn wait_for_key(self: &Arc<Self>, request: &KeyRequest<'_>, sighting: Sighting) -> Eventual<FoundKey> {
+    fn wait_for_key(
+        self: &Arc<Self>,
+        request: &KeyRequest<'_>,
+        sighting: Sighting,
+        mut tried: TriedKeys,
+    ) -> Eventual<FoundKey> {
         let last_started = self.read().started;
-        let (mut completion, prepared) = match self.next_step(request, sighting, last_started) {
+        let (mut completion, prepared) = match self.next_step(request, sighting, last_started, &mut tried) {
             NextStep::Return(found) => return Eventual::Now(found),
             NextStep::Wait(completion, prepared) => (completion, prepared),
         };
@@ -192,7 +204,8 @@ impl KeySetCache {
                 loop {
                     let _ = completion.await;
                     let prepared;
-                    (completion, prepared) = match this.next_step(&request.borrow(), sighting, last_started) {
+                    (completion, prepared) = match this.next_step(&request.borrow(), sighting, last_started, &mut tried)
+                    {
                         NextStep::Return(found) => return found,
                         NextStep::Wait(completion, prepared) => (completion, prepared),
                     };
@@ -209,11 +222,17 @@ impl KeySetCache {
     ///
     /// A fetch that was in flight then may have read the key set before the issuer published the key, so its result decides
     /// nothing about an unknown `kid`. The result of any later fetch does.
-    fn next_step(self: &Arc<Self>, request: &KeyRequest<'_>, sighting: Sighting, last_started: u64) -> NextStep {
+    fn next_step(
+        self: &Arc<Self>,
+        request: &KeyRequest<'_>,
+        sighting: Sighting,
+        last_started: u64,
+        tried: &mut TriedKeys,
+    ) -> NextStep {
         let can_spawn = Handle::try_current().is_ok();
-        let mut state = self.write();
+        let (mut state, key) = self.lock_after_trying(request, tried);
         let now = request.now;
-        if let Some(key) = state.key(request) {
+        if let Some(key) = key {
             return NextStep::Return(Ok(Some(key)));
         }
         if let Some(found) = state.absent(request, sighting) {
@@ -242,6 +261,30 @@ impl KeySetCache {
                     self.notify.notify_one();
                 }
                 NextStep::Return(state.unknown(now))
+            }
+        }
+    }
+
+    /// Locks the state, and returns the key for a request if the set has it. Signatures are verified without the lock, with each
+    /// key once: only keys that were fetched meanwhile are tried.
+    fn lock_after_trying(
+        &self,
+        request: &KeyRequest<'_>,
+        tried: &mut TriedKeys,
+    ) -> (RwLockWriteGuard<'_, State>, Option<Arc<VerifyingKey>>) {
+        loop {
+            let state = self.write();
+            match state.candidates(request) {
+                Candidates::Determined(key) => return (state, key),
+                Candidates::Tried(keys, otherwise) if keys.iter().all(|key| tried.contains(key)) => {
+                    return (state, otherwise);
+                }
+                candidates @ Candidates::Tried(..) => {
+                    drop(state);
+                    if let Some(key) = candidates.choose(request, tried) {
+                        return (self.write(), Some(key));
+                    }
+                }
             }
         }
     }

@@ -11,7 +11,12 @@ use super::{
 };
 use crate::{
     error::Unavailable,
-    jwt::{algorithm::Algorithm, key::VerifyingKey, key_set::KeySet, source::KeyRequest},
+    jwt::{
+        algorithm::Algorithm,
+        key::VerifyingKey,
+        key_set::{Candidates, KeySet},
+        source::KeyRequest,
+    },
     time::UnixTime,
 };
 
@@ -48,13 +53,17 @@ pub(super) struct Changes {
 }
 
 impl State {
-    /// The key for a request, if it is in the set.
+    /// The keys of the set that a request may be for. One of them is chosen without the lock, because that may verify
+    /// signatures.
     ///
     /// It takes a shared reference so that a flood of unknown kids needs the read lock only, and does not block requests with
     /// known ones.
-    pub(super) fn key(&self, request: &KeyRequest<'_>) -> Option<Arc<VerifyingKey>> {
-        let is_usable = self.schedule.has_valid_keys(request.now);
-        is_usable.then(|| self.keys.find(request).map(Arc::clone)).flatten()
+    pub(super) fn candidates(&self, request: &KeyRequest<'_>) -> Candidates {
+        if self.schedule.has_valid_keys(request.now) {
+            self.keys.candidates(request)
+        } else {
+            Candidates::Determined(None)
+        }
     }
 
     /// The result for a request whose key is not in the set; `None` if a fetch may find it.
