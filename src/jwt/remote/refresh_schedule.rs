@@ -1,9 +1,10 @@
 //! Decides when keys are fetched, from the time and the results of earlier fetches.
 //!
-//! There are two budgets. The *schedule* makes a fetch due before the keys expire, and again after a failure; a failed
+//! There are three budgets. The *schedule* makes a fetch due before the keys expire, and again after a failure; a failed
 //! fetch for an unknown `kid` does not move it. An *unknown kid* may cause one fetch per cool-down, whatever the schedule
 //! does. If one arrives during the cool-down, a fetch is due at the end of it, even without a further request. So whatever
-//! the number of invalid kids, a new key is accepted at most one cool-down later than if each of them caused a fetch.
+//! the number of invalid kids, a new key is accepted at most one cool-down later than if each of them caused a fetch. A kid of a
+//! *removed key* has a budget [of its own](super::removed_kids), which is not kept here.
 //!
 //! One more fetch is in reserve for a `kid` that [occurs again](super::sightings) during the cool-down. It lengthens the
 //! cool-down by as much, so that the number of fetches over time is the same.
