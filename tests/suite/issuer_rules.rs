@@ -195,6 +195,26 @@ async fn a_claim_of_access_tokens_takes_the_place_of_the_signs_of_id_tokens() {
 }
 
 #[tokio::test]
+async fn strict_is_strict_before_and_after_the_settings_about_id_tokens() {
+    let orders: [fn(Issuer) -> Issuer; 4] = [
+        |issuer| issuer.strict().access_token_claim("scope", ExpectedClaim::present()),
+        |issuer| issuer.access_token_claim("scope", ExpectedClaim::present()).strict(),
+        |issuer| issuer.strict().danger_accept_id_tokens(),
+        |issuer| issuer.danger_accept_id_tokens().strict(),
+    ];
+    for set_up in orders {
+        let stack = Stack::with(set_up);
+        stack.sign(&stack.token()).await.assert_subject("alice");
+        for typ in ["JWT", "JOSE"] {
+            stack.sign(&stack.token().header("typ", typ)).await.assert_invalid("token_type");
+        }
+        stack.sign(&stack.token().without_header("typ")).await.assert_invalid("token_type");
+        stack.sign(&stack.token().without("client_id")).await.assert_invalid("claim_required");
+        stack.sign(&stack.token().without("jti")).await.assert_invalid("claim_required");
+    }
+}
+
+#[tokio::test]
 async fn strict_refuses_claims_that_are_empty() {
     let stack = Stack::with(Issuer::strict);
     for name in ["client_id", "jti", "sub"] {

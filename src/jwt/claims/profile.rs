@@ -5,7 +5,7 @@ use crate::{
     json::Json,
     jwt::{
         fault::Fault,
-        issuer::{Issuer, Profile},
+        issuer::{IdTokens, Issuer, Profile},
         jws::Kind,
     },
     reason::Reason,
@@ -14,36 +14,47 @@ use crate::{
 impl Claims<'_> {
     /// Checks that the token is an access token, and with [`Profile::Strict`] the required claims of RFC 9068 §2.2.
     pub(in crate::jwt) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), Fault> {
-        const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
-        // RFC 8417 §2.2: security event tokens, such as logout tokens, have this claim.
-        if kind == Kind::Unspecified && self.get("events").and_then(Json::as_object).is_some() {
-            return Err(Reason::TOKEN_TYPE.into());
-        }
         match rules.profile {
             Profile::Strict if kind != Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
-            Profile::Strict => {
-                if let Some(missing) = REQUIRED.iter().find(|name| self.is_missing(name)) {
-                    return Err(Fault::new(Reason::CLAIM_REQUIRED, format_args!("{missing}: required by RFC 9068")));
-                }
-            }
-            Profile::Common if kind == Kind::Unspecified => {
-                if let Some(sign) = self.id_token_sign() {
-                    return Err(Fault::new(Reason::ID_TOKEN, format_args!("{sign}: a claim of ID tokens")));
-                }
-            }
             // Only JWT-SVIDs are of this type.
-            Profile::Any | Profile::Common if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
-            Profile::Any | Profile::Common | Profile::Svid => {}
+            Profile::Common if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
+            Profile::Common | Profile::Strict | Profile::Svid => {}
         }
-        if rules.needs_token_id && self.is_missing("jti") { Err(Reason::TOKEN_ID_MISSING.into()) } else { Ok(()) }
+        if kind == Kind::Unspecified {
+            self.check_signs(rules)?;
+        }
+        self.check_required(rules)
     }
 
-    /// The same check for an introspection response, which has no `typ` header: under [`strict`](Issuer::strict), the
-    /// response itself states that the token is an access token.
+    /// The same check for an introspection response, which has no `typ` header: whatever the profile, the token is searched
+    /// for the signs of other kinds.
     #[cfg(feature = "introspection")]
     pub(crate) fn check_introspection_profile(&self, rules: &Issuer) -> Result<(), Fault> {
-        let kind = if rules.profile == Profile::Strict { Kind::AccessToken } else { Kind::Unspecified };
-        self.check_profile(rules, kind)
+        self.check_signs(rules)?;
+        self.check_required(rules)
+    }
+
+    /// Refuses a token whose claims show that it is of another kind, where no `typ` states the kind.
+    fn check_signs(&self, rules: &Issuer) -> Result<(), Fault> {
+        // RFC 8417 §2.2: security event tokens, such as logout tokens, have this claim.
+        if self.get("events").and_then(Json::as_object).is_some() {
+            return Err(Reason::TOKEN_TYPE.into());
+        }
+        let is_searched = rules.profile != Profile::Svid && rules.id_tokens == IdTokens::Refused;
+        match self.id_token_sign().filter(|_| is_searched) {
+            Some(sign) => Err(Fault::new(Reason::ID_TOKEN, format_args!("{sign}: a claim of ID tokens"))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_required(&self, rules: &Issuer) -> Result<(), Fault> {
+        const REQUIRED: [&str; 7] = ["iss", "exp", "aud", "sub", "client_id", "iat", "jti"];
+        if rules.profile == Profile::Strict
+            && let Some(missing) = REQUIRED.iter().find(|name| self.is_missing(name))
+        {
+            return Err(Fault::new(Reason::CLAIM_REQUIRED, format_args!("{missing}: required by RFC 9068")));
+        }
+        if rules.needs_token_id && self.is_missing("jti") { Err(Reason::TOKEN_ID_MISSING.into()) } else { Ok(()) }
     }
 
     /// The claim by which an ID token can be distinguished from an access token, if there is one.

@@ -44,6 +44,7 @@ pub struct Issuer {
     pub(super) audiences: Option<Vec<Box<str>>>,
     pub(super) checked: Vec<ClaimRule>,
     pub(super) expiry: Expiry,
+    pub(super) id_tokens: IdTokens,
     pub(super) ids: Ids,
     pub(super) ignored_confirmations: Vec<Box<str>>,
     pub(super) max_grants: usize,
@@ -96,6 +97,13 @@ pub(super) enum Expiry {
     OptionalOrZero,
 }
 
+/// The treatment of tokens with the signs of an ID token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum IdTokens {
+    Accepted,
+    Refused,
+}
+
 /// The JSON types of ids.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ids {
@@ -114,8 +122,6 @@ pub(super) enum OtherAudiences {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Profile {
     /// All tokens without a `typ` that marks another kind.
-    Any,
-    /// The same without ID tokens.
     Common,
     /// RFC 9068.
     Strict,
@@ -242,6 +248,7 @@ impl Issuer {
             audiences: Some(Vec::new()),
             checked: Vec::new(),
             expiry: Expiry::Required,
+            id_tokens: IdTokens::Refused,
             ids: Ids::Texts,
             ignored_confirmations: Vec::new(),
             max_grants: 1_000,
@@ -306,7 +313,12 @@ impl Issuer {
             };
             other.checked.iter().any(is_included)
         });
-        let profile = self.profile == other.profile || self.profile == Profile::Any;
+        let profile = match (self.profile, other.profile) {
+            (Profile::Strict, _) => other.profile == Profile::Strict,
+            // Tokens of RFC 9068 are not searched for the signs of an ID token.
+            (Profile::Common | Profile::Svid, Profile::Strict) | (Profile::Svid, _) => true,
+            (Profile::Common, _) => self.id_tokens == IdTokens::Accepted || self.id_tokens == other.id_tokens,
+        };
         self.name == other.name
             && self.algorithms_include(other)
             && (self.audiences.is_none() || self.audience_claim == other.audience_claim)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Actors, Issuer, IssuerName, OtherAudiences, Presence, Profile, name::Template};
+use super::{Actors, IdTokens, Issuer, IssuerName, OtherAudiences, Presence, Profile, name::Template};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     jwt::{algorithm::Algorithm, expected_claim::ExpectedClaim},
@@ -83,6 +83,8 @@ impl Issuer {
 
     /// Requires the profile of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, and `iss`,
     /// `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are present and not empty.
+    ///
+    /// No other setting takes this requirement back.
     #[must_use]
     pub const fn strict(mut self) -> Self {
         self.profile = Profile::Strict;
@@ -96,7 +98,7 @@ impl Issuer {
     /// Keycloak, `access_token_claim("scp", ExpectedClaim::present())` for Entra ID. ID tokens must not have the claim.
     #[must_use]
     pub fn access_token_claim(mut self, place: impl Into<Box<str>>, expected: impl Into<ExpectedClaim>) -> Self {
-        self.profile = Profile::Any;
+        self.id_tokens = IdTokens::Accepted;
         self.rule(place.into(), expected.into(), Presence::Required)
     }
 
@@ -142,7 +144,7 @@ impl Issuer {
     /// prefer [`access_token_claim`](Self::access_token_claim).
     #[must_use]
     pub const fn danger_accept_id_tokens(mut self) -> Self {
-        self.profile = Profile::Any;
+        self.id_tokens = IdTokens::Accepted;
         self
     }
 
