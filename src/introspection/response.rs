@@ -60,9 +60,8 @@ impl ResponseRules {
             _ => return Err(Reason::ACTIVE_TYPE.into()),
         }
         let claims = Claims::new(members);
-        if claims.text("iss")?.is_some() && !self.issuer.is_named_in(members) {
-            return Err(Fault::issuer(Reason::ISSUER_MISMATCH, self.issuer.name(), members.get("iss")));
-        }
+        claims.text("iss")?;
+        self.issuer.check_introspected_name(members)?;
         self.check_kind(&claims)?;
         claims.check_introspection_profile(&self.issuer)?;
         let identity = claims.identity(&self.issuer, AuthMethod::Introspection, now)?;

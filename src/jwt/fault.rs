@@ -34,12 +34,6 @@ impl Fault {
         Self::new(reason, format_args!("{claim}: expected {expected}, received {}", Received(received)))
     }
 
-    /// Another issuer than the configured one.
-    #[cfg(feature = "introspection")]
-    pub(crate) fn issuer(reason: Reason, expected: &str, received: Option<&Json<'_>>) -> Self {
-        Self::mismatch(reason, "iss", OneOf(&[expected]), received)
-    }
-
     /// A claim with another JSON type than it has to have.
     pub(super) fn claim_type(claim: &str, expected: &str, received: &Json<'_>) -> Self {
         Self::mismatch(Reason::CLAIM_TYPE, claim, expected, Some(received))

@@ -208,8 +208,35 @@ async fn requirements_of_the_issuer_apply_to_responses() {
     assert_refused(issuer().deny_actors(), &active_with(json!({"act": {"sub": "agent"}})), "actor_denied").await;
     assert_refused(issuer().tenant_claim("org"), &active(), "tenant_missing").await;
     let strict = Asking::with(issuer().strict(), |builder| builder);
-    strict.endpoint.say("token", &active_with(json!({"exp": NOW + 60, "iat": NOW, "jti": "7"})));
+    let complete = json!({"exp": NOW + 60, "iat": NOW, "jti": "7"});
+    strict.endpoint.say("token", &active_with(complete.clone()));
     strict.send("token").await.assert_subject("alice");
+    for (claim, value, reason) in [
+        ("nonce", json!("n"), "id_token"),
+        ("at_hash", json!("h"), "id_token"),
+        ("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}), "token_type"),
+    ] {
+        let mut other = active_with(complete.clone());
+        other[claim] = value;
+        assert_refused(issuer().strict(), &other, reason).await;
+    }
+}
+
+#[tokio::test]
+async fn the_trust_domain_of_a_subject_is_checked_with_and_without_iss() {
+    let svid = || Issuer::jwt_svid("spiffe://acme.test", AUDIENCE).unwrap();
+    for iss in [json!(ISSUER), json!(null)] {
+        let answer = |subject: &str| active_with(json!({"sub": subject, "iss": iss}));
+        let asking = Asking::with(svid(), |builder| builder);
+        asking.endpoint.say("token", &answer("spiffe://acme.test/api"));
+        asking.send("token").await.assert_subject("spiffe://acme.test/api");
+        for other in ["spiffe://evil.test/api", "spiffe://acme.test", "alice", ""] {
+            assert_refused(svid(), &answer(other), "issuer_mismatch").await;
+        }
+    }
+    assert_refused(svid(), &active_without("sub"), "issuer_mismatch").await;
+    let template = Issuer::template("https://{org}.test", AUDIENCE).unwrap();
+    assert_refused(template, &active_without("iss"), "claim_required").await;
 }
 
 #[tokio::test]

@@ -90,6 +90,21 @@ fn a_template_has_one_placeholder_and_is_no_http_url() {
     assert!(Issuer::template("https://a.test/{tid}", "").is_err());
 }
 
+#[test]
+fn a_setting_that_would_replace_or_miss_the_name_of_an_issuer_is_an_error() {
+    let template = || Issuer::template("https://{org}.test", AUDIENCE).unwrap();
+    let svid = || Issuer::jwt_svid("spiffe://acme.test", AUDIENCE).unwrap();
+    let exact = || Issuer::new("https://a.test", AUDIENCE).unwrap();
+    assert!(template().danger_without_iss().is_err(), "the placeholder would not be compared");
+    assert!(svid().danger_without_iss().is_err(), "the trust domain would not be compared");
+    assert!(exact().danger_without_iss().unwrap().danger_without_iss().is_ok());
+    assert!(template().template_claim("org", "{org}").is_ok());
+    for issuer in [exact(), svid(), exact().danger_without_iss().unwrap()] {
+        let error = issuer.template_claim("org", "{org}").unwrap_err().to_string();
+        assert!(error.contains("Issuer::template"), "{error}");
+    }
+}
+
 /// Access tokens and ID tokens of one issuer, for two audiences and with two sets of keys.
 #[tokio::test]
 async fn the_first_rule_set_that_a_token_fits_decides_alone() {
@@ -145,11 +160,12 @@ fn a_rule_set_that_is_never_used_is_an_error() {
 async fn tokens_without_an_issuer_are_accepted_only_by_option() {
     let stack = Stack::new();
     stack.sign(&stack.token().without("iss")).await.assert_invalid("issuer_missing");
-    let stack = Stack::with(Issuer::danger_without_iss);
+    let without_iss = |issuer: Issuer| issuer.danger_without_iss().unwrap();
+    let stack = Stack::with(without_iss);
     stack.sign(&stack.token().without("iss")).await.assert_subject("alice");
     stack.sign(&stack.token()).await.assert_invalid("issuer_unknown");
     stack.sign(&stack.token().claim("iss", "")).await.assert_invalid("issuer_unknown");
-    let caller = principal(Issuer::danger_without_iss, |token| token.without("iss")).await;
+    let caller = principal(without_iss, |token| token.without("iss")).await;
     assert_eq!(caller.issuer(), Some("https://issuer.test"));
 }
 

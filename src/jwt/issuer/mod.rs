@@ -1,11 +1,18 @@
 use std::{sync::Arc, time::Duration};
 
 pub(super) use self::name::{IssuerName, Template, is_similar};
+#[cfg(feature = "introspection")]
+use super::fault::{Fault, OneOf};
 use super::{algorithm::Algorithm, expected_claim::ExpectedClaim};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     log::Outage,
     url,
+};
+#[cfg(feature = "introspection")]
+use crate::{
+    json::{Json, Object},
+    reason::Reason,
 };
 
 mod claims;
@@ -285,10 +292,22 @@ impl Issuer {
         self
     }
 
-    /// Returns whether the token is one of this issuer.
+    /// Returns whether this is a template, which stands for several issuers.
+    pub(crate) const fn is_template(&self) -> bool {
+        matches!(self.name, IssuerName::Template(_))
+    }
+
+    /// Checks that an introspection response describes a token of this issuer: by `iss` if it is there, by the claim in the
+    /// place of `iss` in any case.
     #[cfg(feature = "introspection")]
-    pub(crate) fn is_named_in(&self, claims: &crate::json::Object<'_>) -> bool {
-        self.name.of_token(claims).is_some()
+    pub(crate) fn check_introspected_name(&self, claims: &Object<'_>) -> Result<(), Fault> {
+        let is_domain = matches!(self.name, IssuerName::TrustDomain(_));
+        let claim = if is_domain { "sub" } else { "iss" };
+        let named = claims.get(claim).filter(|value| **value != Json::Null);
+        if (named.is_none() && !is_domain) || self.name.of_token(claims).is_some() {
+            return Ok(());
+        }
+        Err(Fault::mismatch(Reason::ISSUER_MISMATCH, claim, OneOf(&[self.name()]), named))
     }
 
     /// Treats an `exp` of zero as none.

@@ -6,6 +6,7 @@ use super::{Actors, IdTokens, Issuer, IssuerName, OtherAudiences, Presence, Prof
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     jwt::{algorithm::Algorithm, expected_claim::ExpectedClaim},
+    url,
 };
 
 impl Issuer {
@@ -131,8 +132,13 @@ impl Issuer {
     ///
     /// # Errors
     ///
-    /// If the form does not have exactly one placeholder.
+    /// If the form does not have exactly one placeholder, or the issuer is not a template.
     pub fn template_claim(mut self, name: impl Into<Box<str>>, form: &str) -> Result<Self, ConfigError> {
+        if !matches!(self.name, IssuerName::Template(_)) {
+            let message = "a claim is compared with the placeholder of `Issuer::template`, and this issuer has none; \
+                           see `Issuer::require_claim`";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(self.name())));
+        }
         self.template_claim = Some((name.into(), Template::parse(form)?));
         Ok(self)
     }
@@ -152,10 +158,22 @@ impl Issuer {
     ///
     /// For issuers that write no `iss`, such as Laravel Passport. Any system that signs with the same key, for whatever
     /// purpose, can then make tokens that are accepted here, if only the audience fits.
-    #[must_use]
-    pub fn danger_without_iss(mut self) -> Self {
-        self.name = IssuerName::Missing(self.name.as_str().into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// If the issuer is a template or a trust domain, whose tokens are recognized by more than one name.
+    pub fn danger_without_iss(mut self) -> Result<Self, ConfigError> {
+        match self.name {
+            IssuerName::Exact(name) | IssuerName::Missing(name) => {
+                self.name = IssuerName::Missing(name);
+                Ok(self)
+            }
+            IssuerName::Template(_) | IssuerName::TrustDomain(_) => {
+                let message = "tokens without `iss` are attributed to an issuer of `Issuer::new` or `Issuer::named`, not to \
+                               a template or a trust domain";
+                Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(self.name.as_str())))
+            }
+        }
     }
 
     /// Accepts tokens for any audience and without one: anyone who receives a token of this issuer can use it here.
