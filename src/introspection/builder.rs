@@ -96,8 +96,9 @@ impl IntrospectionBuilder {
         self
     }
 
-    /// Sets the lifetime of active tokens in the cache, in whole seconds: 60 by default, and never beyond `exp`. A revoked
-    /// token may be accepted for that long.
+    /// Sets the lifetime of active tokens in the cache, in whole seconds: 60 by default. A revoked token may be
+    /// accepted for that long. At `exp`, the issuer is queried again; if it still reports the token as active, the response is
+    /// cached for up to the tolerated clock skew past `exp`.
     pub fn positive_ttl(mut self, lifetime: Duration) -> Self {
         self.limits.positive_ttl = lifetime;
         self
@@ -172,7 +173,8 @@ impl IntrospectionBuilder {
     /// ([RFC 9701](https://www.rfc-editor.org/rfc/rfc9701)).
     ///
     /// `iss` of a response is the name of the issuer, `aud` contains the client id of this server, and `iat` is not more than
-    /// five minutes ago. It is signed with one of the issuer's [algorithms](Issuer::algorithms).
+    /// five minutes and the [tolerated clock skew](Issuer::skew) ago. It is signed with one of the issuer's
+    /// [algorithms](Issuer::algorithms).
     pub fn signed_responses(mut self, keys: impl KeySource) -> Self {
         self.signed = Some(Arc::new(keys));
         self
@@ -201,7 +203,8 @@ impl IntrospectionBuilder {
     ///
     /// If the endpoint is not an `https` URL without user information (`http` is accepted for a loopback host, and in networks
     /// of [`danger_plain_http`](Self::danger_plain_http)), if its host is an address that the client does not connect to, if
-    /// client id or secret is empty, or if the default client cannot be created: see
+    /// client id or secret is empty, if [signed responses](Self::signed_responses) are those of a
+    /// [template](Issuer::template), which names no single issuer, or if the default client cannot be created: see
     /// [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<Introspection, ConfigError> {
         let refused = |message| ConfigError::new(ConfigErrorKind::Introspection, message);
@@ -223,6 +226,10 @@ impl IntrospectionBuilder {
         fetch.check(&uri)?;
         if self.signed.is_some() && self.client_id.is_empty() {
             return Err(refused("signed responses are for the client id of this server, and there is none"));
+        }
+        if self.signed.is_some() && self.rules.issuer.is_template() {
+            let message = "signed responses name one issuer, and a template stands for several: use `Issuer::new`";
+            return Err(refused(message).value(url::redacted(self.rules.issuer.name())));
         }
         let mut endpoint = Endpoint::new(fetch, uri, &self.client_id, &self.secret, self.client_auth);
         if self.signed.is_some() {

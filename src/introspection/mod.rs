@@ -7,8 +7,9 @@
 //!    `iat`, `aud`, `cnf`, and `iss` if present. An audience is required unless
 //!    [`danger_any_audience`](crate::jwt::Issuer::danger_any_audience) is set. `exp` is optional, but a token with `iat` may
 //!    not be older than [`max_lifetime`](crate::jwt::Issuer::max_lifetime).
-//! 3. **Cache.** Active tokens are cached for 60 seconds and never beyond `exp`, refused ones for 10 seconds, in caches with
-//!    separate bounds. Concurrent requests with the same token share one look-up.
+//! 3. **Cache.** Active tokens are cached for 60 seconds, refused ones for 10 seconds, in caches with separate bounds. At
+//!    `exp`, the issuer is queried again; a response that still reports the token as active is cached for up to the tolerated
+//!    clock skew past `exp`. Concurrent requests with the same token share one look-up.
 //! 4. **Outages.** If the endpoint does not respond, or responds in an unexpected way, requests are refused with 503, and
 //!    nothing is cached. The same applies if it refuses the client id and secret of this server, which is logged as an error.
 //! 5. **Kind.** Refresh tokens and ID tokens are refused if the response distinguishes them. Some servers do not; then only the

@@ -19,7 +19,7 @@ use crate::{
 pub(super) const MEDIA_TYPE: &str = "application/token-introspection+jwt";
 const TYPE: &str = "token-introspection+jwt";
 
-/// The age beyond which a response is not used: an older one may have been replayed.
+/// The age beyond which a response is not used, with the tolerated clock skew: an older one may have been replayed.
 const MAX_AGE: Duration = Duration::from_secs(300);
 
 /// The requirements on signed responses.
@@ -30,7 +30,7 @@ pub(super) struct SignedResponses {
 }
 
 impl SignedResponses {
-    /// The members of a response that is signed by the issuer for this server.
+    /// The members of a response that is signed by the issuer for this server, and was received now.
     pub(super) async fn open<V>(&self, body: &[u8], issuer: &Issuer, now: UnixTime) -> Result<Bytes, Outcome<V>> {
         let token = std::str::from_utf8(body).unwrap_or_default().trim_ascii();
         let verified = jwt::verify_typed(token, TYPE, issuer, &*self.keys, now).await;
@@ -67,8 +67,10 @@ impl SignedResponses {
             _ => None,
         };
         let issued_at = issued_at.ok_or("its `iat` is not a time")?;
-        if issued_at > now + issuer.tolerance() || now > issued_at + MAX_AGE + issuer.tolerance() {
-            return Err("its `iat` is in the future, or more than five minutes ago");
+        // In whole seconds, the response may be one second younger than the request.
+        let ahead = issuer.tolerance().max(Duration::from_secs(1));
+        if issued_at > now + ahead || now > issued_at + MAX_AGE + issuer.tolerance() {
+            return Err("its `iat` is in the future, or too long ago");
         }
         let response: Response<'_> =
             serde_json::from_slice(payload).map_err(|_| "it has no member `token_introspection`")?;

@@ -2,6 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{
     builder::{ClientCredentials, IntrospectionBuilder},
     endpoint::Endpoint,
@@ -24,8 +26,8 @@ use crate::{
 
 /// Verifies access tokens by introspection at their issuer, [RFC 7662](https://www.rfc-editor.org/rfc/rfc7662).
 ///
-/// By default, active tokens are cached for 60 seconds and never beyond `exp`, refused ones for 10 seconds, and failures not
-/// at all. Clones share the cache. See the [module docs](super).
+/// By default, active tokens are cached for 60 seconds, refused ones for 10 seconds, and failures not at all. At `exp`, the
+/// issuer is queried again: its clock may be behind by the tolerated skew. Clones share the cache. See the [module docs](super).
 #[derive(Clone)]
 pub struct Introspection(pub(super) Arc<Inner>);
 
@@ -118,7 +120,8 @@ impl Authenticator for Introspection {
             Some(Err(reason)) => refuse(reason),
             None => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));
-                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), arrival.now);
+                let began = Instant::now();
+                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), arrival.now, began);
                 self.0.lookup.load(digest, arrival, look_up, |active| active.identity)
             }
         }
@@ -126,9 +129,11 @@ impl Authenticator for Introspection {
 }
 
 impl Inner {
-    async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime) -> Outcome<ActiveToken> {
+    /// The outcome for a request that arrived at this time and instant.
+    async fn look_up(self: Arc<Self>, token: Arc<str>, now: UnixTime, began: Instant) -> Outcome<ActiveToken> {
         let body = match (self.endpoint.introspect(&token).await, &self.signed) {
-            (Ok(body), Some(signed)) => signed.open(&body, &self.rules.issuer, now).await,
+            // The response is signed later than the request arrived.
+            (Ok(body), Some(signed)) => signed.open(&body, &self.rules.issuer, now + began.elapsed()).await,
             (body, _) => body,
         };
         match body {

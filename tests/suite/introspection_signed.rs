@@ -1,14 +1,16 @@
 //! Introspection responses that are JWTs, RFC 9701.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tower_warden::{
     introspection::Introspection,
-    jwt::Algorithm,
+    jwt::{Algorithm, Issuer},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
 
 use crate::{
-    introspection_endpoint::{Asking, CLIENT, ISSUER, SECRET, URL, active, issuer},
+    introspection_endpoint::{AUDIENCE, Asking, CLIENT, ISSUER, Reply, SECRET, URL, active, issuer},
     secrets::listen,
     support::START,
 };
@@ -140,6 +142,28 @@ async fn response_that_is_not_signed_by_the_issuer_for_this_server_is_an_outage(
     signed.asking.send("down").await.assert_unavailable("keys_unavailable");
 }
 
+#[tokio::test(start_paused = true)]
+async fn signed_response_may_be_younger_than_the_request_without_a_tolerated_skew() {
+    let keys = TestIssuer::new(ISSUER);
+    let asking = Asking::with(issuer().skew(Duration::ZERO).unwrap(), |builder| builder.signed_responses(keys.clone()));
+    let signed = Signed { asking, issuer: keys };
+    let response = |iat: u64| signed.sign(&signed.header(), &with(Signed::payload(), "iat", json!(iat)));
+    let now = START.as_secs();
+    // The next second begins between the request and the response.
+    signed.asking.endpoint.say("next", &response(now + 1));
+    signed.asking.send("next").await.assert_subject("alice");
+    signed.asking.endpoint.say("ahead", &response(now + 2));
+    signed.asking.send("ahead").await.assert_unavailable("introspection_signature");
+    // The response takes two seconds.
+    signed.asking.endpoint.reply(Reply::Hold);
+    signed.asking.endpoint.say("late", &response(now + 2));
+    let (answer, ()) = tokio::join!(signed.asking.send("late"), async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        signed.asking.endpoint.release(1);
+    });
+    answer.assert_subject("alice");
+}
+
 #[tokio::test]
 async fn signed_response_without_the_option_is_an_outage_and_the_log_names_the_option() {
     let (log, _guard) = listen();
@@ -155,4 +179,13 @@ fn signed_responses_need_a_client_id() {
     let keys = TestIssuer::new(ISSUER);
     assert!(Introspection::danger_without_credentials(issuer(), URL).signed_responses(keys.clone()).build().is_err());
     assert!(Introspection::builder(issuer(), URL, CLIENT, SECRET).signed_responses(keys).build().is_ok());
+}
+
+#[test]
+fn signed_responses_need_an_issuer_with_one_name() {
+    let template = || Issuer::template("https://{org}.test", AUDIENCE).unwrap();
+    let builder = || Introspection::builder(template(), URL, CLIENT, SECRET);
+    let error = builder().signed_responses(TestIssuer::new(ISSUER)).build().unwrap_err().to_string();
+    assert!(error.contains("template"), "{error}");
+    assert!(builder().build().is_ok());
 }
