@@ -18,7 +18,6 @@
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::credential_cache::CredentialCache;
-#[cfg(any(feature = "api-key", feature = "introspection"))]
 pub(crate) use self::lookup::CachedLookup;
 pub(crate) use self::{
     credential_cache::Limits,
@@ -28,7 +27,6 @@ pub(crate) use self::{
 mod credential_cache;
 mod generations;
 mod in_flight;
-#[cfg(any(feature = "api-key", feature = "introspection"))]
 mod lookup;
 mod outcome;
 mod per_thread;

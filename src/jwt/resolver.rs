@@ -1,34 +1,33 @@
 //! Issuers that are not known when the process starts.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
-use super::issuer::TrustedIssuer;
+use super::{
+    fault::Fault,
+    issuer::{IssuerName, TrustedIssuer},
+};
 use crate::{
     Eventual,
-    cache::{CredentialCache, Failure, Limits, Outcome, Tagged},
+    cache::{CachedLookup, Failure, Limits, Outcome, Tagged},
     digest::Digest,
     error::Unavailable,
-    log::{self, Causes, Outage},
+    log::{self, Causes},
     reason::Reason,
-    refusal::Rejection,
-    time::Arrival,
+    refusal::{Rejection, RejectionKind},
+    time::{Arrival, UnixTime},
+    warnings::Warnings,
 };
 
 /// Finds the rules and keys of an issuer that [`JwtBuilder`](super::JwtBuilder) was not configured with, for services whose
 /// tenants bring issuers of their own.
 ///
 /// It is called with the `iss` of a token of which nothing is verified: **look the name up, never fetch from it**. The result is
-/// cached for ten minutes, that an issuer is unknown for one minute; at most 64 look-ups are in progress. The keys stay fixed
-/// by the issuer: a token is verified with the keys that were returned for its `iss`, and its `iss` must be the name of the
-/// returned [`Issuer`](super::Issuer). Return the same [`RemoteKeys`](super::KeySource) for an issuer each time, so that its key
-/// set is not fetched again.
+/// cached for ten minutes, that an issuer is unknown for one minute. At most 64 look-ups are in progress, and a request that
+/// waits for one for five seconds is refused with 503. Look-ups need a tokio runtime.
+///
+/// The keys stay fixed by the issuer: a token is verified with the keys that were returned for its `iss`, and its `iss` must be
+/// the name of the returned [`Issuer`](super::Issuer), which is not a [template](super::Issuer::template) or a trust domain.
+/// Return the same [`RemoteKeys`](super::KeySource) for an issuer each time, so that its key set is not fetched again.
 ///
 /// # Examples
 ///
@@ -78,11 +77,9 @@ impl<R: IssuerResolver + ?Sized> IssuerResolver for Arc<R> {
 pub(super) struct Resolver {
     /// Replaces the audience of the issuers.
     audience: Option<Box<str>>,
-    cache: Arc<CredentialCache<Resolved>>,
+    lookup: Arc<CachedLookup<Resolved>>,
     resolver: Arc<dyn IssuerResolver>,
-    /// The state of the resolver.
-    outage: Outage,
-    running: AtomicUsize,
+    warnings: Warnings,
 }
 
 #[derive(Clone)]
@@ -101,8 +98,8 @@ impl Tagged for Resolved {
 
 impl Resolver {
     pub(super) fn new(resolver: Arc<dyn IssuerResolver>, audience: Option<Box<str>>) -> Arc<Self> {
-        let cache = CredentialCache::new(LIMITS);
-        Arc::new(Self { audience, cache, resolver, outage: Outage::default(), running: AtomicUsize::new(0) })
+        let lookup = CachedLookup::new("issuer resolver", LIMITS, MAX_LOOKUPS, TIMEOUT, Reason::KEYS_UNAVAILABLE);
+        Arc::new(Self { audience, lookup, resolver, warnings: Warnings::default() })
     }
 
     /// The same resolver for another audience.
@@ -117,81 +114,63 @@ impl Resolver {
         arrival: Arrival,
     ) -> Eventual<Result<Arc<TrustedIssuer>, Rejection>> {
         let key = Digest::of(name.as_bytes());
-        let outcome = match self.cache.get(&key, arrival) {
-            Some(Ok(resolved)) => Outcome::Found(resolved),
-            Some(Err(reason)) => Outcome::Refused(reason),
+        match self.lookup.cache().get(&key, arrival) {
+            Some(Ok(resolved)) => Eventual::Now(Ok(resolved.0)),
+            Some(Err(reason)) => Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, reason))),
             None => {
                 let (this, name) = (Arc::clone(self), Arc::<str>::from(name));
-                let look_up = move || Arc::clone(&this).look_up(Arc::clone(&name));
-                let loaded = Arc::clone(&self.cache).load(key, arrival, look_up);
-                // What the resolver queries.
-                return Eventual::later(async move { loaded.await.into_result().map(|resolved| resolved.0) });
+                let look_up = move || Arc::clone(&this).look_up(Arc::clone(&name), arrival.now);
+                self.lookup.load(key, arrival, look_up, |resolved| resolved.0)
             }
-        };
-        Eventual::Now(outcome.into_result().map(|resolved| resolved.0))
+        }
     }
 
     /// Forgets what is cached about an issuer, and which issuers are unknown.
     pub(super) fn forget(&self, name: &str) {
-        self.cache.invalidate(name);
-        self.cache.invalidate_refusals();
+        self.lookup.cache().invalidate(name);
+        self.lookup.cache().invalidate_refusals();
     }
 
-    async fn look_up(self: Arc<Self>, name: Arc<str>) -> Outcome<Resolved> {
-        let Some(_running) = Running::begin(&self.running) else {
-            return Outcome::Down(Failure::new(Reason::KEYS_UNAVAILABLE, "too many issuers are being resolved"));
-        };
-        let resolved = self.resolver.resolve(&name).wait().await;
-        if resolved.is_ok() {
-            self.outage.end("issuer resolver");
-        }
-        match resolved {
-            Ok(Some(mut trusted)) => {
-                if let Some(audience) = &self.audience {
-                    trusted.issuer.audiences = Some(vec![audience.clone()]);
-                }
-                Outcome::Found(Resolved(Arc::new(trusted)))
-            }
+    async fn look_up(self: Arc<Self>, name: Arc<str>, now: UnixTime) -> Outcome<Resolved> {
+        match self.resolver.resolve(&name).wait().await {
+            Ok(Some(trusted)) => self.check(&name, trusted, now),
             Ok(None) => Outcome::Refused(Reason::ISSUER_UNKNOWN),
-            Err(error) => {
-                let failure = Failure::new(Reason::KEYS_UNAVAILABLE, Causes(&error));
-                self.outage.begin(|| {
-                    log::warning!(
-                        error = %failure.cause,
-                        "issuers cannot be resolved; tokens of issuers that are not cached are refused with 503"
-                    );
-                });
-                Outcome::Down(failure)
-            }
+            Err(error) => Outcome::Down(Failure::new(Reason::KEYS_UNAVAILABLE, Causes(&error))),
         }
+    }
+
+    /// Checks that the resolver returned the issuer that it was called for. The keys of a template or of a trust domain would be
+    /// those of issuers with other names.
+    fn check(&self, name: &str, mut trusted: TrustedIssuer, now: UnixTime) -> Outcome<Resolved> {
+        let returned = &trusted.issuer.name;
+        if !matches!(returned, IssuerName::Exact(exact) if **exact == *name) {
+            let quoted = log::quoted(returned.as_str(), MAX_NAME);
+            let explanation = format_args!("iss: the resolver returned {quoted} for another name");
+            let fault = Fault::new(Reason::ISSUER_UNKNOWN, explanation);
+            fault.warn(&self.warnings, returned.as_str(), now);
+            return Outcome::Refused(fault.reason);
+        }
+        if let Some(audience) = &self.audience {
+            trusted.issuer.audiences = Some(vec![audience.clone()]);
+        }
+        Outcome::Found(Resolved(Arc::new(trusted)))
     }
 }
 
 impl fmt::Debug for Resolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Resolver").field("lookup", &self.lookup).finish_non_exhaustive()
     }
 }
 
-/// A look-up in progress, counted until it is dropped.
-struct Running<'a>(&'a AtomicUsize);
+/// The number of look-ups in progress: anybody can cause them.
+const MAX_LOOKUPS: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
 
-impl<'a> Running<'a> {
-    /// Anybody can cause look-ups: there is a maximum, beyond which they fail at once.
-    fn begin(count: &'a AtomicUsize) -> Option<Self> {
-        let running = Self(count);
-        (count.fetch_add(1, Ordering::Relaxed) < MAX_RUNNING).then_some(running)
-    }
-}
+/// The time-out of one look-up.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The number of look-ups in progress.
-const MAX_RUNNING: usize = 64;
+/// The longest quoted name, in characters.
+const MAX_NAME: usize = 120;
 
 const LIMITS: Limits = Limits {
     positive_capacity: 1_000,
