@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
+    audience::Verifiers,
     issuer::{Issuer, TrustedIssuer},
     resolver::{IssuerResolver, Resolver},
     select::Issuers,
@@ -99,20 +100,16 @@ impl JwtBuilder {
     ///
     /// If a rule set is never used, because one of the same issuer that was added before takes all of its tokens.
     pub fn build(self) -> Result<Jwt, ConfigError> {
-        for (index, trusted) in self.issuers.iter().enumerate() {
-            if self.issuers[..index].iter().any(|earlier| earlier.issuer.includes(&trusted.issuer)) {
-                let message = "two rule sets of one issuer differ in algorithms, audience, kind or required claims";
-                let error = ConfigError::new(ConfigErrorKind::Issuer, message);
-                return Err(error.value(url::redacted(trusted.issuer.name())));
-            }
-        }
+        check_rule_sets(&self.issuers)?;
         let trusted = self.issuers.into_iter().map(Arc::new).collect();
-        Ok(Jwt(Arc::new(Inner {
+        let verifiers = Arc::new(Verifiers::default());
+        Ok(Jwt(verifiers.add(Inner {
             cache: (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits)),
             issuers: Issuers { trusted, warnings: Warnings::default() },
             limits: self.limits,
             max_token_bytes: self.max_token_bytes,
             resolver: self.resolver.map(|resolver| Resolver::new(resolver, None)),
+            verifiers: Arc::clone(&verifiers),
         })))
     }
 }
@@ -122,4 +119,16 @@ impl fmt::Debug for JwtBuilder {
         let issuers: Vec<_> = self.issuers.iter().map(|trusted| &trusted.issuer).collect();
         f.debug_struct("JwtBuilder").field("issuers", &issuers).finish_non_exhaustive()
     }
+}
+
+/// Checks that each rule set is used for some tokens.
+pub(super) fn check_rule_sets(issuers: &[TrustedIssuer]) -> Result<(), ConfigError> {
+    for (index, trusted) in issuers.iter().enumerate() {
+        if issuers[..index].iter().any(|earlier| earlier.issuer.includes(&trusted.issuer)) {
+            let message = "two rule sets of one issuer differ in algorithms, audience, kind or required claims";
+            let error = ConfigError::new(ConfigErrorKind::Issuer, message);
+            return Err(error.value(url::redacted(trusted.issuer.name())));
+        }
+    }
+    Ok(())
 }

@@ -114,6 +114,7 @@ pub(crate) use self::{
 pub(crate) use self::{jwk::read_public, jws::Segments};
 
 mod algorithm;
+mod audience;
 mod builder;
 mod claims;
 mod crypto;

@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::{
+    audience::Verifiers,
     builder::JwtBuilder,
     claims::Claims,
     fault::Fault,
@@ -20,7 +21,7 @@ use crate::{
     cache::{CredentialCache, Limits, Tagged},
     caller::Identity,
     digest::Digest,
-    error::{ConfigError, ConfigErrorKind, Unavailable},
+    error::{ConfigError, Unavailable},
     json::Object,
     log::{self, Causes},
     metadata::ProtectedResourceMetadata,
@@ -28,7 +29,6 @@ use crate::{
     refusal::{Rejection, RejectionKind},
     scheme::{Bearer, Credential, CredentialKind, MAX_CREDENTIAL_BYTES, Scheme},
     time::{Arrival, UnixTime},
-    warnings::Warnings,
 };
 
 /// Verifies JWT access tokens of the configured issuers.
@@ -46,6 +46,8 @@ pub(super) struct Inner {
     pub(super) limits: Limits,
     pub(super) max_token_bytes: usize,
     pub(super) resolver: Option<Arc<Resolver>>,
+    /// This one, and those for other audiences.
+    pub(super) verifiers: Arc<Verifiers>,
 }
 
 /// The identity of a verified token, and the key that verified it.
@@ -87,55 +89,6 @@ impl Jwt {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.issuers.trusted.iter().all(|trusted| trusted.keys.is_ready())
-    }
-
-    /// Returns a verifier of the same issuers and keys for another audience, such as that of a group of routes. It has a cache
-    /// of its own; key sets are fetched once for both.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use tower_warden::{jwt::{Issuer, Jwt}, layer::AuthLayer, testing::TestIssuer};
-    ///
-    /// let issuer = TestIssuer::new("https://auth.example.com");
-    /// let billing = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com/billing")?, issuer);
-    /// let reports = AuthLayer::new(billing.for_audience("https://api.example.com/reports")?);
-    /// let billing = AuthLayer::new(billing);
-    /// # Ok::<(), tower_warden::ConfigError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// If the audience is empty.
-    pub fn for_audience(&self, audience: &str) -> Result<Self, ConfigError> {
-        if audience.is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is a text that is not empty"));
-        }
-        let for_audience = |trusted: &Arc<TrustedIssuer>| {
-            let mut trusted = TrustedIssuer::clone(trusted);
-            trusted.issuer.audiences = Some(vec![audience.into()]);
-            Arc::new(trusted)
-        };
-        let trusted = self.0.issuers.trusted.iter().map(for_audience).collect();
-        Ok(Self(Arc::new(Inner {
-            cache: self.0.cache.as_ref().map(|_| CredentialCache::new(self.0.limits)),
-            issuers: Issuers { trusted, warnings: Warnings::default() },
-            limits: self.0.limits,
-            max_token_bytes: self.0.max_token_bytes,
-            resolver: self.0.resolver.as_ref().map(|resolver| resolver.for_audience(audience)),
-        })))
-    }
-
-    /// Forgets the cached tokens of an issuer, and what its [resolver](JwtBuilder::resolver) returned for it: the next token is
-    /// verified by the resolver's present rules.
-    pub fn forget_issuer(&self, name: &str) {
-        // First, so that a token which is verified meanwhile by the old rules is not cached.
-        if let Some(resolver) = &self.0.resolver {
-            resolver.forget(name);
-        }
-        if let Some(cache) = &self.0.cache {
-            cache.invalidate(name);
-        }
     }
 
     /// The protected resource metadata ([RFC 9728](https://www.rfc-editor.org/rfc/rfc9728)) of this configuration: the

@@ -8,12 +8,13 @@ use std::sync::{
 use serde_json::{Value, json};
 use tower_warden::{
     Environment, Eventual, ManualClock, Unavailable,
-    jwt::{Algorithm, Issuer, IssuerResolver, Jwt, JwtBuilder, TrustedIssuer},
+    jwt::{Algorithm, Issuer, IssuerResolver, Jwt, JwtBuilder, KeyRequest, KeySource, TrustedIssuer, VerifyingKey},
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
 
 use crate::{
+    secrets::listen,
     support::{App, START, bearer, send},
     tokens::{AUDIENCE, Stack, app, keys, principal, rules, seconds},
 };
@@ -154,6 +155,53 @@ fn a_rule_set_that_is_never_used_is_an_error() {
     assert!(with(rules(&issuer).algorithms([Algorithm::ES384]).unwrap()).is_ok());
     assert!(with(Issuer::new(issuer.name(), "https://second.test").unwrap()).is_ok());
     assert!(with(Issuer::new("https://other.test", AUDIENCE).unwrap()).is_ok());
+    assert!(with(rules(&issuer).strict()).is_err(), "the first takes tokens of RFC 9068, too");
+}
+
+#[test]
+fn a_rule_set_after_one_that_leaves_it_some_tokens_is_no_error() {
+    let issuer = TestIssuer::new("https://issuer.test");
+    let after =
+        |first: Issuer, second: Issuer| Jwt::builder(first, issuer.clone()).issuer(second, issuer.clone()).build();
+    let plain = || rules(&issuer);
+    assert!(after(plain().strict(), plain()).is_ok());
+    assert!(after(plain().require_jti(), plain()).is_ok());
+    assert!(after(plain(), plain().require_jti()).is_err());
+    assert!(after(plain().require_jti(), plain().strict()).is_err(), "strict requires `jti`");
+    assert!(after(plain().refuse_other_audiences(), plain()).is_ok());
+    assert!(after(plain(), plain().refuse_other_audiences()).is_err());
+    assert!(after(plain(), plain().danger_accept_id_tokens()).is_ok());
+    assert!(after(plain().danger_accept_id_tokens(), plain()).is_err());
+    let optional = || plain().check_claim_if_present("use", "api");
+    assert!(
+        after(optional(), plain().require_claim("use", "api")).is_err(),
+        "the first takes tokens with the claim, too"
+    );
+    assert!(
+        after(plain().require_claim("use", "api"), optional()).is_ok(),
+        "the second takes tokens without the claim"
+    );
+    let any = || plain().danger_any_audience();
+    assert!(after(any().refuse_other_audiences(), any()).is_err(), "no audience is another one");
+    let template = || Issuer::template("https://{org}.test", AUDIENCE).unwrap();
+    assert!(after(template().template_claim("dest", "{org}").unwrap(), template()).is_ok());
+    assert!(after(template(), template()).is_err());
+}
+
+#[test]
+fn rule_sets_with_different_audiences_get_no_common_audience() {
+    let issuer = TestIssuer::new("https://issuer.test");
+    let id_tokens = || Issuer::new(issuer.name(), "app-1").unwrap().danger_accept_id_tokens();
+    let jwt = Jwt::builder(rules(&issuer), issuer.clone()).issuer(id_tokens(), issuer.clone()).build().unwrap();
+    let error = jwt.for_audience("https://reports.test").unwrap_err().to_string();
+    assert!(error.contains("different audiences") && error.contains("https://issuer.test"), "{error}");
+    // Of several issuers, each has the audience.
+    let other = Issuer::new("https://other.test", "app-1").unwrap();
+    let jwt = Jwt::builder(rules(&issuer), issuer.clone()).issuer(other, issuer.clone()).build().unwrap();
+    assert!(jwt.for_audience("https://reports.test").is_ok());
+    let es384 = rules(&issuer).algorithms([Algorithm::ES384]).unwrap();
+    let jwt = Jwt::builder(rules(&issuer), issuer.clone()).issuer(es384, issuer.clone()).build().unwrap();
+    assert!(jwt.for_audience("https://reports.test").is_ok());
 }
 
 #[tokio::test]
@@ -222,6 +270,8 @@ enum Mode {
     Answer,
     Fail,
     Hang,
+    Template,
+    TrustDomain,
     Wrong,
 }
 
@@ -234,6 +284,14 @@ impl IssuerResolver for Tenants {
             Mode::Answer => Eventual::Now(Ok(known.iter().find(|issuer| issuer.name() == name).map(found))),
             Mode::Fail => Eventual::Now(Err(Unavailable::new("the tenants"))),
             Mode::Hang => Eventual::later(std::future::pending()),
+            Mode::Template => {
+                let template = Issuer::template("https://{org}.test", AUDIENCE).unwrap();
+                Eventual::Now(Ok(known.first().map(|issuer| TrustedIssuer::new(template, issuer.clone()))))
+            }
+            Mode::TrustDomain => {
+                let domain = Issuer::jwt_svid("spiffe://acme.test", AUDIENCE).unwrap();
+                Eventual::Now(Ok(known.first().map(|issuer| TrustedIssuer::new(domain, issuer.clone()))))
+            }
             Mode::Wrong => Eventual::Now(Ok(known.first().map(found))),
         }
     }
@@ -344,6 +402,84 @@ async fn a_resolver_that_returns_another_issuer_admits_nobody() {
 }
 
 #[tokio::test]
+async fn a_resolver_that_returns_a_template_or_a_trust_domain_admits_nobody() {
+    let (log, _guard) = listen();
+    for mode in [Mode::Template, Mode::TrustDomain] {
+        let stack = Resolving::new();
+        stack.set(mode);
+        let acme = stack.tenant(0);
+        let accepted_by_its_rules = token(&acme).claim("org", "acme").claim("sub", "spiffe://acme.test/api");
+        stack.send(&accepted_by_its_rules).await.assert_invalid("issuer_unknown");
+        stack.set(Mode::Answer);
+        stack.jwt.forget_issuer(acme.name());
+        stack.send(&token(&acme)).await.assert_subject("alice");
+    }
+    assert!(log.text().contains("the resolver returned"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_forgotten_is_forgotten_for_all_audiences() {
+    const REPORTS: &str = "https://reports.test";
+    for forgets_by_first in [true, false] {
+        let stack = Resolving::new();
+        let other = stack.jwt.for_audience(REPORTS).unwrap();
+        let reports = layered(other.clone(), &stack.clock);
+        let acme = stack.tenant(0);
+        let (first, second) = (token(&acme), acme.token("alice").audience(REPORTS).sign());
+        stack.send(&first).await.assert_subject("alice");
+        send(reports.clone(), bearer(&second)).await.assert_subject("alice");
+        stack.tenants.known.lock().unwrap().remove(0);
+        let forgetting = if forgets_by_first { &stack.jwt } else { &other };
+        forgetting.forget_issuer(acme.name());
+        stack.send(&first).await.assert_invalid("issuer_unknown");
+        send(reports, bearer(&second)).await.assert_invalid("issuer_unknown");
+    }
+}
+
+/// Counts the tokens that are verified, and not found in the cache.
+struct Counting(TestIssuer, Arc<AtomicUsize>);
+
+impl KeySource for Counting {
+    fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.find(request)
+    }
+}
+
+#[tokio::test]
+async fn a_template_is_forgotten_with_all_its_issuers_and_one_of_them_alone() {
+    const TEMPLATE: &str = "https://{org}.test";
+    let (clock, verified) = (ManualClock::at(START), Arc::new(AtomicUsize::new(0)));
+    let keys = issuer("https://keys.test", &clock);
+    let jwt = Jwt::new(Issuer::template(TEMPLATE, AUDIENCE).unwrap(), Counting(keys.clone(), Arc::clone(&verified)));
+    let app = layered(jwt.clone(), &clock);
+    let token = |org: &str| token(&keys).claim("iss", format!("https://{org}.test")).claim("org", org).sign();
+    let tokens = [token("acme"), token("globex")];
+    for (forgotten, expected) in [(None, 2), (Some("https://acme.test"), 1), (Some(TEMPLATE), 2)] {
+        forgotten.into_iter().for_each(|name| jwt.forget_issuer(name));
+        verified.store(0, Ordering::SeqCst);
+        for token in tokens.iter().chain(&tokens) {
+            send(app.clone(), bearer(token)).await.assert_subject("alice");
+        }
+        assert_eq!(verified.load(Ordering::SeqCst), expected, "{forgotten:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_hangs_is_an_outage_that_is_logged_once() {
+    let (log, _guard) = listen();
+    let stack = Resolving::new();
+    stack.set(Mode::Hang);
+    for index in 0..2 {
+        stack.send(&token(&stack.tenant(index))).await.assert_unavailable("keys_unavailable");
+    }
+    assert_eq!(log.text().matches("issuer resolver").count(), 1, "{}", log.text());
+    stack.set(Mode::Answer);
+    stack.send(&token(&stack.tenant(0))).await.assert_subject("alice");
+    assert!(log.text().contains("responds again"), "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn look_ups_of_issuers_are_bounded() {
     use futures_util::FutureExt;
     let stack = Resolving::new();

@@ -119,7 +119,7 @@ pub(super) enum Ids {
 }
 
 /// The treatment of tokens that have other audiences as well.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum OtherAudiences {
     Accepted,
     Refused,
@@ -324,10 +324,14 @@ impl Issuer {
             (Some(own), Some(others)) => others.iter().all(|audience| own.contains(audience)),
             (Some(_), None) => false,
         };
+        let other_audiences = self.audiences.is_none()
+            || self.other_audiences == OtherAudiences::Accepted
+            || other.other_audiences == OtherAudiences::Refused;
         // Each own requirement is also one of the other's.
         let claims = self.checked.iter().all(|own| {
             let is_included = |theirs: &ClaimRule| {
-                (&own.place, own.presence) == (&theirs.place, theirs.presence)
+                own.place == theirs.place
+                    && (own.presence == Presence::Optional || theirs.presence == Presence::Required)
                     && own.expected.includes(&theirs.expected)
             };
             other.checked.iter().any(is_included)
@@ -344,6 +348,21 @@ impl Issuer {
             && audiences
             && claims
             && profile
+            && self.template_claim == other.template_claim
+            && other_audiences
+            && (!self.needs_token_id || other.needs_token_id || other.profile == Profile::Strict)
+    }
+
+    /// Returns whether both accept tokens for the same audiences, in the same claim.
+    pub(super) fn has_audiences_of(&self, other: &Self) -> bool {
+        let is_subset = |some: &[Box<str>], others: &[Box<str>]| some.iter().all(|audience| others.contains(audience));
+        match (&self.audiences, &other.audiences) {
+            (None, None) => true,
+            (Some(own), Some(others)) => {
+                self.audience_claim == other.audience_claim && is_subset(own, others) && is_subset(others, own)
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 
     fn algorithms_include(&self, other: &Self) -> bool {
