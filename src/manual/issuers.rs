@@ -1,8 +1,8 @@
 //! Settings for Keycloak, Auth0, Entra ID, Okta and Cognito; [`providers`](super::providers) has others.
 //!
 //! An issuer is configured by its name (`iss`) and the audience of this API (`aud`); both are compared byte for byte.
-//! `Jwt::discover` finds the rest in the issuer's metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or OpenID
-//! Connect Discovery):
+//! `Jwt::discover` finds the rest in the issuer's metadata ([RFC 8414](https://www.rfc-editor.org/rfc/rfc8414) or
+//! OpenID Connect Discovery):
 //!
 //! ```no_run
 //! use tower_warden::{jwt::Jwt, layer::AuthLayer};
@@ -21,9 +21,11 @@
 //! - Issuer: `https://HOST/realms/REALM`.
 //! - Audience: tokens are issued for `account` unless an audience mapper adds the API.
 //! - Roles: [`roles_claim("/realm_access/roles")`](crate::jwt::Issuer::roles_claim).
-//! - Before version 24, or with the backwards compatible mapper, access tokens contain a `nonce`, as ID tokens do. They need
-//!   [`access_token_claim("typ", "Bearer")`](crate::jwt::Issuer::access_token_claim), by which Keycloak marks access tokens.
-//! - Lightweight access tokens have no `sub` unless its mapper is enabled for them; they are refused as `subject_missing`.
+//! - Before version 24, or with the backwards compatible mapper, access tokens contain a `nonce`, as ID tokens do. They
+//!   need [`access_token_claim("typ", "Bearer")`](crate::jwt::Issuer::access_token_claim), by which Keycloak marks
+//!   access tokens.
+//! - Lightweight access tokens have no `sub` unless its mapper is enabled for them; they are refused as
+//!   `subject_missing`.
 //!
 //! # Auth0
 //!
@@ -45,8 +47,8 @@
 //!
 //! # Okta
 //!
-//! - Use a custom authorization server. Issuer: `https://ORG.okta.com/oauth2/default`; audience: `api://default`; or as they
-//!   are configured. Tokens of the organization's own server cannot be verified by other services.
+//! - Use a custom authorization server. Issuer: `https://ORG.okta.com/oauth2/default`; audience: `api://default`; or as
+//!   they are configured. Tokens of the organization's own server cannot be verified by other services.
 //!
 //! # Amazon Cognito
 //!
@@ -63,9 +65,9 @@
 //!
 //! # Private networks and private certificate authorities
 //!
-//! The built-in client connects to public addresses over `https`, and trusts the certificate authorities of the system (and
-//! those of the environment variable `SSL_CERT_FILE`). An issuer with a private address is an error at start, or, if its name
-//! resolves to one, when it is discovered. Declare the networks and the authority:
+//! The built-in client connects to public addresses over `https`, and trusts the certificate authorities of the system
+//! (and those of the environment variable `SSL_CERT_FILE`). An issuer with a private address is an error at start, or,
+//! if its name resolves to one, when it is discovered. Declare the networks and the authority:
 //!
 //! ```no_run
 //! use tower_warden::{
@@ -84,40 +86,43 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The same client is accepted by [`Introspection`](crate::introspection::IntrospectionBuilder::fetch). If the issuer has no
-//! TLS at all, such as `http://keycloak:8080` in a cluster, anyone on the way can replace its keys. The options that accept
-//! this say so in their names, and apply to addresses of the declared networks only:
+//! The same client is accepted by [`Introspection`](crate::introspection::IntrospectionBuilder::fetch). If the issuer
+//! has no TLS at all, such as `http://keycloak:8080` in a cluster, anyone on the way can replace its keys. The options
+//! that accept this say so in their names, and apply to addresses of the declared networks only:
 //!
-//! - keys and metadata of issuers: [`RemoteKeysBuilder::danger_plain_http`](crate::jwt::RemoteKeysBuilder::danger_plain_http);
-//! - introspection: [`IntrospectionBuilder::danger_plain_http`](crate::introspection::IntrospectionBuilder::danger_plain_http),
-//!   and [`Introspection::danger_without_credentials`](crate::introspection::Introspection::danger_without_credentials) for the
-//!   admin endpoint of Ory Hydra;
+//! - keys and metadata of issuers:
+//!   [`RemoteKeysBuilder::danger_plain_http`](crate::jwt::RemoteKeysBuilder::danger_plain_http);
+//! - introspection:
+//!   [`IntrospectionBuilder::danger_plain_http`](crate::introspection::IntrospectionBuilder::danger_plain_http), and
+//!   [`Introspection::danger_without_credentials`](crate::introspection::Introspection::danger_without_credentials) for
+//!   the admin endpoint of Ory Hydra;
 //! - the published metadata of this API:
-//!   [`ProtectedResourceMetadata::danger_plain_http`](crate::metadata::ProtectedResourceMetadata::danger_plain_http) and
-//!   [`danger_plain_http_authorization_server`][server].
+//!   [`ProtectedResourceMetadata::danger_plain_http`](crate::metadata::ProtectedResourceMetadata::danger_plain_http)
+//!   and [`danger_plain_http_authorization_server`][server].
 //!
 //! [server]: crate::metadata::ProtectedResourceMetadata::danger_plain_http_authorization_server
 //!
 //! # Several issuers
 //!
-//! [`JwtBuilder::issuer`](crate::jwt::JwtBuilder::issuer) adds one. `iss` selects the issuer and with it the keys, so a key of
-//! one issuer never verifies a token of another. One issuer can have several rule sets, such as one for access tokens and one
-//! for ID tokens of Cognito: the first that a token fits decides.
+//! [`JwtBuilder::issuer`](crate::jwt::JwtBuilder::issuer) adds one. `iss` selects the issuer and with it the keys, so a
+//! key of one issuer never verifies a token of another. One issuer can have several rule sets, such as one for access
+//! tokens and one for ID tokens of Cognito: the first that a token fits decides.
 //!
 //! [`Issuer::template`](crate::jwt::Issuer::template) is for issuers with a name per tenant and keys for all, and
 //! [`IssuerResolver`](crate::jwt::IssuerResolver) for issuers that are not known when the process starts.
 //!
 //! # Audiences per route
 //!
-//! [`Jwt::for_audience`](crate::jwt::Jwt::for_audience) returns a verifier with the same keys for another audience, for a layer
-//! around other routes. [`Principal::audience`](crate::Principal::audience) names the audience that was accepted.
+//! [`Jwt::for_audience`](crate::jwt::Jwt::for_audience) returns a verifier with the same keys for another audience, for
+//! a layer around other routes. [`Principal::audience`](crate::Principal::audience) names the audience that was
+//! accepted.
 //!
 //! # ID tokens
 //!
-//! An ID token is refused where it can be distinguished from an access token: by `nonce`, `at_hash`, `c_hash` or `s_hash`, by an `azp`
-//! that is the only audience, by `typ` or `token_use`. One without any of these cannot be distinguished: an API whose audience is
-//! a client id needs [`access_token_claim`](crate::jwt::Issuer::access_token_claim) or
-//! [`strict`](crate::jwt::Issuer::strict).
+//! An ID token is refused where it can be distinguished from an access token: by `nonce`, `at_hash`, `c_hash` or
+//! `s_hash`, by an `azp` that is the only audience, by `typ` or `token_use`. One without any of these cannot be
+//! distinguished: an API whose audience is a client id needs
+//! [`access_token_claim`](crate::jwt::Issuer::access_token_claim) or [`strict`](crate::jwt::Issuer::strict).
 //!
 //! # Opaque tokens
 //!
