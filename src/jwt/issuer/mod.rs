@@ -1,23 +1,26 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-pub(super) use self::name::{IssuerName, Template, is_similar};
-#[cfg(feature = "introspection")]
-use super::fault::{Fault, OneOf};
-use super::{algorithm::Algorithm, expected_claim::ExpectedClaim};
+pub use self::trusted::TrustedIssuer;
+pub(super) use self::{
+    name::{IssuerName, Template, is_similar},
+    settings::{
+        Actors, ClaimRule, Expiry, IdTokens, Ids, OtherAudiences, Presence, Profile, Subject, SubjectFallback, Tenant,
+    },
+};
+use super::algorithm::Algorithm;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    log::Outage,
     url,
-};
-#[cfg(feature = "introspection")]
-use crate::{
-    json::{Json, Object},
-    reason::Reason,
 };
 
 mod claims;
+#[cfg(feature = "introspection")]
+mod introspected;
 mod name;
+mod rule_sets;
+mod settings;
 mod tokens;
+mod trusted;
 
 /// An issuer whose access tokens are accepted, and the requirements on their claims.
 ///
@@ -68,95 +71,6 @@ pub struct Issuer {
     pub(super) template_claim: Option<(Box<str>, Template)>,
     pub(super) tenant: Tenant,
     pub(super) tier: Option<Box<str>>,
-}
-
-/// The treatment of tokens with and without an actor, RFC 8693 §4.1.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Actors {
-    Accepted,
-    Denied,
-    Required,
-}
-
-/// A requirement on the value of a claim.
-#[derive(Clone, Debug)]
-pub(super) struct ClaimRule {
-    pub(super) place: Box<str>,
-    pub(super) expected: ExpectedClaim,
-    pub(super) presence: Presence,
-}
-
-/// The treatment of tokens without a claim that has a requirement.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Presence {
-    Optional,
-    Required,
-}
-
-/// The treatment of tokens without `exp`.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Expiry {
-    Required,
-    #[cfg(feature = "introspection")]
-    Optional,
-    /// Zero stands for none.
-    #[cfg(feature = "introspection")]
-    OptionalOrZero,
-}
-
-/// The treatment of tokens with the signs of an ID token.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum IdTokens {
-    Accepted,
-    Refused,
-}
-
-/// The JSON types of ids.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Ids {
-    Texts,
-    TextsAndNumbers,
-}
-
-/// The treatment of tokens that have other audiences as well.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum OtherAudiences {
-    Accepted,
-    Refused,
-}
-
-/// The kinds of token that are accepted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Profile {
-    /// All tokens without a `typ` that marks another kind.
-    Common,
-    /// RFC 9068.
-    Strict,
-    /// JWT-SVID.
-    Svid,
-}
-
-/// The claims that name the subject.
-#[derive(Clone, Debug)]
-pub(super) struct Subject {
-    /// `None` for the default.
-    pub(super) claims: Option<Vec<Box<str>>>,
-    pub(super) fallback: SubjectFallback,
-}
-
-/// The subject of a token that names none.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum SubjectFallback {
-    Client,
-    None,
-}
-
-/// The tenant of the issuer's subjects.
-#[derive(Clone, Debug)]
-pub(super) enum Tenant {
-    Claim(Box<str>),
-    Fixed(Box<str>),
-    None,
 }
 
 impl Issuer {
@@ -280,115 +194,9 @@ impl Issuer {
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
-}
-
-impl Issuer {
-    /// The tokens of the configured issuer as its introspection endpoint describes them: `exp` is optional, and `username`
-    /// names the subject if `sub` is missing.
-    #[cfg(feature = "introspection")]
-    pub(crate) fn for_introspection(mut self) -> Self {
-        self.expiry = Expiry::Optional;
-        self.subject.claims.get_or_insert_with(|| vec!["sub".into(), "username".into()]);
-        self
-    }
 
     /// Returns whether this is a template, which stands for several issuers.
     pub(crate) const fn is_template(&self) -> bool {
         matches!(self.name, IssuerName::Template(_))
-    }
-
-    /// Checks that an introspection response describes a token of this issuer: by `iss` if it is there, by the claim in the
-    /// place of `iss` in any case.
-    #[cfg(feature = "introspection")]
-    pub(crate) fn check_introspected_name(&self, claims: &Object<'_>) -> Result<(), Fault> {
-        let is_domain = matches!(self.name, IssuerName::TrustDomain(_));
-        let claim = if is_domain { "sub" } else { "iss" };
-        let named = claims.get(claim).filter(|value| **value != Json::Null);
-        if (named.is_none() && !is_domain) || self.name.of_token(claims).is_some() {
-            return Ok(());
-        }
-        Err(Fault::mismatch(Reason::ISSUER_MISMATCH, claim, OneOf(&[self.name()]), named))
-    }
-
-    /// Treats an `exp` of zero as none.
-    #[cfg(feature = "introspection")]
-    pub(crate) const fn with_zero_as_no_expiry(mut self) -> Self {
-        self.expiry = Expiry::OptionalOrZero;
-        self
-    }
-
-    /// Returns whether every token that `other` accepts is one that these rules take first.
-    pub(super) fn includes(&self, other: &Self) -> bool {
-        let audiences = match (&self.audiences, &other.audiences) {
-            (None, _) => true,
-            (Some(own), Some(others)) => others.iter().all(|audience| own.contains(audience)),
-            (Some(_), None) => false,
-        };
-        let other_audiences = self.audiences.is_none()
-            || self.other_audiences == OtherAudiences::Accepted
-            || other.other_audiences == OtherAudiences::Refused;
-        // Each own requirement is also one of the other's.
-        let claims = self.checked.iter().all(|own| {
-            let is_included = |theirs: &ClaimRule| {
-                own.place == theirs.place
-                    && (own.presence == Presence::Optional || theirs.presence == Presence::Required)
-                    && own.expected.includes(&theirs.expected)
-            };
-            other.checked.iter().any(is_included)
-        });
-        let profile = match (self.profile, other.profile) {
-            (Profile::Strict, _) => other.profile == Profile::Strict,
-            // Tokens of RFC 9068 are not searched for the signs of an ID token.
-            (Profile::Common | Profile::Svid, Profile::Strict) | (Profile::Svid, _) => true,
-            (Profile::Common, _) => self.id_tokens == IdTokens::Accepted || self.id_tokens == other.id_tokens,
-        };
-        self.name == other.name
-            && self.algorithms_include(other)
-            && (self.audiences.is_none() || self.audience_claim == other.audience_claim)
-            && audiences
-            && claims
-            && profile
-            && self.template_claim == other.template_claim
-            && other_audiences
-            && (!self.needs_token_id || other.needs_token_id || other.profile == Profile::Strict)
-    }
-
-    /// Returns whether both accept tokens for the same audiences, in the same claim.
-    pub(super) fn has_audiences_of(&self, other: &Self) -> bool {
-        let is_subset = |some: &[Box<str>], others: &[Box<str>]| some.iter().all(|audience| others.contains(audience));
-        match (&self.audiences, &other.audiences) {
-            (None, None) => true,
-            (Some(own), Some(others)) => {
-                self.audience_claim == other.audience_claim && is_subset(own, others) && is_subset(others, own)
-            }
-            (None, Some(_)) | (Some(_), None) => false,
-        }
-    }
-
-    fn algorithms_include(&self, other: &Self) -> bool {
-        other.algorithms.iter().all(|algorithm| self.algorithms.contains(algorithm))
-    }
-}
-
-/// An issuer and the source of its keys, as an [`IssuerResolver`](super::IssuerResolver) returns it.
-#[derive(Clone)]
-pub struct TrustedIssuer {
-    pub(super) issuer: Issuer,
-    pub(super) keys: Arc<dyn super::source::KeySource>,
-    /// The state of the key source.
-    pub(super) outage: Outage,
-}
-
-impl TrustedIssuer {
-    /// The issuer's tokens are verified with these keys only.
-    #[must_use]
-    pub fn new(issuer: Issuer, keys: impl super::source::KeySource) -> Self {
-        Self { issuer, keys: Arc::new(keys), outage: Outage::default() }
-    }
-}
-
-impl std::fmt::Debug for TrustedIssuer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TrustedIssuer").field("issuer", &self.issuer).finish_non_exhaustive()
     }
 }
