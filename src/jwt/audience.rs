@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::{
-    builder::check_rule_sets,
-    issuer::TrustedIssuer,
-    select::Issuers,
-    verify::{Inner, Jwt},
-};
+use super::{authenticator::Jwt, builder::check_rule_sets, issuer::TrustedIssuer, select::Issuers, verify::Inner};
 use crate::{
     cache::CredentialCache,
     error::{ConfigError, ConfigErrorKind},

@@ -2,11 +2,12 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     audience::Verifiers,
+    authenticator::Jwt,
     issuer::{Issuer, TrustedIssuer},
     resolver::{IssuerResolver, Resolver},
     select::Issuers,
     source::KeySource,
-    verify::{Inner, Jwt},
+    verify::Inner,
 };
 use crate::{
     cache::{CredentialCache, Limits},

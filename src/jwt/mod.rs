@@ -93,13 +93,13 @@ pub use self::extract::Claims;
 pub use self::remote::{RemoteKeys, RemoteKeysBuilder};
 pub use self::{
     algorithm::Algorithm,
+    authenticator::Jwt,
     builder::JwtBuilder,
     expected_claim::ExpectedClaim,
     issuer::{Issuer, TrustedIssuer},
     key::VerifyingKey,
     resolver::IssuerResolver,
     source::{KeyRequest, KeySource, StaticKeys},
-    verify::Jwt,
 };
 
 #[cfg(any(feature = "dpop", feature = "introspection"))]
@@ -115,6 +115,7 @@ pub(crate) use self::{jwk::read_public, jws::Segments};
 
 mod algorithm;
 mod audience;
+mod authenticator;
 mod builder;
 mod claims;
 mod crypto;

@@ -5,10 +5,10 @@ use std::{fmt, sync::Arc};
 pub use self::builder::RemoteKeysBuilder;
 use self::{builder::UncheckedSource, key_set_cache::KeySetCache};
 use super::{
+    authenticator::Jwt,
     issuer::Issuer,
     key::VerifyingKey,
     source::{KeyRequest, KeySource},
-    verify::Jwt,
 };
 use crate::{
     Eventual,
