@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod builder;
+mod discovery;
 mod failure;
 mod fetcher;
 mod key_set_cache;
