@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, sync::Notify, time::timeout};
+use tokio::{runtime::Handle, sync::Notify};
 
 use super::{
     failure::{FetchError, Misconfiguration},
@@ -34,15 +34,11 @@ use super::{
     refresh_schedule::FetchCause,
     refresh_task::RefreshTask,
     sightings::Sightings,
-    state::{Changes, FoundKey, Sighting, State, unavailable},
+    state::{Changes, FoundKey, Sighting, State},
 };
 use crate::{
     Eventual,
-    jwt::{
-        key::VerifyingKey,
-        key_set::{Candidates, TriedKeys},
-        source::{KeyRequest, OwnedKeyRequest},
-    },
+    jwt::{key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
     time::{Clock, UnixTime},
 };
@@ -50,21 +46,14 @@ use crate::{
 /// The key set of an issuer. See the [module docs](self) for the invariants.
 pub(super) struct KeySetCache {
     clock: Arc<dyn Clock>,
-    fetcher: Arc<Fetcher>,
+    pub(super) fetcher: Arc<Fetcher>,
     /// Locked while `state` is, never the other way round.
     sightings: Mutex<Sightings>,
     /// Never held across an `await`, while a signature is verified, nor while a [`FetchGuard`] is dropped, which locks it.
     state: RwLock<State>,
     /// Wakes the refresh task when the schedule has changed, and when the cache is dropped.
-    notify: Arc<Notify>,
+    pub(super) notify: Arc<Notify>,
     pub(super) has_refresh_task: AtomicBool,
-}
-
-/// The next step of a request that needs an unknown key.
-enum NextStep {
-    Return(FoundKey),
-    /// Wait for the fetch, which has to be started if it is given.
-    Wait(FetchCompletion, Option<PreparedFetch>),
 }
 
 impl KeySetCache {
@@ -181,116 +170,8 @@ impl KeySetCache {
         if is_repeated { Sighting::Repeated } else { Sighting::First }
     }
 
-    /// Waits for fetches until the key is found, or a fetch that started after the request did not bring it.
-    fn wait_for_key(
-        self: &Arc<Self>,
-        request: &KeyRequest<'_>,
-        sighting: Sighting,
-        mut tried: TriedKeys,
-    ) -> Eventual<FoundKey> {
-        let last_started = self.read().started;
-        let (mut completion, prepared) = match self.next_step(request, sighting, last_started, &mut tried) {
-            NextStep::Return(found) => return Eventual::Now(found),
-            NextStep::Wait(completion, prepared) => (completion, prepared),
-        };
-        // Started here, not in the future: the future may never be polled.
-        if let (Some(prepared), Ok(runtime)) = (prepared, Handle::try_current()) {
-            prepared.spawn(&runtime);
-        }
-        let (this, request) = (Arc::clone(self), OwnedKeyRequest::from(request));
-        // Waits for the key set.
-        Eventual::later(async move {
-            let found = async {
-                loop {
-                    let _ = completion.await;
-                    let prepared;
-                    (completion, prepared) = match this.next_step(&request.borrow(), sighting, last_started, &mut tried)
-                    {
-                        NextStep::Return(found) => return found,
-                        NextStep::Wait(completion, prepared) => (completion, prepared),
-                    };
-                    if let Some(prepared) = prepared {
-                        prepared.spawn(&Handle::current());
-                    }
-                }
-            };
-            timeout(this.fetcher.timeout, found).await.unwrap_or_else(|_| Err(unavailable()))
-        })
-    }
-
-    /// The next step of a request that came when fetch number `last_started` was the last one.
-    ///
-    /// A fetch that was in flight then may have read the key set before the issuer published the key, so its result decides
-    /// nothing about an unknown `kid`. The result of any later fetch does.
-    fn next_step(
-        self: &Arc<Self>,
-        request: &KeyRequest<'_>,
-        sighting: Sighting,
-        last_started: u64,
-        tried: &mut TriedKeys,
-    ) -> NextStep {
-        let can_spawn = Handle::try_current().is_ok();
-        let (mut state, key) = self.lock_after_trying(request, tried);
-        let now = request.now;
-        if let Some(key) = key {
-            return NextStep::Return(Ok(Some(key)));
-        }
-        if let Some(found) = state.absent(request, sighting) {
-            return NextStep::Return(found);
-        }
-        if state.finished > last_started {
-            return NextStep::Return(state.unknown(now));
-        }
-        if let Some(completion) = &state.in_flight {
-            return NextStep::Wait(completion.clone(), None);
-        }
-        let has_valid_keys = state.schedule.has_valid_keys(now);
-        let name = state.fetchable_name(request);
-        let cause = match (state.schedule.due(now), name) {
-            (None, Some(name)) if has_valid_keys => state.cause(name, sighting, now),
-            (due, _) => due,
-        };
-        match cause {
-            Some(cause) if can_spawn => {
-                let (completion, prepared) = self.prepare_fetch(&mut state, cause, name);
-                NextStep::Wait(completion, Some(prepared))
-            }
-            _ => {
-                if has_valid_keys {
-                    state.schedule.request_fetch();
-                    self.notify.notify_one();
-                }
-                NextStep::Return(state.unknown(now))
-            }
-        }
-    }
-
-    /// Locks the state, and returns the key for a request if the set has it. Signatures are verified without the lock, with each
-    /// key once: only keys that were fetched meanwhile are tried.
-    fn lock_after_trying(
-        &self,
-        request: &KeyRequest<'_>,
-        tried: &mut TriedKeys,
-    ) -> (RwLockWriteGuard<'_, State>, Option<Arc<VerifyingKey>>) {
-        loop {
-            let state = self.write();
-            match state.candidates(request) {
-                Candidates::Determined(key) => return (state, key),
-                Candidates::Tried(keys, otherwise) if keys.iter().all(|key| tried.contains(key)) => {
-                    return (state, otherwise);
-                }
-                candidates @ Candidates::Tried(..) => {
-                    drop(state);
-                    if let Some(key) = candidates.choose(request, tried) {
-                        return (self.write(), Some(key));
-                    }
-                }
-            }
-        }
-    }
-
     /// Marks a fetch as in flight. The caller spawns it after it has released the lock.
-    fn prepare_fetch(
+    pub(super) fn prepare_fetch(
         self: &Arc<Self>,
         state: &mut State,
         cause: FetchCause,
@@ -350,11 +231,11 @@ impl KeySetCache {
 
     // A panic under the lock can only come from a custom clock, which is read before anything depends on it. So the state
     // behind a poisoned lock is consistent.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,6 +26,7 @@ mod refresh_task;
 mod removed_kids;
 mod sightings;
 mod state;
+mod waiting;
 
 /// The keys of an issuer, fetched from a URL and refreshed in the background.
 ///
