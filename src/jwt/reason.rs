@@ -116,12 +116,12 @@ reasons! {
     /// Look at: the issuer's key rotation: a key should stay in the set until its last token has expired. With a custom
     /// key source, look at its calls of `VerifyingKey::retire`.
     KEY_RETIRED = "key_retired";
-    /// The issuer's key set is not available.
+    /// The issuer's key set is not available, or the issuer was not resolved.
     ///
     /// Look at: the warnings in the log, which name the cause at each URL, and the network from this server to the issuer's
     /// metadata and `jwks_uri`; private addresses, private certificate authorities and plain `http` are options of
     /// `HttpClient::builder`. A set without any usable key is unavailable too. `Jwt::is_ready` reports the same state to a
-    /// readiness probe.
+    /// readiness probe. For an `IssuerResolver`, look at what it queries: it has five seconds.
     KEYS_UNAVAILABLE = "keys_unavailable";
     /// The token's key id (`kid`) is longer than 256 bytes.
     ///
