@@ -51,9 +51,9 @@ impl<V> Outcome<V> {
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
-    /// What is logged when an outage begins; it contains nothing that a client sent.
+    /// The text that is logged when an outage begins; it contains nothing that a client sent.
     pub(crate) cause: Arc<str>,
-    /// Whether a mistake of this server is the cause, which it cannot recover from by waiting.
+    /// Set if a mistake of this server is the cause, which it cannot recover from by waiting.
     pub(crate) is_own_mistake: bool,
     /// The pause that the dependency asks for.
     pub(crate) retry_after: Option<Duration>,
