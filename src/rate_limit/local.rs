@@ -103,12 +103,12 @@ impl LocalRateLimiter {
     /// Corrects the cost of a request that [`take_share`](Self::take_share) has admitted, as
     /// [`RateLimiter::settle`] does.
     pub fn settle_share(&self, request: &LimitRequest<'_>, cost: u32, nodes: NonZeroU32) {
-        let request = &request.resolved();
+        let (request, correction) = (&request.resolved(), request.correction(cost));
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
         for limit in request.quotas.limits() {
             if let (meter, Entry::Tat(tat)) = load(&entries, request, limit, nodes, now) {
-                let tat = meter.settle(tat, now, request.cost, cost);
+                let tat = meter.settle(tat, now, &correction);
                 let (id, _) = share(request, limit, nodes);
                 entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             }

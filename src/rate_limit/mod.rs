@@ -103,6 +103,7 @@ pub use self::{
 mod address;
 mod charge;
 mod concurrency;
+mod correction;
 mod exempt;
 mod failure_layer;
 mod fields;

@@ -76,9 +76,9 @@ impl<'a> LimitState<'a> {
     /// The TATs to store are then the [`until_tats`](Self::until_tats). A store that is read [with debt](Self::with_debt)
     /// keeps charges that exceed what is available.
     pub fn settle(&mut self, cost: u32) {
-        let mut next = self.tats;
+        let (mut next, correction) = (self.tats, self.request.correction(cost));
         for (tat, (_, meter, stored)) in next.iter_mut().zip(self.entries()) {
-            *tat = meter.settle(stored, ORIGIN, self.request.cost, cost);
+            *tat = meter.settle(stored, ORIGIN, &correction);
         }
         self.tats = next;
     }

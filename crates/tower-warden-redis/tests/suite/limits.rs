@@ -649,6 +649,43 @@ async fn costs_are_corrected_on_all_nodes() {
 
 #[tokio::test]
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn charges_and_refunds_take_and_return_their_units_and_no_more() {
+    let redis = Redis::start().await;
+    let limiter = node(&redis).await;
+    for (number, quota) in [Quota::per_hour(100), Quota::per_hour(100).fixed()].into_iter().enumerate() {
+        let quotas = QuotaSet::from(quota);
+        let keys = ["charged", "refunded", "expensive"].map(|name| limit_key(&format!("{name} {number}")));
+        let remaining = async |key| match limiter.take(&LimitRequest::new(key, &quotas)).wait().await.unwrap() {
+            Decision::Admitted(status) => Some(status.remaining),
+            Decision::Refused(_) => None,
+            other => panic!("{other:?}"),
+        };
+        // Three hundred charges of one unit, and a refund of most of them.
+        assert_eq!(remaining(&keys[0]).await, Some(99));
+        let request = LimitRequest::new(&keys[0], &quotas);
+        for cost in 1..301 {
+            limiter.settle(&request.settled(cost), cost + 1).wait().await.unwrap();
+        }
+        assert_eq!(remaining(&keys[0]).await, None);
+        limiter.settle(&request.settled(301), 51).wait().await.unwrap();
+        assert!((48..=49).contains(&remaining(&keys[0]).await.unwrap()), "51 units and one are taken");
+
+        assert_eq!(remaining(&keys[1]).await, Some(99));
+        let request = LimitRequest::new(&keys[1], &quotas);
+        limiter.settle(&request.settled(1), 501).wait().await.unwrap();
+        limiter.settle(&request.settled(501), 1).wait().await.unwrap();
+        assert_eq!(remaining(&keys[1]).await, Some(98));
+
+        let request = LimitRequest::new(&keys[2], &quotas).cost(self::number(1_000));
+        assert!(matches!(limiter.take(&request).wait().await.unwrap(), Decision::Admitted(_)));
+        limiter.settle(&request, 999).wait().await.unwrap();
+        limiter.settle(&request.settled(999), 90).wait().await.unwrap();
+        assert_eq!(remaining(&keys[2]).await, Some(9));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn charge_does_not_lock_out_for_longer_after_the_clock_of_the_server_was_set_back() {
     let redis = Redis::start().await;
     let quotas = QuotaSet::from(Quota::per_minute(6));
