@@ -240,8 +240,12 @@ impl<R> AuthLayer<R> {
     /// Refuses credentials that are not bound to their sender with 401, also if they are valid; the challenges name only schemes
     /// whose credentials can be bound so. Single routes can require it
     /// with [`AuthorizeLayer::sender_constrained`](crate::layer::AuthorizeLayer::sender_constrained) instead.
+    ///
+    /// Of several calls, all apply. If the caller [acts for](Self::acting_for) a subject, they apply to the credentials of both.
     #[must_use]
-    pub fn sender_constrained(self, constraint: SenderConstraint) -> Self {
+    pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
+        let authentication = self.authentication_mut();
+        authentication.subject = authentication.subject.take().map(|subject| subject.sender_constrained(constraint));
         self.caller(|caller| caller.sender_constrained(constraint))
     }
 
@@ -343,6 +347,8 @@ impl<S, R: Clone> Layer<S> for AuthLayer<R> {
     type Service = Gate<S, Authentication, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        // Not by the setters: a proof may be added after the constraint that needs it.
+        self.authentication.warn_of_constraints();
         Gate::new(inner, Arc::clone(&self.authentication), self.respond.clone())
     }
 }

@@ -1,6 +1,10 @@
 //! One source of credentials, and the checks that need nothing but the request and the identity.
 
-use std::{fmt, iter, net::IpAddr, sync::Arc};
+use std::{
+    fmt, iter,
+    net::IpAddr,
+    sync::{Arc, Once},
+};
 
 use super::{
     authenticator::{Authenticator, Presented},
@@ -48,8 +52,11 @@ use crate::{
 #[must_use]
 pub struct CredentialSource {
     authenticator: Arc<dyn Authenticator>,
-    constraint: Option<SenderConstraint>,
+    /// All of them apply.
+    constraints: Vec<SenderConstraint>,
     proofs: Vec<Arc<dyn ProofOfPossession>>,
+    /// The constraint that comes with a scheme, and is replaced with it.
+    scheme_constraint: Option<SenderConstraint>,
     settings: Settings,
     /// Made of the settings; the same for each thread.
     terms: Striped<Arc<Terms>>,
@@ -64,17 +71,16 @@ struct Settings {
 }
 
 impl Settings {
-    fn terms(&self, proofs: &Proofs, constraint: Option<SenderConstraint>) -> Striped<Arc<Terms>> {
+    fn terms(&self, proofs: &Proofs, constraints: &[SenderConstraint]) -> Striped<Arc<Terms>> {
         let challenges = |is_offered: &dyn Fn(&str) -> bool| {
             Arc::new(Challenges::new(self.challenge.clone(), &self.schemes, is_offered))
         };
-        let is_bound_by =
-            |method: Option<&ConfirmationMethod>, scheme: &str| self.is_bound_under(scheme, method, proofs);
-        let own = constraint.map(SenderConstraint::method);
-        let is_offered = |scheme: &str| own.as_ref().is_none_or(|method| is_bound_by(method.as_ref(), scheme));
+        let own: Vec<_> = constraints.iter().copied().filter_map(SenderConstraint::method).collect();
+        let is_offered = |scheme: &str| constraints.is_empty() || self.is_bound_under(scheme, &own, proofs);
         let methods = iter::once(None).chain(proofs.iter().map(|proof| Some(proof.method())));
         let constrained = methods.map(|method| {
-            let lines = challenges(&|scheme| is_offered(scheme) && is_bound_by(method.as_ref(), scheme));
+            let all: Vec<_> = own.iter().chain(&method).cloned().collect();
+            let lines = challenges(&|scheme| self.is_bound_under(scheme, &all, proofs));
             (method, lines)
         });
         let terms = Terms {
@@ -83,19 +89,21 @@ impl Settings {
             delegated_scopes: self.delegated_scopes,
             hierarchy: self.hierarchy.clone(),
             schemes: Arc::new(self.schemes.clone()),
+            warning: Arc::new(Once::new()),
         };
         Striped::new(|| Arc::new(terms.clone()))
     }
 
-    /// Returns whether a credential under this scheme can be proved to be bound by this method, or by any, and needs no proof
-    /// of another one.
-    fn is_bound_under(&self, scheme: &str, method: Option<&ConfirmationMethod>, proofs: &Proofs) -> bool {
-        let has_method = |proof: &Arc<dyn ProofOfPossession>| method.is_none_or(|method| proof.method() == *method);
+    /// Returns whether a credential under this scheme can be proved to be bound by all of these methods, or by any if there are
+    /// none, and needs no proof of another one.
+    fn is_bound_under(&self, scheme: &str, methods: &[ConfirmationMethod], proofs: &Proofs) -> bool {
+        let has_method = |proof: &Arc<dyn ProofOfPossession>| methods.is_empty() || methods.contains(&proof.method());
         // A proof that is required under one scheme is read under no other.
         let is_of_another =
             |proof: &Arc<dyn ProofOfPossession>| self.schemes.iter().any(|other| proof.is_required_under(other.name()));
-        let mut provers = proofs.iter().filter(|proof| has_method(proof));
-        let is_provable = provers.any(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
+        let provers = proofs.iter().filter(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
+        let provable: Vec<_> = provers.map(|proof| proof.method()).collect();
+        let is_provable = !provable.is_empty() && methods.iter().all(|method| provable.contains(method));
         is_provable && proofs.iter().all(|proof| has_method(proof) || !proof.is_required_under(scheme))
     }
 }
@@ -129,8 +137,15 @@ impl CredentialSource {
             schemes: Schemes::new(authenticator.schemes()).with_max_length(authenticator.max_credential_bytes()),
         };
         let proofs = authenticator.proofs();
-        let terms = settings.terms(&proofs, None);
-        Self { authenticator: Arc::new(authenticator), constraint: None, proofs, settings, terms }
+        let terms = settings.terms(&proofs, &[]);
+        Self {
+            authenticator: Arc::new(authenticator),
+            constraints: Vec::new(),
+            proofs,
+            scheme_constraint: None,
+            settings,
+            terms,
+        }
     }
 
     /// Adds a proof of possession.
@@ -157,8 +172,17 @@ impl CredentialSource {
     }
 
     /// Refuses credentials that are not bound to their sender. Refusals offer only schemes whose credentials can be bound so.
+    ///
+    /// Of several calls, all apply: a credential is then bound in each of these ways.
     pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
-        self.constraint = Some(constraint);
+        self.constraints.push(constraint);
+        self.with_new_terms()
+    }
+
+    /// Sets the constraint that comes with a scheme, in addition to those that were declared.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn constrained_by_scheme(mut self, constraint: Option<SenderConstraint>) -> Self {
+        self.scheme_constraint = constraint;
         self.with_new_terms()
     }
 
@@ -171,7 +195,8 @@ impl CredentialSource {
     }
 
     /// Applies the settings of a layer that are not those of one source.
-    pub(super) fn with_settings_of(self, caller: &Self) -> Self {
+    pub(super) fn with_settings_of(mut self, caller: &Self) -> Self {
+        self.constraints.extend(&caller.constraints);
         let Settings { challenge, hierarchy, .. } = caller.settings.clone();
         self.with(|settings| (settings.challenge, settings.hierarchy) = (challenge, hierarchy))
     }
@@ -194,8 +219,20 @@ impl CredentialSource {
     }
 
     fn with_new_terms(mut self) -> Self {
-        self.terms = self.settings.terms(&self.proofs, self.constraint);
+        self.terms = self.settings.terms(&self.proofs, &self.constraints().collect::<Vec<_>>());
         self
+    }
+
+    /// Warns if no credential can be bound as required.
+    pub(super) fn warn_of_constraints(&self) {
+        let terms = self.terms();
+        if self.constraints().next().is_some() && !terms.challenges.is_satisfiable() {
+            terms.warn_of_unsatisfiable();
+        }
+    }
+
+    fn constraints(&self) -> impl Iterator<Item = SenderConstraint> {
+        self.constraints.iter().copied().chain(self.scheme_constraint)
     }
 }
 
@@ -251,7 +288,7 @@ impl CredentialSource {
         let invalid = |reason| Rejection::new(RejectionKind::Invalid, reason);
         let not_expired = NotExpired::check(identity, attempt.now).map_err(invalid)?;
         let (proved, proofs) = self.verify(attempt, identity.confirmation.as_ref())?;
-        let possessed = Possessed::check(identity, proved.as_slice(), self.constraint).map_err(invalid)?;
+        let possessed = Possessed::check(identity, proved.as_slice(), self.constraints()).map_err(invalid)?;
         let network_allowed = NetworkAllowed::check(identity, client)?;
         Ok(Examined { not_expired, possessed, network_allowed, proofs })
     }
@@ -315,7 +352,7 @@ impl CredentialSource {
 impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialSource")
-            .field("constraint", &self.constraint)
+            .field("constraints", &self.constraints().collect::<Vec<_>>())
             .field("proofs", &self.proofs)
             .field("schemes", &self.settings.schemes)
             .finish_non_exhaustive()

@@ -70,7 +70,7 @@ impl<R> AuthLayer<R> {
     /// proofs.
     ///
     /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one. Of several
-    /// calls, the last one applies.
+    /// calls, the last one applies. What [`sender_constrained`](Self::sender_constrained) requires applies as well.
     ///
     /// The challenge of the layer is that of the resource, if the verifier is [of one](Dpop::for_resource).
     #[must_use]
@@ -89,7 +89,6 @@ impl CredentialSource {
     pub fn dpop(self, dpop: Dpop) -> Self {
         // Two verifiers with one replay guard would refuse every proof as a replay.
         let source = self.without_proofs_of(NAME).scheme(dpop.scheme());
-        let source = if dpop.is_required() { source.sender_constrained(SenderConstraint::Key) } else { source };
-        source.proof(dpop)
+        source.constrained_by_scheme(dpop.is_required().then_some(SenderConstraint::Key)).proof(dpop)
     }
 }
