@@ -1,3 +1,5 @@
+use http::HeaderName;
+
 use super::verifier::Dpop;
 use crate::{
     auth::{AuthLayer, CredentialSource},
@@ -41,6 +43,11 @@ impl Scheme for DpopScheme {
 
     fn locations(&self) -> Vec<Location> {
         vec![Location::authorization(NAME)]
+    }
+
+    /// A proof in a log can be replayed for as long as it is valid, where its replay guard does not know it.
+    fn sensitive_fields(&self) -> Vec<HeaderName> {
+        vec![HeaderName::from_static("dpop")]
     }
 
     fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {

@@ -267,10 +267,9 @@ fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: 
         Ok((ReplayVerdict::KeyFull, wait)) => {
             Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
         }
-        // Proofs of all keys expire all the time, so a client need not wait for its own.
-        Ok((ReplayVerdict::Full, _)) => {
+        Ok((ReplayVerdict::Full, wait)) => {
             outage.begin(|| log::warning!("the replay guard is full; requests are refused with 503 until it has room"));
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL).retry_after(wait))
         }
         Err(error) => {
             outage.begin(|| {
