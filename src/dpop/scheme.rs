@@ -94,6 +94,7 @@ impl<R> AuthLayer<R> {
 impl CredentialSource {
     /// Accepts tokens under the scheme `DPoP`: see [`AuthLayer::dpop`].
     pub fn dpop(self, dpop: Dpop) -> Self {
+        dpop.warn_of_undeclared_rewrite();
         // Two verifiers with one replay guard would refuse every proof as a replay.
         let source = self.without_proofs_of(NAME).scheme(dpop.scheme());
         source.constrained_by_scheme(dpop.is_required().then_some(SenderConstraint::Key)).proof(dpop)

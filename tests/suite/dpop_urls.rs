@@ -360,3 +360,21 @@ async fn constraint_that_no_scheme_can_meet_is_one_warning_that_names_the_settin
     }
     assert_eq!(count(), 2);
 }
+
+#[tokio::test]
+async fn public_url_with_a_path_is_a_warning_until_the_rewrite_is_declared() {
+    let (log, _guard) = crate::secrets::listen();
+    let count = || log.text().matches("Dpop::path_rewrite").count();
+    for (url, rewrite, warnings) in [
+        (API, None, 0),
+        ("https://api.test/", None, 0),
+        (RESOURCE, Some(PathRewrite::Unchanged), 0),
+        (RESOURCE, Some(PathRewrite::PrefixRemoved), 0),
+        (RESOURCE, None, 1),
+    ] {
+        at(&[url], rewrite);
+        assert_eq!(count(), warnings, "{url}");
+    }
+    at(&[API, RESOURCE], None);
+    assert_eq!(count(), 2);
+}
