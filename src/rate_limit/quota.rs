@@ -172,6 +172,9 @@ impl Quota {
     ///
     /// If the burst is less than these, it can be used at once; otherwise half of them. The rest becomes available evenly.
     ///
+    /// It counts approximately, by a burst and a rate that together admit the number in one period, and stores no time of any
+    /// request. So a caller may have to wait before it has used the number, and never gets more.
+    ///
     /// # Panics
     ///
     /// If the burst is more than the units per period, or if the quota is a hard limit already; a compile-time error in a
