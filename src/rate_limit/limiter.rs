@@ -47,7 +47,7 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// caller that waits for [`LimitExceeded::wait`] and makes no other requests in between is admitted then. A refused
     /// request does not make this wait longer.
     ///
-    /// The state of a quota [in windows](super::Quota::is_in_windows) belongs to one window, which
+    /// The state of a quota [in windows](super::Quota::has_fixed_windows) belongs to one window, which
     /// [`LimitRequest::time`] selects. A limiter that does not support windows refuses requests under such quotas.
     ///
     /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
@@ -103,7 +103,7 @@ pub struct LimitRequest<'a> {
     /// The cost to which an earlier [correction](RateLimiter::settle) has set that of the request; `None` if it is
     /// [`cost`](Self::cost), at which the request was admitted.
     pub settled: Option<u32>,
-    /// The time that selects the window of quotas [in windows](super::Quota::is_in_windows); `None` for that of the system's
+    /// The time that selects the window of quotas [in windows](super::Quota::has_fixed_windows); `None` for that of the system's
     /// clock.
     pub time: Option<UnixTime>,
 }

@@ -30,7 +30,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// | method | units in | available again |
 /// |---|---|---|
 /// | [`sliding`](Self::sliding) | any interval of one period | evenly; at most half of them at once, unless `burst` is set before |
-/// | [`fixed`](Self::fixed) | windows of one period, from the Unix epoch on | all of them when the window ends |
+/// | [`fixed_window`](Self::fixed_window) | windows of one period, from the Unix epoch on | all of them when the window ends |
 /// | [`per_calendar_day`](Self::per_calendar_day), [`per_calendar_month`](Self::per_calendar_month) | days and months at an offset from UTC | all of them when the day or month ends |
 ///
 /// The last two are selected by the wall clock of the node: a request at the end of a window and one at the start of the next
@@ -161,7 +161,7 @@ impl Quota {
     /// [hard limit](Self#hard-limits); a compile-time error in a `const`.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+        assert!(self.sliding.is_none() && !self.has_fixed_windows(), "{}", HARD);
         let Some(burst) = NonZeroU32::new(burst) else { panic!("the burst of a quota is zero") };
         self.burst = burst;
         assert!(self.refill() <= LONGEST, "{}", BURST);
@@ -192,7 +192,7 @@ impl Quota {
     /// ```
     #[must_use]
     pub const fn sliding(mut self) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+        assert!(self.sliding.is_none() && !self.has_fixed_windows(), "{}", HARD);
         let (limit, burst) = (self.count.get(), self.burst.get());
         assert!(burst <= limit, "{}", HARD);
         let burst = if burst < limit { burst } else { limit.div_ceil(2) };
@@ -211,8 +211,8 @@ impl Quota {
     ///
     /// If the quota is a hard limit already; a compile-time error in a `const`.
     #[must_use]
-    pub const fn fixed(mut self) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+    pub const fn fixed_window(mut self) -> Self {
+        assert!(self.sliding.is_none() && !self.has_fixed_windows(), "{}", HARD);
         (self.windows, self.burst) = (Windows::Fixed, self.count);
         self
     }
@@ -253,14 +253,15 @@ impl Quota {
         self.burst
     }
 
-    /// Returns whether the units are available again at the end of a window, all at once.
+    /// Returns whether the units are available again at the end of a window, all at once: a window of one period, or a calendar
+    /// day or month.
     #[must_use]
-    pub const fn is_in_windows(&self) -> bool {
+    pub const fn has_fixed_windows(&self) -> bool {
         !matches!(self.windows, Windows::None)
     }
 
     /// The time after which one used unit is available again, rounded up to whole nanoseconds; zero for a quota
-    /// [in windows](Self::is_in_windows).
+    /// [in windows](Self::has_fixed_windows).
     #[must_use]
     pub const fn emission_interval(&self) -> Duration {
         self.emission_interval_at(Duration::from_nanos(1))
@@ -274,7 +275,7 @@ impl Quota {
 
     /// The emission interval in nanoseconds, rounded up to a multiple of `resolution`.
     pub(super) const fn emission_interval_in_ticks(&self, resolution: u64) -> u64 {
-        if self.is_in_windows() {
+        if self.has_fixed_windows() {
             return 0;
         }
         // No overflow: a period is ten years at most.

@@ -206,7 +206,7 @@ async fn refund_of_a_cost_above_the_burst_takes_no_units() {
 
 #[test]
 fn charges_and_refunds_that_lead_back_to_a_cost_change_nothing_in_every_quota() {
-    for quota in [Quota::per_hour(100), Quota::per_hour(100).fixed(), Quota::per_hour(100).sliding()] {
+    for quota in [Quota::per_hour(100), Quota::per_hour(100).fixed_window(), Quota::per_hour(100).sliding()] {
         let (key, quotas) = (LimitKey::default(), QuotaSet::from([quota, Quota::per_day(10)]));
         let now = tower_warden::UnixTime::from_secs(1_800_000_000);
         let request = LimitRequest::new(&key, &quotas).at(now).cost(nonzero(50));

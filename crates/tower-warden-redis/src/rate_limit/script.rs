@@ -87,7 +87,7 @@ impl Reply {
     /// The state of the quotas of the request.
     pub(super) fn state<'a>(&self, request: &LimitRequest<'a>) -> LimitState<'a> {
         let states = self.levels.iter().zip(request.quotas.quotas()).map(|(level, quota)| {
-            if quota.is_in_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
+            if quota.has_fixed_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
         });
         LimitState::new(request, states).with_resolution(RESOLUTION).with_debt().with_windows()
     }

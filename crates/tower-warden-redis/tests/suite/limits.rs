@@ -570,7 +570,7 @@ async fn windows_admit_their_number_on_all_nodes_exactly_and_with_leases() {
     let tomorrow = morning + seconds(86_400);
     let quotas = QuotaSet::new([
         Quota::per_calendar_day(100, UtcOffset::UTC),
-        Quota::per_day(110).fixed().named("fixed"),
+        Quota::per_day(110).fixed_window().named("fixed"),
         Quota::per_day(400).sliding().named("sliding"),
     ])
     .unwrap();
@@ -615,7 +615,7 @@ async fn windows_admit_their_number_on_all_nodes_exactly_and_with_leases() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn costs_are_corrected_on_all_nodes() {
     let redis = Redis::start().await;
-    for quota in [Quota::per_day(10), Quota::per_day(10).fixed()] {
+    for quota in [Quota::per_day(10), Quota::per_day(10).fixed_window()] {
         let (one, other) = (node(&redis).await, node(&redis).await);
         let (key, quotas) = (limit_key("alice"), QuotaSet::from(quota.clone()));
         let request = LimitRequest::new(&key, &quotas);
@@ -636,7 +636,7 @@ async fn costs_are_corrected_on_all_nodes() {
         // A charge above what is available is made up for.
         one.settle(&request, 34).wait().await.unwrap();
         match one.take(&request).wait().await.unwrap() {
-            Decision::Refused(exceeded) if !quota.is_in_windows() => {
+            Decision::Refused(exceeded) if !quota.has_fixed_windows() => {
                 let needed = seconds(86_400 / 10 * 31);
                 assert!(exceeded.wait <= needed && exceeded.wait > needed - seconds(60), "{exceeded:?}");
             }
@@ -652,7 +652,7 @@ async fn costs_are_corrected_on_all_nodes() {
 async fn charges_and_refunds_take_and_return_their_units_and_no_more() {
     let redis = Redis::start().await;
     let limiter = node(&redis).await;
-    for (number, quota) in [Quota::per_hour(100), Quota::per_hour(100).fixed()].into_iter().enumerate() {
+    for (number, quota) in [Quota::per_hour(100), Quota::per_hour(100).fixed_window()].into_iter().enumerate() {
         let quotas = QuotaSet::from(quota);
         let keys = ["charged", "refunded", "expensive"].map(|name| limit_key(&format!("{name} {number}")));
         let remaining = async |key| match limiter.take(&LimitRequest::new(key, &quotas)).wait().await.unwrap() {
