@@ -84,11 +84,12 @@
 
 pub use self::{
     charge::LimitCharge,
+    check::{RateLimit, RateLimitPass},
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, InFlightBody},
     exempt::{CallerOrigin, Exempt},
     failure_layer::{FailureLimit, FailureLimitLayer, FailureLimitPass},
     fields::RateLimitFields,
-    layer::{RateLimit, RateLimitLayer, RateLimitPass},
+    layer::RateLimitLayer,
     limit_by::LimitBy,
     limit_key::LimitKey,
     limit_secret::LimitSecret,
@@ -102,6 +103,7 @@ pub use self::{
 
 mod address;
 mod charge;
+mod check;
 mod concurrency;
 mod correction;
 mod exempt;
