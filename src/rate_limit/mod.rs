@@ -119,6 +119,7 @@ mod local;
 mod meter;
 mod outcome;
 mod partitions;
+mod property;
 mod quota;
 mod quota_set;
 mod reason;
