@@ -110,6 +110,7 @@ mod exempt;
 mod failure_layer;
 mod fields;
 mod gcra;
+mod hard_limit;
 mod layer;
 mod limit_by;
 mod limit_key;
