@@ -14,6 +14,7 @@ pub use self::{
     source::CredentialSource,
 };
 
+mod acting_for;
 mod admitted;
 mod authentication;
 mod authenticator;
