@@ -8,7 +8,8 @@ use http::{HeaderName, HeaderValue};
 
 use super::{
     admitted::Admitted,
-    source::{Attempt, CredentialSource, Examined},
+    attempt::{Attempt, Examined},
+    source::CredentialSource,
 };
 use crate::{
     Eventual,

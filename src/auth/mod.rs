@@ -16,6 +16,7 @@ pub use self::{
 
 mod acting_for;
 mod admitted;
+mod attempt;
 mod authentication;
 mod authenticator;
 mod conceal;
