@@ -167,7 +167,8 @@ impl<R> AuthLayer<R> {
     /// whose credentials can be bound so. Single routes can require it
     /// with [`AuthorizeLayer::sender_constrained`](crate::layer::AuthorizeLayer::sender_constrained) instead.
     ///
-    /// Of several calls, all apply. If the caller [acts for](Self::acting_for) a subject, they apply to the credentials of both.
+    /// Of several calls, all apply. If the caller [acts for](Self::acting_for) a subject, they apply to the
+    /// credentials of both.
     #[must_use]
     pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
         let authentication = self.authentication_mut();

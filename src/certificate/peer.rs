@@ -185,8 +185,8 @@ impl PeerCertificate {
 
     /// Returns `true` if the certificate has the name.
     ///
-    /// Only the thumbprint of an [unverified](ChainStatus::Unverified) certificate can be trusted. A certificate with a SPIFFE ID
-    /// and another URI has no valid SPIFFE ID.
+    /// Only the thumbprint of an [unverified](ChainStatus::Unverified) certificate can be trusted. A certificate with
+    /// a SPIFFE ID and another URI has no valid SPIFFE ID.
     #[must_use]
     pub fn has_name(&self, name: &CertificateName) -> bool {
         match name.as_thumbprint() {

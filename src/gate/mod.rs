@@ -1,9 +1,9 @@
 //! The service behind every layer that admits or refuses requests.
 //!
-//! A [`Gate`] gives the head of a request to its [`Check`]. If the check decides at once, the gate calls the inner service,
-//! which [`poll_ready`](tower_service::Service::poll_ready) has made ready, or returns the refusal. If the check decides
-//! later, a clone of the inner service is made ready once the request is admitted. What the ready one has reserved is given back
-//! at once in this case, and after a refusal.
+//! A [`Gate`] gives the head of a request to its [`Check`]. If the check decides at once, the gate calls the inner
+//! service, which [`poll_ready`](tower_service::Service::poll_ready) has made ready, or returns the refusal. If the
+//! check decides later, a clone of the inner service is made ready once the request is admitted. What the ready one
+//! has reserved is given back at once in this case, and after a refusal.
 //!
 //! A check that panics refuses the request with 500.
 

@@ -132,7 +132,8 @@ impl fmt::Debug for RateLimit {
     }
 }
 
-/// The response fields of a request that [`RateLimitLayer`](super::RateLimitLayer) has admitted, and its cost if that can be corrected.
+/// The response fields of a request that [`RateLimitLayer`](super::RateLimitLayer) has admitted, and its cost if that
+/// can be corrected.
 #[derive(Debug)]
 pub struct RateLimitPass {
     fields: Fields,

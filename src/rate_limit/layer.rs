@@ -142,7 +142,8 @@ impl<R> RateLimitLayer<R> {
         self
     }
 
-    /// Adds a [`LimitCharge`](super::LimitCharge) to the extensions of each request, with which the handler charges and refunds units.
+    /// Adds a [`LimitCharge`](super::LimitCharge) to the extensions of each request, with which the handler charges
+    /// and refunds units.
     ///
     /// If several layers add one, the handler finds that of the innermost layer.
     #[must_use]
