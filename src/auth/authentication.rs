@@ -2,13 +2,14 @@
 //!
 //! The order is fixed: syntax, number of credentials, authentication, expiry, possession, networks, revocation, replay.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{iter, net::IpAddr, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 
 use super::{
     admitted::Admitted,
-    source::{Attempt, CredentialSource, Examined},
+    attempt::{Attempt, Examined},
+    source::CredentialSource,
 };
 use crate::{
     Eventual,
@@ -102,6 +103,11 @@ impl Check for Authentication {
 }
 
 impl Authentication {
+    /// Warns if no credential can be bound as a source requires.
+    pub(super) fn warn_of_constraints(&self) {
+        iter::once(&self.caller).chain(&self.subject).for_each(CredentialSource::warn_of_constraints);
+    }
+
     /// The credentials of a request: that of the caller, and that of the subject if one is required.
     ///
     /// Neither is present only if the layer is optional. An error is that of a role.

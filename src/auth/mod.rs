@@ -14,7 +14,9 @@ pub use self::{
     source::CredentialSource,
 };
 
+mod acting_for;
 mod admitted;
+mod attempt;
 mod authentication;
 mod authenticator;
 mod conceal;

@@ -1,25 +1,16 @@
-//! One source of credentials, and the checks that need nothing but the request and the identity.
+//! One source of credentials.
 
-use std::{fmt, iter, net::IpAddr, sync::Arc};
-
-use super::{
-    authenticator::{Authenticator, Presented},
-    few::Few,
-    proof::{PresentedProof, ProofOfPossession, VerifiedProof},
+use std::{
+    fmt, iter,
+    sync::{Arc, Once},
 };
+
+use super::{authenticator::Authenticator, proof::ProofOfPossession};
 use crate::{
-    Eventual,
-    caller::{
-        Confirmation, ConfirmationMethod, DelegatedScopes, Identity, NetworkAllowed, NotExpired, Possessed, Possession,
-        SenderConstraint, Terms,
-    },
-    reason::Reason,
-    refusal::{Rejection, RejectionKind},
-    request::{Head, UnknownClient},
-    scheme::{self, Challenge, Challenges, LocateError, Located, Place, Scheme, Schemes},
+    caller::{ConfirmationMethod, DelegatedScopes, SenderConstraint, Terms},
+    scheme::{Challenge, Challenges, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
-    time::{Arrival, UnixTime},
 };
 
 /// A source of credentials: an authenticator, the schemes under which it takes them, and the proofs that go with them.
@@ -47,9 +38,12 @@ use crate::{
 #[derive(Clone)]
 #[must_use]
 pub struct CredentialSource {
-    authenticator: Arc<dyn Authenticator>,
-    constraint: Option<SenderConstraint>,
-    proofs: Vec<Arc<dyn ProofOfPossession>>,
+    pub(super) authenticator: Arc<dyn Authenticator>,
+    /// All of them apply.
+    constraints: Vec<SenderConstraint>,
+    pub(super) proofs: Vec<Arc<dyn ProofOfPossession>>,
+    /// The constraint that comes with a scheme, and is replaced with it.
+    scheme_constraint: Option<SenderConstraint>,
     settings: Settings,
     /// Made of the settings; the same for each thread.
     terms: Striped<Arc<Terms>>,
@@ -64,17 +58,16 @@ struct Settings {
 }
 
 impl Settings {
-    fn terms(&self, proofs: &Proofs, constraint: Option<SenderConstraint>) -> Striped<Arc<Terms>> {
+    fn terms(&self, proofs: &Proofs, constraints: &[SenderConstraint]) -> Striped<Arc<Terms>> {
         let challenges = |is_offered: &dyn Fn(&str) -> bool| {
             Arc::new(Challenges::new(self.challenge.clone(), &self.schemes, is_offered))
         };
-        let is_bound_by =
-            |method: Option<&ConfirmationMethod>, scheme: &str| self.is_bound_under(scheme, method, proofs);
-        let own = constraint.map(SenderConstraint::method);
-        let is_offered = |scheme: &str| own.as_ref().is_none_or(|method| is_bound_by(method.as_ref(), scheme));
+        let own: Vec<_> = constraints.iter().copied().filter_map(SenderConstraint::method).collect();
+        let is_offered = |scheme: &str| constraints.is_empty() || self.is_bound_under(scheme, &own, proofs);
         let methods = iter::once(None).chain(proofs.iter().map(|proof| Some(proof.method())));
         let constrained = methods.map(|method| {
-            let lines = challenges(&|scheme| is_offered(scheme) && is_bound_by(method.as_ref(), scheme));
+            let all: Vec<_> = own.iter().chain(&method).cloned().collect();
+            let lines = challenges(&|scheme| self.is_bound_under(scheme, &all, proofs));
             (method, lines)
         });
         let terms = Terms {
@@ -83,41 +76,26 @@ impl Settings {
             delegated_scopes: self.delegated_scopes,
             hierarchy: self.hierarchy.clone(),
             schemes: Arc::new(self.schemes.clone()),
+            warning: Arc::new(Once::new()),
         };
         Striped::new(|| Arc::new(terms.clone()))
     }
 
-    /// Returns whether a credential under this scheme can be proved to be bound by this method, or by any, and needs no proof
-    /// of another one.
-    fn is_bound_under(&self, scheme: &str, method: Option<&ConfirmationMethod>, proofs: &Proofs) -> bool {
-        let has_method = |proof: &Arc<dyn ProofOfPossession>| method.is_none_or(|method| proof.method() == *method);
+    /// Returns whether a credential under this scheme can be proved to be bound by all of these methods, or by any if there are
+    /// none, and needs no proof of another one.
+    fn is_bound_under(&self, scheme: &str, methods: &[ConfirmationMethod], proofs: &Proofs) -> bool {
+        let has_method = |proof: &Arc<dyn ProofOfPossession>| methods.is_empty() || methods.contains(&proof.method());
         // A proof that is required under one scheme is read under no other.
         let is_of_another =
             |proof: &Arc<dyn ProofOfPossession>| self.schemes.iter().any(|other| proof.is_required_under(other.name()));
-        let mut provers = proofs.iter().filter(|proof| has_method(proof));
-        let is_provable = provers.any(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
+        let provers = proofs.iter().filter(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
+        let provable: Vec<_> = provers.map(|proof| proof.method()).collect();
+        let is_provable = !provable.is_empty() && methods.iter().all(|method| provable.contains(method));
         is_provable && proofs.iter().all(|proof| has_method(proof) || !proof.is_required_under(scheme))
     }
 }
 
 type Proofs = [Arc<dyn ProofOfPossession>];
-
-/// A credential whose verification was begun, with what the request presents as proof.
-pub(super) struct Attempt {
-    pub(super) now: UnixTime,
-    pub(super) place: Place,
-    /// The proofs, by the place of their verifiers.
-    presented: Few<(usize, PresentedProof)>,
-}
-
-/// The proof values of the checks that need no I/O.
-pub(super) struct Examined {
-    pub(super) not_expired: NotExpired,
-    pub(super) possessed: Possessed,
-    pub(super) network_allowed: NetworkAllowed,
-    /// The proofs, by the place of their verifiers.
-    pub(super) proofs: Vec<(usize, VerifiedProof)>,
-}
 
 impl CredentialSource {
     /// Credentials that this authenticator verifies, under the schemes that it declares.
@@ -129,8 +107,15 @@ impl CredentialSource {
             schemes: Schemes::new(authenticator.schemes()).with_max_length(authenticator.max_credential_bytes()),
         };
         let proofs = authenticator.proofs();
-        let terms = settings.terms(&proofs, None);
-        Self { authenticator: Arc::new(authenticator), constraint: None, proofs, settings, terms }
+        let terms = settings.terms(&proofs, &[]);
+        Self {
+            authenticator: Arc::new(authenticator),
+            constraints: Vec::new(),
+            proofs,
+            scheme_constraint: None,
+            settings,
+            terms,
+        }
     }
 
     /// Adds a proof of possession.
@@ -157,8 +142,17 @@ impl CredentialSource {
     }
 
     /// Refuses credentials that are not bound to their sender. Refusals offer only schemes whose credentials can be bound so.
+    ///
+    /// Of several calls, all apply: a credential is then bound in each of these ways.
     pub fn sender_constrained(mut self, constraint: SenderConstraint) -> Self {
-        self.constraint = Some(constraint);
+        self.constraints.push(constraint);
+        self.with_new_terms()
+    }
+
+    /// Sets the constraint that comes with a scheme, in addition to those that were declared.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn constrained_by_scheme(mut self, constraint: Option<SenderConstraint>) -> Self {
+        self.scheme_constraint = constraint;
         self.with_new_terms()
     }
 
@@ -171,7 +165,8 @@ impl CredentialSource {
     }
 
     /// Applies the settings of a layer that are not those of one source.
-    pub(super) fn with_settings_of(self, caller: &Self) -> Self {
+    pub(super) fn with_settings_of(mut self, caller: &Self) -> Self {
+        self.constraints.extend(&caller.constraints);
         let Settings { challenge, hierarchy, .. } = caller.settings.clone();
         self.with(|settings| (settings.challenge, settings.hierarchy) = (challenge, hierarchy))
     }
@@ -194,128 +189,27 @@ impl CredentialSource {
     }
 
     fn with_new_terms(mut self) -> Self {
-        self.terms = self.settings.terms(&self.proofs, self.constraint);
+        self.terms = self.settings.terms(&self.proofs, &self.constraints().collect::<Vec<_>>());
         self
     }
-}
 
-impl CredentialSource {
-    /// Returns whether this source and another one located their credentials at the same place of a request.
-    pub(super) fn is_located_with(&self, own: &Located<'_>, other: &Self, others: &Located<'_>) -> bool {
-        self.schemes().location(own.place).overlaps(other.schemes().location(others.place))
-    }
-
-    /// The one credential of a request, or none.
-    pub(super) fn locate<'a>(&'a self, head: &Head<'a>) -> Result<Option<Located<'a>>, Rejection> {
-        self.settings.schemes.locate(head).map_err(|error| match error {
-            LocateError::Malformed(reason) => Rejection::new(RejectionKind::Malformed, reason),
-            LocateError::Missing(reason) => Rejection::new(RejectionKind::Missing, reason),
-        })
-    }
-
-    /// Refuses a request without a credential.
-    pub(super) fn missing(head: &Head<'_>) -> Rejection {
-        let in_query = scheme::is_in_query(head);
-        let reason = if in_query { Reason::CREDENTIAL_IN_QUERY } else { Reason::CREDENTIAL_MISSING };
-        Rejection::new(RejectionKind::Missing, reason)
-    }
-
-    /// Begins to verify a credential. Everything that needs the head is read here.
-    pub(super) fn begin(
-        &self,
-        located: &Located<'_>,
-        head: &Head<'_>,
-        arrival: Arrival,
-    ) -> (Attempt, Eventual<Result<Arc<Identity>, Rejection>>) {
-        let mut attempt = Attempt { now: arrival.now, place: located.place, presented: Few::None };
-        if !self.authenticator.accepts(&located.credential) {
-            let refused = Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED);
-            return (attempt, Eventual::Now(Err(refused)));
+    /// Warns if no credential can be bound as required.
+    pub(super) fn warn_of_constraints(&self) {
+        let terms = self.terms();
+        if self.constraints().next().is_some() && !terms.challenges.is_satisfiable() {
+            terms.warn_of_unsatisfiable();
         }
-        for (place, proof) in self.proofs.iter().enumerate() {
-            match proof.read(head, &located.credential) {
-                PresentedProof::Absent => {}
-                presented => attempt.presented.push((place, presented)),
-            }
-        }
-        (attempt, self.authenticator.authenticate(&Presented::arrived(located.credential, *head, arrival)))
     }
 
-    /// Expiry, possession, then networks.
-    pub(super) fn examine(
-        &self,
-        attempt: &Attempt,
-        identity: &Identity,
-        client: impl FnOnce() -> Result<IpAddr, UnknownClient>,
-    ) -> Result<Examined, Rejection> {
-        let invalid = |reason| Rejection::new(RejectionKind::Invalid, reason);
-        let not_expired = NotExpired::check(identity, attempt.now).map_err(invalid)?;
-        let (proved, proofs) = self.verify(attempt, identity.confirmation.as_ref())?;
-        let possessed = Possessed::check(identity, proved.as_slice(), self.constraint).map_err(invalid)?;
-        let network_allowed = NetworkAllowed::check(identity, client)?;
-        Ok(Examined { not_expired, possessed, network_allowed, proofs })
-    }
-
-    /// Verifies the proofs of the methods that the credential is bound by.
-    fn verify(
-        &self,
-        attempt: &Attempt,
-        confirmation: Option<&Confirmation>,
-    ) -> Result<(Few<Possession>, Vec<(usize, VerifiedProof)>), Rejection> {
-        let is_bound = |proof: &dyn ProofOfPossession| {
-            confirmation.is_some_and(|confirmation| confirmation.thumbprint(&proof.method()).is_some())
-        };
-        let scheme = self.settings.schemes.name(attempt.place);
-        // RFC 9449 §7.1: a credential that is not bound to a key has no place under the scheme.
-        if self.proofs.iter().any(|proof| proof.is_required_under(scheme) && !is_bound(proof)) {
-            return Err(Rejection::new(RejectionKind::Invalid, Reason::KEY_NOT_BOUND));
-        }
-        let (mut proved, mut proofs) = (Few::None, Vec::new());
-        for (place, presented) in attempt.presented.as_slice() {
-            let proof = &self.proofs[*place];
-            let thumbprint = match presented {
-                PresentedProof::Unverified(unverified) if is_bound(proof) => {
-                    let verified = unverified.verify(attempt.now)?;
-                    let thumbprint = verified.thumbprint;
-                    proofs.push((*place, verified));
-                    thumbprint
-                }
-                PresentedProof::Absent | PresentedProof::Unverified(_) => continue,
-                PresentedProof::Verified(thumbprint) => *thumbprint,
-            };
-            proved.push(Possession { method: proof.method(), thumbprint });
-        }
-        Ok((proved, proofs))
-    }
-
-    /// Marks the proofs of a request as used, one after the other.
-    pub(super) fn mark_used(
-        &self,
-        proofs: &[(usize, VerifiedProof)],
-        now: UnixTime,
-    ) -> Eventual<Result<(), Rejection>> {
-        let Some(((place, first), rest)) = proofs.split_first() else { return Eventual::Now(Ok(())) };
-        let marked = self.proofs[*place].mark_used(first, now);
-        if rest.is_empty() {
-            return marked;
-        }
-        let rest: Vec<_> =
-            rest.iter().map(|(place, proof)| (Arc::clone(&self.proofs[*place]), proof.clone())).collect();
-        // What records used proofs.
-        Eventual::later(async move {
-            marked.wait().await?;
-            for (verifier, proof) in rest {
-                verifier.mark_used(&proof, now).wait().await?;
-            }
-            Ok(())
-        })
+    pub(super) fn constraints(&self) -> impl Iterator<Item = SenderConstraint> {
+        self.constraints.iter().copied().chain(self.scheme_constraint)
     }
 }
 
 impl fmt::Debug for CredentialSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CredentialSource")
-            .field("constraint", &self.constraint)
+            .field("constraints", &self.constraints().collect::<Vec<_>>())
             .field("proofs", &self.proofs)
             .field("schemes", &self.settings.schemes)
             .finish_non_exhaustive()

@@ -137,7 +137,7 @@ impl AuthorizeLayer {
 
 impl<R> AuthorizeLayer<R> {
     /// Adds the requirements of another layer, which are checked after those of this one. A refusal for a missing scope names
-    /// the scopes of both.
+    /// the scopes of both. What makes the bodies of its refusals is dropped: that of this layer makes them.
     ///
     /// # Examples
     ///

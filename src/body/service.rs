@@ -60,10 +60,8 @@ where
         let limits = catch_unwind(AssertUnwindSafe(|| self.check.limits(&Head::from(&request))));
         let state = match limits {
             Ok(None) => State::calling(request.map(InspectedBody::untouched), &mut self.inner, &self.respond),
-            Ok(Some(limits)) => {
-                self.begin(request, limits).unwrap_or_else(|rejection| State::refused(rejection, &self.respond))
-            }
-            Err(_) => State::refused(panicked(), &self.respond),
+            Ok(Some(limits)) => self.begin(request, limits).unwrap_or_else(|rejection| self.refuse(rejection)),
+            Err(_) => self.refuse(panicked()),
         };
         ResponseFuture { state }
     }
@@ -97,6 +95,16 @@ impl<S: Clone, R: Clone> BodyGate<S, R> {
         let reader = Reader::new(body, limits).map_err(|rejection| rejection.by(parts.extensions.get()))?;
         let parked = Some((parts, self.not_ready(), self.respond.clone(), Arc::clone(&self.check)));
         Ok(State::Reading { reader, parked })
+    }
+
+    /// Gives back what the inner service has reserved, and refuses the request.
+    fn refuse<B, ResBody>(&mut self, rejection: Rejection) -> State<S, R, B, ResBody, S::Future>
+    where
+        S: Service<Request<InspectedBody<B>>, Response = Response<ResBody>>,
+        R: Respond<ResBody>,
+    {
+        release(&mut self.inner);
+        State::refused(rejection, &self.respond)
     }
 
     /// Gives back what the inner service has reserved, and returns a clone that is not ready.

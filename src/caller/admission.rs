@@ -54,14 +54,14 @@ impl Possessed {
     pub(crate) fn check(
         identity: &Identity,
         proved: &[Possession],
-        constraint: Option<SenderConstraint>,
+        constraints: impl IntoIterator<Item = SenderConstraint>,
     ) -> Result<Self, Reason> {
         let confirmation = identity.confirmation.as_ref();
         if let Some(confirmation) = confirmation {
             // RFC 8705 §3, RFC 9449 §7.2: each possession that a credential is bound to is proved, or it is refused.
             confirmation.check(proved)?;
         }
-        constraint.map_or(Ok(()), |constraint| constraint.check(confirmation))?;
+        constraints.into_iter().try_for_each(|constraint| constraint.check(confirmation))?;
         Ok(Self(()))
     }
 }

@@ -1,7 +1,8 @@
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use super::confirmation::{ConfirmationMethod, SenderConstraint};
 use crate::{
+    log,
     scheme::{Challenges, Presented, Schemes},
     scope::ScopeHierarchy,
 };
@@ -18,14 +19,29 @@ pub(crate) struct Terms {
     pub(crate) delegated_scopes: DelegatedScopes,
     pub(crate) hierarchy: ScopeHierarchy,
     pub(crate) schemes: Arc<Schemes>,
+    /// The warning that no credential can be bound as required.
+    pub(crate) warning: Arc<Once>,
 }
 
 impl Terms {
     /// The challenges of a refusal of a credential that is not bound as a route requires.
     pub(super) fn challenges_of(&self, constraint: SenderConstraint) -> &Arc<Challenges> {
         let method = constraint.method();
-        let known = self.constrained.iter().find(|(known, _)| *known == method);
-        known.map_or(&self.challenges, |(_, challenges)| challenges)
+        let known = self.constrained.iter().find(|(known, _)| *known == method).map(|(_, challenges)| challenges);
+        if !known.is_some_and(|challenges| challenges.is_satisfiable()) {
+            self.warn_of_unsatisfiable();
+        }
+        known.unwrap_or(&self.challenges)
+    }
+
+    /// Warns that no scheme and proof of the layer can meet a constraint; once, whatever the number of requests and routes.
+    pub(crate) fn warn_of_unsatisfiable(&self) {
+        self.warning.call_once(|| {
+            log::warning!(
+                "`sender_constrained` of a layer or route requires a binding that no scheme and proof of the AuthLayer can prove: \
+                 every credential is refused; AuthLayer::proof and AuthLayer::dpop add proofs"
+            );
+        });
     }
 }
 

@@ -80,13 +80,8 @@ impl CertificateMap {
 
     /// The identities of all names of a certificate that can be trusted.
     fn identities<'a>(&'a self, certificate: &'a PeerCertificate) -> impl Iterator<Item = &'a Arc<Identity>> {
-        let verified: &[CertificateName] = match certificate.chain() {
-            ChainStatus::Unverified => &[],
-            ChainStatus::Verified => certificate.names(),
-        };
-        // A certificate with a SPIFFE ID and another URI has no valid SPIFFE ID.
-        let is_spiffe = |name: &&CertificateName| name.as_uri().is_some_and(|uri| uri.starts_with("spiffe://"));
-        let verified = verified.iter().filter(move |name| !is_spiffe(name) || certificate.spiffe_id().is_some());
+        let is_verified = certificate.chain() == ChainStatus::Verified;
+        let verified = certificate.valid_names().filter(move |_| is_verified);
         let pinned = self.0.get(&CertificateName::thumbprint(*certificate.thumbprint()));
         pinned.into_iter().chain(verified.filter_map(|name| self.0.get(name)))
     }

@@ -185,13 +185,20 @@ impl PeerCertificate {
 
     /// Returns `true` if the certificate has the name.
     ///
-    /// Only the thumbprint of an [unverified](ChainStatus::Unverified) certificate can be trusted.
+    /// Only the thumbprint of an [unverified](ChainStatus::Unverified) certificate can be trusted. A certificate with
+    /// a SPIFFE ID and another URI has no valid SPIFFE ID.
     #[must_use]
     pub fn has_name(&self, name: &CertificateName) -> bool {
         match name.as_thumbprint() {
             Some(thumbprint) => thumbprint == self.thumbprint(),
-            None => self.names().contains(name),
+            None => self.valid_names().any(|valid| valid == name),
         }
+    }
+
+    /// The names in the certificate that identify its holder.
+    pub(super) fn valid_names(&self) -> impl Iterator<Item = &CertificateName> {
+        let is_spiffe = |name: &CertificateName| name.as_uri().is_some_and(|uri| uri.starts_with("spiffe://"));
+        self.names().iter().filter(move |name| !is_spiffe(name) || self.spiffe_id().is_some())
     }
 
     /// The names in the certificate.

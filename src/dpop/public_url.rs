@@ -46,6 +46,11 @@ impl PublicUrl {
         Ok(Self { text, path })
     }
 
+    /// Returns whether the URL is more than an origin.
+    pub(super) fn has_path(&self) -> bool {
+        self.path < self.text.len()
+    }
+
     /// The URL that the proof of a request for this path must name; `None` if the proxy sends no such path.
     fn of_path(&self, path: &str, rewrite: Option<&PathRewrite>) -> Option<String> {
         let (origin, prefix) = self.text.split_at(self.path);
@@ -53,7 +58,8 @@ impl PublicUrl {
         match rewrite {
             Some(PathRewrite::PrefixAdded(added)) => Some(format!("{}{}", self.text, rest(added)?)),
             Some(PathRewrite::Unchanged) => Some(format!("{origin}{path}")),
-            // What begins with the path of the public URL was not changed.
+            // What begins with the path of the public URL was not changed. So two paths are those of one URL: the verifier
+            // has warned of that.
             None if !prefix.is_empty() && rest(prefix).is_some() => Some(format!("{origin}{path}")),
             None | Some(PathRewrite::PrefixRemoved) => Some(format!("{}{path}", self.text)),
         }
@@ -62,7 +68,7 @@ impl PublicUrl {
     /// Returns whether `url` is the public URL without a slash at its end. A proxy that removes its path sends `/` for a
     /// request with that slash and for one without.
     fn is_root(&self, url: &str) -> bool {
-        *url == *self.text && self.path < self.text.len()
+        *url == *self.text && self.has_path()
     }
 }
 

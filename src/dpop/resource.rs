@@ -24,7 +24,7 @@ impl Dpop {
     ///
     /// ```
     /// use tower_warden::{
-    ///     dpop::Dpop,
+    ///     dpop::{Dpop, PathRewrite},
     ///     jwt::{Issuer, Jwt},
     ///     layer::AuthLayer,
     ///     metadata::metadata_routes,
@@ -36,7 +36,8 @@ impl Dpop {
     /// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com/mcp")?, issuer);
     /// let declared = jwt.protected_resource()?.scopes(Scopes::parse("files:read")?)?.dpop_bound_access_tokens_required();
     ///
-    /// let dpop = Dpop::for_resource(declared)?;
+    /// // No proxy changes the paths of requests.
+    /// let dpop = Dpop::for_resource(declared)?.path_rewrite(PathRewrite::Unchanged)?;
     /// let metadata = dpop.metadata().expect("the verifier is of a resource");
     /// assert!(metadata.to_json().contains(r#""dpop_signing_alg_values_supported":["ES256","#));
     ///

@@ -1,3 +1,5 @@
+use http::HeaderName;
+
 use super::verifier::Dpop;
 use crate::{
     auth::{AuthLayer, CredentialSource},
@@ -43,6 +45,11 @@ impl Scheme for DpopScheme {
         vec![Location::authorization(NAME)]
     }
 
+    /// A proof in a log can be replayed for as long as it is valid, where its replay guard does not know it.
+    fn sensitive_fields(&self) -> Vec<HeaderName> {
+        vec![HeaderName::from_static("dpop")]
+    }
+
     fn challenge(&self, request: &ChallengeRequest<'_>) -> Option<ChallengeLine> {
         let mut line = ChallengeLine::new(NAME);
         let mut scope = request.error.and_then(|error| error.needed);
@@ -70,7 +77,7 @@ impl<R> AuthLayer<R> {
     /// proofs.
     ///
     /// Tokens that are bound to a key are accepted under no other scheme, and other tokens not under this one. Of several
-    /// calls, the last one applies.
+    /// calls, the last one applies. What [`sender_constrained`](Self::sender_constrained) requires applies as well.
     ///
     /// The challenge of the layer is that of the resource, if the verifier is [of one](Dpop::for_resource).
     #[must_use]
@@ -87,9 +94,9 @@ impl<R> AuthLayer<R> {
 impl CredentialSource {
     /// Accepts tokens under the scheme `DPoP`: see [`AuthLayer::dpop`].
     pub fn dpop(self, dpop: Dpop) -> Self {
+        dpop.warn_of_undeclared_rewrite();
         // Two verifiers with one replay guard would refuse every proof as a replay.
         let source = self.without_proofs_of(NAME).scheme(dpop.scheme());
-        let source = if dpop.is_required() { source.sender_constrained(SenderConstraint::Key) } else { source };
-        source.proof(dpop)
+        source.constrained_by_scheme(dpop.is_required().then_some(SenderConstraint::Key)).proof(dpop)
     }
 }

@@ -121,8 +121,12 @@ impl Dpop {
         Ok(self)
     }
 
-    /// Sets what a proxy does to the paths of requests. By default, a path that begins with that of the public URL was not
-    /// changed, and from any other the proxy has removed it.
+    /// Sets what a proxy does to the paths of requests: declare it if a public URL has a path.
+    ///
+    /// By default, a path that begins with that of the public URL was not changed, and from any other the proxy has removed it.
+    /// With `https://api.example.com/mcp`, a request for `/x` and one for `/mcp/x` then have proofs for the same URL, so that a
+    /// proof for one is valid for the other if both are routes. [`AuthLayer::dpop`](crate::layer::AuthLayer::dpop) logs a
+    /// warning in this case. After [`PathRewrite::Unchanged`] or [`PathRewrite::PrefixRemoved`], each path has one URL.
     ///
     /// # Errors
     ///
@@ -160,6 +164,9 @@ impl Dpop {
     /// made after the nonce was issued, so the nonce decides its age, and clients whose clock is wrong can use the API. Such a
     /// proof is valid for no longer than its nonce.
     ///
+    /// Proofs may have the claims `exp` and `nbf`. An `nbf` may be as far in the future as `iat`. Without nonces, a proof whose
+    /// `exp` has passed is refused; with nonces, `exp` may be as far in the past as `iat`, because the same clock wrote both.
+    ///
     /// # Errors
     ///
     /// If `past` is more than 300 seconds or `future` more than 60
@@ -195,6 +202,17 @@ impl Dpop {
 
     pub(super) fn scheme(&self) -> DpopScheme {
         DpopScheme::new(&self.requirements.algorithms)
+    }
+
+    /// Warns if it is not declared whether a proxy changes paths, and two paths may have proofs for one URL.
+    pub(super) fn warn_of_undeclared_rewrite(&self) {
+        let Requirements { path_rewrite, public_urls, .. } = &*self.requirements;
+        if path_rewrite.is_none() && public_urls.iter().any(PublicUrl::has_path) {
+            log::warning!(
+                "a public URL of DPoP proofs has a path: with and without it, a request's path has the same proofs; declare by \
+                 Dpop::path_rewrite whether a proxy removes it"
+            );
+        }
     }
 
     fn requirements_mut(&mut self) -> &mut Requirements {
@@ -267,10 +285,9 @@ fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: 
         Ok((ReplayVerdict::KeyFull, wait)) => {
             Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
         }
-        // Proofs of all keys expire all the time, so a client need not wait for its own.
-        Ok((ReplayVerdict::Full, _)) => {
+        Ok((ReplayVerdict::Full, wait)) => {
             outage.begin(|| log::warning!("the replay guard is full; requests are refused with 503 until it has room"));
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL))
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL).retry_after(wait))
         }
         Err(error) => {
             outage.begin(|| {

@@ -15,17 +15,19 @@ pub struct DrainedBody<B> {
     /// `None` only while it is dropped.
     body: Option<B>,
     slot: Option<Slot<B>>,
+    /// Whether the client sends the body, so that its rest has to be read.
+    is_sent: bool,
 }
 
 impl<B> DrainedBody<B> {
-    pub(super) const fn new(body: B, slot: Option<Slot<B>>) -> Self {
-        Self { body: Some(body), slot }
+    pub(super) const fn new(body: B, slot: Option<Slot<B>>, is_sent: bool) -> Self {
+        Self { body: Some(body), slot, is_sent }
     }
 }
 
 impl<B> Drop for DrainedBody<B> {
     fn drop(&mut self) {
-        if let Some(slot) = &self.slot {
+        if let Some(slot) = self.slot.as_ref().filter(|_| self.is_sent) {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = self.body.take();
         }
     }
@@ -36,6 +38,8 @@ impl<B: Body + Unpin> Body for DrainedBody<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        // A client that waits for 100 sends the body from now on.
+        self.is_sent = true;
         match &mut self.body {
             Some(body) => Pin::new(body).poll_frame(cx),
             None => Poll::Ready(None),

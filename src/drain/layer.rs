@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::{
     body::{DrainedBody, Slot},
-    rest::{Limits, drain, is_needed},
+    rest::{Limits, drain, is_sent_at_once, is_supported},
 };
 use crate::refusal::Rejection;
 
@@ -71,10 +71,15 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let is_needed = !request.body().is_end_stream() && is_needed(request.version(), request.headers());
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let is_needed = !request.body().is_end_stream() && is_supported(request.version());
         let slot = is_needed.then(Slot::default);
-        let request = request.map(|body| DrainedBody::new(body, slot.as_ref().map(Arc::clone)));
+        if is_needed {
+            // For layers inside that have another body around this one.
+            request.extensions_mut().insert(self.limits);
+        }
+        let is_sent = is_sent_at_once(request.headers());
+        let request = request.map(|body| DrainedBody::new(body, slot.as_ref().map(Arc::clone), is_sent));
         DrainFuture { future: self.inner.call(request), slot, limits: self.limits }
     }
 }

@@ -25,10 +25,15 @@ impl Default for Limits {
 /// The most frames that are read before other tasks run: a body that is always ready would never let the time-out pass.
 const FRAMES_PER_TURN: usize = 64;
 
-/// Returns whether the client needs the rest of its body to be read before it reads the response.
-pub(super) fn is_needed(version: Version, headers: &HeaderMap) -> bool {
+/// Returns whether a client of this version needs the rest of its body to be read before it reads the response.
+pub(super) fn is_supported(version: Version) -> bool {
+    version < Version::HTTP_2
+}
+
+/// Returns whether the client sends the body before it is read.
+pub(super) fn is_sent_at_once(headers: &HeaderMap) -> bool {
     // To read the body of a client that waits for 100 (RFC 9110 §10.1.1) would make it send the body.
-    version < Version::HTTP_2 && !headers.contains_key(header::EXPECT)
+    !headers.contains_key(header::EXPECT)
 }
 
 /// Reads the rest of a body in a task of its own. Without a runtime, it is dropped.
@@ -66,7 +71,9 @@ pub(crate) fn discard<B: 'static>(request: http::Request<B>) {
     let mut request = Some(request);
     let request: &mut dyn std::any::Any = &mut request;
     let request = request.downcast_mut::<Option<http::Request<axum_core::body::Body>>>().and_then(Option::take);
-    if let Some(request) = request.filter(|request| is_needed(request.version(), request.headers())) {
-        drain(request.into_body(), Limits::default());
+    let is_needed = |request: &http::Request<_>| is_supported(request.version()) && is_sent_at_once(request.headers());
+    if let Some(request) = request.filter(is_needed) {
+        let limits = request.extensions().get().copied().unwrap_or_default();
+        drain(request.into_body(), limits);
     }
 }

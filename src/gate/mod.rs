@@ -1,14 +1,17 @@
 //! The service behind every layer that admits or refuses requests.
 //!
-//! A [`Gate`] gives the head of a request to its [`Check`]. If the check decides at once, the gate calls the inner service,
-//! which [`poll_ready`](tower_service::Service::poll_ready) has made ready, or returns the refusal. If the check decides
-//! later, the ready inner service waits with the request, and a clone takes its place for the next request.
+//! A [`Gate`] gives the head of a request to its [`Check`]. If the check decides at once, the gate calls the inner
+//! service, which [`poll_ready`](tower_service::Service::poll_ready) has made ready, or returns the refusal. If the
+//! check decides later, a clone of the inner service is made ready once the request is admitted. What the ready one
+//! has reserved is given back at once in this case, and after a refusal.
 //!
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
 #[cfg(feature = "rate-limit")]
 pub(crate) use self::response::discard;
+#[cfg(any(feature = "body", feature = "rate-limit"))]
+pub(crate) use self::service::release;
 pub use self::{
     check::{Check, Pass},
     future::ResponseFuture,
@@ -16,7 +19,7 @@ pub use self::{
     service::Gate,
 };
 #[cfg(feature = "body")]
-pub(crate) use self::{future::poll_verdict, response::panicked, service::release};
+pub(crate) use self::{future::poll_verdict, response::panicked};
 
 mod check;
 mod future;

@@ -90,7 +90,12 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let verdict = catch_unwind(AssertUnwindSafe(|| self.check.check(&Head::from(&request))));
         match verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))) {
-            Eventual::Now(verdict) => ResponseFuture::decided(verdict, request, &mut self.inner, &self.respond),
+            Eventual::Now(verdict) => {
+                if verdict.is_err() {
+                    release(&mut self.inner);
+                }
+                ResponseFuture::decided(verdict, request, &mut self.inner, &self.respond)
+            }
             Eventual::Later(verdict) => {
                 release(&mut self.inner);
                 ResponseFuture::undecided(verdict, request, self.inner.clone(), self.respond.clone())
@@ -99,8 +104,8 @@ where
     }
 }
 
-/// Gives back what the service has reserved in `poll_ready`: a request that waits must not hold it, since others could use
-/// it. Clones are not ready, by the contract of tower.
+/// Gives back what the service has reserved in `poll_ready`: a request that waits or is refused must not hold it, since
+/// others could use it. Clones are not ready, by the contract of tower.
 pub(crate) fn release<S: Clone>(ready: &mut S) {
     let clone = ready.clone();
     *ready = clone;

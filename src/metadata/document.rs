@@ -6,7 +6,7 @@ use super::endpoint::MetadataEndpoint;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     scheme::Challenge,
-    scope::{self, Scope, Scopes},
+    scope::Scopes,
     url,
 };
 
@@ -41,7 +41,7 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 pub struct ProtectedResourceMetadata {
     /// Further paths of the document.
     aliases: Vec<Box<str>>,
-    document: Document,
+    pub(super) document: Document,
     realm: Option<Box<str>>,
     /// The URL of the document, and the index at which its path begins.
     url: Box<str>,
@@ -50,29 +50,29 @@ pub struct ProtectedResourceMetadata {
 
 /// The members in the order of RFC 9728 §2; members with zero values are omitted (§3.2).
 #[derive(Clone, Debug, Serialize)]
-struct Document {
-    resource: Box<str>,
+pub(super) struct Document {
+    pub(super) resource: Box<str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    authorization_servers: Vec<Box<str>>,
+    pub(super) authorization_servers: Vec<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    jwks_uri: Option<Box<str>>,
+    pub(super) jwks_uri: Option<Box<str>>,
     #[serde(skip_serializing_if = "Scopes::is_empty")]
-    scopes_supported: Scopes,
-    bearer_methods_supported: [&'static str; 1],
+    pub(super) scopes_supported: Scopes,
+    pub(super) bearer_methods_supported: [&'static str; 1],
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource_name: Option<Box<str>>,
+    pub(super) resource_name: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource_documentation: Option<Box<str>>,
+    pub(super) resource_documentation: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource_policy_uri: Option<Box<str>>,
+    pub(super) resource_policy_uri: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    resource_tos_uri: Option<Box<str>>,
+    pub(super) resource_tos_uri: Option<Box<str>>,
     #[serde(skip_serializing_if = "is_false")]
-    tls_client_certificate_bound_access_tokens: bool,
+    pub(super) tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    dpop_signing_alg_values_supported: Vec<Box<str>>,
+    pub(super) dpop_signing_alg_values_supported: Vec<Box<str>>,
     #[serde(skip_serializing_if = "is_false")]
-    dpop_bound_access_tokens_required: bool,
+    pub(super) dpop_bound_access_tokens_required: bool,
 }
 
 impl ProtectedResourceMetadata {
@@ -171,73 +171,6 @@ impl ProtectedResourceMetadata {
         Ok(self)
     }
 
-    /// Sets the URL of the documentation for developers.
-    ///
-    /// # Errors
-    ///
-    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
-    pub fn documentation_uri(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.document.resource_documentation = Some(secure(url)?);
-        Ok(self)
-    }
-
-    /// Declares that tokens must be bound to a key by DPoP, [RFC 9449](https://www.rfc-editor.org/rfc/rfc9449). The layer of a
-    /// verifier [for this resource](crate::dpop::Dpop::for_resource) requires it.
-    #[must_use]
-    pub const fn dpop_bound_access_tokens_required(mut self) -> Self {
-        self.document.dpop_bound_access_tokens_required = true;
-        self
-    }
-
-    /// Sets the algorithms that DPoP proofs may be signed with. They must be those of the layer:
-    /// [`Dpop::for_resource`](crate::dpop::Dpop::for_resource) makes the verifier of the metadata.
-    ///
-    /// # Errors
-    ///
-    /// If one is not a name, or not an algorithm with a public key, but `none` or an HMAC
-    /// ([RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)).
-    pub fn dpop_signing_algorithms<'a>(
-        mut self,
-        algorithms: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Self, ConfigError> {
-        let algorithms: Vec<&str> = algorithms.into_iter().collect();
-        let is_asymmetric =
-            |name: &&str| scope::is_token(name) && !name.eq_ignore_ascii_case("none") && !name.starts_with("HS");
-        if let Some(refused) = algorithms.iter().find(|name| !is_asymmetric(name)) {
-            let error = error("DPoP proofs are signed with an algorithm that has a public key, such as ES256");
-            return Err(error.value(refused));
-        }
-        self.document.dpop_signing_alg_values_supported = algorithms.into_iter().map(Into::into).collect();
-        Ok(self)
-    }
-
-    /// Sets the URL of the resource's own public keys, which verify what the resource signs.
-    ///
-    /// # Errors
-    ///
-    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
-    pub fn jwks_uri(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.document.jwks_uri = Some(secure(url)?);
-        Ok(self)
-    }
-
-    /// Sets the name of the resource for people.
-    #[must_use]
-    pub fn name(mut self, name: &str) -> Self {
-        self.document.resource_name = Some(name).filter(|name| !name.is_empty()).map(Into::into);
-        self
-    }
-
-    /// Sets the URL of the policy on how clients may use the resource's data.
-    ///
-    /// # Errors
-    ///
-    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
-    pub fn policy_uri(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.document.resource_policy_uri = Some(secure(url)?);
-        Ok(self)
-    }
-
     /// Sets the realm of the challenge: the resource identifier by default.
     ///
     /// # Errors
@@ -247,41 +180,6 @@ impl ProtectedResourceMetadata {
         Challenge::new(realm)?;
         self.realm = Some(realm.into());
         Ok(self)
-    }
-
-    /// Sets the scopes that clients may request. The challenge contains them as well; to let clients start with fewer, use
-    /// [`Challenge::scope`].
-    ///
-    /// # Errors
-    ///
-    /// If `offline_access` is one of them: refresh tokens are a matter between client and authorization server, not of the
-    /// resource (MCP authorization, 2026-07-28).
-    pub fn scopes(mut self, scopes: impl TryInto<Scopes, Error: Into<ConfigError>>) -> Result<Self, ConfigError> {
-        let scopes = scopes.try_into().map_err(Into::into)?;
-        if scopes.contains(&const { Scope::from_static("offline_access") }) {
-            let error = error("the scopes of a resource do not include offline_access, which requests a refresh token");
-            return Err(error.value(&scopes));
-        }
-        self.document.scopes_supported = scopes;
-        Ok(self)
-    }
-
-    /// Sets the URL of the terms of service.
-    ///
-    /// # Errors
-    ///
-    /// If it is not an `https` URL without user information; `http` is accepted for a loopback host.
-    pub fn terms_of_service_uri(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.document.resource_tos_uri = Some(secure(url)?);
-        Ok(self)
-    }
-
-    /// Declares that tokens may be bound to a client certificate,
-    /// [RFC 8705 §3.3](https://www.rfc-editor.org/rfc/rfc8705#section-3.3).
-    #[must_use]
-    pub const fn tls_client_certificate_bound_access_tokens(mut self) -> Self {
-        self.document.tls_client_certificate_bound_access_tokens = true;
-        self
     }
 
     /// Serves the document at `/.well-known/oauth-protected-resource` as well, where some clients look for that of any resource
@@ -376,22 +274,11 @@ impl ProtectedResourceMetadata {
     }
 }
 
-fn secure(text: &str) -> Result<Box<str>, ConfigError> {
-    if url::is_secure(text) {
-        Ok(text.into())
-    } else {
-        Err(url_error(
-            "a URL of the metadata is an https URL (http for a loopback host) without user information",
-            text,
-        ))
-    }
-}
-
-fn url_error(message: &'static str, url: &str) -> ConfigError {
+pub(super) fn url_error(message: &'static str, url: &str) -> ConfigError {
     error(message).value(url::redacted(url))
 }
 
-const fn error(message: &'static str) -> ConfigError {
+pub(super) const fn error(message: &'static str) -> ConfigError {
     ConfigError::new(ConfigErrorKind::Metadata, message)
 }
 

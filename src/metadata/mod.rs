@@ -65,5 +65,6 @@ pub use self::{document::ProtectedResourceMetadata, endpoint::MetadataEndpoint};
 
 mod document;
 mod endpoint;
+mod members;
 #[cfg(feature = "axum")]
 mod routes;

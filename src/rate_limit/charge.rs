@@ -3,7 +3,7 @@
 use std::{
     fmt,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
@@ -43,64 +43,107 @@ struct Charge {
     quotas: QuotaSet,
     /// The window in which the units were taken: a refund belongs to it.
     time: Option<UnixTime>,
-    /// The units that the request has cost so far.
+    /// The cost at which the request was admitted.
+    admitted: NonZeroU32,
+    /// The units that the request has cost so far, as far as the limiter has confirmed them.
     cost: Mutex<u32>,
 }
 
 impl LimitCharge {
     /// A handle to a request that was admitted at this cost.
     pub(super) fn new(limiter: Arc<dyn RateLimiter>, request: &LimitRequest<'_>) -> Self {
-        let LimitRequest { key, quotas, cost, time } = *request;
-        let (key, quotas, cost) = (key.clone(), quotas.clone(), Mutex::new(cost.get()));
-        Self(Some(Arc::new(Charge { limiter, key, quotas, time, cost })))
+        let LimitRequest { key, quotas, cost: admitted, time, .. } = *request;
+        let (key, quotas, cost) = (key.clone(), quotas.clone(), Mutex::new(admitted.get()));
+        Self(Some(Arc::new(Charge { limiter, key, quotas, time, admitted, cost })))
     }
 
     /// The units that the request has cost so far; zero if it is exempt.
     #[must_use]
     pub fn cost(&self) -> u32 {
-        self.0.as_ref().map_or(0, |charge| *charge.cost.lock().unwrap_or_else(PoisonError::into_inner))
+        self.0.as_ref().map_or(0, |charge| *charge.lock())
     }
 
     /// Takes more units, whether or not they are available: if not, later requests wait until they are.
     ///
     /// The result resolves when the limiter has taken the units. Units are not taken if a result that is
-    /// [`Later`](Eventual::Later) is dropped.
+    /// [`Later`](Eventual::Later) is dropped before it is awaited.
     ///
     /// # Errors
     ///
-    /// If the limiter does not answer.
+    /// If the limiter does not answer: the [`cost`](Self::cost) is that of before.
     #[must_use = "units that are charged later are charged by the future"]
     pub fn charge(&self, units: u32) -> Eventual<Result<(), Unavailable>> {
         self.settle(|cost| cost.saturating_add(units))
     }
 
-    /// Returns units, at most those that the request has cost so far.
+    /// Returns units, at most those that the request has cost so far. Of a cost above the burst, a quota has taken the burst
+    /// only, and returns no more than that.
     ///
     /// # Errors
     ///
-    /// If the limiter does not answer.
+    /// If the limiter does not answer: the [`cost`](Self::cost) is that of before.
     #[must_use = "units that are refunded later are refunded by the future"]
     pub fn refund(&self, units: u32) -> Eventual<Result<(), Unavailable>> {
         self.settle(|cost| cost.saturating_sub(units))
     }
 
     /// Changes the cost of the request.
+    ///
+    /// A higher cost applies once the limiter has taken the units, a lower one at once: no two refunds return the same units.
     pub(super) fn settle(&self, change: impl FnOnce(u32) -> u32) -> Eventual<Result<(), Unavailable>> {
         let Some(charge) = &self.0 else { return Eventual::Now(Ok(())) };
-        let Charge { limiter, key, quotas, time, cost } = &**charge;
-        let mut cost = cost.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cost = charge.lock();
         let (before, after) = (*cost, change(*cost));
         if before == after {
             return Eventual::Now(Ok(()));
         }
-        *cost = after;
+        *cost = before.min(after);
         drop(cost);
-        let mut request = LimitRequest::new(key, quotas);
-        request.time = *time;
-        match NonZeroU32::new(before) {
-            Some(before) => limiter.settle(&request.cost(before), after),
-            // Everything was refunded before: the same difference, from one unit.
-            None => limiter.settle(&request, after.saturating_add(1)),
+        let pending = Pending { charge: Arc::clone(charge), refunded: before.saturating_sub(after) };
+        let mut request = LimitRequest::new(&charge.key, &charge.quotas).cost(charge.admitted).settled(before);
+        request.time = charge.time;
+        match charge.limiter.settle(&request, after) {
+            Eventual::Now(settled) => Eventual::Now(pending.complete(settled, after.saturating_sub(before))),
+            // The limiter changes a shared store.
+            Eventual::Later(settled) => Eventual::later(async move {
+                let mut pending = pending;
+                // From now on, a future that is dropped may have returned the units.
+                let refunded = std::mem::take(&mut pending.refunded);
+                let settled = settled.await;
+                pending.refunded = refunded;
+                pending.complete(settled, after.saturating_sub(before))
+            }),
+        }
+    }
+}
+
+impl Charge {
+    fn lock(&self) -> MutexGuard<'_, u32> {
+        self.cost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A change of the cost that the limiter has not confirmed; a refund that does not happen is undone when this is dropped.
+struct Pending {
+    charge: Arc<Charge>,
+    refunded: u32,
+}
+
+impl Pending {
+    fn complete(mut self, settled: Result<(), Unavailable>, charged: u32) -> Result<(), Unavailable> {
+        settled?;
+        self.refunded = 0;
+        let mut cost = self.charge.lock();
+        *cost = cost.saturating_add(charged);
+        Ok(())
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if self.refunded > 0 {
+            let mut cost = self.charge.lock();
+            *cost = cost.saturating_add(self.refunded);
         }
     }
 }

@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 
 use super::{
+    check::respond,
     fields::RateLimitFields,
-    layer::respond,
     limit_by::LimitBy,
     limit_key::LimitKey,
     limiter::{LimitRequest, RateLimiter},

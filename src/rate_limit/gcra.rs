@@ -6,7 +6,7 @@
 
 use std::num::NonZeroU32;
 
-use super::quota::Quota;
+use super::{correction::Correction, quota::Quota};
 
 /// The longest emission interval and burst tolerance, in ticks: more than ten years, and small enough that no sum of a
 /// time and a tolerance overflows.
@@ -52,15 +52,16 @@ impl Gcra {
         }
     }
 
-    /// The TAT after the cost of a request is corrected from `taken` to `cost`.
+    /// The TAT after the cost of a request is corrected.
     ///
     /// A charge may exceed the burst tolerance: no unit is available then until it is made up for.
-    pub(super) fn settle(&self, tat: u64, now: u64, taken: NonZeroU32, cost: u32) -> u64 {
-        let (tat, taken) = (tat.max(now), taken.min(self.burst).get());
-        let ticks = |units: u32| self.emission_interval.saturating_mul(units.into());
-        match cost.checked_sub(taken) {
-            Some(more) => tat.saturating_add(ticks(more)).min(now.saturating_add(LONGEST)),
-            None => tat.saturating_sub(ticks(taken - cost)).max(now),
+    pub(super) fn settle(&self, tat: u64, now: u64, correction: &Correction) -> u64 {
+        let (tat, difference) = (tat.max(now), correction.difference(self.burst));
+        let ticks = self.emission_interval.saturating_mul(difference.unsigned_abs());
+        if difference >= 0 {
+            tat.saturating_add(ticks).min(now.saturating_add(LONGEST))
+        } else {
+            tat.saturating_sub(ticks).max(now)
         }
     }
 

@@ -1,27 +1,18 @@
-use std::{fmt, num::NonZeroU32, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Request};
 use tower_layer::Layer;
 
 use super::{
-    charge::LimitCharge,
-    exempt::Exempt,
-    fields::{Fields, RateLimitFields},
-    limit_by::LimitBy,
-    limit_key::LimitKey,
-    limiter::{Decision, LimitRequest, RateLimiter},
-    quota_set::QuotaSet,
+    check::RateLimit, exempt::Exempt, fields::RateLimitFields, limit_by::LimitBy, limit_key::LimitKey,
+    limiter::RateLimiter, quota_set::QuotaSet,
 };
 use crate::{
-    Environment, Eventual,
+    Environment,
     caller::Principal,
-    error::Unavailable,
-    gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
-    log::{self, Causes, Outage},
-    reason::Reason,
-    refusal::{Problem, Rejection, RejectionKind, Responder},
+    gate::{Gate, ResponseHead},
+    log::Outage,
+    refusal::{Problem, Responder},
     request::Head,
-    time::Clock,
 };
 
 /// Limits the rate of requests, and reports the state of the limit in response fields.
@@ -151,7 +142,8 @@ impl<R> RateLimitLayer<R> {
         self
     }
 
-    /// Adds a [`LimitCharge`] to the extensions of each request, with which the handler charges and refunds units.
+    /// Adds a [`LimitCharge`](super::LimitCharge) to the extensions of each request, with which the handler charges
+    /// and refunds units.
     ///
     /// If several layers add one, the handler finds that of the innermost layer.
     #[must_use]
@@ -222,210 +214,5 @@ impl<R: Clone> Clone for RateLimitLayer<R> {
 impl<R> fmt::Debug for RateLimitLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimitLayer").field("limit", &self.limit).finish_non_exhaustive()
-    }
-}
-
-/// The check of [`RateLimitLayer`].
-#[derive(Clone)]
-pub struct RateLimit {
-    /// The key without parts.
-    key: LimitKey,
-    limiter: Arc<dyn RateLimiter>,
-    outage: Outage,
-    by: LimitBy,
-    quotas: QuotaSet,
-    tiers: Vec<(Box<str>, QuotaSet)>,
-    choose: Option<Arc<dyn Fn(&Principal) -> Option<QuotaSet> + Send + Sync>>,
-    clock: Option<Arc<dyn Clock>>,
-    cost: Option<Arc<dyn Fn(&Head<'_>) -> u32 + Send + Sync>>,
-    final_cost: Option<Arc<dyn Fn(&ResponseHead<'_>, u32) -> u32 + Send + Sync>>,
-    has_charge: bool,
-    exempt: Vec<Exempt>,
-    fields: RateLimitFields,
-}
-
-impl RateLimit {
-    /// The quotas of the principal's tier.
-    fn quotas(&self, caller: Option<&Principal>) -> &QuotaSet {
-        let tier = caller.and_then(Principal::tier);
-        let of_tier = tier.and_then(|tier| self.tiers.iter().find(|(name, _)| **name == *tier));
-        of_tier.map_or(&self.quotas, |(_, quotas)| quotas)
-    }
-
-    /// The cost of the request; `None` if it is exempt.
-    fn units(&self, head: &Head<'_>) -> Option<NonZeroU32> {
-        if self.exempt.iter().any(|rule| rule.applies(head)) {
-            return None;
-        }
-        self.cost.as_ref().map_or(Some(NonZeroU32::MIN), |cost| NonZeroU32::new(cost(head)))
-    }
-
-    /// The correction of the cost, if the layer corrects costs and the request was counted.
-    fn settlement(
-        self: &Arc<Self>,
-        decision: &Result<Decision, Unavailable>,
-        request: &LimitRequest<'_>,
-    ) -> Option<Box<Settlement>> {
-        if self.final_cost.is_none() && !self.has_charge {
-            return None;
-        }
-        let charge = match decision {
-            Ok(Decision::Admitted(_)) => LimitCharge::new(Arc::clone(&self.limiter), request),
-            Ok(Decision::Uncounted) => LimitCharge::default(),
-            Ok(Decision::Refused(_)) | Err(_) => return None,
-        };
-        Some(Box::new(Settlement { limit: Arc::clone(self), charge }))
-    }
-
-    /// The pass of an exempt request.
-    fn exempt_pass(self: &Arc<Self>) -> RateLimitPass {
-        let settlement = || Box::new(Settlement { limit: Arc::clone(self), charge: LimitCharge::default() });
-        RateLimitPass { fields: Fields::Silent, settlement: self.has_charge.then(settlement) }
-    }
-}
-
-impl Sealed for RateLimit {}
-
-impl Check for RateLimit {
-    type Pass = RateLimitPass;
-
-    fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<RateLimitPass, Rejection>> {
-        let Some(cost) = self.units(head) else { return Eventual::Now(Ok(self.exempt_pass())) };
-        let key = match self.by.key_of(&self.key, head) {
-            Ok(key) => key,
-            Err(rejection) => return Eventual::Now(Err(rejection)),
-        };
-        let caller = head.extensions.get::<Principal>();
-        let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
-        let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
-        let reason = Reason::QUOTA_EXCEEDED;
-        let mut request = LimitRequest::new(&key, quotas).cost(cost);
-        request.time = self.clock.as_ref().filter(|_| quotas.has_windows()).map(Clock::now);
-        let request = request.resolved();
-        match self.limiter.take(&request) {
-            Eventual::Now(decision) => {
-                let settlement = self.settlement(&decision, &request);
-                let pass = |fields| RateLimitPass { fields, settlement };
-                Eventual::Now(respond(decision, quotas, self.fields, reason, &self.outage).map(pass))
-            }
-            // The limiter queries a shared store.
-            Eventual::Later(decision) => {
-                let (limit, quotas, time) = (Arc::clone(self), quotas.clone(), request.time);
-                Eventual::later(async move {
-                    let decision = decision.await;
-                    let mut request = LimitRequest::new(&key, &quotas).cost(cost);
-                    request.time = time;
-                    let settlement = limit.settlement(&decision, &request);
-                    respond(decision, &quotas, limit.fields, reason, &limit.outage)
-                        .map(|fields| RateLimitPass { fields, settlement })
-                })
-            }
-        }
-    }
-}
-
-impl fmt::Debug for RateLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("RateLimit");
-        debug.field("by", &self.by).field("quotas", &self.quotas).field("tiers", &self.tiers);
-        debug.field("exempt", &self.exempt).field("fields", &self.fields).finish_non_exhaustive()
-    }
-}
-
-/// The response fields of a request that [`RateLimitLayer`] has admitted, and its cost if that can be corrected.
-#[derive(Debug)]
-pub struct RateLimitPass {
-    fields: Fields,
-    settlement: Option<Box<Settlement>>,
-}
-
-/// The correction of the cost of a request.
-#[derive(Debug)]
-struct Settlement {
-    limit: Arc<RateLimit>,
-    charge: LimitCharge,
-}
-
-impl Sealed for RateLimitPass {}
-
-impl Pass for RateLimitPass {
-    fn admit<B>(&mut self, request: &mut Request<B>) {
-        if let Some(settlement) = &self.settlement
-            && settlement.limit.has_charge
-        {
-            request.extensions_mut().insert(settlement.charge.clone());
-        }
-    }
-
-    fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
-        let Some(Settlement { limit, charge }) = self.settlement.as_deref() else { return Eventual::Now(Ok(())) };
-        let Some(final_cost) = &limit.final_cost else { return Eventual::Now(Ok(())) };
-        // Outside of the lock: the closure may use the handle.
-        let cost = final_cost(response, charge.cost());
-        match charge.settle(|_| cost) {
-            Eventual::Now(settled) => {
-                limit.note_settled(settled);
-                Eventual::Now(Ok(()))
-            }
-            // The limiter changes a shared store.
-            Eventual::Later(settled) => {
-                let limit = Arc::clone(limit);
-                Eventual::later(async move {
-                    limit.note_settled(settled.await);
-                    Ok(())
-                })
-            }
-        }
-    }
-
-    fn decorate(&mut self, headers: &mut HeaderMap) {
-        std::mem::replace(&mut self.fields, Fields::Silent).write(headers);
-    }
-}
-
-impl RateLimit {
-    /// Logs that the final costs of requests are not taken, if they are not.
-    fn note_settled(&self, settled: Result<(), Unavailable>) {
-        match settled {
-            Ok(()) => self.outage.end("rate limiter"),
-            Err(error) => self.outage.begin(|| {
-                log::warning!(
-                    error = %Causes(&error),
-                    "the rate limiter does not respond; the final costs of requests are not taken until it does"
-                );
-            }),
-        }
-    }
-}
-
-/// The response fields for a decision, or the refusal with its fields.
-pub(super) fn respond(
-    decision: Result<Decision, Unavailable>,
-    quotas: &QuotaSet,
-    fields: RateLimitFields,
-    reason: Reason,
-    outage: &Outage,
-) -> Result<Fields, Rejection> {
-    if decision.is_ok() {
-        outage.end("rate limiter");
-    }
-    match decision {
-        Ok(Decision::Admitted(status)) => Ok(Fields::new(fields, quotas, &status)),
-        Ok(Decision::Refused(exceeded)) => {
-            let violated = quotas.quotas().enumerate().filter(|(index, _)| exceeded.violated.contains(index));
-            let names = violated.map(|(_, quota)| quota.name());
-            let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
-            Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
-        }
-        Ok(Decision::Uncounted) => Ok(Fields::Silent),
-        Err(error) => {
-            outage.begin(|| {
-                log::error!(
-                    error = %Causes(&error),
-                    "the rate limiter does not respond; requests are refused with 503 until it does"
-                );
-            });
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::RATE_LIMITER_UNAVAILABLE))
-        }
     }
 }

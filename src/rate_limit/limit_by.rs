@@ -1,19 +1,11 @@
 //! The properties by which limits distinguish callers.
 
-use std::{borrow::Cow, fmt, num::NonZeroU32, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
-use http::Extensions;
-
-use super::{
-    address::{AddressedKey, forwarded},
-    limit_key::LimitKey,
-};
-#[cfg(feature = "jwt")]
-use crate::json::Json;
+use super::{address::AddressedKey, limit_key::LimitKey, property::Property};
 use crate::{
-    caller::{self, Principal},
     error::{ConfigError, ConfigErrorKind},
-    refusal::{Rejection, RejectionKind},
+    refusal::Rejection,
     request::Head,
 };
 
@@ -47,25 +39,8 @@ pub struct LimitBy(Vec<Item>);
 /// A property, and the prefix by which it groups IPv6 addresses.
 #[derive(Clone)]
 struct Item {
-    part: Part,
+    property: Property,
     ipv6_prefix: u8,
-}
-
-#[derive(Clone)]
-enum Part {
-    ClientAddress,
-    #[cfg(feature = "jwt")]
-    Claim(Box<str>),
-    Client,
-    Forwarded(NonZeroU32),
-    Global,
-    Key,
-    Metadata(Box<str>),
-    Peer,
-    Principal,
-    Route,
-    Tenant,
-    With(Arc<dyn Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync>),
 }
 
 impl LimitBy {
@@ -73,26 +48,26 @@ impl LimitBy {
     /// the peer address.
     #[must_use]
     pub fn client_address() -> Self {
-        Self::of(Part::ClientAddress)
+        Self::of(Property::ClientAddress)
     }
 
     /// A claim of the token, if it is a string or a number. Parsing the claims takes a few microseconds.
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn claim(name: impl Into<Box<str>>) -> Self {
-        Self::of(Part::Claim(name.into()))
+        Self::of(Property::Claim(name.into()))
     }
 
     /// The OAuth client that the token was issued to, together with the issuer.
     #[must_use]
     pub fn client() -> Self {
-        Self::of(Part::Client)
+        Self::of(Property::Client)
     }
 
     /// No property: all callers share one quota.
     #[must_use]
     pub fn global() -> Self {
-        Self::of(Part::Global)
+        Self::of(Property::Global)
     }
 
     /// The entry at position `hops` from the end of `X-Forwarded-For`: the address that the outermost of `hops` proxies
@@ -105,44 +80,44 @@ impl LimitBy {
     /// [`client_address`](Self::client_address) checks which proxy has forwarded the address.
     #[must_use]
     pub fn forwarded(hops: NonZeroU32) -> Self {
-        Self::of(Part::Forwarded(hops))
+        Self::of(Property::Forwarded(hops))
     }
 
     /// The id of the API key: each key of a caller has a separate quota.
     #[must_use]
     pub fn key() -> Self {
-        Self::of(Part::Key)
+        Self::of(Property::Key)
     }
 
     /// The value with this name in the credential's metadata.
     #[must_use]
     pub fn metadata(name: impl Into<Box<str>>) -> Self {
-        Self::of(Part::Metadata(name.into()))
+        Self::of(Property::Metadata(name.into()))
     }
 
     /// The peer address: the remote address of the connection. All peers on Unix sockets share one quota.
     #[must_use]
     pub fn peer() -> Self {
-        Self::of(Part::Peer)
+        Self::of(Property::Peer)
     }
 
     /// Issuer, tenant and subject, for any credential of that issuer.
     #[must_use]
     pub fn principal() -> Self {
-        Self::of(Part::Principal)
+        Self::of(Property::Principal)
     }
 
     /// The route template that axum has matched, not the path that the client has sent. Requests without a matched route,
     /// and all requests without axum, share one quota.
     #[must_use]
     pub fn route() -> Self {
-        Self::of(Part::Route)
+        Self::of(Property::Route)
     }
 
     /// The tenant of the subject: all subjects of a tenant share a quota.
     #[must_use]
     pub fn tenant() -> Self {
-        Self::of(Part::Tenant)
+        Self::of(Property::Tenant)
     }
 
     /// Custom parts that a closure pushes to the key; an error refuses the request.
@@ -152,7 +127,7 @@ impl LimitBy {
     /// A value that the client chooses does not limit the client: each new value has a new quota.
     #[must_use]
     pub fn with(push: impl Fn(&Head<'_>, &mut LimitKey) -> Result<(), Rejection> + Send + Sync + 'static) -> Self {
-        Self::of(Part::With(Arc::new(push)))
+        Self::of(Property::With(Arc::new(push)))
     }
 
     /// Groups IPv6 addresses by a prefix of this length, in bits: 64 by default.
@@ -183,139 +158,19 @@ impl LimitBy {
     /// The key of a request; `limit` is the key without parts.
     pub(crate) fn key_of(&self, limit: &LimitKey, head: &Head<'_>) -> Result<LimitKey, Rejection> {
         let mut key = limit.clone();
-        for Item { part, ipv6_prefix } in &self.0 {
-            part.push(head, &mut AddressedKey { key: &mut key, ipv6_prefix: *ipv6_prefix })?;
+        for Item { property, ipv6_prefix } in &self.0 {
+            property.push(head, &mut AddressedKey { key: &mut key, ipv6_prefix: *ipv6_prefix })?;
         }
         Ok(key)
     }
 
-    fn of(part: Part) -> Self {
-        Self(vec![Item { part, ipv6_prefix: 64 }])
-    }
-}
-
-impl Part {
-    fn push(&self, head: &Head<'_>, to: &mut AddressedKey<'_>) -> Result<(), Rejection> {
-        let key = &mut *to.key;
-        match self {
-            Self::ClientAddress => to.push_address_or_peer(head, head.client_address())?,
-            #[cfg(feature = "jwt")]
-            Self::Claim(name) => {
-                key.push("claim", &**name);
-                push_of(to, head, "value", |caller| claim(caller, name))?;
-            }
-            Self::Client => push_of(to, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
-            Self::Forwarded(hops) => to.push_address_or_peer(head, forwarded(head, *hops))?,
-            Self::Global => key.push("global", ""),
-            Self::Key => push_of(to, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
-            Self::Metadata(name) => {
-                key.push("metadata", &**name);
-                push_of(to, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;
-            }
-            Self::Peer => to.push_address_or_peer(head, None)?,
-            Self::Principal => push_of(to, head, "principal", |_| None)?,
-            Self::Route => match route(head.extensions) {
-                Some(route) => key.push("route", route),
-                None => key.push("no route", ""),
-            },
-            Self::Tenant => {
-                if let Some(caller) = caller_or_push_address(to, head)? {
-                    // With its own issuer: the tenant may be that of the subject that the caller acts for.
-                    let member = caller.member_of_tenant();
-                    push_part(to.key, member, "tenant", member.own_tenant().map(Cow::Borrowed));
-                }
-            }
-            Self::With(push) => push(head, key)?,
-        }
-        Ok(())
+    fn of(property: Property) -> Self {
+        Self(vec![Item { property, ipv6_prefix: 64 }])
     }
 }
 
 impl fmt::Debug for LimitBy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LimitBy").field(&self.0.iter().map(|item| &item.part).collect::<Vec<_>>()).finish()
+        f.debug_tuple("LimitBy").field(&self.0.iter().map(|item| &item.property).collect::<Vec<_>>()).finish()
     }
-}
-
-impl fmt::Debug for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ClientAddress => "ClientAddress",
-            #[cfg(feature = "jwt")]
-            Self::Claim(_) => "Claim",
-            Self::Client => "Client",
-            Self::Forwarded(_) => "Forwarded",
-            Self::Global => "Global",
-            Self::Key => "Key",
-            Self::Metadata(_) => "Metadata",
-            Self::Peer => "Peer",
-            Self::Principal => "Principal",
-            Self::Route => "Route",
-            Self::Tenant => "Tenant",
-            Self::With(_) => "With(..)",
-        })
-    }
-}
-
-/// Pushes a property of the caller; the caller itself if it lacks the property; the peer address without a credential.
-fn push_of<'a>(
-    to: &mut AddressedKey<'_>,
-    head: &Head<'a>,
-    kind: &str,
-    part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
-) -> Result<(), Rejection> {
-    if let Some(caller) = caller_or_push_address(to, head)? {
-        push_part(to.key, caller, kind, part(caller));
-    }
-    Ok(())
-}
-
-/// Returns the caller, or pushes the peer address if the request has no credential.
-fn caller_or_push_address<'a>(to: &mut AddressedKey<'_>, head: &Head<'a>) -> Result<Option<&'a Principal>, Rejection> {
-    match caller::of(head.extensions) {
-        Ok(caller) => Ok(Some(caller)),
-        Err(rejection) if rejection.kind() == RejectionKind::Missing => {
-            to.push_address_or_peer(head, None)?;
-            Ok(None)
-        }
-        Err(rejection) => Err(rejection),
-    }
-}
-
-/// Pushes a property of the caller, or the caller itself if it lacks the property.
-fn push_part(key: &mut LimitKey, caller: &Principal, kind: &str, part: Option<Cow<'_, str>>) {
-    // Two issuers can use the same names.
-    if let Some(issuer) = caller.issuer() {
-        key.push("issuer", issuer);
-    }
-    match part {
-        Some(part) => key.push(kind, &*part),
-        None => {
-            if let Some(tenant) = caller.own_tenant() {
-                key.push("tenant of", tenant);
-            }
-            key.push("subject", caller.subject());
-        }
-    }
-}
-
-/// The value of a claim that is a string or a number.
-#[cfg(feature = "jwt")]
-fn claim<'a>(caller: &'a Principal, name: &str) -> Option<Cow<'a, str>> {
-    let Json::Object(claims) = Json::parse(caller.claims()?.as_bytes()).ok()? else { return None };
-    match claims.get(name)? {
-        Json::Number(number) => Some(Cow::Owned(number.to_string())),
-        Json::String(text) => Some(text.clone()),
-        Json::Array(_) | Json::Bool(_) | Json::Null | Json::Object(_) => None,
-    }
-}
-
-#[cfg(feature = "axum")]
-fn route(extensions: &Extensions) -> Option<&str> {
-    extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
-}
-
-#[cfg(not(feature = "axum"))]
-const fn route(_: &Extensions) -> Option<&str> {
-    None
 }

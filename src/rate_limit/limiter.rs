@@ -3,6 +3,7 @@
 use std::{cmp::Reverse, fmt, num::NonZeroU32, sync::Arc, time::Duration};
 
 use super::{
+    correction::Correction,
     gcra::Gcra,
     limit_key::LimitKey,
     meter::Meter,
@@ -46,14 +47,17 @@ pub trait RateLimiter: Send + Sync + 'static {
     /// caller that waits for [`LimitExceeded::wait`] and makes no other requests in between is admitted then. A refused
     /// request does not make this wait longer.
     ///
-    /// The state of a quota [in windows](super::Quota::is_in_windows) belongs to one window, which
+    /// The state of a quota [in windows](super::Quota::has_fixed_windows) belongs to one window, which
     /// [`LimitRequest::time`] selects. A limiter that does not support windows refuses requests under such quotas.
     ///
     /// An error refuses the request with 503. A limiter that can decide without the service that it depends on should do
     /// so.
     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>>;
 
-    /// Corrects the cost of a request that was admitted: from that of the request to `cost`.
+    /// Corrects the cost of a request that was admitted to `cost`: from [`LimitRequest::settled`], or else
+    /// [`LimitRequest::cost`].
+    ///
+    /// [`LimitRequest::differences`] are the units to take from each quota, or to return to it.
     ///
     /// Units are taken even if they are not available, so that later requests wait for them, and returned if `cost` is
     /// lower. By default, a higher cost is [taken](Self::take) if it is available, and nothing is returned: a limiter for
@@ -63,7 +67,7 @@ pub trait RateLimiter: Send + Sync + 'static {
     ///
     /// If the limiter does not answer.
     fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
-        match cost.checked_sub(request.cost.get()).and_then(NonZeroU32::new) {
+        match cost.checked_sub(request.settled.unwrap_or_else(|| request.cost.get())).and_then(NonZeroU32::new) {
             Some(more) => self.take(&request.cost(more)).map(|decision| decision.map(drop)),
             None => Eventual::Now(Ok(())),
         }
@@ -96,7 +100,10 @@ pub struct LimitRequest<'a> {
     pub quotas: &'a QuotaSet,
     /// The number of units; for each quota, at most its burst is taken.
     pub cost: NonZeroU32,
-    /// The time that selects the window of quotas [in windows](super::Quota::is_in_windows); `None` for that of the system's
+    /// The cost to which an earlier [correction](RateLimiter::settle) has set that of the request; `None` if it is
+    /// [`cost`](Self::cost), at which the request was admitted.
+    pub settled: Option<u32>,
+    /// The time that selects the window of quotas [in windows](super::Quota::has_fixed_windows); `None` for that of the system's
     /// clock.
     pub time: Option<UnixTime>,
 }
@@ -105,13 +112,20 @@ impl<'a> LimitRequest<'a> {
     /// A request for one unit.
     #[must_use]
     pub const fn new(key: &'a LimitKey, quotas: &'a QuotaSet) -> Self {
-        Self { key, quotas, cost: NonZeroU32::MIN, time: None }
+        Self { key, quotas, cost: NonZeroU32::MIN, settled: None, time: None }
     }
 
     /// Sets the number of units.
     #[must_use]
     pub const fn cost(mut self, cost: NonZeroU32) -> Self {
         self.cost = cost;
+        self
+    }
+
+    /// Sets the cost to which an earlier correction has set that of the request.
+    #[must_use]
+    pub const fn settled(mut self, cost: u32) -> Self {
+        self.settled = Some(cost);
         self
     }
 
@@ -146,6 +160,21 @@ impl<'a> LimitRequest<'a> {
     pub fn window_ends(&self) -> impl ExactSizeIterator<Item = Option<Duration>> + use<'a> {
         let request = self.resolved();
         request.quotas.limits().iter().map(move |limit| request.meter(limit, 1).1.left.map(Duration::from_nanos))
+    }
+
+    /// The units that a [correction](RateLimiter::settle) to this cost takes from each quota, in their order; negative for
+    /// units that it returns.
+    ///
+    /// The admission has taken the burst at most, so that is the most that is returned of it. What is charged above the
+    /// admitted cost is taken, and returned, as a whole.
+    #[must_use]
+    pub fn differences(&self, cost: u32) -> impl ExactSizeIterator<Item = i64> + use<'a> {
+        let correction = self.correction(cost);
+        self.quotas.limits().iter().map(move |limit| correction.difference(limit.quota.burst_size()))
+    }
+
+    pub(super) fn correction(&self, cost: u32) -> Correction {
+        Correction { admitted: self.cost, from: self.settled.unwrap_or_else(|| self.cost.get()), to: cost }
     }
 
     /// The id of a quota's state, and its parameters at the time of this request; `resolution` is in ticks.

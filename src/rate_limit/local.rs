@@ -15,11 +15,12 @@ use crate::{Eventual, error::Unavailable};
 
 /// A rate limiter for one node, with bounded memory; clones share their state.
 ///
-/// It stores 24 bytes for each pair of a key and a quota, up to its capacity for each named limit: a million by default.
-/// Limits of different names neither share counts nor take capacity from each other. A key is forgotten
-/// when its whole burst is available again. If there are more active keys than the capacity, new keys replace keys that
-/// have used little of their quota; keys without an available unit are never replaced. With a capacity of twice the
-/// number of keys that are active at the same time, no key is forgotten early.
+/// It stores 24 bytes for each pair of a key and a quota, up to its capacity for each named limit: a million by
+/// default. Limits of different names share no counts. The first 64 names have a table of their own, so that they
+/// take no capacity from each other; limits of further names share these tables. A key is forgotten when its whole
+/// burst is available again. If there are more active keys than the capacity, new keys replace keys that have used
+/// little of their quota; keys without an available unit are never replaced. With a capacity of twice the number of
+/// keys that are active at the same time, no key is forgotten early.
 ///
 /// Keys are distinguished by 64 bits of a hash with a secret of the process: among ten million keys, two share their
 /// state with a probability of three in a million.
@@ -103,12 +104,12 @@ impl LocalRateLimiter {
     /// Corrects the cost of a request that [`take_share`](Self::take_share) has admitted, as
     /// [`RateLimiter::settle`] does.
     pub fn settle_share(&self, request: &LimitRequest<'_>, cost: u32, nodes: NonZeroU32) {
-        let request = &request.resolved();
+        let (request, correction) = (&request.resolved(), request.correction(cost));
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
         for limit in request.quotas.limits() {
             if let (meter, Entry::Tat(tat)) = load(&entries, request, limit, nodes, now) {
-                let tat = meter.settle(tat, now, request.cost, cost);
+                let tat = meter.settle(tat, now, &correction);
                 let (id, _) = share(request, limit, nodes);
                 entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use super::{gcra::Gcra, stopwatch::ORIGIN};
+use super::{correction::Correction, gcra::Gcra, stopwatch::ORIGIN};
 
 /// A quota at the time of a request.
 ///
@@ -26,9 +26,9 @@ impl Meter {
         self.gcra.take(tat, self.clock(now), cost).map_err(|wait| self.left.unwrap_or(wait))
     }
 
-    /// The TAT after the cost of a request is corrected from `taken` to `cost`.
-    pub(super) fn settle(&self, tat: u64, now: u64, taken: NonZeroU32, cost: u32) -> u64 {
-        self.gcra.settle(tat, self.clock(now), taken, cost)
+    /// The TAT after the cost of a request is corrected.
+    pub(super) fn settle(&self, tat: u64, now: u64, correction: &Correction) -> u64 {
+        self.gcra.settle(tat, self.clock(now), correction)
     }
 
     /// The TAT, at most one burst tolerance in the future.

@@ -84,11 +84,12 @@
 
 pub use self::{
     charge::LimitCharge,
+    check::{RateLimit, RateLimitPass},
     concurrency::{Concurrency, ConcurrencyFuture, ConcurrencyLayer, InFlightBody},
     exempt::{CallerOrigin, Exempt},
     failure_layer::{FailureLimit, FailureLimitLayer, FailureLimitPass},
     fields::RateLimitFields,
-    layer::{RateLimit, RateLimitLayer, RateLimitPass},
+    layer::RateLimitLayer,
     limit_by::LimitBy,
     limit_key::LimitKey,
     limit_secret::LimitSecret,
@@ -102,11 +103,14 @@ pub use self::{
 
 mod address;
 mod charge;
+mod check;
 mod concurrency;
+mod correction;
 mod exempt;
 mod failure_layer;
 mod fields;
 mod gcra;
+mod hard_limit;
 mod layer;
 mod limit_by;
 mod limit_key;
@@ -116,6 +120,7 @@ mod local;
 mod meter;
 mod outcome;
 mod partitions;
+mod property;
 mod quota;
 mod quota_set;
 mod reason;

@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    stopwatch::ticks,
-    window::{UtcOffset, Windows},
-};
+use super::{stopwatch::ticks, window::Windows};
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// A rate, in units per period, and a burst, in units at once.
@@ -30,7 +27,7 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// | method | units in | available again |
 /// |---|---|---|
 /// | [`sliding`](Self::sliding) | any interval of one period | evenly; at most half of them at once, unless `burst` is set before |
-/// | [`fixed`](Self::fixed) | windows of one period, from the Unix epoch on | all of them when the window ends |
+/// | [`fixed_window`](Self::fixed_window) | windows of one period, from the Unix epoch on | all of them when the window ends |
 /// | [`per_calendar_day`](Self::per_calendar_day), [`per_calendar_month`](Self::per_calendar_month) | days and months at an offset from UTC | all of them when the day or month ends |
 ///
 /// The last two are selected by the wall clock of the node: a request at the end of a window and one at the start of the next
@@ -55,13 +52,13 @@ use crate::error::{ConfigError, ConfigErrorKind};
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Quota {
     name: Cow<'static, str>,
-    count: NonZeroU32,
+    pub(super) count: NonZeroU32,
     /// Seconds.
     period: NonZeroU64,
-    burst: NonZeroU32,
+    pub(super) burst: NonZeroU32,
     /// The number of units in any interval of one period, if that is limited.
-    sliding: Option<NonZeroU32>,
-    windows: Windows,
+    pub(super) sliding: Option<NonZeroU32>,
+    pub(super) windows: Windows,
 }
 
 impl Quota {
@@ -105,32 +102,6 @@ impl Quota {
         Self::literal("per-day", count, 86_400)
     }
 
-    /// `count` units in each day that begins at midnight at this offset from UTC, named `per-day`.
-    ///
-    /// # Panics
-    ///
-    /// If `count` is zero; a compile-time error in a `const`.
-    #[must_use]
-    pub const fn per_calendar_day(count: u32, offset: UtcOffset) -> Self {
-        let mut quota = Self::per_day(count);
-        quota.windows = Windows::Days(offset);
-        quota
-    }
-
-    /// `count` units in each month of the calendar at this offset from UTC, named `per-month`.
-    ///
-    /// Response fields state 31 days as the period.
-    ///
-    /// # Panics
-    ///
-    /// If `count` is zero; a compile-time error in a `const`.
-    #[must_use]
-    pub const fn per_calendar_month(count: u32, offset: UtcOffset) -> Self {
-        let mut quota = Self::literal("per-month", count, 31 * 86_400);
-        quota.windows = Windows::Months(offset);
-        quota
-    }
-
     /// Creates a quota from configured values.
     ///
     /// # Errors
@@ -161,56 +132,10 @@ impl Quota {
     /// [hard limit](Self#hard-limits); a compile-time error in a `const`.
     #[must_use]
     pub const fn burst(mut self, burst: u32) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
+        assert!(self.sliding.is_none() && !self.has_fixed_windows(), "{}", HARD);
         let Some(burst) = NonZeroU32::new(burst) else { panic!("the burst of a quota is zero") };
         self.burst = burst;
         assert!(self.refill() <= LONGEST, "{}", BURST);
-        self
-    }
-
-    /// Admits no more than the units per period in any interval of one period.
-    ///
-    /// If the burst is less than these, it can be used at once; otherwise half of them. The rest becomes available evenly.
-    ///
-    /// # Panics
-    ///
-    /// If the burst is more than the units per period, or if the quota is a hard limit already; a compile-time error in a
-    /// `const`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use tower_warden::rate_limit::Quota;
-    ///
-    /// const DAILY: Quota = Quota::per_day(1_000).sliding();
-    /// assert_eq!(DAILY.burst_size().get(), 500);
-    /// const SMOOTH: Quota = Quota::per_day(1_000).burst(10).sliding();
-    /// assert_eq!(SMOOTH.burst_size().get(), 10);
-    /// ```
-    #[must_use]
-    pub const fn sliding(mut self) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
-        let (limit, burst) = (self.count.get(), self.burst.get());
-        assert!(burst <= limit, "{}", HARD);
-        let burst = if burst < limit { burst } else { limit.div_ceil(2) };
-        // Within one period after a burst, one unit less than the rate becomes available.
-        let (Some(burst), Some(count)) = (NonZeroU32::new(burst), NonZeroU32::new(limit - burst + 1)) else {
-            panic!("the burst is one to the limit")
-        };
-        (self.sliding, self.count, self.burst) = (Some(self.count), count, burst);
-        assert!(self.refill() <= LONGEST, "{}", BURST);
-        self
-    }
-
-    /// Admits the units per period in each window of one period, aligned to the Unix epoch; the burst has no effect.
-    ///
-    /// # Panics
-    ///
-    /// If the quota is a hard limit already; a compile-time error in a `const`.
-    #[must_use]
-    pub const fn fixed(mut self) -> Self {
-        assert!(self.sliding.is_none() && !self.is_in_windows(), "{}", HARD);
-        (self.windows, self.burst) = (Windows::Fixed, self.count);
         self
     }
 
@@ -250,14 +175,15 @@ impl Quota {
         self.burst
     }
 
-    /// Returns whether the units are available again at the end of a window, all at once.
+    /// Returns whether the units are available again at the end of a window, all at once: a window of one period, or a calendar
+    /// day or month.
     #[must_use]
-    pub const fn is_in_windows(&self) -> bool {
+    pub const fn has_fixed_windows(&self) -> bool {
         !matches!(self.windows, Windows::None)
     }
 
     /// The time after which one used unit is available again, rounded up to whole nanoseconds; zero for a quota
-    /// [in windows](Self::is_in_windows).
+    /// [in windows](Self::has_fixed_windows).
     #[must_use]
     pub const fn emission_interval(&self) -> Duration {
         self.emission_interval_at(Duration::from_nanos(1))
@@ -271,7 +197,7 @@ impl Quota {
 
     /// The emission interval in nanoseconds, rounded up to a multiple of `resolution`.
     pub(super) const fn emission_interval_in_ticks(&self, resolution: u64) -> u64 {
-        if self.is_in_windows() {
+        if self.has_fixed_windows() {
             return 0;
         }
         // No overflow: a period is ten years at most.
@@ -298,13 +224,13 @@ impl Quota {
     }
 
     /// The seconds after which the whole burst is available again, rounded up.
-    const fn refill(&self) -> u64 {
+    pub(super) const fn refill(&self) -> u64 {
         let seconds = self.period.get() as u128 * self.burst.get() as u128;
         let seconds = seconds.div_ceil(self.count.get() as u128);
         if seconds > u64::MAX as u128 { u64::MAX } else { seconds as u64 }
     }
 
-    const fn literal(name: &'static str, count: u32, period: u64) -> Self {
+    pub(super) const fn literal(name: &'static str, count: u32, period: u64) -> Self {
         let (Some(count), Some(period)) = (NonZeroU32::new(count), NonZeroU64::new(period)) else {
             panic!("the count of a quota is zero")
         };
@@ -335,11 +261,11 @@ pub const fn nonzero(number: u32) -> NonZeroU32 {
 }
 
 /// Ten years, in seconds.
-const LONGEST: u64 = 10 * 366 * 86_400;
+pub(super) const LONGEST: u64 = 10 * 366 * 86_400;
 
-const BURST: &str = "the burst of a quota is available again within ten years";
+pub(super) const BURST: &str = "the burst of a quota is available again within ten years";
 
-const HARD: &str = "a hard limit is made once, and of a quota whose burst is at most its number of units";
+pub(super) const HARD: &str = "a hard limit is made once, and of a quota whose burst is at most its number of units";
 
 const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII without '\"' and '\\'";
 

@@ -75,7 +75,7 @@ impl QuotaSet {
         self.0.limits.iter().map(|limit| &limit.quota)
     }
 
-    /// Returns whether one of the quotas is [in windows](Quota::is_in_windows).
+    /// Returns whether one of the quotas is [in windows](Quota::has_fixed_windows).
     #[must_use]
     pub fn has_windows(&self) -> bool {
         self.0.has_windows
@@ -92,7 +92,7 @@ impl QuotaSet {
 
     fn of(quotas: Vec<Quota>) -> Self {
         let policy = Striped::new(|| fields::policy(&quotas));
-        let has_windows = quotas.iter().any(Quota::is_in_windows);
+        let has_windows = quotas.iter().any(Quota::has_fixed_windows);
         Self(Arc::new(Shared { limits: quotas.into_iter().map(Limit::new).collect(), has_windows, policy }))
     }
 }

@@ -39,6 +39,7 @@ pub use self::{
     respond::{EmptyBody, Respond, respond_fn},
 };
 
+mod apply;
 mod body;
 mod grpc;
 mod kind;

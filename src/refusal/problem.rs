@@ -34,7 +34,8 @@ fn problem_json(status: StatusCode, code: &str, detail: &str) -> Bytes {
 
 /// The problem type of draft-ietf-httpapi-ratelimit-headers §7.
 fn quota_json(rejection: &Rejection) -> Bytes {
-    let (status, code, detail) = (rejection.status().as_u16(), rejection.code(), rejection.detail());
+    let status = rejection.status().as_u16();
+    let (code, detail) = (plain(rejection.code()), plain(rejection.detail()));
     let names: Vec<_> = rejection.violated().iter().map(|name| format!("\"{}\"", plain(name))).collect();
     let body = format!(
         r#"{{"type":"{QUOTA_EXCEEDED}","title":"A quota is used up","status":{status},"code":"{code}","detail":"{detail}","violated-policies":[{}]}}"#,

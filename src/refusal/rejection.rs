@@ -1,12 +1,12 @@
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{Extensions, HeaderName, HeaderValue, StatusCode};
 
 use super::kind::RejectionKind;
 use crate::{
     log,
     reason::Reason,
-    scheme::{ChallengeError, Challenges, Presented},
+    scheme::{Challenges, Presented},
     scope::{Scope, Scopes},
 };
 
@@ -34,10 +34,10 @@ const EXPLANATION: usize = 400;
 /// ```
 // Boxed: it is moved in every verdict, also in those that admit.
 #[derive(Clone)]
-pub struct Rejection(Box<Inner>);
+pub struct Rejection(pub(super) Box<Inner>);
 
 #[derive(Clone)]
-struct Inner {
+pub(super) struct Inner {
     kind: RejectionKind,
     reason: Reason,
     status: StatusCode,
@@ -45,14 +45,14 @@ struct Inner {
     detail: Cow<'static, str>,
     cause: Option<Rejection>,
     explanation: Option<Box<str>>,
-    challenges: Option<(Arc<Challenges>, Presented)>,
+    pub(super) challenges: Option<(Arc<Challenges>, Presented)>,
     /// Values for the extensions of the response.
-    extensions: Extensions,
-    fields: Vec<(HeaderName, HeaderValue)>,
+    pub(super) extensions: Extensions,
+    pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
-    needed: Option<Scopes>,
-    parameters: Vec<(&'static str, Box<str>)>,
-    retry_after: Option<Duration>,
+    pub(super) needed: Option<Scopes>,
+    pub(super) parameters: Vec<(&'static str, Box<str>)>,
+    pub(super) retry_after: Option<Duration>,
     violated: Vec<Box<str>>,
 }
 
@@ -282,84 +282,6 @@ impl Rejection {
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.0.detail
-    }
-
-    /// Sets the status and the header fields of the refusal on a response, and puts the refusal into its extensions.
-    ///
-    /// The layers do this; a handler that makes the body of a refusal itself does it too.
-    #[must_use]
-    pub fn apply_to<B>(self, response: Response<B>) -> Response<B> {
-        let status = self.status();
-        self.apply_with(status, response)
-    }
-
-    /// Does the same with a status that the protocol of the response prescribes.
-    pub(crate) fn apply_with<B>(self, status: StatusCode, mut response: Response<B>) -> Response<B> {
-        match self.explanation() {
-            None => log::debug!(code = %self.code(), reason = %self.reason(), "request refused"),
-            Some(text) => {
-                log::debug!(code = %self.code(), reason = %self.reason(), explanation = %text, "request refused");
-            }
-        }
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(header::CACHE_CONTROL, const { HeaderValue::from_static("no-store") });
-        if let Some(wait) = self.0.retry_after {
-            let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0));
-            headers.insert(header::RETRY_AFTER, seconds.max(1).into());
-        }
-        for (name, value) in &self.0.fields {
-            headers.append(name, value.clone());
-        }
-        if self.is_challenged() {
-            self.write_challenges(headers);
-        }
-        response.extensions_mut().extend(self.0.extensions.clone());
-        response.extensions_mut().insert(self);
-        response
-    }
-
-    fn write_challenges(&self, headers: &mut HeaderMap) {
-        // RFC 6750 §3.1: no error code where no credential was sent.
-        let error = (self.kind() != RejectionKind::Missing).then(|| self.challenge_error());
-        let (challenges, presented) = match &self.0.challenges {
-            Some((challenges, presented)) => (&**challenges, *presented),
-            None => (Challenges::fallback(), Presented::Any),
-        };
-        let (scope, presented) = match self.kind() {
-            RejectionKind::Forbidden | RejectionKind::StepUp => (self.needed(), presented),
-            // What is malformed may have been meant for any scheme.
-            RejectionKind::Malformed => (None, Presented::Any),
-            _ => (challenges.scope(), presented),
-        };
-        challenges.write(error, scope, presented, headers);
-    }
-
-    /// Returns whether another credential, or another authentication, would help.
-    fn is_challenged(&self) -> bool {
-        match self.kind() {
-            RejectionKind::Forbidden => self.0.needed.is_some(),
-            RejectionKind::BodyInvalid
-            | RejectionKind::BodyTimeout
-            | RejectionKind::BodyTooLarge
-            | RejectionKind::Internal
-            | RejectionKind::Request
-            | RejectionKind::Throttled
-            | RejectionKind::Unavailable => false,
-            RejectionKind::Invalid
-            | RejectionKind::InvalidProof
-            | RejectionKind::Malformed
-            | RejectionKind::Missing
-            | RejectionKind::NonceRequired
-            | RejectionKind::StepUp => true,
-        }
-    }
-
-    fn challenge_error(&self) -> ChallengeError<'_> {
-        let mut error = ChallengeError::new(self.code(), self.detail());
-        error.needed = self.needed();
-        error.parameters = &self.0.parameters;
-        error
     }
 }
 

@@ -43,7 +43,7 @@ impl<R> Responder<R> {
     }
 
     /// Makes the body of a refusal that something inside has left to the layers outside. All other responses are unchanged, and
-    /// so is a refusal that something in between has changed.
+    /// so is a refusal whose status something in between has changed, or whose body it has encoded.
     pub(crate) fn complete<B>(&self, response: Response<B>) -> Response<B>
     where
         R: Respond<B>,

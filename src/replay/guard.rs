@@ -120,7 +120,8 @@ pub trait ReplayGuard: Send + Sync + 'static {
     fn record(&self, proof: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>>;
 
     /// Records a proof as [`record`](Self::record) does, and reports after which time there is room again if the verdict is
-    /// [`KeyFull`](ReplayVerdict::KeyFull). By default, that is when everything that is recorded now has expired.
+    /// [`Full`](ReplayVerdict::Full) or [`KeyFull`](ReplayVerdict::KeyFull): the `Retry-After` of the refusal. By default, that
+    /// is when everything that is recorded now has expired.
     ///
     /// # Errors
     ///

@@ -16,6 +16,10 @@ use super::{head::Head, network::Network, pairs, peer};
 /// Configure only the networks of the deployment's proxies, and have each of them append the address of its peer. The field is
 /// read from its end, past trusted proxies, up to the first address that is not a trusted proxy. The addresses before
 /// that one can be forged by the client, and are ignored.
+///
+/// A request of a trusted proxy without the field is one of the proxy itself, such as a health check: its client is the
+/// address of the proxy. If a proxy does not set the field for its clients, all of them have that address: they share the
+/// limits by peer, and a key that is restricted to a network of proxies is valid for all of them.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies {
     field: AddressField,
@@ -67,8 +71,8 @@ impl TrustedProxies {
         self
     }
 
-    /// Returns the address of the client; `None` if the peer is unknown, or if a trusted proxy forwards something that is
-    /// not an address.
+    /// Returns the address of the client, which is that of the proxy if it is trusted and has sent no field; `None` if the peer
+    /// is unknown, if a trusted proxy forwards something that is not an address, or if one on a Unix socket forwards none.
     #[must_use]
     pub fn client(&self, head: &Head<'_>) -> Option<IpAddr> {
         let lines = |name| head.headers.get_all(name).iter().rev();

@@ -34,10 +34,14 @@ pub(crate) struct Challenges {
     missing: Box<[HeaderValue]>,
     /// The lines, by the place of their schemes.
     invalid: Box<[Box<[HeaderValue]>]>,
+    is_satisfiable: bool,
 }
 
 impl Challenges {
-    /// The challenges of those of the schemes that `is_offered` accepts by their names, or of all if it accepts none.
+    /// The challenges of those of the schemes that `is_offered` accepts by their names.
+    ///
+    /// If it accepts none, no credential can be valid, which is a mistake in the configuration. A 401 has a challenge all the
+    /// same: then all schemes are offered.
     pub(crate) fn new(challenge: Challenge, schemes: &Schemes, is_offered: impl Fn(&str) -> bool) -> Self {
         let mut schemes: Vec<_> = schemes.iter().map(Arc::clone).collect();
         let count = schemes.len();
@@ -48,6 +52,7 @@ impl Challenges {
             malformed: Box::default(),
             missing: Box::default(),
             invalid: Box::default(),
+            is_satisfiable: schemes.iter().any(|scheme| is_offered(scheme.name())),
         };
         let request = this.request(None, None, ChallengePosition::First);
         this.order = (0..count).filter(|place| schemes[*place].challenge(&request).is_some()).collect();
@@ -115,6 +120,11 @@ impl Challenges {
         for line in lines {
             headers.append(header::WWW_AUTHENTICATE, line.clone());
         }
+    }
+
+    /// Returns whether one of the schemes was accepted, with or without a challenge.
+    pub(crate) const fn is_satisfiable(&self) -> bool {
+        self.is_satisfiable
     }
 
     /// The scopes that a client should request first.

@@ -10,7 +10,8 @@ use tower_warden::{
     Challenge, ConfigErrorKind, Environment, ManualClock, Principal, StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey, key_routes},
     auth::CredentialSource,
-    caller::{DelegatedScopes, SenderConstraint},
+    caller::{Confirmation, DelegatedScopes, SenderConstraint},
+    certificate::{CertificateProof, ChainStatus, PeerCertificate},
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
@@ -51,12 +52,15 @@ impl Pair {
         let (_, secret) = keys.mint(agent).await.unwrap();
 
         let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
-        let config = Issuer::new(issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant");
-        let user = CredentialSource::new(Jwt::new(config, issuer.clone()));
+        let user = CredentialSource::new(Jwt::new(rules(&issuer), issuer.clone()));
         let user = user.scheme(Bearer::from(Location::header("x-user-token")));
         let layer = AuthLayer::new(keys.clone()).environment(&environment).acting_for(user).unwrap();
         let app = BoxCloneSyncService::new(set_up(layer.clone()).layer(service_fn(describe)));
         Self { app, clock, issuer, key: secret.expose().to_owned(), keys, layer, store }
+    }
+
+    fn rules(&self) -> Issuer {
+        rules(&self.issuer)
     }
 
     fn layer(&self) -> AuthLayer {
@@ -75,6 +79,10 @@ impl Pair {
     async fn both(&self, token: &str) -> Answer {
         self.send(request().header("x-api-key", &self.key).header("x-user-token", token)).await
     }
+}
+
+fn rules(issuer: &TestIssuer) -> Issuer {
+    Issuer::new(issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant")
 }
 
 /// Names the caller, the subject, and the scopes that are held.
@@ -316,6 +324,36 @@ async fn step_up_and_sender_constraints_of_routes_apply_to_the_subject() {
 
     let bound = app(AuthorizeLayer::sender_constrained(SenderConstraint::Any));
     send(bound, both(pair.token().sign())).await.assert_reason(401, "not_sender_constrained");
+}
+
+#[tokio::test]
+async fn sender_constraint_of_the_layer_applies_to_both_credentials_in_either_order() {
+    let pair = Pair::new().await;
+    let thumbprint = tower_warden::Digest::of(b"a certificate");
+    let bound = Confirmation::certificate(thumbprint);
+    let certificate = PeerCertificate::from_thumbprint(thumbprint, ChainStatus::Unverified);
+    let agent = NewKey::new("agent-7").tenant("acme").confirmation(bound.clone());
+    let (_, agent) = pair.keys.mint(agent).await.unwrap();
+
+    let constrained = |layer: AuthLayer| layer.sender_constrained(SenderConstraint::Certificate);
+    let jwt = || Jwt::new(pair.rules(), pair.issuer.clone());
+    let user = || CredentialSource::new(jwt()).scheme(Bearer::from(Location::header("x-user-token")));
+    let user = || user().proof(CertificateProof);
+    let auth = || {
+        let environment = Environment::default().with_clock(pair.clock.clone());
+        AuthLayer::new(pair.keys.clone()).environment(&environment).proof(CertificateProof)
+    };
+    for layer in [constrained(auth()).acting_for(user()).unwrap(), constrained(auth().acting_for(user()).unwrap())] {
+        let app = BoxCloneSyncService::new(layer.layer(service_fn(describe)));
+        let both = |key: &str, token: String| {
+            let request = request().header("x-api-key", key).header("x-user-token", token);
+            send(app.clone(), request.extension(certificate.clone()))
+        };
+        let token = || pair.token().confirmation(&bound).sign();
+        assert_eq!(both(agent.expose(), token()).await.status, 200);
+        both(agent.expose(), pair.token().sign()).await.assert_reason(401, "not_sender_constrained");
+        both(&pair.key, token()).await.assert_reason(401, "not_sender_constrained");
+    }
 }
 
 #[tokio::test]

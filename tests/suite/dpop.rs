@@ -651,10 +651,14 @@ async fn a_guard_that_is_full_refuses_and_one_key_cannot_fill_it() {
         stack.send(dpop(&token).header("dpop", proof)).await
     };
     ask("bob").await.assert_subject("bob");
-    ask("carol").await.assert_unavailable("dpop_replay_full");
+    let full = ask("carol").await;
+    full.assert_reason(503, "dpop_replay_full");
+    assert_eq!(full.header("retry-after"), Some("301"), "until there is room");
     // Nothing is forgotten before its time, and everything after it.
     stack.clock.advance(seconds(300));
-    ask("carol").await.assert_unavailable("dpop_replay_full");
+    let full = ask("carol").await;
+    full.assert_reason(503, "dpop_replay_full");
+    assert_eq!(full.header("retry-after"), Some("1"));
     stack.clock.advance(seconds(1));
     ask("carol").await.assert_subject("carol");
 }

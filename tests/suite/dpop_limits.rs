@@ -1,6 +1,9 @@
 //! Bounds in time and number: how many proofs are recorded, for how long, and whose clock decides.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{Arc, Mutex},
+};
 
 use serde_json::json;
 use tower_warden::{
@@ -15,7 +18,7 @@ use tower_warden::{
 };
 
 use crate::{
-    dpop::{API, Stack, assert_invalid_proof, dpop},
+    dpop::{API, Stack, assert_invalid_proof, dpop, dpop_request},
     support::{START, app, bearer, seconds, send},
     tokens::{AUDIENCE, rules},
 };
@@ -189,4 +192,37 @@ async fn an_invalid_proof_is_reported_before_the_guard_is_full() {
     let stack = Stack::with(|dpop| dpop.replay_guard(MemoryReplayGuard::new(number(1), number(1))));
     stack.accepts(&stack.proof()).await;
     assert_invalid_proof(&stack.prove(&stack.proof().claim("htm", "PUT").sign()).await, "dpop_htm");
+}
+
+/// Prints the header fields of a request into this log.
+fn printing<B>(log: &Arc<Mutex<String>>) -> impl Fn(http::Request<B>) -> http::Request<B> + Clone + use<B> {
+    let log = Arc::clone(log);
+    move |request| {
+        *log.lock().unwrap() = format!("{:?}", request.headers());
+        request
+    }
+}
+
+#[tokio::test]
+async fn proof_is_marked_as_sensitive_inside_the_layer_and_by_the_conceal_layer() {
+    let stack = Stack::new();
+    let auth = AuthLayer::new(Jwt::new(rules(&stack.issuer), stack.issuer.clone()))
+        .environment(&Environment::default().with_clock(stack.clock.clone()))
+        .dpop(Dpop::new(API).unwrap());
+    let (inside, outside) = (Arc::<Mutex<String>>::default(), Arc::default());
+    let service = tower::ServiceBuilder::new()
+        .layer(auth.conceal_layer())
+        .map_request(printing(&outside))
+        .layer(auth.clone())
+        .map_request(printing(&inside))
+        .service_fn(crate::support::answer);
+    let alone =
+        tower::ServiceBuilder::new().layer(auth).map_request(printing(&inside)).service_fn(crate::support::answer);
+    let (first, second) = (stack.proof().claim("jti", "1").sign(), stack.proof().claim("jti", "2").sign());
+    send(service, dpop_request(&stack.token, &first)).await.assert_subject("alice");
+    send(alone, dpop_request(&stack.token, &second)).await.assert_subject("alice");
+    for (log, proof) in [(&outside, &first), (&inside, &second)] {
+        let printed = log.lock().unwrap();
+        assert!(printed.contains("dpop") && !printed.contains(&**proof), "{printed}");
+    }
 }

@@ -2,8 +2,8 @@
 
 use tower_warden::{
     Challenge, Environment,
-    caller::SenderConstraint,
-    certificate::CertificateProof,
+    caller::{Confirmation, SenderConstraint},
+    certificate::{CertificateProof, ChainStatus},
     dpop::{Dpop, PathRewrite},
     jwt::{Algorithm, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
@@ -239,7 +239,7 @@ async fn only_schemes_whose_credentials_can_be_bound_as_required_are_offered() {
     assert_eq!(offered(Some(SenderConstraint::Any), |layer| layer).await, [&*complete]);
     assert_eq!(offered(Some(SenderConstraint::Any), certificate).await, [&*bearer, &short]);
     assert_eq!(offered(Some(SenderConstraint::Certificate), certificate).await, [&*bearer]);
-    // No credential can be accepted: what is missing is a proof in the configuration.
+    // No credential can be valid, because a proof is missing in the configuration. A 401 has a challenge all the same.
     assert_eq!(offered(Some(SenderConstraint::Certificate), |layer| layer).await, [&*bearer, &short]);
 }
 
@@ -259,4 +259,122 @@ async fn a_route_that_requires_a_key_offers_dpop_alone() {
     assert_eq!(challenges(&refused), [format!("DPoP {METADATA}, scope=\"files:read\", {error}, {ALGS}")]);
     // Elsewhere, the layer offers both.
     assert_eq!(challenges(&send(app(&auth), request()).await).len(), 2);
+}
+
+/// An issuer's tokens for a client with a certificate and a key, under a layer that requires both.
+struct Both {
+    app: support::App,
+    holder: crate::pki::Holder,
+    stack: Stack,
+}
+
+impl Both {
+    fn under(layer: impl FnOnce(AuthLayer) -> AuthLayer) -> Self {
+        let stack = Stack::new();
+        let jwt = Jwt::new(rules(&stack.issuer), stack.issuer.clone());
+        let auth = AuthLayer::new(jwt).environment(&Environment::default().with_clock(stack.clock.clone()));
+        let holder = crate::pki::Authority::new("clients").client("alice");
+        Self { app: app(&layer(auth.proof(CertificateProof))), holder, stack }
+    }
+
+    fn token(&self, confirmation: &Confirmation) -> String {
+        self.stack.issuer.token("alice").audience(crate::tokens::AUDIENCE).confirmation(confirmation).sign()
+    }
+
+    /// Sends a token under DPoP, with a proof and the certificate.
+    async fn prove(&self, confirmation: &Confirmation) -> Answer {
+        let token = self.token(confirmation);
+        let proof = self.stack.key.proof("GET", RESOURCE, &token, START).sign();
+        let request = dpop(&token).uri("/mcp").header("dpop", proof);
+        send(self.app.clone(), request.extension(self.holder.peer(ChainStatus::Unverified))).await
+    }
+
+    async fn assert_both_are_required(&self) {
+        let key = self.stack.key.confirmation();
+        let certificate = Confirmation::certificate(self.holder.thumbprint());
+        let members = [("x5t#S256", certificate.certificate_thumbprint()), ("jkt", key.key_thumbprint())];
+        let members = members.map(|(name, thumbprint)| (name, thumbprint.unwrap().to_base64url()));
+        let both = Confirmation::parse(members.iter().map(|(name, value)| (*name, Some(&**value))), &[]).unwrap();
+        self.prove(&both).await.assert_subject("alice");
+        self.prove(&key).await.assert_reason(401, "not_sender_constrained");
+        let request = bearer(&self.token(&certificate)).extension(self.holder.peer(ChainStatus::Unverified));
+        let refused = send(self.app.clone(), request).await;
+        refused.assert_reason(401, "not_sender_constrained");
+        let offered = challenges(&refused);
+        assert!(matches!(offered[..], [line] if line.starts_with("DPoP ")), "{offered:?}");
+    }
+}
+
+fn requiring_dpop() -> Dpop {
+    let dpop = Dpop::for_resource(declared().dpop_bound_access_tokens_required()).unwrap();
+    dpop.path_rewrite(PathRewrite::Unchanged).unwrap()
+}
+
+#[tokio::test]
+async fn certificate_is_required_before_and_after_required_dpop_is_added() {
+    let certificate = |layer: AuthLayer| layer.sender_constrained(SenderConstraint::Certificate);
+    Both::under(|layer| certificate(layer).dpop(requiring_dpop())).assert_both_are_required().await;
+    Both::under(|layer| certificate(layer.dpop(requiring_dpop()))).assert_both_are_required().await;
+}
+
+#[tokio::test]
+async fn all_of_several_sender_constraints_apply() {
+    let [certificate, key] = [SenderConstraint::Certificate, SenderConstraint::Key];
+    for [first, second] in [[certificate, key], [key, certificate]] {
+        let dpop = Dpop::new(API).unwrap();
+        let layer = |layer: AuthLayer| layer.dpop(dpop).sender_constrained(first).sender_constrained(second);
+        Both::under(layer).assert_both_are_required().await;
+    }
+}
+
+#[tokio::test]
+async fn verifier_that_replaces_one_that_requires_a_key_requires_none() {
+    let replaced = Both::under(|layer| layer.dpop(requiring_dpop()).dpop(Dpop::new(API).unwrap()));
+    send(replaced.app.clone(), bearer(&replaced.stack.loose())).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn constraint_that_no_scheme_can_meet_is_one_warning_that_names_the_setting() {
+    const WARNING: &str = "AuthLayer::dpop add proofs";
+    let (log, _guard) = crate::secrets::listen();
+    let count = || log.text().matches(WARNING).count();
+    let stack = Stack::new();
+    let auth = AuthLayer::new(Jwt::new(rules(&stack.issuer), stack.issuer.clone()))
+        .environment(&Environment::default().with_clock(stack.clock.clone()));
+    app(&auth);
+    app(&auth.clone().dpop(Dpop::new(API).unwrap()).sender_constrained(SenderConstraint::Key));
+    assert_eq!(count(), 0);
+
+    // When the layer is used, and not before: a proof may be added later.
+    let unsatisfiable = auth.clone().sender_constrained(SenderConstraint::Key);
+    assert_eq!(count(), 0);
+    app(&unsatisfiable);
+    app(&unsatisfiable.clone().optional());
+    assert_eq!(count(), 1);
+
+    // A route is known with its first request.
+    let route = AuthorizeLayer::sender_constrained(SenderConstraint::Certificate);
+    let service = tower::ServiceBuilder::new().layer(auth).layer(route).service_fn(support::answer);
+    for _ in 0..2 {
+        send(service.clone(), bearer(&stack.loose())).await.assert_reason(401, "not_sender_constrained");
+    }
+    assert_eq!(count(), 2);
+}
+
+#[tokio::test]
+async fn public_url_with_a_path_is_a_warning_until_the_rewrite_is_declared() {
+    let (log, _guard) = crate::secrets::listen();
+    let count = || log.text().matches("Dpop::path_rewrite").count();
+    for (url, rewrite, warnings) in [
+        (API, None, 0),
+        ("https://api.test/", None, 0),
+        (RESOURCE, Some(PathRewrite::Unchanged), 0),
+        (RESOURCE, Some(PathRewrite::PrefixRemoved), 0),
+        (RESOURCE, None, 1),
+    ] {
+        at(&[url], rewrite);
+        assert_eq!(count(), warnings, "{url}");
+    }
+    at(&[API, RESOURCE], None);
+    assert_eq!(count(), 2);
 }

@@ -4,6 +4,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderName, Request, Response, request::Builder};
 use http_body_util::Full;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rcgen::SanType;
 use std::num::NonZeroUsize;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
@@ -14,7 +15,7 @@ use tower_warden::{
 };
 
 use crate::{
-    pki::{Authority, Holder},
+    pki::{self, Authority, Holder},
     support::{Answer, Stack, bearer, send},
 };
 
@@ -371,6 +372,29 @@ async fn the_certificate_of_a_proxy_is_not_its_clients() {
     let layer = ForwardedCertificateLayer::new(header, pinned);
     let told = ask(&layer, from(proxy.peer(ChainStatus::Unverified)).header("client-cert", &field)).await;
     assert_eq!(told.body, "Verified CN=alice [client-cert]");
+}
+
+#[tokio::test]
+async fn proxy_named_by_a_spiffe_id_is_not_one_whose_certificate_has_a_second_uri() {
+    const ID: &str = "spiffe://example.com/proxy";
+    let authority = Authority::new("clients");
+    let proxy = |uris: &[&str]| {
+        let mut params = pki::client("proxy");
+        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        authority.issue(&params).peer(ChainStatus::Verified)
+    };
+    let header = CertificateHeader::client_cert(ChainStatus::Verified);
+    let layer = ForwardedCertificateLayer::new(header, ProxyMatcher::certificates([CertificateName::uri(ID)]));
+    let field = sequence(&authority.client("alice"));
+    let ask = async |uris: &[&str]| {
+        let request = from(STRANGER).extension(proxy(uris)).header("client-cert", &field);
+        ask(&layer, request).await.body
+    };
+    assert_eq!(ask(&[ID]).await, "Verified CN=alice [client-cert]");
+    for other in ["https://example.com", "spiffe://example.com/other", ID] {
+        assert_eq!(ask(&[ID, other]).await, "Verified CN=proxy []", "{other}");
+        assert_eq!(ask(&[other, ID]).await, "Verified CN=proxy []", "{other}");
+    }
 }
 
 #[tokio::test]

@@ -20,9 +20,12 @@ use tower_test::mock;
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Environment, Eventual, Identity, Policy, Presented, Principal, Reason,
     Rejection, RejectionKind, UnixTime,
+    body::BufferedRequest,
     caller::OnAdmission,
-    layer::{AuthLayer, AuthorizeLayer},
+    layer::{AuthLayer, AuthorizeLayer, BodyCheckLayer, ConcurrencyLayer},
+    rate_limit::LimitBy,
     refusal::EmptyBody,
+    request::Peer,
     scheme::{ApiKeyHeader, Bearer, CredentialKind, Scheme},
 };
 
@@ -154,7 +157,7 @@ async fn an_error_of_the_inner_service_passes_through() {
 }
 
 #[tokio::test]
-async fn a_refused_request_does_not_reach_the_inner_service_and_keeps_its_readiness() {
+async fn a_refused_request_does_not_reach_the_inner_service_and_uses_none_of_its_capacity() {
     let (service, mut handle) = mock::pair::<Request<Full<Bytes>>, Response<Full<Bytes>>>();
     handle.allow(1);
     let mut service = mock::Spawn::new(AuthLayer::new(Anyone::default()).layer(service));
@@ -164,6 +167,7 @@ async fn a_refused_request_does_not_reach_the_inner_service_and_keeps_its_readin
     assert_pending!(task::spawn(handle.next_request()).poll());
 
     // The one permit was not used up.
+    assert_ready_ok!(service.poll_ready());
     let mut response = task::spawn(service.call(token()));
     assert_pending!(response.poll());
     assert!(handle.next_request().await.is_some());
@@ -192,6 +196,49 @@ async fn a_concurrency_limit_inside_gets_its_permits_back() {
         }
         assert_eq!(future.await.unwrap().status(), 200);
     }
+}
+
+/// Asserts that a service which has refused a request holds no permit of the limit that it shares with its clone.
+async fn assert_released<S, B, ResBody>(mut service: S, refused: Request<B>, admitted: Request<B>)
+where
+    S: Service<Request<B>, Response = Response<ResBody>, Error = Infallible> + Clone,
+{
+    let mut clone = service.clone();
+    assert!(service.ready().await.unwrap().call(refused).await.unwrap().status().as_u16() >= 400);
+    let ready = clone.ready().now_or_never().expect("the permit is free").unwrap();
+    assert_eq!(ready.call(admitted).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn refused_request_gives_back_the_capacity_of_the_inner_service() {
+    let auth = AuthLayer::new(Anyone::default());
+    let service = ServiceBuilder::new().layer(auth).concurrency_limit(1).service_fn(answer);
+    assert_released(service, request().body(Full::default()).unwrap(), token()).await;
+}
+
+#[tokio::test]
+async fn body_check_that_refuses_gives_back_the_capacity_of_the_inner_service() {
+    let inner = async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()));
+    let is_empty = Rejection::new(RejectionKind::BodyInvalid, Reason::custom("empty"));
+    let check = move |request: &BufferedRequest<'_>| {
+        if request.body.is_empty() { Err(is_empty.clone()) } else { Ok(()) }
+    };
+    let service = ServiceBuilder::new().layer(BodyCheckLayer::new(check)).concurrency_limit(1).service_fn(inner);
+    let whole = || Request::new(Full::from("whole"));
+    assert_released(service.clone(), Request::new(Full::<Bytes>::default()), whole()).await;
+    let mut too_large = whole();
+    too_large.headers_mut().insert("content-length", "1000000000".parse().unwrap());
+    assert_released(service, too_large, whole()).await;
+}
+
+#[tokio::test]
+async fn concurrency_layer_that_refuses_gives_back_the_capacity_of_the_inner_service() {
+    let layer = ConcurrencyLayer::new(LimitBy::client_address(), std::num::NonZeroU32::MIN);
+    let service = ServiceBuilder::new().layer(layer).concurrency_limit(1).service_fn(answer);
+    let peer = Peer::new("192.0.2.1:4711".parse().unwrap());
+    let admitted = request().extension(peer).body(Full::default()).unwrap();
+    let unknown = request().body(Full::default()).unwrap();
+    assert_released(service, unknown, admitted).await;
 }
 
 #[tokio::test]
@@ -233,7 +280,6 @@ async fn cached_callers_are_not_shed_while_others_wait_for_their_look_up() {
 #[tokio::test]
 async fn a_request_whose_body_is_read_holds_no_capacity_of_the_inner_service() {
     use http_body_util::StreamBody;
-    use tower_warden::{body::BufferedRequest, layer::BodyCheckLayer};
 
     let (send, receive) = tokio::sync::mpsc::unbounded_channel::<Result<http_body::Frame<Bytes>, Infallible>>();
     let slow = StreamBody::new(futures_util::stream::unfold(receive, async |mut receive| {

@@ -57,7 +57,7 @@ impl Bench {
 
 #[test]
 fn fixed_window_admits_its_number_until_it_ends() {
-    let bench = Bench::new(Quota::per_day(1_000).fixed());
+    let bench = Bench::new(Quota::per_day(1_000).fixed_window());
     let midnight = MORNING - MORNING % DAY;
     assert_eq!(bench.admitted(600, midnight), 600);
     bench.stopwatch.advance(seconds(DAY / 2));
@@ -133,7 +133,7 @@ fn hard_limits_are_described_by_their_number() {
     let quotas = [
         Quota::per_minute(20).sliding(),
         Quota::per_calendar_day(4, UtcOffset::UTC),
-        Quota::per_hour(5).fixed(),
+        Quota::per_hour(5).fixed_window(),
         Quota::per_calendar_month(9, UtcOffset::UTC),
     ];
     let environment = Environment::default().with_clock(clock.clone());
@@ -164,21 +164,21 @@ fn hard_limits_are_described_by_their_number() {
 
 #[test]
 fn request_takes_from_windows_and_rates_together_or_from_none() {
-    let bench = Bench::new([Quota::per_second(2), Quota::per_day(3).fixed()]);
+    let bench = Bench::new([Quota::per_second(2), Quota::per_day(3).fixed_window()]);
     assert_eq!(bench.admitted(5, MORNING), 2);
     assert_eq!(bench.refusal(1, MORNING).violated, [0]);
     bench.stopwatch.advance(seconds(1));
     assert_eq!(bench.admitted(5, MORNING + 1), 1);
     let exceeded = bench.refusal(2, MORNING + 1);
     assert_eq!((exceeded.violated, exceeded.status.quota), (vec![0, 1], 1));
-    let bench = Bench::new(Quota::per_day(10).fixed());
+    let bench = Bench::new(Quota::per_day(10).fixed_window());
     assert!(matches!(bench.take("bob", u32::MAX, MORNING), Decision::Admitted(status) if status.remaining == 0));
     assert!(matches!(bench.take("bob", 1, MORNING), Decision::Refused(_)));
 }
 
 #[test]
 fn flood_of_keys_frees_no_window_that_is_used_up() {
-    let bench = Bench::new(Quota::per_day(2).fixed());
+    let bench = Bench::new(Quota::per_day(2).fixed_window());
     for number in 0..50 {
         for _ in 0..2 {
             assert!(matches!(bench.take(&format!("used-{number}"), 1, MORNING), Decision::Admitted(_)));
@@ -195,7 +195,7 @@ fn flood_of_keys_frees_no_window_that_is_used_up() {
 
 #[test]
 fn windows_are_shared_corrected_and_cached_like_rates() {
-    let (key, quotas) = (LimitKey::default(), QuotaSet::from(Quota::per_day(10).fixed()));
+    let (key, quotas) = (LimitKey::default(), QuotaSet::from(Quota::per_day(10).fixed_window()));
     let request = LimitRequest::new(&key, &quotas).at(UnixTime::from_secs(MORNING));
     let count = |limiter: &LocalRateLimiter, nodes| {
         (0..20).filter(|_| matches!(limiter.take_share(&request, nodes), Decision::Admitted(_))).count()
@@ -236,8 +236,8 @@ fn hard_limits_are_made_once_and_of_a_burst_below_the_number() {
     let quota = || Quota::per_day(10);
     assert!(catch_unwind(|| quota().burst(11).sliding()).is_err());
     assert!(catch_unwind(|| quota().sliding().burst(3)).is_err());
-    assert!(catch_unwind(|| quota().sliding().fixed()).is_err());
-    assert!(catch_unwind(|| quota().fixed().burst(3)).is_err());
+    assert!(catch_unwind(|| quota().sliding().fixed_window()).is_err());
+    assert!(catch_unwind(|| quota().fixed_window().burst(3)).is_err());
     assert!(catch_unwind(|| Quota::per_calendar_day(1, UtcOffset::UTC).sliding()).is_err());
     for minutes in [1_081, -1_081, i16::MAX, i16::MIN] {
         assert!(UtcOffset::minutes(minutes).is_err());

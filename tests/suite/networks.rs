@@ -139,6 +139,16 @@ async fn the_address_that_a_trusted_proxy_forwards_is_that_of_the_client() {
     }
 }
 
+#[tokio::test]
+async fn trusted_proxy_that_sends_no_field_is_the_client() {
+    let proxies = TrustedProxies::new(["10.0.0.0/24".parse().unwrap(), "192.0.2.0/24".parse().unwrap()]);
+    let mut stack = Stack::new();
+    stack.app = App::new(ClientAddressLayer::new(proxies).layer(stack.app.clone()));
+    let key = restricted(&stack).await;
+    stack.send(from(bearer(&key), "10.0.0.1")).await.assert_subject("alice");
+    stack.send(from(bearer(&key), "192.0.2.1")).await.assert_invalid("network_forbidden");
+}
+
 #[test]
 fn forwarded_addresses_are_read_from_the_end_over_several_lines() {
     let proxies = TrustedProxies::new(["192.0.2.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()]);

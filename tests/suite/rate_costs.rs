@@ -148,6 +148,152 @@ async fn handler_charges_and_refunds_by_the_handle_also_after_the_response() {
     assert!(remaining().await.unwrap().contains("r=3;"));
 }
 
+/// The handle of a request that was admitted under this layer.
+async fn admitted(layer: &RateLimitLayer) -> LimitCharge {
+    let handler = service_fn(async |request: Request<Full<Bytes>>| {
+        let mut response = Response::new(Full::<Bytes>::default());
+        response.extensions_mut().insert(request.extensions().get::<LimitCharge>().unwrap().clone());
+        Ok::<_, Infallible>(response)
+    });
+    let request = request().body(Full::default()).unwrap();
+    layer.clone().with_charge().layer(handler).oneshot(request).await.unwrap().extensions().get().cloned().unwrap()
+}
+
+async fn remaining(layer: &RateLimitLayer) -> String {
+    get(layer, "/").await.header("ratelimit").unwrap().split(';').nth(1).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn each_of_many_charges_takes_its_units_and_no_more() {
+    let (layer, stopwatch) = limited(Quota::per_hour(100));
+    let charge = admitted(&layer).await;
+    for _ in 0..300 {
+        charge.charge(1).wait().await.unwrap();
+    }
+    // 301 units are taken: 201 are made up for, and then one comes back.
+    let refused = get(&layer, "/").await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("7272")));
+    stopwatch.advance(seconds(36 * 202));
+    assert_eq!(get(&layer, "/").await.status, 200);
+}
+
+#[tokio::test]
+async fn charge_above_the_burst_is_refunded_as_a_whole() {
+    let (layer, _) = limited(Quota::per_hour(100));
+    let charge = admitted(&layer).await;
+    charge.charge(500).wait().await.unwrap();
+    charge.refund(500).wait().await.unwrap();
+    assert_eq!(remaining(&layer).await, "r=98");
+}
+
+#[tokio::test]
+async fn refund_of_a_cost_above_the_burst_takes_no_units() {
+    let (layer, stopwatch) = limited(Quota::per_second(10));
+    let layer = layer.cost(|head| if head.uri.path() == "/" { 100 } else { 1 });
+    let charge = admitted(&layer).await;
+    charge.refund(1).wait().await.unwrap();
+    charge.charge(1).wait().await.unwrap();
+    charge.refund(1).wait().await.unwrap();
+    assert_eq!(charge.cost(), 99);
+    assert_eq!(get(&layer, "/one").await.header("retry-after"), Some("1"));
+    stopwatch.advance(seconds(1));
+    assert_eq!(get(&layer, "/").await.status, 200, "the whole burst is available again");
+    let refused = get(&layer, "/one").await;
+    assert_eq!(refused.status, 429);
+    charge.refund(u32::MAX).wait().await.unwrap();
+    assert_eq!(charge.cost(), 0);
+}
+
+#[test]
+fn charges_and_refunds_that_lead_back_to_a_cost_change_nothing_in_every_quota() {
+    for quota in [Quota::per_hour(100), Quota::per_hour(100).fixed_window(), Quota::per_hour(100).sliding()] {
+        let (key, quotas) = (LimitKey::default(), QuotaSet::from([quota, Quota::per_day(10)]));
+        let now = tower_warden::UnixTime::from_secs(1_800_000_000);
+        let request = LimitRequest::new(&key, &quotas).at(now).cost(nonzero(50));
+        assert_eq!(request.differences(70).collect::<Vec<_>>(), [20, 20]);
+        assert_eq!(request.settled(70).differences(50).collect::<Vec<_>>(), [-20, -20]);
+        assert_eq!(request.settled(50).differences(5).collect::<Vec<_>>(), [-45, -5]);
+        assert_eq!(request.settled(0).differences(50).collect::<Vec<_>>(), [50, 10]);
+        let limiter = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
+        assert!(matches!(limiter.take_share(&request, nonzero(1)), Decision::Admitted(_)));
+        for (from, to) in [(50, 49), (49, 500), (500, 0), (0, 300), (300, 3)] {
+            limiter.settle_share(&request.settled(from), to, nonzero(1));
+        }
+        let Decision::Admitted(status) = limiter.take_share(&request.cost(nonzero(1)), nonzero(1)) else { panic!() };
+        // A quota that is refunded more than it has counted forgets nothing else: three and one are taken.
+        assert_eq!(status.remaining, 6);
+    }
+}
+
+/// A limiter whose store does not answer corrections, or never does.
+struct Failing {
+    limiter: LocalRateLimiter,
+    answers: bool,
+}
+
+impl RateLimiter for Failing {
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        self.limiter.take(request)
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        match cost {
+            1_000.. if self.answers => Eventual::later(async { Err(Unavailable::new("the store")) }),
+            1_000.. => Eventual::later(std::future::pending()),
+            _ => self.limiter.settle(request, cost),
+        }
+    }
+}
+
+#[tokio::test]
+async fn charge_that_failed_or_was_dropped_is_not_refunded() {
+    for answers in [true, false] {
+        let limiter = Failing { limiter: LocalRateLimiter::default(), answers };
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), Quota::per_day(10));
+        for _ in 0..5 {
+            assert_eq!(get(&layer, "/").await.status, 200);
+        }
+        let charge = admitted(&layer).await;
+        let charged = tokio::time::timeout(seconds(0), charge.charge(1_000).wait()).await;
+        assert!(!charged.is_ok_and(|charged| charged.is_ok()));
+        assert_eq!(charge.cost(), 1);
+        charge.refund(1_000).wait().await.unwrap();
+        assert_eq!(remaining(&layer).await, "r=4", "the units of other requests are taken");
+    }
+}
+
+/// A limiter that returns units later, and fails at first.
+struct Late(LocalRateLimiter, std::sync::atomic::AtomicBool);
+
+impl RateLimiter for Late {
+    fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        self.0.take(request)
+    }
+
+    fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Eventual<Result<(), Unavailable>> {
+        let fails = self.1.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let settled =
+            if fails { Eventual::Now(Err(Unavailable::new("the store"))) } else { self.0.settle(request, cost) };
+        Eventual::later(async move { settled.wait().await })
+    }
+}
+
+#[tokio::test]
+async fn refund_that_failed_can_be_repeated_and_concurrent_ones_return_nothing_twice() {
+    let limiter = Late(LocalRateLimiter::default(), true.into());
+    let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), Quota::per_day(10));
+    for _ in 0..5 {
+        assert_eq!(get(&layer, "/").await.status, 200);
+    }
+    let charge = admitted(&layer).await;
+    assert!(charge.refund(1).wait().await.is_err());
+    assert_eq!(charge.cost(), 1);
+    let (one, other) = (charge.refund(1), charge.refund(1));
+    one.wait().await.unwrap();
+    other.wait().await.unwrap();
+    assert_eq!((charge.cost(), remaining(&layer).await.as_str()), (0, "r=4"));
+}
+
 /// A limiter that corrects no costs, or fails at that.
 struct Plain {
     limiter: LocalRateLimiter,

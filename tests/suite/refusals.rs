@@ -6,10 +6,12 @@ use bytes::Bytes;
 use http::Response;
 use http_body_util::Full;
 use tower_warden::{
-    Challenge, Environment, Namespace, Reason, Rejection, RejectionKind, refusal::EmptyBody, scope::Scopes,
+    Challenge, Environment, Namespace, Reason, Rejection, RejectionKind,
+    refusal::{EmptyBody, Problem, Respond},
+    scope::Scopes,
 };
 
-use crate::support::{Mode, Stack, app, bearer, request, send, unknown_key};
+use crate::support::{Answer, Mode, Stack, app, bearer, request, send, unknown_key};
 
 #[tokio::test]
 async fn every_refusal_is_a_problem_with_a_stable_code_and_is_not_stored() {
@@ -199,4 +201,15 @@ fn a_configuration_error_names_the_value_and_what_would_be_accepted() {
 fn a_refused_metadata_url_is_quoted_without_what_may_be_a_password() {
     let error = Challenge::default().resource_metadata("https://user:hunter2@api.test/").unwrap_err();
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+}
+
+#[tokio::test]
+async fn problem_of_an_exceeded_quota_is_json_whatever_its_code_and_detail_are() {
+    let refused = Rejection::quota_exceeded(Reason::custom("plan"), Duration::from_secs(1), ["per \"day\""]);
+    let refused = refused.with_code("plan_\"free\"", "The plan \"free\" is used up.\nSee C:\\plans.");
+    let response: Response<Full<Bytes>> = Problem.respond(&refused);
+    let problem = Answer::read(response).await.json();
+    assert_eq!(problem["code"], "plan_'free'");
+    assert_eq!(problem["detail"], "The plan 'free' is used up.'See C:'plans.");
+    assert_eq!(problem["violated-policies"], serde_json::json!(["per 'day'"]));
 }

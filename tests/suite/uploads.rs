@@ -4,7 +4,7 @@ use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Body, extract::DefaultBodyLimit, routing::post};
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -15,8 +15,10 @@ use tokio::{
 };
 use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
+    Eventual, Head, Rejection,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
-    layer::{AuthLayer, DrainLayer},
+    body::{BodyCheck, BodyLimits, BufferedRequest},
+    layer::{AuthLayer, BodyCheckLayer, DrainLayer},
 };
 
 const UPLOAD: usize = 100 << 20;
@@ -205,5 +207,63 @@ async fn a_refusal_reaches_a_client_that_uploads_through_nginx() {
             }
             nginx.kill().await.unwrap();
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_of_the_layer_apply_to_refusals_by_layers_inside_axum() {
+    let (sender, body) = open_body();
+    let app = Router::new().route("/", post(async || "admitted")).layer(auth());
+    let app = ServiceBuilder::new().layer(DrainLayer::default().max_bytes(10 << 10)).service(app);
+    assert_eq!(app.oneshot(Request::post("/").body(body).unwrap()).await.unwrap().status(), 401);
+    let mut sent = 0;
+    while sender.send(Ok(Frame::data(Bytes::from_static(&[0; 1 << 10])))).await.is_ok() {
+        sent += 1;
+        assert!(sent < 20, "the body is still read");
+    }
+    assert!(sent >= 10, "{sent}");
+}
+
+#[tokio::test]
+async fn refusal_in_mid_body_reaches_a_client_that_waited_for_100_continue() {
+    let limits = BodyLimits::new(1 << 10, Duration::from_secs(30)).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(DrainLayer::default())
+        .layer(BodyCheckLayer::new(SmallBodies(limits)))
+        .service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let service = TowerToHyperService::new(service);
+        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await
+    });
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // Of unknown length: the limit is exceeded only while the body is read.
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ntransfer-encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut interim = Vec::new();
+    while !interim.ends_with(b"\r\n\r\n") {
+        assert!(stream.read_buf(&mut interim).await.unwrap() > 0, "the connection was closed");
+    }
+    assert_eq!(interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let chunk = [b"100000\r\n".as_slice(), &vec![b'x'; 1 << 20], b"\r\n"].concat();
+    for _ in 0..UPLOAD / (1 << 20) {
+        stream.write_all(&chunk).await.unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    assert_eq!(status(&mut stream).await.unwrap(), "HTTP/1.1 413 Payload Too Large");
+}
+
+/// Accepts every body within limits.
+struct SmallBodies(BodyLimits);
+
+impl BodyCheck for SmallBodies {
+    fn limits(&self, _: &Head<'_>) -> Option<BodyLimits> {
+        Some(self.0)
+    }
+
+    fn check(&self, _: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
+        Eventual::Now(Ok(Extensions::new()))
     }
 }

@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     io,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     num::NonZeroUsize,
@@ -50,7 +50,7 @@ impl Handshakes {
             self.drop_oldest(|handshake| handshake.peer == peer);
         }
         if self.begun.len() >= self.max.get() {
-            self.drop_oldest(|_| true);
+            self.drop_of_busiest(peer);
         }
         let has_hello = Arc::new(AtomicBool::new(false));
         let on_hello = {
@@ -64,6 +64,16 @@ impl Handshakes {
     /// Waits for a handshake to end; `None` if there is none. It is cancel safe.
     pub(crate) async fn join_next(&mut self) -> Option<Result<io::Result<TlsStream<TcpStream>>, JoinError>> {
         self.tasks.join_next().await
+    }
+
+    /// Drops a handshake of the peer that has the most, with the new one: many handshakes of a few peers drop none of others.
+    fn drop_of_busiest(&mut self, new: IpAddr) {
+        let mut counts = HashMap::from([(new, 1_usize)]);
+        for handshake in &self.begun {
+            *counts.entry(handshake.peer).or_default() += 1;
+        }
+        let most = counts.values().copied().max();
+        self.drop_oldest(|handshake| counts.get(&handshake.peer).copied() == most);
     }
 
     /// Drops the oldest of these handshakes whose client has sent nothing, or else the oldest of them.

@@ -27,9 +27,10 @@ use crate::{
 
 /// TLS listener for `axum::serve`.
 ///
-/// Handshakes run concurrently, so that a slow client does not delay other clients: up to 1024, and up to 256 of one peer
-/// (an IPv4 address, or a /64 of IPv6). A further connection replaces an older handshake, preferably one whose client has
-/// sent nothing. A handshake takes ten seconds at most, and its client has three seconds for the first message.
+/// Handshakes run concurrently, so that a slow client does not delay other clients: up to 1024, and up to 256 of one
+/// peer (an IPv4 address, or a /64 of IPv6). A further connection replaces an older handshake of its peer, or of the
+/// peer that has the most, preferably one whose client has sent nothing. A handshake takes ten seconds at most, and
+/// its client has three seconds for the first message.
 ///
 /// Serve the application [`with_connection`], so that its requests have the certificate of their connection. See the
 /// [crate docs](crate#quick-start) for an example.

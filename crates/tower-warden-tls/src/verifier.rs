@@ -48,7 +48,12 @@ impl AnyCertificate {
     }
 }
 
-/// The key of an X.509 v1 certificate, which rustls does not parse; `None` for other versions.
+/// The key of an X.509 v1 certificate, which rustls does not parse; `None` for other versions, and for bytes that are not a
+/// certificate, which rustls then refuses.
+///
+/// # Errors
+///
+/// If the certificate is one of v1, and its key cannot be read.
 fn certificate_v1_key(certificate: &CertificateDer<'_>) -> Result<Option<SubjectPublicKeyInfoDer<'static>>, Error> {
     if !matches!(EndEntityCert::try_from(certificate), Err(webpki::Error::UnsupportedCertVersion)) {
         return Ok(None);

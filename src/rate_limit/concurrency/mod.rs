@@ -27,7 +27,7 @@ use super::{
     limit_key::LimitKey,
 };
 use crate::{
-    gate::discard,
+    gate::{discard, release},
     reason::Reason,
     refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
@@ -129,7 +129,7 @@ pub struct Concurrency<S, R = Problem> {
 
 impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Concurrency<S, R>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     R: Respond<ResBody>,
     ReqBody: 'static,
 {
@@ -146,6 +146,7 @@ where
             Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
                 let rejection = rejection.by(request.extensions().get());
+                release(&mut self.inner);
                 discard(request);
                 State::Refused { response: Some(self.respond.refuse(rejection)) }
             }

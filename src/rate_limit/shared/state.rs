@@ -14,7 +14,7 @@ use super::super::{
 /// Times are relative, so the state does not depend on a clock: "now" is the time at which the store has read its clock.
 /// See the [module docs](super) for an example.
 ///
-/// A quota [in windows](super::super::Quota::is_in_windows) has used units instead of a TAT: see
+/// A quota [in windows](super::super::Quota::has_fixed_windows) has used units instead of a TAT: see
 /// [`with_windows`](Self::with_windows). A store that does not support them refuses all requests under such quotas.
 #[derive(Clone)]
 pub struct LimitState<'a> {
@@ -59,7 +59,7 @@ impl<'a> LimitState<'a> {
         self
     }
 
-    /// Declares that the store supports quotas [in windows](super::super::Quota::is_in_windows).
+    /// Declares that the store supports quotas [in windows](super::super::Quota::has_fixed_windows).
     ///
     /// Instead of a time, the state of such a quota is the number of units used in the window, in nanoseconds: both in
     /// [`new`](Self::new) and in [`until_tats`](Self::until_tats). The store keeps the number as it is, without adding or
@@ -76,9 +76,9 @@ impl<'a> LimitState<'a> {
     /// The TATs to store are then the [`until_tats`](Self::until_tats). A store that is read [with debt](Self::with_debt)
     /// keeps charges that exceed what is available.
     pub fn settle(&mut self, cost: u32) {
-        let mut next = self.tats;
+        let (mut next, correction) = (self.tats, self.request.correction(cost));
         for (tat, (_, meter, stored)) in next.iter_mut().zip(self.entries()) {
-            *tat = meter.settle(stored, ORIGIN, self.request.cost, cost);
+            *tat = meter.settle(stored, ORIGIN, &correction);
         }
         self.tats = next;
     }

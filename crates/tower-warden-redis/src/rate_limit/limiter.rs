@@ -186,19 +186,21 @@ struct OwnedRequest {
     key: LimitKey,
     quotas: QuotaSet,
     cost: NonZeroU32,
+    settled: Option<u32>,
     time: Option<UnixTime>,
 }
 
 impl From<&LimitRequest<'_>> for OwnedRequest {
     fn from(request: &LimitRequest<'_>) -> Self {
         let (key, quotas) = (request.key.clone(), request.quotas.clone());
-        Self { key, quotas, cost: request.cost, time: request.time }
+        Self { key, quotas, cost: request.cost, settled: request.settled, time: request.time }
     }
 }
 
 impl OwnedRequest {
     const fn get(&self) -> LimitRequest<'_> {
         let mut request = LimitRequest::new(&self.key, &self.quotas).cost(self.cost);
+        request.settled = self.settled;
         request.time = self.time;
         request
     }

@@ -36,12 +36,17 @@ pub(super) struct Reply {
 impl LimitCommand {
     /// Takes the cost of the request, and up to `wanted` units if they are available.
     pub(super) fn take(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, wanted: NonZeroU32) -> Self {
-        Self::new(&TAKE, namespace, secret, request, wanted.get())
+        let units = [request.cost.get().into(), wanted.get().into()];
+        Self::new(&TAKE, namespace, secret, request, units)
     }
 
     /// Corrects the cost of the request, which was admitted.
     pub(super) fn settle(namespace: &str, secret: &LimitSecret, request: &LimitRequest<'_>, cost: u32) -> Self {
-        Self::new(&SETTLE, namespace, secret, request, cost)
+        let differences = request.differences(cost).flat_map(|difference| match difference {
+            ..0 => [0, difference.unsigned_abs()],
+            0.. => [difference.unsigned_abs(), 0],
+        });
+        Self::new(&SETTLE, namespace, secret, request, differences)
     }
 
     fn new(
@@ -49,14 +54,14 @@ impl LimitCommand {
         namespace: &str,
         secret: &LimitSecret,
         request: &LimitRequest<'_>,
-        units: u32,
+        units: impl IntoIterator<Item = u64>,
     ) -> Self {
         let request = request.resolved();
-        let LimitRequest { key, quotas, cost, .. } = request;
+        let LimitRequest { key, quotas, .. } = request;
         // In a cluster, the text in braces determines the slot: all quotas of a key are in the same one.
         let digest = &key.digest(secret).to_hex()[..32];
         let keys = request.ids().map(|id| format!("{namespace}{PREFIX}{{{digest}}}:{id:016x}")).collect();
-        let mut arguments = vec![cost.get().into(), units.into()];
+        let mut arguments: Vec<_> = units.into_iter().collect();
         for (quota, left) in quotas.quotas().zip(request.window_ends()) {
             let emission_interval = quota.emission_interval_at(RESOLUTION).as_micros();
             let emission_interval = u64::try_from(emission_interval).unwrap_or(u64::MAX);
@@ -82,7 +87,7 @@ impl Reply {
     /// The state of the quotas of the request.
     pub(super) fn state<'a>(&self, request: &LimitRequest<'a>) -> LimitState<'a> {
         let states = self.levels.iter().zip(request.quotas.quotas()).map(|(level, quota)| {
-            if quota.is_in_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
+            if quota.has_fixed_windows() { Duration::from_nanos(*level) } else { Duration::from_micros(*level) }
         });
         LimitState::new(request, states).with_resolution(RESOLUTION).with_debt().with_windows()
     }

@@ -570,7 +570,7 @@ async fn windows_admit_their_number_on_all_nodes_exactly_and_with_leases() {
     let tomorrow = morning + seconds(86_400);
     let quotas = QuotaSet::new([
         Quota::per_calendar_day(100, UtcOffset::UTC),
-        Quota::per_day(110).fixed().named("fixed"),
+        Quota::per_day(110).fixed_window().named("fixed"),
         Quota::per_day(400).sliding().named("sliding"),
     ])
     .unwrap();
@@ -615,7 +615,7 @@ async fn windows_admit_their_number_on_all_nodes_exactly_and_with_leases() {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn costs_are_corrected_on_all_nodes() {
     let redis = Redis::start().await;
-    for quota in [Quota::per_day(10), Quota::per_day(10).fixed()] {
+    for quota in [Quota::per_day(10), Quota::per_day(10).fixed_window()] {
         let (one, other) = (node(&redis).await, node(&redis).await);
         let (key, quotas) = (limit_key("alice"), QuotaSet::from(quota.clone()));
         let request = LimitRequest::new(&key, &quotas);
@@ -636,7 +636,7 @@ async fn costs_are_corrected_on_all_nodes() {
         // A charge above what is available is made up for.
         one.settle(&request, 34).wait().await.unwrap();
         match one.take(&request).wait().await.unwrap() {
-            Decision::Refused(exceeded) if !quota.is_in_windows() => {
+            Decision::Refused(exceeded) if !quota.has_fixed_windows() => {
                 let needed = seconds(86_400 / 10 * 31);
                 assert!(exceeded.wait <= needed && exceeded.wait > needed - seconds(60), "{exceeded:?}");
             }
@@ -644,6 +644,43 @@ async fn costs_are_corrected_on_all_nodes() {
             other => panic!("{other:?}"),
         }
         assert_eq!(remaining(&other).await, None);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn charges_and_refunds_take_and_return_their_units_and_no_more() {
+    let redis = Redis::start().await;
+    let limiter = node(&redis).await;
+    for (number, quota) in [Quota::per_hour(100), Quota::per_hour(100).fixed_window()].into_iter().enumerate() {
+        let quotas = QuotaSet::from(quota);
+        let keys = ["charged", "refunded", "expensive"].map(|name| limit_key(&format!("{name} {number}")));
+        let remaining = async |key| match limiter.take(&LimitRequest::new(key, &quotas)).wait().await.unwrap() {
+            Decision::Admitted(status) => Some(status.remaining),
+            Decision::Refused(_) => None,
+            other => panic!("{other:?}"),
+        };
+        // Three hundred charges of one unit, and a refund of most of them.
+        assert_eq!(remaining(&keys[0]).await, Some(99));
+        let request = LimitRequest::new(&keys[0], &quotas);
+        for cost in 1..301 {
+            limiter.settle(&request.settled(cost), cost + 1).wait().await.unwrap();
+        }
+        assert_eq!(remaining(&keys[0]).await, None);
+        limiter.settle(&request.settled(301), 51).wait().await.unwrap();
+        assert!((48..=49).contains(&remaining(&keys[0]).await.unwrap()), "51 units and one are taken");
+
+        assert_eq!(remaining(&keys[1]).await, Some(99));
+        let request = LimitRequest::new(&keys[1], &quotas);
+        limiter.settle(&request.settled(1), 501).wait().await.unwrap();
+        limiter.settle(&request.settled(501), 1).wait().await.unwrap();
+        assert_eq!(remaining(&keys[1]).await, Some(98));
+
+        let request = LimitRequest::new(&keys[2], &quotas).cost(self::number(1_000));
+        assert!(matches!(limiter.take(&request).wait().await.unwrap(), Decision::Admitted(_)));
+        limiter.settle(&request, 999).wait().await.unwrap();
+        limiter.settle(&request.settled(999), 90).wait().await.unwrap();
+        assert_eq!(remaining(&keys[2]).await, Some(9));
     }
 }
 

@@ -96,6 +96,21 @@ async fn a_listener_with_too_many_handshakes_loses_the_oldest_of_any_peer() {
     assert!(is_open(&second));
 }
 
+#[tokio::test]
+async fn peer_that_stalls_many_handshakes_drops_none_of_a_peer_with_one() {
+    let clients = Authority::new("clients");
+    let server = limited(&clients, |listener| listener.max_handshakes(count(4))).await;
+    let honest = silent(&server, [127, 0, 0, 2]).await;
+    let first = stalled(&server).await;
+    let others = [stalled(&server).await, stalled(&server).await];
+    // The table is full, and all but one of its clients have sent a message.
+    let late = silent(&server, [127, 0, 0, 3]).await;
+    closed(first).await;
+    for open in others.iter().chain([&honest, &late]) {
+        assert!(is_open(open));
+    }
+}
+
 /// (154)
 #[tokio::test]
 async fn hundreds_of_silent_connections_of_one_peer_delay_none_of_its_handshakes() {

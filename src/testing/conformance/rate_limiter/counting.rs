@@ -131,7 +131,7 @@ pub(super) async fn concurrent_requests_are_admitted_up_to_the_burst(bench: &Ben
 /// A limiter that does not support windows admits nothing under them.
 pub(super) async fn window_admits_its_number_and_the_next_one_again(bench: &Bench) {
     let rule = "a window admits its number or, if windows are not supported, nothing; the next window again";
-    let (alice, quotas) = (key("alice"), QuotaSet::from(quota("quota", 3, 86_400, 3).fixed()));
+    let (alice, quotas) = (key("alice"), QuotaSet::from(quota("quota", 3, 86_400, 3).fixed_window()));
     let mut supported = None;
     for day in 0..3 {
         let midnight = UnixTime::from_secs(1_800_057_600 + day * 86_400);
