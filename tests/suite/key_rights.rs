@@ -286,6 +286,49 @@ async fn a_caller_with_a_tenant_changes_no_key_beyond_its_own_rights() {
     assert_eq!(changed["expires_at"].as_u64(), Some(START.as_secs() + 7_200), "not extended again");
 }
 
+// (149)
+#[tokio::test]
+async fn a_key_that_gains_rights_expires_no_later_than_the_credential_that_changed_it() {
+    let api = Api::new();
+    let late = || START + seconds(86_400);
+    let networks = || ["10.0.0.0/16".parse().unwrap()];
+    let old = || key("agent").scopes("billing:read").networks(networks());
+    let end = START + seconds(300);
+    let stronger = [
+        json!({"scopes": ["billing:read", "keys:admin"]}),
+        json!({"scopes": ["keys:admin"]}),
+        json!({"networks": []}),
+        json!({"networks": ["10.0.0.0/15"]}),
+        json!({"networks": ["10.0.0.0/16", "192.0.2.1"]}),
+        json!({"networks": [], "expires_at": late().as_secs()}),
+        json!({"networks": [], "expires_at": null}),
+    ];
+    for body in stronger {
+        for expiry in [None, Some(late())] {
+            let (record, _) = api.mint(expiry.map_or_else(old, |_| old().expires_in(seconds(86_400)))).await;
+            let path = format!("/{}", record.id);
+            let changed = api.call(&api.token(), "PATCH", &path, body.clone()).await;
+            let expires_at = changed.json()["expires_at"].as_u64();
+            assert_eq!((changed.status.as_u16(), expires_at), (200, Some(end.as_secs())), "{body} {changed:?}");
+        }
+        let (record, _) = api.mint(old().expires_in(seconds(30))).await;
+        let mut body = body;
+        body.as_object_mut().unwrap().remove("expires_at");
+        let changed = api.call(&api.token(), "PATCH", &format!("/{}", record.id), body).await.json();
+        assert_eq!(changed["expires_at"].as_u64(), Some(START.as_secs() + 30), "an earlier expiry is kept");
+    }
+    for body in [json!({"scopes": []}), json!({"networks": ["10.0.1.0/24"]}), json!({"name": "new"})] {
+        let (record, _) = api.mint(old()).await;
+        let changed = api.call(&api.token(), "PATCH", &format!("/{}", record.id), body).await;
+        assert_eq!((changed.status.as_u16(), &changed.json()["expires_at"]), (200, &Value::Null), "{changed:?}");
+    }
+    // Credentials without an end leave no rights behind.
+    let (_, boss) = api.mint(admin()).await;
+    let (record, _) = api.mint(old()).await;
+    let changed = api.call(boss.expose(), "PATCH", &format!("/{}", record.id), json!({"networks": []})).await;
+    assert_eq!((changed.status.as_u16(), &changed.json()["expires_at"]), (200, &Value::Null));
+}
+
 // (146), (149)
 #[tokio::test]
 async fn restrictions_are_not_removed_by_a_caller_that_has_them() {

@@ -80,7 +80,9 @@ impl Patch {
         update.scopes = self.scopes;
         update.tier = self.tier;
         rights.check_record(old)?;
-        rights.check_record(&update.applied(old)?)?;
+        let new = update.applied(old)?;
+        rights.check_record(&new)?;
+        update.expires_at = rights.expiry_after(old, &new).or(update.expires_at);
         Ok(update)
     }
 }

@@ -100,17 +100,13 @@ impl<'a> Rights<'a> {
         if self.tenant.is_none() {
             return Ok(());
         }
-        let is_within = |own: &[Network]| {
-            own.is_empty()
-                || (!networks.is_empty() && networks.iter().all(|one| own.iter().any(|wide| wide.includes(one))))
-        };
         let reason = if !scopes.iter().all(|scope| self.caller.holds(scope)) {
             Reason::SCOPE_NOT_HELD
         } else if tier != self.own_tier() {
             Reason::TIER_NOT_HELD
         } else if confirmation.is_none() && self.credentials().any(|own| own.confirmation().is_some()) {
             Reason::BINDING_REQUIRED
-        } else if !self.credentials().all(|own| is_within(own.networks())) {
+        } else if !self.credentials().all(|own| are_within(networks, own.networks())) {
             Reason::NETWORK_NOT_HELD
         } else {
             return Ok(());
@@ -124,6 +120,17 @@ impl<'a> Rights<'a> {
             (Some(own), Some(old)) => requested.into_iter().chain([own.max(old)]).min(),
             _ => requested,
         }
+    }
+
+    /// Returns the expiry of a key that is to be changed to `new`, if the change has to set it.
+    ///
+    /// A key that gains a scope or loses a restriction expires no later than the caller could mint one: the caller would
+    /// otherwise leave behind rights that outlive its own.
+    pub(super) fn expiry_after(&self, old: &KeyRecord, new: &KeyRecord) -> Option<Option<UnixTime>> {
+        let is_stronger = !new.scopes.iter().all(|scope| old.scopes.iter().any(|held| held == scope))
+            || !are_within(&new.networks, &old.networks);
+        let own = self.not_after().filter(|_| is_stronger)?;
+        Some(new.expires_at.into_iter().chain([own]).min())
     }
 
     /// Refuses a record that the caller may not change or replace.
@@ -160,4 +167,9 @@ impl<'a> Rights<'a> {
     fn refused(&self, reason: Reason) -> Failure {
         Failure::forbidden(self.caller, reason)
     }
+}
+
+/// Returns whether a key with these networks is accepted from no other ones than a key with the networks `wide`.
+fn are_within(networks: &[Network], wide: &[Network]) -> bool {
+    wide.is_empty() || (!networks.is_empty() && networks.iter().all(|one| wide.iter().any(|wide| wide.includes(one))))
 }

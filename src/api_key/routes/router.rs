@@ -46,7 +46,9 @@ where
 /// A key that it mints, rotates or changes has no more rights than its own credential, and no fewer restrictions:
 ///
 /// - The scopes are a part of its own, and the tier is its own.
-/// - The key expires no later than its own credential; a key that expires later already does not expire later than that.
+/// - The key expires no later than its own credential. A key that expires later already keeps its expiry when it is changed,
+///   and does not expire later than that; if the change adds a scope or loosens the networks, it expires with the caller's
+///   own credential.
 /// - If its own credential is bound to a certificate or key, so is the new key, by a `confirmation` in the request.
 /// - If its own credential is restricted to networks, the new key is restricted to these or to parts of them.
 ///
