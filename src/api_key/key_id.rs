@@ -81,12 +81,12 @@ impl KeyId {
     ///
     /// let id = KeyId::parse("key_006b49d200000007d1ff0e2c8a94b35e")?;
     /// assert_eq!(id.position(), Some(0x6b49d2_00000007));
-    /// assert_eq!(id.behind(0x6b49d2_00000006), id);
-    /// assert_eq!(id.behind(0x6b49d2_00000009).as_str(), "key_006b49d20000000ad1ff0e2c8a94b35e");
+    /// assert_eq!(id.after(0x6b49d2_00000006), id);
+    /// assert_eq!(id.after(0x6b49d2_00000009).as_str(), "key_006b49d20000000ad1ff0e2c8a94b35e");
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     #[must_use]
-    pub fn behind(&self, latest: u64) -> Self {
+    pub fn after(&self, latest: u64) -> Self {
         match self.position() {
             Some(position) if position <= latest => Self::at(latest.saturating_add(1), &self.0[PREFIX.len() + 16..]),
             _ => self.clone(),

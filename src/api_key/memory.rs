@@ -164,7 +164,7 @@ impl Records {
 
     fn append(&mut self, addition: KeyAddition) -> Result<KeyId, KeyError> {
         let KeyAddition { mut record, replaces } = addition;
-        let id = record.id.behind(self.latest);
+        let id = record.id.after(self.latest);
         record.id = id.clone();
         match replaces {
             Some((old, until)) => self.rotate(&old, record, until)?,

@@ -44,7 +44,7 @@
 //! # Order
 //!
 //! Keys are listed in the order of their ids, and generated ids are in the order of creation. A client that continues a
-//! list behind the last id that it has seen misses no minted key, on the stores of this repository also while several
+//! list after the last id that it has seen misses no minted key, on the stores of this repository also while several
 //! nodes mint. Keys that were [imported](import) with ids of another system are listed where their ids belong.
 //!
 //! # Examples

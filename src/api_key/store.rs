@@ -114,11 +114,11 @@ pub trait KeyStore: Send + Sync + 'static {
     /// already.
     fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>>;
 
-    /// Adds a minted record behind all records that were minted before, and returns its id.
+    /// Adds a minted record after all records that were minted before, and returns its id.
     ///
     /// The record has a generated id, which begins with the time of the node that minted it. If the record would not follow
-    /// all records that this method has added before, the store assigns a later id with [`KeyId::behind`], in the same
-    /// atomic step that makes the record readable. So a client that continues a list behind the last id that it has seen
+    /// all records that this method has added before, the store assigns a later id with [`KeyId::after`], in the same
+    /// atomic step that makes the record readable. So a client that continues a list after the last id that it has seen
     /// misses no minted key, also if nodes mint at the same time or their clocks differ.
     ///
     /// If the record [replaces](KeyAddition::replaces) another one, everything else is as in [`rotate`](Self::rotate).

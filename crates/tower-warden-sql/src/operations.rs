@@ -50,7 +50,7 @@ pub(crate) async fn insert(pool: &Pool, record: &KeyRecord) -> Result<(), KeyErr
     })
 }
 
-/// Adds a record behind all records that were added before; the position is locked until the record can be read.
+/// Adds a record after all records that were added before; the position is locked until the record can be read.
 pub(crate) async fn append(pool: &Pool, addition: KeyAddition) -> Result<KeyId, KeyError> {
     add(pool, addition, Order::Last).await
 }
@@ -60,7 +60,7 @@ pub(crate) async fn append(pool: &Pool, addition: KeyAddition) -> Result<KeyId, 
 enum Order {
     /// Its own id.
     AsGiven,
-    /// An id behind all that were appended before.
+    /// An id after all that were appended before.
     Last,
 }
 
@@ -72,7 +72,7 @@ async fn add(pool: &Pool, addition: KeyAddition, order: Order) -> Result<KeyId, 
         if let Some(position) = position.and_then(|position| i64::try_from(position).ok()) {
             let advance = query_scalar::<_, i64>(statement::ADVANCE).persistent(pool.keeps_statements());
             let next = advance.bind(position).fetch_one(&mut *transaction).await.map_err(write_error)?;
-            record.id = record.id.behind(u64::try_from(next).unwrap_or_default().saturating_sub(1));
+            record.id = record.id.after(u64::try_from(next).unwrap_or_default().saturating_sub(1));
         }
         if let Some((id, until)) = &replaces {
             let replace = query(statement::REPLACE).persistent(pool.keeps_statements());

@@ -197,7 +197,7 @@ impl KeyStore for FileKeyStore {
         let change = replaces.as_ref().map_or(KeyChange::Added, |(old, _)| KeyChange::Changed(old.clone()));
         let added = self.rewrite(|records| {
             let latest = records.keys().filter_map(KeyId::position).max();
-            record.id = latest.map_or_else(|| record.id.clone(), |latest| record.id.behind(latest));
+            record.id = latest.map_or_else(|| record.id.clone(), |latest| record.id.after(latest));
             let id = record.id.clone();
             let old = replaces.map(|(old, until)| replace(records, &old, &record, until)).transpose()?;
             check_new(records, &record)?;

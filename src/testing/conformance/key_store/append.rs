@@ -65,7 +65,7 @@ pub(super) async fn appended_record_with_a_known_digest_is_a_conflict(store: &dy
     assert_eq!(list(store, &KeyQuery::default()).await, [id("key")], "{rule}");
 }
 
-/// A client that continues a list behind the last id that it has seen.
+/// A client that continues a list after the last id that it has seen.
 pub(super) async fn no_appended_record_is_missed_by_a_client_that_continues_a_list(store: &Arc<dyn KeyStore>) {
     const WRITERS: usize = 8;
     const RECORDS: usize = 25;
