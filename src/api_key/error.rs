@@ -22,7 +22,8 @@ pub enum KeyErrorKind {
     /// The store is misconfigured: its URL, features or schema. Or keys of the format cannot be minted, or the store does not
     /// support the change.
     Configuration,
-    /// The id or the digest of the key exists already.
+    /// The id or the digest of the key exists already, or keys were changed in the meantime: the one that
+    /// is replaced, or the ones that are selected.
     Conflict,
     /// The key is revoked, replaced or expired.
     Inactive,
@@ -39,7 +40,7 @@ impl KeyErrorKind {
         match self {
             Self::Active => "the key is neither revoked nor expired",
             Self::Configuration => "the key store is misconfigured",
-            Self::Conflict => "a key with this id or digest exists already",
+            Self::Conflict => "a key with this id or digest exists already, or keys were changed in the meantime",
             Self::Inactive => "the key is revoked, replaced or expired",
             Self::Invalid => "the key is invalid",
             Self::NotFound => "the key does not exist",

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use super::{
     addition::KeyAddition,
@@ -82,50 +82,6 @@ impl ApiKeys {
             let message = "the key has another tenant than the one that `ApiKeysBuilder::tenant` was set to";
             return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
-        Ok((record, secret))
-    }
-
-    /// Replaces a key with a new one that has the same rights and expiry; the old key is accepted for the grace period.
-    ///
-    /// Use a grace period. The new secret is only in the returned [`KeySecret`]; if that is lost, or the store answers too
-    /// late, another key can be minted only while the old one is accepted.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked, replaced or expired, [`Configuration`](KeyErrorKind::Configuration) if the format is opaque,
-    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been replaced or not.
-    pub async fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyRecord, KeySecret), KeyError> {
-        let old = self.existing(id).await?;
-        self.replace(&old, grace, None).await
-    }
-
-    /// Replaces a key as its record is given, so that what was checked of the record is true of the new key; the new key
-    /// expires at `not_after` at the latest.
-    pub(super) async fn replace(
-        &self,
-        old: &KeyRecord,
-        grace: Duration,
-        not_after: Option<UnixTime>,
-    ) -> Result<(KeyRecord, KeySecret), KeyError> {
-        let Inner { clock, formats, hashing, ids, store, .. } = &*self.0;
-        let now = clock.now();
-        if !old.is_active(now) {
-            return Err(KeyError::new(KeyErrorKind::Inactive));
-        }
-        let secret = formats[0].generate().map_err(misconfigured)?;
-        let mut record = KeyRecord {
-            id: ids.generate(now).map_err(misconfigured)?,
-            digest: hashing.newest(secret.expose()),
-            created_at: now,
-            expires_at: old.expires_at.into_iter().chain(not_after).min(),
-            last_used_at: None,
-            replaced: None,
-            ..old.clone()
-        };
-        let _invalidation = InvalidateOnDrop { keys: self, id: &old.id };
-        let addition = KeyAddition::replacing(record.clone(), old.id.clone(), now + grace);
-        record.id = self.within_timeout(store.append(addition)).await?;
         Ok((record, secret))
     }
 
@@ -214,7 +170,7 @@ impl ApiKeys {
     }
 
     /// Returns the record of a key, or an error if it does not exist.
-    async fn existing(&self, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
+    pub(super) async fn existing(&self, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
         self.get(id).await?.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
     }
 
@@ -258,7 +214,7 @@ impl Inner {
     }
 }
 
-fn misconfigured(error: ConfigError) -> KeyError {
+pub(super) fn misconfigured(error: ConfigError) -> KeyError {
     KeyError::new(KeyErrorKind::Configuration).because(error)
 }
 
@@ -266,9 +222,9 @@ fn misconfigured(error: ConfigError) -> KeyError {
 ///
 /// In all three cases the store may have changed. The invalidation comes after the change, so a look-up that reads the old
 /// record began before it and its entry is invalid.
-struct InvalidateOnDrop<'a> {
-    keys: &'a ApiKeys,
-    id: &'a KeyId,
+pub(super) struct InvalidateOnDrop<'a> {
+    pub(super) keys: &'a ApiKeys,
+    pub(super) id: &'a KeyId,
 }
 
 impl Drop for InvalidateOnDrop<'_> {

@@ -15,6 +15,9 @@ use super::{
 };
 use crate::{digest::Digest, time::UnixTime};
 
+/// The number of times that the keys of an owner are listed to be revoked, while further ones are minted.
+const MAX_PASSES: u32 = 16;
+
 /// The number of changes that are made at the same time.
 const CONCURRENCY: usize = 16;
 
@@ -70,11 +73,12 @@ impl ApiKeys {
     pub async fn revoke_all(&self, query: &KeyQuery) -> Result<u64, KeyError> {
         if query.owner.is_none() && query.tenant.is_none() {
             let message = "keys are revoked by their owner or their tenant";
+    /// [`Conflict`](KeyErrorKind::Conflict) if further keys are minted all the time: stop that, and call it again;
             return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
         let mut total = 0;
         // Until none is left: an owner may use one key to mint others until that key is revoked.
-        loop {
+        for _ in 0..MAX_PASSES {
             let revoked = self.each(query, |record| record.revoked_at.is_none(), Change::Revoke).await?;
             if revoked == 0 {
                 return Ok(total);
@@ -85,6 +89,7 @@ impl ApiKeys {
 
     /// Deletes the records of all keys that a query selects and that were revoked or had expired by `before`, and returns
     /// how many were deleted. To be called from time to time: expired keys are stored until they are deleted.
+        Err(KeyError::new(KeyErrorKind::Conflict).because("keys are minted while they are revoked"))
     ///
     /// [`after`](KeyQuery::after) and [`limit`](KeyQuery::limit) of the query are ignored. See [`purge`](Self::purge).
     ///

@@ -162,8 +162,17 @@ impl Records {
         self.by_id.get_mut(id).map(Arc::make_mut).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
     }
 
+    fn get(&self, id: &KeyId) -> Result<&KeyRecord, KeyError> {
+        self.by_id.get(id).map(|record| &**record).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    }
+
     fn append(&mut self, addition: KeyAddition) -> Result<KeyId, KeyError> {
-        let KeyAddition { mut record, replaces } = addition;
+        if let Some((old, _)) = &addition.replaces
+            && !addition.is_current(self.replaceable(old)?)
+        {
+            return Err(KeyError::new(KeyErrorKind::Conflict));
+        }
+        let KeyAddition { mut record, replaces, .. } = addition;
         let id = record.id.after(self.latest);
         record.id = id.clone();
         match replaces {
@@ -194,11 +203,14 @@ impl Records {
         Ok(())
     }
 
+    fn replaceable(&self, id: &KeyId) -> Result<&KeyRecord, KeyError> {
+        let record = self.get(id)?;
+        let is_inactive = record.revoked_at.is_some() || record.replaced.is_some();
+        if is_inactive { Err(KeyError::new(KeyErrorKind::Inactive)) } else { Ok(record) }
+    }
+
     fn rotate(&mut self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Result<(), KeyError> {
-        let record = self.get_mut(id)?;
-        if record.revoked_at.is_some() || record.replaced.is_some() {
-            return Err(KeyError::new(KeyErrorKind::Inactive));
-        }
+        self.replaceable(id)?;
         let replacement = Replacement::new(successor.id.clone(), until);
         self.insert(successor)?;
         self.get_mut(id)?.replaced = Some(replacement);

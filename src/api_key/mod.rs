@@ -115,6 +115,7 @@ mod new_key;
 mod query;
 mod reason;
 mod record;
+mod rotation;
 #[cfg(feature = "axum")]
 mod routes;
 mod secret;

@@ -122,6 +122,9 @@ pub trait KeyStore: Send + Sync + 'static {
     /// misses no minted key, also if nodes mint at the same time or their clocks differ.
     ///
     /// If the record [replaces](KeyAddition::replaces) another one, everything else is as in [`rotate`](Self::rotate).
+    /// A store that supports updates also checks [`KeyAddition::is_current`], in the same atomic step: the new key
+    /// would otherwise have rights that an update has just removed.
+    ///
     /// Changes are reported as those of [`insert`](Self::insert) and [`rotate`](Self::rotate).
     ///
     /// By default, the record is added by these methods, with the id that it has. Then ids are in the order of creation
@@ -129,9 +132,10 @@ pub trait KeyStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Those of [`insert`](Self::insert), or of [`rotate`](Self::rotate).
+    /// Those of [`insert`](Self::insert), or of [`rotate`](Self::rotate); and [`Conflict`](KeyErrorKind::Conflict) if
+    /// the replaced key is no longer current.
     fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
-        let KeyAddition { record, replaces } = addition;
+        let KeyAddition { record, replaces, .. } = addition;
         let id = record.id.clone();
         let added = match replaces {
             Some((old, until)) => self.rotate(&old, record, until),

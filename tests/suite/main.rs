@@ -39,6 +39,7 @@ mod jwt_vectors;
 mod key_endpoints;
 mod key_management;
 mod key_rights;
+mod key_rotation;
 mod key_routes;
 mod key_sets;
 mod key_usage;

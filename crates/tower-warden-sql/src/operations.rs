@@ -65,7 +65,7 @@ enum Order {
 }
 
 async fn add(pool: &Pool, addition: KeyAddition, order: Order) -> Result<KeyId, KeyError> {
-    let (mut record, replaces) = (addition.record, addition.replaces);
+    let mut record = addition.record.clone();
     with_pool!(pool, pool => {
         let mut transaction = pool.begin_write().await.map_err(write_error)?;
         let position = record.id.position().filter(|_| order == Order::Last);
@@ -74,13 +74,22 @@ async fn add(pool: &Pool, addition: KeyAddition, order: Order) -> Result<KeyId, 
             let next = advance.bind(position).fetch_one(&mut *transaction).await.map_err(write_error)?;
             record.id = record.id.after(u64::try_from(next).unwrap_or_default().saturating_sub(1));
         }
-        if let Some((id, until)) = &replaces {
+        if let Some((id, until)) = &addition.replaces {
             let replace = query(statement::REPLACE).persistent(pool.keeps_statements());
             let replace = replace.bind(id.as_str()).bind(record.id.as_str()).bind(seconds(*until));
             if replace.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() == 0 {
                 let count = query_scalar::<_, i64>(statement::EXISTS).persistent(pool.keeps_statements());
                 let count = count.bind(id.as_str()).fetch_one(&mut *transaction).await.map_err(write_error)?;
                 return Err(refused(count, KeyErrorKind::Inactive));
+            }
+            if addition.copied_from.is_some() {
+                // The row is locked by now: no update comes in between. An error rolls the replacement back.
+                let get = query(statement::GET).persistent(pool.keeps_statements()).bind(id.as_str());
+                let row = get.fetch_one(&mut *transaction).await.map_err(write_error)?;
+                let stored = decode(&row).map_err(Unavailable::from)?;
+                if !addition.is_current(&stored) {
+                    return Err(KeyError::new(KeyErrorKind::Conflict));
+                }
             }
         }
         let insert = statement::insert(&record)?.persistent(pool.keeps_statements());

@@ -74,10 +74,11 @@ pub(super) async fn rotate(
     body: Body<Rotate>,
 ) -> Result<Response, Failure> {
     let (rights, Json(Rotate { grace })) = (Rights::of(&caller, &shared.operators)?, body?);
-    let record = rights.key(&shared.keys, &parse_id(id)?).await?;
-    rights.check_record(&record)?;
-    let (new, secret) = shared.keys.replace(&record, Duration::from_secs(grace), rights.not_after()).await?;
-    rights.log("rotate", format_args!("{} {}", record.id, new.id));
+    let id = parse_id(id)?;
+    let check =
+        |record: &KeyRecord| if rights.manages(record) { rights.check_record(record) } else { Err(unknown().into()) };
+    let (new, secret) = shared.keys.rotate_checked(&id, Duration::from_secs(grace), rights.not_after(), check).await?;
+    rights.log("rotate", format_args!("{} {}", id, new.id));
     Ok(created(&new, &secret))
 }
 
@@ -144,7 +145,11 @@ pub(super) async fn revoke(
 
 fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
     let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok());
-    id.ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    id.ok_or_else(unknown)
+}
+
+fn unknown() -> KeyError {
+    KeyError::new(KeyErrorKind::NotFound)
 }
 
 fn created(key: &KeyRecord, secret: &KeySecret) -> Response {

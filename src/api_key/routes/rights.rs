@@ -141,8 +141,12 @@ impl<'a> Rights<'a> {
     /// Returns the record of a key that the caller manages. A key of another tenant is `NotFound`, as if it did not exist.
     pub(super) async fn key(&self, keys: &ApiKeys, id: &KeyId) -> Result<Arc<KeyRecord>, KeyError> {
         let record = keys.get(id).await?;
-        let is_managed = |record: &Arc<KeyRecord>| self.tenant.is_none() || record.tenant.as_deref() == self.tenant;
-        record.filter(is_managed).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+        record.filter(|record| self.manages(record)).ok_or_else(|| KeyError::new(KeyErrorKind::NotFound))
+    }
+
+    /// Returns whether the caller manages the keys of this key's tenant.
+    pub(super) fn manages(&self, record: &KeyRecord) -> bool {
+        self.tenant.is_none() || record.tenant.as_deref() == self.tenant
     }
 
     /// Logs a change of keys, for audit.

@@ -193,13 +193,16 @@ impl KeyStore for FileKeyStore {
     }
 
     fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
-        let KeyAddition { mut record, replaces, .. } = addition;
+        let KeyAddition { mut record, replaces, .. } = addition.clone();
         let change = replaces.as_ref().map_or(KeyChange::Added, |(old, _)| KeyChange::Changed(old.clone()));
         let added = self.rewrite(|records| {
             let latest = records.keys().filter_map(KeyId::position).max();
             record.id = latest.map_or_else(|| record.id.clone(), |latest| record.id.after(latest));
             let id = record.id.clone();
             let old = replaces.map(|(old, until)| replace(records, &old, &record, until)).transpose()?;
+            if old.as_ref().is_some_and(|old| !addition.is_current(old)) {
+                return Err(KeyError::new(KeyErrorKind::Conflict));
+            }
             check_new(records, &record)?;
             for record in old.into_iter().chain([record]) {
                 records.insert(record.id.clone(), Stored::new(&record)?);

@@ -24,6 +24,7 @@ enum Fault {
     DeletesActiveKeys,
     DeletesByExpiryOnly,
     ForgetsToRemoveTheTier,
+    IgnoresWhatWasCopied,
     IsOfAnOlderVersion,
     RenamesCustomIds,
     UpdatesAreNotReported,
@@ -94,6 +95,10 @@ impl KeyStore for Store {
                     };
                     added.wait().await.map(|()| id)
                 })
+            }
+            Fault::IgnoresWhatWasCopied => {
+                addition.copied_from = None;
+                self.inner.append(addition)
             }
             Fault::RenamesCustomIds => {
                 if addition.record.id.position().is_none() {
@@ -167,6 +172,7 @@ async fn each_wrong_change_violates_its_rule() {
         (Fault::IsOfAnOlderVersion, "a key that is not revoked can be updated"),
         (Fault::ForgetsToRemoveTheTier, "an update changes the fields that it names, and nothing else"),
         (Fault::UpdatesRevokedKeys, "an update of a revoked key is refused as inactive"),
+        (Fault::IgnoresWhatWasCopied, "a successor whose rights were copied before the key was updated is a conflict"),
         (Fault::DeletesByExpiryOnly, "a key that was inactive at the given time is deleted"),
         (Fault::DeletesActiveKeys, "a key that is not inactive at the given time is not deleted"),
     ];

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures_util::future::join;
 
 use super::{answered, assert_refused, at, at_once, find, get, id, insert, list, pages_of, record};
-use crate::api_key::{KeyAddition, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore, Replacement};
+use crate::api_key::{KeyAddition, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeyStore, KeyUpdate, KeyUse, Replacement};
 
 pub(super) async fn appended_records_are_in_the_order_of_their_addition(store: &dyn KeyStore) {
     let rule = "an appended record follows those that were appended before, whatever the clocks of nodes";
@@ -55,6 +55,41 @@ pub(super) async fn appended_successor_replaces_the_key_under_the_returned_id(st
     assert_eq!(find(store, &successor.digest).await, Some(expected), "the successor is added byte for byte");
     let again = store.append(replacing("key")).wait().await.map(drop);
     assert_refused(&again, KeyErrorKind::Inactive, "a key is replaced once");
+}
+
+pub(super) async fn appended_successor_of_a_changed_key_is_a_conflict(store: &dyn KeyStore) {
+    let rule = "a successor whose rights were copied before the key was updated is a conflict, and changes nothing";
+    let networks = ["192.0.2.0/24".parse().expect("a network")];
+    let updates = [
+        KeyUpdate::default().scopes("a"),
+        KeyUpdate::default().tier("free"),
+        KeyUpdate::default().networks(networks),
+        KeyUpdate::default().expires_at(at(77)),
+        KeyUpdate::default().name("new"),
+        KeyUpdate::default().metadata([("a".into(), "b".into())].into()),
+    ];
+    for (number, update) in updates.iter().enumerate() {
+        let name = format!("key-{number}");
+        insert(store, [record(&name)]).await;
+        let replacing = |old: Option<KeyRecord>| {
+            let successor = record_of(&generated(500, number), number);
+            let addition = KeyAddition::replacing(successor, id(&name), at(50));
+            addition.copied_from(Arc::new(old.expect("the key exists")))
+        };
+        let stale = replacing(get(store, &id(&name)).await);
+        answered(store.update(&id(&name), update).wait().await);
+        let updated = get(store, &id(&name)).await;
+        let refused = store.append(stale).wait().await.map(drop);
+        assert_refused(&refused, KeyErrorKind::Conflict, rule);
+        assert_eq!(get(store, &id(&name)).await, updated, "{rule}");
+        assert_eq!(find(store, &record_of(&generated(500, number), number).digest).await, None, "{rule}");
+
+        // The last use is no right, and is written at any time.
+        let current = replacing(updated);
+        answered(store.touch(&[KeyUse::new(id(&name), at(40))]).wait().await);
+        let appended = store.append(current).wait().await;
+        assert!(appended.is_ok(), "a successor of a key that was not updated is appended: {appended:?}");
+    }
 }
 
 pub(super) async fn appended_record_with_a_known_digest_is_a_conflict(store: &dyn KeyStore) {

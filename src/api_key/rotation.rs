@@ -1,0 +1,83 @@
+//! Rotation of keys.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    addition::KeyAddition,
+    error::{KeyError, KeyErrorKind},
+    key_id::KeyId,
+    keys::{ApiKeys, Inner, InvalidateOnDrop, misconfigured},
+    record::KeyRecord,
+    secret::KeySecret,
+};
+use crate::time::UnixTime;
+
+/// The number of times that a key is read and replaced, if it is changed in between each time.
+const MAX_ATTEMPTS: u32 = 4;
+
+impl ApiKeys {
+    /// Replaces a key with a new one that has the same rights and expiry; the old key is accepted for the grace period.
+    ///
+    /// Use a grace period. The new secret is only in the returned [`KeySecret`]; if that is lost, or the store answers
+    /// too late, another key can be minted only while the old one is accepted.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
+    /// revoked, replaced or expired, [`Conflict`](KeyErrorKind::Conflict) if it is being changed again and again,
+    /// [`Configuration`](KeyErrorKind::Configuration) if the format is opaque,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been replaced or not.
+    pub async fn rotate(&self, id: &KeyId, grace: Duration) -> Result<(KeyRecord, KeySecret), KeyError> {
+        self.rotate_checked(id, grace, None, |_| Ok(())).await
+    }
+
+    /// Replaces a key whose record passes a check. What was checked of the record is true of the new key, which expires
+    /// at `not_after` at the latest.
+    pub(super) async fn rotate_checked<E: From<KeyError>>(
+        &self,
+        id: &KeyId,
+        grace: Duration,
+        not_after: Option<UnixTime>,
+        check: impl Fn(&KeyRecord) -> Result<(), E> + Send,
+    ) -> Result<(KeyRecord, KeySecret), E> {
+        let mut attempts = 1;
+        loop {
+            let old = self.existing(id).await?;
+            check(&old)?;
+            match self.replace(old, grace, not_after).await {
+                // The key was changed since it was read.
+                Err(error) if error.kind() == KeyErrorKind::Conflict && attempts < MAX_ATTEMPTS => attempts += 1,
+                replaced => return Ok(replaced?),
+            }
+        }
+    }
+
+    /// Replaces a key as its record is given, or fails with a conflict if it was changed since.
+    async fn replace(
+        &self,
+        old: Arc<KeyRecord>,
+        grace: Duration,
+        not_after: Option<UnixTime>,
+    ) -> Result<(KeyRecord, KeySecret), KeyError> {
+        let Inner { clock, formats, hashing, ids, store, .. } = &*self.0;
+        let now = clock.now();
+        if !old.is_active(now) {
+            return Err(KeyError::new(KeyErrorKind::Inactive));
+        }
+        let secret = formats[0].generate().map_err(misconfigured)?;
+        let mut record = KeyRecord {
+            id: ids.generate(now).map_err(misconfigured)?,
+            digest: hashing.newest(secret.expose()),
+            created_at: now,
+            expires_at: old.expires_at.into_iter().chain(not_after).min(),
+            last_used_at: None,
+            replaced: None,
+            ..KeyRecord::clone(&old)
+        };
+        let _invalidation = InvalidateOnDrop { keys: self, id: &old.id };
+        let addition =
+            KeyAddition::replacing(record.clone(), old.id.clone(), now + grace).copied_from(Arc::clone(&old));
+        record.id = self.within_timeout(store.append(addition)).await?;
+        Ok((record, secret))
+    }
+}
