@@ -15,7 +15,10 @@ use tower_warden::{
     testing::TestIssuer,
 };
 
-use crate::support::{Answer, START, Stack, seconds};
+use crate::{
+    secrets::listen,
+    support::{Answer, Mode, START, Stack, seconds},
+};
 
 const AUDIENCE: &str = "https://api.test";
 
@@ -343,4 +346,17 @@ async fn restrictions_are_not_removed_by_a_caller_that_has_them() {
     }
     let narrower = api.call(boss.expose(), "PATCH", &path, json!({"networks": ["10.1.0.0/16"]})).await;
     assert_eq!(narrower.status, 200);
+}
+
+#[tokio::test]
+async fn a_revocation_of_many_keys_is_logged_with_its_selection_also_if_it_fails_half_way() {
+    let (log, _guard) = listen();
+    let api = Api::new();
+    api.mint(key("agent")).await;
+    let revoke = async || api.call(&api.token(), "DELETE", "?owner=agent", json!({})).await.status.as_u16();
+    assert_eq!(revoke().await, 200);
+    assert!(log.text().contains(r#"1 of owner "agent", tenant "acme""#), "{}", log.text());
+    api.stack.store.set(Mode::Fail);
+    assert_eq!(revoke().await, 503);
+    assert!(log.text().contains(r#"an unknown number of owner "agent", tenant "acme""#), "{}", log.text());
 }

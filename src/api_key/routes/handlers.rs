@@ -126,8 +126,12 @@ pub(super) async fn revoke_all(
     }
     let mut query = KeyQuery::default();
     (query.owner, query.tenant) = (owner, rights.tenant(tenant)?);
-    let revoked = shared.keys.revoke_all(&query).await?;
-    rights.log("revoke_all", revoked);
+    let revoked = shared.keys.revoke_all(&query).await;
+    // Also after a failure: some keys may be revoked.
+    let count = revoked.as_ref().map_or_else(|_| "an unknown number".to_owned(), u64::to_string);
+    let (owner, tenant) = (shown(query.owner.as_deref()), shown(query.tenant.as_deref()));
+    rights.log("revoke_all", format_args!("{count} of owner {owner}, tenant {tenant}"));
+    let revoked = revoked?;
     Ok(private(StatusCode::OK, Json(Revoked { revoked })))
 }
 
@@ -141,6 +145,11 @@ pub(super) async fn revoke(
     shared.keys.revoke(&id).await?;
     rights.log("revoke", &id);
     Ok(private(StatusCode::NO_CONTENT, ()))
+}
+
+/// An owner or tenant for the log: escaped, and no longer than that of a key may be.
+fn shown(text: Option<&str>) -> String {
+    text.map_or_else(|| "any".to_owned(), |text| format!("{:?}", text.chars().take(256).collect::<String>()))
 }
 
 fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
