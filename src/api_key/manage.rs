@@ -22,11 +22,15 @@ const MAX_PASSES: u32 = 16;
 const CONCURRENCY: usize = 16;
 
 impl ApiKeys {
-    /// Mints the first key of a store: only if the store has no keys, and only once, also if several nodes start at the
-    /// same time. With [`ApiKeysBuilder::tenant`](super::ApiKeysBuilder::tenant), the first key of the tenant.
+    /// Mints the first key of a store, if the store has no keys: once, also if several nodes start at the same time.
+    /// With [`ApiKeysBuilder::tenant`](super::ApiKeysBuilder::tenant), the first key of the tenant.
     ///
-    /// Returns `None` if there are keys already. The id of the key is fixed, `bootstrap`, so of the nodes that find an
-    /// empty store, one succeeds. If its secret is lost, [rotate](Self::rotate) the key.
+    /// Returns `None` if there are keys already, revoked and expired ones included. The id of the key is fixed,
+    /// `bootstrap`, so of the nodes that find an empty store, one succeeds. If its secret is lost,
+    /// [rotate](Self::rotate) the key.
+    ///
+    /// A store whose last record was [purged](Self::purge) has no keys, and the next call mints a key again: do not
+    /// purge the record of the last key, or stop calling this method after the first start.
     ///
     /// # Errors
     ///
@@ -69,11 +73,11 @@ impl ApiKeys {
     /// # Errors
     ///
     /// [`Invalid`](KeyErrorKind::Invalid) if the query names neither an owner nor a tenant,
+    /// [`Conflict`](KeyErrorKind::Conflict) if further keys are minted all the time: stop that, and call it again;
     /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
     pub async fn revoke_all(&self, query: &KeyQuery) -> Result<u64, KeyError> {
         if query.owner.is_none() && query.tenant.is_none() {
             let message = "keys are revoked by their owner or their tenant";
-    /// [`Conflict`](KeyErrorKind::Conflict) if further keys are minted all the time: stop that, and call it again;
             return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
         let mut total = 0;
@@ -85,11 +89,11 @@ impl ApiKeys {
             }
             total += revoked;
         }
+        Err(KeyError::new(KeyErrorKind::Conflict).because("keys are minted while they are revoked"))
     }
 
     /// Deletes the records of all keys that a query selects and that were revoked or had expired by `before`, and returns
     /// how many were deleted. To be called from time to time: expired keys are stored until they are deleted.
-        Err(KeyError::new(KeyErrorKind::Conflict).because("keys are minted while they are revoked"))
     ///
     /// [`after`](KeyQuery::after) and [`limit`](KeyQuery::limit) of the query are ignored. See [`purge`](Self::purge).
     ///

@@ -39,7 +39,7 @@
 //! [`ApiKeys::update`] changes name, scopes, tier, networks, expiry and metadata of a key, at once as a revocation does.
 //! [`ApiKeys::revoke_all`] revokes all keys of an owner or a tenant. [`ApiKeys::purge`] deletes the record of a key that is
 //! revoked or expired, and [`ApiKeys::purge_inactive`] those of all such keys. [`ApiKeys::bootstrap`] mints the first key of
-//! a store once.
+//! an empty store.
 //!
 //! # Order
 //!

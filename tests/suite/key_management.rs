@@ -208,6 +208,11 @@ async fn the_first_key_is_minted_once() {
     stack.keys.revoke(&record.id).await.unwrap();
     stack.keys.purge(&record.id).await.unwrap();
     assert!(stack.keys.bootstrap(admin()).await.unwrap().is_none());
+    // A store whose last record was deleted is like a new one.
+    let query = KeyQuery::default().owner("operator");
+    stack.keys.revoke_all(&query).await.unwrap();
+    assert_eq!(stack.keys.purge_inactive(&query, START).await.unwrap(), 1);
+    assert!(stack.keys.bootstrap(admin()).await.unwrap().is_some());
 }
 
 #[tokio::test]
