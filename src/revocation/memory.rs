@@ -26,8 +26,9 @@ use crate::{
 
 /// A revocation list in memory, shared by its clones.
 ///
-/// 1. A revocation is stored until the credentials that it names have expired, and for [`Revocation::GRACE`] after that. If
-///    the clock is set back after it was removed, all credentials that had expired then are refused.
+/// 1. A revocation is stored until the credentials that it names have expired, and for [`Revocation::GRACE`] after
+///    that. If the clock is set back after it was removed, or after it was refused as expired, all credentials that had
+///    expired then are refused.
 /// 2. The capacity is 100 000 revocations by default. Further ones are refused with an error: none is dropped silently.
 /// 3. A query does not allocate, and is two atomic loads while the list is empty.
 ///
@@ -71,8 +72,8 @@ struct Shared {
     /// released, so a query that starts after `revoke` has returned sees the entry.
     count: AtomicUsize,
     entries: RwLock<Entries>,
-    /// The latest time, in seconds, by which credentials have expired whose revocation was removed: after the clock was set
-    /// back, they would seem valid.
+    /// The latest time, in seconds, by which credentials have expired whose revocation was removed, or was not stored:
+    /// after the clock was set back, they would seem valid.
     removed_until: AtomicU64,
 }
 
@@ -92,6 +93,14 @@ struct Entries {
 struct Entry {
     expires_at: UnixTime,
     issued_until: UnixTime,
+}
+
+impl Shared {
+    /// Refuses credentials whose revocations up to this end are not stored: the clock may be ahead.
+    fn remove_until(&self, expired_at: UnixTime) {
+        let until = expired_at.as_secs().saturating_sub(Revocation::GRACE.as_secs());
+        self.removed_until.fetch_max(until, Ordering::Release);
+    }
 }
 
 impl MemoryRevocationList {
@@ -123,20 +132,20 @@ impl MemoryRevocationList {
     ///
     /// # Errors
     ///
-    /// If the list is full, the name is too long or lacks an issuer, or the named credentials have expired. The list is
-    /// unchanged then.
+    /// If the list is full, the name is too long or lacks an issuer, or the named credentials have expired. Nothing is
+    /// stored then.
     pub fn revoke(&self, revocation: Revocation, until: impl Into<Option<UnixTime>>) -> Result<(), RevocationError> {
         revocation.ensure_storable()?;
         let now = self.clock.now();
         let expires_at = until.into().unwrap_or_else(|| revocation.default_end(now)) + Revocation::GRACE;
         let (name, issued_until) = revocation.into_parts();
         if expires_at <= now {
+            self.shared.remove_until(expires_at);
             return Err(RevocationError::new(RevocationErrorKind::Expired));
         }
         let mut entries = self.shared.entries.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(expired_at) = entries.purge(now) {
-            let until = expired_at.as_secs().saturating_sub(Revocation::GRACE.as_secs());
-            self.shared.removed_until.fetch_max(until, Ordering::Release);
+            self.shared.remove_until(expired_at);
         }
         let outcome = entries.put(name, Entry { expires_at, issued_until }, self.shared.capacity);
         self.shared.count.store(entries.by_expiry.len(), Ordering::Release);

@@ -322,6 +322,18 @@ fn a_revoked_credential_is_refused_if_the_clock_was_ahead_when_its_revocation_wa
 }
 
 #[test]
+fn a_credential_is_refused_if_the_clock_was_ahead_when_its_revocation_arrived() {
+    let clock = ManualClock::at(START + seconds(10_000));
+    let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
+    let refused = list.revoke(Revocation::token(ISSUER, "token-1"), START + seconds(60)).map_err(|error| error.kind());
+    assert_eq!(refused, Err(RevocationErrorKind::Expired));
+    assert!(list.is_empty());
+    clock.set(START);
+    assert!(names(&list, &changed(|token| token.expires_at = Some(START + seconds(60)))));
+    assert!(!names(&list, &changed(|token| token.expires_at = Some(START + seconds(61)))));
+}
+
+#[test]
 fn a_revocation_that_does_not_fit_is_an_error_and_changes_nothing() {
     let clock = ManualClock::at(START);
     let list = MemoryRevocationList::new(NonZeroUsize::new(2).unwrap())

@@ -151,9 +151,16 @@ impl Replica {
         }
     }
 
-    /// Returns `false` if there is no room. An expired revocation, and one without a needed issuer, cover nothing.
+    /// Returns `false` if the copy would not decide as Redis does: there is no room, or the name is too long for the
+    /// list.
+    ///
+    /// The list refuses the credentials of an expired revocation by their expiry, also if the clock of this node was
+    /// ahead. A revocation without a needed issuer covers nothing.
     fn store(&self, revocation: Revocation, until: UnixTime) -> bool {
-        self.list.revoke(revocation, until).map_or_else(|error| error.kind() != RevocationErrorKind::Full, |()| true)
+        match self.list.revoke(revocation, until).map_err(|error| error.kind()) {
+            Ok(()) | Err(RevocationErrorKind::Expired | RevocationErrorKind::NoIssuer) => true,
+            Err(_) => false,
+        }
     }
 
     fn nanoseconds(&self, time: Instant) -> u64 {
@@ -174,6 +181,8 @@ pub(super) fn parse_times(text: &[u8]) -> Option<(UnixTime, UnixTime)> {
 
 #[cfg(test)]
 mod tests {
+    use tower_warden::{AuthMethod, ManualClock};
+
     use super::*;
 
     fn replica() -> Replica {
@@ -229,5 +238,30 @@ mod tests {
         assert!(replica.add_stored(&name, b"100 99999999999"));
         assert!(!replica.add_stored(&name, b"100"));
         assert!(replica.add_stored(b"?", b"100"));
+    }
+
+    #[test]
+    fn a_revocation_that_is_too_long_for_the_copy_is_left_to_the_query() {
+        let name = Revocation::key("k".repeat(2_000)).name().to_bytes();
+        let replica = replica();
+        assert!(!replica.add_stored(&name, b"100 99999999999"));
+        replica.end_reading(&replica.begin_reading());
+        replica.heard(late());
+        replica.add_message(&[b"100 99999999999 ", name.as_slice()].concat());
+        assert!(!replica.is_complete());
+    }
+
+    #[test]
+    fn a_revocation_that_seems_expired_applies_after_the_clock_of_the_node_was_set_back() {
+        let (start, clock) = (UnixTime::from_secs(1_800_000_000), ManualClock::at(UnixTime::from_secs(1_800_010_000)));
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let replica = Replica::new(&shared);
+        let revocation = Revocation::token("https://issuer.test", "1");
+        assert!(replica.add_stored(&revocation.name().to_bytes(), b"18446744073709551615 1800000060"));
+        clock.set(start);
+        let mut token = Identity::new("alice", AuthMethod::Jwt);
+        (token.issuer, token.token_id) = (Some("https://issuer.test".into()), Some("1".into()));
+        token.expires_at = Some(start + Duration::from_secs(60));
+        assert!(matches!(replica.is_revoked(&token), Eventual::Now(Ok(true))));
     }
 }
