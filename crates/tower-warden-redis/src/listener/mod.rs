@@ -25,8 +25,8 @@ use futures_util::{StreamExt, future};
 use redis::{RedisResult, Value};
 use tokio::time::{sleep, timeout};
 
-pub(crate) use self::subscription::Source;
 use self::subscription::{Messages, Subscription, subscribe};
+pub(crate) use self::subscription::{READ_TIMEOUT, Source};
 use crate::{
     client::RedisClient,
     connection::{Purpose, RedisConnection, RedisProblem, ScriptSource},

@@ -1,11 +1,17 @@
 //! Subscriptions at one server, at the master that sentinels report, and in a cluster.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use futures_util::{Stream, StreamExt};
-use redis::{Client, Cmd, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisResult, Value};
 
 use crate::client::{RedisClient, Servers};
+
+/// The time limit of an attempt to connect to one address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The time limit of a reply, instead of the half second of the crate `redis`: that of a large list takes longer.
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The channel and the payload of each message. It ends when the connection is lost.
 pub(crate) type Messages = Pin<Box<dyn Stream<Item = (Vec<u8>, Vec<u8>)> + Send>>;
@@ -23,13 +29,17 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Sends a command whose reply may be large; it ends within [`READ_TIMEOUT`] after connecting.
     pub(crate) async fn query(&mut self, command: &Cmd) -> RedisResult<Value> {
         match self {
             #[cfg(feature = "cluster")]
             Self::Cluster(connection) => command.query_async(connection).await,
             Self::Server(client) => {
                 // A separate connection: that of the subscription takes no other commands.
-                let mut connection = client.get_multiplexed_async_connection().await?;
+                let config = AsyncConnectionConfig::new()
+                    .set_connection_timeout(Some(CONNECT_TIMEOUT))
+                    .set_response_timeout(Some(READ_TIMEOUT));
+                let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
                 command.query_async(&mut connection).await
             }
         }
@@ -67,8 +77,8 @@ async fn in_cluster(client: &redis::cluster::ClusterClient, channels: [&str; 2])
 
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<PushInfo>();
     let config = ClusterConfig::new()
-        .set_connection_timeout(std::time::Duration::from_secs(1))
-        .set_response_timeout(std::time::Duration::from_secs(2))
+        .set_connection_timeout(CONNECT_TIMEOUT)
+        .set_response_timeout(READ_TIMEOUT)
         .set_push_sender(sender);
     let mut connection = client.get_async_connection_with_config(config).await?;
     for channel in channels {
@@ -91,4 +101,41 @@ async fn in_cluster(client: &redis::cluster::ClusterClient, channels: [&str; 2])
         }
     });
     Ok(Subscription { messages: Box::pin(messages), source: Source::Cluster(connection) })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::sleep,
+    };
+
+    use super::*;
+
+    /// Replies to the greeting of the client at once, and to other commands slowly.
+    async fn reply(mut stream: TcpStream) {
+        let mut buffer = [0; 4_096];
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            let greetings = String::from_utf8_lossy(&buffer[..length]).matches("SETINFO").count();
+            if greetings == 0 {
+                sleep(Duration::from_millis(700)).await;
+            }
+            stream.write_all("+OK\r\n".repeat(greetings.max(1)).as_bytes()).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_reply_may_take_longer_than_the_client_allows_by_default() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            reply(stream).await;
+        });
+        let client = Client::open(format!("redis://{address}/")).unwrap();
+        let reply = Source::Server(Box::new(client)).query(&redis::cmd("HGETALL")).await;
+        assert_eq!(reply, Ok(Value::Okay));
+        server.abort();
+    }
 }

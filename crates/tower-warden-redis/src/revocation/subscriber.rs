@@ -16,11 +16,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::replica::Replica;
 use crate::{
     connection::{Purpose, RedisConnection, RedisProblem},
-    listener::{Listener, Source},
+    listener::{Listener, READ_TIMEOUT, Source},
 };
-
-/// The time limit of a reading.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The time between the ends of two readings: messages of other software cannot force more.
 const READ_INTERVAL: Duration = Duration::from_secs(1);
