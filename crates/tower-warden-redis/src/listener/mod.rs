@@ -94,8 +94,9 @@ pub(crate) async fn publish(connection: &RedisConnection, channel: &str, message
 impl Listening {
     /// Listens until the listener is dropped.
     pub(crate) async fn run<L: Listener>(self, listener: Weak<L>) {
-        let heartbeats = format!("{}:{:032x}", self.channel, random());
         loop {
+            // Another one each time: a heartbeat of the last subscription may still be on its way.
+            let heartbeats = format!("{}:{:032x}", self.channel, random());
             let subscribe_once = || async {
                 if listener.strong_count() == 0 {
                     return ControlFlow::Break(None);

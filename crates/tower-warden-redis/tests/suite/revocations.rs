@@ -115,3 +115,20 @@ async fn the_expiry_of_a_revocation_is_checked_with_the_clock_of_the_environment
     node.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
     assert!(is_revoked(&node, &token("1")).await);
 }
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn each_subscription_has_a_channel_of_heartbeats_of_its_own() {
+    let redis = Redis::start().await;
+    let channels = async || {
+        let reply = redis.command("PUBSUB CHANNELS *}:*").await.unwrap();
+        redis::from_redis_value::<Vec<String>>(reply).unwrap()
+    };
+    let node = node(&redis).await;
+    until(async || node.is_complete(), "the copy is complete").await;
+    let first = channels().await;
+    assert_eq!(first.len(), 1, "{first:?}");
+    redis.command("CLIENT KILL TYPE pubsub").await.unwrap();
+    let is_another = async || matches!(&channels().await[..], [other] if *other != first[0]);
+    until(async || node.is_complete() && is_another().await, "another channel").await;
+}
