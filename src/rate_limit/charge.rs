@@ -43,6 +43,8 @@ struct Charge {
     quotas: QuotaSet,
     /// The window in which the units were taken: a refund belongs to it.
     time: Option<UnixTime>,
+    /// The mark of a request that a substitute of the limiter's store has admitted.
+    by_substitute: bool,
     /// The cost at which the request was admitted.
     admitted: NonZeroU32,
     /// The units that the request has cost so far, as far as the limiter has confirmed them.
@@ -52,9 +54,9 @@ struct Charge {
 impl LimitCharge {
     /// A handle to a request that was admitted at this cost.
     pub(super) fn new(limiter: Arc<dyn RateLimiter>, request: &LimitRequest<'_>) -> Self {
-        let LimitRequest { key, quotas, cost: admitted, time, .. } = *request;
+        let LimitRequest { key, quotas, cost: admitted, time, by_substitute, .. } = *request;
         let (key, quotas, cost) = (key.clone(), quotas.clone(), Mutex::new(admitted.get()));
-        Self(Some(Arc::new(Charge { limiter, key, quotas, time, admitted, cost })))
+        Self(Some(Arc::new(Charge { limiter, key, quotas, time, by_substitute, admitted, cost })))
     }
 
     /// The units that the request has cost so far; zero if it is exempt.
@@ -101,7 +103,7 @@ impl LimitCharge {
         drop(cost);
         let pending = Pending { charge: Arc::clone(charge), refunded: before.saturating_sub(after) };
         let mut request = LimitRequest::new(&charge.key, &charge.quotas).cost(charge.admitted).settled(before);
-        request.time = charge.time;
+        (request.time, request.by_substitute) = (charge.time, charge.by_substitute);
         match charge.limiter.settle(&request, after) {
             Eventual::Now(settled) => Eventual::Now(pending.complete(settled, after.saturating_sub(before))),
             // The limiter changes a shared store.

@@ -70,7 +70,10 @@ impl RateLimit {
             return None;
         }
         let charge = match decision {
-            Ok(Decision::Admitted(_)) => LimitCharge::new(Arc::clone(&self.limiter), request),
+            Ok(Decision::Admitted(status)) => {
+                let request = LimitRequest { by_substitute: status.by_substitute, ..*request };
+                LimitCharge::new(Arc::clone(&self.limiter), &request)
+            }
             Ok(Decision::Uncounted) => LimitCharge::default(),
             Ok(Decision::Refused(_)) | Err(_) => return None,
         };

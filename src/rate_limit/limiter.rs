@@ -106,13 +106,15 @@ pub struct LimitRequest<'a> {
     /// The time that selects the window of quotas [in windows](super::Quota::has_fixed_windows); `None` for that of the system's
     /// clock.
     pub time: Option<UnixTime>,
+    /// The [mark](LimitStatus::by_substitute) of a request that a substitute has admitted, for [`RateLimiter::settle`].
+    pub by_substitute: bool,
 }
 
 impl<'a> LimitRequest<'a> {
     /// A request for one unit.
     #[must_use]
     pub const fn new(key: &'a LimitKey, quotas: &'a QuotaSet) -> Self {
-        Self { key, quotas, cost: NonZeroU32::MIN, settled: None, time: None }
+        Self { key, quotas, cost: NonZeroU32::MIN, settled: None, time: None, by_substitute: false }
     }
 
     /// Sets the number of units.
@@ -214,13 +216,16 @@ pub struct LimitStatus {
     /// The time until one unit is available, or until the whole burst is if one unit is available already. For a refused
     /// request, the time to wait.
     pub reset: Duration,
+    /// The mark of units that a substitute has taken, because the store of the limiter did not answer: they must not be
+    /// returned to the store later.
+    pub by_substitute: bool,
 }
 
 impl LimitStatus {
     /// Creates a status.
     #[must_use]
     pub const fn new(quota: usize, remaining: u32, reset: Duration) -> Self {
-        Self { quota, remaining, reset }
+        Self { quota, remaining, reset, by_substitute: false }
     }
 
     /// The status with fewer units left; if both have the same number, the one with the longer reset.

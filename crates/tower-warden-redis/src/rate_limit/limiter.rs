@@ -32,10 +32,11 @@ const MAX_WAITS: usize = 3;
 ///
 /// # Outages
 ///
-/// If a decision takes longer than the [timeout](RedisConnection::timeout) of the connection, or the connection is down,
-/// [`OnOutage`] decides: by default, each node limits on its own. An outage never results in a 500, and the decisions
-/// are [counted](Self::counts). The connection is restored in the background. Units that were used during the outage are
-/// not transferred to Redis afterwards.
+/// If a decision takes longer than the [timeout](RedisConnection::timeout) of the connection, or the connection is
+/// down, [`OnOutage`] decides: by default, each node limits on its own. An outage never results in a 500, and the
+/// decisions are [counted](Self::counts). The connection is restored in the background. Units that were used during the
+/// outage are not transferred to Redis afterwards. Units are returned where they were taken: those of the node are
+/// never returned to Redis, and those of Redis are lost if it does not reply when they are returned.
 ///
 /// The connection logs an outage when it begins, every five minutes, and when it ends. Call [`check`](Self::check) at start
 /// and in the readiness probe: a wrong password or a missing right is an outage without an end, and an error in the log.
@@ -189,11 +190,13 @@ struct OwnedRequest {
     settled: Option<u32>,
     time: Option<UnixTime>,
 }
+    by_substitute: bool,
 
 impl From<&LimitRequest<'_>> for OwnedRequest {
     fn from(request: &LimitRequest<'_>) -> Self {
         let (key, quotas) = (request.key.clone(), request.quotas.clone());
-        Self { key, quotas, cost: request.cost, settled: request.settled, time: request.time }
+        let LimitRequest { cost, settled, time, by_substitute, .. } = *request;
+        Self { key, quotas, cost, settled, time, by_substitute }
     }
 }
 
@@ -203,6 +206,7 @@ impl OwnedRequest {
         request.settled = self.settled;
         request.time = self.time;
         request
+        request.by_substitute = self.by_substitute;
     }
 }
 
@@ -295,6 +299,12 @@ impl Inner {
 
     async fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Result<(), Unavailable> {
         let command = LimitCommand::settle(self.connection.prefix(), &self.secret, request, cost);
+        let is_refund = cost < request.settled.unwrap_or(request.cost.get());
+        // Units that Redis has not counted are not returned to it. Further ones are taken from it.
+        if request.by_substitute && is_refund {
+            self.refund_locally(request, cost);
+            return Ok(());
+        }
         match command.evaluate(&self.connection).await {
             Ok(_) => {
                 self.exhausted.forget(request, self.stopwatch.elapsed());
@@ -303,6 +313,8 @@ impl Inner {
             Err(_) => match self.on_outage {
                 OnOutage::Admit => Ok(()),
                 OnOutage::Local { nodes } => {
+                // Redis has taken them.
+                OnOutage::Local { .. } if is_refund => Ok(()),
                     self.local.settle_share(request, cost, nodes);
                     Ok(())
                 }
@@ -312,6 +324,15 @@ impl Inner {
     }
 
     fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
+    /// Returns units of the admission, which this node has taken. Units that were charged later may be those of Redis.
+    fn refund_locally(&self, request: &LimitRequest<'_>, cost: u32) {
+        if let OnOutage::Local { nodes } = self.on_outage {
+            let admitted = request.cost.get();
+            let before = request.settled.map_or(admitted, |settled| settled.min(admitted));
+            self.local.settle_share(&request.settled(before), cost.min(admitted), nodes);
+        }
+    }
+
         match self.on_outage {
             OnOutage::Admit => {
                 self.counters.outage_admitted.increment();
@@ -319,7 +340,11 @@ impl Inner {
             }
             OnOutage::Local { nodes } => {
                 self.counters.outage_local.increment();
-                Ok(self.local.take_share(request, nodes))
+                let mut decision = self.local.take_share(request, nodes);
+                if let Decision::Admitted(status) = &mut decision {
+                    status.by_substitute = true;
+                }
+                Ok(decision)
             }
             OnOutage::Refuse => {
                 self.counters.outage_refused.increment();

@@ -41,15 +41,15 @@ fn name() -> String {
     format!("{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-async fn node(redis: &Redis) -> RedisRateLimiter {
+pub(crate) async fn node(redis: &Redis) -> RedisRateLimiter {
     RedisRateLimiter::new(connection(redis, UNHURRIED).await, secret())
 }
 
-async fn take(limiter: &RedisRateLimiter, name: &str, quotas: &QuotaSet, cost: u32) -> Decision {
+pub(crate) async fn take(limiter: &RedisRateLimiter, name: &str, quotas: &QuotaSet, cost: u32) -> Decision {
     limiter.take(&LimitRequest::new(&limit_key(name), quotas).cost(number(cost))).wait().await.unwrap()
 }
 
-async fn is_admitted(limiter: &RedisRateLimiter, name: &str, quotas: &QuotaSet) -> bool {
+pub(crate) async fn is_admitted(limiter: &RedisRateLimiter, name: &str, quotas: &QuotaSet) -> bool {
     !matches!(take(limiter, name, quotas, 1).await, Decision::Refused(_))
 }
 

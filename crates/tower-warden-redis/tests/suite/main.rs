@@ -17,6 +17,7 @@ mod namespaces;
 mod nodes;
 mod problems;
 mod proofs;
+mod refunds;
 mod revocations;
 #[cfg(feature = "sentinel")]
 mod sentinels;
