@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::Either;
 use tokio::{
+    runtime::Handle,
     task::AbortHandle,
     time::{sleep, timeout},
 };
@@ -133,26 +135,31 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| make(&self.store)));
         let outcome = outcome.unwrap_or_else(|_| Eventual::Now(Err(unavailable())));
         let (publisher, watchers) = (self.publisher.clone(), Arc::clone(&self.watchers));
-        Eventual::later(async move {
-            // In a separate task: a change must be published even if the caller drops this future.
-            let task = tokio::spawn(async move {
-                // In another one, which may panic.
-                let outcome = tokio::spawn(outcome.wait()).await.unwrap_or_else(|_| Err(unavailable()));
-                // Any other error means that nothing was changed. If the store is unavailable, it may have made the change
-                // and failed to report it.
-                if outcome.as_ref().is_err_and(|error| error.kind() != KeyErrorKind::Unavailable) {
-                    return outcome;
-                }
-                watchers.notify(&change);
-                let message = encode(&change);
-                if !publisher.publish(&message).await {
-                    tracing::debug!("a change of keys is published when Redis is available");
-                    tokio::spawn(publisher.publish_later(message));
-                }
-                outcome
-            });
-            task.await.unwrap_or_else(|_| Err(unavailable()))
-        })
+        let is_made = matches!(outcome, Eventual::Now(_));
+        let work = async move {
+            // In another task, which may panic.
+            let outcome = tokio::spawn(outcome.wait()).await.unwrap_or_else(|_| Err(unavailable()));
+            // Any other error means that nothing was changed. If the store is unavailable, it may have made the change
+            // and failed to report it.
+            if outcome.as_ref().is_err_and(|error| error.kind() != KeyErrorKind::Unavailable) {
+                return outcome;
+            }
+            watchers.notify(&change);
+            let message = encode(&change);
+            if !publisher.publish(&message).await {
+                tracing::debug!("a change of keys is published when Redis is available");
+                tokio::spawn(publisher.publish_later(message));
+            }
+            outcome
+        };
+        // In a separate task: a change must be published even if the caller drops this future. The task is started at
+        // once if the change is made already; a store that does I/O makes it when the future is polled.
+        let runtime = Handle::try_current().ok().filter(|_| is_made);
+        let task = match runtime {
+            Some(runtime) => Either::Left(runtime.spawn(work)),
+            None => Either::Right(async { tokio::spawn(work).await }),
+        };
+        Eventual::later(async move { task.await.unwrap_or_else(|_| Err(unavailable())) })
     }
 }
 

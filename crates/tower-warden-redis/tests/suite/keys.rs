@@ -1,16 +1,20 @@
 //! Changes of keys that are published on a real Redis server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use tower_warden::{
     Environment, Eventual, Unavailable, UnixTime,
     api_key::{
-        ApiKeys, KeyAddition, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery, KeyRecord,
-        KeyStore, KeyUpdate, KeyUse, MemoryKeyStore, NewKey,
+        ApiKeys, KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
+        KeyRecord, KeyStore, KeyUpdate, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
     },
     layer::AuthLayer,
 };
-use tower_warden_redis::RedisNotifiedKeyStore;
+use tower_warden_redis::{RedisConnection, RedisNotifiedKeyStore};
 
 use crate::{
     server::Redis,
@@ -270,4 +274,21 @@ async fn an_update_on_one_node_reaches_the_other_over_redis() {
     until(async || other.status(key.expose()).await == 401, "the expiry").await;
     one.keys.update(&record.id, KeyUpdate::default().without_expiry()).await.unwrap();
     until(async || other.status(key.expose()).await == 200, "the key without expiry").await;
+}
+
+#[tokio::test]
+async fn a_change_that_a_store_makes_at_once_is_reported_although_its_future_is_dropped_unpolled() {
+    let client = redis::Client::open("redis://127.0.0.1:1/").unwrap();
+    let connection = RedisConnection::connect(client.clone(), "test".parse().unwrap()).await;
+    let store = RedisNotifiedKeyStore::listen(Unwatched(Arc::default()), connection, client).await;
+    let (id, changes) = (KeyId::parse("key").unwrap(), Arc::new(Mutex::new(Vec::new())));
+    let record = KeyRecord::new(id.clone(), KeyDigest::sha256("key"), "alice", UnixTime::default());
+    store.insert(record).wait().await.unwrap();
+    let seen = Arc::clone(&changes);
+    store.watch(KeyWatcher::new(move |change| {
+        seen.lock().unwrap().push(change.clone());
+        ControlFlow::Continue(())
+    }));
+    drop(store.revoke(&id, UnixTime::default()));
+    until(async || changes.lock().unwrap().contains(&KeyChange::Changed(id.clone())), "the change is reported").await;
 }
