@@ -76,7 +76,8 @@
 //! of another type never ends by itself: it is an error in the log, with the rights that are needed, when it begins and
 //! once a minute.
 //!
-//! **Rights.** All stores together need these rights, here for the namespace `billing`.
+//! **Rights.** All stores together need these rights, here for the namespace `billing`. With sentinels, add `+role`; in
+//! a cluster, add `+cluster|slots +readonly`.
 //!
 //! ```text
 //! ACL SETUSER billing on >PASSWORD resetkeys resetchannels -@all ~billing:tower-warden:* &billing:tower-warden:* ~tower-warden:probe +ping +del +eval +evalsha +time +get +set +hget +hset +hdel +hmget +hgetall +zadd +zrem +zrangebyscore +zremrangebyscore +zscore +zcard +zrange +ttl +expire +publish +subscribe
@@ -99,8 +100,9 @@
 //! **Replication.** A failover loses writes that were not replicated, with the same effects as a restart without
 //! persistence. A connection to a read-only replica is closed and opened again.
 //!
-//! **Namespaces.** Services on one server need different namespaces, an argument of [`RedisConnection::connect`]. Keys and
-//! channels begin with the namespace and `:tower-warden:`.
+//! **Namespaces.** Services on one server need different namespaces, an argument of [`RedisConnection::connect`]. Keys
+//! and channels begin with the namespace and `:tower-warden:`, except the key `tower-warden:probe`: it never exists,
+//! and its deletion shows whether a server accepts writes.
 //!
 //! **TLS.** Enable the feature `tls` (rustls), and use `rediss://` URLs. The roots are those of the machine; for a private
 //! authority or a client certificate, use `redis::Client::build_with_tls`, `SentinelClientBuilder` or

@@ -1,9 +1,13 @@
 //! Connections to one server, to the master that sentinels report, and to a cluster.
 
+#[cfg(feature = "sentinel")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::AsyncConnectionConfig;
 
+#[cfg(feature = "sentinel")]
+use super::transport::FindMaster;
 use super::transport::{Connected, Connector};
 use crate::client::{RedisClient, Servers};
 
@@ -30,13 +34,24 @@ pub(super) fn connector(client: RedisClient) -> Connector {
                 Servers::Sentinel(sentinels) => {
                     let master = crate::client::current_master(&sentinels).await?;
                     let connection = master.get_multiplexed_async_connection_with_config(&config()).await?;
-                    let address = Some(master.get_connection_info().addr().clone());
-                    Ok(Connected { address, ..Connected::new(connection) })
+                    let address = master.get_connection_info().addr().clone();
+                    Ok(Connected { master: Some((address, find(sentinels))), ..Connected::new(connection) })
                 }
                 Servers::Single(client) => {
                     Ok(Connected::new(client.get_multiplexed_async_connection_with_config(&config()).await?))
                 }
             }
+        })
+    })
+}
+
+#[cfg(feature = "sentinel")]
+fn find(sentinels: Arc<tokio::sync::Mutex<redis::sentinel::SentinelClient>>) -> FindMaster {
+    Box::new(move || {
+        let sentinels = Arc::clone(&sentinels);
+        Box::pin(async move {
+            let master = crate::client::current_master(&sentinels).await?;
+            Ok(master.get_connection_info().addr().clone())
         })
     })
 }

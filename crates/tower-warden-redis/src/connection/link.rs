@@ -18,7 +18,7 @@ use tokio::{
 use super::{
     problem::RedisProblem,
     report::{Purpose, Reports},
-    transport::{Connected, Connector, Transport},
+    transport::{Connected, Connector, FindMaster, Transport},
 };
 use crate::retry::{backoff, retry};
 
@@ -142,10 +142,10 @@ impl Link {
         let connected: Option<RedisResult<Connected>> = timeout(self.connect_timeout, attempt).await.ok();
         let problem = match connected {
             Some(Ok(connected)) => {
-                let Connected { transport, address } = connected;
+                let Connected { transport, master } = connected;
                 *self.lock() = State::Up { transport: Arc::clone(&transport), timeouts: 0 };
-                if let Some(address) = address {
-                    self.follow_master(&transport, address);
+                if let Some((address, find)) = master {
+                    self.follow_master(&transport, address, find);
                 }
                 return true;
             }
@@ -222,11 +222,16 @@ impl Link {
 
     #[cfg(not(feature = "sentinel"))]
     #[expect(clippy::unused_self, reason = "only sentinels report addresses")]
-    fn follow_master(self: &Arc<Self>, _: &Arc<dyn Transport>, _: redis::ConnectionAddr) {}
+    fn follow_master(self: &Arc<Self>, _: &Arc<dyn Transport>, _: redis::ConnectionAddr, _: FindMaster) {}
 
     /// Takes the connection down when the sentinels report another master: an old one may accept writes for a while.
     #[cfg(feature = "sentinel")]
-    fn follow_master(self: &Arc<Self>, transport: &Arc<dyn Transport>, address: redis::ConnectionAddr) {
+    fn follow_master(
+        self: &Arc<Self>,
+        transport: &Arc<dyn Transport>,
+        address: redis::ConnectionAddr,
+        find: FindMaster,
+    ) {
         /// The time between two queries of the sentinels.
         const INTERVAL: Duration = Duration::from_secs(1);
         let (link, transport) = (Arc::downgrade(self), Arc::downgrade(transport));
@@ -234,8 +239,7 @@ impl Link {
             loop {
                 sleep(INTERVAL).await;
                 let (Some(link), Some(transport)) = (link.upgrade(), transport.upgrade()) else { return };
-                let reported = timeout(link.connect_timeout, (link.connector)()).await;
-                if let Ok(Ok(Connected { address: Some(reported), .. })) = reported
+                if let Ok(Ok(reported)) = timeout(link.connect_timeout, find()).await
                     && reported != address
                 {
                     link.take_down(&transport);

@@ -56,8 +56,9 @@ impl RedisConnection {
     /// Returns when the connection is up, and after a time limit otherwise, of one second for one server and three for the
     /// others: an unavailable server does not prevent the start of the process.
     ///
-    /// All keys and channels begin with the namespace and a colon. Two services on one server need two namespaces: otherwise
-    /// they share limits, revocations, used proofs and notifications of changed keys.
+    /// All keys and channels begin with the namespace and a colon, except the key `tower-warden:probe`, which never
+    /// exists. Two services on one server need two namespaces: otherwise they share limits, revocations, used proofs
+    /// and notifications of changed keys.
     ///
     /// With sentinels, the connection follows the master: it is made again when its server accepts no writes, and when the
     /// sentinels, which are queried every second, report another address.

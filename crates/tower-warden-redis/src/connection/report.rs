@@ -63,7 +63,10 @@ impl Purpose {
     /// The rights of a user, as `ACL SETUSER` takes them.
     const fn rights(self) -> &'static str {
         match self {
-            Self::Connection => "~NAMESPACE:tower-warden:* +ping +del, with sentinels +role",
+            Self::Connection => {
+                "~NAMESPACE:tower-warden:* ~tower-warden:probe +ping +del, with sentinels +role, in a cluster \
+                 +cluster|slots +readonly"
+            }
             Self::KeyChanges | Self::KeyMessages => {
                 "~NAMESPACE:tower-warden:{keys:* &NAMESPACE:tower-warden:{keys:* +eval +evalsha +del +publish +subscribe"
             }

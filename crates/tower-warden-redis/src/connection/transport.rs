@@ -9,16 +9,19 @@ pub(super) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 /// Makes a connection.
 pub(super) type Connector = Box<dyn Fn() -> BoxFuture<RedisResult<Connected>> + Send + Sync>;
 
+/// Asks the sentinels for the address of the master.
+pub(super) type FindMaster = Box<dyn Fn() -> BoxFuture<RedisResult<ConnectionAddr>> + Send + Sync>;
+
 /// A new connection.
 pub(super) struct Connected {
     pub(super) transport: Arc<dyn Transport>,
     /// The address that sentinels have reported.
-    pub(super) address: Option<ConnectionAddr>,
+    pub(super) master: Option<(ConnectionAddr, FindMaster)>,
 }
 
 impl Connected {
     pub(super) fn new(transport: impl Transport + 'static) -> Self {
-        Self { transport: Arc::new(transport), address: None }
+        Self { transport: Arc::new(transport), master: None }
     }
 }
 

@@ -44,10 +44,11 @@ const MAX_WAITS: usize = 3;
 /// # Rights
 ///
 /// The user of the connection needs the commands `PING`, `EVALSHA` and `EVAL`, those that the scripts call (`TIME`, `GET`,
-/// `SET` and `DEL`), and the keys of the namespace:
+/// `SET` and `DEL`), the keys of the namespace, and the key `tower-warden:probe`, whose deletion shows whether a server
+/// accepts writes; with sentinels also `ROLE`, and in a cluster `CLUSTER SLOTS` and `READONLY`:
 ///
 /// ```text
-/// ACL SETUSER billing on >password ~billing:tower-warden:limit:* +ping +evalsha +eval +time +get +set +del
+/// ACL SETUSER billing on >password ~billing:tower-warden:limit:* ~tower-warden:probe +ping +evalsha +eval +time +get +set +del
 /// ```
 ///
 /// # Leases
@@ -189,8 +190,8 @@ struct OwnedRequest {
     cost: NonZeroU32,
     settled: Option<u32>,
     time: Option<UnixTime>,
-}
     by_substitute: bool,
+}
 
 impl From<&LimitRequest<'_>> for OwnedRequest {
     fn from(request: &LimitRequest<'_>) -> Self {
@@ -205,8 +206,8 @@ impl OwnedRequest {
         let mut request = LimitRequest::new(&self.key, &self.quotas).cost(self.cost);
         request.settled = self.settled;
         request.time = self.time;
-        request
         request.by_substitute = self.by_substitute;
+        request
     }
 }
 
@@ -298,13 +299,13 @@ impl Inner {
     }
 
     async fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Result<(), Unavailable> {
-        let command = LimitCommand::settle(self.connection.prefix(), &self.secret, request, cost);
         let is_refund = cost < request.settled.unwrap_or(request.cost.get());
         // Units that Redis has not counted are not returned to it. Further ones are taken from it.
         if request.by_substitute && is_refund {
             self.refund_locally(request, cost);
             return Ok(());
         }
+        let command = LimitCommand::settle(self.connection.prefix(), &self.secret, request, cost);
         match command.evaluate(&self.connection).await {
             Ok(_) => {
                 self.exhausted.forget(request, self.stopwatch.elapsed());
@@ -312,9 +313,9 @@ impl Inner {
             }
             Err(_) => match self.on_outage {
                 OnOutage::Admit => Ok(()),
-                OnOutage::Local { nodes } => {
                 // Redis has taken them.
                 OnOutage::Local { .. } if is_refund => Ok(()),
+                OnOutage::Local { nodes } => {
                     self.local.settle_share(request, cost, nodes);
                     Ok(())
                 }
@@ -323,7 +324,6 @@ impl Inner {
         }
     }
 
-    fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
     /// Returns units of the admission, which this node has taken. Units that were charged later may be those of Redis.
     fn refund_locally(&self, request: &LimitRequest<'_>, cost: u32) {
         if let OnOutage::Local { nodes } = self.on_outage {
@@ -333,6 +333,7 @@ impl Inner {
         }
     }
 
+    fn decide_without_redis(&self, request: &LimitRequest<'_>) -> Result<Decision, Unavailable> {
         match self.on_outage {
             OnOutage::Admit => {
                 self.counters.outage_admitted.increment();

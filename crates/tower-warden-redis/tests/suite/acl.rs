@@ -17,8 +17,8 @@ use crate::{
     support::{ISSUER, imported, limit_key, seconds, secret, token, until},
 };
 
-/// The line of the documentation, without the prompt and the password.
-fn documented() -> String {
+/// The line of the documentation, without the prompt and with a password.
+pub(crate) fn documented() -> String {
     let documentation = include_str!("../../src/lib.rs");
     let line = documentation.lines().find_map(|line| line.strip_prefix("//! ACL SETUSER "));
     format!("ACL SETUSER {}", line.expect("the documentation lists the rights").replace(">PASSWORD", ">word"))

@@ -10,6 +10,7 @@ use tower_warden::{
 use tower_warden_redis::{RedisClient, RedisConnection, RedisProblem, RedisRevocationList};
 
 use crate::{
+    acl::documented,
     nodes::{Node, all_is_shared},
     revocations::later,
     server::{Redis, free_port},
@@ -110,6 +111,22 @@ async fn nodes_follow_the_slot_when_its_master_is_replaced_by_hand_and_when_it_d
     cluster.servers[3].kill();
     until(async || cluster.is_master(old).await && cluster.is_ok(3).await, "the replica is the master").await;
     all_is_shared(&one, &other, "dead").await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn the_documented_rights_are_enough_in_a_cluster() {
+    let cluster = Cluster::start().await;
+    let rights = documented().replace("billing:tower", "test:tower") + " +cluster|slots +readonly";
+    for server in &cluster.servers {
+        server.command(&rights).await.unwrap();
+    }
+    let addresses = cluster.servers.iter().map(|server| format!("redis://billing:word@127.0.0.1:{}/", server.port));
+    let client = ClusterClientBuilder::new(addresses).use_protocol(ProtocolVersion::RESP3).build().unwrap();
+    let keys = Arc::<MemoryKeyStore>::default();
+    let (one, other) = (Node::start(client.clone().into(), &keys).await, Node::start(client.into(), &keys).await);
+    all_is_shared(&one, &other, "with few rights").await;
+    assert_eq!(one.connection.problem(), None);
 }
 
 #[tokio::test]

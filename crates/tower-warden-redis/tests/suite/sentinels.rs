@@ -6,12 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use redis::sentinel::{SentinelClient, SentinelServerType};
+use redis::{
+    RedisConnectionInfo,
+    sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType},
+};
 use tempfile::TempDir;
 use tower_warden::api_key::MemoryKeyStore;
-use tower_warden_redis::RedisClient;
+use tower_warden_redis::{RedisClient, RedisConnection};
 
 use crate::{
+    acl::documented,
     nodes::{Node, all_is_shared},
     server::{Redis, free_port, program},
     support::until,
@@ -65,10 +69,14 @@ impl Deployment {
     }
 
     fn client(&self) -> RedisClient {
+        self.client_with(None)
+    }
+
+    fn client_with(&self, servers: Option<SentinelNodeConnectionInfo>) -> RedisClient {
         let addresses = self.sentinels.iter().map(|port| format!("redis://127.0.0.1:{port}/")).collect();
         // Without the feature `tls`, the name is a string of its own.
         let name = String::from("mymaster");
-        SentinelClient::build(addresses, name, None, SentinelServerType::Master).unwrap().into()
+        SentinelClient::build(addresses, name, servers, SentinelServerType::Master).unwrap().into()
     }
 
     /// The index of the server that the sentinels report.
@@ -140,4 +148,41 @@ async fn nodes_follow_the_master_when_roles_are_switched_by_hand_when_it_hangs_a
         until(async || deployment.is_known().await, "the old master is a replica").await;
         all_is_shared(&one, &other, &format!("{event} and back")).await;
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn the_documented_rights_are_enough_with_sentinels() {
+    let deployment = Deployment::start().await;
+    let rights = documented().replace("billing:tower", "test:tower") + " +role";
+    for server in &deployment.servers {
+        server.command(&rights).await.unwrap();
+    }
+    let user = RedisConnectionInfo::default().set_username("billing").set_password("word");
+    let client = deployment.client_with(Some(SentinelNodeConnectionInfo::default().set_redis_connection_info(user)));
+    let keys = Arc::<MemoryKeyStore>::default();
+    let (one, other) = (Node::start(client.clone(), &keys).await, Node::start(client, &keys).await);
+    all_is_shared(&one, &other, "with few rights").await;
+    assert_eq!(one.connection.problem(), None);
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn each_query_of_the_sentinels_connects_to_the_master_once() {
+    let deployment = Deployment::start().await;
+    let _connection = RedisConnection::connect(deployment.client(), "test".parse().unwrap()).await;
+    let mut master = deployment.servers[deployment.master().await].connection().await;
+    let mut number = async |section: &str, name: &str| {
+        let text: String = redis::cmd("INFO").arg(section).query_async(&mut master).await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        let digits: String = line.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u64>().unwrap_or_default()
+    };
+    // The client verifies the role of the master on a new connection.
+    let (queries, connections) = ("cmdstat_role:calls=", "total_connections_received:");
+    let (queries_before, connections_before) =
+        (number("commandstats", queries).await, number("stats", connections).await);
+    until(async || number("commandstats", queries).await >= queries_before + 4, "four queries").await;
+    let made = number("stats", connections).await - connections_before;
+    assert!(made <= 6, "{made} connections");
 }
