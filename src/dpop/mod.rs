@@ -53,9 +53,10 @@
 //!
 //! # Several nodes
 //!
-//! A [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) records the proofs of its own node only; each other node accepts
-//! a proof once more. Give all nodes a shared [`ReplayGuard`](crate::replay::ReplayGuard), and [`Nonces::shared`] with one
-//! secret.
+//! A [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) records the proofs of its own node only; each other node
+//! accepts a proof once more. Give all nodes a shared [`ReplayGuard`](crate::replay::ReplayGuard), and
+//! [`Nonces::shared`] with one secret. A guard whose store replicates asynchronously, as Redis does, can lose the last
+//! used proofs in a failover; each of these can be used once more while it is valid.
 //!
 //! # Browsers
 //!

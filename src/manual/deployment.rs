@@ -65,7 +65,7 @@
 //! | a master, replicas and sentinels | `SentinelClient` | also `min-replicas-to-write 1` and `min-replicas-max-lag 10` |
 //! | a cluster | `ClusterClient` with RESP3 | the same as one server, on each |
 //!
-//! Connections and subscriptions follow a failover. A node that does not hear its own heartbeat from the server that
+//! Connections and subscriptions follow a failover. A node that does not receive its own heartbeat from the server that
 //! accepts writes queries that server for each credential, and responds with 503 if it does not reply.
 //! `RedisConnection::problem` reports a missing password or right: return it from the readiness probe. The documentation of
 //! `tower-warden-redis` lists the rights that a user needs.

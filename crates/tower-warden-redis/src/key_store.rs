@@ -239,9 +239,9 @@ impl Publisher {
 
 /// Notifies the watchers of published changes.
 ///
-/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While heartbeats are heard,
-/// changes arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer received, and
-/// when heartbeats are heard again, because a key that was read in between may have changed since.
+/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While heartbeats are
+/// received, changes arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer
+/// received, and when heartbeats are received again, because a key that was read in between may have changed since.
 struct Changes {
     watchers: Arc<KeyWatchers>,
     is_listening: AtomicBool,

@@ -59,7 +59,7 @@
 //! - **Clusters**: call `ClusterClientBuilder::use_protocol(ProtocolVersion::RESP3)`, without which the crate `redis` cannot
 //!   subscribe. Masters in the minority refuse writes after `cluster-node-timeout`.
 //! - Listeners subscribe at the server that accepts writes and publish a heartbeat there, 20 times a second for revocations
-//!   and once a second for changes of keys. A list that does not hear its heartbeat is not
+//!   and once a second for changes of keys. A list that does not receive its own heartbeat is not
 //!   [complete](RedisRevocationList::is_complete), and cached keys are dropped.
 //!
 //! # Deployment
@@ -97,8 +97,10 @@
 //! **Eviction.** Set `maxmemory-policy noeviction`. An evicted key is a quota that is reset, a revocation that nodes which
 //! start later do not know, or a proof that can be used again.
 //!
-//! **Replication.** A failover loses writes that were not replicated, with the same effects as a restart without
-//! persistence. A connection to a read-only replica is closed and opened again.
+//! **Replication.** Replication is asynchronous, so a failover loses the last writes, with the same effects as a
+//! restart without persistence: a proof that was used shortly before can be used a second time, and a revocation can be
+//! lost although `revoke` succeeded. Nodes that received it still apply it. A connection to a read-only replica is
+//! closed and opened again.
 //!
 //! **Namespaces.** Services on one server need different namespaces, an argument of [`RedisConnection::connect`]. Keys
 //! and channels begin with the namespace and `:tower-warden:`, except the key `tower-warden:probe`: it never exists,

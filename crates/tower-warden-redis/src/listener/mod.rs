@@ -1,8 +1,8 @@
-//! Subscriptions that prove that they hear.
+//! Subscriptions that prove that they receive everything.
 //!
 //! A subscription at a server that is cut off, or that is no longer the master, stays open and receives nothing. A node
 //! therefore publishes heartbeats to a channel of its own, through the connection that its writes take. Why a listener that
-//! has heard its heartbeat has received every message that was published before it:
+//! has received its heartbeat has received every message that was published before it:
 //!
 //! 1. The script of the heartbeat contains a write, so it runs on the server that accepts writes: a replica, and a master
 //!    without enough replicas or in a cluster that is down, refuse it.
@@ -11,7 +11,7 @@
 //! 3. Messages of one server arrive on one connection in the order in which they were published. When the heartbeat
 //!    arrives, all messages before it have arrived.
 //!
-//! A listener that does not hear its heartbeat subscribes again, at the server that is the master then.
+//! A listener that does not receive its heartbeat subscribes again, at the server that is the master then.
 
 use std::{
     iter,
@@ -62,7 +62,7 @@ pub(crate) trait Listener: Send + Sync + 'static {
     /// All messages that were published before this time have been received.
     fn heard(&self, published_until: Instant);
 
-    /// Messages may be missing from now on. Called only if something was heard since the subscription was made.
+    /// Messages may be missing from now on. Called only if a heartbeat was received since the subscription was made.
     fn lost(&self);
 }
 
@@ -137,7 +137,7 @@ struct Session<'a, L: Listener> {
     progress: Mutex<Progress>,
 }
 
-/// The last heartbeat, and when one was heard last.
+/// The last heartbeat, and when one was received last.
 struct Progress {
     number: u64,
     sent_at: Instant,
@@ -214,7 +214,7 @@ impl<'a, L: Listener> Session<'a, L> {
         }
     }
 
-    /// Notes a part of a heartbeat; if both parts are there, it was heard.
+    /// Notes a part of a heartbeat; if both parts are there, it was received.
     fn advance(&self, listener: &L, part: impl FnOnce(&mut Progress)) {
         let heard = self.change(|progress| {
             let was_heard = progress.is_replied && progress.is_received;

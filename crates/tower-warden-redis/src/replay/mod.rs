@@ -39,6 +39,10 @@ static SCRIPT: LazyLock<ScriptSource> = LazyLock::new(|| ScriptSource::new(inclu
 /// [the declared rate](Self::per_key) for as long as they are stored; the number of keys is that of the clients with a valid
 /// token that is bound to one.
 ///
+/// Redis replicates asynchronously, and with `appendonly yes` writes to the disk once a second: a failover loses the
+/// proofs that were used last, and so does a restart. Each of these can be used once more while it is valid, by an
+/// attacker who has recorded it.
+///
 /// # Examples
 ///
 /// ```no_run

@@ -43,8 +43,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(2);
 /// A [`RevocationList`] on Redis or Valkey that every node replicates; clones share everything.
 ///
 /// Each node holds the whole list, so a query needs no round trip. Revocations reach the nodes by publish/subscribe. Every 50
-/// milliseconds, a node proves that it hears: it publishes a heartbeat at the server that accepts writes, which has to
-/// arrive at its subscription. Without a heartbeat for 150 milliseconds, its copy may be incomplete: until one arrives, the
+/// milliseconds, a node publishes a heartbeat at the server that accepts writes, and has to receive it by its own
+/// subscription. Without a heartbeat for 150 milliseconds, its copy may be incomplete: until one arrives, the
 /// node queries the server that accepts writes for each credential, and refuses requests with 503 if the query fails. A
 /// revocation that a node has received always applies.
 ///

@@ -183,7 +183,7 @@ async fn keys_are_verified_minted_and_revoked_on_all_nodes_through_a_pooler() {
         }
         let start = Instant::now();
         while send(other.0.clone(), bearer(key.expose())).await.status != 401 {
-            assert!(start.elapsed() < TIMEOUT, "the change is not heard on the other node");
+            assert!(start.elapsed() < TIMEOUT, "the change is not received by the other node");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
