@@ -490,7 +490,7 @@ async fn acl(redis: &Redis, rules: &[&str]) {
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn documented_rights_are_enough_and_a_missing_one_is_reported_by_the_check() {
     let redis = Redis::start().await;
-    let rights = "on >secret ~test:tower-warden:limit:* +ping +evalsha +eval +time +get +set +del";
+    let rights = "on >secret ~test:tower-warden:limit:* ~tower-warden:probe +ping +evalsha +eval +time +get +set +del";
     let rights: Vec<_> = rights.split(' ').collect();
     acl(&redis, &[&["billing"], &rights[..]].concat()).await;
     let limiter = RedisRateLimiter::new(as_user(&redis, "billing:secret").await, secret());
