@@ -1,6 +1,6 @@
 //! Log messages through `tracing`; without the feature, they are discarded.
 //!
-//! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by [`bounded`].
+//! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by [`quoted`].
 
 use std::{
     fmt,
@@ -119,7 +119,7 @@ impl Outage {
     pub(crate) fn end(&self, dependency: &str) {
         // The load keeps the line of the processor's cache shared while all is well.
         if self.0.ongoing.load(Relaxed) && self.0.ongoing.swap(false, Relaxed) {
-            info!(dependency = %dependency, "a dependency responds again");
+            crate::log::info!(dependency = %dependency, "a dependency responds again");
         }
     }
 
