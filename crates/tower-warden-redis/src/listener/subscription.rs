@@ -121,19 +121,19 @@ mod tests {
             if greetings == 0 {
                 sleep(Duration::from_millis(700)).await;
             }
-            stream.write_all("+OK\r\n".repeat(greetings.max(1)).as_bytes()).await.unwrap();
+            stream.write_all("+OK\r\n".repeat(greetings.max(1)).as_bytes()).await.expect("the client reads");
         }
     }
 
     #[tokio::test]
     async fn a_large_reply_may_take_longer_than_the_client_allows_by_default() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
         let server = tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.expect("a client");
             reply(stream).await;
         });
-        let client = Client::open(format!("redis://{address}/")).unwrap();
+        let client = Client::open(format!("redis://{address}/")).expect("a URL");
         let reply = Source::Server(Box::new(client)).query(&redis::cmd("HGETALL")).await;
         assert_eq!(reply, Ok(Value::Okay));
         server.abort();

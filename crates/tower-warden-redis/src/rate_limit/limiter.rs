@@ -299,7 +299,7 @@ impl Inner {
     }
 
     async fn settle(&self, request: &LimitRequest<'_>, cost: u32) -> Result<(), Unavailable> {
-        let is_refund = cost < request.settled.unwrap_or(request.cost.get());
+        let is_refund = cost < request.settled.unwrap_or_else(|| request.cost.get());
         // Units that Redis has not counted are not returned to it. Further ones are taken from it.
         if request.by_substitute && is_refund {
             self.refund_locally(request, cost);
