@@ -15,7 +15,7 @@ pub struct DrainedBody<B> {
     /// `None` only while it is dropped.
     body: Option<B>,
     slot: Option<Slot<B>>,
-    /// Whether the client sends the body, so that its rest has to be read.
+    /// The client sends the body, so that its rest has to be read.
     is_sent: bool,
 }
 

@@ -194,22 +194,36 @@ impl TriedKeys {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
+    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
     use super::*;
     use crate::{
         jwt::{Algorithm, source::SignedMessage},
-        testing::SigningKey,
         time::UnixTime,
     };
 
+    /// The example of RFC 7515 §A.3.
+    const MESSAGE: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFt\
+                           cGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    const SIGNATURE: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    const OWN: [&str; 2] =
+        ["f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"];
+    /// The key of RFC 7517 §A.1.
+    const OTHER: [&str; 2] =
+        ["MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4", "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"];
+
     #[test]
     fn a_key_is_tried_once_for_a_token() {
-        let [own, other] = ["a", "b"].map(|id| SigningKey::named(Algorithm::ES256, id));
-        let (message, signature) = (b"message", own.sign(b"message"));
-        let signed = SignedMessage { message, signature: &signature };
+        let key = |[x, y]: [&str; 2]| {
+            let jwk = format!(r#"{{"kty":"EC","crv":"P-256","alg":"ES256","x":"{x}","y":"{y}"}}"#);
+            Arc::new(VerifyingKey::from_jwk(&jwk).expect("a key"))
+        };
+        let (own, other) = (key(OWN), key(OTHER));
+        let signature = BASE64_URL_SAFE_NO_PAD.decode(SIGNATURE).expect("base64url");
+        let signed = SignedMessage { message: MESSAGE.as_bytes(), signature: &signature };
         let request = KeyRequest::new(None, Algorithm::ES256, UnixTime::from_secs(0)).with_signed(signed);
-        let (own, other) = (own.verifying_key(), other.verifying_key());
         let candidates = |keys: &[&Arc<VerifyingKey>]| Candidates::Tried(keys.iter().copied().cloned().collect(), None);
         let mut tried = TriedKeys::default();
         assert!(candidates(&[&other]).choose(&request, &mut tried).is_none());
