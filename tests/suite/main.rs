@@ -21,6 +21,8 @@ mod endpoint;
 mod extractors;
 mod forwarded;
 mod futures;
+mod fuzz;
+mod fuzzing;
 mod gate;
 mod grpc;
 mod hard_limits;
