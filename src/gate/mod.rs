@@ -7,7 +7,7 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
-#[cfg(feature = "rate-limit")]
+#[cfg(any(feature = "rate-limit", feature = "stream"))]
 pub(crate) use self::response::discard;
 pub use self::{
     check::{Check, Pass},

@@ -18,7 +18,7 @@ use crate::{
     Eventual,
     auth::{Authenticator, Presented},
     cache::{CredentialCache, Limits, Tagged},
-    caller::Identity,
+    caller::{Identity, Recheck},
     digest::Digest,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     json::Object,
@@ -302,10 +302,11 @@ impl Inner {
         let key = found.map_err(|error| trusted.unavailable(&error))?;
         trusted.outage.end("issuer keys");
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
+        let mut identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
         })?;
+        identity.recheck = Some(Arc::<VerifyingKey>::clone(&key));
         let identity = Arc::new(identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             let verified = VerifiedToken { identity: Arc::clone(&identity), key };
@@ -322,6 +323,19 @@ fn check_resolved(trusted: &TrustedIssuer, token: &UnverifiedToken<'_>, claims: 
         return Err(Fault::new(Reason::ISSUER_UNKNOWN, explanation));
     }
     check_algorithm(trusted, token)
+}
+
+/// A token is not trusted any more when its key has left the key set, or when the set has become too old.
+impl Recheck for VerifyingKey {
+    fn recheck(&self, now: UnixTime) -> Eventual<Result<Option<Arc<Identity>>, Rejection>> {
+        Eventual::Now(if self.is_usable(now) {
+            Ok(None)
+        } else if self.is_retired() {
+            Err(invalid(Reason::KEY_RETIRED))
+        } else {
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE))
+        })
+    }
 }
 
 type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;

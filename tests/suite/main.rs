@@ -66,6 +66,7 @@ mod secrets;
 mod servers;
 mod signing;
 mod step_up;
+mod streams;
 mod support;
 mod token_size;
 mod tokens;
