@@ -51,8 +51,8 @@ pub(super) struct Inner {
 /// The identity of a verified token, and the key that verified it.
 #[derive(Clone)]
 pub(super) struct VerifiedToken {
-    identity: Arc<Identity>,
-    key: Arc<VerifyingKey>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) key: Arc<VerifyingKey>,
 }
 
 /// The time of a request, and where its verified token is cached.
@@ -371,7 +371,7 @@ fn invalid(reason: Reason) -> Rejection {
 }
 
 impl TrustedIssuer {
-    fn unavailable(&self, error: &Unavailable) -> Rejection {
+    pub(super) fn unavailable(&self, error: &Unavailable) -> Rejection {
         self.outage.begin(|| {
             log::warning!(
                 issuer = %self.issuer.name(),

@@ -7,6 +7,7 @@ mod acting_for;
 mod api_keys;
 mod async_functions;
 mod authorize;
+mod aws_alb;
 mod binding;
 mod body;
 mod cache_invalidation;

@@ -89,7 +89,7 @@ pub(super) enum Presence {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Expiry {
     Required,
-    #[cfg(feature = "introspection")]
+    #[cfg(any(feature = "introspection", feature = "jwks"))]
     Optional,
     /// Zero stands for none.
     #[cfg(feature = "introspection")]
@@ -276,6 +276,16 @@ impl Issuer {
         self.expiry = Expiry::Optional;
         self.subject.claims.get_or_insert_with(|| vec!["sub".into(), "username".into()]);
         self
+    }
+
+    /// The rules for what a load balancer signs, and its clients: these are its audiences. `None` if any audience is accepted.
+    #[cfg(feature = "jwks")]
+    pub(super) fn for_load_balancer(mut self) -> Option<(Vec<Box<str>>, Self)> {
+        let clients = self.audiences.take()?;
+        self.algorithms = vec![Algorithm::ES256];
+        self.expiry = Expiry::Optional;
+        self.profile = Profile::Any;
+        Some((clients, self))
     }
 
     /// Returns whether the token is one of this issuer.
