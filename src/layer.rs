@@ -10,9 +10,10 @@
 //! 4. [`RateLimitLayer`] with limits by client address.
 //! 5. [`FailureLimitLayer`], which limits refused credentials.
 //! 6. [`AuthLayer`], which authenticates the caller.
-//! 7. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
-//! 8. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
-//! 9. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 7. [`StreamGuardLayer`], which ends responses whose credential expires or is revoked while they are sent.
+//! 8. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
+//! 9. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
+//! 10. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
 //!
 //! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
 //! layers outside of it refuse.
@@ -28,6 +29,8 @@ pub use crate::certificate::ForwardedCertificateLayer;
 pub use crate::drain::DrainLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
+#[cfg(feature = "stream")]
+pub use crate::stream::StreamGuardLayer;
 pub use crate::{
     auth::{AuthLayer, ConcealLayer},
     authorize::AuthorizeLayer,

@@ -17,6 +17,7 @@
 //! | use client certificates (RFC 8705) | [`certificate`] |
 //! | use DPoP (RFC 9449) | [`dpop`] |
 //! | refuse revoked credentials of any kind | [`revocation`] |
+//! | end streams and downloads when their credential expires or is revoked | [`stream`] |
 //! | publish metadata (RFC 9728) | [`metadata`] |
 //! | read and check request bodies | [`body`] |
 //! | let refusals reach clients that upload | [`drain`] |
@@ -159,6 +160,7 @@
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
+//! | `stream` | responses end when their credential expires or is revoked; needs tokio | |
 //! | `testing` | an issuer in the process, tokens of every kind, conformance suites for stores | |
 //! | `full` | all of them except `rust-crypto` | |
 
@@ -235,6 +237,8 @@ pub mod jwt;
 pub mod metadata;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+#[cfg(feature = "stream")]
+pub mod stream;
 #[cfg(feature = "testing")]
 pub mod testing;
 

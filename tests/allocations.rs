@@ -268,6 +268,15 @@ fn a_cached_token_costs_one_allocation() {
     assert_eq!(issuer.fetches(), 1, "it was verified once");
 }
 
+/// Besides the principal, the watch in the extensions; a body of one piece needs no timer.
+#[test]
+fn a_guard_of_streams_costs_one_allocation() {
+    let (keys, key, _) = cached();
+    let auth = layer(keys);
+    let guarded = ServiceBuilder::new().layer(auth.clone()).layer(auth.stream_guard()).into_inner();
+    Cost::of(&guarded, || request(&key)).is_above(&Cost::bare(), 2);
+}
+
 #[test]
 fn a_token_that_is_none_costs_its_refusal() {
     let issuer = TestIssuer::new("https://issuer.test");
@@ -310,7 +319,7 @@ impl Cost {
     fn of<L>(layer: &L, request: impl Fn() -> Request<()>) -> Self
     where
         L: Layer<Bare>,
-        L::Service: Service<Request<()>, Response = Response<Full<Bytes>>, Error = Infallible>,
+        L::Service: Service<Request<()>, Error = Infallible>,
     {
         let bare: Bare = service_fn(bare);
         let mut service = layer.layer(bare);

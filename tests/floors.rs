@@ -19,7 +19,7 @@ const FLOORS: &[&[&str]] = &[
     &["caller", "drain"],
     &["cache", "gate", "replay", "revocation"],
     &["auth", "body"],
-    &["authorize", "axum", "certificate", "fetch", "rate_limit"],
+    &["authorize", "axum", "certificate", "fetch", "rate_limit", "stream"],
     &["api_key", "metadata"],
     &["jwt"],
     &["dpop", "introspection"],

@@ -1,6 +1,6 @@
 //! The verification of a presented key.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{
     digest::KeyDigest,
@@ -11,13 +11,14 @@ use crate::{
     Eventual,
     auth::{Authenticator, Presented},
     cache::{Failure, Outcome, Tagged},
-    caller::{AuthMethod, Identity},
+    caller::{AuthMethod, Identity, Recheck},
     digest::Digest,
     error::Unavailable,
     log::Causes,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{ApiKeyHeader, Bearer, Credential, CredentialKind, Scheme},
+    time::{Arrival, UnixTime},
 };
 
 impl Authenticator for ApiKeys {
@@ -36,17 +37,26 @@ impl Authenticator for ApiKeys {
         if let Err(reason) = self.0.check_format(key) {
             return refuse(reason);
         }
-        let (digest, arrival) = (Digest::of(key.as_bytes()), presented.arrival());
-        match self.0.lookup.cache().get(&digest, arrival) {
-            Some(Ok(identity)) => Eventual::Now(Ok(identity)),
-            Some(Err(reason)) => refuse(reason),
-            None => {
-                let inner = Arc::clone(&self.0);
-                let candidates: Arc<[_]> = inner.hashing.candidates(key, digest).into();
-                let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&candidates));
-                self.0.lookup.load(digest, arrival, look_up, |identity| identity)
-            }
-        }
+        let digest = Digest::of(key.as_bytes());
+        self.0.find_cached(digest, presented.arrival(), || self.0.hashing.candidates(key, digest).into())
+    }
+}
+
+/// Looks a verified key up again: from the cache, in which a revoked key is not found.
+struct KeyRecheck {
+    /// Weak: the cache has the identity, which has this.
+    inner: Weak<Inner>,
+    digest: Digest,
+    candidates: Arc<[KeyDigest]>,
+}
+
+impl Recheck for KeyRecheck {
+    fn recheck(&self, _: UnixTime) -> Eventual<Result<Option<Arc<Identity>>, Rejection>> {
+        let Some(inner) = self.inner.upgrade() else {
+            return Eventual::Now(Err(Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE)));
+        };
+        let arrival = Arrival::read(&*inner.clock);
+        inner.find_cached(self.digest, arrival, || Arc::clone(&self.candidates)).map(|found| found.map(Some))
     }
 }
 
@@ -57,9 +67,30 @@ impl Inner {
         formats.max_by_key(|format| format.prefix().len()).ok_or(Reason::KEY_PREFIX)?.check(key)
     }
 
-    async fn look_up(self: Arc<Self>, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
+    /// The identity of a key: from the cache, or by a look-up that it shares with other requests.
+    fn find_cached(
+        self: &Arc<Self>,
+        digest: Digest,
+        arrival: Arrival,
+        candidates: impl FnOnce() -> Arc<[KeyDigest]>,
+    ) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        match self.lookup.cache().get(&digest, arrival) {
+            Some(Ok(identity)) => Eventual::Now(Ok(identity)),
+            Some(Err(reason)) => refuse(reason),
+            None => {
+                let (inner, candidates) = (Arc::clone(self), candidates());
+                let look_up = move || Arc::clone(&inner).look_up(digest, Arc::clone(&candidates));
+                self.lookup.load(digest, arrival, look_up, |identity| identity)
+            }
+        }
+    }
+
+    async fn look_up(self: Arc<Self>, digest: Digest, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
         match self.find(&candidates).await {
-            Ok(Some(record)) => self.verify(&record),
+            Ok(Some(record)) => {
+                let recheck = KeyRecheck { inner: Arc::downgrade(&self), digest, candidates };
+                self.verify(&record, recheck)
+            }
             Ok(None) => Outcome::Refused(Reason::KEY_UNKNOWN),
             Err(error) => Outcome::Down(Failure::new(Reason::KEY_STORE_UNAVAILABLE, Causes(&error))),
         }
@@ -76,14 +107,14 @@ impl Inner {
         Ok(None)
     }
 
-    fn verify(&self, record: &KeyRecord) -> Outcome<Arc<Identity>> {
+    fn verify(&self, record: &KeyRecord, recheck: KeyRecheck) -> Outcome<Arc<Identity>> {
         if !self.is_of_tenant(record) {
             return Outcome::Refused(Reason::TENANT_MISMATCH);
         }
         if record.revoked_at.is_some() {
             return Outcome::Refused(Reason::KEY_REVOKED);
         }
-        Outcome::Found(Arc::new(self.identity(record)))
+        Outcome::Found(Arc::new(Identity { recheck: Some(Arc::new(recheck)), ..self.identity(record) }))
     }
 
     fn identity(&self, record: &KeyRecord) -> Identity {

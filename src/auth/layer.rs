@@ -259,6 +259,11 @@ impl<R> AuthLayer<R> {
         ConcealLayer::new(fields.chain([header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION]))
     }
 
+    #[cfg(feature = "stream")]
+    pub(crate) const fn authentication(&self) -> &Arc<Authentication> {
+        &self.authentication
+    }
+
     pub(super) fn authentication_mut(&mut self) -> &mut Authentication {
         Arc::make_mut(&mut self.authentication)
     }

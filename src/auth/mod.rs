@@ -24,4 +24,6 @@ mod few;
 mod layer;
 mod proof;
 mod reason;
+#[cfg(feature = "stream")]
+mod recheck;
 mod source;

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use super::{
     confirmation::Confirmation,
     method::{Actor, AuthMethod},
+    recheck::Recheck,
 };
 use crate::{request::Network, scope::Scopes, time::UnixTime};
 
@@ -66,6 +67,8 @@ pub struct Identity {
     pub token_id: Option<Box<str>>,
     /// Called for each admitted request.
     pub on_admission: Option<Arc<dyn OnAdmission>>,
+    /// Checks the credential again while a long response is sent; `None` if it is valid until it expires.
+    pub recheck: Option<Arc<dyn Recheck>>,
 }
 
 /// Called for each admitted request, for example to record when a credential was last used.
@@ -122,6 +125,7 @@ impl Identity {
             tier: None,
             token_id: None,
             on_admission: None,
+            recheck: None,
         }
     }
 

@@ -36,6 +36,7 @@ pub use self::{
     identity::{Identity, OnAdmission},
     method::{Actor, AuthMethod},
     principal::Principal,
+    recheck::Recheck,
     terms::DelegatedScopes,
 };
 
@@ -46,4 +47,5 @@ mod identity;
 mod method;
 mod principal;
 mod reason;
+mod recheck;
 mod terms;

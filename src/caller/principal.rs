@@ -68,6 +68,12 @@ impl Principal {
         });
     }
 
+    /// The identity that was admitted.
+    #[cfg(feature = "stream")]
+    pub(crate) const fn identity(&self) -> &Arc<Identity> {
+        &self.identity
+    }
+
     /// The scopes that layers have required of this request so far.
     pub(crate) fn required(&self) -> Option<&Scopes> {
         self.required.as_deref()

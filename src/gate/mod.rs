@@ -8,7 +8,7 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
-#[cfg(feature = "rate-limit")]
+#[cfg(any(feature = "rate-limit", feature = "stream"))]
 pub(crate) use self::response::discard;
 #[cfg(any(feature = "body", feature = "rate-limit"))]
 pub(crate) use self::service::release;

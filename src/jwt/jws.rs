@@ -1,6 +1,9 @@
 //! Strict parsing of compact JWS, RFC 7515 §7.1. Nothing that is parsed here is verified.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{GeneralPurpose, URL_SAFE_NO_PAD},
+};
 
 use super::{MAX_KID_BYTES, algorithm::Algorithm};
 use crate::{
@@ -25,14 +28,25 @@ pub(crate) fn is_compact(token: &str) -> bool {
 }
 
 impl<'a> Segments<'a> {
+    /// Padding, white space and trailing bits are refused: RFC 7515 §2, RFC 4648 §3.5.
     pub(crate) fn split(token: &'a str) -> Result<Self, Reason> {
+        Self::split_by(token, &URL_SAFE_NO_PAD)
+    }
+
+    /// The segments of a token that is padded although RFC 7515 §2 forbids it. Each needs its padding, so that a token has one
+    /// form.
+    #[cfg(feature = "jwks")]
+    pub(super) fn split_padded(token: &'a str) -> Result<Self, Reason> {
+        Self::split_by(token, &base64::engine::general_purpose::URL_SAFE)
+    }
+
+    fn split_by(token: &'a str, encoding: &GeneralPurpose) -> Result<Self, Reason> {
         let (signed, signature) = token.rsplit_once('.').ok_or(Reason::TOKEN_SEGMENTS)?;
         let (header, payload) = signed.split_once('.').ok_or(Reason::TOKEN_SEGMENTS)?;
         if payload.contains('.') {
             return Err(Reason::TOKEN_SEGMENTS);
         }
-        // Padding, white space and trailing bits are refused: RFC 7515 §2, RFC 4648 §3.5.
-        let decode = |text: &str| URL_SAFE_NO_PAD.decode(text).map_err(|_| Reason::TOKEN_ENCODING);
+        let decode = |text: &str| encoding.decode(text).map_err(|_| Reason::TOKEN_ENCODING);
         Ok(Self {
             header: decode(header)?,
             payload: decode(payload)?,

@@ -175,6 +175,11 @@ impl VerifyingKey {
         now.as_secs() < self.expires_at.load(Ordering::Acquire)
     }
 
+    /// Returns whether the key has left its set.
+    pub(super) fn is_retired(&self) -> bool {
+        self.expires_at.load(Ordering::Acquire) == UnixTime::default().as_secs()
+    }
+
     pub(crate) fn use_until(&self, expires_at: UnixTime) {
         self.expires_at.store(expires_at.as_secs(), Ordering::Release);
     }

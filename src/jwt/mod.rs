@@ -87,6 +87,8 @@
 //! | `confirmation` | `cnf`; a token with a confirmation that is not understood is refused |
 //! | `claims` | all claims, for the extractor `Claims` |
 
+#[cfg(feature = "jwks")]
+pub use self::alb::{AwsAlb, AwsAlbKeys, AwsAlbKeysBuilder};
 #[cfg(feature = "axum")]
 pub use self::extract::Claims;
 #[cfg(feature = "jwks")]
@@ -113,6 +115,8 @@ pub(crate) use self::{
 #[cfg(feature = "dpop")]
 pub(crate) use self::{jwk::read_public, jws::Segments};
 
+#[cfg(feature = "jwks")]
+mod alb;
 mod algorithm;
 mod audience;
 mod authenticator;

@@ -132,6 +132,11 @@ reasons! {
     /// Look at: `exp` and `iat` of the token against `Issuer::max_lifetime` (28 hours by default), and the token
     /// lifetime set at the issuer.
     LIFETIME = "lifetime";
+    /// The token is signed by another load balancer than those that are configured, or names none.
+    ///
+    /// Look at: the ARNs of `AwsAlb::new`, after the load balancer was replaced. Otherwise somebody sends tokens of a load balancer
+    /// of their own: allow requests from yours only.
+    LOAD_BALANCER_MISMATCH = "load_balancer_mismatch";
     /// The token is not valid yet (`nbf`).
     ///
     /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default).

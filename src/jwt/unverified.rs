@@ -21,8 +21,23 @@ pub(super) struct UnverifiedToken<'a> {
 
 impl<'a> UnverifiedToken<'a> {
     pub(super) fn parse(token: &'a str) -> Result<Self, Reason> {
-        let segments = Segments::split(token)?;
+        Self::of(Segments::split(token)?)
+    }
+
+    /// Parses a token whose segments are padded.
+    #[cfg(feature = "jwks")]
+    pub(super) fn parse_padded(token: &'a str) -> Result<Self, Reason> {
+        Self::of(Segments::split_padded(token)?)
+    }
+
+    fn of(segments: Segments<'a>) -> Result<Self, Reason> {
         Ok(Self { header: Header::read(&segments.header)?, segments })
+    }
+
+    /// All members of the header.
+    #[cfg(feature = "jwks")]
+    pub(super) fn header_members(&self) -> Result<Object<'_>, Reason> {
+        Object::parse(&self.segments.header).map_err(|_| Reason::HEADER_SYNTAX)
     }
 
     /// The request for the key that the header names.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Eventual,
     cache::{CredentialCache, Limits, Tagged},
-    caller::Identity,
+    caller::{Identity, Recheck},
     digest::Digest,
     error::Unavailable,
     json::Object,
@@ -42,7 +42,7 @@ pub(super) struct Inner {
 #[derive(Clone)]
 pub(super) struct VerifiedToken {
     pub(super) identity: Arc<Identity>,
-    key: Arc<VerifyingKey>,
+    pub(super) key: Arc<VerifyingKey>,
 }
 
 /// The time of a request, and where its verified token is cached.
@@ -148,16 +148,30 @@ impl Inner {
         let key = found.map_err(|error| trusted.unavailable(&error))?;
         trusted.outage.end("issuer keys");
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
+        let mut identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
         })?;
+        identity.recheck = Some(Arc::<VerifyingKey>::clone(&key));
         let identity = Arc::new(identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             let verified = VerifiedToken { identity: Arc::clone(&identity), key };
             cache.insert(slot.digest, verified, slot.generation, context.arrival);
         }
         Ok(identity)
+    }
+}
+
+/// A token is not trusted any more when its key has left the key set, or when the set has become too old.
+impl Recheck for VerifyingKey {
+    fn recheck(&self, now: UnixTime) -> Eventual<Result<Option<Arc<Identity>>, Rejection>> {
+        Eventual::Now(if self.is_usable(now) {
+            Ok(None)
+        } else if self.is_retired() {
+            Err(invalid(Reason::KEY_RETIRED))
+        } else {
+            Err(Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE))
+        })
     }
 }
 
@@ -183,7 +197,7 @@ pub(super) fn invalid(reason: Reason) -> Rejection {
 }
 
 impl TrustedIssuer {
-    fn unavailable(&self, error: &Unavailable) -> Rejection {
+    pub(super) fn unavailable(&self, error: &Unavailable) -> Rejection {
         self.outage.begin(|| {
             log::warning!(
                 issuer = %self.issuer.name(),

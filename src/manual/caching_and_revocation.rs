@@ -36,9 +36,27 @@
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |
 //! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
 //!
-//! A credential is checked when a request arrives. A response that has begun, such as a stream of events, a long download or a
-//! web socket, is not ended when the credential expires or is revoked: end it in the handler no later than
-//! [`Principal::expires_at`](crate::Principal::expires_at), and keep streams short where revocations matter.
+//! # Streams, downloads and web sockets
+//!
+//! A credential is checked when a request arrives. A response that has begun, such as a stream of events or a long
+//! download, goes on when the credential expires or is revoked.
+//! [`AuthLayer::stream_guard`](crate::layer::AuthLayer::stream_guard) (feature `stream`) makes a layer that ends it:
+//!
+//! | what happens | the response ends |
+//! |---|---|
+//! | the credential expires, with the clock skew of its issuer | in that second |
+//! | it is revoked by a list | at the next check: every 10 seconds by default, after the list knows it |
+//! | it is an API key that is revoked, purged or replaced | at the next check after a request with it would be refused |
+//! | the key that verified the token leaves its set | at the next check after the set was fetched |
+//! | it is an opaque token that its issuer revokes | when the token expires: it is not introspected again |
+//! | scopes or networks of the credential change | not |
+//! | a list or a store does not answer | after one minute by default |
+//!
+//! The body ends with an error, so that a client does not take a part for the whole. Web sockets and other upgraded
+//! connections are no response bodies: their handlers wait for a [`CredentialWatch`](crate::stream::CredentialWatch),
+//! as can any loop that works for the caller. [`stream`](crate::stream) has the details and examples.
+//!
+//! # Look-ups in flight
 //!
 //! An in-flight look-up cannot undo a revocation: its result belongs to the generation in which it began, and is discarded
 //! if its credential was revoked since. If a store reports that changes may have been missed, nothing that was read before is

@@ -16,7 +16,8 @@
 //!    outage begins, with its cause, and one when it ends.
 //! 5. **Expiry, possession, networks and revocation are checked on every request**, also if the credential was found in a
 //!    cache. Each check returns a private proof value, and the function that creates a [`Principal`](crate::Principal)
-//!    consumes one of each: a code path without one of the checks does not compile.
+//!    consumes one of each: a code path without one of the checks does not compile. A response that has begun goes on,
+//!    unless [`AuthLayer::stream_guard`](crate::layer::AuthLayer::stream_guard) ends it.
 //! 6. **A bound credential needs its proof.** A credential that names a certificate or a key
 //!    ([`Confirmation`](crate::caller::Confirmation)) is refused unless the request proves possession of it. If no
 //!    [`ProofOfPossession`](crate::auth::ProofOfPossession) of the layer can check the method, the credential is refused. The

@@ -7,7 +7,7 @@
 //! | [`caching_and_revocation`] | lifetimes and bounds of caches, and the time until a revocation takes effect |
 //! | [`deployment`] | one node, many nodes, proxies, TLS, readiness, shutdown |
 //! | [`issuers`] | settings for Keycloak, Auth0, Entra ID, Okta and Cognito |
-//! | [`providers`] | settings for Cloudflare Access, Google IAP, GitHub, GitLab, Kubernetes, Firebase, Supabase, Entra ID and others |
+//! | [`providers`] | settings for Cloudflare Access, Google IAP, AWS ALB, GitHub, GitLab, Kubernetes, Firebase, Supabase, Entra ID and others |
 //! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |
 //! | [`migrating`] | replacing hand-written middleware step by step |
 

@@ -27,8 +27,21 @@
 //!
 //! # AWS Application Load Balancer
 //!
-//! The load balancer sends `x-amzn-oidc-data` in a form of its own: padded segments, and keys as PEM by `kid`. The header of
-//! the token names the load balancer (`signer`), which has to be compared.
+//! ```
+#![doc = include_str!("recipes/aws_alb.rs")]
+//! ```
+//!
+//! - The load balancer sends `x-amzn-oidc-data` in a form of its own: padded segments, and keys as PEM by `kid`, which
+//!   [`AwsAlbKeys`](crate::jwt::AwsAlbKeys) fetches. [`AwsAlb`](crate::jwt::AwsAlb) compares the load balancer
+//!   (`signer`), the client id and the issuer in the header of the token: there is no `aud`.
+//! - The ARN is required, because the keys of a region sign for the load balancers of all accounts. List several while
+//!   one replaces another.
+//! - `x-amzn-oidc-accesstoken` and `x-amzn-oidc-identity` are no credentials of this service: the first is a token for
+//!   the identity provider, and the second is not signed.
+//! - The claims are those of the provider's user info endpoint: they have no scopes, and roles only if the provider adds
+//!   them.
+//! - Allow requests from the load balancer only (security groups): the token is a bearer token. Health checks carry none:
+//!   put them outside of the layer.
 //!
 //! # GitHub Actions
 //!

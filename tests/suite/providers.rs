@@ -9,6 +9,7 @@ use tower_warden::{
 };
 
 use crate::{
+    aws_alb::{LOAD_BALANCER, sign_padded},
     support::{Answer, START, bearer, request, send},
     tokens::{app, keys},
 };
@@ -23,7 +24,7 @@ macro_rules! recipes {
 }
 
 recipes! {
-    ad_fs clerk cloudflare_access entra_managed_identity entra_tenant entra_tenants firebase github_actions gitlab
+    ad_fs aws_alb clerk cloudflare_access entra_managed_identity entra_tenant entra_tenants firebase github_actions gitlab
     google_iap kubernetes shopify spiffe supabase workos zitadel
 }
 
@@ -36,6 +37,7 @@ struct Case {
     header: Value,
     claims: Value,
     place: Place,
+    sign: fn(&str, &str, &SigningKey) -> String,
 }
 
 #[derive(Clone, Copy)]
@@ -54,7 +56,7 @@ impl Case {
         let key = SigningKey::generate(algorithm);
         let header = json!({ "alg": key.algorithm().as_str(), "kid": key.id(), "typ": "JWT" });
         let layer = recipe(keys(&[&key])).unwrap();
-        let mut case = Self { layer, key, header, claims, place: Place::Bearer };
+        let mut case = Self { layer, key, header, claims, place: Place::Bearer, sign: TokenBuilder::sign_text };
         for (name, time) in [("iat", NOW - 5), ("exp", NOW + 600)] {
             case.claims.as_object_mut().unwrap().entry(name).or_insert(json!(time));
         }
@@ -75,7 +77,7 @@ impl Case {
                 value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
             };
         }
-        let token = TokenBuilder::sign_text(&self.header.to_string(), &claims.to_string(), &self.key);
+        let token = (self.sign)(&self.header.to_string(), &claims.to_string(), &self.key);
         let request = match self.place {
             Place::Bearer => bearer(&token),
             Place::Cookie(name) => request().header("cookie", format!("theme=dark; {name}={token}")),
@@ -122,6 +124,29 @@ async fn google_iap_admits_its_assertions() {
     let case = Case::new(Algorithm::ES256, google_iap, claims).at(Place::Header("x-goog-iap-jwt-assertion"));
     let other = json!({ "aud": "/projects/NUMBER/global/backendServices/OTHER" });
     case.check("accounts.google.com:1234567890", &[(other, "audience_mismatch")]).await;
+}
+
+#[tokio::test]
+async fn aws_alb_admits_users_that_the_load_balancer_has_authenticated() {
+    let claims = json!({
+        "sub": "1234567890", "name": "Alice", "email": "alice@example.com", "iss": "https://idp.example.com",
+        "exp": NOW + 120, "iat": null,
+    });
+    let mut case = Case::new(Algorithm::ES256, aws_alb, claims).at(Place::Header("x-amzn-oidc-data"));
+    case.sign = sign_padded;
+    let header = json!({
+        "typ": "JWT", "kid": case.key.id(), "alg": "ES256", "iss": "https://idp.example.com", "client": "CLIENT-ID",
+        "signer": LOAD_BALANCER, "exp": NOW + 120,
+    });
+    case.header = header.clone();
+    case.check("1234567890", &[(json!({ "sub": null }), "subject_missing")]).await;
+    for (name, reason) in
+        [("client", "audience_mismatch"), ("signer", "load_balancer_mismatch"), ("iss", "issuer_unknown")]
+    {
+        case.header[name] = "another".into();
+        case.send(json!({})).await.assert_reason(401, reason);
+        case.header = header.clone();
+    }
 }
 
 #[tokio::test]

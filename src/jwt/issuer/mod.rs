@@ -195,6 +195,18 @@ impl Issuer {
         self.name.as_str()
     }
 
+    /// The rules for what a load balancer signs, and its clients: these are its audiences. `None` if any audience is
+    /// accepted.
+    #[cfg(feature = "jwks")]
+    pub(super) fn for_load_balancer(mut self) -> Option<(Vec<Box<str>>, Self)> {
+        let clients = self.audiences.take()?;
+        self.algorithms = vec![Algorithm::ES256];
+        self.expiry = Expiry::Optional;
+        self.id_tokens = IdTokens::Accepted;
+        self.profile = Profile::Common;
+        Some((clients, self))
+    }
+
     /// Returns whether this is a template, which stands for several issuers.
     pub(crate) const fn is_template(&self) -> bool {
         matches!(self.name, IssuerName::Template(_))

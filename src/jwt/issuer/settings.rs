@@ -29,7 +29,7 @@ pub(in crate::jwt) enum Presence {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::jwt) enum Expiry {
     Required,
-    #[cfg(feature = "introspection")]
+    #[cfg(any(feature = "introspection", feature = "jwks"))]
     Optional,
     /// Zero stands for none.
     #[cfg(feature = "introspection")]

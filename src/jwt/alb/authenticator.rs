@@ -1,0 +1,248 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use super::scheme::{KIND, OidcData};
+use crate::{
+    Eventual,
+    auth::{Authenticator, Presented},
+    cache::{CredentialCache, Limits},
+    caller::Identity,
+    digest::Digest,
+    error::{ConfigError, ConfigErrorKind, Unavailable},
+    json::{Json, Object},
+    jwt::{
+        Algorithm, Issuer, KeySource, TrustedIssuer, VerifyingKey,
+        claims::Claims,
+        fault::{Fault, OneOf},
+        issuer::IssuerName,
+        unverified::UnverifiedToken,
+        verify::VerifiedToken,
+    },
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    scheme::{Credential, Scheme},
+    time::{Arrival, UnixTime},
+    warnings::Warnings,
+};
+
+/// Verifies what an AWS Application Load Balancer that authenticates users sends in `x-amzn-oidc-data`: a JWT in a form
+/// of its own, with padded segments, without an audience, and with a key that is fetched as PEM by its `kid`.
+///
+/// The order is that of [`Jwt`](super::super::Jwt). In the header of the token, `signer` must be one of the load
+/// balancers: the keys of a region sign for everybody who has one there. `client` must be the client id, and `iss` the
+/// issuer of the listener's action. `exp` is required, in the header or among the claims, and the first of both
+/// applies. The algorithm is ES256. A segment without its padding, or with other padding, is refused.
+///
+/// Verified tokens are cached for five minutes. `Authorization` is ignored.
+///
+/// # Deployment caveat
+///
+/// The token is a bearer token: allow requests from the load balancer only. It also sends `x-amzn-oidc-accesstoken` and
+/// `x-amzn-oidc-identity`, which are **not** credentials: the first is a token for the identity provider, not for this
+/// service, and the second is not signed. Read the subject from the [`Principal`](crate::Principal).
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{jwt::{AwsAlb, AwsAlbKeys, Issuer}, layer::AuthLayer};
+///
+/// # if cfg!(feature = "aws-lc-rs") {
+/// let load_balancer = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/50dc6c495c0c9188";
+/// let rules = || Issuer::new("https://idp.example.com", "CLIENT-ID");
+/// let layer = AuthLayer::new(AwsAlb::new([load_balancer], rules()?, AwsAlbKeys::new("eu-west-1")?)?);
+///
+/// assert!(AwsAlb::new(["web"], rules()?, AwsAlbKeys::new("eu-west-1")?).is_err(), "not the ARN of a load balancer");
+/// # }
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct AwsAlb(Arc<Inner>);
+
+struct Inner {
+    cache: Arc<CredentialCache<VerifiedToken>>,
+    clients: Vec<Box<str>>,
+    signers: Vec<Box<str>>,
+    trusted: TrustedIssuer,
+    warnings: Warnings,
+}
+
+impl AwsAlb {
+    /// Accepts the tokens that these load balancers sign, named by their ARNs.
+    ///
+    /// The name of the issuer is that of the listener's action, and the audience the client id. The other rules apply
+    /// to the claims, which are those of the provider's user info endpoint: [`tenant_claim`](Issuer::tenant_claim),
+    /// [`require_claim`](Issuer::require_claim) and [`skew`](Issuer::skew), for example. Algorithms and kind are fixed.
+    ///
+    /// # Errors
+    ///
+    /// If there is no load balancer, if one is not the ARN of an Application Load Balancer, or if the issuer accepts
+    /// any audience.
+    pub fn new(
+        load_balancers: impl IntoIterator<Item = impl Into<Box<str>>>,
+        issuer: Issuer,
+        keys: impl KeySource,
+    ) -> Result<Self, ConfigError> {
+        let signers: Vec<Box<str>> = load_balancers.into_iter().map(Into::into).collect();
+        let message =
+            "a load balancer is named by its ARN: arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/…";
+        if let Some(wrong) = signers.iter().find(|signer| !is_load_balancer(signer)) {
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(wrong));
+        }
+        if signers.is_empty() {
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message));
+        }
+        let (clients, rules) = issuer.for_load_balancer().ok_or_else(|| {
+            ConfigError::new(ConfigErrorKind::Audience, "the audience of a load balancer's tokens is the client id")
+        })?;
+        let (cache, trusted) = (CredentialCache::new(LIMITS), TrustedIssuer::new(rules, keys));
+        Ok(Self(Arc::new(Inner { cache, clients, signers, trusted, warnings: Warnings::default() })))
+    }
+}
+
+impl Authenticator for AwsAlb {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(OidcData)]
+    }
+
+    fn accepts(&self, credential: &Credential<'_>) -> bool {
+        credential.kind() == KIND
+    }
+
+    fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        if !self.accepts(&presented.credential) {
+            return Eventual::Now(Err(invalid(Reason::CREDENTIAL_KIND)));
+        }
+        let (token, arrival) = (presented.credential.text(), presented.arrival());
+        let digest = Digest::of(token.as_bytes());
+        if let Some(Ok(verified)) = self.0.cache.get(&digest, arrival) {
+            return Eventual::Now(Ok(verified.identity));
+        }
+        // Read before the verification begins: see `CredentialCache`.
+        let generation = self.0.cache.generation();
+        let finish = move |inner: &Inner, token: &str, found| inner.finish(token, found, digest, generation, arrival);
+        match self.0.find_key(token, arrival.now) {
+            Err(fault) => Eventual::Now(Err(self.0.refuse(fault, arrival.now))),
+            Ok(Eventual::Now(found)) => Eventual::Now(finish(&self.0, token, found)),
+            Ok(Eventual::Later(found)) => {
+                let (inner, token) = (Arc::clone(&self.0), token.to_owned());
+                // Waits for the key.
+                Eventual::later(async move { finish(&inner, &token, found.await) })
+            }
+        }
+    }
+}
+
+type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
+
+impl Inner {
+    /// Finds the key of a token. One of another load balancer, client or issuer causes no fetch.
+    fn find_key(&self, token: &str, now: UnixTime) -> Result<Eventual<FoundKey>, Fault> {
+        let token = UnverifiedToken::parse_padded(token)?;
+        self.check_header(&token, &token.header_members()?)?;
+        Ok(self.trusted.keys.find(&token.key_request(now)))
+    }
+
+    fn finish(
+        &self,
+        token: &str,
+        found: FoundKey,
+        digest: Digest,
+        generation: u64,
+        arrival: Arrival,
+    ) -> Result<Arc<Identity>, Rejection> {
+        let key = found.map_err(|error| self.trusted.unavailable(&error))?;
+        self.trusted.outage.end("load balancer keys");
+        let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
+        let identity = self.verify(token, &key, arrival.now).map_err(|fault| self.refuse(fault, arrival.now))?;
+        let identity = Arc::new(identity);
+        let verified = VerifiedToken { identity: Arc::clone(&identity), key };
+        self.cache.insert(digest, verified, generation, arrival);
+        Ok(identity)
+    }
+
+    fn verify(&self, token: &str, key: &VerifyingKey, now: UnixTime) -> Result<Identity, Fault> {
+        let rules = &self.trusted.issuer;
+        let token = UnverifiedToken::parse_padded(token)?;
+        let (members, claims) = (token.header_members()?, token.claims()?);
+        let (client, issuer) = self.check_header(&token, &members)?;
+        let mut identity = token.verify(rules, &claims, key, now)?;
+        // Claims of the provider may name it as well.
+        if claims.get("iss").is_some_and(|issuer| *issuer != Json::Null) {
+            issuer_of(rules, &claims)?;
+        }
+        let ends = identity.expires_at.into_iter().chain(Claims::new(&members).time("exp")?);
+        let expires_at = ends.min().ok_or(Reason::EXPIRY_MISSING)?;
+        let refused = |reason| Fault::new(reason, format_args!("exp: {expires_at}, with the local clock at {now}"));
+        if expires_at + rules.skew <= now {
+            return Err(refused(Reason::EXPIRED));
+        }
+        if now + rules.max_lifetime < expires_at {
+            return Err(refused(Reason::LIFETIME));
+        }
+        identity.expires_at = Some(expires_at);
+        identity.audience = Some(client.into());
+        identity.client_id = Some(client.into());
+        identity.issuer = Some(issuer.into());
+        Ok(identity)
+    }
+
+    /// Checks that one of the load balancers signed the token, for one of the clients of the issuer. Returns client and
+    /// issuer.
+    fn check_header<'a>(
+        &'a self,
+        token: &UnverifiedToken<'_>,
+        members: &'a Object<'_>,
+    ) -> Result<(&'a str, &'a str), Fault> {
+        if token.header.algorithm != Algorithm::ES256 {
+            let explanation = format_args!("alg: expected ES256, received {}", token.header.algorithm);
+            return Err(Fault::new(Reason::ALGORITHM_NOT_ALLOWED, explanation));
+        }
+        let one_of = |name, known: &[Box<str>], reason| {
+            let received = Claims::new(members).text(name)?.filter(|text| known.iter().any(|known| **known == **text));
+            received.ok_or_else(|| Fault::mismatch(reason, name, OneOf(known), members.get(name)))
+        };
+        one_of("signer", &self.signers, Reason::LOAD_BALANCER_MISMATCH)?;
+        let client = one_of("client", &self.clients, Reason::AUDIENCE_MISMATCH)?;
+        Ok((client, issuer_of(&self.trusted.issuer, members)?))
+    }
+
+    fn refuse(&self, fault: Fault, now: UnixTime) -> Rejection {
+        fault.warn(&self.warnings, self.trusted.issuer.name(), now);
+        fault.into_rejection()
+    }
+}
+
+/// The `iss` of a header or of claims, which must be that of the rules.
+fn issuer_of<'a>(rules: &'a Issuer, members: &'a Object<'_>) -> Result<&'a str, Fault> {
+    let name: &IssuerName = &rules.name;
+    name.of_token(members).ok_or_else(|| match members.get("iss") {
+        None => Reason::ISSUER_MISSING.into(),
+        received => Fault::mismatch(Reason::ISSUER_UNKNOWN, "iss", OneOf(&[rules.name()]), received),
+    })
+}
+
+fn is_load_balancer(arn: &str) -> bool {
+    let parts: Vec<_> = arn.split(':').collect();
+    let is_text = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/' | b':');
+    matches!(&*parts, ["arn", _, "elasticloadbalancing", _, _, name] if name.starts_with("loadbalancer/app/"))
+        && arn.bytes().all(is_text)
+}
+
+fn invalid(reason: Reason) -> Rejection {
+    Rejection::new(RejectionKind::Invalid, reason)
+}
+
+impl fmt::Debug for AwsAlb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwsAlb")
+            .field("issuer", &self.0.trusted.issuer)
+            .field("signers", &self.0.signers)
+            .finish_non_exhaustive()
+    }
+}
+
+const LIMITS: Limits = Limits {
+    positive_capacity: 10_000,
+    positive_ttl: Duration::from_secs(300),
+    negative_capacity: 0,
+    negative_ttl: Duration::ZERO,
+};
