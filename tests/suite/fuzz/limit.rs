@@ -25,9 +25,9 @@ static PLANS: LazyLock<[Plan; 5]> = LazyLock::new(|| {
     [
         plan(&[(Quota::per_second(3).burst(5), None)]),
         plan(&[(Quota::per_minute(7).sliding(), Some(7))]),
-        plan(&[(Quota::per_hour(10).fixed(), Some(10))]),
+        plan(&[(Quota::per_hour(10).fixed_window(), Some(10))]),
         plan(&[(Quota::per_second(2).burst(9), None), (minute, Some(20))]),
-        plan(&[(Quota::per_minute(4).fixed(), Some(4)), (hour, Some(30))]),
+        plan(&[(Quota::per_minute(4).fixed_window(), Some(4)), (hour, Some(30))]),
     ]
 });
 
@@ -99,10 +99,11 @@ fn check(quota: &Quota, limit: Option<u32>, admitted: &[(Duration, u32)]) {
         sum += u64::from(*cost);
         let since = last - *time;
         if let Some(limit) = limit {
-            let is_counted = if quota.is_in_windows() { window(*time) == window(last) } else { since < quota.period() };
+            let is_counted =
+                if quota.has_fixed_windows() { window(*time) == window(last) } else { since < quota.period() };
             assert!(!is_counted || sum <= u64::from(limit), "{quota:?} {admitted:?}");
         }
-        if !quota.is_in_windows() {
+        if !quota.has_fixed_windows() {
             let refilled = since.as_secs_f64() / quota.emission_interval().as_secs_f64();
             assert!(sum as f64 <= f64::from(quota.burst_size().get()) + refilled + 1e-6, "{quota:?} {admitted:?}");
         }
