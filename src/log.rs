@@ -1,6 +1,6 @@
 //! Log messages through `tracing`; without the feature, they are discarded.
 //!
-//! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by [`quoted`].
+//! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by `quoted`.
 
 use std::{
     fmt,
@@ -41,13 +41,14 @@ pub(crate) use {debug, emit, error, info, warning};
 
 /// The first `length` characters of a text, with control characters and those that change the direction of text escaped.
 ///
-/// For texts that this crate composes. Quotes are not escaped: they would be twice, where a part was [quoted] before.
+/// For texts that this crate composes. Quotes are not escaped: they would be twice, where a part was quoted before.
 pub(crate) fn bounded(text: &str, length: usize) -> String {
     shortened(text, length, &['"', '\'', '\\'])
 }
 
 /// The same of a text that others have chosen, in quotes: its own quotes and backslashes are escaped, so that it ends where
 /// it seems to end, and is not read as another field of the line.
+#[cfg(feature = "jwt")]
 pub(crate) fn quoted(text: &str, length: usize) -> String {
     format!("\"{}\"", shortened(text, length, &['\'']))
 }
