@@ -1,7 +1,7 @@
 //! Responses that take longer than their credential is valid: streams of events, long downloads, web sockets.
 //!
 //! A credential is checked when its request arrives. A response that has begun then goes on, although the credential
-//! expires or is revoked. [`StreamGuardLayer`](crate::layer::StreamGuardLayer), which
+//! expires or is revoked. [`StreamGuardLayer`], which
 //! [`AuthLayer::stream_guard`](crate::layer::AuthLayer::stream_guard) makes, ends it:
 //!
 //! 1. **Expiry**: in the second in which a new request would be refused, with the clock skew of the issuer, by the
