@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+#[cfg(feature = "audit")]
+use crate::notice::Observer;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     request::TrustedProxies,
@@ -35,6 +37,8 @@ use crate::{
 pub struct Environment {
     clock: Arc<dyn Clock>,
     namespace: Option<Namespace>,
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn Observer>>,
     proxies: TrustedProxies,
 }
 
@@ -53,6 +57,15 @@ impl Environment {
         self
     }
 
+    /// Sets the receiver of notices of changed keys, revocations, new key sets, and dependencies that do not respond: an
+    /// [`AuditLog`](crate::audit::AuditLog).
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
     /// Sets the proxies whose forwarded addresses and certificates are trusted.
     #[must_use]
     pub fn with_trusted_proxies(mut self, proxies: TrustedProxies) -> Self {
@@ -64,6 +77,13 @@ impl Environment {
     #[must_use]
     pub fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
+    }
+
+    /// The receiver of notices, if one is set.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn observer(&self) -> Option<Arc<dyn Observer>> {
+        self.observer.clone()
     }
 
     /// The namespace of shared stores, if one is set.
@@ -82,7 +102,13 @@ impl Environment {
 /// The machine's clock, no trusted proxies, and no namespace.
 impl Default for Environment {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), namespace: None, proxies: TrustedProxies::default() }
+        Self {
+            clock: Arc::new(SystemClock),
+            namespace: None,
+            #[cfg(feature = "audit")]
+            observer: None,
+            proxies: TrustedProxies::default(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Stack them in this order, from the outside to the inside:
 //!
+//! 1. [`AuditLayer`], which records one event for each request.
 //! 1. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the server is
 //!    not axum's; and [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
 //!    a Unix socket.
@@ -21,6 +22,8 @@
 //! The first layer of a `ServiceBuilder` is the outermost one. In axum, the last `.layer` call of a router adds the outermost
 //! one.
 
+#[cfg(feature = "audit")]
+pub use crate::audit::AuditLayer;
 #[cfg(feature = "body")]
 pub use crate::body::BodyCheckLayer;
 #[cfg(feature = "certificate")]

@@ -151,6 +151,7 @@
 //! | `jwt` | JWT access tokens with static keys; needs `aws-lc-rs` or `rust-crypto` | yes |
 //! | `rate-limit` | rate limits on one node, limits of requests in progress | yes |
 //! | `tracing` | log lines | yes |
+//! | `audit` | one event for each request; sinks and formats; needs tokio | |
 //! | `body` | request bodies that are read within limits, checked, and passed on unchanged; needs tokio | |
 //! | `certificate` | client certificates: bound tokens, an authenticator, header fields of proxies | |
 //! | `dpop` | DPoP (RFC 9449); enables `jwt` | |
@@ -179,7 +180,7 @@ pub use self::{
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::{Challenge, Credential},
-    time::{Clock, ManualClock, SystemClock, UnixTime},
+    time::{Clock, ManualClock, SystemClock, Timestamp, UnixTime},
 };
 
 mod digest;
@@ -187,9 +188,14 @@ mod environment;
 mod error;
 mod eventual;
 mod log;
+#[cfg(feature = "audit")]
+mod notice;
+mod outage;
 mod reason;
 mod striped;
 mod time;
+#[cfg(feature = "audit")]
+mod trail;
 mod url;
 #[cfg(feature = "jwt")]
 mod warnings;
@@ -219,6 +225,8 @@ pub mod manual;
 
 #[cfg(feature = "api-key")]
 pub mod api_key;
+#[cfg(feature = "audit")]
+pub mod audit;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(feature = "body")]

@@ -2,14 +2,7 @@
 //!
 //! The text is fixed. A field quotes what a client sent only where it explains a refusal, escaped and shortened by `quoted`.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::fmt;
 
 macro_rules! debug {
     ($($field:tt)+) => { $crate::log::emit!(debug, $($field)+) };
@@ -81,55 +74,5 @@ impl fmt::Display for Causes<'_> {
             cause = error.source();
         }
         Ok(())
-    }
-}
-
-/// The state of one dependency: logs when it stops to respond and when it responds again, not each request that fails.
-///
-/// A clone shares the state.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Outage(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    ongoing: AtomicBool,
-    lines: Mutex<Lines>,
-}
-
-/// The lines of the current interval.
-#[derive(Debug, Default)]
-struct Lines {
-    since: Option<Instant>,
-    count: u32,
-}
-
-impl Outage {
-    /// The interval, and the number of outages that are logged in it: a dependency that fails for every other request would
-    /// otherwise begin an outage with every other request.
-    const INTERVAL: Duration = Duration::from_secs(60);
-    const MAX_LINES: u32 = 10;
-
-    /// Notes that the dependency did not respond, and calls `log` if it responded before.
-    pub(crate) fn begin(&self, log: impl FnOnce()) {
-        if !self.0.ongoing.swap(true, Relaxed) && self.may_log() {
-            log();
-        }
-    }
-
-    /// Notes that the dependency responded.
-    pub(crate) fn end(&self, dependency: &str) {
-        // The load keeps the line of the processor's cache shared while all is well.
-        if self.0.ongoing.load(Relaxed) && self.0.ongoing.swap(false, Relaxed) {
-            crate::log::info!(dependency = %dependency, "a dependency responds again");
-        }
-    }
-
-    fn may_log(&self) -> bool {
-        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL) {
-            *lines = Lines { since: Some(Instant::now()), count: 0 };
-        }
-        lines.count += 1;
-        lines.count <= Self::MAX_LINES
     }
 }

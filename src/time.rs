@@ -84,6 +84,40 @@ impl fmt::Display for UnixTime {
     }
 }
 
+/// Milliseconds since the Unix epoch, for events.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Clock, SystemClock, Timestamp, UnixTime};
+///
+/// let time = Timestamp::from_millis(1_800_000_000_250);
+/// assert_eq!(time.seconds(), UnixTime::from_secs(1_800_000_000));
+/// assert!(SystemClock::default().timestamp() > Timestamp::from_millis(1_700_000_000_000));
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The time that many milliseconds after the epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// The milliseconds since the epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The whole seconds.
+    #[must_use]
+    pub const fn seconds(self) -> UnixTime {
+        UnixTime(self.0 / 1_000)
+    }
+}
+
 /// A source of the current time, read once per request.
 ///
 /// [`SystemClock`] is the default, and [`ManualClock`] is for tests.
@@ -121,11 +155,20 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn steady(&self) -> UnixTime {
         self.now()
     }
+
+    /// Returns the current time in milliseconds, for events. By default, the seconds of [`now`](Self::now).
+    fn timestamp(&self) -> Timestamp {
+        Timestamp(self.now().0.saturating_mul(1_000))
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> UnixTime {
         (**self).now()
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        (**self).timestamp()
     }
 
     fn steady(&self) -> UnixTime {
@@ -160,6 +203,11 @@ impl Clock for SystemClock {
     fn steady(&self) -> UnixTime {
         static START: LazyLock<(UnixTime, Instant)> = LazyLock::new(|| (SystemTime::now().into(), Instant::now()));
         START.0 + START.1.elapsed()
+    }
+
+    fn timestamp(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }
 

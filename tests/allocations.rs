@@ -17,12 +17,13 @@ use tower_warden::{
     AuthMethod, Authenticator, Credential, Digest, Environment, Eventual, Head, Identity, ManualClock, Presented,
     Reason, Rejection, RejectionKind, StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
+    audit::{AuditLog, AuditSink, Event, Place},
     axum::Scoped,
     caller::{Confirmation, SenderConstraint},
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     introspection::Introspection,
     jwt::{Issuer, Jwt},
-    layer::{AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
+    layer::{AuditLayer, AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     rate_limit::{Exempt, LimitBy, LocalRateLimiter, Quota, RateLimitFields},
     request::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -54,6 +55,26 @@ fn a_cached_key_costs_one_allocation() {
     let (keys, key, store) = cached();
     Cost::of(&layer(keys), || request(&key)).is_above(&Cost::bare(), 1);
     assert_eq!(store.finds(), 1);
+}
+
+/// A sink that drops what it gets.
+struct Nowhere;
+
+impl AuditSink for Nowhere {
+    fn record(&self, event: Event, _: Place) {
+        drop(event);
+    }
+}
+
+#[test]
+fn the_event_of_a_request_costs_two_allocations() {
+    let audit = || AuditLayer::new(AuditLog::new(Nowhere));
+    // The trail, and its entry in the extensions. The event itself takes none.
+    let request = || request("");
+    Cost::of(&audit(), request).is_above(&Cost::bare(), 2);
+    let (keys, key, _) = cached();
+    let stacked = ServiceBuilder::new().layer(audit()).layer(layer(keys)).into_inner();
+    Cost::of(&stacked, || self::request(&key)).is_above(&Cost::bare(), 3);
 }
 
 #[test]
@@ -326,7 +347,7 @@ impl Cost {
         let mut counts = [0; REQUESTS];
         for count in &mut counts {
             let request = request();
-            *count = allocations(|| call(&mut service, request)).1;
+            *count = allocations(|| drop(call(&mut service, request))).1;
         }
         counts.sort_unstable();
         let mean = counts.iter().sum::<u64>() as f64 / REQUESTS as f64;

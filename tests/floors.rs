@@ -10,17 +10,18 @@ use std::{
 /// Each module under `src`, from the lowest floor up. A module imports from the floors below its own only: not from its
 /// neighbours, and there are no exceptions.
 const FLOORS: &[&[&str]] = &[
-    &["digest", "eventual", "log", "reason", "striped", "time", "url"],
-    &["error", "warnings"],
+    &["digest", "eventual", "log", "notice", "reason", "striped", "time", "url"],
+    &["error", "outage", "warnings"],
     &["json", "scope"],
     &["request"],
     &["environment", "scheme"],
     &["refusal"],
     &["caller", "drain"],
+    &["trail"],
     &["cache", "gate", "replay", "revocation"],
     &["auth", "body"],
     &["authorize", "axum", "certificate", "fetch", "rate_limit", "stream"],
-    &["api_key", "metadata"],
+    &["api_key", "audit", "metadata"],
     &["jwt"],
     &["dpop", "introspection"],
     &["layer", "testing"],

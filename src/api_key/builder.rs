@@ -40,6 +40,8 @@ pub struct ApiKeysBuilder {
     hashing: Hashing,
     limits: Limits,
     max_lookups: NonZeroUsize,
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn crate::notice::Observer>>,
     store: Arc<dyn KeyStore>,
     tenant: Option<Box<str>>,
     timeout: Duration,
@@ -55,6 +57,8 @@ impl ApiKeysBuilder {
             hashing: Hashing::default(),
             limits: Limits { positive_capacity: 10_000, positive_ttl, negative_capacity: 10_000, negative_ttl },
             max_lookups: const { NonZeroUsize::new(128).expect("it is not zero") },
+            #[cfg(feature = "audit")]
+            observer: None,
             store,
             tenant: None,
             timeout: Duration::from_secs(2),
@@ -78,6 +82,10 @@ impl ApiKeysBuilder {
     /// Sets the clock: by default, that of the system.
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
+        #[cfg(feature = "audit")]
+        {
+            self.observer = environment.observer();
+        }
         self
     }
 
@@ -145,6 +153,8 @@ impl ApiKeysBuilder {
     pub fn build(self) -> ApiKeys {
         let (limits, lookups) = (self.limits, self.max_lookups);
         let lookup = CachedLookup::new("key store", limits, lookups, self.timeout, Reason::KEY_STORE_TIMEOUT);
+        #[cfg(feature = "audit")]
+        lookup.observed_by(self.observer.clone());
         // Weak: the store must not keep alive the authenticator that owns it.
         let cache = Arc::downgrade(lookup.cache());
         self.store.watch(KeyWatcher::new(move |change| {
@@ -162,6 +172,8 @@ impl ApiKeysBuilder {
             hashing: self.hashing,
             ids: KeyIds::default(),
             lookup,
+            #[cfg(feature = "audit")]
+            observer: self.observer,
             tenant: self.tenant,
             usage: UsageRecorder::new(Arc::clone(&self.store), self.flush_interval, self.timeout),
             store: self.store,

@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) hashing: Hashing,
     pub(super) ids: KeyIds,
     pub(super) lookup: Arc<CachedLookup<Arc<Identity>>>,
+    #[cfg(feature = "audit")]
+    pub(super) observer: Option<Arc<dyn crate::notice::Observer>>,
     pub(super) store: Arc<dyn KeyStore>,
     pub(super) tenant: Option<Box<str>>,
     pub(super) usage: Arc<UsageRecorder>,
@@ -64,6 +66,7 @@ impl ApiKeys {
     pub async fn mint(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
         let (mut record, secret) = self.draft_now(key)?;
         record.id = self.within_timeout(self.0.store.append(KeyAddition::new(record.clone()))).await?;
+        self.0.note(Change::Minted, &record.id, Some(&record));
         Ok((record, secret))
     }
 
@@ -97,7 +100,9 @@ impl ApiKeys {
         update.applied(&*self.existing(id).await?)?;
         let _invalidation = InvalidateOnDrop { keys: self, id };
         self.within_timeout(self.0.store.update(id, &update)).await?;
-        self.existing(id).await
+        let record = self.existing(id).await?;
+        self.0.note(Change::Updated, id, Some(&record));
+        Ok(record)
     }
 
     /// Revokes a key, permanently and at once. Revoking a revoked key changes nothing.
@@ -111,7 +116,9 @@ impl ApiKeys {
     pub async fn revoke(&self, id: &KeyId) -> Result<(), KeyError> {
         self.check_tenant(id).await?;
         let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(self.0.store.revoke(id, self.0.clock.now())).await
+        self.within_timeout(self.0.store.revoke(id, self.0.clock.now())).await?;
+        self.0.note(Change::Revoked, id, None);
+        Ok(())
     }
 
     /// Deletes the record of a key that is revoked or expired.
@@ -132,7 +139,9 @@ impl ApiKeys {
     /// Deletes the record of a key that was inactive at this time, or before.
     pub(super) async fn purge_since(&self, id: &KeyId, at: UnixTime) -> Result<(), KeyError> {
         let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(self.0.store.purge(id, at)).await
+        self.within_timeout(self.0.store.purge(id, at)).await?;
+        self.0.note(Change::Purged, id, None);
+        Ok(())
     }
 
     /// Returns the record of a key, read from the store.
@@ -212,6 +221,40 @@ impl Inner {
     pub(super) fn is_of_tenant(&self, record: &KeyRecord) -> bool {
         self.tenant.is_none() || record.tenant.as_deref() == self.tenant.as_deref()
     }
+}
+
+/// A change of a key that is reported to the observer.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Change {
+    Minted,
+    Purged,
+    Revoked,
+    Rotated,
+    Updated,
+}
+
+#[cfg(feature = "audit")]
+impl Inner {
+    pub(super) fn note(&self, change: Change, id: &KeyId, record: Option<&KeyRecord>) {
+        use crate::notice::{KeyAction, Notice};
+        let Some(observer) = &self.observer else { return };
+        let action = match change {
+            Change::Minted => KeyAction::Minted,
+            Change::Purged => KeyAction::Purged,
+            Change::Revoked => KeyAction::Revoked,
+            Change::Rotated => KeyAction::Rotated,
+            Change::Updated => KeyAction::Updated,
+        };
+        let owner = record.map(|record| record.owner.as_str().into());
+        let tenant = record.and_then(|record| record.tenant.as_deref()).map(Into::into);
+        observer.observe(Notice::Key { action, id: id.as_str().into(), owner, tenant });
+    }
+}
+
+#[cfg(not(feature = "audit"))]
+#[expect(clippy::unused_self, reason = "it does something with the feature `audit`")]
+impl Inner {
+    pub(super) const fn note(&self, _: Change, _: &KeyId, _: Option<&KeyRecord>) {}
 }
 
 pub(super) fn misconfigured(error: ConfigError) -> KeyError {

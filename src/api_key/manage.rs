@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::{
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::ApiKeys,
+    keys::{self, ApiKeys},
     new_key::NewKey,
     query::KeyQuery,
     record::KeyRecord,
@@ -58,7 +58,10 @@ impl ApiKeys {
         }
         let (record, secret) = self.draft(key, self.bootstrap_id()?, self.0.clock.now())?;
         match self.within_timeout(self.0.store.insert(record.clone())).await {
-            Ok(()) => Ok(Some((record, secret))),
+            Ok(()) => {
+                self.0.note(keys::Change::Minted, &record.id, Some(&record));
+                Ok(Some((record, secret)))
+            }
             Err(error) if error.kind() == KeyErrorKind::Conflict => Ok(None),
             Err(error) => Err(error),
         }

@@ -6,7 +6,7 @@ use super::{
     addition::KeyAddition,
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::{ApiKeys, Inner, InvalidateOnDrop, misconfigured},
+    keys::{ApiKeys, Change, Inner, InvalidateOnDrop, misconfigured},
     record::KeyRecord,
     secret::KeySecret,
 };
@@ -78,6 +78,7 @@ impl ApiKeys {
         let addition =
             KeyAddition::replacing(record.clone(), old.id.clone(), now + grace).copied_from(Arc::clone(&old));
         record.id = self.within_timeout(store.append(addition)).await?;
+        self.0.note(Change::Rotated, &old.id, Some(&record));
         Ok((record, secret))
     }
 }

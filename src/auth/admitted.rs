@@ -39,10 +39,27 @@ impl Admitted {
     }
 }
 
+#[cfg(feature = "audit")]
+impl Admitted {
+    /// Notes the caller for the audit event of the request.
+    fn note<B>(&self, request: &Request<B>) {
+        crate::trail::note(request.extensions(), |notes| {
+            notes.see(&crate::Head::from(request));
+            notes.is_decided = true;
+            notes.principal = match &self.caller {
+                Some(Caller::Known(principal)) => Some(principal.clone()),
+                Some(Caller::Anonymous(_)) | None => None,
+            };
+        });
+    }
+}
+
 impl Sealed for Admitted {}
 
 impl Pass for Admitted {
     fn admit<B>(&mut self, request: &mut Request<B>) {
+        #[cfg(feature = "audit")]
+        self.note(request);
         match self.caller.take() {
             None => {}
             Some(Caller::Anonymous(anonymous)) => {

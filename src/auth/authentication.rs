@@ -16,7 +16,7 @@ use crate::{
     caller::{Admission, Anonymous, ChallengeTerms, Identity, NotRevoked, Principal, ProofsUsedOnce},
     error::Unavailable,
     gate::{Check, sealed::Sealed},
-    log::Outage,
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::{Head, UnknownClient},

@@ -14,7 +14,7 @@ use crate::{
     caller::SenderConstraint,
     environment::Environment,
     gate::Gate,
-    log::Outage,
+    outage::Outage,
     refusal::{Problem, Responder},
     revocation::RevocationList,
     scheme::{Challenge, Scheme},
@@ -91,7 +91,7 @@ impl AuthLayer {
             presence: Presence::Required,
             reporting: Reporting::Refusals,
             revocations: None,
-            outage: Outage::default(),
+            outage: Outage::of("revocation list"),
             subject: None,
         };
         Self { authentication: Arc::new(authentication), respond: Responder::default() }
@@ -110,6 +110,8 @@ impl<R> AuthLayer<R> {
     /// Sets the clock: that of the machine by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
+        #[cfg(feature = "audit")]
+        self.authentication.outage.observed_by(environment.observer());
         self.authentication_mut().clock = environment.clock();
         self
     }

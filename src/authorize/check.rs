@@ -137,6 +137,10 @@ impl Pass for Authorized {
     fn admit<B>(&mut self, request: &mut Request<B>) {
         if let (Some(scopes), Some(principal)) = (self.0.take(), request.extensions_mut().get_mut::<Principal>()) {
             principal.require(scopes);
+            #[cfg(feature = "audit")]
+            let required = principal.required_scopes();
+            #[cfg(feature = "audit")]
+            crate::trail::note(request.extensions(), |notes| notes.required = required);
         }
     }
 }

@@ -8,14 +8,7 @@ use super::{
     credential_cache::{CredentialCache, Limits},
     outcome::{Failure, Outcome, Tagged},
 };
-use crate::{
-    Eventual,
-    digest::Digest,
-    log::{self, Outage},
-    reason::Reason,
-    refusal::Rejection,
-    time::Arrival,
-};
+use crate::{Eventual, digest::Digest, log, outage::Outage, reason::Reason, refusal::Rejection, time::Arrival};
 
 /// Looks credentials up in a dependency, such as a key store or an introspection endpoint: through the cache, with a
 /// maximum of concurrent look-ups, and within a time-out.
@@ -39,13 +32,19 @@ impl<V: Tagged> CachedLookup<V> {
         timed_out: Reason,
     ) -> Arc<Self> {
         let permits = Semaphore::new(max_lookups.get().min(Semaphore::MAX_PERMITS));
-        let (cache, outage) = (CredentialCache::new(limits), Outage::default());
+        let (cache, outage) = (CredentialCache::new(limits), Outage::of(dependency));
         Arc::new(Self { cache, permits, timeout, timed_out, outage, dependency })
     }
 
     /// The cache.
     pub(crate) const fn cache(&self) -> &Arc<CredentialCache<V>> {
         &self.cache
+    }
+
+    /// Reports outages to this observer as well.
+    #[cfg(feature = "audit")]
+    pub(crate) fn observed_by(&self, observer: Option<Arc<dyn crate::notice::Observer>>) {
+        self.outage.observed_by(observer);
     }
 
     /// The time-out of one look-up, and of one request.
@@ -87,8 +86,8 @@ impl<V: Tagged> CachedLookup<V> {
         };
         let outcome = tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out());
         match &outcome {
-            Outcome::Down(failure) => self.outage.begin(|| self.log(failure)),
-            Outcome::Found(_) | Outcome::Refused(_) => self.outage.end(self.dependency),
+            Outcome::Down(failure) => self.outage.begin(&failure.cause, || self.log(failure)),
+            Outcome::Found(_) | Outcome::Refused(_) => self.outage.end(),
             Outcome::Panicked => {}
         }
         outcome
@@ -96,7 +95,7 @@ impl<V: Tagged> CachedLookup<V> {
 
     fn time_out(&self) -> Outcome<V> {
         let failure = Failure::new(self.timed_out, "no response within the time-out");
-        self.outage.begin(|| self.log(&failure));
+        self.outage.begin(&failure.cause, || self.log(&failure));
         Outcome::Down(failure)
     }
 

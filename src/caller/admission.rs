@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     error::Unavailable,
-    log::{self, Causes, Outage},
+    log::{self, Causes},
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::UnknownClient,
@@ -95,13 +96,13 @@ impl NotRevoked {
     /// The answer of a list; `None` if no list is configured.
     pub(crate) fn check(answer: Option<Result<bool, Unavailable>>, outage: &Outage) -> Result<Self, Rejection> {
         if let Some(Ok(_)) = &answer {
-            outage.end("revocation list");
+            outage.end();
         }
         match answer {
             None | Some(Ok(false)) => Ok(Self(())),
             Some(Ok(true)) => Err(Rejection::new(RejectionKind::Invalid, Reason::REVOKED)),
             Some(Err(error)) => {
-                outage.begin(|| {
+                outage.begin(Causes(&error), || {
                     log::warning!(
                         error = %Causes(&error),
                         "the revocation list does not respond; requests are refused with 503 until it does"

@@ -59,6 +59,12 @@ impl Principal {
         self
     }
 
+    /// The scopes that layers have required so far.
+    #[cfg(feature = "audit")]
+    pub(crate) fn required_scopes(&self) -> Option<Arc<Scopes>> {
+        self.required.clone()
+    }
+
     /// Notes scopes that a layer has required.
     pub(crate) fn require(&mut self, scopes: Arc<Scopes>) {
         self.required = Some(match self.required.take() {

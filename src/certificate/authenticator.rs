@@ -10,7 +10,8 @@ use crate::{
     auth::{Authenticator, Presented, ProofOfPossession},
     caller::{AuthMethod, Confirmation, Identity},
     error::Unavailable,
-    log::{self, Causes, Outage},
+    log::{self, Causes},
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     scheme::{Credential, CredentialKind, Scheme},
@@ -45,7 +46,11 @@ impl ClientCertificates {
     /// An authenticator that looks up certificates in a directory, such as a [`CertificateMap`](super::CertificateMap).
     #[must_use]
     pub fn new(directory: impl CertificateDirectory) -> Self {
-        Self { directory: Arc::new(directory), unverified: Unverified::Refuse, outage: Outage::default() }
+        Self {
+            directory: Arc::new(directory),
+            unverified: Unverified::Refuse,
+            outage: Outage::of("certificate directory"),
+        }
     }
 
     /// Accepts certificates that were not verified against an authority, such as self-signed ones.
@@ -107,7 +112,7 @@ fn authenticated(
     outage: &Outage,
 ) -> Result<Arc<Identity>, Rejection> {
     let found = found.map_err(|error| {
-        outage.begin(|| {
+        outage.begin(Causes(&error), || {
             log::warning!(
                 error = %Causes(&error),
                 "the certificate directory does not respond; requests are refused with 503 until it does"
@@ -115,7 +120,7 @@ fn authenticated(
         });
         Rejection::new(RejectionKind::Unavailable, Reason::CERTIFICATE_DIRECTORY_UNAVAILABLE)
     })?;
-    outage.end("certificate directory");
+    outage.end();
     let identity = found.ok_or_else(|| Rejection::new(RejectionKind::Invalid, Reason::CERTIFICATE_UNKNOWN))?;
     let mut identity = Identity::clone(&identity);
     // RFC 5280 §4.1.2.5: `not_after` is the last second of the validity, `expires_at` the first second after it.

@@ -164,6 +164,8 @@ impl Pass for ForwardedCertificate {
             // The proxy's own certificate does not authenticate its client.
             request.extensions_mut().remove::<PeerCertificate>();
             if let Some(certificate) = self.certificate.take() {
+                #[cfg(feature = "audit")]
+                crate::trail::note(request.extensions(), |notes| notes.certificate = Some(certificate.audited()));
                 request.extensions_mut().insert(certificate);
             }
         }

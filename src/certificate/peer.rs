@@ -63,7 +63,7 @@ struct Details {
     issuer: Box<str>,
     not_after: UnixTime,
     not_before: UnixTime,
-    subject: Box<str>,
+    subject: Arc<str>,
 }
 
 /// The error for bytes that are not one certificate in DER.
@@ -201,6 +201,13 @@ impl PeerCertificate {
         self.names().iter().filter(move |name| !is_spiffe(name) || self.spiffe_id().is_some())
     }
 
+    /// The certificate as an audit event names it.
+    #[cfg(feature = "audit")]
+    pub(crate) fn audited(&self) -> crate::trail::AuditedCertificate {
+        let subject = self.details().map(|details| Arc::clone(&details.subject));
+        crate::trail::AuditedCertificate { subject, thumbprint: self.0.thumbprint }
+    }
+
     /// The names in the certificate.
     pub(super) fn names(&self) -> &[CertificateName] {
         &self.0.names
@@ -228,7 +235,7 @@ impl Details {
             issuer: distinguished(certificate.issuer()),
             not_after: time(certificate.validity().not_after.timestamp()),
             not_before: time(certificate.validity().not_before.timestamp()),
-            subject: distinguished(certificate.subject()),
+            subject: distinguished(certificate.subject()).into(),
         }
     }
 }

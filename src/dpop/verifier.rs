@@ -13,8 +13,9 @@ use crate::{
     caller::ConfirmationMethod,
     error::{ConfigError, ConfigErrorKind, Unavailable},
     jwt::Algorithm,
-    log::{self, Causes, Outage},
+    log::{self, Causes},
     metadata::ProtectedResourceMetadata,
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
@@ -79,7 +80,7 @@ impl Dpop {
             public_urls: vec![PublicUrl::parse(public_url)?],
             window: None,
         };
-        let (guard, outage) = (Arc::new(MemoryReplayGuard::default()), Outage::default());
+        let (guard, outage) = (Arc::new(MemoryReplayGuard::default()), Outage::of("replay guard"));
         Ok(Self { guard, outage, requirements: Arc::new(requirements), resource: None })
     }
 
@@ -278,7 +279,7 @@ fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: 
     // the client sends too many.
     match outcome {
         Ok((ReplayVerdict::New, _)) => {
-            outage.end("replay guard");
+            outage.end();
             Ok(())
         }
         Ok((ReplayVerdict::Replayed, _)) => Err(invalid_proof(Reason::DPOP_REPLAY)),
@@ -286,11 +287,13 @@ fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: 
             Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
         }
         Ok((ReplayVerdict::Full, wait)) => {
-            outage.begin(|| log::warning!("the replay guard is full; requests are refused with 503 until it has room"));
+            outage.begin("full", || {
+                log::warning!("the replay guard is full; requests are refused with 503 until it has room")
+            });
             Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL).retry_after(wait))
         }
         Err(error) => {
-            outage.begin(|| {
+            outage.begin(Causes(&error), || {
                 log::warning!(
                     error = %Causes(&error),
                     "DPoP proofs cannot be recorded; requests are refused with 503 until the replay guard responds"

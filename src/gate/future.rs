@@ -151,6 +151,8 @@ where
     ReqBody: 'static,
 {
     fn refused(rejection: Rejection, request: Request<ReqBody>, respond: &Responder<R>) -> Self {
+        #[cfg(feature = "audit")]
+        crate::trail::note_head(&request);
         let rejection = rejection.by(request.extensions().get());
         discard(request);
         Self::Refused { response: Some(respond.refuse(rejection)) }

@@ -8,9 +8,9 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
-#[cfg(any(feature = "rate-limit", feature = "stream"))]
+#[cfg(any(feature = "audit", feature = "rate-limit", feature = "stream"))]
 pub(crate) use self::response::discard;
-#[cfg(any(feature = "body", feature = "rate-limit"))]
+#[cfg(any(feature = "audit", feature = "body", feature = "rate-limit"))]
 pub(crate) use self::service::release;
 pub use self::{
     check::{Check, Pass},

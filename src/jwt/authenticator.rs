@@ -116,6 +116,12 @@ impl Authenticator for Jwt {
             }
             slot = Some(CacheSlot { digest, generation: cache.generation() });
         }
+        #[cfg(feature = "audit")]
+        crate::trail::note(presented.head.extensions, |notes| {
+            if jws::has_keys(token) {
+                notes.observations.push(crate::trail::Observation::KeyInToken);
+            }
+        });
         match self.0.verify(token, RequestContext { arrival, slot }) {
             Ok(result) => result,
             Err(fault) => Eventual::Now(Err(fault.into_rejection())),

@@ -101,6 +101,14 @@ impl Header {
     }
 }
 
+/// Returns whether the header of a token names keys of its own, which are ignored.
+#[cfg(feature = "audit")]
+pub(super) fn has_keys(token: &str) -> bool {
+    let Ok(segments) = Segments::split(token) else { return false };
+    let Ok(members) = Object::parse(&segments.header) else { return false };
+    ["jku", "jwk", "x5u", "x5c"].iter().any(|name| members.get(name).is_some())
+}
+
 impl Kind {
     /// The kind for a media type, compared in any case; the prefix `application/` may be omitted (RFC 7515 §4.1.9).
     fn read(name: Option<&str>) -> Result<Self, Reason> {

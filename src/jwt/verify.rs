@@ -146,7 +146,7 @@ impl Inner {
         context: RequestContext,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(|error| trusted.unavailable(&error))?;
-        trusted.outage.end("issuer keys");
+        trusted.outage.end();
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
         let mut identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
@@ -198,7 +198,7 @@ pub(super) fn invalid(reason: Reason) -> Rejection {
 
 impl TrustedIssuer {
     pub(super) fn unavailable(&self, error: &Unavailable) -> Rejection {
-        self.outage.begin(|| {
+        self.outage.begin(Causes(error), || {
             log::warning!(
                 issuer = %self.issuer.name(),
                 error = %Causes(error),

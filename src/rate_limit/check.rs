@@ -18,7 +18,8 @@ use crate::{
     caller::Principal,
     error::Unavailable,
     gate::{Check, Pass, ResponseHead, sealed::Sealed},
-    log::{self, Causes, Outage},
+    log::{self, Causes},
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
@@ -31,6 +32,9 @@ pub struct RateLimit {
     /// The key without parts.
     pub(super) key: LimitKey,
     pub(super) limiter: Arc<dyn RateLimiter>,
+    /// The name of the limit.
+    #[cfg(feature = "audit")]
+    pub(super) name: Arc<str>,
     pub(super) outage: Outage,
     pub(super) by: LimitBy,
     pub(super) quotas: QuotaSet,
@@ -80,6 +84,26 @@ impl RateLimit {
         Some(Box::new(Settlement { limit: Arc::clone(self), charge }))
     }
 
+    /// Notes the state of the limit for the audit event of the request.
+    #[cfg(feature = "audit")]
+    fn note(&self, trail: Option<&crate::trail::Trail>, decision: &Result<Decision, Unavailable>) {
+        use crate::trail::{AuditedLimit, Counted};
+        let Some(trail) = trail else { return };
+        let counted = |status: &super::limiter::LimitStatus| {
+            if status.by_substitute { Counted::OnThisNode } else { Counted::Counted }
+        };
+        let (counted, remaining, reset) = match decision {
+            Ok(Decision::Admitted(status)) => (counted(status), status.remaining, status.reset),
+            Ok(Decision::Refused(exceeded)) => {
+                let status = &exceeded.status;
+                (counted(status), status.remaining, status.reset)
+            }
+            Ok(Decision::Uncounted) => (Counted::NotCounted, 0, std::time::Duration::ZERO),
+            Err(_) => return,
+        };
+        trail.notes().limited(AuditedLimit { counted, limit: Arc::clone(&self.name), remaining, reset });
+    }
+
     /// The pass of an exempt request.
     fn exempt_pass(self: &Arc<Self>) -> RateLimitPass {
         let settlement = || Box::new(Settlement { limit: Arc::clone(self), charge: LimitCharge::default() });
@@ -107,6 +131,8 @@ impl Check for RateLimit {
         let request = request.resolved();
         match self.limiter.take(&request) {
             Eventual::Now(decision) => {
+                #[cfg(feature = "audit")]
+                self.note(head.extensions.get(), &decision);
                 let settlement = self.settlement(&decision, &request);
                 let pass = |fields| RateLimitPass { fields, settlement };
                 Eventual::Now(respond(decision, quotas, self.fields, reason, &self.outage).map(pass))
@@ -114,8 +140,12 @@ impl Check for RateLimit {
             // The limiter queries a shared store.
             Eventual::Later(decision) => {
                 let (limit, quotas, time) = (Arc::clone(self), quotas.clone(), request.time);
+                #[cfg(feature = "audit")]
+                let trail = head.extensions.get::<crate::trail::Trail>().cloned();
                 Eventual::later(async move {
                     let decision = decision.await;
+                    #[cfg(feature = "audit")]
+                    limit.note(trail.as_ref(), &decision);
                     let mut request = LimitRequest::new(&key, &quotas).cost(cost);
                     request.time = time;
                     let settlement = limit.settlement(&decision, &request);
@@ -191,8 +221,8 @@ impl RateLimit {
     /// Logs that the final costs of requests are not taken, if they are not.
     fn note_settled(&self, settled: Result<(), Unavailable>) {
         match settled {
-            Ok(()) => self.outage.end("rate limiter"),
-            Err(error) => self.outage.begin(|| {
+            Ok(()) => self.outage.end(),
+            Err(error) => self.outage.begin(Causes(&error), || {
                 log::warning!(
                     error = %Causes(&error),
                     "the rate limiter does not respond; the final costs of requests are not taken until it does"
@@ -211,7 +241,7 @@ pub(super) fn respond(
     outage: &Outage,
 ) -> Result<Fields, Rejection> {
     if decision.is_ok() {
-        outage.end("rate limiter");
+        outage.end();
     }
     match decision {
         Ok(Decision::Admitted(status)) => Ok(Fields::new(fields, quotas, &status)),
@@ -223,7 +253,7 @@ pub(super) fn respond(
         }
         Ok(Decision::Uncounted) => Ok(Fields::Silent),
         Err(error) => {
-            outage.begin(|| {
+            outage.begin(Causes(&error), || {
                 log::error!(
                     error = %Causes(&error),
                     "the rate limiter does not respond; requests are refused with 503 until it does"

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
-    log::Outage,
+    outage::Outage,
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
@@ -83,7 +83,7 @@ impl FailureLimitLayer {
     /// separate.
     #[must_use]
     pub fn new(name: &str, limiter: impl RateLimiter, by: LimitBy, quotas: impl Into<QuotaSet>) -> Self {
-        let (limiter, quotas, outage) = (Arc::new(limiter), quotas.into(), Outage::default());
+        let (limiter, quotas, outage) = (Arc::new(limiter), quotas.into(), Outage::of("rate limiter"));
         let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
             let (quotas, outage) = (quotas.clone(), outage.clone());

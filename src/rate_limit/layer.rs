@@ -10,7 +10,7 @@ use crate::{
     Environment,
     caller::Principal,
     gate::{Gate, ResponseHead},
-    log::Outage,
+    outage::Outage,
     refusal::{Problem, Responder},
     request::Head,
 };
@@ -75,7 +75,9 @@ impl RateLimitLayer {
         let limit = RateLimit {
             key: LimitKey::of_limit(name),
             limiter: Arc::new(limiter),
-            outage: Outage::default(),
+            #[cfg(feature = "audit")]
+            name: name.into(),
+            outage: Outage::of("rate limiter"),
             by,
             quotas: quotas.into(),
             tiers: Vec::new(),
@@ -162,6 +164,8 @@ impl<R> RateLimitLayer<R> {
     /// Sets the clock that selects the windows of quotas in windows: that of the system by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
+        #[cfg(feature = "audit")]
+        self.limit.outage.observed_by(environment.observer());
         self.limit_mut().clock = Some(environment.clock());
         self
     }

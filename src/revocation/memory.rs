@@ -63,6 +63,8 @@ use crate::{
 #[derive(Clone)]
 pub struct MemoryRevocationList {
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn crate::notice::Observer>>,
     shared: Arc<Shared>,
 }
 
@@ -113,13 +115,22 @@ impl MemoryRevocationList {
             entries: RwLock::default(),
             removed_until: AtomicU64::new(0),
         };
-        Self { clock: Arc::new(SystemClock), shared: Arc::new(shared) }
+        Self {
+            clock: Arc::new(SystemClock),
+            #[cfg(feature = "audit")]
+            observer: None,
+            shared: Arc::new(shared),
+        }
     }
 
     /// Sets the clock of this handle, and of later clones of it: the machine's clock by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.clock = environment.clock();
+        #[cfg(feature = "audit")]
+        {
+            self.observer = environment.observer();
+        }
         self
     }
 
@@ -139,6 +150,8 @@ impl MemoryRevocationList {
         let now = self.clock.now();
         let expires_at = until.into().unwrap_or_else(|| revocation.default_end(now)) + Revocation::GRACE;
         let (name, issued_until) = revocation.into_parts();
+        #[cfg(feature = "audit")]
+        let notice = self.observer.as_ref().map(|_| name.notice());
         if expires_at <= now {
             self.shared.remove_until(expires_at);
             return Err(RevocationError::new(RevocationErrorKind::Expired));
@@ -149,6 +162,11 @@ impl MemoryRevocationList {
         }
         let outcome = entries.put(name, Entry { expires_at, issued_until }, self.shared.capacity);
         self.shared.count.store(entries.by_expiry.len(), Ordering::Release);
+        drop(entries);
+        #[cfg(feature = "audit")]
+        if let (Ok(()), Some(observer), Some(notice)) = (&outcome, &self.observer, notice) {
+            observer.observe(notice);
+        }
         outcome
     }
 

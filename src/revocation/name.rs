@@ -81,6 +81,22 @@ impl<'a> RevocationName<'a> {
         names.into_iter().flatten()
     }
 
+    /// The notice of a revocation by this name.
+    #[cfg(feature = "audit")]
+    pub(super) fn notice(&self) -> crate::notice::Notice {
+        let kind = match self.kind {
+            NameKind::Client => "client",
+            NameKind::Key => "key",
+            NameKind::Owner => "owner",
+            NameKind::Session => "session",
+            NameKind::Subject => "subject",
+            NameKind::Tenant => "tenant",
+            NameKind::Token => "token",
+        };
+        let issuer = (!self.issuer.is_empty()).then(|| (*self.issuer).into());
+        crate::notice::Notice::Revoked { kind, issuer, name: (*self.id).into() }
+    }
+
     /// Encodes the name unambiguously: kind, length of the issuer, issuer, id.
     ///
     /// The encoding is stable, so that it can be stored.

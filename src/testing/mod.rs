@@ -131,7 +131,7 @@
 
 #[cfg(feature = "api-key")]
 pub use self::keys::TestKeys;
-pub use self::{issuer::TestIssuer, key::SigningKey, token::TokenBuilder};
+pub use self::{issuer::TestIssuer, key::SigningKey, routes::assert_protected, token::TokenBuilder};
 
 pub mod conformance;
 mod issuer;
@@ -140,5 +140,6 @@ mod key;
 mod keys;
 #[cfg(feature = "dpop")]
 mod proof;
+mod routes;
 mod serve;
 mod token;

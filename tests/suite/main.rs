@@ -6,6 +6,10 @@
 mod acting_for;
 mod api_keys;
 mod async_functions;
+mod audit;
+mod audit_formats;
+mod audit_notices;
+mod audit_sinks;
 mod authorize;
 mod aws_alb;
 mod binding;

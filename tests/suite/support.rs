@@ -15,13 +15,14 @@ use http_body_util::{BodyExt, Full};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    Environment, Eventual, ManualClock, Principal, Rejection, Unavailable, UnixTime,
+    Environment, Eventual, ManualClock, Principal, Reason, Rejection, Unavailable, UnixTime,
     api_key::{
         ApiKeys, ApiKeysBuilder, KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage,
         KeyQuery, KeyRecord, KeySecret, KeyStore, KeyUpdate, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
     },
+    audit::{AgentJson, AuditChannel, AuditLog, End, EventFormat, EventKind, FlatJson, Ocsf},
     certificate::CertificateProof,
-    layer::AuthLayer,
+    layer::{AuditLayer, AuthLayer},
     scope::Scopes,
 };
 
@@ -102,12 +103,36 @@ pub fn bearer(key: &str) -> Builder {
     request().header("authorization", format!("Bearer {key}"))
 }
 
+/// Sends a request, and checks its audit event: one, with the reason of the response, and without what the request carries.
 pub async fn send<S>(service: S, request: Builder) -> Answer
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible>,
+    S: Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible> + Clone,
 {
-    let response = service.oneshot(request.body(Full::default()).unwrap()).await.unwrap();
-    Answer::read(response).await
+    let (sink, mut events) = AuditChannel::new(2);
+    let service = AuditLayer::new(AuditLog::new(sink)).layer(service);
+    let request = request.body(Full::default()).unwrap();
+    let carried: Vec<_> = ["authorization", "x-api-key", "dpop", "cookie"]
+        .into_iter()
+        .flat_map(|name| request.headers().get_all(name))
+        .filter_map(|value| Some(value.to_str().ok()?.rsplit(' ').next()?.to_owned()))
+        .filter(|value| value.len() > 20)
+        .collect();
+    let answer = Answer::read(service.oneshot(request).await.unwrap()).await;
+    let event = events.try_recv().expect("an event for each request");
+    assert!(events.try_recv().is_none(), "one event for each request");
+    let EventKind::Request(audited) = &event.kind else { panic!("unexpected: {event:?}") };
+    assert_eq!(audited.decision.reason().map(Reason::as_str), answer.reason);
+    assert_eq!(audited.status, Some(answer.status));
+    assert_eq!(audited.end, End::Complete);
+    let mut text = Vec::new();
+    FlatJson::default().write(&event, &mut text);
+    Ocsf::new("test").write(&event, &mut text);
+    AgentJson::default().write(&event, &mut text);
+    let text = format!("{}{event:?}", String::from_utf8(text).unwrap());
+    for value in carried {
+        assert!(!text.contains(&value), "{value} is in {text}");
+    }
+    answer
 }
 
 /// A response, read to its end.

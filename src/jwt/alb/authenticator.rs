@@ -150,7 +150,7 @@ impl Inner {
         arrival: Arrival,
     ) -> Result<Arc<Identity>, Rejection> {
         let key = found.map_err(|error| self.trusted.unavailable(&error))?;
-        self.trusted.outage.end("load balancer keys");
+        self.trusted.outage.end();
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
         let identity = self.verify(token, &key, arrival.now).map_err(|fault| self.refuse(fault, arrival.now))?;
         let identity = Arc::new(identity);

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::Issuer;
-use crate::{jwt::source::KeySource, log::Outage};
+use crate::{jwt::source::KeySource, outage::Outage};
 
 /// An issuer and the source of its keys, as an [`IssuerResolver`](crate::jwt::IssuerResolver) returns it.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ impl TrustedIssuer {
     /// The issuer's tokens are verified with these keys only.
     #[must_use]
     pub fn new(issuer: Issuer, keys: impl KeySource) -> Self {
-        Self { issuer, keys: Arc::new(keys), outage: Outage::default() }
+        Self { issuer, keys: Arc::new(keys), outage: Outage::of("issuer keys") }
     }
 }
 

@@ -17,14 +17,13 @@ use crate::{
         key_set::{KeySelection, MissingKid, Thumbprints, Undetermined},
     },
     request::Network,
-    time::{Clock, SystemClock},
     url,
 };
 
 /// Configures [`RemoteKeys`].
 #[must_use]
 pub struct RemoteKeysBuilder {
-    clock: Arc<dyn Clock>,
+    environment: Environment,
     fetch: Option<Arc<dyn Fetch>>,
     plain: PlainHttp,
     rsa: Algorithm,
@@ -41,9 +40,8 @@ pub(super) enum UncheckedSource {
 
 impl RemoteKeysBuilder {
     pub(super) fn new(source: UncheckedSource) -> Self {
-        let clock = Arc::new(SystemClock);
         Self {
-            clock,
+            environment: Environment::default(),
             fetch: None,
             plain: PlainHttp::default(),
             rsa: Algorithm::RS256,
@@ -77,7 +75,7 @@ impl RemoteKeysBuilder {
 
     /// Uses the clock of this environment instead of the system clock. Pass the same environment to the layer.
     pub fn environment(mut self, environment: &Environment) -> Self {
-        self.clock = environment.clock();
+        self.environment = environment.clone();
         self
     }
 
@@ -136,7 +134,7 @@ impl RemoteKeysBuilder {
             source,
             timeout: self.timeout,
         };
-        let cache = KeySetCache::new(fetcher, self.clock);
+        let cache = KeySetCache::new(fetcher, &self.environment);
         cache.ensure_refresh_task();
         Ok(RemoteKeys(cache))
     }

@@ -37,7 +37,7 @@ use super::{
     state::{Changes, FoundKey, Sighting, State},
 };
 use crate::{
-    Eventual,
+    Environment, Eventual,
     jwt::{key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
     time::{Clock, UnixTime},
@@ -46,6 +46,8 @@ use crate::{
 /// The key set of an issuer. See the [module docs](self) for the invariants.
 pub(super) struct KeySetCache {
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn crate::notice::Observer>>,
     pub(super) fetcher: Arc<Fetcher>,
     /// Locked while `state` is, never the other way round.
     sightings: Mutex<Sightings>,
@@ -57,10 +59,12 @@ pub(super) struct KeySetCache {
 }
 
 impl KeySetCache {
-    pub(super) fn new(fetcher: Fetcher, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(super) fn new(fetcher: Fetcher, environment: &Environment) -> Arc<Self> {
         let (fetcher, notify) = (Arc::new(fetcher), Arc::default());
         Arc::new(Self {
-            clock,
+            clock: environment.clock(),
+            #[cfg(feature = "audit")]
+            observer: environment.observer(),
             fetcher,
             sightings: Mutex::default(),
             state: RwLock::default(),
@@ -204,7 +208,19 @@ impl KeySetCache {
         };
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.log(&changes);
+        #[cfg(feature = "audit")]
+        self.observe(&changes);
         self.notify.notify_one();
+    }
+
+    #[cfg(feature = "audit")]
+    fn observe(&self, changes: &Result<Changes, (FetchError, bool)>) {
+        if let (Ok(Changes { added, removed, .. }), Some(observer)) = (changes, &self.observer)
+            && added + removed > 0
+        {
+            let issuer = self.name().into();
+            observer.observe(crate::notice::Notice::IssuerKeysChanged { issuer, added: *added, removed: *removed });
+        }
     }
 
     fn log(&self, changes: &Result<Changes, (FetchError, bool)>) {

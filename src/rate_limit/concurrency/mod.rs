@@ -145,6 +145,8 @@ where
         let state = match self.limit.enter(&Head::from(&request)) {
             Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
+                #[cfg(feature = "audit")]
+                crate::trail::note_head(&request);
                 let rejection = rejection.by(request.extensions().get());
                 release(&mut self.inner);
                 discard(request);

@@ -1,0 +1,217 @@
+use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
+
+use http::{Method, StatusCode, Uri};
+
+use super::trace::TraceContext;
+use crate::{
+    caller::Principal,
+    notice::Notice,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    scope::Scopes,
+    time::Timestamp,
+    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Observation, RequestId, Route},
+};
+
+/// Something that happened, for an audit log.
+///
+/// It contains no secret, no token, no header value except a [request id](RequestEvent::request_id), and no query string.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Event {
+    /// The time at which it happened; that of a request is its arrival.
+    pub time: Timestamp,
+    /// The kind of the event.
+    pub kind: EventKind,
+}
+
+/// The kind of an event, with its details.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "almost all events are requests, and an allocation for each would be one too many"
+)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// Events that were lost before this one, because a sink was full.
+    Lost(u64),
+    /// Something other than a request, such as a revoked key.
+    Notice(Notice),
+    /// A request has ended.
+    Request(RequestEvent),
+}
+
+/// The end of a request, and what was decided about it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct RequestEvent {
+    /// The client certificate of the connection.
+    pub certificate: Option<AuditedCertificate>,
+    /// The address of the client, if it is known; behind a proxy, that of the client of the proxy.
+    pub client_address: Option<IpAddr>,
+    /// The decision.
+    pub decision: Decision,
+    /// The time from the arrival to the end of the response's body.
+    pub duration: Duration,
+    /// The end of the request.
+    pub end: End,
+    /// The notes of handlers with [`AuditNote`](super::AuditNote), in the order of the notes.
+    pub fields: Vec<(Cow<'static, str>, Box<str>)>,
+    /// The time from the arrival to the head of the response; `None` without a response.
+    pub latency: Option<Duration>,
+    /// The state of the rate limit that has the smallest number of units left.
+    pub limit: Option<AuditedLimit>,
+    /// The method.
+    pub method: Method,
+    /// Things in the request that were ignored.
+    pub observations: Vec<Observation>,
+    /// The address of the peer, if it is known.
+    pub peer: Option<IpAddr>,
+    /// The policy that decided.
+    pub policy: Option<AuditedPolicy>,
+    /// The caller, if it was authenticated.
+    pub principal: Option<Principal>,
+    /// The id of the request.
+    pub request_id: RequestId,
+    /// The scopes that were required of an admitted request. Those of a refused one are in the [decision](Self::decision).
+    pub required: Option<Arc<Scopes>>,
+    /// The status of the response; `None` without a response.
+    pub status: Option<StatusCode>,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceContext>,
+    pub(super) route: Option<Route>,
+    pub(super) target: Target,
+}
+
+/// The target of a request; its [`Debug`](fmt::Debug) shows the path only.
+#[derive(Clone)]
+pub(super) struct Target(pub(super) Uri);
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.path())
+    }
+}
+
+/// The decision about a request.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Decision {
+    /// The request was admitted: its caller is known, or a layer has admitted it without a credential.
+    Admitted,
+    /// The request was refused.
+    Refused(Rejection),
+    /// No layer has decided about the caller of the request, and it was not refused.
+    Undecided,
+}
+
+/// The end of a request.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum End {
+    /// The response was sent to its end, or as far as the client had asked for it.
+    Complete,
+    /// The client left before the head of the response.
+    Disconnected,
+    /// The inner service or the body of its response failed.
+    Failed,
+    /// The client left within the body of the response, or the body was dropped for another reason.
+    Interrupted,
+    /// The inner service or the body of its response panicked.
+    Panicked,
+}
+
+impl End {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Disconnected => "disconnected",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+impl Decision {
+    /// The refusal, if there is one.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<&Rejection> {
+        match self {
+            Self::Refused(rejection) => Some(rejection),
+            Self::Admitted | Self::Undecided => None,
+        }
+    }
+
+    /// The reason of the refusal.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.refusal().map(Rejection::reason)
+    }
+
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Admitted => "admitted",
+            Self::Refused(_) => "refused",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+impl RequestEvent {
+    /// The path of the request, without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.0.path()
+    }
+
+    /// The template of the route, such as `/accounts/{id}`, if the router of axum has found one.
+    #[must_use]
+    pub fn route(&self) -> Option<&str> {
+        #[cfg(feature = "axum")]
+        return self.route.as_ref().map(axum::extract::MatchedPath::as_str);
+        #[cfg(not(feature = "axum"))]
+        return self.route.map(|never| match never {});
+    }
+
+    /// The first value that was noted under this name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(noted, _)| noted == name).map(|(_, value)| &**value)
+    }
+
+    /// Returns whether the request was admitted.
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        matches!(self.decision, Decision::Admitted)
+    }
+
+    /// Returns whether the credential of the request was refused, or missing: another credential might have been admitted.
+    #[must_use]
+    pub fn is_authentication_failure(&self) -> bool {
+        let kind = self.decision.refusal().map(Rejection::kind);
+        kind.is_some_and(|kind| {
+            matches!(
+                kind,
+                RejectionKind::Invalid
+                    | RejectionKind::InvalidProof
+                    | RejectionKind::Malformed
+                    | RejectionKind::Missing
+                    | RejectionKind::NonceRequired
+                    | RejectionKind::StepUp
+            )
+        })
+    }
+
+    /// Returns whether the event is that of an admitted request that came to its end without a failure of the server. Only
+    /// such events may be left out of a sample.
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        let is_failure = self.status.is_some_and(|status| status.is_server_error());
+        self.is_admitted() && matches!(self.end, End::Complete | End::Interrupted | End::Disconnected) && !is_failure
+    }
+}

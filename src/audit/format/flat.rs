@@ -1,0 +1,264 @@
+use std::{collections::BTreeMap, net::IpAddr};
+
+use serde::{Serialize, Serializer};
+
+use super::{EventFormat, rfc3339, write_json};
+use crate::{
+    audit::event::{Event, EventKind, RequestEvent},
+    caller::Principal,
+    notice::Notice,
+    refusal::Rejection,
+    scope::Scopes,
+    trail::Counted,
+};
+
+/// Flat JSON: one object per event, whose members are those of [its schema](Self::SCHEMA).
+///
+/// Members that are not known are absent. A new member does not change the version `v`; a change of one does.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct FlatJson;
+
+impl FlatJson {
+    /// The JSON Schema of the lines.
+    pub const SCHEMA: &str = include_str!("flat.schema.json");
+
+    /// The version of the lines: the member `v`.
+    pub const VERSION: u32 = 1;
+}
+
+impl EventFormat for FlatJson {
+    fn write(&self, event: &Event, line: &mut Vec<u8>) {
+        let (v, time) = (Self::VERSION, rfc3339(event.time));
+        match &event.kind {
+            EventKind::Lost(count) => {
+                write_json(&Line { v, time, kind: "lost", content: Lost { count: *count } }, line)
+            }
+            EventKind::Notice(notice) => {
+                write_json(&Line { v, time, kind: "notice", content: notice_line(notice) }, line)
+            }
+            EventKind::Request(request) => {
+                write_json(&Line { v, time, kind: "request", content: request_line(request) }, line);
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<C> {
+    v: u32,
+    time: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(flatten)]
+    content: C,
+}
+
+#[derive(Serialize)]
+struct Lost {
+    count: u64,
+}
+
+#[derive(Serialize)]
+struct RequestLine<'a> {
+    request_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    method: &'a str,
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peer: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_address: Option<IpAddr>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    caller: Option<Caller<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate_thumbprint: Option<String>,
+    decision: &'static str,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    refusal: Option<Refusal<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes_required: Option<ScopeList<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<LimitLine<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    observations: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    end: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_us: Option<u64>,
+    duration_us: u64,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<&'a str, &'a str>,
+}
+
+#[derive(Serialize)]
+struct Caller<'a> {
+    auth_method: &'static str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actors: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for: Option<&'a str>,
+    scopes: ScopeList<'a>,
+}
+
+#[derive(Serialize)]
+struct Refusal<'a> {
+    code: &'static str,
+    reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    quotas_exceeded: &'a [Box<str>],
+}
+
+#[derive(Serialize)]
+struct LimitLine<'a> {
+    name: &'a str,
+    remaining: u32,
+    reset_s: u64,
+    counted: &'static str,
+}
+
+/// The scopes as a list.
+struct ScopeList<'a>(&'a Scopes);
+
+impl Serialize for ScopeList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(crate::scope::Scope::as_str))
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn request_line(event: &RequestEvent) -> RequestLine<'_> {
+    let rejection = event.decision.refusal();
+    let (certificate, policy) = (event.certificate.as_ref(), event.policy.as_ref());
+    RequestLine {
+        request_id: event.request_id.to_string(),
+        trace_id: event.trace.map(|trace| trace.trace_id().to_string()),
+        method: event.method.as_str(),
+        path: event.path(),
+        route: event.route(),
+        peer: event.peer,
+        client_address: event.client_address,
+        caller: event.principal.as_ref().map(caller),
+        certificate_subject: certificate.and_then(|certificate| certificate.subject.as_deref()),
+        certificate_thumbprint: certificate.map(|certificate| certificate.thumbprint.to_base64url()),
+        decision: event.decision.as_str(),
+        refusal: rejection.map(refusal),
+        scopes_required: event.required.as_deref().or_else(|| rejection?.needed()).map(ScopeList),
+        policy: policy.map(|policy| &*policy.name),
+        rule: policy.and_then(|policy| policy.rule.as_deref()),
+        limit: event.limit.as_ref().map(|limit| LimitLine {
+            name: &limit.limit,
+            remaining: limit.remaining,
+            reset_s: limit.reset.as_secs(),
+            counted: match limit.counted {
+                Counted::Counted => "yes",
+                Counted::NotCounted => "no",
+                Counted::OnThisNode => "on_this_node",
+            },
+        }),
+        observations: event.observations.iter().map(|observation| observation.as_str()).collect(),
+        status: event.status.map(|status| status.as_u16()),
+        end: event.end.as_str(),
+        latency_us: event.latency.map(micros),
+        duration_us: micros(event.duration),
+        fields: event.fields.iter().map(|(name, value)| (&**name, &**value)).collect(),
+    }
+}
+
+fn caller(principal: &Principal) -> Caller<'_> {
+    Caller {
+        auth_method: principal.method().as_str(),
+        subject: principal.subject(),
+        issuer: principal.issuer(),
+        client_id: principal.client_id(),
+        key_id: principal.key_id(),
+        token_id: principal.token_id(),
+        tenant: principal.tenant(),
+        actors: principal.actors().iter().map(|actor| &*actor.subject).collect(),
+        acting_for: principal.acting_for().map(Principal::subject),
+        scopes: ScopeList(principal.scopes()),
+    }
+}
+
+fn refusal(rejection: &Rejection) -> Refusal<'_> {
+    Refusal {
+        code: rejection.code(),
+        reason: rejection.reason().as_str(),
+        cause: rejection.cause().map(|cause| cause.reason().as_str()),
+        quotas_exceeded: rejection.violated(),
+    }
+}
+
+#[derive(Serialize, Default)]
+struct NoticeLine<'a> {
+    notice: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dependency: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_added: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys_removed: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<&'a str>,
+}
+
+fn notice_line(notice: &Notice) -> NoticeLine<'_> {
+    let empty = NoticeLine { notice: notice.as_str(), ..NoticeLine::default() };
+    match notice {
+        Notice::DependencyDown { dependency, cause } => {
+            NoticeLine { dependency: Some(dependency), cause: Some(cause), ..empty }
+        }
+        Notice::DependencyUp { dependency } => NoticeLine { dependency: Some(dependency), ..empty },
+        Notice::IssuerKeysChanged { issuer, added, removed } => {
+            NoticeLine { issuer: Some(issuer), keys_added: Some(*added), keys_removed: Some(*removed), ..empty }
+        }
+        Notice::Key { action, id, owner, tenant } => NoticeLine {
+            action: Some(action.as_str()),
+            key_id: Some(id),
+            owner: owner.as_deref(),
+            tenant: tenant.as_deref(),
+            ..empty
+        },
+        Notice::Revoked { kind, issuer, name } => {
+            NoticeLine { action: Some(kind), issuer: issuer.as_deref(), revoked: Some(name), ..empty }
+        }
+    }
+}

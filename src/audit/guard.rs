@@ -1,0 +1,168 @@
+use std::time::Instant;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use super::{
+    event::{Decision, End, Event, EventKind, RequestEvent, Target},
+    log::AuditLog,
+    request_id::RequestIds,
+    sink::{AuditSink, Place},
+    trace::TraceContext,
+};
+use crate::{
+    caller::Principal,
+    refusal::Rejection,
+    request::Head,
+    scheme,
+    time::Timestamp,
+    trail::{Notes, Observation, Trail},
+};
+
+/// Records the event of a request when it is dropped.
+///
+/// **Invariant.** A request has one guard from its arrival to its end: first in the future, then in the body of the response.
+/// So it has exactly one event, whatever happens to the two.
+pub(super) struct Guard {
+    /// Code of the inner service or of its body is running: if the guard is dropped meanwhile, that code panicked.
+    is_running: bool,
+    log: AuditLog,
+    place: Place,
+    /// `None` only while the guard is dropped.
+    record: Option<RequestEvent>,
+    started: Instant,
+    time: Timestamp,
+    trail: Trail,
+}
+
+impl Guard {
+    /// Begins the record of a request, and lets the layers inside find its trail.
+    pub(super) fn begin<B>(log: &AuditLog, ids: &RequestIds, request: &mut Request<B>) -> Self {
+        let head = Head::from(&*request);
+        let trail = Trail::new(ids.of(&head));
+        let record = RequestEvent {
+            certificate: certificate(&head),
+            client_address: None,
+            decision: Decision::Undecided,
+            duration: std::time::Duration::ZERO,
+            end: End::Disconnected,
+            fields: Vec::new(),
+            latency: None,
+            limit: None,
+            method: head.method.clone(),
+            observations: scheme::is_in_query(&head).then_some(Observation::CredentialInQuery).into_iter().collect(),
+            peer: head.peer(),
+            policy: None,
+            principal: None,
+            request_id: trail.request_id().clone(),
+            required: None,
+            route: None,
+            status: None,
+            trace: TraceContext::of(head.headers),
+            target: Target(head.uri.clone()),
+        };
+        trail.notes().see(&head);
+        request.extensions_mut().insert(trail.clone());
+        Self {
+            is_running: false,
+            log: log.clone(),
+            place: Place::default(),
+            record: Some(record),
+            started: Instant::now(),
+            time: log.clock().timestamp(),
+            trail,
+        }
+    }
+
+    /// Uses this room for the event.
+    pub(super) fn hold(&mut self, place: Place) {
+        self.place = place;
+    }
+
+    /// Runs code of the inner service.
+    pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        self.is_running = true;
+        let value = code();
+        self.is_running = false;
+        value
+    }
+
+    /// Sets how the request ends if nothing else happens.
+    pub(super) fn set_end(&mut self, end: End) {
+        if let Some(record) = &mut self.record {
+            record.end = end;
+        }
+    }
+
+    /// Notes the head of the response.
+    pub(super) fn respond<B: Body>(&mut self, response: &Response<B>) {
+        let Some(record) = &mut self.record else { return };
+        let (status, extensions) = (response.status(), response.extensions());
+        record.latency = Some(self.started.elapsed());
+        record.status = Some(status);
+        record.principal = extensions.get::<Principal>().cloned();
+        if let Some(rejection) = extensions.get::<Rejection>() {
+            record.decision = Decision::Refused(rejection.clone());
+        }
+        // Of these, no body is sent.
+        let is_head_only = record.method == Method::HEAD
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let is_complete = is_head_only || response.body().is_end_stream();
+        record.end = if is_complete { End::Complete } else { End::Interrupted };
+    }
+
+    /// Returns whether a layer has decided about the caller, the request was refused, or its path needs no decision.
+    pub(super) fn is_decided(&self, open_paths: &[Box<str>]) -> bool {
+        let Some(record) = &self.record else { return true };
+        record.decision.refusal().is_some()
+            || self.trail.notes().is_decided
+            || open_paths.iter().any(|path| **path == *record.path())
+    }
+
+    fn finish(&self, mut record: RequestEvent) -> Event {
+        let notes = self.trail.take();
+        let Notes { certificate, client_address, fields, is_decided, limit, observations, policy, .. } = notes;
+        if is_decided && record.decision.refusal().is_none() {
+            record.decision = Decision::Admitted;
+        }
+        if self.is_running {
+            record.end = End::Panicked;
+        }
+        record.observations.extend(observations);
+        Event {
+            time: self.time,
+            kind: EventKind::Request(RequestEvent {
+                certificate: certificate.or(record.certificate),
+                client_address,
+                duration: self.started.elapsed(),
+                fields,
+                limit,
+                policy,
+                principal: notes.principal.or(record.principal),
+                required: notes.required,
+                route: notes.route,
+                ..record
+            }),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            let event = self.finish(record);
+            self.log.record(event, std::mem::take(&mut self.place));
+        }
+    }
+}
+
+#[cfg(feature = "certificate")]
+fn certificate(head: &Head<'_>) -> Option<crate::trail::AuditedCertificate> {
+    crate::certificate::PeerCertificate::of(head.extensions).map(crate::certificate::PeerCertificate::audited)
+}
+
+#[cfg(not(feature = "certificate"))]
+const fn certificate(_: &Head<'_>) -> Option<crate::trail::AuditedCertificate> {
+    None
+}

@@ -1,0 +1,203 @@
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{HeaderName, Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{
+    body::AuditBody,
+    future::{AuditFuture, BoxedPlace},
+    guard::Guard,
+    log::AuditLog,
+    request_id::RequestIds,
+    sink::{AuditSink, Place},
+};
+use crate::{
+    Eventual,
+    refusal::{Problem, Respond, Responder},
+    request::TrustedProxies,
+};
+
+/// Records one event for each request, however the request ends.
+///
+/// Place it outside of all other layers. The event is recorded when the body of the response has come to its end or is
+/// dropped; when the client leaves before; and when the inner service fails or panics. A `101` response is the end of its request:
+/// what happens on an upgraded connection is not seen by layers.
+///
+/// # Examples
+///
+/// See [`AuditChannel`](super::AuditChannel), and the [module docs](super).
+pub struct AuditLayer<R = Problem> {
+    log: AuditLog,
+    respond: Responder<R>,
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    ids: RequestIds,
+    /// The time to wait for room in the log; `None` if requests do not wait.
+    max_wait: Option<Duration>,
+    /// The paths that need no decision; `None` if no path needs one.
+    pub(super) open_paths: Option<Vec<Box<str>>>,
+}
+
+impl AuditLayer {
+    /// Records events in a log.
+    #[must_use]
+    pub fn new(log: AuditLog) -> Self {
+        let settings = Settings { ids: RequestIds(None), max_wait: None, open_paths: None };
+        Self { log, respond: Responder::default(), settings: Arc::new(settings) }
+    }
+}
+
+impl<R> AuditLayer<R> {
+    /// Lets requests wait until the log has room for their events, and refuses them with 503 after this time: no request is
+    /// handled whose event could be lost. By default, requests never wait, and events are lost and counted if a sink is full.
+    #[must_use]
+    pub fn blocking(mut self, max_wait: Duration) -> Self {
+        self.settings_mut().max_wait = Some(max_wait);
+        self
+    }
+
+    /// Responds with 500 in place of a handler if no layer has decided about the caller of the request, which is also an error in
+    /// the log: a route was left outside of all layers that authenticate.
+    ///
+    /// The response of the handler is lost, and what it has done is not undone. `open_paths` need no decision, such as `/health`.
+    /// Responses with the status 404 or 405 are passed on.
+    ///
+    /// A test finds such routes earlier: see the function `assert_protected` of the feature `testing`.
+    #[must_use]
+    pub fn deny_undecided(mut self, open_paths: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.settings_mut().open_paths = Some(open_paths.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Takes the ids of requests from a header field of these proxies. Other requests get a new id.
+    #[must_use]
+    pub fn request_id(mut self, field: HeaderName, proxies: TrustedProxies) -> Self {
+        self.settings_mut().ids = RequestIds(Some((field, proxies)));
+        self
+    }
+
+    /// Sets the body of refusals: [`Problem`] by default.
+    #[must_use]
+    pub fn respond_with<R2>(self, respond: R2) -> AuditLayer<R2> {
+        AuditLayer { log: self.log, respond: Responder::set(respond), settings: self.settings }
+    }
+
+    fn settings_mut(&mut self) -> &mut Settings {
+        Arc::make_mut(&mut self.settings)
+    }
+}
+
+impl<S, R: Clone> Layer<S> for AuditLayer<R> {
+    type Service = Audit<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Audit { inner, log: self.log.clone(), respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl<R: Clone> Clone for AuditLayer<R> {
+    fn clone(&self) -> Self {
+        Self { log: self.log.clone(), respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
+    }
+}
+
+impl<R> fmt::Debug for AuditLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLayer").field("log", &self.log).field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+/// The service of [`AuditLayer`].
+///
+/// It is not a [`Gate`](crate::gate::Gate), because it observes the end of the response body.
+pub struct Audit<S, R = Problem> {
+    inner: S,
+    log: AuditLog,
+    respond: Responder<R>,
+    settings: Arc<Settings>,
+}
+
+impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for Audit<S, R>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    R: Respond<ResBody>,
+    ReqBody: 'static,
+    ResBody: Body,
+{
+    type Response = Response<AuditBody<ResBody>>;
+    type Error = S::Error;
+    type Future = AuditFuture<S, R, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let mut guard = Guard::begin(&self.log, &self.settings.ids, &mut request);
+        let (respond, settings) = (self.respond.clone(), Arc::clone(&self.settings));
+        match self.reserve() {
+            Eventual::Now(Some(place)) => {
+                guard.hold(place);
+                let future = guard.run(|| self.inner.call(request));
+                AuditFuture::calling(guard, respond, settings, future)
+            }
+            Eventual::Now(None) => {
+                let place: BoxedPlace = Box::pin(std::future::ready(None));
+                AuditFuture::reserving(guard, respond, settings, place, (request, self.not_ready()))
+            }
+            Eventual::Later(place) => {
+                AuditFuture::reserving(guard, respond, settings, place, (request, self.not_ready()))
+            }
+        }
+    }
+}
+
+impl<S, R> Audit<S, R> {
+    /// Room for an event; `None` if there is none in time.
+    fn reserve(&self) -> Eventual<Option<Place>> {
+        let Some(max_wait) = self.settings.max_wait else { return Eventual::Now(Some(Place::default())) };
+        match self.log.reserve() {
+            Eventual::Now(place) => Eventual::Now(place.ok()),
+            // The sinks, which are full.
+            Eventual::Later(place) => {
+                Eventual::later(async move { tokio::time::timeout(max_wait, place).await.ok().and_then(Result::ok) })
+            }
+        }
+    }
+
+    /// Gives back what the inner service has reserved, and returns a clone that is not ready.
+    fn not_ready(&mut self) -> S
+    where
+        S: Clone,
+    {
+        crate::gate::release(&mut self.inner);
+        self.inner.clone()
+    }
+}
+
+impl<S: Clone, R: Clone> Clone for Audit<S, R> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            log: self.log.clone(),
+            respond: self.respond.clone(),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+}
+
+impl<S: fmt::Debug, R> fmt::Debug for Audit<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Audit").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

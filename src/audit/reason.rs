@@ -1,0 +1,15 @@
+//! Reasons of refusals by the audit layer.
+
+use crate::reason::reasons;
+
+reasons! {
+    /// The audit log had no room for the event of the request, and the layer waits for room.
+    ///
+    /// Look at: the sink, such as a slow disk or a collector that does not respond.
+    AUDIT_UNAVAILABLE = "audit_unavailable";
+
+    /// A handler responded although no layer had decided who the caller is.
+    ///
+    /// Look at: the route, which was added outside of the layer that authenticates.
+    UNDECIDED = "undecided";
+}

@@ -1,0 +1,118 @@
+//! Events that are not requests, such as a revoked key or a store that does not respond.
+
+use std::{fmt, sync::Arc};
+
+/// Something that happened, and is not the decision about a request.
+///
+/// It contains no secret: keys are named by their ids.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Notice {
+    /// A dependency stopped to respond, such as a store of keys. Requests that need it are refused, or admitted where the
+    /// configuration says so.
+    DependencyDown {
+        /// The name of the dependency.
+        dependency: Arc<str>,
+        /// The error.
+        cause: Arc<str>,
+    },
+    /// A dependency responds again.
+    DependencyUp {
+        /// The name of the dependency.
+        dependency: Arc<str>,
+    },
+    /// The key set of an issuer changed.
+    IssuerKeysChanged {
+        /// The name of the issuer, or the URL of its key set.
+        issuer: Arc<str>,
+        /// The number of keys that were not in the set before.
+        added: usize,
+        /// The number of keys that are no longer in the set.
+        removed: usize,
+    },
+    /// An API key was changed, on this node.
+    Key {
+        /// The change.
+        action: KeyAction,
+        /// The id of the key.
+        id: Box<str>,
+        /// Its owner, if the change knows it.
+        owner: Option<Box<str>>,
+        /// Its tenant.
+        tenant: Option<Box<str>>,
+    },
+    /// A revocation was added to the list, on this node.
+    Revoked {
+        /// The kind of name that is revoked, such as `subject` or `token`.
+        kind: &'static str,
+        /// The issuer of the credentials, if the revocation names one.
+        issuer: Option<Box<str>>,
+        /// The name that is revoked, such as a subject or the id of a token.
+        name: Box<str>,
+    },
+}
+
+/// A change of an API key.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum KeyAction {
+    /// It was added with a secret that was made elsewhere.
+    Imported,
+    /// It was minted.
+    Minted,
+    /// Its record was deleted.
+    Purged,
+    /// It was revoked.
+    Revoked,
+    /// It was replaced by a successor.
+    Rotated,
+    /// Its rights or its description were changed.
+    Updated,
+}
+
+impl KeyAction {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Minted => "minted",
+            Self::Purged => "purged",
+            Self::Revoked => "revoked",
+            Self::Rotated => "rotated",
+            Self::Updated => "updated",
+        }
+    }
+}
+
+impl Notice {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::DependencyDown { .. } => "dependency_down",
+            Self::DependencyUp { .. } => "dependency_up",
+            Self::IssuerKeysChanged { .. } => "issuer_keys_changed",
+            Self::Key { .. } => "key",
+            Self::Revoked { .. } => "revoked",
+        }
+    }
+}
+
+/// Gets notices. An [`AuditLog`](crate::audit::AuditLog) is one.
+pub trait Observer: Send + Sync + 'static {
+    /// Takes a notice; it must not block.
+    fn observe(&self, notice: Notice);
+}
+
+impl<O: Observer + ?Sized> Observer for Arc<O> {
+    fn observe(&self, notice: Notice) {
+        (**self).observe(notice);
+    }
+}
+
+impl fmt::Debug for dyn Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Observer")
+    }
+}

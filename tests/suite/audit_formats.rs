@@ -1,0 +1,193 @@
+//! The formats of audit events.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use serde_json::{Value, json};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_warden::{
+    Environment, ManualClock,
+    api_key::NewKey,
+    audit::{
+        AgentJson, AuditChannel, AuditLog, AuditNote, Event, EventFormat, EventReceiver, FlatJson, KeyAction, Notice,
+        Observer, Ocsf,
+    },
+    layer::{AuditLayer, AuthLayer},
+    request::Peer,
+    scope::Scopes,
+};
+
+use crate::support::{START, Stack};
+
+fn log() -> (AuditLog, EventReceiver) {
+    let (sink, events) = AuditChannel::new(100);
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    (AuditLog::new(sink).environment(&environment), events)
+}
+
+fn line(format: &impl EventFormat, event: &Event) -> Value {
+    let mut line = Vec::new();
+    format.write(event, &mut line);
+    assert!(!line.contains(&b'\n'));
+    serde_json::from_slice(&line).unwrap()
+}
+
+/// The events of an admitted request, of a refused one, and of notices.
+async fn events() -> Vec<Event> {
+    let stack = Stack::new();
+    let scopes = Scopes::parse("mcp:invoke").unwrap();
+    let (_, key) = stack.mint(NewKey::new("alice").tenant("acme").scopes(scopes)).await;
+    let (log, mut events) = log();
+    let service = service_fn(async |request: Request<Full<Bytes>>| {
+        AuditNote::of(request.extensions()).tool("delete-user").input(b"abc").field("ticket", 7);
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone()))
+        .layer(AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone())))
+        .service(service);
+    for key in [key.expose(), "sk_agent_x"] {
+        let request = Request::delete("/users/7?access_token=s3cret").header("x-api-key", key);
+        let request = request.header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+        let request = request.extension(Peer::new(([192, 0, 2, 7], 4711).into()));
+        drop(service.clone().oneshot(request.body(Full::default()).unwrap()).await);
+    }
+    let names = || (Arc::<str>::from("the key store"), Arc::<str>::from("timed out"));
+    log.observe(Notice::DependencyDown { dependency: names().0, cause: names().1 });
+    log.observe(Notice::DependencyUp { dependency: names().0 });
+    log.observe(Notice::IssuerKeysChanged { issuer: names().0, added: 1, removed: 2 });
+    let action = KeyAction::Revoked;
+    log.observe(Notice::Key { action, id: "key-1".into(), owner: Some("alice".into()), tenant: None });
+    log.observe(Notice::Revoked { kind: "token", issuer: None, name: "token-1".into() });
+    std::iter::from_fn(|| events.try_recv()).collect()
+}
+
+#[tokio::test]
+async fn a_flat_line_has_the_members_of_the_schema() {
+    let events = events().await;
+    let lines: Vec<_> = events.iter().map(|event| line(&FlatJson::default(), event)).collect();
+    let mut admitted = lines[0].clone();
+    for changing in ["key_id", "request_id", "latency_us", "duration_us"] {
+        assert!(admitted.as_object_mut().unwrap().remove(changing).is_some(), "{changing}");
+    }
+    assert_eq!(
+        admitted,
+        json!({
+            "v": 1, "time": "2027-01-15T08:00:00.000Z", "type": "request",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c",
+            "method": "DELETE", "path": "/users/7", "peer": "192.0.2.7", "client_address": "192.0.2.7",
+            "auth_method": "api_key", "subject": "alice", "tenant": "acme", "scopes": ["mcp:invoke"],
+            "decision": "admitted", "status": 200, "end": "complete",
+            "observations": ["credential_in_query"],
+            "fields": {
+                "tool": "delete-user", "ticket": "7",
+                "input_sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            },
+        })
+    );
+    assert_eq!(lines[1]["code"], "invalid_token");
+    assert_eq!(lines[1]["reason"], "key_length");
+
+    // Each member is in the schema, and each that the schema requires is present.
+    let schema: Value = serde_json::from_str(FlatJson::SCHEMA).unwrap();
+    for line in &lines {
+        let kinds = schema["oneOf"].as_array().unwrap();
+        let kind = kinds.iter().find(|kind| kind["properties"]["type"]["const"] == line["type"]).unwrap();
+        for name in line.as_object().unwrap().keys() {
+            let known = [&schema, kind].iter().any(|part| part["properties"].get(name).is_some());
+            assert!(known, "{name} is not in the schema");
+        }
+        for name in [&schema, kind].iter().flat_map(|part| part["required"].as_array().unwrap()) {
+            assert!(line.get(name.as_str().unwrap()).is_some(), "{name} is required");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_ocsf_event_has_the_required_attributes_of_its_class() {
+    let ocsf = Ocsf::new("billing");
+    let events = events().await;
+    let lines: Vec<_> = events.iter().map(|event| line(&ocsf, event)).collect();
+    let classes: Vec<_> = lines.iter().map(|line| line["class_uid"].as_u64().unwrap()).collect();
+    assert_eq!(classes, [6003, 3002, 6008, 0, 0, 3004, 3004]);
+    for line in &lines {
+        for name in ["activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid"] {
+            assert!(!line[name].is_null(), "{name} in {line}");
+        }
+        let (class, activity) = (line["class_uid"].as_u64().unwrap(), line["activity_id"].as_u64().unwrap());
+        assert_eq!(line["type_uid"], class * 100 + activity);
+        assert_eq!(line["category_uid"], class / 1_000);
+        assert_eq!(line["metadata"]["version"], "1.8.0");
+        assert!(!line["metadata"]["product"]["name"].is_null());
+        let required: &[&str] = match class {
+            3002 => &["user", "service"],
+            3004 => &["entity"],
+            6003 => &["actor", "api", "src_endpoint"],
+            _ => &[],
+        };
+        for name in required {
+            assert!(!line[*name].is_null(), "{name} in {line}");
+        }
+    }
+    let admitted = &lines[0];
+    assert_eq!((&admitted["activity_id"], &admitted["status_id"]), (&4.into(), &1.into()));
+    assert_eq!(admitted["api"]["operation"], "delete-user");
+    assert_eq!(admitted["actor"]["user"]["uid"], "alice");
+    assert_eq!(admitted["metadata"]["tenant_uid"], "acme");
+    assert_eq!(admitted["unmapped"]["field_ticket"], "7");
+    let refused = &lines[1];
+    assert_eq!((&refused["status_id"], &refused["status_detail"]), (&2.into(), &"key_length".into()));
+}
+
+#[tokio::test]
+async fn an_agent_line_has_the_members_of_gateways() {
+    let events = events().await;
+    let mut line = line(&AgentJson::default(), &events[0]);
+    assert!(line.as_object_mut().unwrap().remove("agent_id").is_some());
+    assert_eq!(
+        line,
+        json!({
+            "timestamp": "2027-01-15T08:00:00.000Z", "auth_method": "api_key", "user_id": "alice", "tenant": "acme",
+            "tool": "delete-user", "result": "200", "policy_decision": "allow",
+            "input": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        })
+    );
+    let refused = self::line(&AgentJson::default(), &events[1]);
+    assert_eq!(refused["policy_decision"], "deny:key_length");
+    assert_eq!((&refused["tool"], &refused["result"]), (&"DELETE /users/7".into(), &"401".into()));
+    let mut notice = Vec::new();
+    AgentJson::default().write(&events[2], &mut notice);
+    assert!(notice.is_empty(), "only requests");
+}
+
+/// With the packages `jsonschema` and `py-ocsf-models` of Python; `scripts/test` installs them.
+#[tokio::test]
+async fn lines_are_valid_for_validators_of_others() {
+    let python = |arguments: &[&std::ffi::OsStr]| std::process::Command::new("python3").args(arguments).output();
+    let has_packages = python(&["-c".as_ref(), "import jsonschema, py_ocsf_models".as_ref()]);
+    if !has_packages.is_ok_and(|output| output.status.success()) {
+        eprintln!("NOT RUN: the packages jsonschema and py-ocsf-models of Python are missing");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, format: &dyn EventFormat, events: &[Event]| {
+        let mut lines = Vec::new();
+        for event in events {
+            format.write(event, &mut lines);
+            lines.push(b'\n');
+        }
+        let path = folder.path().join(name);
+        std::fs::write(&path, lines).unwrap();
+        path
+    };
+    let events = events().await;
+    let flat = write("flat.jsonl", &FlatJson::default(), &events);
+    let ocsf = write("ocsf.jsonl", &Ocsf::new("billing"), &events);
+    let schema = folder.path().join("schema.json");
+    std::fs::write(&schema, FlatJson::SCHEMA).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/audit/validate.py");
+    let output = python(&[script.as_ref(), schema.as_ref(), flat.as_ref(), ocsf.as_ref()]).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,186 @@
+//! Events that are not requests, and what verifiers note about requests.
+
+use std::time::Duration;
+
+use axum::{Router, body::Body, routing::get};
+use http::{Method, Request};
+use http_body_util::Full;
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_warden::{
+    Environment, Eventual, ManualClock, Unavailable,
+    api_key::{ApiKeys, KeyFormat, KeyUpdate, MemoryKeyStore, NewKey},
+    audit::{AuditChannel, AuditLog, Counted, EventKind, EventReceiver, KeyAction, Notice, Observation, RequestEvent},
+    jwt::{Issuer, Jwt},
+    layer::{AuditLayer, AuthLayer, RateLimitLayer},
+    rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
+    revocation::{MemoryRevocationList, Revocation, RevocationList},
+    testing::{TestIssuer, assert_protected},
+};
+
+use crate::support::{Mode, START, Stack, answer, bearer, unknown_key};
+
+fn observed() -> (Environment, AuditLog, EventReceiver) {
+    let (sink, events) = AuditChannel::new(100);
+    let log = AuditLog::new(sink);
+    let environment = Environment::default().with_clock(ManualClock::at(START)).with_observer(log.clone());
+    (environment, log, events)
+}
+
+/// The notices so far; requests are left out.
+fn notices(events: &mut EventReceiver) -> Vec<Notice> {
+    let kinds = std::iter::from_fn(|| events.try_recv()).map(|event| event.kind);
+    kinds.filter_map(|kind| if let EventKind::Notice(notice) = kind { Some(notice) } else { None }).collect()
+}
+
+fn request(events: &mut EventReceiver) -> RequestEvent {
+    let kinds = std::iter::from_fn(|| events.try_recv()).map(|event| event.kind);
+    let mut requests = kinds.filter_map(|kind| if let EventKind::Request(it) = kind { Some(it) } else { None });
+    requests.next().expect("a request")
+}
+
+#[tokio::test]
+async fn each_change_of_a_key_is_a_notice() {
+    let (environment, _log, mut events) = observed();
+    let format = KeyFormat::new("sk_agent").unwrap();
+    let keys = ApiKeys::builder(MemoryKeyStore::default(), format).environment(&environment).build();
+    let changed = |events: &mut EventReceiver, id: &str| {
+        let notices = notices(events);
+        let [Notice::Key { action, id: noted, owner, tenant }] = &notices[..] else { panic!("{notices:?}") };
+        assert_eq!(&**noted, id);
+        (*action, owner.as_deref().map(str::to_owned), tenant.as_deref().map(str::to_owned))
+    };
+    let owned = |action| (action, Some("alice".to_owned()), Some("acme".to_owned()));
+    let (record, secret) = keys.mint(NewKey::new("alice").tenant("acme")).await.unwrap();
+    assert_eq!(changed(&mut events, record.id.as_str()), owned(KeyAction::Minted));
+    keys.update(&record.id, KeyUpdate::default().scopes("a")).await.unwrap();
+    assert_eq!(changed(&mut events, record.id.as_str()), owned(KeyAction::Updated));
+    keys.rotate(&record.id, Duration::ZERO).await.unwrap();
+    assert_eq!(changed(&mut events, record.id.as_str()), owned(KeyAction::Rotated));
+    keys.revoke(&record.id).await.unwrap();
+    assert_eq!(changed(&mut events, record.id.as_str()).0, KeyAction::Revoked);
+    keys.purge(&record.id).await.unwrap();
+    assert_eq!(changed(&mut events, record.id.as_str()).0, KeyAction::Purged);
+    keys.revoke(&record.id).await.unwrap_err();
+    assert!(notices(&mut events).is_empty(), "nothing was changed");
+    drop(secret);
+}
+
+#[test]
+fn a_revocation_is_a_notice_if_it_was_stored() {
+    let (environment, _log, mut events) = observed();
+    let list = MemoryRevocationList::default().environment(&environment);
+    list.revoke(Revocation::token("https://issuer.test", "token-1"), START + Duration::from_secs(60)).unwrap();
+    let expected =
+        Notice::Revoked { kind: "token", issuer: Some("https://issuer.test".into()), name: "token-1".into() };
+    assert_eq!(notices(&mut events), [expected]);
+    list.revoke(Revocation::token("", "token-1"), None).unwrap_err();
+    assert!(notices(&mut events).is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_of_a_key_store_is_two_notices() {
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::with(|keys| keys.environment(&environment), |layer| layer);
+    stack.store.set(Mode::Fail);
+    for _ in 0..3 {
+        stack.bearer(unknown_key().expose()).await.assert_unavailable("key_store_unavailable");
+    }
+    let down = notices(&mut events);
+    assert!(
+        matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "key store"),
+        "{down:?}"
+    );
+    stack.store.set(Mode::Answer);
+    stack.bearer(unknown_key().expose()).await.assert_invalid("key_unknown");
+    assert_eq!(notices(&mut events), [Notice::DependencyUp { dependency: "key store".into() }]);
+}
+
+#[tokio::test]
+async fn an_outage_of_a_revocation_list_is_a_notice() {
+    struct Down;
+    impl RevocationList for Down {
+        fn is_revoked(&self, _: &tower_warden::Identity) -> Eventual<Result<bool, Unavailable>> {
+            Eventual::Now(Err(Unavailable::new("the list")))
+        }
+    }
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::with(|keys| keys, |layer| layer.revocations(Down).environment(&environment));
+    let (_, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_unavailable("revocations_unavailable");
+    let down = notices(&mut events);
+    assert!(matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "revocation list"));
+}
+
+#[tokio::test]
+async fn a_token_that_names_keys_of_its_own_is_observed() {
+    let (environment, log, mut events) = observed();
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
+    let service = AuditLayer::new(log).layer(AuthLayer::new(jwt).environment(&environment).layer(service_fn(answer)));
+    for name in ["jku", "x5u"] {
+        let token = issuer.token("alice").audience("https://api.test").header(name, "https://evil.test/s3cret").sign();
+        drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
+        let event = request(&mut events);
+        assert!(event.is_admitted());
+        assert_eq!(event.observations, [Observation::KeyInToken]);
+        assert!(!format!("{event:?}").contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn the_state_of_the_limit_is_in_the_event() {
+    struct Uncounted;
+    impl RateLimiter for Uncounted {
+        fn take(&self, _: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+            Eventual::Now(Ok(Decision::Uncounted))
+        }
+    }
+    let (_environment, log, mut events) = observed();
+    let quota = || Quota::per_minute(10);
+    let service = ServiceBuilder::new()
+        .layer(AuditLayer::new(log.clone()))
+        .layer(RateLimitLayer::new("all", LocalRateLimiter::default(), LimitBy::global(), Quota::per_hour(100)))
+        .layer(RateLimitLayer::new("few", LocalRateLimiter::default(), LimitBy::global(), quota()))
+        .service_fn(answer);
+    drop(service.oneshot(Request::new(Full::default())).await);
+    let limit = request(&mut events).limit.unwrap();
+    assert_eq!((&*limit.limit, limit.remaining, limit.counted), ("few", 9, Counted::Counted));
+
+    let limit = RateLimitLayer::new("shared", Uncounted, LimitBy::global(), quota());
+    let service = AuditLayer::new(log).layer(limit.layer(service_fn(answer)));
+    drop(service.oneshot(Request::new(Full::default())).await);
+    assert_eq!(request(&mut events).limit.unwrap().counted, Counted::NotCounted);
+}
+
+#[tokio::test]
+async fn routes_outside_of_the_authentication_are_found() {
+    let stack = Stack::new();
+    let auth = AuthLayer::new(stack.keys.clone());
+    let app: Router = Router::new()
+        .route("/accounts/{id}", get(async || "an account"))
+        .layer(auth)
+        .route("/internal/{id}", get(async || "forgotten"));
+    assert_protected(&app, [(Method::GET, "/accounts/{id}")]).await;
+    let both = [(Method::GET, "/accounts/{id}"), (Method::GET, "/internal/{id}")];
+    let message = tokio::spawn(async move { assert_protected(&app, both).await }).await.unwrap_err().into_panic();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains("GET /internal/{id}: 200 OK") && !message.contains("accounts"), "{message}");
+}
+
+#[tokio::test]
+async fn the_route_is_in_the_event_inside_and_outside_of_the_router() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let environment = Environment::default().with_clock(stack.clock.clone());
+    let auth = || AuthLayer::new(stack.keys.clone()).environment(&environment);
+    let routes = || Router::new().route("/accounts/{id}", get(async || "an account"));
+    let (_environment, log, mut events) = observed();
+    let inside: Router = routes().layer(auth()).layer(AuditLayer::new(log.clone()));
+    let outside = AuditLayer::new(log).layer(routes().layer(auth()));
+    let get = || Request::get("/accounts/7?x=1").header("x-api-key", key.expose()).body(Body::empty()).unwrap();
+    drop(inside.oneshot(get()).await);
+    assert_eq!(request(&mut events).route(), Some("/accounts/{id}"));
+    drop(outside.oneshot(get()).await);
+    let event = request(&mut events);
+    assert_eq!((event.route(), event.path()), (Some("/accounts/{id}"), "/accounts/7"));
+}

@@ -1,0 +1,430 @@
+//! Sinks of audit events: what is lost is counted, and nothing waits.
+
+use std::{
+    convert::Infallible,
+    io,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_warden::{
+    audit::{AuditChannel, AuditLog, AuditSink, End, EventKind, JsonLines, Sampled, Spool, TracingSink},
+    layer::{AuditLayer, AuthLayer},
+};
+
+use crate::{
+    secrets::listen,
+    support::{Stack, answer},
+};
+
+/// A writer whose content the test reads, and that does as it is told.
+#[derive(Clone, Default)]
+struct Disk(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    content: Vec<u8>,
+    is_full: bool,
+}
+
+impl Disk {
+    fn lines(&self) -> Vec<serde_json::Value> {
+        let content = String::from_utf8(self.0.lock().unwrap().content.clone()).unwrap();
+        content.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn set_full(&self, is_full: bool) {
+        self.0.lock().unwrap().is_full = is_full;
+    }
+}
+
+impl io::Write for Disk {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.0.lock().unwrap();
+        if state.is_full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.content.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.0.lock().unwrap().is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+/// Sends a request to this path through an audit layer.
+async fn record(log: &AuditLog, path: &str) {
+    let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let service = AuditLayer::new(log.clone()).layer(service);
+    drop(service.oneshot(Request::get(path).body(()).unwrap()).await);
+}
+
+fn path(line: &serde_json::Value) -> &str {
+    line["path"].as_str().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn lines_are_written_in_order_and_all_of_them_by_a_flush() {
+    let disk = Disk::default();
+    let lines = JsonLines::builder(disk.clone()).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    for number in 0..100 {
+        record(&log, &format!("/{number}")).await;
+    }
+    lines.flush().await.unwrap();
+    let written = disk.lines();
+    assert_eq!(written.len(), 100);
+    assert!(written.iter().enumerate().all(|(number, line)| path(line) == format!("/{number}")));
+}
+
+#[tokio::test]
+async fn the_thread_writes_what_is_left_when_the_sink_is_dropped() {
+    struct Done(Disk, Option<mpsc::Sender<()>>);
+    impl io::Write for Done {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.0.flush()
+        }
+    }
+    impl Drop for Done {
+        fn drop(&mut self) {
+            drop(self.1.take());
+        }
+    }
+    let (disk, (sender, done)) = (Disk::default(), mpsc::channel());
+    let lines = JsonLines::builder(Done(disk.clone(), Some(sender))).start().unwrap();
+    record(&AuditLog::new(lines), "/last").await;
+    assert!(done.recv().is_err(), "the thread has ended");
+    assert_eq!(disk.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_slow_writer_delays_no_request_and_the_lost_events_are_counted_in_the_next_line() {
+    /// Waits for a permission before each write.
+    struct Slow(Disk, mpsc::Receiver<()>, mpsc::Sender<()>);
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.2.send(());
+            let _ = self.1.recv();
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let disk = Disk::default();
+    let ((permit, permits), (sender, began)) = (mpsc::channel(), mpsc::channel());
+    let writer = Slow(disk.clone(), permits, sender);
+    let lines = JsonLines::builder(writer).capacity(NonZeroUsize::new(3).unwrap()).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    record(&log, "/0").await;
+    began.recv().unwrap();
+    // The thread writes, and none of these waits for it.
+    for number in 1..=10 {
+        record(&log, &format!("/{number}")).now_or_never().expect("no request waits");
+    }
+    assert_eq!(lines.lost(), 7);
+    drop(permit);
+    lines.flush().await.unwrap();
+    let written = disk.lines();
+    let paths: Vec<_> = written.iter().map(path).collect();
+    assert_eq!(paths, ["/0", "", "/1", "/2", "/3"]);
+    assert_eq!((&written[1]["type"], &written[1]["count"]), (&"lost".into(), &7.into()));
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_for_a_while_loses_nothing_that_fits_into_the_buffer() {
+    let (log_text, _guard) = listen();
+    let disk = Disk::default();
+    let lines = JsonLines::builder(disk.clone()).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    disk.set_full(true);
+    record(&log, "/0").await;
+    assert!(lines.flush().await.is_err());
+    disk.set_full(false);
+    record(&log, "/1").await;
+    lines.flush().await.unwrap();
+    assert_eq!(disk.lines().iter().map(path).collect::<Vec<_>>(), ["/0", "/1"]);
+    drop(log_text);
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_for_long_loses_events_and_says_how_many() {
+    let disk = Disk::default();
+    let lines = JsonLines::builder(disk.clone()).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    disk.set_full(true);
+    for number in 0..1_000 {
+        record(&log, &format!("/{number}")).await;
+        if number % 100 == 0 {
+            assert!(lines.flush().await.is_err());
+        }
+    }
+    assert!(lines.flush().await.is_err());
+    disk.set_full(false);
+    record(&log, "/last").await;
+    lines.flush().await.unwrap();
+    let written = disk.lines();
+    let counts: Vec<_> = written.iter().filter_map(|line| line["count"].as_u64()).collect();
+    let (lost, requests) = (counts.iter().sum::<u64>(), (written.len() - counts.len()) as u64);
+    assert!(lost > 0 && lost == lines.lost());
+    assert_eq!(requests + lost, 1_001, "each event is written or counted");
+    assert_eq!(path(written.last().unwrap()), "/last");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_full_or_closed_counts_what_it_loses() {
+    let (sink, mut events) = AuditChannel::new(2);
+    let log = AuditLog::new(sink.clone());
+    for number in 0..5 {
+        record(&log, &format!("/{number}")).await;
+    }
+    assert_eq!(sink.lost(), 3);
+    assert!(matches!(events.recv().await.unwrap().kind, EventKind::Lost(3)));
+    for expected in ["/0", "/1"] {
+        let EventKind::Request(request) = events.recv().await.unwrap().kind else { panic!() };
+        assert_eq!(request.path(), expected);
+    }
+    drop(events);
+    record(&log, "/closed").await;
+    assert_eq!(sink.lost(), 4);
+}
+
+#[tokio::test]
+async fn several_sinks_get_each_event_and_a_full_one_affects_no_other() {
+    let (small, _kept) = AuditChannel::new(1);
+    let (large, mut events) = AuditChannel::new(10);
+    let log = AuditLog::new(small.clone()).and(large);
+    for _ in 0..4 {
+        record(&log, "/").await;
+    }
+    assert_eq!(small.lost(), 3);
+    assert_eq!(std::iter::from_fn(|| events.try_recv()).count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_layer_waits_for_each_of_several_sinks() {
+    let ((one, mut of_one), (other, mut of_other)) = (AuditChannel::new(1), AuditChannel::new(1));
+    let log = AuditLog::new(one.clone()).and(other.clone());
+    let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let service = AuditLayer::new(log).blocking(std::time::Duration::from_secs(1)).layer(service);
+    let call = || service.clone().oneshot(Request::new(()));
+    drop(call().await);
+    of_one.recv().await.unwrap();
+    assert_eq!(call().await.unwrap().status(), 503, "the other one is full");
+    of_other.recv().await.unwrap();
+    while of_one.try_recv().is_some() {}
+    assert_eq!(call().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_sample_has_one_of_so_many_admitted_requests_and_every_refusal() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let (sink, mut events) = AuditChannel::new(100);
+    let log = AuditLog::new(Sampled::new(sink, NonZeroU32::new(10).unwrap()));
+    let service = AuditLayer::new(log).layer(AuthLayer::new(stack.keys.clone()).layer(service_fn(answer)));
+    for number in 0..40 {
+        let key = if number % 2 == 0 { key.expose() } else { "wrong" };
+        let request = Request::get("/").header("x-api-key", key).body(Full::default()).unwrap();
+        drop(service.clone().oneshot(request).await);
+    }
+    let mut counts = [0, 0];
+    while let Some(event) = events.try_recv() {
+        let EventKind::Request(request) = event.kind else { panic!() };
+        counts[usize::from(request.is_admitted())] += 1;
+    }
+    assert_eq!(counts, [20, 2]);
+}
+
+#[tokio::test]
+async fn tracing_events_have_the_level_of_the_decision() {
+    let (text, _guard) = listen();
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let service = AuditLayer::new(AuditLog::new(TracingSink::default()));
+    let service = service.layer(AuthLayer::new(stack.keys.clone()).layer(service_fn(answer)));
+    for key in [key.expose(), "sk_agent_x"] {
+        let request = Request::get("/invoices").header("x-api-key", key).body(Full::default()).unwrap();
+        drop(service.clone().oneshot(request).await);
+    }
+    let text = text.text();
+    let lines: Vec<_> = text.lines().filter(|line| line.contains("tower_warden::audit")).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    assert!(lines[0].contains("INFO") && lines[0].contains(r#""alice""#), "{}", lines[0]);
+    assert!(lines[1].contains("WARN") && lines[1].contains(r#""key_length""#), "{}", lines[1]);
+}
+
+#[test]
+fn ten_thousand_requests_of_which_half_are_cancelled_have_an_event_each() {
+    const REQUESTS: usize = 10_000;
+    let disk = Disk::default();
+    let capacity = NonZeroUsize::new(REQUESTS).unwrap();
+    let lines = JsonLines::builder(disk.clone()).capacity(capacity).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let next = Arc::new(AtomicUsize::new(0));
+    let service = service_fn(async |request: Request<()>| {
+        let number: usize = request.uri().path()[1..].parse().unwrap();
+        match number % 5 {
+            // Cancelled while it waits.
+            0 | 1 => std::future::pending().await,
+            2 => panic!("the handler panics"),
+            3 => Ok(Response::builder().status(101).body(Full::<Bytes>::default()).unwrap()),
+            _ => Ok::<_, Infallible>(Response::new(Full::from("a body"))),
+        }
+    });
+    let service = AuditLayer::new(log).layer(service);
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..2)
+            .map(|_| {
+                let (service, next) = (service.clone(), Arc::clone(&next));
+                tokio::spawn(async move {
+                    loop {
+                        let number = next.fetch_add(1, SeqCst);
+                        if number >= REQUESTS {
+                            return;
+                        }
+                        let request = Request::get(format!("/{number}")).body(()).unwrap();
+                        let task = tokio::spawn(service.clone().oneshot(request));
+                        if number % 5 < 2 {
+                            tokio::task::yield_now().await;
+                            task.abort();
+                        }
+                        if let Ok(Ok(response)) = task.await
+                            && number % 10 != 4
+                        {
+                            drop(response.into_body().collect().await);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        lines.flush().await.unwrap();
+    });
+    let written = disk.lines();
+    let mut seen: Vec<usize> = written.iter().map(|line| path(line)[1..].parse().unwrap()).collect();
+    seen.sort_unstable();
+    // A task that was aborted before its first poll has sent no request.
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "none has two events");
+    let has_event = |number: usize| seen.binary_search(&number).is_ok();
+    assert!((0..REQUESTS).filter(|number| number % 5 >= 2).all(has_event), "none has no event");
+    let count = |end: End| written.iter().filter(|line| line["end"] == end.as_str()).count();
+    assert_eq!(count(End::Panicked), REQUESTS / 5);
+    assert_eq!(count(End::Complete), REQUESTS / 5 + REQUESTS / 10);
+    assert_eq!(count(End::Interrupted), REQUESTS / 10);
+    assert!(count(End::Disconnected) > 0);
+}
+
+#[test]
+fn sinks_are_objects() {
+    let (channel, _events) = AuditChannel::new(1);
+    let sinks: Vec<Arc<dyn AuditSink>> = vec![Arc::new(channel), Arc::new(TracingSink::default())];
+    drop(AuditLog::new(sinks[0].clone()));
+}
+
+/// The paths of the requests in delivered lines.
+fn delivered(receiver: &mpsc::Receiver<Vec<u8>>, count: usize) -> Vec<String> {
+    let mut paths = Vec::new();
+    while paths.len() < count {
+        let lines = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        paths.extend(lines.map(|line| path(&line).to_owned()));
+    }
+    paths
+}
+
+/// A delivery that sends lines to a channel.
+fn delivery() -> (impl FnMut(&[u8]) -> io::Result<()> + Send + 'static, mpsc::Receiver<Vec<u8>>) {
+    let (sender, receiver) = mpsc::channel();
+    (move |lines: &[u8]| sender.send(lines.to_vec()).map_err(io::Error::other), receiver)
+}
+
+fn files(directory: &std::path::Path) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_spool_delivers_lines_and_deletes_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let (deliver, receiver) = delivery();
+    let spool = Spool::open(directory.path(), deliver).unwrap();
+    let lines = JsonLines::builder(spool).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    record(&log, "/0").await;
+    lines.flush().await.unwrap();
+    record(&log, "/1").await;
+    lines.flush().await.unwrap();
+    drop((log, lines));
+    assert_eq!(delivered(&receiver, 2), ["/0", "/1"]);
+    // The delivery ends when all is delivered.
+    assert!(receiver.recv().is_err());
+    assert_eq!(files(directory.path()), 0);
+}
+
+#[tokio::test]
+async fn lines_that_are_not_delivered_are_kept_for_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, attempts) = mpsc::channel();
+    let fail = move |_: &[u8]| {
+        let _ = sender.send(());
+        Err(io::Error::other("no collector"))
+    };
+    let lines = JsonLines::builder(Spool::open(directory.path(), fail).unwrap()).start().unwrap();
+    record(&AuditLog::new(lines), "/0").await;
+    // The delivery ends after the attempt, because the spool is closed.
+    while attempts.recv().is_ok() {}
+    assert_eq!(files(directory.path()), 1);
+    let (deliver, receiver) = delivery();
+    let spool = Spool::open(directory.path(), deliver).unwrap();
+    assert_eq!(delivered(&receiver, 1), ["/0"]);
+    drop(spool);
+    assert!(receiver.recv().is_err());
+    assert_eq!(files(directory.path()), 0);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_has_left_is_delivered_first_and_without_a_part_of_a_line() {
+    let directory = tempfile::tempdir().unwrap();
+    let left = "{\"path\":\"/old\"}\n{\"path\":\"/older";
+    std::fs::write(directory.path().join("00000000000000000007.jsonl"), left).unwrap();
+    std::fs::write(directory.path().join("readme.txt"), "not of the spool").unwrap();
+    let (deliver, receiver) = delivery();
+    let lines = JsonLines::builder(Spool::open(directory.path(), deliver).unwrap()).start().unwrap();
+    record(&AuditLog::new(lines), "/new").await;
+    assert_eq!(delivered(&receiver, 2), ["/old", "/new"]);
+    assert!(receiver.recv().is_err());
+    assert_eq!(files(directory.path()), 1);
+}
+
+#[tokio::test]
+async fn a_spool_that_is_full_loses_lines_and_counts_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let deliver = |_: &[u8]| Err(io::Error::other("no collector"));
+    let spool = Spool::open(directory.path(), deliver).unwrap().max_bytes(1_000);
+    let lines = JsonLines::builder(spool).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    for number in 0..1_000 {
+        record(&log, &format!("/{number}")).await;
+        let _ = lines.flush().await;
+    }
+    assert!(lines.lost() > 0);
+    let kept: u64 =
+        std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(kept <= 1_000);
+}
