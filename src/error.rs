@@ -67,6 +67,8 @@ pub enum ConfigErrorKind {
     Network,
     /// A pepper.
     Pepper,
+    /// A policy.
+    Policy,
     /// A quota or a set of quotas.
     Quota,
     /// A scope.

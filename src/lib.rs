@@ -10,7 +10,7 @@
 //! | verify API keys, and mint, rotate and revoke them | [`ApiKeys`](api_key::ApiKeys), [`api_key`] |
 //! | verify JWT access tokens | [`Jwt`](jwt::Jwt), [`jwt`] |
 //! | verify opaque tokens (RFC 7662) | [`Introspection`](introspection::Introspection), [`introspection`] |
-//! | require scopes, tenants or a recent login | [`AuthorizeLayer`](layer::AuthorizeLayer), [`authorize`], [`scope`] |
+//! | require scopes, tenants or a recent login, and combine policies | [`AuthorizeLayer`](layer::AuthorizeLayer), [`authorize`], [`scope`] |
 //! | read the caller in a handler | [`Principal`], [`Scoped`](axum::Scoped), [`Claims`](jwt::Claims) |
 //! | require two credentials: an agent and the user it acts for | [`AuthLayer::acting_for`](layer::AuthLayer::acting_for) |
 //! | limit requests | [`RateLimitLayer`](layer::RateLimitLayer), [`rate_limit`] |

@@ -1,13 +1,67 @@
 //! Authorization: decisions on what an authenticated caller may do.
 //!
-//! [`AuthorizeLayer`] applies a [`Policy`] to routes: scopes, a [`StepUp`] authentication, a
-//! [sender constraint](crate::caller::SenderConstraint), a closure, or a custom policy. In axum handlers,
-//! [`Scoped`](crate::axum::Scoped) checks scopes as well.
+//! [`AuthorizeLayer`] applies a [`Policy`] to routes. In axum handlers, [`Scoped`](crate::axum::Scoped) checks scopes as well.
+//!
+//! | policy | requires |
+//! |---|---|
+//! | [`RequiredScopes`] | scopes, all or one of them |
+//! | [`RequiredRoles`] | roles, all or one of them |
+//! | [`RequiredClaim`](crate::jwt::RequiredClaim) | a value of a claim |
+//! | [`AllowedMethods`], [`AllowedNetworks`], [`AllowedTenants`] | one of the methods of authentication, networks, tenants |
+//! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
+//! | [`StepUp`] | a strong or recent authentication of the user |
+//! | [`TimeOfDay`] | hours of the day |
+//! | a closure, [`policy_fn`] | what a closure, or an async closure, decides |
+//!
+//! # Combined policies
+//!
+//! [`and`](Policy::and), [`or`](Policy::or) and [`not`](Policy::not) combine policies, and [`named`](Policy::named) gives them a
+//! name for the audit event of the request:
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{ServiceBuilder, ServiceExt};
+//! use tower_warden::{
+//!     Head, Policy, Principal,
+//!     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey},
+//!     authorize::{AllowedTenants, RequiredScopes},
+//!     caller::SenderConstraint,
+//!     layer::{AuthLayer, AuthorizeLayer},
+//!     scope::Scope,
+//! };
+//!
+//! let safe = |_: &Principal, head: &Head<'_>| head.method.is_safe();
+//! let destructive = safe.or(SenderConstraint::Certificate).named("destructive operations need a certificate");
+//! let suspended = AllowedTenants::new(["umbrella"]);
+//! let policy = RequiredScopes::all([Scope::from_static("billing")]).and(suspended.not()).and(destructive);
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+//! let (_, key) = keys.mint(NewKey::new("alice").tenant("acme").scopes("billing")).await?;
+//! let service = ServiceBuilder::new()
+//!     .layer(AuthLayer::new(keys))
+//!     .layer(AuthorizeLayer::new(policy))
+//!     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+//!
+//! let read = Request::get("/").header("x-api-key", key.expose()).body(())?;
+//! assert_eq!(service.clone().oneshot(read).await?.status(), 200);
+//! let delete = Request::delete("/").header("x-api-key", key.expose()).body(())?;
+//! assert_eq!(service.oneshot(delete).await?.status(), 401, "the key is not bound to a certificate");
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses with 503
+//! unless another policy admits, and the opposite of what is undecided is undecided.
 //!
 //! # All scopes of an operation
 //!
 //! A client obtains the scopes that a challenge names, and no others. If an operation needs several, state them in *one*
-//! layer: with [`All`](crate::scope::All), or with [`AuthorizeLayer::and`]. Its challenge names all of them.
+//! layer: with [`All`](crate::scope::All), with [`AuthorizeLayer::and`], or with [`Policy::and`]. Its challenge names all of
+//! them.
 //!
 //! Layers that are stacked are evaluated from the outside to the inside, and each knows only of those outside. An inner layer,
 //! or an extractor, names the scopes of the layers outside as well. An outer layer cannot name those of inner ones: a client
@@ -30,17 +84,38 @@
 //! ```
 
 pub use self::{
+    all_of::AllOf,
+    allowed::{AllowedMethods, AllowedNetworks, AllowedTenants, RequiredRoles},
+    any_of::AnyOf,
     check::{AuthorizationCheck, Authorized},
     layer::AuthorizeLayer,
+    named::Named,
+    not::Not,
+    note::DecisionNote,
     policy::Policy,
+    policy_fn::{PolicyFn, policy_fn},
+    required_scopes::RequiredScopes,
     step_up::StepUp,
+    time_of_day::{TimeOfDay, Weekday},
     verdict::Verdict,
 };
 
+mod all_of;
+mod allowed;
+mod any_of;
+#[cfg(feature = "audit")]
+mod audited;
 mod check;
 mod layer;
+mod named;
+mod not;
+mod note;
 mod policy;
+mod policy_fn;
 mod reason;
 mod required_scopes;
 mod step_up;
+mod time_of_day;
+#[cfg(not(feature = "audit"))]
+mod unaudited;
 mod verdict;

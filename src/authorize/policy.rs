@@ -1,6 +1,6 @@
-use std::{iter, sync::Arc};
+use std::{borrow::Cow, iter, sync::Arc};
 
-use super::{step_up::StepUp, verdict::Verdict};
+use super::{all_of::AllOf, any_of::AnyOf, named::Named, not::Not, step_up::StepUp, verdict::Verdict};
 use crate::{
     Eventual,
     caller::{Principal, SenderConstraint},
@@ -13,6 +13,8 @@ use crate::{
 ///
 /// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, and as it says if it
 /// returns a `Result<(), Rejection>`. A [`Rejection::with_code`] distinguishes refusals for clients, where that reveals nothing.
+/// An async closure is a policy within [`policy_fn`](super::policy_fn). Policies are combined with [`and`](Self::and),
+/// [`or`](Self::or) and [`not`](Self::not); see the [module docs](super).
 ///
 /// # Examples
 ///
@@ -82,6 +84,38 @@ pub trait Policy: Send + Sync + 'static {
     /// client obtains one token for the operation.
     fn scopes(&self) -> Option<&Scopes> {
         None
+    }
+
+    /// Admits what both policies admit. This one decides first.
+    fn and(self, other: impl Policy) -> AllOf
+    where
+        Self: Sized,
+    {
+        AllOf::new([Arc::new(self) as _, Arc::new(other) as _])
+    }
+
+    /// Admits what one of the policies admits. This one decides first, and the other one if it refuses or cannot decide.
+    fn or(self, other: impl Policy) -> AnyOf
+    where
+        Self: Sized,
+    {
+        AnyOf::new([Arc::new(self) as _, Arc::new(other) as _])
+    }
+
+    /// Admits what the policy refuses, and refuses what it admits. Where it cannot decide, the request stays refused.
+    fn not(self) -> Not
+    where
+        Self: Sized,
+    {
+        Not::new(self)
+    }
+
+    /// Names the policy. The audit event of a request shows the name of the policy that decided.
+    fn named(self, name: impl Into<Cow<'static, str>>) -> Named
+    where
+        Self: Sized,
+    {
+        Named::new(name.into(), self)
     }
 }
 

@@ -26,9 +26,41 @@ reasons! {
     /// Look at: `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the
     /// issuer. The refusal itself is normal: it makes the client send the user to the issuer again.
     AUTH_TIME_TOO_OLD = "auth_time_too_old";
+    /// A claim of the token has another value than the route accepts, or is missing.
+    ///
+    /// Look at: the `RequiredClaim` of the route, and that claim of the token; API keys have no claims.
+    CLAIM_FORBIDDEN = "claim_forbidden";
+    /// The client's address is outside the networks that the route accepts.
+    ///
+    /// Look at: the `AllowedNetworks` of the route, and the trusted proxies: if a proxy is not configured as trusted, the
+    /// address is that of the proxy.
+    CLIENT_NETWORK_FORBIDDEN = "client_network_forbidden";
+    /// The caller authenticated by a method that the route does not accept.
+    ///
+    /// Look at: the `AllowedMethods` of the route, and the kind of credential that the client sends.
+    METHOD_FORBIDDEN = "method_forbidden";
     /// A policy of the application refused the caller.
     ///
-    /// Look at: the closure given to `AuthorizeLayer::when` on this route, and the properties of the caller that it
-    /// checks, such as the tenant and the roles.
+    /// Look at: the policies of this route, such as the closure given to `AuthorizeLayer::when`, and the properties of the
+    /// caller that they check, such as the tenant and the roles. The audit event names a policy that has a name.
     POLICY = "policy";
+    /// The evaluation of a policy failed, exceeded its limit of time or input, or its result has an unexpected type.
+    ///
+    /// Look at: the explanation in the log line and the warning in the log, which name the cause; for a policy language
+    /// also the limits of the policy.
+    POLICY_FAILED = "policy_failed";
+    /// The evaluation of a policy has no result.
+    ///
+    /// Look at: whether the policy defines the queried rule for this input: a `default` rule makes its result explicit; and
+    /// the spelling of the package and the rule.
+    POLICY_UNDEFINED = "policy_undefined";
+    /// The caller lacks a role that the route requires.
+    ///
+    /// Look at: the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it, tokens
+    /// have no roles.
+    ROLE_MISSING = "role_missing";
+    /// The request arrived outside the hours in which the route accepts requests.
+    ///
+    /// Look at: the `TimeOfDay` of the route, which is in UTC unless it has an offset, and the clock of this server.
+    TIME_FORBIDDEN = "time_forbidden";
 }

@@ -8,15 +8,27 @@ use crate::{
 };
 
 /// Requires scopes of the caller; a refusal names all of them.
+///
+/// [`AuthorizeLayer`](crate::layer::AuthorizeLayer) has the same requirements as constructors.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Policy, authorize::{AllowedTenants, RequiredScopes}, layer::AuthorizeLayer, scope::Scope};
+///
+/// let writers = RequiredScopes::all([Scope::from_static("billing:write")]);
+/// let charge = AuthorizeLayer::new(writers.or(AllowedTenants::new(["operations"])));
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct RequiredScopes {
+pub struct RequiredScopes {
     is_met: fn(&Scopes, &Principal) -> bool,
     scopes: Scopes,
 }
 
 impl RequiredScopes {
     /// All of these scopes. An empty list, which may be a mistake, refuses every caller.
-    pub(super) fn all(scopes: impl IntoIterator<Item = Scope>) -> Self {
+    #[must_use]
+    pub fn all(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self {
             is_met: |scopes, caller| !scopes.is_empty() && scopes.iter().all(|scope| caller.holds(scope)),
             scopes: scopes.into_iter().collect(),
@@ -24,7 +36,8 @@ impl RequiredScopes {
     }
 
     /// One or more of these scopes. An empty list refuses every caller.
-    pub(super) fn any(scopes: impl IntoIterator<Item = Scope>) -> Self {
+    #[must_use]
+    pub fn any(scopes: impl IntoIterator<Item = Scope>) -> Self {
         Self {
             is_met: |scopes, caller| scopes.iter().any(|scope| caller.holds(scope)),
             scopes: scopes.into_iter().collect(),
@@ -32,7 +45,8 @@ impl RequiredScopes {
     }
 
     /// The scopes of a requirement.
-    pub(super) fn of<N: Requirement>() -> Self {
+    #[must_use]
+    pub fn of<N: Requirement>() -> Self {
         Self { is_met: |_, caller| caller.meets::<N>(), scopes: N::scopes() }
     }
 }

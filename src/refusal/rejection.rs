@@ -202,6 +202,11 @@ impl Rejection {
         self.0.challenges.is_some()
     }
 
+    /// Returns whether the challenge names what would help, besides scopes.
+    pub(crate) fn has_challenge_parameters(&self) -> bool {
+        !self.0.parameters.is_empty()
+    }
+
     /// Leaves the body to the layers outside: an extractor, and a layer without a [`Respond`](super::Respond) of its own, do not
     /// know which one applies.
     #[must_use]

@@ -55,6 +55,7 @@ mod networks;
 mod observing;
 mod outages;
 mod pki;
+mod policies;
 mod private_networks;
 mod probe;
 mod providers;

@@ -39,7 +39,7 @@ impl<'a> Claims<'a> {
     }
 
     /// The claim at a configured place: a name, or a JSON pointer (RFC 6901) if it begins with a slash.
-    pub(super) fn at(&self, place: &str) -> Option<&'a Json<'a>> {
+    pub(crate) fn at(&self, place: &str) -> Option<&'a Json<'a>> {
         let Some(pointer) = place.strip_prefix('/') else { return self.get(place) };
         let mut names = pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
         let first = self.get(&names.next()?)?;

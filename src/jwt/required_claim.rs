@@ -1,0 +1,77 @@
+use super::{claims::Claims, expected_claim::ExpectedClaim};
+use crate::{
+    Eventual,
+    authorize::Policy,
+    caller::Principal,
+    json::Object,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+};
+
+/// A policy that requires a value of a claim of the caller's token, also of an introspected one.
+///
+/// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it begins with a
+/// slash. A caller without claims, such as one with an API key, is refused. What all tokens of an issuer must have is required
+/// with [`Issuer::require_claim`](super::Issuer::require_claim) instead.
+///
+/// # Examples
+///
+/// ```
+/// use std::convert::Infallible;
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_warden::{
+///     Policy,
+///     jwt::{ExpectedClaim, Issuer, Jwt, RequiredClaim},
+///     layer::{AuthLayer, AuthorizeLayer},
+///     testing::TestIssuer,
+/// };
+///
+/// let issuer = TestIssuer::new("https://auth.example.com");
+/// let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.example.com")?, issuer.clone());
+/// let staff = RequiredClaim::new("/org/role", ExpectedClaim::one_of(["owner", "admin"]))
+///     .and(RequiredClaim::new("amr", ExpectedClaim::containing("mfa")));
+/// let service = ServiceBuilder::new()
+///     .layer(AuthLayer::new(jwt))
+///     .layer(AuthorizeLayer::new(staff))
+///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+/// let call = |role: &str| {
+///     let token = issuer.token("alice").audience("https://api.example.com");
+///     let token = token.claim("org", serde_json::json!({ "role": role })).claim("amr", ["pwd", "mfa"]).sign();
+///     service.clone().oneshot(Request::builder().header("authorization", format!("Bearer {token}")).body(()).expect("a request"))
+/// };
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// assert_eq!(call("admin").await?.status(), 200);
+/// assert_eq!(call("guest").await?.status(), 403);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequiredClaim {
+    place: Box<str>,
+    expected: ExpectedClaim,
+}
+
+impl RequiredClaim {
+    /// The claim at this place has an accepted value.
+    #[must_use]
+    pub fn new(place: impl Into<Box<str>>, expected: impl Into<ExpectedClaim>) -> Self {
+        Self { place: place.into(), expected: expected.into() }
+    }
+}
+
+impl Policy for RequiredClaim {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let members = principal.claims().and_then(|claims| Object::parse(claims.as_bytes()).ok()).unwrap_or_default();
+        if self.expected.is_met(Claims::new(&members).at(&self.place)) {
+            return Eventual::Now(Ok(()));
+        }
+        let refused = Rejection::new(RejectionKind::Forbidden, Reason::CLAIM_FORBIDDEN);
+        let explanation = format_args!("{}: expected {}", self.place, self.expected);
+        Eventual::Now(Err(refused.with_explanation(explanation)))
+    }
+}
