@@ -7,6 +7,7 @@
 //! | [`RequiredScopes`] | scopes, all or one of them |
 //! | [`RequiredRoles`] | roles, all or one of them |
 //! | [`RequiredClaim`](crate::jwt::RequiredClaim) | a value of a claim |
+//! | [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) | an entry of `authorization_details` (RFC 9396) |
 //! | [`AllowedMethods`], [`AllowedNetworks`], [`AllowedTenants`] | one of the methods of authentication, networks, tenants |
 //! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
 //! | [`StepUp`] | a strong or recent authentication of the user |

@@ -12,6 +12,12 @@ reasons! {
     ///
     /// Look at: whether the issuer puts `acr` into access tokens and introspection responses; API keys never have one.
     ACR_MISSING = "acr_missing";
+    /// The token lacks an authorization (`authorization_details`) that the operation needs.
+    ///
+    /// Look at: the `authorization_details` of the token or introspection response against the `RequiredAuthorization` of
+    /// the route, and whether the authorization server writes them into tokens for this resource. The refusal itself is
+    /// normal: it names what the client should request.
+    AUTHORIZATION_INSUFFICIENT = "authorization_insufficient";
     /// The time of the user's authentication (`auth_time`) is more than five minutes in the future.
     ///
     /// Look at: the clocks of the issuer and of this server, and whether the issuer writes seconds, not milliseconds.

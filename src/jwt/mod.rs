@@ -100,6 +100,7 @@ pub use self::{
     expected_claim::ExpectedClaim,
     issuer::{Issuer, TrustedIssuer},
     key::VerifyingKey,
+    required_authorization::RequiredAuthorization,
     required_claim::RequiredClaim,
     resolver::IssuerResolver,
     source::{KeyRequest, KeySource, StaticKeys},
@@ -137,6 +138,7 @@ mod key_set;
 mod reason;
 #[cfg(feature = "jwks")]
 mod remote;
+mod required_authorization;
 mod required_claim;
 mod resolver;
 mod select;

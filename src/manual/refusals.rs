@@ -14,6 +14,7 @@
 //! | 401 | `insufficient_user_authentication` | the user must authenticate again ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)) | yes |
 //! | 401 | `invalid_dpop_proof`, `use_dpop_nonce` | the DPoP proof is invalid, or needs a nonce ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) | yes |
 //! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
+//! | 403 | `insufficient_authorization` | the token lacks an authorization ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)); the challenge states which to request | yes |
 //! | 403 | `access_denied` | a policy refuses the caller | |
 //! | 403 | `claims_not_accepted` | the claims of the token are not those that a handler takes | |
 //! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
@@ -84,6 +85,7 @@
 //! | `auth_time_in_future` | 401 | The time of the user's authentication (`auth_time`) is more than five minutes in the future. | the clocks of the issuer and of this server, and whether the issuer writes seconds, not milliseconds. |
 //! | `auth_time_missing` | 401 | The route requires a recent authentication, and the credential has no `auth_time`. | whether the issuer puts `auth_time` into access tokens and introspection responses; API keys never have one. |
 //! | `auth_time_too_old` | 401 | The user's authentication (`auth_time`) is older than the route allows. | `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the issuer. The refusal itself is normal: it makes the client send the user to the issuer again. |
+//! | `authorization_insufficient` | 403 | The token lacks an authorization (`authorization_details`) that the operation needs. | the `authorization_details` of the token or introspection response against the `RequiredAuthorization` of the route, and whether the authorization server writes them into tokens for this resource. The refusal itself is normal: it names what the client should request. |
 //! | `binding_required` | 403 | The caller's credential is bound to a certificate or key, and the caller manages a key that is not bound. | `confirmation` in the request to the key routes, and in the record of a key to be rotated or changed: a caller with a tenant whose credential is bound manages only keys that are bound too. |
 //! | `body_incomplete` | 400 | The request's body broke off with an error before it was complete. | clients that disconnect while they send, and proxies, or layers outside of `BodyCheckLayer`, that limit the size or the time of bodies themselves. |
 //! | `body_timeout` | 408 | The request's body did not arrive completely within the time limit. | `timeout` in the `BodyLimits` of the check (10 seconds by default) against the size of the bodies and the client's connection; many of these from one address are an attack that holds connections open. |

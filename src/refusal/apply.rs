@@ -63,7 +63,7 @@ impl Rejection {
     /// Returns whether another credential, or another authentication, would help.
     fn is_challenged(&self) -> bool {
         match self.kind() {
-            RejectionKind::Forbidden => self.0.needed.is_some(),
+            RejectionKind::Forbidden => self.0.needed.is_some() || self.has_challenge_parameters(),
             RejectionKind::BodyInvalid
             | RejectionKind::BodyTimeout
             | RejectionKind::BodyTooLarge

@@ -10,6 +10,7 @@ mod audit;
 mod audit_formats;
 mod audit_notices;
 mod audit_sinks;
+mod authorization_details;
 mod authorize;
 mod aws_alb;
 mod binding;
