@@ -1,0 +1,208 @@
+//! The input of an evaluation.
+
+use http::{Extensions, HeaderName};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tower_warden::{Head, Principal};
+
+/// The document that a policy reads as `input`.
+///
+/// The [crate docs](crate#input) list its members. A closure of
+/// [`RegoPolicyBuilder::input`](crate::RegoPolicyBuilder::input) adds members of the application.
+#[derive(Debug)]
+pub struct RegoInput {
+    members: Map<String, Value>,
+    mistake: Option<&'static str>,
+}
+
+/// The tool that a request calls, in its extensions: a layer that reads tool calls inserts it, and policies see it as
+/// `input.tool`.
+///
+/// # Examples
+///
+/// ```
+/// use http::Request;
+/// use tower_warden_rego::Tool;
+///
+/// let mut request = Request::new(());
+/// request.extensions_mut().insert(Tool::new("delete-user").namespace("acme"));
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tool {
+    name: Box<str>,
+    namespace: Option<Box<str>>,
+}
+
+impl Tool {
+    /// A tool with this name.
+    #[must_use]
+    pub fn new(name: impl Into<Box<str>>) -> Self {
+        Self { name: name.into(), namespace: None }
+    }
+
+    /// Sets the namespace of the tool, such as the tenant whose tool it is.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<Box<str>>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+}
+
+impl RegoInput {
+    pub(crate) fn new(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Self {
+        let mut members = Map::new();
+        let caller = Value::Object(caller(principal));
+        members.insert("agent".to_owned(), caller.clone());
+        members.insert("principal".to_owned(), caller);
+        members.insert("request".to_owned(), Value::Object(request(principal, head, headers)));
+        let mut this = Self { members, mistake: None };
+        if let Some(tool) = head.extensions.get() {
+            this.set_tool(tool);
+        }
+        this
+    }
+
+    /// Adds a member. The value can be anything that serializes as JSON.
+    ///
+    /// A name that the crate uses itself (`agent`, `principal`, `request`, `tool`), and a value that cannot be serialized, refuse
+    /// the request with [`Reason::POLICY_FAILED`](tower_warden::Reason::POLICY_FAILED).
+    pub fn insert(&mut self, name: &str, value: impl Serialize) {
+        if RESERVED.contains(&name) {
+            self.mistake = Some("the name of an added member of the input is one that the crate uses itself");
+            return;
+        }
+        match serde_json::to_value(value) {
+            Ok(value) => {
+                self.members.insert(name.to_owned(), value);
+            }
+            Err(_) => self.mistake = Some("the value of an added member of the input cannot be serialized"),
+        }
+    }
+
+    /// Sets the tool that the request calls, where no layer has inserted it into the extensions.
+    pub fn set_tool(&mut self, tool: &Tool) {
+        let mut members = Map::new();
+        members.insert("name".to_owned(), (*tool.name).into());
+        optional(&mut members, "namespace", tool.namespace.as_deref());
+        self.members.insert("tool".to_owned(), members.into());
+    }
+
+    /// The document as JSON, or what is wrong with it.
+    pub(crate) fn into_json(self, max_bytes: usize) -> Result<String, &'static str> {
+        if let Some(mistake) = self.mistake {
+            return Err(mistake);
+        }
+        let json = Value::Object(self.members).to_string();
+        if json.len() > max_bytes { Err("the input is larger than its limit") } else { Ok(json) }
+    }
+}
+
+const RESERVED: &[&str] = &["agent", "principal", "request", "tool"];
+
+/// The caller. What it does not have is absent, and so undefined in a policy.
+fn caller(principal: &Principal) -> Map<String, Value> {
+    let mut members = own(principal);
+    if let Some(subject) = principal.acting_for() {
+        members.insert("acting_for".to_owned(), own(subject).into());
+    }
+    optional(&mut members, "tenant", principal.tenant());
+    members
+}
+
+/// The properties of one credential.
+fn own(principal: &Principal) -> Map<String, Value> {
+    let mut members = Map::new();
+    members.insert("subject".to_owned(), principal.subject().into());
+    members.insert("method".to_owned(), principal.method().as_str().into());
+    members.insert("scopes".to_owned(), principal.scopes().iter().map(|scope| scope.as_str()).collect());
+    members.insert("roles".to_owned(), principal.roles().collect());
+    let actors = principal.actors().iter().map(|actor| match &actor.issuer {
+        Some(issuer) => json!({ "subject": actor.subject, "issuer": issuer }),
+        None => json!({ "subject": actor.subject }),
+    });
+    members.insert("actors".to_owned(), actors.collect());
+    let methods = principal.confirmation().into_iter().flat_map(|confirmation| confirmation.iter());
+    members.insert("bound_by".to_owned(), methods.map(|possession| possession.method.as_str()).collect());
+    let metadata = principal.metadata().map(|(name, value)| (name.to_owned(), Value::from(value)));
+    members.insert("metadata".to_owned(), Value::Object(metadata.collect()));
+    for (name, value) in [
+        ("acr", principal.acr()),
+        ("audience", principal.audience()),
+        ("client_id", principal.client_id()),
+        ("issuer", principal.issuer()),
+        ("key_id", principal.key_id()),
+        ("session_id", principal.session_id()),
+        ("tenant", principal.tenant()),
+        ("tier", principal.tier()),
+        ("token_id", principal.token_id()),
+    ] {
+        optional(&mut members, name, value);
+    }
+    optional(&mut members, "auth_time", principal.auth_time().map(|time| time.as_secs()));
+    optional(&mut members, "expires_at", principal.expires_at().map(|time| time.as_secs()));
+    let claims = principal.claims().and_then(|claims| serde_json::from_str::<Value>(claims).ok());
+    optional(&mut members, "claims", claims);
+    members
+}
+
+fn request(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Map<String, Value> {
+    let path = head.uri.path();
+    let mut members = Map::new();
+    members.insert("method".to_owned(), head.method.as_str().into());
+    members.insert("path".to_owned(), path.into());
+    members.insert("segments".to_owned(), path.split('/').skip(1).collect());
+    members.insert("time".to_owned(), principal.admitted_at().as_secs().into());
+    optional(&mut members, "client_address", head.client_address().map(|address| address.to_string()));
+    optional(&mut members, "route", route(head.extensions));
+    let listed = headers.iter().filter_map(|name| {
+        let values: Vec<_> = head
+            .headers
+            .get_all(name)
+            .iter()
+            // What the layers have marked is a credential.
+            .filter(|value| !value.is_sensitive())
+            .filter_map(|value| value.to_str().ok())
+            .collect();
+        (!values.is_empty()).then(|| (name.as_str().to_owned(), Value::from(values)))
+    });
+    members.insert("headers".to_owned(), Value::Object(listed.collect()));
+    certificate(head.extensions, &mut members);
+    members
+}
+
+#[cfg(feature = "axum")]
+fn route(extensions: &Extensions) -> Option<&str> {
+    extensions.get::<axum::extract::MatchedPath>().map(axum::extract::MatchedPath::as_str)
+}
+
+#[cfg(not(feature = "axum"))]
+const fn route(_: &Extensions) -> Option<&str> {
+    None
+}
+
+#[cfg(feature = "certificate")]
+fn certificate(extensions: &Extensions, request: &mut Map<String, Value>) {
+    use tower_warden::certificate::{ChainStatus, PeerCertificate};
+
+    let certificate = PeerCertificate::of(extensions);
+    let is_verified = certificate.is_some_and(|certificate| certificate.chain() == ChainStatus::Verified);
+    request.insert("cert_verified".to_owned(), is_verified.into());
+    if let Some(certificate) = certificate {
+        let mut members = Map::new();
+        members.insert("thumbprint".to_owned(), certificate.thumbprint().to_base64url().into());
+        optional(&mut members, "subject", certificate.subject());
+        optional(&mut members, "spiffe_id", certificate.spiffe_id());
+        request.insert("certificate".to_owned(), members.into());
+    }
+}
+
+#[cfg(not(feature = "certificate"))]
+fn certificate(_: &Extensions, request: &mut Map<String, Value>) {
+    request.insert("cert_verified".to_owned(), false.into());
+}
+
+fn optional(members: &mut Map<String, Value>, name: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        members.insert(name.to_owned(), value.into());
+    }
+}

@@ -1,0 +1,9 @@
+//! Tests of policies in Rego, behind the layers of tower-warden.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod decisions;
+mod differential;
+mod input;
+mod limits;
+mod reload;
+mod support;
