@@ -12,9 +12,10 @@
 //! 5. [`FailureLimitLayer`], which limits refused credentials.
 //! 6. [`AuthLayer`], which authenticates the caller.
 //! 7. [`StreamGuardLayer`], which ends responses whose credential expires or is revoked while they are sent.
-//! 8. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
-//! 9. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
-//! 10. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 8. [`RoleLayer`], which adds the scopes that the caller has by its roles.
+//! 9. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
+//! 10. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
+//! 11. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
 //!
 //! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
 //! layers outside of it refuse.
@@ -36,7 +37,7 @@ pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer}
 pub use crate::stream::StreamGuardLayer;
 pub use crate::{
     auth::{AuthLayer, ConcealLayer},
-    authorize::AuthorizeLayer,
+    authorize::{AuthorizeLayer, RoleLayer},
     refusal::RefusalBodyLayer,
     request::{ClientAddressLayer, PeerLayer},
 };

@@ -126,6 +126,7 @@
 //!                       4 admit                              → Principal, in the request's extensions
 //!    ▼
 //!  RateLimitLayer       by principal, tenant or key
+//!  RoleLayer            scopes of the caller's roles
 //!  AuthorizeLayer       Policy: scopes, step-up, tenant, closures
 //!    ▼
 //!  inner service        extractors: Principal, Scoped, Claims

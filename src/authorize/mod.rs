@@ -58,6 +58,11 @@
 //! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses with 503
 //! unless another policy admits, and the opposite of what is undecided is undecided.
 //!
+//! # Permissions by role
+//!
+//! A token that has a role, and no scopes, gets its permissions here: a [`RoleLayer`] between `AuthLayer` and `AuthorizeLayer` adds
+//! the scopes of a [`RoleMap`] or of another [`RoleDirectory`].
+//!
 //! # All scopes of an operation
 //!
 //! A client obtains the scopes that a challenge names, and no others. If an operation needs several, state them in *one*
@@ -84,6 +89,8 @@
 //!     .and(AuthorizeLayer::when(|caller, _| caller.tenant().is_some()));
 //! ```
 
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+pub use self::roles::{CachedRoles, CachedRolesBuilder};
 pub use self::{
     all_of::AllOf,
     allowed::{AllowedMethods, AllowedNetworks, AllowedTenants, RequiredRoles},
@@ -96,6 +103,7 @@ pub use self::{
     policy::Policy,
     policy_fn::{PolicyFn, policy_fn},
     required_scopes::RequiredScopes,
+    roles::{Granted, RoleCheck, RoleDirectory, RoleLayer, RoleMap, RoleQuery},
     step_up::StepUp,
     time_of_day::{TimeOfDay, Weekday},
     verdict::Verdict,
@@ -115,6 +123,7 @@ mod policy;
 mod policy_fn;
 mod reason;
 mod required_scopes;
+mod roles;
 mod step_up;
 mod time_of_day;
 #[cfg(not(feature = "audit"))]

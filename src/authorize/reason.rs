@@ -65,6 +65,14 @@ reasons! {
     /// Look at: the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it, tokens
     /// have no roles.
     ROLE_MISSING = "role_missing";
+    /// The directory of roles did not respond in time.
+    ///
+    /// Look at: `timeout` and `max_lookups` of the `CachedRoles`, and the load of what the directory queries.
+    ROLES_TIMEOUT = "roles_timeout";
+    /// The directory of roles does not respond.
+    ///
+    /// Look at: the warning in the log, which names the cause, and what the custom `RoleDirectory` queries.
+    ROLES_UNAVAILABLE = "roles_unavailable";
     /// The request arrived outside the hours in which the route accepts requests.
     ///
     /// Look at: the `TimeOfDay` of the route, which is in UTC unless it has an offset, and the clock of this server.

@@ -29,6 +29,8 @@ use crate::{
 pub struct Principal {
     acting_for: Option<Arc<Self>>,
     admitted_at: UnixTime,
+    /// The scopes of the credential and those that layers have added, if they have added some.
+    granted: Option<Arc<Scopes>>,
     identity: Arc<Identity>,
     place: Place,
     /// The scopes that layers have required of this request so far.
@@ -49,7 +51,7 @@ impl Principal {
         // Taken apart, so that a check that is added later is required here.
         let Admission { not_expired: _, possessed: _, network_allowed: _, not_revoked: _, proofs_used_once: _ } =
             admission;
-        Self { acting_for: None, admitted_at: now, identity, place, required: None, terms }
+        Self { acting_for: None, admitted_at: now, granted: None, identity, place, required: None, terms }
     }
 
     /// Adds the subject that the caller acts for, admitted by the same layer.
@@ -57,6 +59,20 @@ impl Principal {
     pub(crate) fn for_subject(mut self, subject: Self) -> Self {
         self.acting_for = Some(Arc::new(subject));
         self
+    }
+
+    /// Adds scopes that the caller has by its roles to those of its credential.
+    pub(crate) fn grant(&mut self, scopes: &Scopes) {
+        if !self.scopes().contains_all(scopes) {
+            self.granted = Some(Arc::new(self.scopes().iter().chain(scopes.iter()).cloned().collect()));
+        }
+    }
+
+    /// Adds scopes to those of the subject that the caller acts for.
+    pub(crate) fn grant_subject(&mut self, scopes: &Scopes) {
+        if let Some(subject) = &mut self.acting_for {
+            Arc::make_mut(subject).grant(scopes);
+        }
     }
 
     /// The scopes that layers have required so far.
@@ -145,11 +161,11 @@ impl Principal {
         self.identity.tenant.as_deref()
     }
 
-    /// The scopes of the caller's own credential. Decide by [`holds`](Self::holds), which includes the scopes that they imply,
+    /// The scopes of the caller's own credential, and those that a [`RoleLayer`](crate::layer::RoleLayer) has added. Decide by [`holds`](Self::holds), which includes the scopes that they imply,
     /// and considers the subject that the caller [acts for](Self::acting_for).
     #[must_use]
     pub fn scopes(&self) -> &Scopes {
-        &self.identity.scopes
+        self.granted.as_deref().unwrap_or(&self.identity.scopes)
     }
 
     /// Returns whether the caller has the scope, or one that implies it.
@@ -158,7 +174,7 @@ impl Principal {
     /// [says otherwise](crate::layer::AuthLayer::delegated_scopes).
     #[must_use]
     pub fn holds(&self, scope: &Scope) -> bool {
-        let own = |principal: &Self| principal.terms.hierarchy.grants(&principal.identity.scopes, scope);
+        let own = |principal: &Self| principal.terms.hierarchy.grants(principal.scopes(), scope);
         match (&self.acting_for, self.terms.delegated_scopes) {
             (None, _) | (Some(_), DelegatedScopes::Caller) => own(self),
             (Some(subject), DelegatedScopes::Both) => own(self) && own(subject),
@@ -262,6 +278,10 @@ impl Principal {
     #[must_use]
     pub fn roles(&self) -> impl ExactSizeIterator<Item = &str> {
         self.identity.roles.iter().map(|role| &**role)
+    }
+
+    pub(crate) fn role_list(&self) -> &[Box<str>] {
+        &self.identity.roles
     }
 
     /// The id of the token: the claim `jti`.

@@ -14,6 +14,7 @@
 //! | where used proofs are recorded | [`ReplayGuard`](crate::replay::ReplayGuard) | [`replay`](crate::replay) |
 //! | where rate limits are counted | [`RateLimiter`](crate::rate_limit::RateLimiter) | [`rate_limit`](crate::rate_limit) |
 //! | how URLs are fetched | [`Fetch`](crate::fetch::Fetch) | [`fetch`](crate::fetch) |
+//! | which scopes a role has | [`RoleDirectory`](crate::authorize::RoleDirectory) | [`authorize`](crate::authorize) |
 //! | what a caller may do | [`Policy`](crate::Policy) | [`authorize`](crate::authorize) |
 //! | what is read from a request's body before the handler | [`BodyCheck`](crate::body::BodyCheck) | [`body`](crate::body) |
 //! | the body of refusals | [`Respond`](crate::refusal::Respond) | [`refusal`](crate::refusal) |

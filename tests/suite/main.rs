@@ -71,6 +71,7 @@ mod remote_keys;
 mod responders;
 mod revocation_names;
 mod revocations;
+mod roles;
 mod scopes;
 mod secrets;
 mod servers;

@@ -1,0 +1,108 @@
+use std::{fmt, sync::Arc};
+
+use tower_layer::Layer;
+
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+use super::cached::CachedRoles;
+use super::{
+    check::{RoleCheck, RoleSource},
+    directory::RoleDirectory,
+};
+use crate::{
+    gate::Gate,
+    log::Outage,
+    refusal::{Problem, Responder},
+};
+
+/// Adds the scopes that a caller has by its roles to those of its credential.
+///
+/// Place it inside of [`AuthLayer`](crate::layer::AuthLayer) and outside of whatever requires scopes:
+/// [`AuthorizeLayer`](crate::layer::AuthorizeLayer), policies and [`Scoped`](crate::axum::Scoped) see the added scopes, as
+/// [`Principal::holds`](crate::Principal::holds) and [`Principal::scopes`](crate::Principal::scopes) do. Without it, a caller has the
+/// scopes of its credential only. If the caller [acts for](crate::Principal::acting_for) a subject, the scopes of both are added.
+///
+/// Requests without a credential pass, if `AuthLayer` admits them. If the directory does not respond, the layer responds with 503.
+///
+/// # Examples
+///
+/// ```
+/// use std::convert::Infallible;
+/// use bytes::Bytes;
+/// use http::{Request, Response};
+/// use http_body_util::Full;
+/// use tower::{ServiceBuilder, ServiceExt};
+/// use tower_warden::{
+///     authorize::RoleMap,
+///     jwt::{Issuer, Jwt},
+///     layer::{AuthLayer, AuthorizeLayer, RoleLayer},
+///     scope::Scope,
+///     testing::TestIssuer,
+/// };
+///
+/// let issuer = TestIssuer::new("https://auth.example.com");
+/// let rules = Issuer::new(issuer.name(), "https://api.example.com")?.roles_claim("roles");
+/// let service = ServiceBuilder::new()
+///     .layer(AuthLayer::new(Jwt::new(rules, issuer.clone())))
+///     .layer(RoleLayer::new(RoleMap::new([("support", "billing:read"), ("admin", "billing:read billing:write")])?))
+///     .layer(AuthorizeLayer::all_of([Scope::from_static("billing:write")]))
+///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+/// let call = |role: &str| {
+///     let token = issuer.token("alice").audience("https://api.example.com").claim("roles", [role]).sign();
+///     service.clone().oneshot(Request::builder().header("authorization", format!("Bearer {token}")).body(()).expect("a request"))
+/// };
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// assert_eq!(call("admin").await?.status(), 200);
+/// assert_eq!(call("support").await?.status(), 403);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct RoleLayer<R = Problem> {
+    check: Arc<RoleCheck>,
+    respond: Responder<R>,
+}
+
+impl RoleLayer {
+    /// Queries a directory for each request: for one that responds at once, such as a [`RoleMap`](super::RoleMap).
+    #[must_use]
+    pub fn new(directory: impl RoleDirectory) -> Self {
+        Self::of(RoleSource::Direct { directory: Arc::new(directory), outage: Outage::default() })
+    }
+
+    /// Queries a directory through a cache.
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    #[must_use]
+    pub fn cached(roles: &CachedRoles) -> Self {
+        Self::of(RoleSource::Cached(roles.clone()))
+    }
+
+    fn of(source: RoleSource) -> Self {
+        Self { check: Arc::new(RoleCheck(source)), respond: Responder::default() }
+    }
+
+    /// Sets what makes the body of refusals: [`Problem`] by default.
+    #[must_use]
+    pub fn respond_with<R>(self, respond: R) -> RoleLayer<R> {
+        RoleLayer { check: self.check, respond: Responder::set(respond) }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for RoleLayer<R> {
+    type Service = Gate<S, RoleCheck, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gate::new(inner, Arc::clone(&self.check), self.respond.clone())
+    }
+}
+
+impl<R: Clone> Clone for RoleLayer<R> {
+    fn clone(&self) -> Self {
+        Self { check: Arc::clone(&self.check), respond: self.respond.clone() }
+    }
+}
+
+impl<R> fmt::Debug for RoleLayer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RoleLayer").finish_non_exhaustive()
+    }
+}
