@@ -43,6 +43,8 @@ pub enum ConfigErrorKind {
     CredentialSource,
     /// A setting of a custom component.
     Custom,
+    /// A server that decides policies.
+    DecisionPoint,
     /// The verification of DPoP proofs.
     Dpop,
     /// The client that sends requests to other servers.

@@ -11,6 +11,7 @@
 //! | verify JWT access tokens | [`Jwt`](jwt::Jwt), [`jwt`] |
 //! | verify opaque tokens (RFC 7662) | [`Introspection`](introspection::Introspection), [`introspection`] |
 //! | require scopes, tenants or a recent login, and combine policies | [`AuthorizeLayer`](layer::AuthorizeLayer), [`authorize`], [`scope`] |
+//! | let a policy server decide (AuthZEN, OPA) | [`DecisionPoint`](decision_point::DecisionPoint), [`decision_point`] |
 //! | read the caller in a handler | [`Principal`], [`Scoped`](axum::Scoped), [`Claims`](jwt::Claims) |
 //! | require two credentials: an agent and the user it acts for | [`AuthLayer::acting_for`](layer::AuthLayer::acting_for) |
 //! | limit requests | [`RateLimitLayer`](layer::RateLimitLayer), [`rate_limit`] |
@@ -155,6 +156,7 @@
 //! | `audit` | one event for each request; sinks and formats; needs tokio | |
 //! | `body` | request bodies that are read within limits, checked, and passed on unchanged; needs tokio | |
 //! | `certificate` | client certificates: bound tokens, an authenticator, header fields of proxies | |
+//! | `decision-point` | policies that another server decides (AuthZEN, OPA); enables `jwt`; needs tokio | |
 //! | `dpop` | DPoP (RFC 9449); enables `jwt` | |
 //! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
@@ -234,9 +236,11 @@ pub mod axum;
 pub mod body;
 #[cfg(feature = "certificate")]
 pub mod certificate;
+#[cfg(feature = "decision-point")]
+pub mod decision_point;
 #[cfg(feature = "dpop")]
 pub mod dpop;
-#[cfg(any(feature = "introspection", feature = "jwks"))]
+#[cfg(any(feature = "decision-point", feature = "introspection", feature = "jwks"))]
 pub mod fetch;
 #[cfg(feature = "introspection")]
 pub mod introspection;

@@ -21,7 +21,7 @@ const FLOORS: &[&[&str]] = &[
     &["cache", "gate", "replay", "revocation"],
     &["auth", "body"],
     &["authorize", "axum", "certificate", "fetch", "rate_limit", "stream"],
-    &["api_key", "audit", "metadata"],
+    &["api_key", "audit", "decision_point", "metadata"],
     &["jwt"],
     &["dpop", "introspection"],
     &["layer", "testing"],

@@ -8,8 +8,8 @@ use crate::{Eventual, caller::Principal, refusal::Rejection, request::Head, scop
 
 /// Several policies, all of which must admit a request: made by [`Policy::and`].
 ///
-/// They decide in order, and the first refusal is that of the request. If it names scopes, it names those of the other policies
-/// as well, so that a client obtains one token for the operation.
+/// They decide in order, and the first refusal is that of the request. If it names scopes, it names those of the other
+/// policies as well, so that a client obtains one token for the operation.
 #[derive(Clone)]
 pub struct AllOf {
     parts: Arc<[Arc<dyn Policy>]>,
@@ -34,8 +34,8 @@ impl AllOf {
         self.scopes.as_ref()
     }
 
-    /// Completes a refusal by the scopes of the other policies. Of those that the caller meets, by the scopes by which it meets
-    /// them.
+    /// Completes a refusal by the scopes of the other policies. Of those that the caller meets, by the scopes by which
+    /// it meets them.
     fn complete(&self, place: usize, rejection: Rejection, principal: &Principal) -> Rejection {
         let others = self.parts.iter().enumerate().filter(|(other, _)| *other != place);
         let scopes = others.flat_map(|(other, policy)| {

@@ -38,8 +38,8 @@ impl Policy for AllowedMethods {
 
 /// Requires that the client's address is in one of these networks. An empty list refuses every caller.
 ///
-/// The address is that of the peer, or the one that a [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has resolved behind
-/// a trusted proxy. If it is unknown, the request is refused, also within [`Policy::not`].
+/// The address is that of the peer, or the one that a [`ClientAddressLayer`](crate::layer::ClientAddressLayer) has
+/// resolved behind a trusted proxy. If it is unknown, the request is refused, also within [`Policy::not`].
 ///
 /// # Examples
 ///

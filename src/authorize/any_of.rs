@@ -15,9 +15,9 @@ use crate::{
 
 /// Several policies, one of which must admit a request: made by [`Policy::or`].
 ///
-/// They decide in order, and the first that admits the request decides. If none does, the refusal is that of a policy that could
-/// not decide, such as one whose dependency does not respond (503); otherwise that of a policy that names what would help the
-/// client. A refusal that names scopes names those of all alternatives.
+/// They decide in order, and the first that admits the request decides. If none does, the refusal is that of a policy
+/// that could not decide, such as one whose dependency does not respond (503); otherwise that of a policy that names
+/// what would help the client. A refusal that names scopes names those of all alternatives.
 #[derive(Clone)]
 pub struct AnyOf {
     parts: Arc<[Arc<dyn Policy>]>,
@@ -110,8 +110,8 @@ impl Refused {
     }
 }
 
-/// The order in which refusals represent the request: those that are no decision first, because another credential may not
-/// help; then those that name what would.
+/// The order in which refusals represent the request: those that are no decision first, because another credential may
+/// not help; then those that name what would.
 fn rank(rejection: &Rejection) -> u8 {
     match rejection.kind() {
         RejectionKind::Unavailable => 0,

@@ -1,6 +1,7 @@
 //! Authorization: decisions on what an authenticated caller may do.
 //!
-//! [`AuthorizeLayer`] applies a [`Policy`] to routes. In axum handlers, [`Scoped`](crate::axum::Scoped) checks scopes as well.
+//! [`AuthorizeLayer`] applies a [`Policy`] to routes. In axum handlers, [`Scoped`](crate::axum::Scoped) checks scopes
+//! as well.
 //!
 //! | policy | requires |
 //! |---|---|
@@ -12,12 +13,13 @@
 //! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
 //! | [`StepUp`] | a strong or recent authentication of the user |
 //! | [`TimeOfDay`] | hours of the day |
+//! | [`DecisionPoint`](crate::decision_point::DecisionPoint) | what another server decides |
 //! | a closure, [`policy_fn`] | what a closure, or an async closure, decides |
 //!
 //! # Combined policies
 //!
-//! [`and`](Policy::and), [`or`](Policy::or) and [`not`](Policy::not) combine policies, and [`named`](Policy::named) gives them a
-//! name for the audit event of the request:
+//! [`and`](Policy::and), [`or`](Policy::or) and [`not`](Policy::not) combine policies, and [`named`](Policy::named)
+//! gives them a name for the audit event of the request:
 //!
 //! ```
 //! use std::convert::Infallible;
@@ -55,23 +57,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses with 503
-//! unless another policy admits, and the opposite of what is undecided is undecided.
+//! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses
+//! with 503 unless another policy admits, and the opposite of what is undecided is undecided.
 //!
 //! # Permissions by role
 //!
-//! A token that has a role, and no scopes, gets its permissions here: a [`RoleLayer`] between `AuthLayer` and `AuthorizeLayer` adds
-//! the scopes of a [`RoleMap`] or of another [`RoleDirectory`].
+//! A token that has a role, and no scopes, gets its permissions here: a [`RoleLayer`] between `AuthLayer` and
+//! `AuthorizeLayer` adds the scopes of a [`RoleMap`] or of another [`RoleDirectory`].
 //!
 //! # All scopes of an operation
 //!
-//! A client obtains the scopes that a challenge names, and no others. If an operation needs several, state them in *one*
-//! layer: with [`All`](crate::scope::All), with [`AuthorizeLayer::and`], or with [`Policy::and`]. Its challenge names all of
-//! them.
+//! A client obtains the scopes that a challenge names, and no others. If an operation needs several, state them in
+//! *one* layer: with [`All`](crate::scope::All), with [`AuthorizeLayer::and`], or with [`Policy::and`]. Its challenge
+//! names all of them.
 //!
-//! Layers that are stacked are evaluated from the outside to the inside, and each knows only of those outside. An inner layer,
-//! or an extractor, names the scopes of the layers outside as well. An outer layer cannot name those of inner ones: a client
-//! without any of the scopes is sent to the authorization server twice. The first such request logs a warning.
+//! Layers that are stacked are evaluated from the outside to the inside, and each knows only of those outside. An inner
+//! layer, or an extractor, names the scopes of the layers outside as well. An outer layer cannot name those of inner
+//! ones: a client without any of the scopes is sent to the authorization server twice. The first such request logs a
+//! warning.
 //!
 //! ```
 //! use tower_warden::{layer::AuthorizeLayer, scope::scopes};

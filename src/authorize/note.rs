@@ -47,7 +47,8 @@ impl DecisionNote {
         Self(Recorder::of(head.extensions))
     }
 
-    /// Notes the name of the policy, and the rule if it has several. Of several notes about a request, the last one remains.
+    /// Notes the name of the policy, and the rule if it has several. Of several notes about a request, the last one
+    /// remains.
     pub fn record(&self, policy: impl Into<Cow<'static, str>>, rule: Option<Cow<'static, str>>) {
         if self.0.is_on() {
             self.0.set(Recorder::noted(policy.into(), rule));

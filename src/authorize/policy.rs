@@ -11,10 +11,10 @@ use crate::{
 
 /// Decides whether an authenticated caller may make a request.
 ///
-/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, and as it says if it
-/// returns a `Result<(), Rejection>`. A [`Rejection::with_code`] distinguishes refusals for clients, where that reveals nothing.
-/// An async closure is a policy within [`policy_fn`](super::policy_fn). Policies are combined with [`and`](Self::and),
-/// [`or`](Self::or) and [`not`](Self::not); see the [module docs](super).
+/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, and as it says
+/// if it returns a `Result<(), Rejection>`. A [`Rejection::with_code`] distinguishes refusals for clients, where that
+/// reveals nothing. An async closure is a policy within [`policy_fn`](super::policy_fn). Policies are combined with
+/// [`and`](Self::and), [`or`](Self::or) and [`not`](Self::not); see the [module docs](super).
 ///
 /// # Examples
 ///
@@ -74,14 +74,14 @@ pub trait Policy: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`Forbidden`](RejectionKind::Forbidden) or [`StepUp`](RejectionKind::StepUp) if the caller may not make the request,
-    /// and [`Unavailable`](RejectionKind::Unavailable) if a dependency does not answer.
+    /// [`Forbidden`](RejectionKind::Forbidden) or [`StepUp`](RejectionKind::StepUp) if the caller may not make the
+    /// request, and [`Unavailable`](RejectionKind::Unavailable) if a dependency does not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
 
     /// The scopes that the policy requires of every caller, all of them or one: none by default.
     ///
-    /// A refusal for a missing scope names the scopes of all policies of its layer, and those of layers outside, so that a
-    /// client obtains one token for the operation.
+    /// A refusal for a missing scope names the scopes of all policies of its layer, and those of layers outside, so
+    /// that a client obtains one token for the operation.
     fn scopes(&self) -> Option<&Scopes> {
         None
     }
@@ -94,7 +94,8 @@ pub trait Policy: Send + Sync + 'static {
         AllOf::new([Arc::new(self) as _, Arc::new(other) as _])
     }
 
-    /// Admits what one of the policies admits. This one decides first, and the other one if it refuses or cannot decide.
+    /// Admits what one of the policies admits. This one decides first, and the other one if it refuses or cannot
+    /// decide.
     fn or(self, other: impl Policy) -> AnyOf
     where
         Self: Sized,

@@ -9,8 +9,9 @@ pub struct PolicyFn<F>(F);
 
 /// Makes a policy of a closure that returns a future of a [`Verdict`].
 ///
-/// The closure reads what it needs of the principal and the head, and the future owns it. If what it queries does not respond, it
-/// returns [`RejectionKind::Unavailable`](crate::RejectionKind::Unavailable), and not `false`. It sets a time-out itself.
+/// The closure reads what it needs of the principal and the head, and the future owns it. If what it queries does not
+/// respond, it returns [`RejectionKind::Unavailable`](crate::RejectionKind::Unavailable), and not `false`. It sets a
+/// time-out itself.
 ///
 /// # Examples
 ///

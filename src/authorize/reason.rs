@@ -14,9 +14,9 @@ reasons! {
     ACR_MISSING = "acr_missing";
     /// The token lacks an authorization (`authorization_details`) that the operation needs.
     ///
-    /// Look at: the `authorization_details` of the token or introspection response against the `RequiredAuthorization` of
-    /// the route, and whether the authorization server writes them into tokens for this resource. The refusal itself is
-    /// normal: it names what the client should request.
+    /// Look at: the `authorization_details` of the token or introspection response against the `RequiredAuthorization`
+    /// of the route, and whether the authorization server writes them into tokens for this resource. The refusal itself
+    /// is normal: it names what the client should request.
     AUTHORIZATION_INSUFFICIENT = "authorization_insufficient";
     /// The time of the user's authentication (`auth_time`) is more than five minutes in the future.
     ///
@@ -38,8 +38,8 @@ reasons! {
     CLAIM_FORBIDDEN = "claim_forbidden";
     /// The client's address is outside the networks that the route accepts.
     ///
-    /// Look at: the `AllowedNetworks` of the route, and the trusted proxies: if a proxy is not configured as trusted, the
-    /// address is that of the proxy.
+    /// Look at: the `AllowedNetworks` of the route, and the trusted proxies: if a proxy is not configured as trusted,
+    /// the address is that of the proxy.
     CLIENT_NETWORK_FORBIDDEN = "client_network_forbidden";
     /// The caller authenticated by a method that the route does not accept.
     ///
@@ -47,8 +47,8 @@ reasons! {
     METHOD_FORBIDDEN = "method_forbidden";
     /// A policy of the application refused the caller.
     ///
-    /// Look at: the policies of this route, such as the closure given to `AuthorizeLayer::when`, and the properties of the
-    /// caller that they check, such as the tenant and the roles. The audit event names a policy that has a name.
+    /// Look at: the policies of this route, such as the closure given to `AuthorizeLayer::when`, and the properties of
+    /// the caller that they check, such as the tenant and the roles. The audit event names a policy that has a name.
     POLICY = "policy";
     /// The evaluation of a policy failed, exceeded its limit of time or input, or its result has an unexpected type.
     ///
@@ -57,13 +57,13 @@ reasons! {
     POLICY_FAILED = "policy_failed";
     /// The evaluation of a policy has no result.
     ///
-    /// Look at: whether the policy defines the queried rule for this input: a `default` rule makes its result explicit; and
-    /// the spelling of the package and the rule.
+    /// Look at: whether the policy defines the queried rule for this input: a `default` rule makes its result explicit;
+    /// and the spelling of the package and the rule.
     POLICY_UNDEFINED = "policy_undefined";
     /// The caller lacks a role that the route requires.
     ///
-    /// Look at: the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it, tokens
-    /// have no roles.
+    /// Look at: the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it,
+    /// tokens have no roles.
     ROLE_MISSING = "role_missing";
     /// The directory of roles did not respond in time.
     ///

@@ -69,8 +69,8 @@ impl Weekday {
 }
 
 impl TimeOfDay {
-    /// From a time on, and before another, both written as `HH:MM`; the end may be `24:00`. An end before the start is on the next
-    /// day.
+    /// The hours from a time on, and before another, both written as `HH:MM`; the end may be `24:00`. An end before the
+    /// start is on the next day.
     ///
     /// # Errors
     ///

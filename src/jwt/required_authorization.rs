@@ -15,13 +15,15 @@ use crate::{
 /// A policy that requires an authorization of a type in the `authorization_details` of the caller's token
 /// ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)), also of an introspected one.
 ///
-/// One entry of the list must have the type and everything else that is required: its `actions` contain all required ones, and
-/// so on. Other members of the entry are ignored, so require what limits the authorization, such as an account or an amount. If the
-/// caller [acts for](Principal::acting_for) a subject, the credential of the subject has the authorization.
+/// One entry of the list must have the type and everything else that is required: its `actions` contain all required
+/// ones, and so on. Other members of the entry are ignored, so require what limits the authorization, such as an
+/// account or an amount. If the caller [acts for](Principal::acting_for) a subject, the credential of the subject has
+/// the authorization.
 ///
-/// A refusal is 403 `insufficient_authorization`. Its challenge has the parameter `authorization_remediation`: the authorization
-/// that the client requests from the authorization server, as base64url of a JSON object with the member `authorization_details`.
-/// Combine it after scopes and [`StepUp`](crate::StepUp), so that a client obtains the scope first.
+/// A refusal is 403 `insufficient_authorization`. Its challenge has the parameter `authorization_remediation`: the
+/// authorization that the client requests from the authorization server, as base64url of a JSON object with the member
+/// `authorization_details`. Combine it after scopes and [`StepUp`](crate::StepUp), so that a client obtains the scope
+/// first.
 ///
 /// # Examples
 ///
@@ -50,7 +52,8 @@ use crate::{
 ///     }))
 ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
 /// let details = serde_json::json!([{ "type": "account_information", "actions": ["read"], "identifier": "12" }]);
-/// let token = issuer.token("alice").audience("https://api.example.com").claim("authorization_details", details).sign();
+/// let token = issuer.token("alice").audience("https://api.example.com").claim("authorization_details", details);
+/// let token = token.sign();
 /// let call = |path: &str| {
 ///     let request = Request::get(path).header("authorization", format!("Bearer {token}"));
 ///     service.clone().oneshot(request.body(()).expect("a request"))
@@ -62,7 +65,8 @@ use crate::{
 /// assert_eq!(refused.status(), 403);
 /// let challenge = refused.headers()["www-authenticate"].to_str()?;
 /// assert!(challenge.contains(r#"error="insufficient_authorization""#));
-/// let remediation = challenge.split("authorization_remediation=\"").nth(1).expect("the parameter").trim_end_matches('"');
+/// let remediation = challenge.split("authorization_remediation=\"").nth(1).expect("the parameter");
+/// let remediation = remediation.trim_end_matches('"');
 /// let remediation: serde_json::Value = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(remediation)?)?;
 /// assert_eq!(remediation["authorization_details"][0]["identifier"], "13");
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
@@ -120,8 +124,8 @@ impl RequiredAuthorization {
         self
     }
 
-    /// Requires a member that the type defines, with this value in JSON. The members of an object have no order; arrays are compared
-    /// item by item.
+    /// Requires a member that the type defines, with this value in JSON. The members of an object have no order; arrays
+    /// are compared item by item.
     ///
     /// # Errors
     ///
@@ -144,8 +148,8 @@ impl RequiredAuthorization {
         self
     }
 
-    /// Sets the `authorization_reference` of the remediation, by which the application recognizes the request that the client
-    /// sends with the new authorization.
+    /// Sets the `authorization_reference` of the remediation, by which the application recognizes the request that the
+    /// client sends with the new authorization.
     pub fn reference(mut self, reference: impl Into<Box<str>>) -> Self {
         self.reference = Some(reference.into());
         self

@@ -11,9 +11,9 @@ use crate::{
 
 /// A policy that requires a value of a claim of the caller's token, also of an introspected one.
 ///
-/// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it begins with a
-/// slash. A caller without claims, such as one with an API key, is refused. What all tokens of an issuer must have is required
-/// with [`Issuer::require_claim`](super::Issuer::require_claim) instead.
+/// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it
+/// begins with a slash. A caller without claims, such as one with an API key, is refused. What all tokens of an issuer
+/// must have is required with [`Issuer::require_claim`](super::Issuer::require_claim) instead.
 ///
 /// # Examples
 ///
@@ -41,7 +41,8 @@ use crate::{
 /// let call = |role: &str| {
 ///     let token = issuer.token("alice").audience("https://api.example.com");
 ///     let token = token.claim("org", serde_json::json!({ "role": role })).claim("amr", ["pwd", "mfa"]).sign();
-///     service.clone().oneshot(Request::builder().header("authorization", format!("Bearer {token}")).body(()).expect("a request"))
+///     let request = Request::builder().header("authorization", format!("Bearer {token}"));
+///     service.clone().oneshot(request.body(()).expect("a request"))
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {

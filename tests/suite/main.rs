@@ -19,6 +19,7 @@ mod cache_invalidation;
 mod certificates;
 mod conformance;
 mod credential;
+mod decision_points;
 mod discovery;
 mod dpop;
 mod dpop_limits;

@@ -78,8 +78,8 @@ impl RegoPolicyBuilder {
         self
     }
 
-    /// Sets a rule that refuses requests, whatever the other rule allows: if it is `true`, or a set, array or object that is not
-    /// empty. If it is undefined, it refuses nothing.
+    /// Sets a rule that refuses requests, whatever the other rule allows: if it is `true`, or a set, array or object
+    /// that is not empty. If it is undefined, it refuses nothing.
     pub fn deny(mut self, rule: &str) -> Self {
         self.0.deny = Some(rule.into());
         self
@@ -118,8 +118,8 @@ impl RegoPolicyBuilder {
         self
     }
 
-    /// Sets the maximum time of an evaluation of each of the rules: 50 milliseconds by default. It is measured by the wall clock, so
-    /// a machine that is overloaded needs a longer one.
+    /// Sets the maximum time of an evaluation of each of the rules: 50 milliseconds by default. It is measured by the
+    /// wall clock, so a machine that is overloaded needs a longer one.
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.0.time_limit = limit;
         self
@@ -135,8 +135,8 @@ impl RegoPolicyBuilder {
     ///
     /// # Errors
     ///
-    /// [`Unreadable`](RegoErrorKind::Unreadable) if a file cannot be read, [`Invalid`](RegoErrorKind::Invalid) if a policy or a data
-    /// document is not valid, or if the input would have a header field that carries credentials,
+    /// [`Unreadable`](RegoErrorKind::Unreadable) if a file cannot be read, [`Invalid`](RegoErrorKind::Invalid) if a
+    /// policy or a data document is not valid, or if the input would have a header field that carries credentials,
     /// [`RuleMissing`](RegoErrorKind::RuleMissing) if the policies do not define a rule.
     pub fn build(self) -> Result<RegoPolicy, RegoError> {
         if let Some(name) = self.0.headers.iter().find(|name| CREDENTIALS.contains(&name.as_str())) {
@@ -160,8 +160,8 @@ impl fmt::Debug for RegoPolicyBuilder {
 impl RegoPolicy {
     /// Starts a task that reloads the files when they change. They are checked at this interval.
     ///
-    /// If a changed file is not valid, the current policy stays in use, and an error is logged once. The task stops when all clones
-    /// of the policy are dropped.
+    /// If a changed file is not valid, the current policy stays in use, and an error is logged once. The task stops
+    /// when all clones of the policy are dropped.
     ///
     /// # Panics
     ///

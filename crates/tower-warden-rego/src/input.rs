@@ -64,8 +64,8 @@ impl RegoInput {
 
     /// Adds a member. The value can be anything that serializes as JSON.
     ///
-    /// A name that the crate uses itself (`agent`, `principal`, `request`, `tool`), and a value that cannot be serialized, refuse
-    /// the request with [`Reason::POLICY_FAILED`](tower_warden::Reason::POLICY_FAILED).
+    /// A name that the crate uses itself (`agent`, `principal`, `request`, `tool`), and a value that cannot be
+    /// serialized, refuse the request with [`Reason::POLICY_FAILED`](tower_warden::Reason::POLICY_FAILED).
     pub fn insert(&mut self, name: &str, value: impl Serialize) {
         if RESERVED.contains(&name) {
             self.mistake = Some("the name of an added member of the input is one that the crate uses itself");

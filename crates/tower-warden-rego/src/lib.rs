@@ -1,5 +1,5 @@
-//! Policies in [Rego](https://www.openpolicyagent.org/docs/policy-language) for [`tower-warden`](tower_warden), evaluated in the
-//! process by [regorus](https://docs.rs/regorus).
+//! Policies in [Rego](https://www.openpolicyagent.org/docs/policy-language) for [`tower-warden`](tower_warden),
+//! evaluated in the process by [regorus](https://docs.rs/regorus).
 //!
 //! [`RegoPolicy`] is a [`Policy`](tower_warden::Policy): it is applied by an
 //! [`AuthorizeLayer`](tower_warden::layer::AuthorizeLayer), and combined with other policies.
@@ -58,7 +58,8 @@
 //!
 //! # Input
 //!
-//! What a request or a caller does not have is absent, and so undefined in a policy. Credentials are never in the input.
+//! What a request or a caller does not have is absent, and so undefined in a policy. Credentials are never in the
+//! input.
 //!
 //! | member | contents |
 //! |---|---|
@@ -86,9 +87,9 @@
 //!
 //! # Result
 //!
-//! The rule is a boolean; or an object with the boolean `allow`, and the texts `rule`, which the audit event of the request shows,
-//! and `reason`, which is logged. The second rule, [`deny`](RegoPolicyBuilder::deny), takes precedence. Everything else refuses the
-//! request with 403:
+//! The rule is a boolean; or an object with the boolean `allow`, and the texts `rule`, which the audit event of the
+//! request shows, and `reason`, which is logged. The second rule, [`deny`](RegoPolicyBuilder::deny), takes precedence.
+//! Everything else refuses the request with 403:
 //!
 //! | result | [reason](tower_warden::Reason) |
 //! |---|---|
@@ -100,19 +101,19 @@
 //!
 //! # Reloading
 //!
-//! [`RegoPolicy::reload`] compiles files that have changed, and [`RegoPolicy::watch`] does so at an interval. If a file is not valid,
-//! the current policy stays in use. A request is decided by one version as a whole.
+//! [`RegoPolicy::reload`] compiles files that have changed, and [`RegoPolicy::watch`] does so at an interval. If a file
+//! is not valid, the current policy stays in use. A request is decided by one version as a whole.
 //!
 //! # Limits
 //!
-//! The input is at most 64 KiB and each rule is evaluated for at most 50 milliseconds by default. The time is checked between the
-//! steps of an evaluation, not within one call of a built-in function, and memory is bounded by the input, the data and the time
-//! only: policies are trusted like code. `http.send`, `opa.runtime` and `uuid.rfc4122` do not exist. A call of a function that does not
-//! exist, and an error of a built-in function, refuse the request when they are evaluated, and do not make a rule undefined as in
-//! OPA by default.
+//! The input is at most 64 KiB and each rule is evaluated for at most 50 milliseconds by default. The time is checked
+//! between the steps of an evaluation, not within one call of a built-in function, and memory is bounded by the input,
+//! the data and the time only: policies are trusted like code. `http.send`, `opa.runtime` and `uuid.rfc4122` do not
+//! exist. A call of a function that does not exist, and an error of a built-in function, refuse the request when they
+//! are evaluated, and do not make a rule undefined as in OPA by default.
 //!
-//! An evaluation runs on the thread of the request. One of the example above takes about 30 microseconds, which includes the input;
-//! policies that search large data documents should index them by object keys.
+//! An evaluation runs on the thread of the request. One of the example above takes about 30 microseconds, which
+//! includes the input; policies that search large data documents should index them by object keys.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -20,8 +20,8 @@ use crate::{
 
 /// A policy in Rego, which is evaluated in the process.
 ///
-/// It admits a request if the queried rule is `true`, and refuses it otherwise. Clones share the policy and its reloads. See the
-/// [crate docs](crate) for an example, for the input of policies, and for their limits.
+/// It admits a request if the queried rule is `true`, and refuses it otherwise. Clones share the policy and its
+/// reloads. See the [crate docs](crate) for an example, for the input of policies, and for their limits.
 #[derive(Clone)]
 pub struct RegoPolicy(Arc<Inner>);
 
@@ -64,7 +64,8 @@ impl RegoPolicy {
         &self.0
     }
 
-    /// Checks the files for changes now, and compiles them if there are any. It reads files and blocks the thread meanwhile.
+    /// Checks the files for changes now, and compiles them if there are any. It reads files and blocks the thread
+    /// meanwhile.
     ///
     /// # Errors
     ///
@@ -129,8 +130,8 @@ impl Inner {
 
     /// Replaces the policy if the files differ from those that it was compiled from.
     ///
-    /// The files are read and compiled without the lock, so that requests never wait for them. Requests that have begun are
-    /// decided by the previous version as a whole.
+    /// The files are read and compiled without the lock, so that requests never wait for them. Requests that have begun
+    /// are decided by the previous version as a whole.
     pub(crate) fn reload(&self) -> Result<ReloadStatus, RegoError> {
         let documents = self.settings.sources.read()?;
         let fingerprint = documents.fingerprint();
@@ -167,7 +168,8 @@ impl Policy for RegoPolicy {
                     tracing::warn!(
                         rule = %settings.allow,
                         %error,
-                        "a policy cannot be evaluated; requests are refused, and further failures of this version are not logged"
+                        "a policy cannot be evaluated; requests are refused, and further failures of this version are not \
+                         logged"
                     );
                 }
                 let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);

@@ -21,7 +21,7 @@ pub enum RegoVersion {
     V1,
 }
 
-/// Where policies and data are.
+/// The places of policies and data.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sources {
     pub(crate) policies: Vec<Source>,

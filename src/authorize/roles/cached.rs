@@ -19,11 +19,12 @@ use crate::{
 
 /// A [`RoleDirectory`] behind a cache, for a [`RoleLayer`](super::RoleLayer).
 ///
-/// Several requests of a caller cause one query. A query that does not respond in time is a 503, and is not cached. Scopes that were
-/// withdrawn are in use for the [lifetime](CachedRolesBuilder::lifetime) of an entry at most, or until the entry is
-/// [invalidated](Self::invalidate), also by a query that has read them before and completes after that.
+/// Several requests of a caller cause one query. A query that does not respond in time is a 503, and is not cached.
+/// Scopes that were withdrawn are in use for the [lifetime](CachedRolesBuilder::lifetime) of an entry at most, or until
+/// the entry is [invalidated](Self::invalidate), also by a query that has read them before and completes after that.
 ///
-/// Entries are separate for each issuer, method of authentication, tenant, subject and list of roles. Clones share the cache.
+/// Entries are separate for each issuer, method of authentication, tenant, subject and list of roles. Clones share the
+/// cache.
 ///
 /// # Examples
 ///
@@ -75,7 +76,8 @@ impl CachedRolesBuilder {
         self
     }
 
-    /// Sets the maximum number of concurrent queries: 64 by default. Further ones wait, up to the [time-out](Self::timeout).
+    /// Sets the maximum number of concurrent queries: 64 by default. Further ones wait, up to the
+    /// [time-out](Self::timeout).
     pub const fn max_lookups(mut self, lookups: NonZeroUsize) -> Self {
         self.max_lookups = lookups;
         self
@@ -119,8 +121,8 @@ impl CachedRoles {
         }
     }
 
-    /// Invalidates what is cached about a subject of an issuer, in each tenant and with any roles. The issuer is `None` for callers
-    /// without a token, such as those with an API key.
+    /// Invalidates what is cached about a subject of an issuer, in each tenant and with any roles. The issuer is `None`
+    /// for callers without a token, such as those with an API key.
     pub fn invalidate(&self, issuer: Option<&str>, subject: &str) {
         self.lookup.cache().invalidate(&tag(issuer, subject));
     }

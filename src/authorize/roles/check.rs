@@ -17,7 +17,8 @@ use crate::{
     scope::Scopes,
 };
 
-/// The check of [`RoleLayer`](super::RoleLayer), which refuses a request only if the scopes of its caller cannot be determined.
+/// The check of [`RoleLayer`](super::RoleLayer), which refuses a request only if the scopes of its caller cannot be
+/// determined.
 pub struct RoleCheck(pub(super) RoleSource);
 
 pub(super) enum RoleSource {

@@ -9,8 +9,8 @@ use crate::{
 
 /// Finds the scopes that a caller has by its roles, or by who it is.
 ///
-/// A [`RoleLayer`](super::RoleLayer) queries it. [`RoleMap`](super::RoleMap) is a static one; for one that queries a database,
-/// [`CachedRoles`](super::CachedRoles) adds a cache, a time-out and a bound of concurrent queries.
+/// A [`RoleLayer`](super::RoleLayer) queries it. [`RoleMap`](super::RoleMap) is a static one; for one that queries a
+/// database, [`CachedRoles`](super::CachedRoles) adds a cache, a time-out and a bound of concurrent queries.
 ///
 /// # Examples
 ///

@@ -17,11 +17,13 @@ use crate::{
 /// Adds the scopes that a caller has by its roles to those of its credential.
 ///
 /// Place it inside of [`AuthLayer`](crate::layer::AuthLayer) and outside of whatever requires scopes:
-/// [`AuthorizeLayer`](crate::layer::AuthorizeLayer), policies and [`Scoped`](crate::axum::Scoped) see the added scopes, as
-/// [`Principal::holds`](crate::Principal::holds) and [`Principal::scopes`](crate::Principal::scopes) do. Without it, a caller has the
-/// scopes of its credential only. If the caller [acts for](crate::Principal::acting_for) a subject, the scopes of both are added.
+/// [`AuthorizeLayer`](crate::layer::AuthorizeLayer), policies and [`Scoped`](crate::axum::Scoped) see the added scopes,
+/// as [`Principal::holds`](crate::Principal::holds) and [`Principal::scopes`](crate::Principal::scopes) do. Without it,
+/// a caller has the scopes of its credential only. If the caller [acts for](crate::Principal::acting_for) a subject,
+/// the scopes of both are added.
 ///
-/// Requests without a credential pass, if `AuthLayer` admits them. If the directory does not respond, the layer responds with 503.
+/// Requests without a credential pass, if `AuthLayer` admits them. If the directory does not respond, the layer
+/// responds with 503.
 ///
 /// # Examples
 ///
@@ -48,7 +50,8 @@ use crate::{
 ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
 /// let call = |role: &str| {
 ///     let token = issuer.token("alice").audience("https://api.example.com").claim("roles", [role]).sign();
-///     service.clone().oneshot(Request::builder().header("authorization", format!("Bearer {token}")).body(()).expect("a request"))
+///     let request = Request::builder().header("authorization", format!("Bearer {token}"));
+///     service.clone().oneshot(request.body(()).expect("a request"))
 /// };
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {

@@ -49,8 +49,8 @@ impl RoleMap {
         Ok(Self { issuer: None, scopes: map })
     }
 
-    /// Applies to callers with tokens of this issuer only. By default, a role grants the same whichever issuer names it, so that
-    /// each issuer with a [`roles_claim`](crate::jwt::Issuer::roles_claim) grants all scopes of the map.
+    /// Applies to callers with tokens of this issuer only. By default, a role grants the same whichever issuer names
+    /// it, so that each issuer with a [`roles_claim`](crate::jwt::Issuer::roles_claim) grants all scopes of the map.
     #[must_use]
     pub fn of_issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
         self.issuer = Some(issuer.into());

@@ -1,0 +1,143 @@
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Uri, header};
+
+use super::{
+    builder::DecisionPointBuilder,
+    input::{AccessRequest, OpaInput},
+    response::{MAX_RESPONSE_BYTES, Protocol, Verdict},
+};
+use crate::{
+    Eventual,
+    authorize::{DecisionNote, Policy},
+    cache::{CachedLookup, Failure, Outcome},
+    caller::Principal,
+    digest::Digest,
+    fetch::Fetch,
+    log::Causes,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    request::Head,
+    time::{Arrival, Clock},
+};
+
+/// A policy that another server decides. See the [module docs](super).
+///
+/// Clones share the cache.
+#[derive(Clone)]
+pub struct DecisionPoint(pub(super) Arc<Inner>);
+
+/// Makes the body of the query about a request; `None` if something in it cannot be serialized.
+pub(super) type Describe = Arc<dyn Fn(&Principal, &Head<'_>) -> Option<String> + Send + Sync>;
+
+pub(super) struct Inner {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) describe: Describe,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) lookup: Arc<CachedLookup<Verdict>>,
+    /// The rule of OPA; empty for AuthZEN.
+    pub(super) rule: Box<str>,
+}
+
+pub(super) struct Endpoint {
+    pub(super) authorization: Option<HeaderValue>,
+    pub(super) fetch: Arc<dyn Fetch>,
+    pub(super) protocol: Protocol,
+    pub(super) uri: Uri,
+}
+
+impl DecisionPoint {
+    /// Queries a server that implements AuthZEN 1.0 at this base URL. The closure states what is sent about a request.
+    pub fn authzen(
+        url: &str,
+        request: impl Fn(&Principal, &Head<'_>) -> AccessRequest + Send + Sync + 'static,
+    ) -> DecisionPointBuilder {
+        let describe = move |caller: &Principal, head: &Head<'_>| request(caller, head).into_json();
+        DecisionPointBuilder::new(Protocol::AuthZen, url, "", Arc::new(describe))
+    }
+
+    /// Queries a rule of OPA, such as `gateway/allow`, by its REST API at this base URL. The closure states what is
+    /// sent about a request.
+    pub fn opa(
+        url: &str,
+        rule: &str,
+        input: impl Fn(&Principal, &Head<'_>) -> OpaInput + Send + Sync + 'static,
+    ) -> DecisionPointBuilder {
+        let describe = move |caller: &Principal, head: &Head<'_>| input(caller, head).into_json();
+        DecisionPointBuilder::new(Protocol::Opa, url, rule, Arc::new(describe))
+    }
+
+    /// Invalidates all cached decisions, such as when the policy of the server has changed.
+    pub fn invalidate_all(&self) {
+        self.0.lookup.cache().invalidate_all();
+    }
+}
+
+impl Endpoint {
+    async fn query(&self, body: Bytes) -> Outcome<Verdict> {
+        let mut request = Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert(header::ACCEPT, const { HeaderValue::from_static("application/json") });
+        headers.insert(header::CONTENT_TYPE, const { HeaderValue::from_static("application/json") });
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        match self.fetch.fetch(request, MAX_RESPONSE_BYTES).wait().await {
+            Ok(response) => self.protocol.read(&response),
+            Err(error) => Outcome::Down(Failure::new(Reason::DECISION_POINT_UNAVAILABLE, Causes(&error))),
+        }
+    }
+}
+
+impl Inner {
+    fn record(&self, note: &DecisionNote) {
+        note.record(self.endpoint.protocol.name(), (!self.rule.is_empty()).then(|| self.rule.to_string().into()));
+    }
+}
+
+impl Policy for DecisionPoint {
+    fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let note = DecisionNote::of(head);
+        let Some(body) = (self.0.describe)(principal, head) else {
+            self.0.record(&note);
+            let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
+            return Eventual::Now(Err(refused.with_explanation("what is sent cannot be serialized as JSON")));
+        };
+        let (body, arrival) = (Bytes::from(body), Arrival::read(&*self.0.clock));
+        let key = Digest::of(&body);
+        if let Some(Ok(verdict)) = self.0.lookup.cache().get(&key, arrival) {
+            self.0.record(&note);
+            return Eventual::Now(settle(verdict));
+        }
+        let endpoint = Arc::clone(&self.0.endpoint);
+        let look_up = move || {
+            let (endpoint, body) = (Arc::clone(&endpoint), body.clone());
+            async move { endpoint.query(body).await }
+        };
+        let (this, verdict) = (Arc::clone(&self.0), self.0.lookup.load(key, arrival, look_up, settle));
+        verdict.map(move |verdict| {
+            this.record(&note);
+            verdict.and_then(|verdict| verdict)
+        })
+    }
+}
+
+impl fmt::Debug for DecisionPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DecisionPoint")
+            .field("protocol", &self.0.endpoint.protocol)
+            .field("host", &self.0.endpoint.uri.host())
+            .field("lookup", &self.0.lookup)
+            .finish_non_exhaustive()
+    }
+}
+
+fn settle(verdict: Verdict) -> Result<(), Rejection> {
+    match verdict.0 {
+        None => Ok(()),
+        Some(reason) => Err(Rejection::new(RejectionKind::Forbidden, reason)),
+    }
+}
