@@ -15,7 +15,6 @@ use crate::{
     fetch::{Fetch, PlainHttp},
     reason::Reason,
     request::Network,
-    time::{Clock, SystemClock},
     url,
 };
 
@@ -23,8 +22,8 @@ use crate::{
 #[must_use]
 pub struct DecisionPointBuilder {
     bearer: Zeroizing<String>,
-    clock: Arc<dyn Clock>,
     describe: Describe,
+    environment: Environment,
     fetch: Option<Arc<dyn Fetch>>,
     limits: Limits,
     max_lookups: NonZeroUsize,
@@ -39,8 +38,8 @@ impl DecisionPointBuilder {
     pub(super) fn new(protocol: Protocol, url: &str, rule: &str, describe: Describe) -> Self {
         Self {
             bearer: Zeroizing::default(),
-            clock: Arc::new(SystemClock),
             describe,
+            environment: Environment::default(),
             fetch: None,
             limits: Limits {
                 positive_capacity: 0,
@@ -71,9 +70,9 @@ impl DecisionPointBuilder {
         self
     }
 
-    /// Sets the clock of the cache: that of the system by default.
+    /// Sets the clock of the cache, and what gets notices of outages: the clock of the system, and nothing, by default.
     pub fn environment(mut self, environment: &Environment) -> Self {
-        self.clock = environment.clock();
+        self.environment = environment.clone();
         self
     }
 
@@ -151,9 +150,11 @@ impl DecisionPointBuilder {
             self.timeout,
             Reason::DECISION_POINT_TIMEOUT,
         );
+        #[cfg(feature = "audit")]
+        lookup.observed_by(self.environment.observer());
         let endpoint = Arc::new(Endpoint { authorization, fetch, protocol: self.protocol, uri });
         Ok(DecisionPoint(Arc::new(Inner {
-            clock: self.clock,
+            clock: self.environment.clock(),
             describe: self.describe,
             endpoint,
             lookup,

@@ -14,7 +14,7 @@ use crate::{
     reason::Reason,
     refusal::Rejection,
     scope::Scopes,
-    time::{Arrival, Clock, SystemClock},
+    time::{Arrival, Clock},
 };
 
 /// A [`RoleDirectory`] behind a cache, for a [`RoleLayer`](super::RoleLayer).
@@ -50,8 +50,8 @@ pub struct CachedRoles {
 /// Configures [`CachedRoles`].
 #[must_use]
 pub struct CachedRolesBuilder {
-    clock: Arc<dyn Clock>,
     directory: Arc<dyn RoleDirectory>,
+    environment: Environment,
     limits: Limits,
     max_lookups: NonZeroUsize,
     timeout: Duration,
@@ -64,9 +64,9 @@ impl CachedRolesBuilder {
         self
     }
 
-    /// Sets the clock of the cache: that of the system by default.
+    /// Sets the clock of the cache, and what gets notices of outages: the clock of the system, and nothing, by default.
     pub fn environment(mut self, environment: &Environment) -> Self {
-        self.clock = environment.clock();
+        self.environment = environment.clone();
         self
     }
 
@@ -93,7 +93,9 @@ impl CachedRolesBuilder {
     #[must_use]
     pub fn build(self) -> CachedRoles {
         let lookup = CachedLookup::new(DEPENDENCY, self.limits, self.max_lookups, self.timeout, Reason::ROLES_TIMEOUT);
-        CachedRoles { clock: self.clock, directory: self.directory, lookup }
+        #[cfg(feature = "audit")]
+        lookup.observed_by(self.environment.observer());
+        CachedRoles { clock: self.environment.clock(), directory: self.directory, lookup }
     }
 }
 
@@ -107,8 +109,8 @@ impl CachedRoles {
     /// Returns a builder for a cache with other settings.
     pub fn builder(directory: impl RoleDirectory) -> CachedRolesBuilder {
         CachedRolesBuilder {
-            clock: Arc::new(SystemClock),
             directory: Arc::new(directory),
+            environment: Environment::default(),
             limits: Limits {
                 positive_capacity: 10_000,
                 positive_ttl: Duration::from_secs(60),

@@ -10,7 +10,8 @@ use crate::{
     caller::{self, Principal},
     error::Unavailable,
     gate::{Check, Pass, sealed::Sealed},
-    log::{self, Causes, Outage},
+    log::{self, Causes},
+    outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
@@ -49,11 +50,11 @@ impl RoleSource {
 fn settle(scopes: Result<Scopes, Unavailable>, outage: &Outage) -> Result<Arc<Scopes>, Rejection> {
     match scopes {
         Ok(scopes) => {
-            outage.end(DEPENDENCY);
+            outage.end();
             Ok(Arc::new(scopes))
         }
         Err(error) => {
-            outage.begin(|| {
+            outage.begin(Causes(&error), || {
                 log::warning!(
                     error = %Causes(&error),
                     "the directory of roles does not respond; requests are refused with 503 until it does"

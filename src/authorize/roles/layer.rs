@@ -5,12 +5,12 @@ use tower_layer::Layer;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 use super::cached::CachedRoles;
 use super::{
-    check::{RoleCheck, RoleSource},
+    check::{DEPENDENCY, RoleCheck, RoleSource},
     directory::RoleDirectory,
 };
 use crate::{
     gate::Gate,
-    log::Outage,
+    outage::Outage,
     refusal::{Problem, Responder},
 };
 
@@ -69,7 +69,7 @@ impl RoleLayer {
     /// Queries a directory for each request: for one that responds at once, such as a [`RoleMap`](super::RoleMap).
     #[must_use]
     pub fn new(directory: impl RoleDirectory) -> Self {
-        Self::of(RoleSource::Direct { directory: Arc::new(directory), outage: Outage::default() })
+        Self::of(RoleSource::Direct { directory: Arc::new(directory), outage: Outage::of(DEPENDENCY) })
     }
 
     /// Queries a directory through a cache.
