@@ -102,7 +102,9 @@
 //! # Reloading
 //!
 //! [`RegoPolicy::reload`] compiles files that have changed, and [`RegoPolicy::watch`] does so at an interval. If a file
-//! is not valid, the current policy stays in use. A request is decided by one version as a whole.
+//! is not valid, the current policy stays in use. A request is decided by one version as a whole. Replace files by
+//! renaming: the half of a file that is being written may be a valid policy. Files that belong together are read one
+//! after the other.
 //!
 //! # Limits
 //!

@@ -5,5 +5,6 @@ mod decisions;
 mod differential;
 mod input;
 mod limits;
+mod logging;
 mod reload;
 mod support;
