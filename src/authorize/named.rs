@@ -22,7 +22,7 @@ impl Policy for Named {
         let captured = note.capture(|| self.policy.decide(principal, head));
         match captured {
             Eventual::Now((verdict, noted)) => {
-                note.record_named(&self.name, noted);
+                note.record_named(self.name.clone(), noted);
                 Eventual::Now(verdict)
             }
             Eventual::Later(captured) => {
@@ -30,7 +30,7 @@ impl Policy for Named {
                 // The dependencies of the policy.
                 Eventual::later(async move {
                     let (verdict, noted) = captured.await;
-                    note.record_named(&name, noted);
+                    note.record_named(name, noted);
                     verdict
                 })
             }

@@ -56,9 +56,9 @@ impl DecisionNote {
     }
 
     /// Records the name of a policy over what it has noted itself, which becomes the rule.
-    pub(super) fn record_named(&self, name: &Cow<'static, str>, noted: Noted) {
+    pub(super) fn record_named(&self, name: Cow<'static, str>, noted: Noted) {
         if self.0.is_on() {
-            self.0.set(Recorder::under(name.clone(), noted));
+            self.0.set(Recorder::under(name, noted));
         }
     }
 
