@@ -161,6 +161,7 @@
 //! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
 //! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
+//! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
@@ -191,6 +192,8 @@ mod environment;
 mod error;
 mod eventual;
 mod log;
+#[allow(dead_code, reason = "what is measured depends on the features")]
+mod metrics;
 #[cfg(feature = "audit")]
 mod notice;
 mod outage;

@@ -15,9 +15,9 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer, Service, ServiceBuilder, service_fn};
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Digest, Environment, Eventual, Head, Identity, ManualClock, Presented,
-    Reason, Rejection, RejectionKind, StepUp, UnixTime,
+    Reason, Rejection, RejectionKind, StepUp, Timestamp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey},
-    audit::{AuditLog, AuditSink, Event, Place},
+    audit::{AuditChannel, AuditLog, AuditSink, Detector, Event, EventKind, Place},
     axum::Scoped,
     caller::{Confirmation, SenderConstraint},
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
@@ -31,7 +31,7 @@ use tower_warden::{
     testing::TestIssuer,
 };
 
-use self::counting::{Allocator, Endpoint, Store, allocations, at_once};
+use self::counting::{Allocator, Endpoint, Store, allocations, at_once, bytes};
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
@@ -106,6 +106,32 @@ fn every_place_for_a_key_costs_the_same() {
     for (name, value) in [("authorization", format!("ApiKey {key}")), ("x-api-key", key)] {
         Cost::of(&layer(keys.clone()), || request_with(name, &value)).is_above(&Cost::bare(), 1);
     }
+}
+
+#[test]
+fn a_detector_holds_no_more_memory_for_a_million_peers() {
+    let (sink, mut events) = AuditChannel::new(1);
+    let (keys, _, _) = cached();
+    let service = ServiceBuilder::new().layer(AuditLayer::new(AuditLog::new(sink))).layer(layer(keys));
+    let service =
+        service.service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    drop(at_once(tower::ServiceExt::oneshot(service, request("sk_agent_guess"))));
+    let event = events.try_recv().unwrap();
+
+    let detector = Detector::builder(Nowhere).capacity(4_096.try_into().unwrap()).build();
+    let flood = |peers: std::ops::Range<u32>| {
+        for peer in peers {
+            let mut event = event.clone();
+            event.time = Timestamp::from_millis(1_800_000_000_000 + u64::from(peer));
+            let EventKind::Request(request) = &mut event.kind else { panic!("a request") };
+            request.client_address = Some((0x0a00_0000 + peer).to_be_bytes().into());
+            detector.record(event, Place::default());
+        }
+    };
+    let ((), first) = bytes(|| flood(0..100_000));
+    assert!((100_000..1_000_000).contains(&first), "{first}");
+    assert_eq!(bytes(|| flood(100_000..1_000_000)).1, 0);
+    assert_eq!(detector.alerts(), []);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 /// Each module under `src`, from the lowest floor up. A module imports from the floors below its own only: not from its
 /// neighbours, and there are no exceptions.
 const FLOORS: &[&[&str]] = &[
-    &["digest", "eventual", "log", "notice", "reason", "striped", "time", "url"],
+    &["digest", "eventual", "log", "metrics", "notice", "reason", "striped", "time", "url"],
     &["error", "outage", "warnings"],
     &["json", "scope"],
     &["request"],

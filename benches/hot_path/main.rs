@@ -12,6 +12,7 @@
 mod binding;
 #[path = "../../tests/counting/mod.rs"]
 mod counting;
+mod detector;
 mod fixture;
 mod introspected;
 mod limits;
@@ -47,6 +48,7 @@ fn main() {
     binding::proofs(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
+    detector::record(effort);
     threads::two(effort);
     limits::one_key_after_the_other(effort);
     limits::layers(effort);

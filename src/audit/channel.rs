@@ -73,7 +73,7 @@ impl AuditChannel {
     /// Creates a channel that holds up to `capacity` events, at least one. Further ones are lost, and counted.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, EventReceiver) {
-        let room = Room::new(NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
+        let room = Room::new("channel", NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
         let (sender, receiver) = mpsc::unbounded_channel();
         (Self { room: room.clone(), sender }, EventReceiver { next: None, receiver, room })
     }
@@ -121,6 +121,7 @@ impl EventReceiver {
     }
 
     fn after_lost(&mut self, event: Event) -> Event {
+        self.room.measure();
         match self.room.take_lost() {
             0 => event,
             count => {

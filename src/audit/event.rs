@@ -2,9 +2,9 @@ use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode, Uri};
 
-use super::trace::TraceContext;
+use super::{detect::Alert, trace::TraceContext};
 use crate::{
-    caller::Principal,
+    caller::{Identity, Principal},
     notice::Notice,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
@@ -33,6 +33,8 @@ pub struct Event {
 )]
 #[non_exhaustive]
 pub enum EventKind {
+    /// Something that looks like abuse was detected, or is over.
+    Alert(Alert),
     /// Events that were lost before this one, because a sink was full.
     Lost(u64),
     /// Something other than a request, such as a revoked key.
@@ -182,6 +184,13 @@ impl RequestEvent {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(noted, _)| noted == name).map(|(_, value)| &**value)
+    }
+
+    /// The owner of a refused credential that is authentic in itself, such as one that is expired, revoked, replayed, or bound to
+    /// another certificate. Whether it was the owner who sent it is not known.
+    #[must_use]
+    pub fn refused_identity(&self) -> Option<&Identity> {
+        self.decision.refusal()?.owner()
     }
 
     /// Returns whether the request was admitted.

@@ -8,6 +8,7 @@ use super::{
     log::AuditLog,
     request_id::RequestIds,
     sink::{AuditSink, Place},
+    span::RequestSpan,
     trace::TraceContext,
 };
 use crate::{
@@ -30,6 +31,7 @@ pub(super) struct Guard {
     place: Place,
     /// `None` only while the guard is dropped.
     record: Option<RequestEvent>,
+    span: RequestSpan,
     started: Instant,
     time: Timestamp,
     trail: Trail,
@@ -68,10 +70,17 @@ impl Guard {
             log: log.clone(),
             place: Place::default(),
             record: Some(record),
+            span: RequestSpan::default(),
             started: Instant::now(),
             time: log.clock().timestamp(),
             trail,
         }
+    }
+
+    /// Opens the span of the request.
+    #[cfg(feature = "tracing")]
+    pub(super) fn open_span(&mut self) {
+        self.span = self.record.as_ref().map(RequestSpan::open).unwrap_or_default();
     }
 
     /// Uses this room for the event.
@@ -82,7 +91,7 @@ impl Guard {
     /// Runs code of the inner service.
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.is_running = true;
-        let value = code();
+        let value = self.span.run(code);
         self.is_running = false;
         value
     }
@@ -152,6 +161,9 @@ impl Drop for Guard {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
             let event = self.finish(record);
+            if let EventKind::Request(request) = &event.kind {
+                self.span.close(request);
+            }
             self.log.record(event, std::mem::take(&mut self.place));
         }
     }

@@ -41,6 +41,8 @@ pub struct AuditLayer<R = Problem> {
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
+    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "spans need the feature"))]
+    has_span: bool,
     ids: RequestIds,
     /// The time to wait for room in the log; `None` if requests do not wait.
     max_wait: Option<Duration>,
@@ -52,7 +54,7 @@ impl AuditLayer {
     /// Records events in a log.
     #[must_use]
     pub fn new(log: AuditLog) -> Self {
-        let settings = Settings { ids: RequestIds(None), max_wait: None, open_paths: None };
+        let settings = Settings { has_span: false, ids: RequestIds(None), max_wait: None, open_paths: None };
         Self { log, respond: Responder::default(), settings: Arc::new(settings) }
     }
 }
@@ -76,6 +78,18 @@ impl<R> AuditLayer<R> {
     #[must_use]
     pub fn deny_undecided(mut self, open_paths: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         self.settings_mut().open_paths = Some(open_paths.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Handles each request in a span of the crate `tracing` with the name `request` and the target `tower_warden::audit`: log lines
+    /// of the handler belong to it. Its fields have the names of [`FlatJson`](super::FlatJson); those of the caller, the decision
+    /// and the response are added at its end.
+    ///
+    /// By default, there is none: a [`TracingSink`](super::TracingSink) emits one event for each request.
+    #[cfg(feature = "tracing")]
+    #[must_use]
+    pub fn span(mut self) -> Self {
+        self.settings_mut().has_span = true;
         self
     }
 
@@ -144,6 +158,10 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let mut guard = Guard::begin(&self.log, &self.settings.ids, &mut request);
+        #[cfg(feature = "tracing")]
+        if self.settings.has_span {
+            guard.open_span();
+        }
         let (respond, settings) = (self.respond.clone(), Arc::clone(&self.settings));
         match self.reserve() {
             Eventual::Now(Some(place)) => {

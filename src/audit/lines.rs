@@ -119,7 +119,7 @@ impl JsonLinesBuilder {
     /// If the thread cannot be started.
     pub fn start(self) -> io::Result<JsonLines> {
         let (sender, receiver) = mpsc::channel();
-        let room = Room::new(self.capacity);
+        let room = Room::new("lines", self.capacity);
         let writer = Writer {
             format: self.format,
             line: Vec::with_capacity(1_024),
@@ -155,6 +155,7 @@ impl Writer {
             while let Ok(message) = messages.try_recv() {
                 self.handle(message);
             }
+            self.room.measure();
             let flushed = io::Write::flush(&mut self.writer);
             self.note(flushed.as_ref().map(|&()| ()));
         }

@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`JsonLines`] | lines, from a thread of its own: [`FlatJson`], [`Ocsf`] or [`AgentJson`] |
 //! | [`Spool`] | a writer for `JsonLines` that delivers lines to a collector, and keeps them until then |
+//! | `MetricsSink` | metrics of the crate `metrics`, with the feature of that name |
 //! | [`TracingSink`] | events of the crate `tracing` |
 //! | [`AuditChannel`] | the events themselves, for a task of the application |
+//! | [`Detector`] | an [`Alert`] where events look like abuse, and all events for another sink |
 //! | [`Sampled`] | a part of the events of admitted requests |
 //!
 //! # What is recorded
@@ -63,11 +65,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsSink;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingSink;
 pub use self::{
     body::AuditBody,
     channel::{AuditChannel, EventReceiver},
+    detect::{AbuseGuard, Alert, AlertState, Detection, Detector, DetectorBuilder},
     event::{Decision, End, Event, EventKind, RequestEvent},
     format::{AgentJson, EventFormat, FlatJson, Ocsf},
     future::AuditFuture,
@@ -87,6 +92,7 @@ pub use crate::{
 
 mod body;
 mod channel;
+mod detect;
 mod event;
 mod format;
 mod future;
@@ -94,12 +100,15 @@ mod guard;
 mod layer;
 mod lines;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod note;
 mod queue;
 mod reason;
 mod request_id;
 mod sample;
 mod sink;
+mod span;
 mod spool;
 mod trace;
 #[cfg(feature = "tracing")]

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::sink::Place;
-use crate::{Eventual, Unavailable};
+use crate::{Eventual, Unavailable, metrics};
 
 /// The room of a bounded queue, and the number of events for which there was none.
 ///
@@ -19,23 +19,28 @@ pub(super) struct Room(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    capacity: usize,
     /// Lost events that were not reported yet.
     lost: AtomicU64,
     lost_in_all: AtomicU64,
+    /// The name of the sink, in metrics.
+    name: &'static str,
     permits: Arc<Semaphore>,
 }
 
 impl Room {
-    pub(super) fn new(capacity: NonZeroUsize) -> Self {
-        let permits = Arc::new(Semaphore::new(capacity.get().min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Inner { lost: AtomicU64::new(0), lost_in_all: AtomicU64::new(0), permits }))
+    pub(super) fn new(name: &'static str, capacity: NonZeroUsize) -> Self {
+        let capacity = capacity.get().min(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(capacity));
+        Self(Arc::new(Inner { capacity, lost: AtomicU64::new(0), lost_in_all: AtomicU64::new(0), name, permits }))
     }
 
     /// The room for an event; `None`, and the event is lost, if there is none.
     pub(super) fn enter(&self, place: Place) -> Option<OwnedSemaphorePermit> {
         let permit = place.into_permit().or_else(|| Arc::clone(&self.0.permits).try_acquire_owned().ok());
-        if permit.is_none() {
-            self.lose(1);
+        match permit {
+            None => self.lose(1),
+            Some(_) => self.measure(),
         }
         permit
     }
@@ -55,7 +60,13 @@ impl Room {
         self.0.permits.close();
     }
 
+    /// Reports the number of events that wait, as a metric.
+    pub(super) fn measure(&self) {
+        metrics::audit_queued(self.0.name, || self.0.capacity - self.0.permits.available_permits());
+    }
+
     pub(super) fn lose(&self, count: u64) {
+        metrics::audit_lost(self.0.name, count);
         self.0.lost.fetch_add(count, Relaxed);
         self.0.lost_in_all.fetch_add(count, Relaxed);
     }

@@ -1,4 +1,5 @@
 use super::{
+    detect::AlertState,
     event::{Event, EventKind, RequestEvent},
     format::{EventFormat, FlatJson},
     sink::{AuditSink, Place},
@@ -6,7 +7,7 @@ use super::{
 use crate::caller::Principal;
 
 /// A sink that emits `tracing` events with the target `tower_warden::audit`: at the level info for admitted requests and for
-/// notices, and at the level warn for refusals, failures and lost events.
+/// notices, and at the level warn for refusals, failures, alerts and lost events.
 ///
 /// The fields have the names of [`FlatJson`]; the field `event` is the whole of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +29,14 @@ impl AuditSink for TracingSink {
                     emit!(warn, &event, request);
                 }
             }
+            EventKind::Alert(alert) => match alert.state {
+                AlertState::Cleared => {
+                    tracing::info!(target: TARGET, detection = alert.detection.as_str(), event = text(&event), "alert cleared");
+                }
+                AlertState::Raised => {
+                    tracing::warn!(target: TARGET, detection = alert.detection.as_str(), event = text(&event), "alert raised");
+                }
+            },
             EventKind::Notice(notice) => {
                 tracing::info!(target: TARGET, event = text(&event), "{}", notice.as_str());
             }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Eventual,
     caller::{Confirmation, Identity, NetworkAllowed, NotExpired, Possessed, Possession},
+    metrics::Stopwatch,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::{Head, UnknownClient},
@@ -74,7 +75,9 @@ impl CredentialSource {
                 presented => attempt.presented.push((place, presented)),
             }
         }
-        (attempt, self.authenticator.authenticate(&Presented::arrived(located.credential, *head, arrival)))
+        let stopwatch = Stopwatch::start();
+        let verdict = self.authenticator.authenticate(&Presented::arrived(located.credential, *head, arrival));
+        (attempt, measured(stopwatch, located.credential.kind(), verdict))
     }
 
     /// Expiry, possession, then networks.
@@ -146,4 +149,27 @@ impl CredentialSource {
             Ok(())
         })
     }
+}
+
+/// Measures the time until the verdict.
+#[cfg(feature = "metrics")]
+fn measured(
+    stopwatch: Stopwatch,
+    kind: scheme::CredentialKind,
+    verdict: Eventual<Result<Arc<Identity>, Rejection>>,
+) -> Eventual<Result<Arc<Identity>, Rejection>> {
+    verdict.map(move |verdict| {
+        let (method, outcome) = match &verdict {
+            Ok(identity) => (identity.method.as_str(), "ok"),
+            Err(rejection) if rejection.kind() == RejectionKind::Unavailable => (kind.as_str(), "unavailable"),
+            Err(_) => (kind.as_str(), "refused"),
+        };
+        stopwatch.stop(method, outcome);
+        verdict
+    })
+}
+
+#[cfg(not(feature = "metrics"))]
+fn measured<T>(_: Stopwatch, _: scheme::CredentialKind, verdict: T) -> T {
+    verdict
 }

@@ -215,7 +215,8 @@ impl Authentication {
         client: impl FnOnce() -> Result<IpAddr, UnknownClient>,
     ) -> Eventual<Result<Checked, Rejection>> {
         let examined = verdict.and_then(|identity| {
-            let examined = self.source(role).examine(&attempt, &identity, client)?;
+            let examined = self.source(role).examine(&attempt, &identity, client);
+            let examined = examined.map_err(|rejection| naming(rejection, &identity))?;
             Ok((identity, examined))
         });
         let (identity, examined) = match examined {
@@ -247,7 +248,10 @@ impl Authentication {
     ) -> Result<Checked, Rejection> {
         match NotRevoked::check(answer, &self.outage) {
             Ok(not_revoked) => Ok(Checked { attempt, examined, identity, not_revoked, role }),
-            Err(rejection) => Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme))),
+            Err(rejection) => {
+                let rejection = naming(rejection, &identity);
+                Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme)))
+            }
         }
     }
 
@@ -271,8 +275,8 @@ impl Authentication {
     fn admit(&self, checked: Checked, marked: Result<(), Rejection>) -> Result<Verified, Rejection> {
         let Checked { attempt, examined, identity, not_revoked, role } = checked;
         let presented = Presented::Scheme(attempt.place.scheme);
-        let proofs_used_once =
-            ProofsUsedOnce::check(marked).map_err(|rejection| self.challenged(role, rejection, presented))?;
+        let proofs_used_once = ProofsUsedOnce::check(marked)
+            .map_err(|rejection| self.challenged(role, naming(rejection, &identity), presented))?;
         let Examined { not_expired, possessed, network_allowed, proofs } = examined;
         let admission = Admission { not_expired, possessed, network_allowed, not_revoked, proofs_used_once };
         let terms = Arc::clone(self.source(role).terms());
@@ -297,4 +301,15 @@ impl Authentication {
             Role::Subject => self.subject.as_ref().unwrap_or(&self.caller),
         }
     }
+}
+
+/// Lets the audit event of the request name the owner of a credential that is authentic and was refused.
+#[cfg(feature = "audit")]
+fn naming(rejection: Rejection, identity: &Arc<Identity>) -> Rejection {
+    rejection.naming(Arc::clone(identity) as _)
+}
+
+#[cfg(not(feature = "audit"))]
+fn naming(rejection: Rejection, _: &Arc<Identity>) -> Rejection {
+    rejection
 }

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     digest::Digest,
+    metrics,
     reason::Reason,
     time::{Arrival, UnixTime},
 };
@@ -44,6 +45,8 @@ pub(crate) struct Limits {
 /// A cache of verified and refused credentials. See the [module docs](super).
 pub(crate) struct CredentialCache<V> {
     limits: Limits,
+    /// The name in metrics.
+    name: &'static str,
     per_thread: PerThread<Entry<V>>,
     values: Cache<Digest, Entry<V>>,
     refusals: Cache<Digest, Entry<Reason>>,
@@ -79,9 +82,10 @@ impl<V: Tagged> Entry<V> {
 }
 
 impl<V: Tagged> CredentialCache<V> {
-    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+    pub(crate) fn new(name: &'static str, limits: Limits) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            name,
             per_thread: PerThread::default(),
             values: Cache::builder()
                 .max_capacity(limits.positive_capacity)
@@ -97,7 +101,14 @@ impl<V: Tagged> CredentialCache<V> {
     /// Returns the cached value or refusal of the key, if it is valid, for a request that has just arrived.
     pub(crate) fn get(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
         self.note_time(at.now);
-        self.cached(key, at)
+        let cached = self.cached(key, at);
+        let result = match &cached {
+            None => "miss",
+            Some(Err(_)) => "refused",
+            Some(Ok(_)) => "hit",
+        };
+        metrics::cache_looked_up(self.name, result);
+        cached
     }
 
     /// The same for a request that may have arrived some time ago, such as one whose look-up was invalidated.

@@ -32,7 +32,7 @@ impl<V: Tagged> CachedLookup<V> {
         timed_out: Reason,
     ) -> Arc<Self> {
         let permits = Semaphore::new(max_lookups.get().min(Semaphore::MAX_PERMITS));
-        let (cache, outage) = (CredentialCache::new(limits), Outage::of(dependency));
+        let (cache, outage) = (CredentialCache::new(dependency, limits), Outage::of(dependency));
         Arc::new(Self { cache, permits, timeout, timed_out, outage, dependency })
     }
 

@@ -91,7 +91,7 @@ impl Principal {
     }
 
     /// The identity that was admitted.
-    #[cfg(feature = "stream")]
+    #[cfg(any(feature = "audit", feature = "stream"))]
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
         &self.identity
     }

@@ -54,7 +54,7 @@ impl Jwt {
         check_rule_sets(&trusted)?;
         let verifiers = Arc::clone(&self.0.verifiers);
         Ok(Self(verifiers.add(Inner {
-            cache: self.0.cache.as_ref().map(|_| CredentialCache::new(self.0.limits)),
+            cache: self.0.cache.as_ref().map(|_| CredentialCache::new("tokens", self.0.limits)),
             issuers: Issuers { trusted: trusted.into_iter().map(Arc::new).collect(), warnings: Warnings::default() },
             limits: self.0.limits,
             max_token_bytes: self.0.max_token_bytes,

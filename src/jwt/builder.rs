@@ -105,7 +105,7 @@ impl JwtBuilder {
         let trusted = self.issuers.into_iter().map(Arc::new).collect();
         let verifiers = Arc::new(Verifiers::default());
         Ok(Jwt(verifiers.add(Inner {
-            cache: (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new(self.limits)),
+            cache: (!self.limits.positive_ttl.is_zero()).then(|| CredentialCache::new("tokens", self.limits)),
             issuers: Issuers { trusted, warnings: Warnings::default() },
             limits: self.limits,
             max_token_bytes: self.max_token_bytes,

@@ -21,6 +21,7 @@
 //! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
 //! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
+//! | 429 | `abnormal_usage_detected` | an [`AbuseGuard`](crate::audit::AbuseGuard) refuses a caller under an alert; with `Retry-After` | |
 //! | 500 | `server_error` | the server is configured wrongly, or code panicked | |
 //! | 503 | `temporarily_unavailable` | a dependency does not answer; with `Retry-After` | |
 //!
@@ -70,6 +71,7 @@
 //!
 //! | reason | status | meaning | look at |
 //! |---|---|---|---|
+//! | `abnormal_usage` | 429 | The caller is under an alert, and an `AbuseGuard` refuses its requests. | the alert in the audit log, which names the caller, what was detected and how often. |
 //! | `acr_insufficient` | 401 | The user authenticated in a way (`acr`) that the route does not accept. | the `acr` values of the route's `StepUp` against the token's `acr`, compared byte for byte, and the login flows configured at the issuer. |
 //! | `acr_missing` | 401 | The route requires an authentication context (`acr`), and the credential has none. | whether the issuer puts `acr` into access tokens and introspection responses; API keys never have one. |
 //! | `active_type` | 401 | The introspection response does not say whether the token is active. | the URL of the endpoint, and its response: `active` must be `true` or `false`, not a string. |

@@ -19,6 +19,7 @@ use crate::{
     error::Unavailable,
     gate::{Check, Pass, ResponseHead, sealed::Sealed},
     log::{self, Causes},
+    metrics,
     outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
@@ -240,6 +241,12 @@ pub(super) fn respond(
     reason: Reason,
     outage: &Outage,
 ) -> Result<Fields, Rejection> {
+    metrics::limiter_decided(match &decision {
+        Ok(Decision::Admitted(_)) => "admitted",
+        Ok(Decision::Refused(_)) => "refused",
+        Ok(Decision::Uncounted) => "not_counted",
+        Err(_) => "unavailable",
+    });
     if decision.is_ok() {
         outage.end();
     }

@@ -1,7 +1,11 @@
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, header};
 
-use super::{kind::RejectionKind, rejection::Rejection, respond::Respond};
+use super::{
+    kind::RejectionKind,
+    rejection::{ABNORMAL_USAGE, Rejection},
+    respond::Respond,
+};
 
 /// `application/problem+json` ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)), with a stable member `code`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,8 +15,14 @@ pub struct Problem;
 impl<B: From<Bytes>> Respond<B> for Problem {
     fn respond(&self, rejection: &Rejection) -> Response<B> {
         let body = match rejection.kind() {
+            RejectionKind::Throttled if rejection.code() == ABNORMAL_USAGE => {
+                problem_json(ABNORMAL_USAGE_DETECTED, ABNORMAL_USAGE_TITLE, rejection)
+            }
             RejectionKind::Throttled => quota_json(rejection),
-            _ => problem_json(rejection.status(), rejection.code(), rejection.detail()),
+            _ => {
+                let title = rejection.status().canonical_reason().unwrap_or_default();
+                problem_json("about:blank", title, rejection)
+            }
         };
         let mut response = Response::new(B::from(body));
         response.headers_mut().insert(header::CONTENT_TYPE, PROBLEM_JSON);
@@ -24,11 +34,11 @@ impl<B: From<Bytes>> Respond<B> for Problem {
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 /// The members of a problem, RFC 9457 §3.1; what JSON would escape in `code` and `detail` is replaced.
-fn problem_json(status: StatusCode, code: &str, detail: &str) -> Bytes {
-    let title = status.canonical_reason().unwrap_or_default();
-    let (status, code, detail) = (status.as_u16(), plain(code), plain(detail));
+fn problem_json(kind: &str, title: &str, rejection: &Rejection) -> Bytes {
+    let status = rejection.status().as_u16();
+    let (code, detail) = (plain(rejection.code()), plain(rejection.detail()));
     let body =
-        format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#);
+        format!(r#"{{"type":"{kind}","title":"{title}","status":{status},"code":"{code}","detail":"{detail}"}}"#);
     Bytes::from(body)
 }
 
@@ -44,6 +54,8 @@ fn quota_json(rejection: &Rejection) -> Bytes {
     Bytes::from(body)
 }
 
+const ABNORMAL_USAGE_DETECTED: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
+const ABNORMAL_USAGE_TITLE: &str = "An abnormal pattern of requests was detected";
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 /// Without what JSON would escape.

@@ -1,3 +1,5 @@
+#[cfg(feature = "audit")]
+use std::any::Any;
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
@@ -12,6 +14,9 @@ use crate::{
 
 /// The `Retry-After` of responses if a dependency is down.
 const OUTAGE: Duration = Duration::from_secs(5);
+
+/// The code of a refusal for abnormal usage.
+pub(super) const ABNORMAL_USAGE: &str = "abnormal_usage_detected";
 
 /// The longest explanation, in characters.
 const EXPLANATION: usize = 400;
@@ -51,6 +56,8 @@ pub(super) struct Inner {
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
     pub(super) needed: Option<Scopes>,
+    #[cfg(feature = "audit")]
+    owner: Option<Arc<dyn Any + Send + Sync>>,
     pub(super) parameters: Vec<(&'static str, Box<str>)>,
     pub(super) retry_after: Option<Duration>,
     violated: Vec<Box<str>>,
@@ -83,6 +90,8 @@ impl Rejection {
             fields: Vec::new(),
             body: Body::Final,
             needed: None,
+            #[cfg(feature = "audit")]
+            owner: None,
             parameters: Vec::new(),
             retry_after: (kind == RejectionKind::Unavailable).then_some(OUTAGE),
             violated: Vec::new(),
@@ -110,6 +119,13 @@ impl Rejection {
         let mut this = Self::new(RejectionKind::Throttled, reason).retry_after(wait);
         this.0.violated = violated.into_iter().map(Into::into).collect();
         this
+    }
+
+    /// Refuses a caller whose use of the service looks like abuse: 429 `abnormal_usage_detected`.
+    #[must_use]
+    pub fn abnormal_usage(reason: Reason, wait: Duration) -> Self {
+        let detail = "Requests like these are not usual for the caller: try again when Retry-After says.";
+        Self::new(RejectionKind::Throttled, reason).with_code(ABNORMAL_USAGE, detail).retry_after(wait)
     }
 
     /// Replaces the error code, and the fixed sentence for people, of the [kind](RejectionKind).
@@ -161,6 +177,21 @@ impl Rejection {
     pub(crate) fn response_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
         self.0.extensions.insert(value);
         self
+    }
+
+    /// Keeps the owner of the refused credential for the audit event. Its type is one of a module that uses this one.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub(crate) fn naming(mut self, owner: Arc<dyn Any + Send + Sync>) -> Self {
+        self.0.owner = Some(owner);
+        self
+    }
+
+    /// The owner of the refused credential, of this refusal or of one that it has replaced.
+    #[cfg(feature = "audit")]
+    pub(crate) fn owner<T: Any>(&self) -> Option<&T> {
+        let own = self.0.owner.as_deref().and_then(|owner| owner.downcast_ref());
+        own.or_else(|| self.cause()?.owner())
     }
 
     /// Keeps the refusal that this one replaces, such as that of a revoked key behind a limit on failures.

@@ -32,6 +32,19 @@ pub enum CredentialKind {
     Custom(&'static str),
 }
 
+#[cfg(feature = "metrics")]
+impl CredentialKind {
+    /// A stable word for metrics; that of the method of authentication, where there is only one for the kind.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::ApiKey => "api_key",
+            Self::Certificate => "client_certificate",
+            Self::Custom(name) => name,
+        }
+    }
+}
+
 impl<'a> Credential<'a> {
     /// A credential of this kind, located by the [scheme](super::Scheme::name) of this name.
     #[must_use]

@@ -3,6 +3,7 @@
 //! Numbers such as (53) are those of the bad inputs in the project's list.
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
+mod abuse;
 mod acting_for;
 mod api_keys;
 mod async_functions;
@@ -10,6 +11,7 @@ mod audit;
 mod audit_formats;
 mod audit_notices;
 mod audit_sinks;
+mod audit_span;
 mod authorization_details;
 mod authorize;
 mod aws_alb;
@@ -53,6 +55,7 @@ mod key_routes;
 mod key_sets;
 mod key_usage;
 mod metadata;
+mod metrics;
 mod networks;
 mod observing;
 mod outages;

@@ -2,10 +2,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
-use super::{EventFormat, rfc3339, write_json};
+use super::{EventFormat, flat_alert::AlertLine, rfc3339, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
-    caller::Principal,
+    caller::{Identity, Principal},
     notice::Notice,
     refusal::Rejection,
     scope::Scopes,
@@ -31,6 +31,9 @@ impl EventFormat for FlatJson {
     fn write(&self, event: &Event, line: &mut Vec<u8>) {
         let (v, time) = (Self::VERSION, rfc3339(event.time));
         match &event.kind {
+            EventKind::Alert(alert) => {
+                write_json(&Line { v, time, kind: "alert", content: AlertLine::of(alert) }, line);
+            }
             EventKind::Lost(count) => {
                 write_json(&Line { v, time, kind: "lost", content: Lost { count: *count } }, line)
             }
@@ -74,6 +77,8 @@ struct RequestLine<'a> {
     client_address: Option<IpAddr>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     caller: Option<Caller<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_credential: Option<RefusedCredential<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate_subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,6 +127,21 @@ struct Caller<'a> {
     scopes: ScopeList<'a>,
 }
 
+/// The owner of a refused credential.
+#[derive(Serialize)]
+struct RefusedCredential<'a> {
+    auth_method: &'static str,
+    subject: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+}
+
 #[derive(Serialize)]
 struct Refusal<'a> {
     code: &'static str,
@@ -165,6 +185,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         peer: event.peer,
         client_address: event.client_address,
         caller: event.principal.as_ref().map(caller),
+        refused_credential: event.refused_identity().map(refused_credential),
         certificate_subject: certificate.and_then(|certificate| certificate.subject.as_deref()),
         certificate_thumbprint: certificate.map(|certificate| certificate.thumbprint.to_base64url()),
         decision: event.decision.as_str(),
@@ -203,6 +224,17 @@ fn caller(principal: &Principal) -> Caller<'_> {
         actors: principal.actors().iter().map(|actor| &*actor.subject).collect(),
         acting_for: principal.acting_for().map(Principal::subject),
         scopes: ScopeList(principal.scopes()),
+    }
+}
+
+fn refused_credential(identity: &Identity) -> RefusedCredential<'_> {
+    RefusedCredential {
+        auth_method: identity.method.as_str(),
+        subject: &identity.subject,
+        issuer: identity.issuer.as_deref(),
+        key_id: identity.key_id.as_deref(),
+        token_id: identity.token_id.as_deref(),
+        tenant: identity.tenant.as_deref(),
     }
 }
 

@@ -6,7 +6,9 @@ pub use self::{agent::AgentJson, flat::FlatJson, ocsf::Ocsf};
 
 mod agent;
 mod flat;
+mod flat_alert;
 mod ocsf;
+mod ocsf_finding;
 
 /// Writes events as text, one line each.
 pub trait EventFormat: Send + Sync + 'static {

@@ -1,10 +1,10 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{EventFormat, agent::agent_of, write_json};
+use super::{EventFormat, agent::agent_of, ocsf_finding::finding, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
-    caller::Principal,
+    caller::{Identity, Principal},
     notice::{KeyAction, Notice},
     refusal::{Rejection, RejectionKind},
     trail::Counted,
@@ -17,6 +17,7 @@ use crate::{
 /// | a request whose credential is refused or missing | Authentication, 3002 |
 /// | any other request | API Activity, 6003 |
 /// | a change of an API key, or a revocation | Entity Management, 3004 |
+/// | an alert | Detection Finding, 2004 |
 /// | a dependency that is down, keys of an issuer, lost events | Application Error, 6008, or Base Event, 0 |
 ///
 /// `ai_agent` is present where a caller acts for somebody else: the outermost actor. What has no attribute of its own is in
@@ -29,20 +30,20 @@ pub struct Ocsf {
 const VERSION: &str = "1.8.0";
 
 /// `severity_id`.
-const INFORMATIONAL: u8 = 1;
+pub(super) const INFORMATIONAL: u8 = 1;
 const LOW: u8 = 2;
-const MEDIUM: u8 = 3;
+pub(super) const MEDIUM: u8 = 3;
 const HIGH: u8 = 4;
 
 /// The class of an event, and the activity within it.
-struct Class {
+pub(super) struct Class {
     category: u32,
     class: u32,
     activity: u32,
 }
 
 impl Class {
-    const fn of_category(category: u32, class: u32, activity: u32) -> Self {
+    pub(super) const fn of_category(category: u32, class: u32, activity: u32) -> Self {
         Self { category, class: category * 1_000 + class, activity }
     }
 }
@@ -89,7 +90,7 @@ impl Ocsf {
         }
         if is_authentication {
             set("service", json!({ "name": self.service }));
-            set("user", user(request.principal.as_ref()));
+            set("user", request.refused_identity().map_or_else(|| user(request.principal.as_ref()), refused_user));
         } else {
             let operation = format!("{} {}", request.method, request.route().unwrap_or_else(|| request.path()));
             let operation = request.field("tool").map_or(operation, str::to_owned);
@@ -157,6 +158,7 @@ impl Ocsf {
 impl EventFormat for Ocsf {
     fn write(&self, event: &Event, line: &mut Vec<u8>) {
         let ocsf = match &event.kind {
+            EventKind::Alert(alert) => finding(event, alert),
             EventKind::Lost(count) => {
                 let mut ocsf = base(event, &Class::of_category(6, 8, 1), MEDIUM);
                 ocsf.insert("message".into(), json!("audit events were lost"));
@@ -171,7 +173,7 @@ impl EventFormat for Ocsf {
 }
 
 /// The attributes that each event has.
-fn base(event: &Event, class: &Class, severity: u8) -> Map<String, Value> {
+pub(super) fn base(event: &Event, class: &Class, severity: u8) -> Map<String, Value> {
     let base = json!({
         "activity_id": class.activity,
         "category_uid": class.category,
@@ -228,6 +230,15 @@ fn user(principal: Option<&Principal>) -> Value {
     let subject = principal.acting_for().unwrap_or(principal);
     let mut user = json!({ "type_id": 0, "uid": subject.subject() });
     if let Some(credential) = principal.key_id().or_else(|| principal.token_id()) {
+        user["credential_uid"] = json!(credential);
+    }
+    user
+}
+
+/// The owner of a refused credential.
+fn refused_user(identity: &Identity) -> Value {
+    let mut user = json!({ "type_id": 0, "uid": &*identity.subject });
+    if let Some(credential) = identity.key_id.as_ref().or(identity.token_id.as_ref()) {
         user["credential_uid"] = json!(credential);
     }
     user

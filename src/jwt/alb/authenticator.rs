@@ -93,7 +93,7 @@ impl AwsAlb {
         let (clients, rules) = issuer.for_load_balancer().ok_or_else(|| {
             ConfigError::new(ConfigErrorKind::Audience, "the audience of a load balancer's tokens is the client id")
         })?;
-        let (cache, trusted) = (CredentialCache::new(LIMITS), TrustedIssuer::new(rules, keys));
+        let (cache, trusted) = (CredentialCache::new("tokens", LIMITS), TrustedIssuer::new(rules, keys));
         Ok(Self(Arc::new(Inner { cache, clients, signers, trusted, warnings: Warnings::default() })))
     }
 }

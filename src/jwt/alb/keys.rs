@@ -79,7 +79,7 @@ impl AwsAlbKeys {
     }
 
     pub(super) fn of(base: &str, fetch: Arc<dyn Fetch>, timeout: Duration) -> Self {
-        let (budget, cache) = (Budget::default(), CredentialCache::new(LIMITS));
+        let (budget, cache) = (Budget::default(), CredentialCache::new("load balancer keys", LIMITS));
         Self(Arc::new(Inner { base: base.into(), budget, cache, fetch, timeout }))
     }
 }

@@ -40,6 +40,7 @@ use crate::{
     Environment, Eventual,
     jwt::{key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
+    metrics,
     time::{Clock, UnixTime},
 };
 
@@ -207,6 +208,7 @@ impl KeySetCache {
             }
         };
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        metrics::key_set_fetched(self.name(), changes.is_ok().then_some(ended.as_secs()));
         self.log(&changes);
         #[cfg(feature = "audit")]
         self.observe(&changes);

@@ -1,0 +1,99 @@
+use std::{
+    fmt,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    alert::{Alert, Detection},
+    detector::{Detector, Hook},
+    settings::{Settings, Threshold, millis},
+};
+use crate::audit::sink::AuditSink;
+
+/// The settings of a [`Detector`].
+#[must_use]
+pub struct DetectorBuilder {
+    hook: Option<Hook>,
+    settings: Settings,
+    sink: Arc<dyn AuditSink>,
+}
+
+impl DetectorBuilder {
+    pub(super) fn new(sink: impl AuditSink) -> Self {
+        Self { hook: None, settings: Settings::default(), sink: Arc::new(sink) }
+    }
+
+    /// Sets from which count within which time on an alert is raised. The defaults are in the docs of [`Detector`].
+    ///
+    /// For [`Detection::UnusualRate`], it is the least count that is unusual, whatever is normal for the caller. Up to
+    /// 64 networks of a key, and keys of a peer, are distinguished. A first use is an alert by itself: the count has no
+    /// effect.
+    pub fn threshold(mut self, detection: Detection, count: NonZeroU32, window: Duration) -> Self {
+        let most = match detection {
+            Detection::KeyInManyNetworks | Detection::ManyKeysFromPeer => super::distinct::MAX as u64,
+            Detection::FirstUseOfScope | Detection::FirstUseOfTool => 1,
+            _ => u64::MAX,
+        };
+        let threshold = Threshold { count: u64::from(count.get()).min(most), window: millis(window) };
+        self.settings.set(detection, Some(threshold));
+        self
+    }
+
+    /// Does not detect this.
+    pub fn without(mut self, detection: Detection) -> Self {
+        self.settings.set(detection, None);
+        self
+    }
+
+    /// Sets the time after the first request of a caller in which nothing is unusual for it, which is also the memory
+    /// of its baseline: one day by default.
+    pub fn learning(mut self, learning: Duration) -> Self {
+        self.settings.learning = millis(learning);
+        self
+    }
+
+    /// Sets how many times its baseline the rate of a caller is when it is unusual: 20 by default.
+    pub fn factor(mut self, factor: NonZeroU32) -> Self {
+        self.settings.factor = factor.get().into();
+        self
+    }
+
+    /// Sets the time after which an alert is cleared if less than half of its threshold was counted: 15 minutes by
+    /// default.
+    pub fn calm(mut self, calm: Duration) -> Self {
+        self.settings.calm = millis(calm);
+        self
+    }
+
+    /// Sets the number of callers, of keys and of peers that are watched: 65 536 of each by default.
+    ///
+    /// A caller takes up to 700 bytes, a key or a peer up to 2 200, when it is seen first. Of more, those with the
+    /// fewest failures are forgotten first.
+    pub fn capacity(mut self, capacity: NonZeroUsize) -> Self {
+        self.settings.capacity = capacity.get();
+        self
+    }
+
+    /// Calls a function for each alert that is raised or cleared: once for each.
+    ///
+    /// It is called where the event was recorded, such as within a request, so it must not block. Spawn a task to
+    /// revoke a key.
+    pub fn on_alert(mut self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Builds the detector.
+    #[must_use]
+    pub fn build(self) -> Detector {
+        Detector::from_parts(self.sink, self.settings, self.hook)
+    }
+}
+
+impl fmt::Debug for DetectorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DetectorBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,48 @@
+use std::hash::{BuildHasher, RandomState};
+
+use super::alert::Detection;
+use crate::{
+    audit::event::RequestEvent,
+    scope::{Scope, Scopes},
+};
+
+/// The scopes and the tool of an admitted request.
+pub(super) struct UsedNames<'a> {
+    scopes: Option<&'a Scopes>,
+    request: &'a RequestEvent,
+    secret: &'a RandomState,
+    tool: Option<&'a str>,
+}
+
+pub(super) type UsedName<'a> = (Detection, u64, &'a str);
+
+impl<'a> UsedNames<'a> {
+    pub(super) fn of(request: &'a RequestEvent, secret: &'a RandomState) -> Self {
+        let is_admitted = request.is_admitted();
+        Self {
+            scopes: request.required.as_deref().filter(|_| is_admitted),
+            request,
+            secret,
+            tool: request.field("tool").filter(|_| is_admitted),
+        }
+    }
+
+    /// The names for which this is true; `None` if there are none.
+    pub(super) fn filter(self, mut is_wanted: impl FnMut(u64) -> bool) -> Option<Vec<UsedName<'a>>> {
+        let mut found = Vec::new();
+        let holds = |scope: &&Scope| self.request.principal.as_ref().is_some_and(|caller| caller.holds(scope));
+        for scope in self.scopes.into_iter().flat_map(Scopes::iter).filter(holds) {
+            let name = self.secret.hash_one((3_u8, scope.as_str()));
+            if is_wanted(name) {
+                found.push((Detection::FirstUseOfScope, name, scope.as_str()));
+            }
+        }
+        if let Some(tool) = self.tool {
+            let name = self.secret.hash_one((4_u8, tool));
+            if is_wanted(name) {
+                found.push((Detection::FirstUseOfTool, name, tool));
+            }
+        }
+        (!found.is_empty()).then_some(found)
+    }
+}

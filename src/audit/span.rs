@@ -1,0 +1,63 @@
+//! The span of a request, for log lines of the code inside.
+
+use super::event::RequestEvent;
+
+/// A span of the crate `tracing`; nothing if the layer has none, or without the feature.
+#[derive(Debug, Default)]
+pub(super) struct RequestSpan(#[cfg(feature = "tracing")] Option<tracing::Span>);
+
+impl RequestSpan {
+    /// Opens the span of a request, with the fields that are known when it arrives.
+    #[cfg(feature = "tracing")]
+    pub(super) fn open(request: &RequestEvent) -> Self {
+        use tracing::field::Empty;
+        Self(Some(tracing::info_span!(
+            target: "tower_warden::audit",
+            "request",
+            request_id = %request.request_id,
+            trace_id = request.trace.as_ref().map(|trace| tracing::field::display(trace.trace_id())),
+            method = request.method.as_str(),
+            path = request.path(),
+            route = Empty,
+            auth_method = Empty,
+            subject = Empty,
+            tenant = Empty,
+            key_id = Empty,
+            decision = Empty,
+            reason = Empty,
+            policy = Empty,
+            status = Empty,
+            end = Empty,
+        )))
+    }
+
+    /// Runs code of the inner service within the span.
+    pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "tracing")]
+        if let Some(span) = &self.0 {
+            return span.in_scope(code);
+        }
+        code()
+    }
+
+    /// Adds the fields that are known at the end of the request.
+    pub(super) fn close(&self, request: &RequestEvent) {
+        #[cfg(feature = "tracing")]
+        if let Some(span) = &self.0 {
+            if let Some(principal) = &request.principal {
+                span.record("auth_method", principal.method().as_str());
+                span.record("subject", principal.subject());
+                span.record("tenant", principal.tenant());
+                span.record("key_id", principal.key_id());
+            }
+            span.record("route", request.route());
+            span.record("decision", request.decision.as_str());
+            span.record("reason", request.decision.reason().map(crate::Reason::as_str));
+            span.record("policy", request.policy.as_ref().map(|policy| &*policy.name));
+            span.record("status", request.status.map(|status| status.as_u16()));
+            span.record("end", request.end.as_str());
+        }
+        #[cfg(not(feature = "tracing"))]
+        let _ = request;
+    }
+}

@@ -1,0 +1,48 @@
+//! Audit events, alerts and metrics of a service in operation.
+//!
+//! # Events
+//!
+//! [`AuditLayer`](crate::layer::AuditLayer) records one event for each request; the module [`audit`](crate::audit) has
+//! sinks and formats. For security tools there is [`Ocsf`](crate::audit::Ocsf), for everything else
+//! [`FlatJson`](crate::audit::FlatJson) with its schema.
+//!
+//! [`TracingSink`](crate::audit::TracingSink) emits one log line for each request. With
+//! [`AuditLayer::span`](crate::layer::AuditLayer::span), log lines of handlers are in a span that has the id of the
+//! request, and at its end the fields of the decision.
+//!
+//! # Alerts
+//!
+//! A [`Detector`](crate::audit::Detector) around the sinks adds an alert to the events where they look like abuse. Its
+//! docs have the detections with their thresholds. An alert can be acted on: [`AbuseGuard`](crate::audit::AbuseGuard)
+//! refuses the caller with 429, and a hook can revoke its key.
+//!
+//! It counts on each node for itself, and forgets its counts when the process ends. For a whole deployment, count the
+//! alerts where the events of all nodes are collected.
+//!
+//! # Metrics
+//!
+//! With the feature `metrics`, these are emitted through the crate `metrics`. Install a recorder before the layers are
+//! built. Rows marked with \* need a `MetricsSink` in the audit log. The duration of requests has the name and the
+//! attributes of OpenTelemetry; for authentication, OpenTelemetry has no names.
+//!
+//! | metric | kind | labels | meaning |
+//! |---|---|---|---|
+//! | `http.server.request.duration` \* | histogram, s | `http.request.method`, `http.response.status_code`, `http.route`, `error.type` | duration of requests, until the end of the response |
+//! | `warden.requests` \* | counter | `decision`, `reason` | requests by decision, and the [reason](crate::Reason) of refusals |
+//! | `warden.alerts` \* | counter | `detection`, `state` | alerts of a detector that were raised or cleared |
+//! | `warden.notices` \* | counter | `notice` | events that are not requests, such as changed keys |
+//! | `warden.dependency.up` \* | gauge | `dependency` | 0 while a dependency does not respond, 1 after it responds again; absent before it first did not |
+//! | `warden.audit.lost` | counter | `sink` | events for which a sink had no room |
+//! | `warden.audit.queue` | gauge | `sink` | events that wait in the queue of a sink |
+//! | `warden.cache.lookups` | counter | `cache`, `result` | look-ups of credentials: `hit`, `refused` for a cached refusal, `miss` |
+//! | `warden.verification.duration` | histogram, s | `method`, `outcome` | duration of the verification of credentials, with look-ups; `method` is the kind of the credential if it was refused |
+//! | `warden.key_set.refreshes` | counter | `issuer`, `outcome` | fetches of key sets: `ok` or `failed` |
+//! | `warden.key_set.last_refresh` | gauge, s | `issuer` | the time of the last successful fetch, in seconds since the epoch |
+//! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted`, `refused`, `not_counted`, or `unavailable` |
+//!
+//! No label has a value that a client can choose: `http.request.method` is `_OTHER` for unknown methods, and
+//! `http.route` is the template of the route. `error.type` is the reason of a refusal, `disconnected`, `failed`,
+//! `panicked`, or the status of an error of the server.
+//!
+//! The age of a key set in Prometheus is `time() - warden_key_set_last_refresh_seconds`. The folder `examples/observed`
+//! of the repository has a dashboard for Grafana and rules for alerts of Prometheus.

@@ -1,0 +1,134 @@
+//! Metrics through the crate `metrics`; without the feature, they are discarded.
+//!
+//! The manual has a table of them, which a test compares with what is emitted. Labels have values from closed sets:
+//! words of this crate, fixed texts of the application, and names from the configuration.
+
+#[cfg(feature = "metrics")]
+pub(crate) use self::names::*;
+
+/// The names, for the sink of metrics as well.
+#[cfg(feature = "metrics")]
+mod names {
+    pub(crate) const ALERTS: &str = "warden.alerts";
+    pub(crate) const AUDIT_LOST: &str = "warden.audit.lost";
+    pub(crate) const AUDIT_QUEUE: &str = "warden.audit.queue";
+    pub(crate) const CACHE_LOOKUPS: &str = "warden.cache.lookups";
+    pub(crate) const DEPENDENCY_UP: &str = "warden.dependency.up";
+    pub(crate) const KEY_SET_REFRESHED: &str = "warden.key_set.last_refresh";
+    pub(crate) const KEY_SET_REFRESHES: &str = "warden.key_set.refreshes";
+    pub(crate) const LIMITER_DECISIONS: &str = "warden.limiter.decisions";
+    pub(crate) const NOTICES: &str = "warden.notices";
+    /// The name of OpenTelemetry.
+    pub(crate) const REQUEST_DURATION: &str = "http.server.request.duration";
+    pub(crate) const REQUESTS: &str = "warden.requests";
+    pub(crate) const VERIFICATION_DURATION: &str = "warden.verification.duration";
+}
+
+/// Makes a metric whose labels have one of these values, without an allocation; those of others are allocated.
+#[cfg(feature = "metrics")]
+macro_rules! labelled {
+    ($kind:ident!($name:ident), $one:literal: $first:ident [$($known:literal)+], $two:literal: $second:ident $others:tt) => {
+        match $first {
+            $($known => labelled!(@ $kind!($name), $one: $known, $two: $second $first $others),)+
+            _ => ::metrics::$kind!($name, $one => $first, $two => $second),
+        }
+    };
+    (@ $kind:ident!($name:ident), $one:literal: $known:literal, $two:literal: $second:ident $first:ident [$($other:literal)+]) => {
+        match $second {
+            $($other => ::metrics::$kind!($name, $one => $known, $two => $other),)+
+            _ => ::metrics::$kind!($name, $one => $first, $two => $second),
+        }
+    };
+}
+
+/// Counts a look-up in a cache.
+pub(crate) fn cache_looked_up(cache: &'static str, result: &'static str) {
+    #[cfg(feature = "metrics")]
+    labelled!(
+        counter!(CACHE_LOOKUPS),
+        "cache": cache ["introspection" "issuer resolver" "key store" "load balancer keys" "tokens"],
+        "result": result ["hit" "miss" "refused"]
+    )
+    .increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (cache, result);
+}
+
+/// Counts a fetch of the key set of an issuer, which succeeded at this time in seconds, or failed.
+pub(crate) fn key_set_fetched(issuer: &str, at: Option<u64>) {
+    #[cfg(feature = "metrics")]
+    {
+        let outcome = if at.is_some() { "ok" } else { "failed" };
+        ::metrics::counter!(KEY_SET_REFRESHES, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+        if let Some(at) = at {
+            #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2⁵³")]
+            ::metrics::gauge!(KEY_SET_REFRESHED, "issuer" => issuer.to_owned()).set(at as f64);
+        }
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (issuer, at);
+}
+
+/// Counts a decision of a rate limiter.
+pub(crate) fn limiter_decided(decision: &'static str) {
+    #[cfg(feature = "metrics")]
+    match decision {
+        "admitted" => ::metrics::counter!(LIMITER_DECISIONS, "decision" => "admitted"),
+        "refused" => ::metrics::counter!(LIMITER_DECISIONS, "decision" => "refused"),
+        _ => ::metrics::counter!(LIMITER_DECISIONS, "decision" => decision),
+    }
+    .increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = decision;
+}
+
+/// Counts events that the sink of this name has lost.
+pub(crate) fn audit_lost(sink: &'static str, count: u64) {
+    #[cfg(feature = "metrics")]
+    ::metrics::counter!(AUDIT_LOST, "sink" => sink).increment(count);
+    #[cfg(not(feature = "metrics"))]
+    let _ = (sink, count);
+}
+
+/// Sets the number of events that wait in the queue of the sink of this name.
+pub(crate) fn audit_queued(sink: &'static str, count: impl FnOnce() -> usize) {
+    #[cfg(feature = "metrics")]
+    {
+        let gauge = match sink {
+            "channel" => ::metrics::gauge!(AUDIT_QUEUE, "sink" => "channel"),
+            "lines" => ::metrics::gauge!(AUDIT_QUEUE, "sink" => "lines"),
+            _ => ::metrics::gauge!(AUDIT_QUEUE, "sink" => sink),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a queue is shorter than 2⁵³")]
+        gauge.set(count() as f64);
+    }
+    #[cfg(not(feature = "metrics"))]
+    let _ = (sink, count);
+}
+
+/// The time that a verification takes; nothing without the feature.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stopwatch {
+    #[cfg(feature = "metrics")]
+    since: std::time::Instant,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self {
+            #[cfg(feature = "metrics")]
+            since: std::time::Instant::now(),
+        }
+    }
+
+    /// Records the time since the start.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn stop(self, method: &'static str, outcome: &'static str) {
+        labelled!(
+            histogram!(VERIFICATION_DURATION),
+            "method": method ["access_token" "api_key" "client_certificate" "introspection" "jwt"],
+            "outcome": outcome ["ok" "refused" "unavailable"]
+        )
+        .record(self.since.elapsed());
+    }
+}
