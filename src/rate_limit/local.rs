@@ -29,7 +29,8 @@ use crate::{Eventual, error::Unavailable};
 ///
 /// Counts are in the memory of the process: they are forgotten at each restart, and each node counts on its own. After a
 /// restart, a caller has the whole of a daily quota again. Use `RedisRateLimiter` of the crate `tower-warden-redis` for quotas
-/// that have to survive, or a [custom limiter](super::shared) on another store.
+/// that have to survive, or a [custom limiter](super::shared) on another store. There is none for SQL databases: each request
+/// would be a transaction that writes.
 ///
 /// # Examples
 ///

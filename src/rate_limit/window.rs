@@ -64,6 +64,9 @@ impl Window {
 
 /// An offset from UTC, at which the days and months of a calendar begin.
 ///
+/// Time zones have no names here: nodes with different versions of the time-zone database would count in different windows.
+/// An application that follows daylight saving time makes a new layer when the offset changes.
+///
 /// # Examples
 ///
 /// ```

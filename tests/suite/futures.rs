@@ -4,12 +4,13 @@
 use tower_warden::{
     Eventual,
     api_key::{ApiKeys, KeyId, KeyQuery, KeyStore, KeyUpdate, MemoryKeyStore, NewKey, export, import},
+    audit::{EventReceiver, JsonLines},
     jwt::{Jwt, RemoteKeys, RemoteKeysBuilder},
     rate_limit::LocalRateLimiter,
     replay::MemoryReplayGuard,
     revocation::MemoryRevocationList,
     testing::{
-        TestIssuer,
+        TestIssuer, assert_protected,
         conformance::{
             LimiterTime, ReplayCapacity, RevocationEntry, RevokedBy, key_store, key_store_changes,
             key_store_management, key_store_management_changes, rate_limiter, replay_guard, revocation_list,
@@ -51,6 +52,13 @@ fn futures_of_issuers(builder: RemoteKeysBuilder) {
     assert_send(async { RemoteKeys::discover("").await });
     assert_send(async { Jwt::discover("", "").await });
     assert_send(TestIssuer::listen());
+}
+
+#[expect(dead_code, reason = "it is compiled only")]
+fn futures_of_audit(mut events: EventReceiver, lines: &JsonLines, app: axum::Router) {
+    assert_send(async move { events.recv().await });
+    assert_send(lines.flush());
+    assert_send(async move { assert_protected(&app, [(http::Method::GET, "/")]).await });
 }
 
 #[expect(dead_code, reason = "it is compiled only")]

@@ -129,8 +129,10 @@ where
     Ocsf::new("test").write(&event, &mut text);
     AgentJson::default().write(&event, &mut text);
     let text = format!("{}{event:?}", String::from_utf8(text).unwrap());
-    for value in carried {
-        assert!(!text.contains(&value), "{value} is in {text}");
+    let subject = audited.principal.as_ref().map(Principal::subject);
+    // The credentials of some tests are the names of their owners.
+    for value in carried.iter().filter(|value| subject != Some(value.as_str())) {
+        assert!(!text.contains(value), "{value} is in {text}");
     }
     answer
 }
