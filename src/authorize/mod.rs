@@ -103,6 +103,7 @@ pub use self::{
     named::Named,
     not::Not,
     note::DecisionNote,
+    own_tenant::OwnTenant,
     policy::Policy,
     policy_fn::{PolicyFn, policy_fn},
     required_scopes::RequiredScopes,
@@ -122,6 +123,7 @@ mod layer;
 mod named;
 mod not;
 mod note;
+mod own_tenant;
 mod policy;
 mod policy_fn;
 mod reason;

@@ -32,6 +32,11 @@ reasons! {
     /// Look at: `max_age` of the route's `StepUp`, and whether the client passes the `max_age` of the challenge to the
     /// issuer. The refusal itself is normal: it makes the client send the user to the issuer again.
     AUTH_TIME_TOO_OLD = "auth_time_too_old";
+    /// The request is for a tenant, and the caller has none.
+    ///
+    /// Look at: the rule for tenants of the issuer, or the tenant of the API key; callers that act for all tenants are declared
+    /// with `OwnTenant::operators`.
+    CALLER_WITHOUT_TENANT = "caller_without_tenant";
     /// A claim of the token has another value than the route accepts, or is missing.
     ///
     /// Look at: the `RequiredClaim` of the route, and that claim of the token; API keys have no claims.
@@ -73,6 +78,15 @@ reasons! {
     ///
     /// Look at: the warning in the log, which names the cause, and what the custom `RoleDirectory` queries.
     ROLES_UNAVAILABLE = "roles_unavailable";
+    /// The request names another tenant than that of the caller.
+    ///
+    /// Look at: the place of the tenant in the `OwnTenant` of the route, and the tenant of the caller. If both are right, the
+    /// client tried to reach the data of another tenant.
+    TENANT_FORBIDDEN = "tenant_forbidden";
+    /// The request names no tenant, or several.
+    ///
+    /// Look at: the place of the tenant in the `OwnTenant` of the route, and what the client sends there.
+    TENANT_NOT_NAMED = "tenant_not_named";
     /// The request arrived outside the hours in which the route accepts requests.
     ///
     /// Look at: the `TimeOfDay` of the route, which is in UTC unless it has an offset, and the clock of this server.

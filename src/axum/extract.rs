@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use crate::{
     caller::{self, Principal},
+    reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Respond},
     scope::Requirement,
 };
@@ -76,6 +77,30 @@ impl<R: Requirement, S: Sync> OptionalFromRequestParts<S> for Scoped<R> {
             Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(None),
             Err(rejection) => Err(rejection),
         }
+    }
+}
+
+/// The tenant of the caller: 403 if it has none.
+///
+/// It is that of the caller, and not what the request names: see [`OwnTenant`](crate::authorize::OwnTenant) for that.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Tenant(Box<str>);
+
+impl Tenant {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Tenant {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        let principal = caller::of(&parts.extensions)?;
+        let refused = || Rejection::new(RejectionKind::Forbidden, Reason::CALLER_WITHOUT_TENANT).of_caller(principal);
+        principal.tenant().map(|tenant| Self(tenant.into())).ok_or_else(refused)
     }
 }
 

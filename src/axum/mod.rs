@@ -1,4 +1,4 @@
-//! Extractors for axum handlers: [`Principal`](crate::Principal), and [`Scoped`] for a caller with certain scopes.
+//! Extractors for axum handlers: [`Principal`](crate::Principal), [`Scoped`] for a caller with certain scopes, and [`Tenant`].
 //!
 //! An extractor reads what [`AuthLayer`](crate::layer::AuthLayer) has inserted into the request. It is a second check: a route
 //! that was added outside of the layer responds with 500 and logs an error, and never runs its handler.
@@ -58,6 +58,6 @@
 //! A handler under an [optional](crate::layer::AuthLayer::optional) layer takes `Option<Principal>`: `None` for a request
 //! without a credential. A handler that responds to refusals itself takes `Result<Scoped<S>, Rejection>`.
 
-pub use self::extract::Scoped;
+pub use self::extract::{Scoped, Tenant};
 
 mod extract;

@@ -135,6 +135,13 @@ impl Rejection {
         self
     }
 
+    /// Responds as if there were no such resource: 404 `not_found`.
+    #[must_use]
+    pub(crate) fn as_not_found(mut self) -> Self {
+        self.0.status = StatusCode::NOT_FOUND;
+        self.with_code("not_found", "There is no such resource.")
+    }
+
     /// Describes a mistake in a request to a route of this crate, in the words of the error.
     #[cfg(all(feature = "api-key", feature = "axum"))]
     pub(crate) fn described(mut self, status: StatusCode, code: &'static str, detail: String) -> Self {

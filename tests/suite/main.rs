@@ -83,6 +83,7 @@ mod signing;
 mod step_up;
 mod streams;
 mod support;
+mod tenants;
 mod token_size;
 mod tokens;
 mod uploads;
