@@ -61,7 +61,7 @@ async fn call<S: Service<R>, R>(mut service: S, request: R) -> Result<S::Respons
 
 fn is_refused<B>(response: &Response<B>) -> bool {
     let rejection = response.extensions().get::<Rejection>();
-    rejection.map_or(response.status() == StatusCode::UNAUTHORIZED, |it| it.kind() == RejectionKind::Missing)
+    rejection.map_or_else(|| response.status() == StatusCode::UNAUTHORIZED, |it| it.kind() == RejectionKind::Missing)
 }
 
 /// The template with `x` in the place of each parameter.
