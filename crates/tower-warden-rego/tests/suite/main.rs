@@ -1,5 +1,5 @@
 //! Tests of policies in Rego, behind the layers of tower-warden.
-#![allow(clippy::unwrap_used, unreachable_pub)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod decisions;
 mod differential;
