@@ -428,3 +428,43 @@ async fn a_spool_that_is_full_loses_lines_and_counts_them() {
         std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(kept <= 1_000);
 }
+
+const SPOOL: &str = "TOWER_WARDEN_TEST_SPOOL";
+
+/// Records events into a spool that delivers nothing, and waits to be killed.
+#[tokio::test]
+#[ignore = "the process that another test kills"]
+async fn process_with_a_spool() {
+    let Some(directory) = std::env::var_os(SPOOL) else { return };
+    let spool = Spool::open(directory, |_: &[u8]| Err(io::Error::other("no collector"))).unwrap();
+    let lines = JsonLines::builder(spool).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    for number in 0..100 {
+        record(&log, &format!("/{number}")).await;
+    }
+    lines.flush().await.unwrap();
+    io::Write::write_all(&mut io::stdout(), b"written\n").unwrap();
+    std::future::pending().await
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_its_lines_to_the_next_one() {
+    use io::BufRead;
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "audit_sinks::process_with_a_spool", "--ignored", "--nocapture"])
+        .env(SPOOL, directory.path())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = io::BufReader::new(child.stdout.take().unwrap());
+    assert!(output.lines().any(|line| line.unwrap().ends_with("written")), "the child ended");
+    // SIGKILL.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (deliver, receiver) = delivery();
+    let spool = Spool::open(directory.path(), deliver).unwrap();
+    let expected: Vec<_> = (0..100).map(|number| format!("/{number}")).collect();
+    assert_eq!(delivered(&receiver, 100), expected);
+    drop(spool);
+}
