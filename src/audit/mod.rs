@@ -1,6 +1,6 @@
 //! One event for each request: who did what for whom, with which credential, and why it was allowed.
 //!
-//! [`AuditLayer`](crate::layer::AuditLayer) is the outermost layer. Its [`Event`] of a request has the caller, the decision with its
+//! [`AuditLayer`] is the outermost layer. Its [`Event`] of a request has the caller, the decision with its
 //! reason, the status, and what handlers have added with [`AuditNote`]; events of keys, issuers and stores are in the same
 //! stream. An [`AuditLog`] passes events to sinks:
 //!
