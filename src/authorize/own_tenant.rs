@@ -107,7 +107,7 @@ impl OwnTenant {
         let rejection = Rejection::new(RejectionKind::Forbidden, reason);
         Eventual::Now(Err(match self.refusal {
             Refusal::Forbidden => rejection,
-            Refusal::NotFound => rejection.as_not_found(),
+            Refusal::NotFound => rejection.hidden(),
         }))
     }
 }

@@ -137,7 +137,7 @@ impl Rejection {
 
     /// Responds as if there were no such resource: 404 `not_found`.
     #[must_use]
-    pub(crate) fn as_not_found(mut self) -> Self {
+    pub(crate) fn hidden(mut self) -> Self {
         self.0.status = StatusCode::NOT_FOUND;
         self.with_code("not_found", "There is no such resource.")
     }
