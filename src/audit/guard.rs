@@ -1,4 +1,7 @@
-use std::time::Instant;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -13,6 +16,7 @@ use super::{
 };
 use crate::{
     caller::Principal,
+    log,
     refusal::Rejection,
     request::Head,
     scheme,
@@ -164,7 +168,11 @@ impl Drop for Guard {
             if let EventKind::Request(request) = &event.kind {
                 self.span.close(request);
             }
-            self.log.record(event, std::mem::take(&mut self.place));
+            let (log, place) = (&self.log, std::mem::take(&mut self.place));
+            // A second panic while a handler unwinds would end the process.
+            if catch_unwind(AssertUnwindSafe(|| log.record(event, place))).is_err() {
+                log::error!("an audit sink panicked; the event of a request is lost");
+            }
         }
     }
 }

@@ -6,9 +6,19 @@ use super::event::RequestEvent;
 #[derive(Debug, Default)]
 pub(super) struct RequestSpan(#[cfg(feature = "tracing")] Option<tracing::Span>);
 
+#[cfg(not(feature = "tracing"))]
+#[expect(clippy::unused_self, reason = "it does something with the feature `tracing`")]
+impl RequestSpan {
+    pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
+        code()
+    }
+
+    pub(super) const fn close(&self, _: &RequestEvent) {}
+}
+
+#[cfg(feature = "tracing")]
 impl RequestSpan {
     /// Opens the span of a request, with the fields that are known when it arrives.
-    #[cfg(feature = "tracing")]
     pub(super) fn open(request: &RequestEvent) -> Self {
         use tracing::field::Empty;
         Self(Some(tracing::info_span!(
@@ -33,16 +43,14 @@ impl RequestSpan {
 
     /// Runs code of the inner service within the span.
     pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
-        #[cfg(feature = "tracing")]
-        if let Some(span) = &self.0 {
-            return span.in_scope(code);
+        match &self.0 {
+            Some(span) => span.in_scope(code),
+            None => code(),
         }
-        code()
     }
 
     /// Adds the fields that are known at the end of the request.
     pub(super) fn close(&self, request: &RequestEvent) {
-        #[cfg(feature = "tracing")]
         if let Some(span) = &self.0 {
             if let Some(principal) = &request.principal {
                 span.record("auth_method", principal.method().as_str());
@@ -57,7 +65,5 @@ impl RequestSpan {
             span.record("status", request.status.map(|status| status.as_u16()));
             span.record("end", request.end.as_str());
         }
-        #[cfg(not(feature = "tracing"))]
-        let _ = request;
     }
 }

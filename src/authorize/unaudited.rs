@@ -21,12 +21,10 @@ impl Recorder {
         false
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "as the recorder of audited requests")]
     pub(super) fn noted(_: Cow<'static, str>, _: Option<Cow<'static, str>>) -> Noted {
         Noted
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "as the recorder of audited requests")]
     pub(super) fn under(_: Cow<'static, str>, noted: Noted) -> Noted {
         noted
     }

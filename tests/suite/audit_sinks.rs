@@ -331,6 +331,27 @@ fn ten_thousand_requests_of_which_half_are_cancelled_have_an_event_each() {
     assert!(count(End::Disconnected) > 0);
 }
 
+#[tokio::test]
+async fn a_sink_that_panics_harms_no_request_and_no_process() {
+    struct Broken;
+    impl AuditSink for Broken {
+        fn record(&self, _: tower_warden::audit::Event, _: tower_warden::audit::Place) {
+            panic!("the sink panics");
+        }
+    }
+    let (text, _guard) = listen();
+    let layer = AuditLayer::new(AuditLog::new(Broken));
+    let fine = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let response = layer.layer(fine).oneshot(Request::new(())).await.unwrap();
+    assert!(response.into_body().collect().await.is_ok());
+    // While a handler panics, a second panic would abort the process.
+    let panics = service_fn(async |_: Request<()>| -> Result<Response<Full<Bytes>>, Infallible> {
+        panic!("the handler panics")
+    });
+    assert!(tokio::spawn(layer.layer(panics).oneshot(Request::new(()))).await.unwrap_err().is_panic());
+    assert!(text.text().contains("an audit sink panicked"));
+}
+
 #[test]
 fn sinks_are_objects() {
     let (channel, _events) = AuditChannel::new(1);
