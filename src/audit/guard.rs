@@ -121,7 +121,8 @@ impl Guard {
         let is_head_only = record.method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        let is_complete = is_head_only || response.body().is_end_stream();
+        let body = response.body();
+        let is_complete = is_head_only || body.is_end_stream() || body.size_hint().exact() == Some(0);
         record.end = if is_complete { End::Complete } else { End::Interrupted };
     }
 

@@ -66,8 +66,8 @@ impl From<Bytes> for TestBody {
     }
 }
 
-/// A body of five bytes that does not say where it ends.
-struct Lengthy;
+/// A body of that many bytes that does not say where it ends.
+struct Lengthy(u64);
 
 impl Body for Lengthy {
     type Data = Bytes;
@@ -78,13 +78,13 @@ impl Body for Lengthy {
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        http_body::SizeHint::with_exact(5)
+        http_body::SizeHint::with_exact(self.0)
     }
 }
 
 impl From<Bytes> for Lengthy {
-    fn from(_: Bytes) -> Self {
-        Self
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes.len() as u64)
     }
 }
 
@@ -214,10 +214,19 @@ async fn the_end_of_a_request_is_that_of_its_body() {
 async fn a_server_that_reads_no_further_than_the_length_has_sent_the_whole_body() {
     let (log, mut events) = log();
     let service =
-        AuditLayer::new(log).layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Lengthy))));
+        AuditLayer::new(log).layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Lengthy(5)))));
     let mut body = service.oneshot(get("/")).await.unwrap().into_body();
     body.frame().await.unwrap().unwrap();
     drop(body);
+    assert_eq!(only(&mut events).end, End::Complete);
+}
+
+#[tokio::test]
+async fn a_body_of_length_zero_is_complete_although_no_server_polls_it() {
+    let (log, mut events) = log();
+    let service =
+        AuditLayer::new(log).layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Lengthy(0)))));
+    drop(service.oneshot(get("/")).await.unwrap());
     assert_eq!(only(&mut events).end, End::Complete);
 }
 
