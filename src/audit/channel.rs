@@ -44,7 +44,7 @@ use crate::{Eventual, Unavailable};
 /// let admitted = call(key.expose()).await;
 /// assert_eq!(admitted.principal.as_ref().map(|caller| caller.subject()), Some("alice"));
 /// let refused = call("sk_agent_unknown").await;
-/// assert_eq!(refused.decision.reason().map(|reason| reason.as_str()), Some("key_malformed"));
+/// assert_eq!(refused.decision.reason().map(|reason| reason.as_str()), Some("key_length"));
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
