@@ -1,7 +1,4 @@
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
-};
+use std::time::Instant;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -16,7 +13,6 @@ use super::{
 };
 use crate::{
     caller::Principal,
-    log,
     refusal::Rejection,
     request::Head,
     scheme,
@@ -169,11 +165,7 @@ impl Drop for Guard {
             if let EventKind::Request(request) = &event.kind {
                 self.span.close(request);
             }
-            let (log, place) = (&self.log, std::mem::take(&mut self.place));
-            // A second panic while a handler unwinds would end the process.
-            if catch_unwind(AssertUnwindSafe(|| log.record(event, place))).is_err() {
-                log::error!("an audit sink panicked; the event of a request is lost");
-            }
+            self.log.record(event, std::mem::take(&mut self.place));
         }
     }
 }

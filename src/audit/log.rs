@@ -1,11 +1,15 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use super::{
     event::{Event, EventKind},
     sink::{AuditSink, Place},
 };
 use crate::{
-    Environment, Eventual, Unavailable,
+    Environment, Eventual, Unavailable, log,
     notice::{Notice, Observer},
     time::{Clock, SystemClock},
 };
@@ -61,13 +65,13 @@ impl AuditSink for AuditLog {
     fn record(&self, event: Event, place: Place) {
         let Some((last, others)) = self.sinks.split_last() else { return };
         if others.is_empty() {
-            return last.record(event, place);
+            return record(&**last, event, place);
         }
         let mut places = place.into_each();
         for sink in others {
-            sink.record(event.clone(), places.next().unwrap_or_default());
+            record(&**sink, event.clone(), places.next().unwrap_or_default());
         }
-        last.record(event, places.next().unwrap_or_default());
+        record(&**last, event, places.next().unwrap_or_default());
     }
 
     fn reserve(&self) -> Eventual<Result<Place, Unavailable>> {
@@ -83,6 +87,14 @@ impl AuditSink for AuditLog {
             }
             Ok(Place::of_each(places))
         })
+    }
+}
+
+/// Records an event in one sink. A panic would affect the other sinks, the request or the change that the event is about, and
+/// end the process if a handler is unwinding.
+fn record(sink: &dyn AuditSink, event: Event, place: Place) {
+    if catch_unwind(AssertUnwindSafe(|| sink.record(event, place))).is_err() {
+        log::error!("an audit sink panicked; an event is lost");
     }
 }
 

@@ -2,6 +2,7 @@ use std::{
     collections::VecDeque,
     ffi::OsStr,
     fmt, fs, io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -36,7 +37,6 @@ use crate::{log, outage::Outage};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Spool {
-    current: Option<(fs::File, u64)>,
     directory: PathBuf,
     max_bytes: u64,
     next: u64,
@@ -51,18 +51,35 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The finished files, from the oldest one.
+    /// The file to which lines are appended. The delivery takes it when there is no older one.
+    current: Option<Current>,
+    /// The finished files with their sizes, from the oldest one.
     finished: VecDeque<(PathBuf, u64)>,
-    /// The bytes in finished files.
-    bytes: u64,
     is_closed: bool,
-    /// The delivery has nothing to do.
-    is_idle: bool,
+}
+
+struct Current {
+    bytes: u64,
+    file: fs::File,
+    path: PathBuf,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Ends the current file, so that it is delivered.
+    fn finish(&mut self) {
+        self.finished.extend(self.current.take().map(|current| (current.path, current.bytes)));
+    }
+
+    /// The bytes in all files.
+    fn bytes(&self) -> u64 {
+        let finished = self.finished.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        finished + self.current.as_ref().map_or(0, |current| current.bytes)
     }
 }
 
@@ -100,14 +117,13 @@ impl Spool {
         let next = numbers.last().map_or(0, |(number, _)| number + 1);
         for (_, path) in numbers {
             let bytes = fs::metadata(&path)?.len();
-            state.bytes += bytes;
             state.finished.push_back((path, bytes));
         }
         let shared = Arc::new(Shared { changed: Condvar::new(), state: Mutex::new(state) });
         let delivery =
             Delivery { deliver: Box::new(deliver), outage: Outage::of("audit delivery"), shared: Arc::clone(&shared) };
         thread::Builder::new().name("audit-delivery".into()).spawn(move || delivery.run())?;
-        Ok(Self { current: None, directory, max_bytes: MAX_BYTES, next, shared })
+        Ok(Self { directory, max_bytes: MAX_BYTES, next, shared })
     }
 
     /// Sets the bytes that are kept at most: 1 GiB by default. Beyond it, lines are lost and counted.
@@ -117,64 +133,51 @@ impl Spool {
         self
     }
 
-    /// The current file, and its size.
-    fn current(&mut self) -> io::Result<&mut (fs::File, u64)> {
-        if self.current.is_none() {
-            let file = fs::OpenOptions::new().write(true).create_new(true).open(self.path(self.next))?;
-            self.current = Some((file, 0));
-            self.next += 1;
-        }
-        self.current.as_mut().ok_or_else(|| io::Error::other("no file"))
-    }
-
-    fn path(&self, number: u64) -> PathBuf {
-        self.directory.join(format!("{number:020}.{EXTENSION}"))
-    }
-
-    /// Passes the current file to the delivery.
-    fn finish(&mut self) {
-        if let Some((_, bytes)) = self.current.take() {
-            let path = self.path(self.next - 1);
-            let mut state = self.shared.state();
-            state.bytes += bytes;
-            state.finished.push_back((path, bytes));
-            self.shared.changed.notify_one();
-        }
+    /// Creates the next file. Lines are appended, so that one that was written in part can be cut off.
+    fn create(&mut self) -> io::Result<Current> {
+        let path = self.directory.join(format!("{:020}.{EXTENSION}", self.next));
+        let file = fs::OpenOptions::new().append(true).create_new(true).open(&path)?;
+        self.next += 1;
+        Ok(Current { bytes: 0, file, path })
     }
 }
 
 /// Writes whole lines: [`JsonLines`](super::JsonLines) passes on its buffer, which has nothing else.
 impl io::Write for Spool {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
-        let kept = self.shared.state().bytes;
-        let max_bytes = self.max_bytes;
-        let (file, bytes) = self.current()?;
-        if kept + *bytes + lines.len() as u64 > max_bytes {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
+        if state.bytes() + lines.len() as u64 > self.max_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the spool is full: nothing is delivered"));
         }
-        if let Err(error) = io::Write::write_all(file, lines) {
-            // What was written of it must not become the beginning of another line.
-            file.set_len(*bytes)?;
-            return Err(error);
+        let mut current = match state.current.take() {
+            Some(current) => current,
+            None => self.create()?,
+        };
+        let written = io::Write::write_all(&mut current.file, lines);
+        let is_finished = match &written {
+            Ok(()) => {
+                current.bytes += lines.len() as u64;
+                current.bytes >= FILE_BYTES
+            }
+            // What was written of it must not become the beginning of another line. The delivery cuts it off as well.
+            Err(_) => current.file.set_len(current.bytes).is_err(),
+        };
+        state.current = Some(current);
+        if is_finished {
+            state.finish();
         }
-        *bytes += lines.len() as u64;
-        if *bytes >= FILE_BYTES {
-            self.finish();
-        }
-        Ok(lines.len())
+        written.map(|()| lines.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.shared.state().is_idle {
-            self.finish();
-        }
+        self.shared.changed.notify_one();
         Ok(())
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.finish();
         self.shared.state().is_closed = true;
         self.shared.changed.notify_one();
     }
@@ -206,10 +209,7 @@ impl Delivery {
             match self.deliver(&path) {
                 Ok(()) => {
                     self.outage.end();
-                    let mut state = self.shared.state();
-                    if let Some((_, bytes)) = state.finished.pop_front() {
-                        state.bytes = state.bytes.saturating_sub(bytes);
-                    }
+                    self.shared.state().finished.pop_front();
                     pause = Duration::ZERO;
                 }
                 Err(error) => {
@@ -227,22 +227,20 @@ impl Delivery {
         let mut state = self.shared.state();
         if !pause.is_zero() {
             let is_open = |state: &mut State| !state.is_closed;
-            state =
-                self.shared.changed.wait_timeout_while(state, pause, is_open).unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.changed.wait_timeout_while(state, pause, is_open);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
             if state.is_closed {
                 return None;
             }
         }
         loop {
+            if state.finished.is_empty() {
+                state.finish();
+            }
             let oldest = state.finished.front().map(|(path, _)| path.clone());
-            if oldest.is_some() {
-                state.is_idle = false;
+            if oldest.is_some() || state.is_closed {
                 return oldest;
             }
-            if state.is_closed {
-                return None;
-            }
-            state.is_idle = true;
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -252,7 +250,8 @@ impl Delivery {
         // A process that was killed may have left a part of a line, which nobody was told of.
         let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         if end > 0 {
-            (self.deliver)(&lines[..end])?;
+            let delivered = catch_unwind(AssertUnwindSafe(|| (self.deliver)(&lines[..end])));
+            delivered.unwrap_or_else(|_| Err(io::Error::other("the delivery panicked")))?;
         }
         fs::remove_file(path)
     }

@@ -340,7 +340,8 @@ async fn a_sink_that_panics_harms_no_request_and_no_process() {
         }
     }
     let (text, _guard) = listen();
-    let layer = AuditLayer::new(AuditLog::new(Broken));
+    let (channel, mut events) = AuditChannel::new(10);
+    let layer = AuditLayer::new(AuditLog::new(Broken).and(channel));
     let fine = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
     let response = layer.layer(fine).oneshot(Request::new(())).await.unwrap();
     assert!(response.into_body().collect().await.is_ok());
@@ -350,6 +351,7 @@ async fn a_sink_that_panics_harms_no_request_and_no_process() {
     });
     assert!(tokio::spawn(layer.layer(panics).oneshot(Request::new(()))).await.unwrap_err().is_panic());
     assert!(text.text().contains("an audit sink panicked"));
+    assert_eq!(std::iter::from_fn(|| events.try_recv()).count(), 2, "the other sink has both events");
 }
 
 #[test]
@@ -417,6 +419,44 @@ async fn lines_that_are_not_delivered_are_kept_for_the_next_process() {
     drop(spool);
     assert!(receiver.recv().is_err());
     assert_eq!(files(directory.path()), 0);
+}
+
+#[tokio::test]
+async fn lines_that_are_written_during_a_delivery_are_delivered_without_further_events() {
+    let directory = tempfile::tempdir().unwrap();
+    let ((sender, receiver), (permit, permits)) = (mpsc::channel(), mpsc::channel::<()>());
+    let deliver = move |lines: &[u8]| {
+        sender.send(lines.to_vec()).map_err(io::Error::other)?;
+        let _ = permits.recv();
+        Ok(())
+    };
+    let lines = JsonLines::builder(Spool::open(directory.path(), deliver).unwrap()).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    record(&log, "/0").await;
+    lines.flush().await.unwrap();
+    assert_eq!(delivered(&receiver, 1), ["/0"]);
+    // The delivery of the first line is still running.
+    record(&log, "/1").await;
+    lines.flush().await.unwrap();
+    drop(permit);
+    assert_eq!(delivered(&receiver, 1), ["/1"]);
+}
+
+#[tokio::test]
+async fn a_delivery_that_panics_is_called_again_by_the_next_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, attempts) = mpsc::channel::<()>();
+    let panics = move |_: &[u8]| {
+        let _ = &sender;
+        panic!("the delivery panics")
+    };
+    let lines = JsonLines::builder(Spool::open(directory.path(), panics).unwrap()).start().unwrap();
+    record(&AuditLog::new(lines), "/0").await;
+    assert!(attempts.recv().is_err(), "the thread has ended, because the spool is closed");
+    assert_eq!(files(directory.path()), 1);
+    let (deliver, receiver) = delivery();
+    let _spool = Spool::open(directory.path(), deliver).unwrap();
+    assert_eq!(delivered(&receiver, 1), ["/0"]);
 }
 
 #[tokio::test]
