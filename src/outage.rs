@@ -26,6 +26,8 @@ struct State {
     #[cfg(feature = "audit")]
     observer: Mutex<Option<Arc<dyn Observer>>>,
     ongoing: AtomicBool,
+    /// The outage that is ongoing was reported: its end is as well.
+    is_reported: AtomicBool,
 }
 
 /// The lines of the current interval.
@@ -49,18 +51,20 @@ impl Outage {
             #[cfg(feature = "audit")]
             observer: Mutex::default(),
             ongoing: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
         }))
     }
 
     /// Also reports outages to this observer.
     #[cfg(feature = "audit")]
-    pub(crate) fn observed_by(&self, observer: Option<Arc<dyn Observer>>) {
-        *self.0.observer.lock().unwrap_or_else(PoisonError::into_inner) = observer;
+    pub(crate) fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        *self.0.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(observer));
     }
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
         if !self.0.ongoing.swap(true, Relaxed) && self.may_report() {
+            self.0.is_reported.store(true, Relaxed);
             log();
             #[cfg(feature = "audit")]
             self.notify(|dependency| Notice::DependencyDown { dependency, cause: cause.to_string().into() });
@@ -71,7 +75,8 @@ impl Outage {
     /// Notes that the dependency responded.
     pub(crate) fn end(&self) {
         // The load keeps the line of the processor's cache shared while all is well.
-        if self.0.ongoing.load(Relaxed) && self.0.ongoing.swap(false, Relaxed) {
+        let is_over = self.0.ongoing.load(Relaxed) && self.0.ongoing.swap(false, Relaxed);
+        if is_over && self.0.is_reported.swap(false, Relaxed) {
             log::info!(dependency = %self.0.dependency, "a dependency responds again");
             #[cfg(feature = "audit")]
             self.notify(|dependency| Notice::DependencyUp { dependency });

@@ -154,7 +154,9 @@ impl ApiKeysBuilder {
         let (limits, lookups) = (self.limits, self.max_lookups);
         let lookup = CachedLookup::new("key store", limits, lookups, self.timeout, Reason::KEY_STORE_TIMEOUT);
         #[cfg(feature = "audit")]
-        lookup.observed_by(self.observer.clone());
+        if let Some(observer) = &self.observer {
+            lookup.observed_by(observer);
+        }
         // Weak: the store must not keep alive the authenticator that owns it.
         let cache = Arc::downgrade(lookup.cache());
         self.store.watch(KeyWatcher::new(move |change| {

@@ -40,6 +40,11 @@ impl Authenticator for ApiKeys {
         let digest = Digest::of(key.as_bytes());
         self.0.find_cached(digest, presented.arrival(), || self.0.hashing.candidates(key, digest).into())
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.0.lookup.observed_by(observer);
+    }
 }
 
 /// Looks a verified key up again: from the cache, in which a revoked key is not found.

@@ -30,6 +30,9 @@ use crate::{
 pub struct Authentication {
     pub(super) caller: CredentialSource,
     pub(super) clock: Arc<dyn Clock>,
+    /// The receiver of notices of outages.
+    #[cfg(feature = "audit")]
+    pub(super) observer: Option<Arc<dyn crate::notice::Observer>>,
     pub(super) presence: Presence,
     pub(super) reporting: Reporting,
     pub(super) revocations: Option<Arc<dyn RevocationList>>,
@@ -106,6 +109,14 @@ impl Authentication {
     /// Warns if no credential can be bound as a source requires.
     pub(super) fn warn_of_constraints(&self) {
         iter::once(&self.caller).chain(&self.subject).for_each(CredentialSource::warn_of_constraints);
+    }
+
+    /// Reports outages of all that the layer depends on to the observer.
+    #[cfg(feature = "audit")]
+    pub(super) fn observe(&self) {
+        let Some(observer) = &self.observer else { return };
+        self.outage.observed_by(observer);
+        iter::once(&self.caller).chain(&self.subject).for_each(|source| source.observed_by(observer));
     }
 
     /// The credentials of a request: that of the caller, and that of the subject if one is required.

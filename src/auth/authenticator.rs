@@ -1,6 +1,8 @@
 use std::{fmt, sync::Arc};
 
 use super::proof::ProofOfPossession;
+#[cfg(feature = "audit")]
+use crate::notice::Observer;
 use crate::{
     Eventual,
     caller::Identity,
@@ -126,6 +128,13 @@ pub trait Authenticator: Send + Sync + 'static {
     /// [`Invalid`](RejectionKind::Invalid) for an invalid credential, and [`Unavailable`](RejectionKind::Unavailable) if a
     /// dependency did not answer.
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>>;
+
+    /// Reports outages of what the authenticator depends on to the observer of the layer's environment, from now on. By
+    /// default, it reports none.
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        let _ = observer;
+    }
 }
 
 impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
@@ -147,6 +156,11 @@ impl<A: Authenticator + ?Sized> Authenticator for Arc<A> {
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         (**self).authenticate(presented)
+    }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        (**self).observed_by(observer);
     }
 }
 
@@ -174,6 +188,11 @@ impl<A: Authenticator> Authenticator for Vec<A> {
             None => Eventual::Now(Err(Rejection::new(RejectionKind::Invalid, Reason::CREDENTIAL_NOT_ACCEPTED))),
         }
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        self.iter().for_each(|authenticator| authenticator.observed_by(observer));
+    }
 }
 
 macro_rules! tuples {
@@ -200,6 +219,12 @@ macro_rules! tuples {
                     return self.$field.authenticate(presented);
                 })*
                 self.$end.authenticate(presented)
+            }
+
+            #[cfg(feature = "audit")]
+            fn observed_by(&self, observer: &Arc<dyn Observer>) {
+                $(self.$field.observed_by(observer);)*
+                self.$end.observed_by(observer);
             }
         }
     )+};

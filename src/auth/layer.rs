@@ -88,6 +88,8 @@ impl AuthLayer {
         let authentication = Authentication {
             caller: CredentialSource::new(authenticator),
             clock: Arc::new(SystemClock),
+            #[cfg(feature = "audit")]
+            observer: None,
             presence: Presence::Required,
             reporting: Reporting::Refusals,
             revocations: None,
@@ -110,9 +112,12 @@ impl<R> AuthLayer<R> {
     /// Sets the clock: that of the machine by default.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
+        let authentication = self.authentication_mut();
+        authentication.clock = environment.clock();
         #[cfg(feature = "audit")]
-        self.authentication.outage.observed_by(environment.observer());
-        self.authentication_mut().clock = environment.clock();
+        {
+            authentication.observer = environment.observer();
+        }
         self
     }
 
@@ -281,8 +286,10 @@ impl<S, R: Clone> Layer<S> for AuthLayer<R> {
     type Service = Gate<S, Authentication, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // Not by the setters: a proof may be added after the constraint that needs it.
+        // Not by the setters: a proof may be added after the constraint that needs it, and after the environment.
         self.authentication.warn_of_constraints();
+        #[cfg(feature = "audit")]
+        self.authentication.observe();
         Gate::new(inner, Arc::clone(&self.authentication), self.respond.clone())
     }
 }

@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 
+#[cfg(feature = "audit")]
+use crate::notice::Observer;
 use crate::{
     Eventual, caller::ConfirmationMethod, digest::Digest, refusal::Rejection, request::Head, scheme::Credential,
     time::UnixTime,
@@ -75,6 +77,13 @@ pub trait ProofOfPossession: fmt::Debug + Send + Sync + 'static {
         let _ = (proof, now);
         Eventual::Now(Ok(()))
     }
+
+    /// Reports outages of what records used proofs to the observer of the layer's environment, from now on. By default, it
+    /// reports none.
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        let _ = observer;
+    }
 }
 
 impl<P: ProofOfPossession + ?Sized> ProofOfPossession for Arc<P> {
@@ -92,6 +101,11 @@ impl<P: ProofOfPossession + ?Sized> ProofOfPossession for Arc<P> {
 
     fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
         (**self).mark_used(proof, now)
+    }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn Observer>) {
+        (**self).observed_by(observer);
     }
 }
 

@@ -193,6 +193,13 @@ impl CredentialSource {
         self
     }
 
+    /// Reports outages of what the authenticator and the proofs depend on to the observer.
+    #[cfg(feature = "audit")]
+    pub(super) fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.authenticator.observed_by(observer);
+        self.proofs.iter().for_each(|proof| proof.observed_by(observer));
+    }
+
     /// Warns if no credential can be bound as required.
     pub(super) fn warn_of_constraints(&self) {
         let terms = self.terms();

@@ -20,6 +20,8 @@ pub(crate) struct CachedLookup<V> {
     timed_out: Reason,
     /// The state of the dependency, which has this name.
     outage: Outage,
+    /// The state of this server's configuration: a mistake is reported also within an outage.
+    mistake: Outage,
     dependency: &'static str,
 }
 
@@ -32,8 +34,9 @@ impl<V: Tagged> CachedLookup<V> {
         timed_out: Reason,
     ) -> Arc<Self> {
         let permits = Semaphore::new(max_lookups.get().min(Semaphore::MAX_PERMITS));
-        let (cache, outage) = (CredentialCache::new(dependency, limits), Outage::of(dependency));
-        Arc::new(Self { cache, permits, timeout, timed_out, outage, dependency })
+        let (outage, mistake) = (Outage::of(dependency), Outage::of(dependency));
+        let cache = CredentialCache::new(dependency, limits);
+        Arc::new(Self { cache, permits, timeout, timed_out, outage, mistake, dependency })
     }
 
     /// The cache.
@@ -43,8 +46,9 @@ impl<V: Tagged> CachedLookup<V> {
 
     /// Reports outages to this observer as well.
     #[cfg(feature = "audit")]
-    pub(crate) fn observed_by(&self, observer: Option<Arc<dyn crate::notice::Observer>>) {
+    pub(crate) fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
         self.outage.observed_by(observer);
+        self.mistake.observed_by(observer);
     }
 
     /// The time-out of one look-up, and of one request.
@@ -86,8 +90,11 @@ impl<V: Tagged> CachedLookup<V> {
         };
         let outcome = tokio::time::timeout(self.timeout, permitted).await.unwrap_or_else(|_| self.time_out());
         match &outcome {
-            Outcome::Down(failure) => self.outage.begin(&failure.cause, || self.log(failure)),
-            Outcome::Found(_) | Outcome::Refused(_) => self.outage.end(),
+            Outcome::Down(failure) => self.note(failure),
+            Outcome::Found(_) | Outcome::Refused(_) => {
+                self.outage.end();
+                self.mistake.end();
+            }
             Outcome::Panicked => {}
         }
         outcome
@@ -95,8 +102,13 @@ impl<V: Tagged> CachedLookup<V> {
 
     fn time_out(&self) -> Outcome<V> {
         let failure = Failure::new(self.timed_out, "no response within the time-out");
-        self.outage.begin(&failure.cause, || self.log(&failure));
+        self.note(&failure);
         Outcome::Down(failure)
+    }
+
+    fn note(&self, failure: &Failure) {
+        let outage = if failure.is_own_mistake { &self.mistake } else { &self.outage };
+        outage.begin(&failure.cause, || self.log(failure));
     }
 
     fn log(&self, failure: &Failure) {

@@ -97,6 +97,11 @@ impl Authenticator for ClientCertificates {
             }
         }
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.outage.observed_by(observer);
+    }
 }
 
 impl fmt::Debug for ClientCertificates {

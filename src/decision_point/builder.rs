@@ -151,7 +151,9 @@ impl DecisionPointBuilder {
             Reason::DECISION_POINT_TIMEOUT,
         );
         #[cfg(feature = "audit")]
-        lookup.observed_by(self.environment.observer());
+        if let Some(observer) = self.environment.observer() {
+            lookup.observed_by(&observer);
+        }
         let endpoint = Arc::new(Endpoint { authorization, fetch, protocol: self.protocol, uri });
         Ok(DecisionPoint(Arc::new(Inner {
             clock: self.environment.clock(),

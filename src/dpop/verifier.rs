@@ -258,6 +258,11 @@ impl ProofOfPossession for Dpop {
         let outage = self.outage.clone();
         self.guard.record_or_wait(&used).map(move |outcome| require_new(outcome, &outage))
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.outage.observed_by(observer);
+    }
 }
 
 impl fmt::Debug for Dpop {

@@ -126,6 +126,11 @@ impl Authenticator for Introspection {
             }
         }
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.0.lookup.observed_by(observer);
+    }
 }
 
 impl Inner {

@@ -127,6 +127,11 @@ impl Authenticator for Jwt {
             Err(fault) => Eventual::Now(Err(fault.into_rejection())),
         }
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.0.observed_by(observer);
+    }
 }
 
 impl fmt::Debug for Jwt {

@@ -107,6 +107,11 @@ impl Resolver {
         Self::new(Arc::clone(&self.resolver), Some(audience.into()))
     }
 
+    #[cfg(feature = "audit")]
+    pub(super) fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.lookup.observed_by(observer);
+    }
+
     /// The issuer with this name, from the cache if possible.
     pub(super) fn resolve(
         self: &Arc<Self>,

@@ -61,6 +61,14 @@ pub(super) struct CacheSlot {
 }
 
 impl Inner {
+    #[cfg(feature = "audit")]
+    pub(super) fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.issuers.trusted.iter().for_each(|trusted| trusted.outage.observed_by(observer));
+        if let Some(resolver) = &self.resolver {
+            resolver.observed_by(observer);
+        }
+    }
+
     pub(super) fn verify(
         self: &Arc<Self>,
         token: &str,

@@ -123,6 +123,16 @@ impl<R> FailureLimitLayer<R> {
         self.with_settings(|settings| Settings { fields, ..settings })
     }
 
+    /// Reports outages of the limiter to the observer of the environment.
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn environment(self, environment: &crate::Environment) -> Self {
+        if let Some(observer) = environment.observer() {
+            self.limit.settings.mine().outage.observed_by(&observer);
+        }
+        self
+    }
+
     fn with_settings(self, change: impl Fn(Settings) -> Settings) -> Self {
         let settings = Settings::clone(self.limit.settings.mine());
         let settings = Striped::new(|| Arc::new(change(settings.clone())));

@@ -165,7 +165,9 @@ impl<R> RateLimitLayer<R> {
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         #[cfg(feature = "audit")]
-        self.limit.outage.observed_by(environment.observer());
+        if let Some(observer) = environment.observer() {
+            self.limit.outage.observed_by(&observer);
+        }
         self.limit_mut().clock = Some(environment.clock());
         self
     }

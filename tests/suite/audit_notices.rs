@@ -1,8 +1,9 @@
 //! Events that are not requests, and what verifiers note about requests.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, routing::get};
+use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
@@ -10,7 +11,9 @@ use tower_warden::{
     Environment, Eventual, ManualClock, Unavailable,
     api_key::{ApiKeys, KeyFormat, KeyUpdate, MemoryKeyStore, NewKey},
     audit::{AuditChannel, AuditLog, Counted, EventKind, EventReceiver, KeyAction, Notice, Observation, RequestEvent},
-    jwt::{Issuer, Jwt},
+    fetch::Fetch,
+    introspection::Introspection,
+    jwt::{Issuer, Jwt, KeyRequest, KeySource, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -109,6 +112,38 @@ async fn an_outage_of_a_revocation_list_is_a_notice() {
     stack.bearer(key.expose()).await.assert_unavailable("revocations_unavailable");
     let down = notices(&mut events);
     assert!(matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "revocation list"));
+}
+
+#[tokio::test]
+async fn outages_of_all_that_a_layer_depends_on_are_notices() {
+    /// Nothing responds.
+    #[derive(Clone)]
+    struct Down;
+    impl KeySource for Down {
+        fn find(&self, _: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
+            Eventual::Now(Err(Unavailable::new("the keys")))
+        }
+    }
+    impl Fetch for Down {
+        fn fetch(&self, _: Request<Bytes>, _: usize) -> Eventual<Result<http::Response<Bytes>, Unavailable>> {
+            Eventual::Now(Err(Unavailable::new("the endpoint")))
+        }
+    }
+    let (environment, _log, mut events) = observed();
+    let issuer = || Issuer::new("https://issuer.test", "https://api.test").unwrap();
+    let introspection = Introspection::builder(issuer(), "https://issuer.test/introspect", "api", "secret");
+    let introspection = introspection.fetch(Down).build().unwrap();
+    let jwt = Jwt::new(issuer(), Down);
+    // The environment is set before the second authenticator is there, and both are behind a list.
+    let layer = AuthLayer::new((jwt, introspection)).environment(&environment);
+    let service = layer.layer(service_fn(answer));
+    let token = TestIssuer::new("https://issuer.test").token("alice").audience("https://api.test").sign();
+    for (token, dependency) in [(&*token, "issuer keys"), ("opaque-token-of-alice", "introspection")] {
+        drop(service.clone().oneshot(bearer(token).body(Full::default()).unwrap()).await);
+        let down = notices(&mut events);
+        let [Notice::DependencyDown { dependency: noted, .. }] = &down[..] else { panic!("{dependency}: {down:?}") };
+        assert_eq!(&**noted, dependency);
+    }
 }
 
 #[tokio::test]

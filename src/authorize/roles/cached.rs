@@ -94,7 +94,9 @@ impl CachedRolesBuilder {
     pub fn build(self) -> CachedRoles {
         let lookup = CachedLookup::new(DEPENDENCY, self.limits, self.max_lookups, self.timeout, Reason::ROLES_TIMEOUT);
         #[cfg(feature = "audit")]
-        lookup.observed_by(self.environment.observer());
+        if let Some(observer) = self.environment.observer() {
+            lookup.observed_by(&observer);
+        }
         CachedRoles { clock: self.environment.clock(), directory: self.directory, lookup }
     }
 }

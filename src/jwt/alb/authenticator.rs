@@ -129,6 +129,11 @@ impl Authenticator for AwsAlb {
             }
         }
     }
+
+    #[cfg(feature = "audit")]
+    fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.0.trusted.outage.observed_by(observer);
+    }
 }
 
 type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
