@@ -203,7 +203,7 @@ mod time;
 #[cfg(feature = "audit")]
 mod trail;
 mod url;
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "audit", feature = "jwt"))]
 mod warnings;
 
 #[cfg(feature = "jwt")]

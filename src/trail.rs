@@ -2,8 +2,13 @@
 
 use std::{
     borrow::Cow,
+    fmt,
+    hash::{BuildHasher, RandomState},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -27,9 +32,28 @@ struct Shared {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct RequestId(pub(crate) Id);
 
+/// The id of an event.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct EventId(u128);
+
+impl EventId {
+    /// A new id: a random number of the process, and a count. It is unique, and not a secret.
+    pub(crate) fn new() -> Self {
+        static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        Self(u128::from(*PROCESS) << 64 | u128::from(COUNT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl fmt::Display for EventId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Id {
-    Generated(u128),
+    Generated(EventId),
     /// Visible ASCII.
     Received(http::HeaderValue),
 }

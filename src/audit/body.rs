@@ -5,6 +5,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
+use http::{Response, header};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -22,9 +23,10 @@ pin_project! {
 }
 
 impl<B: Body> AuditBody<B> {
-    pub(super) fn new(body: B, guard: Guard) -> Self {
-        let left = body.size_hint().exact();
-        Self { body, guard: Some(guard), left }
+    pub(super) fn wrap(response: Response<B>, guard: Guard) -> Response<Self> {
+        let declared = response.headers().get(header::CONTENT_LENGTH);
+        let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
+        response.map(|body| Self { left: body.size_hint().exact().or(declared), body, guard: Some(guard) })
     }
 }
 

@@ -125,7 +125,7 @@ impl EventReceiver {
         match self.room.take_lost() {
             0 => event,
             count => {
-                let lost = Event { time: event.time, kind: EventKind::Lost(count) };
+                let lost = Event::new(event.time, EventKind::Lost(count));
                 self.next = Some(event);
                 lost
             }
@@ -134,7 +134,12 @@ impl EventReceiver {
 }
 
 impl Drop for EventReceiver {
+    /// There is no room any more, and the events that wait are lost.
     fn drop(&mut self) {
         self.room.close();
+        self.receiver.close();
+        while self.receiver.try_recv().is_ok() {
+            self.room.lose(1);
+        }
     }
 }

@@ -1,8 +1,8 @@
-use std::{borrow::Cow, fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{Method, StatusCode, Uri};
+use http::{Method, StatusCode};
 
-use super::{detect::Alert, trace::TraceContext};
+use super::{detect::Alert, path::Path, trace::TraceContext};
 use crate::{
     caller::{Identity, Principal},
     notice::Notice,
@@ -10,7 +10,7 @@ use crate::{
     refusal::{Rejection, RejectionKind},
     scope::Scopes,
     time::Timestamp,
-    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Observation, RequestId, Route},
+    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, EventId, Observation, RequestId, Route},
 };
 
 /// Something that happened, for an audit log.
@@ -19,10 +19,20 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
+    /// The id of the event: 32 hexadecimal digits, and never one that a client has chosen.
+    pub id: EventId,
     /// The time at which it happened; that of a request is its arrival.
     pub time: Timestamp,
     /// The kind of the event.
     pub kind: EventKind,
+}
+
+impl Event {
+    /// Creates an event with a new id.
+    #[must_use]
+    pub fn new(time: Timestamp, kind: EventKind) -> Self {
+        Self { id: EventId::new(), time, kind }
+    }
 }
 
 /// The kind of an event, with its details.
@@ -82,17 +92,7 @@ pub struct RequestEvent {
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
     pub(super) route: Option<Route>,
-    pub(super) target: Target,
-}
-
-/// The target of a request; its [`Debug`](fmt::Debug) shows the path only.
-#[derive(Clone)]
-pub(super) struct Target(pub(super) Uri);
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.path())
-    }
+    pub(super) path: Path,
 }
 
 /// The decision about a request.
@@ -165,10 +165,10 @@ impl Decision {
 }
 
 impl RequestEvent {
-    /// The path of the request, without the query.
+    /// The path of the request, without the query: the first 2000 characters.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.target.0.path()
+        self.path.as_str()
     }
 
     /// The template of the route, such as `/accounts/{id}`, if the router of axum has found one.
@@ -214,6 +214,12 @@ impl RequestEvent {
                     | RejectionKind::StepUp
             )
         })
+    }
+
+    /// The operation: the tool that the handler has noted, or the method and the route.
+    pub(super) fn operation(&self) -> String {
+        let route = || format!("{} {}", self.method, self.route().unwrap_or_else(|| self.path()));
+        self.field("tool").map_or_else(route, str::to_owned)
     }
 
     /// Returns whether the event is that of an admitted request that came to its end without a failure of the server. Only

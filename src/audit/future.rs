@@ -5,14 +5,13 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::AuditBody, event::End, guard::Guard, layer::Settings, sink::Place};
+use super::{body::AuditBody, event::End, guard::Guard, settings::Settings, sink::Place};
 use crate::{
-    log,
     reason::Reason,
     refusal::{Rejection, RejectionKind, Respond, Responder},
 };
@@ -114,39 +113,14 @@ where
         let mut guard = this.guard.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(response) => {
-                Ok(this.settings.finish(&mut guard, response, this.respond).map(|body| AuditBody::new(body, guard)))
+                let response = this.settings.finish(&mut guard, response, this.respond);
+                Ok(AuditBody::wrap(response, guard))
             }
             Err(error) => {
                 guard.set_end(End::Failed);
                 Err(error)
             }
         })
-    }
-}
-
-impl Settings {
-    /// Notes the response, and replaces that of a request about which no layer has decided, if that is refused.
-    fn finish<B: Body, R: Respond<B>>(
-        &self,
-        guard: &mut Guard,
-        response: Response<B>,
-        respond: &Responder<R>,
-    ) -> Response<B> {
-        let response = respond.complete(response);
-        guard.respond(&response);
-        let Some(open_paths) = &self.open_paths else { return response };
-        // No route was found.
-        let is_unrouted = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-        if is_unrouted || guard.is_decided(open_paths) {
-            return response;
-        }
-        log::error!(
-            "a request reached a handler, and no layer decided about its caller; responding with 500. A route was added \
-             outside of AuthLayer; a path that needs no credential is named in AuditLayer::deny_undecided"
-        );
-        let response = respond.refuse(Rejection::new(RejectionKind::Internal, Reason::UNDECIDED));
-        guard.respond(&response);
-        response
     }
 }
 

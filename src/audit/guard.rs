@@ -4,9 +4,10 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::{
-    event::{Decision, End, Event, EventKind, RequestEvent, Target},
+    event::{Decision, End, Event, EventKind, RequestEvent},
     log::AuditLog,
-    request_id::RequestIds,
+    path::Path,
+    settings::Settings,
     sink::{AuditSink, Place},
     span::RequestSpan,
     trace::TraceContext,
@@ -17,7 +18,7 @@ use crate::{
     request::Head,
     scheme,
     time::Timestamp,
-    trail::{Notes, Observation, Trail},
+    trail::{EventId, Notes, Observation, Trail},
 };
 
 /// Records the event of a request when it is dropped.
@@ -27,6 +28,7 @@ use crate::{
 pub(super) struct Guard {
     /// Code of the inner service or of its body is running: if the guard is dropped meanwhile, that code panicked.
     is_running: bool,
+    id: EventId,
     log: AuditLog,
     place: Place,
     /// `None` only while the guard is dropped.
@@ -39,11 +41,11 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Begins the record of a request, and lets the layers inside find its trail.
-    pub(super) fn begin<B>(log: &AuditLog, ids: &RequestIds, request: &mut Request<B>) -> Self {
+    pub(super) fn begin<B>(log: &AuditLog, settings: &Settings, request: &mut Request<B>) -> Self {
         let head = Head::from(&*request);
-        let trail = Trail::new(ids.of(&head));
+        let trail = Trail::new(settings.ids.of(&head));
         let record = RequestEvent {
-            certificate: certificate(&head),
+            certificate: None,
             client_address: None,
             decision: Decision::Undecided,
             duration: std::time::Duration::ZERO,
@@ -61,11 +63,17 @@ impl Guard {
             route: None,
             status: None,
             trace: TraceContext::of(head.headers),
-            target: Target(head.uri.clone()),
+            path: Path::of(head.uri),
         };
-        trail.notes().see(&head);
+        {
+            let mut notes = trail.notes();
+            notes.see(&head);
+            notes.certificate = certificate(&head);
+            notes.is_decided = settings.needs_no_decision(&head);
+        }
         request.extensions_mut().insert(trail.clone());
         Self {
+            id: EventId::new(),
             is_running: false,
             log: log.clone(),
             place: Place::default(),
@@ -122,12 +130,14 @@ impl Guard {
         record.end = if is_complete { End::Complete } else { End::Interrupted };
     }
 
-    /// Returns whether a layer has decided about the caller, the request was refused, or its path needs no decision.
-    pub(super) fn is_decided(&self, open_paths: &[Box<str>]) -> bool {
-        let Some(record) = &self.record else { return true };
-        record.decision.refusal().is_some()
-            || self.trail.notes().is_decided
-            || open_paths.iter().any(|path| **path == *record.path())
+    /// Returns whether a layer has decided about the caller, the request was refused, or it needs no decision.
+    pub(super) fn is_decided(&self) -> bool {
+        let is_refused = self.record.as_ref().is_none_or(|record| record.decision.refusal().is_some());
+        is_refused || self.trail.notes().is_decided
+    }
+
+    pub(super) const fn time(&self) -> Timestamp {
+        self.time
     }
 
     fn finish(&self, mut record: RequestEvent) -> Event {
@@ -140,21 +150,19 @@ impl Guard {
             record.end = End::Panicked;
         }
         record.observations.extend(observations);
-        Event {
-            time: self.time,
-            kind: EventKind::Request(RequestEvent {
-                certificate: certificate.or(record.certificate),
-                client_address,
-                duration: self.started.elapsed(),
-                fields,
-                limit,
-                policy,
-                principal: notes.principal.or(record.principal),
-                required: notes.required,
-                route: notes.route,
-                ..record
-            }),
-        }
+        let kind = EventKind::Request(RequestEvent {
+            certificate,
+            client_address,
+            duration: self.started.elapsed(),
+            fields,
+            limit,
+            policy,
+            principal: notes.principal.or(record.principal),
+            required: notes.required,
+            route: notes.route,
+            ..record
+        });
+        Event { id: self.id, time: self.time, kind }
     }
 }
 

@@ -16,12 +16,13 @@ use super::{
     guard::Guard,
     log::AuditLog,
     request_id::RequestIds,
+    settings::Settings,
     sink::{AuditSink, Place},
 };
 use crate::{
     Eventual,
     refusal::{Problem, Respond, Responder},
-    request::TrustedProxies,
+    request::{Head, TrustedProxies},
 };
 
 /// Records one event for each request, however the request ends.
@@ -39,45 +40,48 @@ pub struct AuditLayer<R = Problem> {
     settings: Arc<Settings>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "spans need the feature"))]
-    has_span: bool,
-    ids: RequestIds,
-    /// The time to wait for room in the log; `None` if requests do not wait.
-    max_wait: Option<Duration>,
-    /// The paths that need no decision; `None` if no path needs one.
-    pub(super) open_paths: Option<Vec<Box<str>>>,
-}
-
 impl AuditLayer {
     /// Records events in a log.
     #[must_use]
     pub fn new(log: AuditLog) -> Self {
-        let settings = Settings { has_span: false, ids: RequestIds(None), max_wait: None, open_paths: None };
-        Self { log, respond: Responder::default(), settings: Arc::new(settings) }
+        Self { log, respond: Responder::default(), settings: Arc::default() }
     }
 }
 
 impl<R> AuditLayer<R> {
     /// Lets requests wait until the log has room for their events, and refuses them with 503 after this time: no request is
-    /// handled whose event could be lost. By default, requests never wait, and events are lost and counted if a sink is full.
+    /// handled for whose event there is no room. By default, requests never wait, and events are lost and counted if a sink is
+    /// full.
+    ///
+    /// A request holds its room until its event is written, which is after the end of the response. The capacity of the sinks
+    /// therefore limits the requests and streams in progress, too: choose one that is larger than their number.
     #[must_use]
     pub fn blocking(mut self, max_wait: Duration) -> Self {
         self.settings_mut().max_wait = Some(max_wait);
         self
     }
 
-    /// Responds with 500 in place of a handler if no layer has decided about the caller of the request, which is also an error in
-    /// the log: a route was left outside of all layers that authenticate.
+    /// Responds with 500 in place of a handler if no layer has decided about the caller of the request: a route was left outside of
+    /// all layers that authenticate. It is also an error in the log, once an hour.
     ///
-    /// The response of the handler is lost, and what it has done is not undone. `open_paths` need no decision, such as `/health`.
-    /// Responses with the status 404 or 405 are passed on.
+    /// The response of the handler is lost, and what it has done is not undone. Requests for which the closure returns `true` need
+    /// no decision, such as those for `/health`. Nor do CORS preflights, which browsers send without a credential, and the
+    /// endpoint of [`metadata`](crate::metadata). Responses with the status 404 or 405 are passed on. A custom layer that
+    /// authenticates calls [`AuditNote::decided`](super::AuditNote::decided).
     ///
     /// A test finds such routes earlier: see the function `assert_protected` of the feature `testing`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{audit::{AuditChannel, AuditLog}, layer::AuditLayer};
+    ///
+    /// let (sink, events) = AuditChannel::new(10_000);
+    /// let layer = AuditLayer::new(AuditLog::new(sink)).deny_undecided(|head| head.uri.path() == "/health");
+    /// ```
     #[must_use]
-    pub fn deny_undecided(mut self, open_paths: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
-        self.settings_mut().open_paths = Some(open_paths.into_iter().map(Into::into).collect());
+    pub fn deny_undecided(mut self, is_open: impl Fn(&Head<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.settings_mut().is_open = Some(Arc::new(is_open));
         self
     }
 
@@ -157,13 +161,13 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let mut guard = Guard::begin(&self.log, &self.settings.ids, &mut request);
+        let mut guard = Guard::begin(&self.log, &self.settings, &mut request);
         #[cfg(feature = "tracing")]
         if self.settings.has_span {
             guard.open_span();
         }
         let (respond, settings) = (self.respond.clone(), Arc::clone(&self.settings));
-        match self.reserve() {
+        match guard.run(|| self.reserve()) {
             Eventual::Now(Some(place)) => {
                 guard.hold(place);
                 let future = guard.run(|| self.inner.call(request));

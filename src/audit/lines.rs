@@ -1,8 +1,14 @@
 use std::{
+    collections::VecDeque,
     fmt, io,
     num::NonZeroUsize,
-    sync::{Arc, mpsc},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
+    time::Duration,
 };
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -121,11 +127,13 @@ impl JsonLinesBuilder {
         let (sender, receiver) = mpsc::channel();
         let room = Room::new("lines", self.capacity);
         let writer = Writer {
+            backlog: VecDeque::new(),
+            buffered: Vec::new(),
             format: self.format,
             line: Vec::with_capacity(1_024),
             outage: Outage::of("audit writer"),
             room: room.clone(),
-            writer: io::BufWriter::with_capacity(64 * 1_024, self.writer),
+            writer: io::BufWriter::with_capacity(BUFFER, self.writer),
         };
         thread::Builder::new().name("audit-writer".into()).spawn(move || writer.run(&receiver))?;
         Ok(JsonLines { room, sender })
@@ -140,6 +148,11 @@ impl fmt::Debug for JsonLinesBuilder {
 
 /// The state of the thread that writes.
 struct Writer {
+    /// The events that the writer did not take.
+    backlog: VecDeque<(Event, OwnedSemaphorePermit)>,
+    /// The room of the events in the buffer: it is free when they are written, so that no request is handled whose event a full
+    /// disk does not take.
+    buffered: Vec<OwnedSemaphorePermit>,
     format: Arc<dyn EventFormat>,
     line: Vec<u8>,
     outage: Outage,
@@ -147,73 +160,98 @@ struct Writer {
     writer: io::BufWriter<Box<dyn io::Write + Send>>,
 }
 
+/// The size of the buffer, and of the longest line, in bytes: the buffer takes all of a line or nothing.
+const BUFFER: usize = 1024 * 1024;
+
+/// The pause between two attempts to write what the writer did not take.
+const PAUSE: Duration = Duration::from_secs(1);
+
 impl Writer {
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
-        while let Ok(message) = messages.recv() {
-            self.handle(message);
-            // The rest of what has arrived, then one flush for all.
-            while let Ok(message) = messages.try_recv() {
-                self.handle(message);
+        loop {
+            let first = if self.backlog.is_empty() {
+                messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                messages.recv_timeout(PAUSE)
+            };
+            if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                let _ = self.write_all(SystemClock.timestamp());
+                return;
             }
-            self.room.measure();
-            let flushed = io::Write::flush(&mut self.writer);
-            self.note(flushed.as_ref().map(|&()| ()));
+            // The rest of what has arrived, then one flush for all.
+            for message in first.into_iter().chain(messages.try_iter()) {
+                match message {
+                    Message::Event(event, room) => self.backlog.push_back((event, room)),
+                    // Nobody waits if this fails.
+                    Message::Flush(done) => drop(done.send(self.write_all(SystemClock.timestamp()))),
+                }
+            }
+            let _ = self.write_all(SystemClock.timestamp());
         }
     }
 
-    fn handle(&mut self, message: Message) {
-        match message {
-            Message::Event(event, room) => {
-                self.write_lost(event.time);
-                if self.write(&event).is_err() {
-                    self.room.lose(1);
-                }
-                drop(room);
+    /// Writes the events that wait, and how many were lost before them.
+    fn write_all(&mut self, now: crate::Timestamp) -> io::Result<()> {
+        let written = self.drain(now).and_then(|()| io::Write::flush(&mut self.writer));
+        match &written {
+            Ok(()) => {
+                self.buffered.clear();
+                self.outage.end();
             }
-            Message::Flush(done) => {
-                self.write_lost(SystemClock.timestamp());
-                let flushed = io::Write::flush(&mut self.writer);
-                self.note(flushed.as_ref().map(|&()| ()));
-                // Nobody waits if this fails.
-                let _ = done.send(flushed);
-            }
+            Err(error) => self.outage.begin(error, || {
+                log::error!(error = %error, "audit events cannot be written; they wait, and are lost when the queue is full");
+            }),
         }
+        written
+    }
+
+    fn drain(&mut self, now: crate::Timestamp) -> io::Result<()> {
+        while let Some((event, room)) = self.backlog.pop_front() {
+            let written = self.write_lost(event.time).and_then(|()| self.write(&event));
+            if let Err(error) = written {
+                self.backlog.push_front((event, room));
+                return Err(error);
+            }
+            self.buffered.push(room);
+        }
+        self.write_lost(now)
     }
 
     /// Writes how many events were lost since the last line.
-    fn write_lost(&mut self, time: crate::Timestamp) {
+    fn write_lost(&mut self, time: crate::Timestamp) -> io::Result<()> {
         let count = self.room.take_lost();
-        if count > 0 && self.write(&Event { time, kind: EventKind::Lost(count) }).is_err() {
+        if count == 0 {
+            return Ok(());
+        }
+        let written = self.write(&Event::new(time, EventKind::Lost(count)));
+        if written.is_err() {
             self.room.lose_again(count);
         }
+        written
     }
 
-    /// Writes a line, all of it or nothing: it fits into the buffer, which keeps what the file does not take.
+    /// Writes a line into the buffer, all of it or nothing. The buffer keeps what the file does not take.
     fn write(&mut self, event: &Event) -> io::Result<()> {
         self.line.clear();
-        self.format.write(event, &mut self.line);
+        let (format, line) = (&self.format, &mut self.line);
+        let is_formatted = catch_unwind(AssertUnwindSafe(|| format.write(event, line))).is_ok();
+        if !is_formatted || self.line.len() >= BUFFER {
+            log::error!("an audit event is lost: its format panicked, or its line is longer than a MiB");
+            self.room.lose(1);
+            return Ok(());
+        }
         if self.line.is_empty() {
             return Ok(());
         }
         self.line.push(b'\n');
-        let written = io::Write::write_all(&mut self.writer, &self.line);
-        self.note(written.as_ref().map(|&()| ()));
-        written
-    }
-
-    fn note(&self, outcome: Result<(), &io::Error>) {
-        match outcome {
-            Ok(()) => self.outage.end(),
-            Err(error) => self.outage.begin(error, || {
-                log::error!(error = %error, "audit events cannot be written; they are lost when the queue is full");
-            }),
-        }
+        io::Write::write_all(&mut self.writer, &self.line)
     }
 }
 
 impl Drop for Writer {
-    /// There is no room any more, also after a panic of the writer or of the format.
+    /// There is no room any more, also after a panic of the writer.
     fn drop(&mut self) {
+        self.room.lose(self.backlog.len() as u64);
         self.room.close();
     }
 }

@@ -78,15 +78,25 @@ impl AuditSink for AuditLog {
         if let [only] = &*self.sinks {
             return only.reserve();
         }
-        let sinks = Arc::clone(&self.sinks);
-        // The queues of the sinks.
-        Eventual::later(async move {
-            let mut places = Vec::with_capacity(sinks.len());
-            for sink in &*sinks {
-                places.push(sink.reserve().wait().await?);
+        let mut places = Vec::with_capacity(self.sinks.len());
+        for (index, sink) in self.sinks.iter().enumerate() {
+            match sink.reserve() {
+                Eventual::Now(Ok(place)) => places.push(place),
+                Eventual::Now(Err(error)) => return Eventual::Now(Err(error)),
+                Eventual::Later(place) => {
+                    let sinks = Arc::clone(&self.sinks);
+                    // The queues of the sinks.
+                    return Eventual::later(async move {
+                        places.push(place.await?);
+                        for sink in &sinks[index + 1..] {
+                            places.push(sink.reserve().wait().await?);
+                        }
+                        Ok(Place::of_each(places))
+                    });
+                }
             }
-            Ok(Place::of_each(places))
-        })
+        }
+        Eventual::Now(Ok(Place::of_each(places)))
     }
 }
 
@@ -100,7 +110,7 @@ fn record(sink: &dyn AuditSink, event: Event, place: Place) {
 
 impl Observer for AuditLog {
     fn observe(&self, notice: Notice) {
-        self.record(Event { time: self.clock.timestamp(), kind: EventKind::Notice(notice) }, Place::default());
+        self.record(Event::new(self.clock.timestamp(), EventKind::Notice(notice)), Place::default());
     }
 }
 

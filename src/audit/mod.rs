@@ -87,7 +87,7 @@ pub use self::{
 };
 pub use crate::{
     notice::{KeyAction, Notice, Observer},
-    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, Observation, RequestId},
+    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, EventId, Observation, RequestId},
 };
 
 mod body;
@@ -103,10 +103,12 @@ mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod note;
+mod path;
 mod queue;
 mod reason;
 mod request_id;
 mod sample;
+mod settings;
 mod sink;
 mod span;
 mod spool;

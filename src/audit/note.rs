@@ -11,6 +11,13 @@ use crate::{
 /// The most fields of a request, and the longest value in characters.
 const MAX_FIELDS: usize = 32;
 const MAX_VALUE: usize = 1_000;
+/// The longest name, in bytes.
+const MAX_NAME: usize = 200;
+
+/// A name, cut off if it is too long.
+fn bounded(name: Cow<'static, str>, length: usize) -> Cow<'static, str> {
+    if name.len() <= length { name } else { log::bounded(&name, length).into() }
+}
 
 /// Adds to the audit event of a request, from a handler or a layer.
 ///
@@ -45,7 +52,7 @@ impl AuditNote {
             let value = log::bounded(&value.to_string(), MAX_VALUE).into();
             let mut notes = trail.notes();
             if notes.fields.len() < MAX_FIELDS {
-                notes.fields.push((name.into(), value));
+                notes.fields.push((bounded(name.into(), MAX_NAME), value));
             }
         }
         self
@@ -67,10 +74,20 @@ impl AuditNote {
         self.field("input_sha256", Digest::of(input).to_hex())
     }
 
+    /// Notes that a layer has decided who the caller is, or that it may be anybody: for custom layers that authenticate. See
+    /// [`AuditLayer::deny_undecided`](crate::layer::AuditLayer::deny_undecided).
+    pub fn decided(&self) -> &Self {
+        if let Some(trail) = &self.0 {
+            trail.notes().is_decided = true;
+        }
+        self
+    }
+
     /// Sets the policy that decided about the request, and the rule within it.
     pub fn policy(&self, name: impl Into<Cow<'static, str>>, rule: Option<Cow<'static, str>>) -> &Self {
         if let Some(trail) = &self.0 {
-            trail.notes().policy = Some(AuditedPolicy { name: name.into(), rule });
+            let rule = rule.map(|rule| bounded(rule, MAX_NAME));
+            trail.notes().policy = Some(AuditedPolicy { name: bounded(name.into(), MAX_NAME), rule });
         }
         self
     }

@@ -1,24 +1,17 @@
-use std::{
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::fmt;
 
 use http::{HeaderName, HeaderValue};
 
 use crate::{
     request::{Head, TrustedProxies},
-    trail::{Id, RequestId},
+    trail::{EventId, Id, RequestId},
 };
 
 /// The longest id that is taken from a header field, in bytes.
 const MAX_LENGTH: usize = 128;
 
 /// The source of the ids of requests.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RequestIds(pub(super) Option<(HeaderName, TrustedProxies)>);
 
 impl RequestIds {
@@ -27,9 +20,11 @@ impl RequestIds {
         let received = self.0.as_ref().and_then(|(name, proxies)| {
             let mut fields = head.headers.get_all(name).iter();
             let only = fields.next().filter(|_| fields.next().is_none())?;
-            (is_id(only) && proxies.trusts_peer(head.extensions)).then(|| only.clone())
+            let is_trusted = is_id(only) && proxies.trusts_peer(head.extensions);
+            // A copy: the value may share its memory with the whole head of the request.
+            HeaderValue::from_bytes(only.as_bytes()).ok().filter(|_| is_trusted)
         });
-        RequestId(received.map_or_else(|| Id::Generated(new()), Id::Received))
+        RequestId(received.map_or_else(|| Id::Generated(EventId::new()), Id::Received))
     }
 }
 
@@ -37,17 +32,10 @@ fn is_id(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
 }
 
-/// A new id: a random number of the process, and a count. It is unique, and not a secret.
-fn new() -> u128 {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    u128::from(*PROCESS) << 64 | u128::from(COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Id::Generated(id) => write!(f, "{id:032x}"),
+            Id::Generated(id) => id.fmt(f),
             Id::Received(value) => f.write_str(value.to_str().unwrap_or_default()),
         }
     }

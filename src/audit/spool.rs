@@ -106,7 +106,7 @@ impl Spool {
     ) -> io::Result<Self> {
         const MAX_BYTES: u64 = 1024 * 1024 * 1024;
         let directory = directory.into();
-        fs::create_dir_all(&directory)?;
+        private_directory(&directory)?;
         let mut state = State::default();
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&directory)? {
@@ -136,8 +136,9 @@ impl Spool {
     /// Creates the next file. Lines are appended, so that one that was written in part can be cut off.
     fn create(&mut self) -> io::Result<Current> {
         let path = self.directory.join(format!("{:020}.{EXTENSION}", self.next));
-        let file = fs::OpenOptions::new().append(true).create_new(true).open(&path)?;
+        // Also if the file exists: then the next attempt has another name.
         self.next += 1;
+        let file = private_file().open(&path)?;
         Ok(Current { bytes: 0, file, path })
     }
 }
@@ -246,13 +247,40 @@ impl Delivery {
     }
 
     fn deliver(&mut self, path: &Path) -> io::Result<()> {
-        let lines = fs::read(path)?;
+        let lines = match fs::read(path) {
+            // Somebody has removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                log::error!("a file of audit events was removed before it was delivered");
+                return Ok(());
+            }
+            lines => lines?,
+        };
         // A process that was killed may have left a part of a line, which nobody was told of.
         let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         if end > 0 {
             let delivered = catch_unwind(AssertUnwindSafe(|| (self.deliver)(&lines[..end])));
             delivered.unwrap_or_else(|_| Err(io::Error::other("the delivery panicked")))?;
         }
-        fs::remove_file(path)
+        if let Err(error) = fs::remove_file(path) {
+            log::error!(error = %error, "delivered audit events cannot be removed; the next process delivers them again");
+        }
+        Ok(())
     }
+}
+
+/// Creates a directory that only the user of the process reads.
+fn private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
+}
+
+/// The options for a new file that only the user of the process reads.
+fn private_file() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.append(true).create_new(true);
+    options
 }

@@ -118,14 +118,14 @@ impl<V: Tagged> CachedLookup<V> {
                 dependency = %dependency,
                 reason = %reason,
                 error = %error,
-                "credentials cannot be looked up by a mistake of this server; requests are refused with 503"
+                "a dependency refuses this server, by a mistake in the configuration; requests that need it are refused with 503"
             );
         } else {
             log::warning!(
                 dependency = %dependency,
                 reason = %reason,
                 error = %error,
-                "credentials cannot be looked up; requests are refused with 503 until the dependency responds"
+                "a dependency does not respond; requests that need it are refused with 503 until it does"
             );
         }
     }

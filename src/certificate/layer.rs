@@ -163,9 +163,11 @@ impl Pass for ForwardedCertificate {
         if let Sender::TrustedProxy = self.sender {
             // The proxy's own certificate does not authenticate its client.
             request.extensions_mut().remove::<PeerCertificate>();
+            #[cfg(feature = "audit")]
+            crate::trail::note(request.extensions(), |notes| {
+                notes.certificate = self.certificate.as_ref().map(PeerCertificate::audited);
+            });
             if let Some(certificate) = self.certificate.take() {
-                #[cfg(feature = "audit")]
-                crate::trail::note(request.extensions(), |notes| notes.certificate = Some(certificate.audited()));
                 request.extensions_mut().insert(certificate);
             }
         }

@@ -95,6 +95,9 @@ impl<B: From<Bytes>, ReqBody> Service<Request<ReqBody>> for MetadataEndpoint<B> 
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        // It is public: no layer decides about its callers.
+        #[cfg(feature = "audit")]
+        crate::trail::note(request.extensions(), |notes| notes.is_decided = true);
         ready(Ok(self.respond_to(request.method(), request.uri())))
     }
 }

@@ -447,7 +447,7 @@ async fn alerts() -> Vec<Event> {
 async fn a_flat_line_of_an_alert_has_the_members_of_the_schema() {
     let lines: Vec<_> = alerts().await.iter().map(|event| line(&FlatJson::default(), event)).collect();
     let mut raised = lines[0].clone();
-    for changing in ["alert_id", "key_id"] {
+    for changing in ["alert_id", "id", "key_id"] {
         assert!(raised.as_object_mut().unwrap().remove(changing).is_some(), "{changing}");
     }
     assert_eq!(

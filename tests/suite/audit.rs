@@ -20,6 +20,7 @@ use tower_warden::{
         AuditChannel, AuditLog, AuditNote, Decision, End, Event, EventKind, EventReceiver, Observation, RequestEvent,
     },
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer, ConcurrencyLayer, RateLimitLayer},
+    metadata::ProtectedResourceMetadata,
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     request::{Peer, TrustedProxies},
     scope::Scopes,
@@ -441,7 +442,7 @@ async fn a_request_that_no_layer_decided_about_is_refused_by_option() {
     let layer = AuditLayer::new(log);
     assert_eq!(call(layer.clone(), "/open", 200).await, 200);
     assert!(matches!(only(&mut events).decision, Decision::Undecided));
-    let denying = layer.deny_undecided(["/health"]);
+    let denying = layer.deny_undecided(|head| head.uri.path() == "/health");
     assert_eq!(call(denying.clone(), "/open", 200).await, 500);
     let event = only(&mut events);
     assert_eq!(event.decision.reason().unwrap(), "undecided");
@@ -456,7 +457,7 @@ async fn a_request_that_a_layer_decided_about_is_not_undecided() {
     let stack = Stack::new();
     let (_, key) = stack.alice().await;
     let (log, mut events) = log();
-    let layer = AuditLayer::new(log).deny_undecided(std::iter::empty::<String>());
+    let layer = AuditLayer::new(log).deny_undecided(|_| false);
     let optional = AuthLayer::new(stack.keys.clone()).optional();
     let service = layer.layer(optional.layer(service_fn(answer)));
     let send = async |request: http::request::Builder| {
@@ -506,4 +507,60 @@ async fn a_request_with_room_keeps_it_until_its_event() {
     drop(second.await.unwrap());
     assert_eq!(request_event(events.recv().await.unwrap()).path(), "/2");
     assert_eq!(sink.lost(), 0);
+}
+
+#[tokio::test]
+async fn what_needs_no_credential_by_its_nature_is_not_undecided() {
+    let layer = || AuditLayer::new(log().0).deny_undecided(|_| false);
+    let service = |layer: AuditLayer| {
+        layer.layer(service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(TestBody::default()))))
+    };
+    let status = async |request: Request<()>| service(layer()).oneshot(request).await.unwrap().status().as_u16();
+    let options = || Request::options("/accounts").header("origin", "https://app.test");
+    let preflight = options().header("access-control-request-method", "GET");
+    assert_eq!(status(preflight.body(()).unwrap()).await, 200);
+    assert_eq!(status(options().body(()).unwrap()).await, 500, "no preflight");
+    let get = Request::get("/accounts").header("access-control-request-method", "GET");
+    assert_eq!(status(get.body(()).unwrap()).await, 500, "no preflight");
+
+    let metadata = ProtectedResourceMetadata::new("https://api.test").unwrap();
+    let path = metadata.well_known_path().to_owned();
+    let endpoint = layer().layer(metadata.endpoint::<Full<Bytes>>());
+    assert_eq!(endpoint.oneshot(get_full(&path)).await.unwrap().status(), 200);
+}
+
+fn get_full(path: &str) -> Request<Full<Bytes>> {
+    Request::get(path).body(Full::default()).unwrap()
+}
+
+#[tokio::test]
+async fn a_custom_layer_notes_that_it_has_decided() {
+    let (log, mut events) = log();
+    let layer = AuditLayer::new(log).deny_undecided(|_| false);
+    let service = layer.layer(service_fn(async |request: Request<()>| {
+        AuditNote::of(request.extensions()).decided();
+        Ok::<_, Infallible>(Response::new(TestBody::default()))
+    }));
+    assert_eq!(service.oneshot(get("/")).await.unwrap().status(), 200);
+    assert!(only(&mut events).is_admitted());
+}
+
+#[tokio::test]
+async fn a_long_path_is_cut_off_and_an_event_has_an_id_of_its_own() {
+    let (sink, mut events) = AuditChannel::new(10);
+    let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+    let field = HeaderName::from_static("x-request-id");
+    let layer = AuditLayer::new(AuditLog::new(sink)).request_id(field, proxies);
+    let service = layer.layer(service_fn(async |_| Ok::<_, Infallible>(Response::new(TestBody::default()))));
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let request = Request::get(format!("/{}", "x".repeat(5_000))).header("x-request-id", "same");
+        let request = request.extension(Peer::new(([10, 0, 0, 1], 1).into()));
+        drop(service.clone().oneshot(request.body(()).unwrap()).await);
+        let event = events.try_recv().unwrap();
+        ids.push(event.id);
+        let event = request_event(event);
+        assert_eq!((event.request_id.to_string(), event.path().len()), ("same".to_owned(), 2_000));
+    }
+    assert_ne!(ids[0], ids[1]);
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use serde_json::{Value, json};
-use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
     Environment, ManualClock,
     api_key::NewKey,
@@ -69,7 +69,7 @@ async fn a_flat_line_has_the_members_of_the_schema() {
     let events = events().await;
     let lines: Vec<_> = events.iter().map(|event| line(&FlatJson::default(), event)).collect();
     let mut admitted = lines[0].clone();
-    for changing in ["key_id", "request_id", "latency_us", "duration_us"] {
+    for changing in ["id", "key_id", "request_id", "latency_us", "duration_us"] {
         assert!(admitted.as_object_mut().unwrap().remove(changing).is_some(), "{changing}");
     }
     assert_eq!(
@@ -190,4 +190,28 @@ async fn lines_are_valid_for_validators_of_others() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/interop/audit/validate.py");
     let output = python(&[script.as_ref(), schema.as_ref(), flat.as_ref(), ocsf.as_ref()]).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_line_has_no_character_that_ends_it_or_changes_its_direction() {
+    let (log, mut events) = log();
+    let service = service_fn(async |request: Request<Full<Bytes>>| {
+        AuditNote::of(request.extensions()).field("first", "1").field("first", "2");
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let service = AuditLayer::new(log).layer(service);
+    let path = "/a\u{85}b\u{9b}c\u{2028}d\u{202e}e\u{fc}";
+    let uri = http::Uri::try_from(path).unwrap();
+    drop(service.oneshot(Request::get(uri).body(Full::default()).unwrap()).await);
+    let event = events.try_recv().unwrap();
+    let formats: [&dyn EventFormat; 3] = [&FlatJson::default(), &Ocsf::new("test"), &AgentJson::default()];
+    for format in formats {
+        let mut line = Vec::new();
+        format.write(&event, &mut line);
+        let line = String::from_utf8(line).unwrap();
+        assert!(!line.contains(['\u{85}', '\u{9b}', '\u{2028}', '\u{202e}']), "{line}");
+        assert!(line.contains("/a\\u0085b\\u009bc\\u2028d\\u202ee\u{fc}"), "{line}");
+    }
+    let flat = line(&FlatJson::default(), &event);
+    assert_eq!((&flat["path"], &flat["fields"]["first"]), (&path.into(), &"1".into()));
 }

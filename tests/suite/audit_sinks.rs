@@ -17,7 +17,10 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    audit::{AuditChannel, AuditLog, AuditSink, End, EventKind, JsonLines, Sampled, Spool, TracingSink},
+    audit::{
+        AuditChannel, AuditLog, AuditSink, End, EventFormat, EventKind, FlatJson, JsonLines, Sampled, Spool,
+        TracingSink,
+    },
     layer::{AuditLayer, AuthLayer},
 };
 
@@ -135,13 +138,14 @@ async fn a_slow_writer_delays_no_request_and_the_lost_events_are_counted_in_the_
     for number in 1..=10 {
         record(&log, &format!("/{number}")).now_or_never().expect("no request waits");
     }
-    assert_eq!(lines.lost(), 7);
+    // The one that is being written keeps its place.
+    assert_eq!(lines.lost(), 8);
     drop(permit);
     lines.flush().await.unwrap();
     let written = disk.lines();
     let paths: Vec<_> = written.iter().map(path).collect();
-    assert_eq!(paths, ["/0", "", "/1", "/2", "/3"]);
-    assert_eq!((&written[1]["type"], &written[1]["count"]), (&"lost".into(), &7.into()));
+    assert_eq!(paths, ["/0", "", "/1", "/2"]);
+    assert_eq!((&written[1]["type"], &written[1]["count"]), (&"lost".into(), &8.into()));
 }
 
 #[tokio::test]
@@ -163,7 +167,7 @@ async fn a_disk_that_is_full_for_a_while_loses_nothing_that_fits_into_the_buffer
 #[tokio::test]
 async fn a_disk_that_is_full_for_long_loses_events_and_says_how_many() {
     let disk = Disk::default();
-    let lines = JsonLines::builder(disk.clone()).start().unwrap();
+    let lines = JsonLines::builder(disk.clone()).capacity(NonZeroUsize::new(100).unwrap()).start().unwrap();
     let log = AuditLog::new(lines.clone());
     disk.set_full(true);
     for number in 0..1_000 {
@@ -174,6 +178,7 @@ async fn a_disk_that_is_full_for_long_loses_events_and_says_how_many() {
     }
     assert!(lines.flush().await.is_err());
     disk.set_full(false);
+    lines.flush().await.unwrap();
     record(&log, "/last").await;
     lines.flush().await.unwrap();
     let written = disk.lines();
@@ -182,6 +187,43 @@ async fn a_disk_that_is_full_for_long_loses_events_and_says_how_many() {
     assert!(lost > 0 && lost == lines.lost());
     assert_eq!(requests + lost, 1_001, "each event is written or counted");
     assert_eq!(path(written.last().unwrap()), "/last");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blocking_layer_refuses_requests_while_the_disk_is_full() {
+    let disk = Disk::default();
+    disk.set_full(true);
+    let lines = JsonLines::builder(disk.clone()).capacity(NonZeroUsize::new(3).unwrap()).start().unwrap();
+    let service = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let layer = AuditLayer::new(AuditLog::new(lines.clone())).blocking(std::time::Duration::from_secs(1));
+    let service = layer.layer(service);
+    let call = async || service.clone().oneshot(Request::new(())).await.unwrap().status().as_u16();
+    assert_eq!([call().await, call().await, call().await, call().await], [200, 200, 200, 503]);
+    disk.set_full(false);
+    lines.flush().await.unwrap();
+    assert_eq!(disk.lines().iter().filter(|line| line["status"] == 200).count(), 3, "none is lost");
+    assert_eq!(call().await, 200);
+}
+
+#[tokio::test]
+async fn a_format_that_panics_loses_one_event() {
+    struct Fragile;
+    impl EventFormat for Fragile {
+        fn write(&self, event: &tower_warden::audit::Event, line: &mut Vec<u8>) {
+            assert!(!format!("{event:?}").contains("/panic"), "the format panics");
+            FlatJson::default().write(event, line);
+        }
+    }
+    let disk = Disk::default();
+    let lines = JsonLines::builder(disk.clone()).format(Fragile).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    for path in ["/0", "/panic", "/1"] {
+        record(&log, path).await;
+    }
+    lines.flush().await.unwrap();
+    let written = disk.lines();
+    assert_eq!(written.iter().map(path).collect::<Vec<_>>(), ["/0", "", "/1"]);
+    assert_eq!((written[1]["count"].as_u64(), lines.lost()), (Some(1), 1));
 }
 
 #[tokio::test]
@@ -478,7 +520,7 @@ async fn a_spool_that_is_full_loses_lines_and_counts_them() {
     let directory = tempfile::tempdir().unwrap();
     let deliver = |_: &[u8]| Err(io::Error::other("no collector"));
     let spool = Spool::open(directory.path(), deliver).unwrap().max_bytes(1_000);
-    let lines = JsonLines::builder(spool).start().unwrap();
+    let lines = JsonLines::builder(spool).capacity(NonZeroUsize::new(10).unwrap()).start().unwrap();
     let log = AuditLog::new(lines.clone());
     for number in 0..1_000 {
         record(&log, &format!("/{number}")).await;

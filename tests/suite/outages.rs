@@ -79,7 +79,7 @@ async fn an_outage_of_a_key_store_is_logged_once() {
     let down = |down| stack.store.set(if down { Mode::Fail } else { Mode::Answer });
     // Each is unknown, so that none is in the cache.
     let send = async || stack.bearer(unknown_key().expose()).await;
-    let line = "credentials cannot be looked up";
+    let line = "a dependency does not respond";
     assert_logged_once(&log, down, send, line, "key_store_unavailable", "the test store").await;
 }
 
@@ -136,6 +136,6 @@ async fn an_outage_of_an_introspection_endpoint_is_logged_once() {
         let token = format!("opaque-{}", number.fetch_add(1, Ordering::Relaxed));
         asking.send(&token).await
     };
-    let line = "credentials cannot be looked up";
+    let line = "a dependency does not respond";
     assert_logged_once(&log, down, send, line, "introspection_unavailable", "the test endpoint").await;
 }

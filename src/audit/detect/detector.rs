@@ -117,7 +117,7 @@ impl AuditSink for Detector {
             {
                 log::error!(detection = %alert.detection.as_str(), "the hook of an alert panicked");
             }
-            sink.record(Event { time, kind: EventKind::Alert(alert) }, Place::default());
+            sink.record(Event::new(time, EventKind::Alert(alert)), Place::default());
         }
     }
 

@@ -59,7 +59,6 @@ impl<'a> AgentLine<'a> {
         let principal = request.principal.as_ref();
         let agent = principal.map(agent_of);
         let user = principal.map(|principal| principal.acting_for().unwrap_or(principal).subject());
-        let route = || format!("{} {}", request.method, request.route().unwrap_or_else(|| request.path()));
         Self {
             timestamp: rfc3339(event.time),
             agent_id: agent,
@@ -67,7 +66,7 @@ impl<'a> AgentLine<'a> {
             cert_subject: request.certificate.as_ref().and_then(|certificate| certificate.subject.as_deref()),
             user_id: user.filter(|user| agent != Some(user)),
             tenant: principal.and_then(Principal::tenant),
-            tool: request.field("tool").map_or_else(route, str::to_owned),
+            tool: request.operation(),
             input: request.field("input_sha256"),
             result: request
                 .status

@@ -29,19 +29,19 @@ impl FlatJson {
 
 impl EventFormat for FlatJson {
     fn write(&self, event: &Event, line: &mut Vec<u8>) {
-        let (v, time) = (Self::VERSION, rfc3339(event.time));
+        let (v, id, time) = (Self::VERSION, event.id.to_string(), rfc3339(event.time));
         match &event.kind {
             EventKind::Alert(alert) => {
-                write_json(&Line { v, time, kind: "alert", content: AlertLine::of(alert) }, line);
+                write_json(&Line { v, id, time, kind: "alert", content: AlertLine::of(alert) }, line);
             }
             EventKind::Lost(count) => {
-                write_json(&Line { v, time, kind: "lost", content: Lost { count: *count } }, line)
+                write_json(&Line { v, id, time, kind: "lost", content: Lost { count: *count } }, line)
             }
             EventKind::Notice(notice) => {
-                write_json(&Line { v, time, kind: "notice", content: notice_line(notice) }, line)
+                write_json(&Line { v, id, time, kind: "notice", content: notice_line(notice) }, line)
             }
             EventKind::Request(request) => {
-                write_json(&Line { v, time, kind: "request", content: request_line(request) }, line);
+                write_json(&Line { v, id, time, kind: "request", content: request_line(request) }, line);
             }
         }
     }
@@ -50,6 +50,7 @@ impl EventFormat for FlatJson {
 #[derive(Serialize)]
 struct Line<C> {
     v: u32,
+    id: String,
     time: String,
     #[serde(rename = "type")]
     kind: &'static str,
@@ -208,7 +209,8 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         end: event.end.as_str(),
         latency_us: event.latency.map(micros),
         duration_us: micros(event.duration),
-        fields: event.fields.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        // Of several values of a name, the first one is kept.
+        fields: event.fields.iter().rev().map(|(name, value)| (&**name, &**value)).collect(),
     }
 }
 

@@ -62,56 +62,17 @@ impl Ocsf {
         } else {
             Class::of_category(6, 3, activity(&request.method))
         };
-        let rejection = request.decision.refusal();
         let mut ocsf = base(event, &class, severity(request));
+        describe(&mut ocsf, request);
         let mut set = |name: &str, value: Value| ocsf.insert(name.to_owned(), value);
-        let is_success = request.is_admitted() && request.status.is_some_and(|status| !status.is_server_error());
-        set("status_id", json!(if is_success { 1 } else { 2 }));
-        set("duration", json!(u64::try_from(request.duration.as_millis()).unwrap_or(u64::MAX)));
-        if let Some(rejection) = rejection {
-            set("status_code", json!(rejection.code()));
-            set("status_detail", json!(rejection.reason().as_str()));
-        }
-        set(
-            "http_request",
-            json!({
-                "http_method": request.method.as_str(),
-                "uid": request.request_id.to_string(),
-                "url": { "path": request.path() },
-            }),
-        );
-        if let Some(status) = request.status {
-            set("http_response", json!({ "code": status.as_u16() }));
-        }
-        set("src_endpoint", endpoint(request));
-        set("actor", actor(request));
-        if let Some(agent) = request.principal.as_ref().filter(|principal| is_agent(principal)) {
-            set("ai_agent", json!({ "type_id": 0, "uid": agent_of(agent) }));
-        }
+        let service = json!({ "name": self.service });
         if is_authentication {
-            set("service", json!({ "name": self.service }));
+            set("service", service);
             set("user", request.refused_identity().map_or_else(|| user(request.principal.as_ref()), refused_user));
         } else {
-            let operation = format!("{} {}", request.method, request.route().unwrap_or_else(|| request.path()));
-            let operation = request.field("tool").map_or(operation, str::to_owned);
             let request_uid = json!({ "uid": request.request_id.to_string() });
-            let service = json!({ "name": self.service });
-            set("api", json!({ "operation": operation, "request": request_uid, "service": service }));
+            set("api", json!({ "operation": request.operation(), "request": request_uid, "service": service }));
         }
-        let has_agent = ocsf.contains_key("ai_agent");
-        if let Some(Value::Object(metadata)) = ocsf.get_mut("metadata") {
-            metadata.insert("uid".into(), json!(request.request_id.to_string()));
-            if let Some(trace) = request.trace {
-                metadata.insert("correlation_uid".into(), json!(trace.trace_id().to_string()));
-            }
-            if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant) {
-                metadata.insert("tenant_uid".into(), json!(tenant));
-            }
-            if has_agent {
-                metadata.insert("profiles".into(), json!(["ai_operation"]));
-            }
-        }
-        ocsf.insert("unmapped".into(), unmapped(request));
         ocsf
     }
 
@@ -155,6 +116,41 @@ impl Ocsf {
     }
 }
 
+/// Adds the attributes that both classes of requests have.
+fn describe(ocsf: &mut Map<String, Value>, request: &RequestEvent) {
+    let agent = request.principal.as_ref().filter(|principal| is_agent(principal)).map(agent_of);
+    if let Some(Value::Object(metadata)) = ocsf.get_mut("metadata") {
+        if let Some(trace) = request.trace {
+            metadata.insert("correlation_uid".into(), json!(trace.trace_id().to_string()));
+        }
+        if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant) {
+            metadata.insert("tenant_uid".into(), json!(tenant));
+        }
+        if agent.is_some() {
+            metadata.insert("profiles".into(), json!(["ai_operation"]));
+        }
+    }
+    let mut set = |name: &str, value: Value| ocsf.insert(name.to_owned(), value);
+    let is_success = request.is_admitted() && request.status.is_some_and(|status| !status.is_server_error());
+    set("status_id", json!(if is_success { 1 } else { 2 }));
+    set("duration", json!(u64::try_from(request.duration.as_millis()).unwrap_or(u64::MAX)));
+    if let Some(rejection) = request.decision.refusal() {
+        set("status_code", json!(rejection.code()));
+        set("status_detail", json!(rejection.reason().as_str()));
+    }
+    let (uid, url) = (request.request_id.to_string(), json!({ "path": request.path() }));
+    set("http_request", json!({ "http_method": request.method.as_str(), "uid": uid, "url": url }));
+    if let Some(status) = request.status {
+        set("http_response", json!({ "code": status.as_u16() }));
+    }
+    set("src_endpoint", endpoint(request));
+    set("actor", actor(request));
+    if let Some(agent) = agent {
+        set("ai_agent", json!({ "type_id": 0, "uid": agent }));
+    }
+    set("unmapped", unmapped(request));
+}
+
 impl EventFormat for Ocsf {
     fn write(&self, event: &Event, line: &mut Vec<u8>) {
         let ocsf = match &event.kind {
@@ -180,6 +176,7 @@ pub(super) fn base(event: &Event, class: &Class, severity: u8) -> Map<String, Va
         "class_uid": class.class,
         "metadata": {
             "log_name": "audit",
+            "uid": event.id.to_string(),
             "product": { "name": "tower-warden", "version": env!("CARGO_PKG_VERSION"), "vendor_name": "tower-warden" },
             "version": VERSION,
         },
@@ -293,7 +290,8 @@ fn unmapped(request: &RequestEvent) -> Value {
     if !request.observations.is_empty() {
         set("observations", json!(request.observations.iter().map(|it| it.as_str()).collect::<Vec<_>>()));
     }
-    for (name, value) in &request.fields {
+    // Of several values of a name, the first one is kept.
+    for (name, value) in request.fields.iter().rev() {
         set(&format!("field_{name}"), json!(value));
     }
     unmapped
