@@ -10,7 +10,8 @@ use crate::{
     request::{Head, Network, UnknownClient},
 };
 
-/// Requires that the caller authenticated by one of these methods. An empty list refuses every caller.
+/// Requires that the caller authenticated by one of these methods. An empty list refuses every caller. A subject that the
+/// caller [acts for](Principal::acting_for) may have authenticated by any method.
 ///
 /// # Examples
 ///
@@ -104,7 +105,8 @@ impl Policy for AllowedTenants {
     }
 }
 
-/// Requires roles of the caller: [`Principal::roles`]. An empty list refuses every caller.
+/// Requires roles of the caller: [`Principal::roles`]. An empty list refuses every caller. Those of a subject that the caller
+/// [acts for](Principal::acting_for) are not considered.
 ///
 /// If permissions follow from roles, a [`RoleLayer`](super::RoleLayer) turns these into scopes instead.
 ///

@@ -9,6 +9,7 @@
 //! | [`RequiredRoles`] | roles, all or one of them |
 //! | [`RequiredClaim`](crate::jwt::RequiredClaim) | a value of a claim |
 //! | [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) | an entry of `authorization_details` (RFC 9396) |
+//! | [`OwnTenant`] | the tenant that the request names |
 //! | [`AllowedMethods`], [`AllowedNetworks`], [`AllowedTenants`] | one of the methods of authentication, networks, tenants |
 //! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
 //! | [`StepUp`] | a strong or recent authentication of the user |
@@ -59,6 +60,21 @@
 //!
 //! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses
 //! with 503 unless another policy admits, and the opposite of what is undecided is undecided.
+//!
+//! # Two credentials
+//!
+//! If the caller [acts for](crate::Principal::acting_for) a subject, the policies consider:
+//!
+//! | of | policies |
+//! |---|---|
+//! | both | [`RequiredScopes`], unless [`delegated_scopes`](crate::layer::AuthLayer::delegated_scopes) says otherwise; [`SenderConstraint`](crate::caller::SenderConstraint); [`OwnTenant::operators`] |
+//! | the caller only | [`RequiredRoles`], [`RequiredClaim`](crate::jwt::RequiredClaim), [`AllowedMethods`] |
+//! | the subject only, the user | [`StepUp`], [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) |
+//! | the caller, or the subject if the caller has no tenant | [`AllowedTenants`], [`OwnTenant`] |
+//! | neither | [`AllowedNetworks`], [`TimeOfDay`] |
+//! | what is sent | [`DecisionPoint`](crate::decision_point::DecisionPoint) |
+//!
+//! Two credentials of different tenants are refused by the layer.
 //!
 //! # Permissions by role
 //!

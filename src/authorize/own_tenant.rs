@@ -1,6 +1,6 @@
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, iter, sync::Arc};
 
-use http::{HeaderName, header};
+use http::{HeaderName, header, uri::Authority};
 
 use super::policy::Policy;
 use crate::{
@@ -14,7 +14,15 @@ use crate::{
 /// Requires that the tenant that a request names is that of the caller: [`Principal::tenant`].
 ///
 /// Tenants are compared byte for byte: a path is not decoded, so an encoded name is refused. A request that names no tenant, or
-/// several, is refused, and so is a caller without a tenant, unless it is an [operator](Self::operators).
+/// several, is refused, and so is a caller without a tenant, unless it is an [operator](Self::operators). A caller that
+/// [acts for](Principal::acting_for) a subject is of the tenant of both.
+///
+/// # Deployment caveat
+///
+/// What the policy reads must be what the handler, and each service behind it, uses. It does not read `X-Forwarded-Host` and
+/// `Forwarded`: a proxy that names the host of the client there, and its own in `Host`, needs [`by`](Self::by), and must
+/// replace what clients send in that field. Handlers that read the tenant from the caller, with the extractor
+/// [`Tenant`](crate::axum::Tenant), depend on none of this.
 ///
 /// # Examples
 ///
@@ -69,8 +77,17 @@ impl OwnTenant {
     }
 
     /// The tenant is a segment of the path, counted from zero: that of `/tenants/{tenant}/invoices` is 1.
+    ///
+    /// The path is that of [`Head::original_uri`], so the prefix of axum's `nest` counts. A path that may name another tenant
+    /// once it is decoded and normalised names none: one with a segment `.` or `..` or a backslash, also encoded, or with an
+    /// empty segment or an encoded slash before the tenant.
     pub fn in_path_segment(index: usize) -> Self {
-        Self::by(move |head| head.uri.path().split('/').skip(1).nth(index).map(Cow::Borrowed))
+        Self::by(move |head| {
+            let path = head.original_uri().path();
+            let mut segments = path.split('/').skip(1);
+            let is_plain = !is_ambiguous(path) && segments.by_ref().take(index).all(is_single);
+            segments.next().filter(|_| is_plain).map(Cow::Borrowed)
+        })
     }
 
     /// The tenant is the value of a header field, such as `X-Tenant-ID`, which the request has once.
@@ -80,10 +97,13 @@ impl OwnTenant {
 
     /// The tenant is the first label of the host, before this domain: that of `acme.api.example.com` and the domain
     /// `api.example.com` is `acme`. Hosts are in lower case.
+    ///
+    /// The host is that of the request target and that of the field `Host`, which the request has once at most: if both are
+    /// present, they must agree. A host with user information, or with anything but a port, names no tenant.
     pub fn in_host(domain: &str) -> Self {
         let suffix = format!(".{}", domain.to_ascii_lowercase());
         Self::by(move |head| {
-            let host = head.uri.host().or_else(|| only(head, &header::HOST).map(without_port))?.to_ascii_lowercase();
+            let host = host(head)?;
             let tenant = host.strip_suffix(&suffix)?;
             (!tenant.contains('.')).then(|| Cow::Owned(tenant.to_owned()))
         })
@@ -97,7 +117,8 @@ impl OwnTenant {
 
     /// Declares the callers without a tenant that act for all tenants: they are admitted whatever the request names.
     ///
-    /// A caller with a tenant is never an operator, because its issuer or key restricts it.
+    /// A caller with a tenant is never an operator, because its issuer or key restricts it. If the caller
+    /// [acts for](Principal::acting_for) a subject, the closure is called for both, and both must be operators.
     pub fn operators(mut self, is_operator: impl Fn(&Principal) -> bool + Send + Sync + 'static) -> Self {
         self.is_operator = Some(Arc::new(is_operator));
         self
@@ -115,8 +136,10 @@ impl OwnTenant {
 impl Policy for OwnTenant {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let Some(own) = principal.tenant() else {
-            let is_operator = self.is_operator.as_ref().is_some_and(|is_operator| is_operator(principal));
-            return if is_operator { Eventual::Now(Ok(())) } else { self.refuse(Reason::CALLER_WITHOUT_TENANT) };
+            let mut credentials = iter::once(principal).chain(principal.acting_for());
+            let are_operators =
+                self.is_operator.as_ref().is_some_and(|is_operator| credentials.all(|one| is_operator(one)));
+            return if are_operators { Eventual::Now(Ok(())) } else { self.refuse(Reason::CALLER_WITHOUT_TENANT) };
         };
         match (self.named)(head).filter(|named| !named.is_empty()) {
             Some(named) if *named == *own => Eventual::Now(Ok(())),
@@ -138,6 +161,41 @@ fn only<'a>(head: &Head<'a>, name: &HeaderName) -> Option<&'a str> {
     values.next().filter(|_| values.next().is_none())?.to_str().ok()
 }
 
-fn without_port(host: &str) -> &str {
-    host.rsplit_once(':').map_or(host, |(host, _)| host)
+/// The host in lower case; `None` if there is none, or if the target and the field `Host` do not agree.
+fn host(head: &Head<'_>) -> Option<String> {
+    let target = head.original_uri().authority().map(|authority| Some(authority.clone()));
+    let mut fields = head.headers.get_all(header::HOST).iter().map(|field| Authority::try_from(field.as_bytes()).ok());
+    let field = fields.next();
+    if fields.next().is_some() {
+        return None;
+    }
+    // RFC 9112 §3.2.2 prefers the target; but a proxy or handler may read the other one.
+    let mut hosts = target.into_iter().chain(field).map(|authority| plain_host(&authority?));
+    let first = hosts.next()??;
+    hosts.all(|host| host.as_ref() == Some(&first)).then_some(first)
+}
+
+/// The host of an authority that has nothing but a host and a port.
+fn plain_host(authority: &Authority) -> Option<String> {
+    // With user information, the host is not at the beginning.
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let is_plain = port.is_empty() || port.strip_prefix(':').is_some_and(is_port);
+    is_plain.then(|| authority.host().to_ascii_lowercase())
+}
+
+/// Returns whether a segment is one segment of every server: not empty, without its parameters too, and not several.
+fn is_single(segment: &str) -> bool {
+    !segment.is_empty() && !segment.starts_with(';') && !segment.to_ascii_lowercase().contains("%2f")
+}
+
+/// Returns whether a server that decodes and normalises the path may remove segments of it.
+fn is_ambiguous(path: &str) -> bool {
+    if !path.contains(['.', '%', '\\']) {
+        return false;
+    }
+    let decoded = path.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "\\");
+    // Some servers ignore what follows a semicolon in a segment.
+    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    decoded.contains('\\') || decoded.split('/').any(is_dots)
 }

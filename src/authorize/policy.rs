@@ -18,7 +18,7 @@ use crate::{
 ///
 /// # Examples
 ///
-/// A policy with its own reason, which limits callers to the paths of their tenant:
+/// A policy with its own reason, which limits exports to callers of a tier:
 ///
 /// ```
 /// use std::convert::Infallible;
@@ -32,40 +32,39 @@ use crate::{
 ///     layer::{AuthLayer, AuthorizeLayer},
 /// };
 ///
-/// const OTHER_TENANT: Reason = Reason::custom("other_tenant");
+/// const TIER_WITHOUT_EXPORTS: Reason = Reason::custom("tier_without_exports");
 ///
-/// /// Admits requests to `/tenants/{tenant}/…` of callers of that tenant.
-/// struct OwnTenant;
+/// /// Admits requests for CSV of callers with the tier `pro` only.
+/// struct ExportsOfPro;
 ///
-/// impl Policy for OwnTenant {
+/// impl Policy for ExportsOfPro {
 ///     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-///         let path = head.uri.path().strip_prefix("/tenants/").unwrap_or_default();
-///         let tenant = path.split('/').next();
-///         Eventual::Now(if tenant.is_some() && tenant == principal.tenant() {
+///         let is_export = head.headers.get("accept").is_some_and(|media_type| media_type == "text/csv");
+///         Eventual::Now(if !is_export || principal.tier() == Some("pro") {
 ///             Ok(())
 ///         } else {
-///             Err(Rejection::new(RejectionKind::Forbidden, OTHER_TENANT))
+///             Err(Rejection::new(RejectionKind::Forbidden, TIER_WITHOUT_EXPORTS))
 ///         })
 ///     }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
-/// let (_, key) = keys.mint(NewKey::new("alice").tenant("acme")).await?;
+/// let (_, key) = keys.mint(NewKey::new("alice").tier("free")).await?;
 /// let service = ServiceBuilder::new()
 ///     .layer(AuthLayer::new(keys))
-///     .layer(AuthorizeLayer::new(OwnTenant))
+///     .layer(AuthorizeLayer::new(ExportsOfPro))
 ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
-/// let call = |path: &str| {
-///     let request = Request::get(path).header("x-api-key", key.expose());
+/// let call = |media_type: &str| {
+///     let request = Request::get("/invoices").header("accept", media_type).header("x-api-key", key.expose());
 ///     service.clone().oneshot(request.body(()).expect("a request"))
 /// };
 ///
-/// assert_eq!(call("/tenants/acme/invoices").await?.status(), 200);
-/// let refused = call("/tenants/umbrella/invoices").await?;
+/// assert_eq!(call("application/json").await?.status(), 200);
+/// let refused = call("text/csv").await?;
 /// assert_eq!(refused.status(), 403);
 /// let rejection = refused.extensions().get::<Rejection>().expect("the layer inserts it");
-/// assert_eq!(rejection.reason(), OTHER_TENANT);
+/// assert_eq!(rejection.reason(), TIER_WITHOUT_EXPORTS);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -1,7 +1,11 @@
 //! Look-ups of credentials in a dependency, through the cache.
 
+#[cfg(feature = "decision-point")]
+use std::panic::AssertUnwindSafe;
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
 
+#[cfg(feature = "decision-point")]
+use futures_util::FutureExt;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -80,6 +84,22 @@ impl<V: Tagged> CachedLookup<V> {
             let outcome = tokio::time::timeout(this.timeout, loaded).await;
             outcome.unwrap_or_else(|_| this.time_out()).into_result().map(map)
         })
+    }
+
+    /// Looks up without the cache: no other request gets the value.
+    #[cfg(feature = "decision-point")]
+    pub(crate) fn query<F, T>(
+        self: &Arc<Self>,
+        look_up: F,
+        map: impl FnOnce(V) -> T + Send + 'static,
+    ) -> Eventual<Result<T, Rejection>>
+    where
+        F: Future<Output = Outcome<V>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let looked_up = AssertUnwindSafe(Arc::clone(self).within_bounds(look_up)).catch_unwind();
+        // I/O: the dependency.
+        Eventual::later(async move { looked_up.await.unwrap_or(Outcome::Panicked).into_result().map(map) })
     }
 
     async fn within_bounds<F: Future<Output = Outcome<V>>>(self: Arc<Self>, look_up: F) -> Outcome<V> {

@@ -174,7 +174,17 @@ impl Principal {
     /// [says otherwise](crate::layer::AuthLayer::delegated_scopes).
     #[must_use]
     pub fn holds(&self, scope: &Scope) -> bool {
-        let own = |principal: &Self| principal.terms.hierarchy.grants(principal.scopes(), scope);
+        self.holds_of(scope, Self::scopes)
+    }
+
+    /// Returns whether the caller holds the scope by the credentials alone, without scopes that layers have added.
+    #[cfg(all(feature = "api-key", feature = "axum"))]
+    pub(crate) fn holds_by_credential(&self, scope: &Scope) -> bool {
+        self.holds_of(scope, |principal| &principal.identity.scopes)
+    }
+
+    fn holds_of(&self, scope: &Scope, scopes: fn(&Self) -> &Scopes) -> bool {
+        let own = |principal: &Self| principal.terms.hierarchy.grants(scopes(principal), scope);
         match (&self.acting_for, self.terms.delegated_scopes) {
             (None, _) | (Some(_), DelegatedScopes::Caller) => own(self),
             (Some(subject), DelegatedScopes::Both) => own(self) && own(subject),

@@ -15,13 +15,14 @@ use crate::{
     fetch::{Fetch, PlainHttp},
     reason::Reason,
     request::Network,
+    scheme::is_token68,
     url,
 };
 
 /// Configures a [`DecisionPoint`].
 #[must_use]
 pub struct DecisionPointBuilder {
-    bearer: Zeroizing<String>,
+    bearer: Option<Zeroizing<String>>,
     describe: Describe,
     environment: Environment,
     fetch: Option<Arc<dyn Fetch>>,
@@ -37,7 +38,7 @@ pub struct DecisionPointBuilder {
 impl DecisionPointBuilder {
     pub(super) fn new(protocol: Protocol, url: &str, rule: &str, describe: Describe) -> Self {
         Self {
-            bearer: Zeroizing::default(),
+            bearer: None,
             describe,
             environment: Environment::default(),
             fetch: None,
@@ -58,11 +59,12 @@ impl DecisionPointBuilder {
 
     /// Sends this token as `Authorization: Bearer`: none by default.
     pub fn bearer(mut self, token: &str) -> Self {
-        self.bearer = Zeroizing::new(format!("Bearer {token}"));
+        self.bearer = Some(Zeroizing::new(token.to_owned()));
         self
     }
 
     /// Caches this many decisions for this time, in whole seconds: none by default. Each thread caches up to 1024 more.
+    /// Concurrent requests about which the same is sent then share one query, also if it began before some of them arrived.
     ///
     /// A changed policy takes effect after that time. Decisions that depend on the time must not be cached for long.
     pub const fn cache(mut self, capacity: u64, lifetime: Duration) -> Self {
@@ -113,36 +115,12 @@ impl DecisionPointBuilder {
     /// If the URL is not an `https` URL without query and user information (`http` is accepted for a loopback host, and
     /// in networks of [`danger_plain_http`](Self::danger_plain_http)), if its host is an address that the client does
     /// not connect to, if the rule of OPA is not segments of ASCII letters, digits, `_` and `-` that are separated by
-    /// slashes, if the token of [`bearer`](Self::bearer) is not visible ASCII, or if the default client cannot be
-    /// created: see [`HttpClient::new`](crate::fetch::HttpClient::new).
+    /// slashes, if the token of [`bearer`](Self::bearer) is empty or not `b64token` of RFC 6750, or if the default client cannot
+    /// be created: see [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<DecisionPoint, ConfigError> {
-        let refused = |message| ConfigError::new(ConfigErrorKind::DecisionPoint, message);
-        let path = match self.protocol {
-            Protocol::AuthZen => "/access/v1/evaluation".to_owned(),
-            Protocol::Opa if self.rule.split('/').all(is_segment) => format!("/v1/data/{}", self.rule),
-            Protocol::Opa => {
-                let message = "a rule of OPA is segments of letters, digits, '_' and '-', such as gateway/allow";
-                return Err(refused(message).value(&self.rule));
-            }
-        };
-        let uri = format!("{}{path}", self.url.trim_end_matches('/'));
-        let is_base = !self.url.contains(['?', '#']) && self.plain.accepts(&uri);
-        let uri: Uri = is_base.then(|| uri.parse().ok()).flatten().ok_or_else(|| {
-            let message = "a decision point is an https URL without query and user information; http is for a loopback \
-                host, or for networks declared with `DecisionPointBuilder::danger_plain_http`";
-            refused(message).value(url::redacted(&self.url))
-        })?;
+        let (uri, authorization) = (self.uri()?, self.authorization()?);
         let fetch = self.plain.client(self.fetch)?;
         fetch.check(&uri)?;
-        let authorization = if self.bearer.is_empty() {
-            None
-        } else {
-            // Its buffer is wiped when dropped.
-            let value = HeaderValue::from_maybe_shared(Bytes::from_owner(self.bearer));
-            let mut value = value.map_err(|_| refused("a token for a decision point is visible ASCII"))?;
-            value.set_sensitive(true);
-            Some(value)
-        };
         let lookup = CachedLookup::new(
             "decision point",
             self.limits,
@@ -154,15 +132,55 @@ impl DecisionPointBuilder {
         if let Some(observer) = self.environment.observer() {
             lookup.observed_by(&observer);
         }
-        let endpoint = Arc::new(Endpoint { authorization, fetch, protocol: self.protocol, uri });
+        let Limits { positive_capacity, positive_ttl, .. } = self.limits;
         Ok(DecisionPoint(Arc::new(Inner {
             clock: self.environment.clock(),
             describe: self.describe,
-            endpoint,
+            endpoint: Arc::new(Endpoint { authorization, fetch, protocol: self.protocol, uri }),
+            is_cached: positive_capacity > 0 && positive_ttl.as_secs() > 0,
             lookup,
             rule: self.rule,
         })))
     }
+
+    /// The URL of queries.
+    fn uri(&self) -> Result<Uri, ConfigError> {
+        let path = match self.protocol {
+            Protocol::AuthZen => "/access/v1/evaluation".to_owned(),
+            Protocol::Opa if self.rule.split('/').all(is_segment) => format!("/v1/data/{}", self.rule),
+            Protocol::Opa => {
+                let message = "a rule of OPA is segments of letters, digits, '_' and '-', such as gateway/allow";
+                return Err(refused(message).value(&self.rule));
+            }
+        };
+        let uri = format!("{}{path}", self.url.trim_end_matches('/'));
+        let is_base = !self.url.contains(['?', '#']) && self.plain.accepts(&uri);
+        is_base.then(|| uri.parse().ok()).flatten().ok_or_else(|| {
+            let message = "a decision point is an https URL without query and user information; http is for a loopback \
+                host, or for networks declared with `DecisionPointBuilder::danger_plain_http`";
+            refused(message).value(url::redacted(&self.url))
+        })
+    }
+
+    /// The value of `Authorization`, if there is a token.
+    fn authorization(&self) -> Result<Option<HeaderValue>, ConfigError> {
+        let Some(token) = &self.bearer else { return Ok(None) };
+        // RFC 6750 §2.1: `b64token`.
+        if !is_token68(token) {
+            return Err(refused(
+                "a token for a decision point is letters, digits and '-._~+/', with '=' at its end only",
+            ));
+        }
+        // Its buffer is wiped when dropped.
+        let value = HeaderValue::from_maybe_shared(Bytes::from_owner(Zeroizing::new(format!("Bearer {}", **token))));
+        let mut value = value.map_err(|_| refused("a token for a decision point is visible ASCII"))?;
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn refused(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::DecisionPoint, message)
 }
 
 fn is_segment(text: &str) -> bool {

@@ -10,6 +10,11 @@ use crate::caller::Principal;
 /// The subject is the caller: of the type `identity`, with its name as `id`, and its issuer, client, tenant, method,
 /// scopes and roles as properties. Of what is not known, there is no property.
 ///
+/// If the caller [acts for](Principal::acting_for) a subject, the property `acting_for` is an object like it, with `type`,
+/// `id` and `properties` of that subject. The scopes are those of each credential and its roles, and
+/// [`Principal::holds`] considers both credentials: so must the policy of the server, or it grants the caller what the user
+/// may not do.
+///
 /// # Examples
 ///
 /// ```
@@ -28,31 +33,24 @@ pub struct AccessRequest {
     action: (Value, Map<String, Value>),
     resource: (Value, Value, Map<String, Value>),
     context: Map<String, Value>,
-    is_valid: bool,
+    has_mistake: bool,
 }
 
 impl AccessRequest {
     /// Asks whether this caller may perform the action with this name on the resource with this type and id.
     pub fn new(caller: &Principal, action: &str, resource_type: &str, resource_id: &str) -> Self {
-        let mut properties = Map::new();
-        let optional = [
-            ("client_id", caller.client_id()),
-            ("issuer", caller.issuer()),
-            ("tenant", caller.tenant()),
-            ("user", caller.acting_for().map(Principal::subject)),
-        ];
-        for (name, value) in optional {
-            properties.extend(value.map(|value| (name.to_owned(), value.into())));
+        let mut properties = properties(caller);
+        if let Some(subject) = caller.acting_for() {
+            let own = self::properties(subject);
+            let subject = json!({ "type": IDENTITY, "id": subject.subject(), "properties": own });
+            properties.insert("acting_for".to_owned(), subject);
         }
-        properties.insert("method".to_owned(), caller.method().as_str().into());
-        properties.insert("roles".to_owned(), caller.roles().collect());
-        properties.insert("scopes".to_owned(), caller.scopes().iter().map(|scope| scope.as_str()).collect());
         Self {
-            subject: ("identity".into(), caller.subject().into(), properties),
+            subject: (IDENTITY.into(), caller.subject().into(), properties),
             action: (action.into(), Map::new()),
             resource: (resource_type.into(), resource_id.into(), Map::new()),
             context: Map::new(),
-            is_valid: true,
+            has_mistake: false,
         }
     }
 
@@ -64,42 +62,62 @@ impl AccessRequest {
 
     /// Adds a property of the subject.
     pub fn subject_property(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.subject.2, &mut self.is_valid, name, value);
+        insert(&mut self.subject.2, &mut self.has_mistake, name, value);
         self
     }
 
     /// Adds a property of the action.
     pub fn action_property(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.action.1, &mut self.is_valid, name, value);
+        insert(&mut self.action.1, &mut self.has_mistake, name, value);
         self
     }
 
     /// Adds a property of the resource.
     pub fn resource_property(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.resource.2, &mut self.is_valid, name, value);
+        insert(&mut self.resource.2, &mut self.has_mistake, name, value);
         self
     }
 
     /// Adds a member of the context.
     pub fn context(mut self, name: &str, value: impl Serialize) -> Self {
-        insert(&mut self.context, &mut self.is_valid, name, value);
+        insert(&mut self.context, &mut self.has_mistake, name, value);
         self
     }
 
     /// The body of the request; `None` if a value could not be serialized.
     pub(super) fn into_json(self) -> Option<String> {
-        let Self { subject, action, resource, context, is_valid } = self;
+        let Self { subject, action, resource, context, has_mistake } = self;
         let body = json!({
             "subject": { "type": subject.0, "id": subject.1, "properties": subject.2 },
             "action": { "name": action.0, "properties": action.1 },
             "resource": { "type": resource.0, "id": resource.1, "properties": resource.2 },
             "context": context,
         });
-        is_valid.then(|| body.to_string())
+        (!has_mistake).then(|| body.to_string())
     }
 }
 
+/// The type of subjects.
+const IDENTITY: &str = "identity";
+
+/// The properties of one credential.
+fn properties(principal: &Principal) -> Map<String, Value> {
+    let mut properties = Map::new();
+    let optional =
+        [("client_id", principal.client_id()), ("issuer", principal.issuer()), ("tenant", principal.tenant())];
+    for (name, value) in optional {
+        properties.extend(value.map(|value| (name.to_owned(), value.into())));
+    }
+    properties.insert("method".to_owned(), principal.method().as_str().into());
+    properties.insert("roles".to_owned(), principal.roles().collect());
+    properties.insert("scopes".to_owned(), principal.scopes().iter().map(|scope| scope.as_str()).collect());
+    properties
+}
+
 /// The `input` of a query to OPA.
+///
+/// It has what is inserted. [`Principal::scopes`] are those of the caller only: for a caller that may
+/// [act for](Principal::acting_for) a subject, insert those of the subject as well.
 ///
 /// # Examples
 ///
@@ -124,9 +142,7 @@ pub struct OpaInput {
 impl OpaInput {
     /// Adds a member: anything that serializes as JSON. A value that does not refuses the request.
     pub fn insert(mut self, name: &str, value: impl Serialize) -> Self {
-        let mut is_valid = true;
-        insert(&mut self.members, &mut is_valid, name, value);
-        self.has_mistake |= !is_valid;
+        insert(&mut self.members, &mut self.has_mistake, name, value);
         self
     }
 
@@ -135,9 +151,9 @@ impl OpaInput {
     }
 }
 
-fn insert(members: &mut Map<String, Value>, is_valid: &mut bool, name: &str, value: impl Serialize) {
+fn insert(members: &mut Map<String, Value>, has_mistake: &mut bool, name: &str, value: impl Serialize) {
     match serde_json::to_value(value) {
         Ok(value) => drop(members.insert(name.to_owned(), value)),
-        Err(_) => *is_valid = false,
+        Err(_) => *has_mistake = true,
     }
 }

@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{convert::identity, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -35,6 +35,8 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) describe: Describe,
     pub(super) endpoint: Arc<Endpoint>,
+    /// Decisions are reused.
+    pub(super) is_cached: bool,
     pub(super) lookup: Arc<CachedLookup<Verdict>>,
     /// The rule of OPA; empty for AuthZEN.
     pub(super) rule: Box<str>,
@@ -69,6 +71,9 @@ impl DecisionPoint {
     }
 
     /// Invalidates all cached decisions, such as when the policy of the server has changed.
+    ///
+    /// Requests that arrive later are decided by queries that begin later. One that has arrived before may still be decided by
+    /// a query that began between its arrival and this call.
     pub fn invalidate_all(&self) {
         self.0.lookup.cache().invalidate_all();
     }
@@ -93,6 +98,23 @@ impl Endpoint {
 }
 
 impl Inner {
+    fn verdict(&self, body: Bytes) -> Eventual<Result<Verdict, Rejection>> {
+        let endpoint = Arc::clone(&self.endpoint);
+        let look_up = move |body: Bytes| {
+            let endpoint = Arc::clone(&endpoint);
+            async move { endpoint.query(body).await }
+        };
+        if !self.is_cached {
+            // Not even a query in flight is shared: its decision may be from before a change of the policy.
+            return self.lookup.query(look_up(body), identity);
+        }
+        let (key, arrival) = (Digest::of(&body), Arrival::read(&*self.clock));
+        match self.lookup.cache().get(&key, arrival) {
+            Some(Ok(verdict)) => Eventual::Now(Ok(verdict)),
+            Some(Err(_)) | None => self.lookup.load(key, arrival, move || look_up(body.clone()), identity),
+        }
+    }
+
     fn record(&self, note: &DecisionNote) {
         note.record(self.endpoint.protocol.name(), (!self.rule.is_empty()).then(|| self.rule.to_string().into()));
     }
@@ -106,21 +128,10 @@ impl Policy for DecisionPoint {
             let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
             return Eventual::Now(Err(refused.with_explanation("what is sent cannot be serialized as JSON")));
         };
-        let (body, arrival) = (Bytes::from(body), Arrival::read(&*self.0.clock));
-        let key = Digest::of(&body);
-        if let Some(Ok(verdict)) = self.0.lookup.cache().get(&key, arrival) {
-            self.0.record(&note);
-            return Eventual::Now(settle(verdict));
-        }
-        let endpoint = Arc::clone(&self.0.endpoint);
-        let look_up = move || {
-            let (endpoint, body) = (Arc::clone(&endpoint), body.clone());
-            async move { endpoint.query(body).await }
-        };
-        let (this, verdict) = (Arc::clone(&self.0), self.0.lookup.load(key, arrival, look_up, settle));
+        let (this, verdict) = (Arc::clone(&self.0), self.0.verdict(body.into()));
         verdict.map(move |verdict| {
             this.record(&note);
-            verdict.and_then(|verdict| verdict)
+            verdict.and_then(settle)
         })
     }
 }

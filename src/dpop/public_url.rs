@@ -1,7 +1,5 @@
 //! The URL that a proof names, and the comparison of URLs.
 
-use http::Uri;
-
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     request::Head,
@@ -75,7 +73,7 @@ impl PublicUrl {
 /// The URLs that the proof of this request may name. The path is normalised alone, so that its dot segments cannot remove the
 /// prefix of a public URL.
 pub(super) fn expected(urls: &[PublicUrl], rewrite: Option<&PathRewrite>, head: &Head<'_>) -> ExpectedUrls {
-    let Some(path) = normalised_path(uri(head).path()) else { return Vec::new() };
+    let Some(path) = normalised_path(head.original_uri().path()) else { return Vec::new() };
     let mut expected = ExpectedUrls::with_capacity(urls.len());
     for public in urls {
         let Some(url) = public.of_path(&path, rewrite) else { continue };
@@ -197,17 +195,6 @@ fn remove_dots(path: &str) -> Option<String> {
 /// RFC 3986 §2.3.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// The target as the client sent it: axum's `nest` removes the prefix, and keeps the original target in an extension.
-#[cfg(feature = "axum")]
-fn uri<'a>(head: &Head<'a>) -> &'a Uri {
-    head.extensions.get::<axum::extract::OriginalUri>().map_or(head.uri, |original| &original.0)
-}
-
-#[cfg(not(feature = "axum"))]
-const fn uri<'a>(head: &Head<'a>) -> &'a Uri {
-    head.uri
 }
 
 #[cfg(test)]

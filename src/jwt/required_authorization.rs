@@ -1,6 +1,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
 
+use super::required_claim::parsed;
 use crate::{
     Eventual,
     authorize::Policy,
@@ -47,7 +48,7 @@ use crate::{
 /// let service = ServiceBuilder::new()
 ///     .layer(AuthLayer::new(jwt))
 ///     .layer(AuthorizeLayer::when(|caller, head| {
-///         let account = head.uri.path().trim_start_matches("/accounts/");
+///         let account = head.uri.path().strip_prefix("/accounts/").unwrap_or_default();
 ///         RequiredAuthorization::new("account_information").action("read").identifier(account).check(caller)
 ///     }))
 ///     .service_fn(async |_: Request<()>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
@@ -159,10 +160,10 @@ impl RequiredAuthorization {
     ///
     /// # Errors
     ///
-    /// The refusal, if none is the required one.
+    /// The refusal, if none is the required one; [`POLICY_FAILED`](Reason::POLICY_FAILED) if the claims are not a JSON object.
     pub fn check(&self, caller: &Principal) -> Result<(), Rejection> {
         let holder = caller.acting_for().unwrap_or(caller);
-        let members = holder.claims().and_then(|claims| Object::parse(claims.as_bytes()).ok()).unwrap_or_default();
+        let members = parsed(holder)?;
         let details = members.get("authorization_details").and_then(Json::as_array).unwrap_or_default();
         if details.iter().filter_map(Json::as_object).any(|detail| self.is_met_by(detail)) {
             return Ok(());

@@ -15,6 +15,9 @@ use crate::{
 /// begins with a slash. A caller without claims, such as one with an API key, is refused. What all tokens of an issuer
 /// must have is required with [`Issuer::require_claim`](super::Issuer::require_claim) instead.
 ///
+/// The claims are those of the caller, also if it [acts for](Principal::acting_for) a subject. Claims of a custom authenticator
+/// that are not a JSON object refuse the request with [`POLICY_FAILED`](Reason::POLICY_FAILED), also within [`Policy::not`].
+///
 /// # Examples
 ///
 /// ```
@@ -67,7 +70,10 @@ impl RequiredClaim {
 
 impl Policy for RequiredClaim {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let members = principal.claims().and_then(|claims| Object::parse(claims.as_bytes()).ok()).unwrap_or_default();
+        let members = match parsed(principal) {
+            Ok(members) => members,
+            Err(rejection) => return Eventual::Now(Err(rejection)),
+        };
         if self.expected.is_met(Claims::new(&members).at(&self.place)) {
             return Eventual::Now(Ok(()));
         }
@@ -75,4 +81,13 @@ impl Policy for RequiredClaim {
         let explanation = format_args!("{}: expected {}", self.place, self.expected);
         Eventual::Now(Err(refused.with_explanation(explanation)))
     }
+}
+
+/// The claims of a credential; none if it has no claims.
+pub(super) fn parsed(principal: &Principal) -> Result<Object<'_>, Rejection> {
+    let Some(claims) = principal.claims() else { return Ok(Object::default()) };
+    Object::parse(claims.as_bytes()).map_err(|_| {
+        let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
+        refused.with_explanation("the claims of the caller are not a JSON object, or have a name twice")
+    })
 }

@@ -212,7 +212,7 @@
 //! | `role_missing` | 403 | The caller lacks a role that the route requires. | the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it, tokens have no roles. |
 //! | `roles_timeout` | 503 | The directory of roles did not respond in time. | `timeout` and `max_lookups` of the `CachedRoles`, and the load of what the directory queries. |
 //! | `roles_unavailable` | 503 | The directory of roles does not respond. | the warning in the log, which names the cause, and what the custom `RoleDirectory` queries. |
-//! | `scope_not_held` | 403 | The caller manages a key with a scope that it does not hold itself. | the caller's scopes: through the key routes, a caller with a tenant mints and rotates only keys whose scopes it holds. |
+//! | `scope_not_held` | 403 | The caller manages a key with a scope that it does not hold itself. | the caller's scopes: through the key routes, a caller with a tenant mints and rotates only keys whose scopes its credential has. Those that a `RoleLayer` adds do not count. |
 //! | `several_client_certificates` | 400 | The header in which a proxy forwards the client certificate is present more than once. | whether the proxy removes this header from requests that it receives before it adds its own; if it does not, clients can forge certificates. |
 //! | `several_credentials` | 400 | The request carries more than one credential. | the client and the proxies in front of the server: only one of `Authorization`, the API key header and the other configured locations may be present, and only once. |
 //! | `several_dpop_proofs` | 401 | The request has more than one `DPoP` header. | the client, and proxies that add or repeat headers. |

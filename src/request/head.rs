@@ -21,7 +21,21 @@ pub struct Head<'a> {
     pub uri: &'a Uri,
 }
 
-impl Head<'_> {
+impl<'a> Head<'a> {
+    /// The request target before axum's `nest` removed a prefix of the path: as the outermost `Router` has received it, from
+    /// [`OriginalUri`](https://docs.rs/axum/0.8/axum/extract/struct.OriginalUri.html) (feature `axum`). Outside of axum, that
+    /// of the request.
+    ///
+    /// A layer outside of the router that rewrites the target, and a prefix that another framework removes, are not undone.
+    #[must_use]
+    pub fn original_uri(&self) -> &'a Uri {
+        #[cfg(feature = "axum")]
+        if let Some(original) = self.extensions.get::<axum::extract::OriginalUri>() {
+            return &original.0;
+        }
+        self.uri
+    }
+
     /// The address of the peer, if the server put it into the extensions: as [`Peer`](crate::request::Peer),
     /// or as axum's `ConnectInfo<SocketAddr>` with the feature `axum`. A [`PeerLayer`](crate::request::PeerLayer) reads it
     /// for other servers, such as tonic's.

@@ -153,7 +153,7 @@ impl<S: Scheme + ?Sized> Scheme for Arc<S> {
 }
 
 /// RFC 9110 §11.2: `token68 = 1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`.
-fn is_token68(text: &str) -> bool {
+pub(crate) fn is_token68(text: &str) -> bool {
     let token = text.trim_end_matches('=');
     // Branch-free, so that many bytes are checked at once. `-`, `.`, `/` and the digits are adjacent.
     let is_allowed = |byte: u8| {

@@ -11,12 +11,14 @@ use tower_warden::{
     Environment, Eventual, ManualClock, Unavailable,
     api_key::{ApiKeys, KeyFormat, KeyUpdate, MemoryKeyStore, NewKey},
     audit::{AuditChannel, AuditLog, Counted, EventKind, EventReceiver, KeyAction, Notice, Observation, RequestEvent},
+    authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
     jwt::{Issuer, Jwt, KeyRequest, KeySource, VerifyingKey},
-    layer::{AuditLayer, AuthLayer, RateLimitLayer},
+    layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
+    scope::Scopes,
     testing::{TestIssuer, assert_protected},
 };
 
@@ -112,6 +114,24 @@ async fn an_outage_of_a_revocation_list_is_a_notice() {
     stack.bearer(key.expose()).await.assert_unavailable("revocations_unavailable");
     let down = notices(&mut events);
     assert!(matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "revocation list"));
+}
+
+#[tokio::test]
+async fn an_outage_of_a_role_directory_is_a_notice() {
+    struct Down;
+    impl RoleDirectory for Down {
+        fn scopes(&self, _: &RoleQuery<'_>) -> Eventual<Result<Scopes, Unavailable>> {
+            Eventual::Now(Err(Unavailable::new("the directory")))
+        }
+    }
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let roles = RoleLayer::new(Down).environment(&environment);
+    let service = AuthLayer::new(stack.keys.clone()).layer(roles.layer(service_fn(answer)));
+    drop(service.oneshot(bearer(key.expose()).body(Full::default()).unwrap()).await);
+    let down = notices(&mut events);
+    assert!(matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "role directory"));
 }
 
 #[tokio::test]

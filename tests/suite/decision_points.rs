@@ -18,9 +18,13 @@ use tower::ServiceBuilder;
 use tower_warden::{
     ConfigErrorKind, Environment, Eventual, Policy, Unavailable,
     api_key::NewKey,
+    auth::CredentialSource,
     decision_point::{AccessRequest, DecisionPoint, DecisionPointBuilder, OpaInput},
     fetch::Fetch,
+    jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
+    scheme::{Bearer, Location},
+    testing::TestIssuer,
 };
 
 use crate::support::{Answer, Stack, answer, bearer, send};
@@ -132,12 +136,12 @@ impl Caller {
 async fn authzen_is_sent_subject_action_and_resource() {
     let caller = Caller::new().await;
     let (server, address) = Server::start(Reply::Json(json!({ "decision": true }))).await;
-    let policy = authzen(address).bearer("a token").build().unwrap();
+    let policy = authzen(address).bearer("a.token").build().unwrap();
     caller.get(policy.clone(), "/notes/7?secret=1").await.assert_subject("alice");
     let (uri, headers, body) = server.last();
     assert_eq!(uri, "/access/v1/evaluation");
     assert_eq!(headers["content-type"], "application/json");
-    assert_eq!(headers["authorization"], "Bearer a token");
+    assert_eq!(headers["authorization"], "Bearer a.token");
     assert_eq!(
         body,
         json!({
@@ -151,7 +155,7 @@ async fn authzen_is_sent_subject_action_and_resource() {
             "context": { "tier": null },
         })
     );
-    assert!(!format!("{policy:?}").contains("a token"));
+    assert!(!format!("{policy:?}").contains("a.token"));
 }
 
 #[tokio::test]
@@ -205,6 +209,7 @@ async fn opa_is_sent_the_input_and_returns_the_result() {
     caller.ask(policy).await.assert_subject("alice");
 }
 
+/// (175)
 #[tokio::test]
 async fn a_server_that_does_not_decide_is_503() {
     let caller = Caller::new().await;
@@ -261,6 +266,93 @@ async fn without_a_cache_each_request_is_decided_by_the_server() {
         caller.ask(policy.clone()).await.assert_subject("alice");
     }
     assert_eq!(server.count(), 3);
+}
+
+/// A server that responds to a query when another one has arrived.
+#[derive(Clone)]
+struct Pairs(Arc<tokio::sync::Barrier>);
+
+impl Fetch for Pairs {
+    fn fetch(&self, _: http::Request<Bytes>, _: usize) -> Eventual<Result<http::Response<Bytes>, Unavailable>> {
+        let barrier = Arc::clone(&self.0);
+        Eventual::later(async move {
+            barrier.wait().await;
+            Ok(http::Response::new(Bytes::from_static(br#"{"decision": true}"#)))
+        })
+    }
+}
+
+/// (169)
+#[tokio::test(start_paused = true)]
+async fn without_a_cache_concurrent_requests_share_no_decision() {
+    let caller = Caller::new().await;
+    let pairs = Pairs(Arc::new(tokio::sync::Barrier::new(2)));
+    let policy = || {
+        let policy =
+            DecisionPoint::authzen("https://pdp.example", |caller, _| AccessRequest::new(caller, "a", "b", "c"));
+        policy.fetch(pairs.clone())
+    };
+    for policy in [policy(), policy().cache(0, Duration::from_secs(10)), policy().cache(10, Duration::ZERO)] {
+        let policy = policy.build().unwrap();
+        let (first, second) = tokio::join!(caller.ask(policy.clone()), caller.ask(policy));
+        first.assert_subject("alice");
+        second.assert_subject("alice");
+    }
+    let cached = policy().cache(10, Duration::from_secs(10)).build().unwrap();
+    let (first, second) = tokio::join!(caller.ask(cached.clone()), caller.ask(cached));
+    first.assert_unavailable("decision_point_timeout");
+    second.assert_unavailable("decision_point_timeout");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_panics_is_500_and_the_next_query_is_another_one() {
+    struct Panics;
+    impl Fetch for Panics {
+        fn fetch(&self, _: http::Request<Bytes>, _: usize) -> Eventual<Result<http::Response<Bytes>, Unavailable>> {
+            Eventual::later(async { panic!("told to") })
+        }
+    }
+    let caller = Caller::new().await;
+    let policy = DecisionPoint::opa("https://opa.example", "a", |_, _| OpaInput::default()).fetch(Panics);
+    let policy = policy.max_lookups(std::num::NonZeroUsize::MIN).build().unwrap();
+    for _ in 0..3 {
+        caller.ask(policy.clone()).await.assert_reason(500, "panicked");
+    }
+}
+
+/// (168)
+#[tokio::test]
+async fn authzen_is_sent_the_subject_that_the_caller_acts_for() {
+    let caller = Caller::new().await;
+    let (server, address) = Server::start(Reply::Json(json!({ "decision": true }))).await;
+    let issuer = TestIssuer::new("https://issuer.test").environment(&caller.environment());
+    let rules = Issuer::new(issuer.name(), "https://api.test").unwrap().tenant_claim("tenant").roles_claim("roles");
+    let user = CredentialSource::new(Jwt::new(rules, issuer.clone()));
+    let user = user.scheme(Bearer::from(Location::header("x-user-token")));
+    let auth = AuthLayer::new(caller.stack.keys.clone()).environment(&caller.environment()).acting_for(user).unwrap();
+    let policy = authzen(address).build().unwrap();
+    let service = ServiceBuilder::new().layer(auth).layer(AuthorizeLayer::new(policy)).service_fn(answer);
+    let token = issuer.token("bob").audience("https://api.test").scope("write").claim("tenant", "acme");
+    let request = crate::support::request().header("x-api-key", &caller.key);
+    let token = token.claim("roles", ["staff"]).sign();
+    send(service, request.header("x-user-token", token)).await.assert_subject("alice");
+    let (_, _, body) = server.last();
+    assert_eq!(body["subject"]["id"], "alice");
+    assert_eq!(body["subject"]["properties"]["scopes"], json!(["read"]));
+    assert_eq!(
+        body["subject"]["properties"]["acting_for"],
+        json!({
+            "type": "identity",
+            "id": "bob",
+            "properties": {
+                "issuer": "https://issuer.test",
+                "tenant": "acme",
+                "method": "jwt",
+                "roles": ["staff"],
+                "scopes": ["write"],
+            },
+        })
+    );
 }
 
 #[tokio::test]
@@ -334,6 +426,12 @@ fn urls_rules_and_tokens_are_checked_at_start() {
         assert_eq!(opa("https://opa.example", rule).unwrap_err().kind(), ConfigErrorKind::DecisionPoint, "{rule}");
     }
     assert!(opa("https://opa.example/base/", "gateway/allow").is_ok());
-    let authzen = DecisionPoint::authzen("https://pdp.example", |caller, _| AccessRequest::new(caller, "a", "b", "c"));
-    assert_eq!(authzen.bearer("a\nb").build().unwrap_err().kind(), ConfigErrorKind::DecisionPoint);
+    let authzen =
+        || DecisionPoint::authzen("https://pdp.example", |caller, _| AccessRequest::new(caller, "a", "b", "c"));
+    for token in ["a\nb", "", "a b", "=", "a=b", "a,b", "\u{e4}"] {
+        let error = authzen().bearer(token).build().unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::DecisionPoint, "{token}");
+        assert!(!error.to_string().contains("a b"), "{error}");
+    }
+    assert!(authzen().bearer("aZ09-._~+/==").build().is_ok());
 }

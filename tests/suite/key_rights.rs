@@ -3,14 +3,15 @@
 use axum::{Router, body::Body, http::Request};
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
-use tower::ServiceExt;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
     Digest, Environment,
     api_key::{KeyRecord, KeyRoutes, KeySecret, NewKey, key_routes},
+    authorize::RoleMap,
     caller::Confirmation,
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     jwt::{Issuer, Jwt},
-    layer::AuthLayer,
+    layer::{AuthLayer, RoleLayer},
     request::Peer,
     testing::TestIssuer,
 };
@@ -124,6 +125,31 @@ async fn a_key_of_another_tier_or_with_more_scopes_is_not_rotated() {
             refused.assert_reason(403, reason);
         }
         api.stack.bearer(secret.expose()).await.assert_subject("agent");
+    }
+}
+
+/// (176)
+#[tokio::test]
+async fn an_administrator_by_role_mints_keys_with_the_scopes_of_its_credential_only() {
+    let stack = Stack::new();
+    let environment = Environment::default().with_clock(stack.clock.clone());
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let rules = Issuer::new(issuer.name(), AUDIENCE).unwrap().tenant_claim("tenant").roles_claim("roles");
+    let roles = RoleMap::new([("boss", "keys:admin billing:read billing:write")]).unwrap();
+    let layers = ServiceBuilder::new()
+        .layer(AuthLayer::new(Jwt::new(rules, issuer.clone())).environment(&environment))
+        .layer(RoleLayer::new(roles));
+    let app = Router::new().nest("/keys", key_routes(stack.keys.clone())).layer(layers);
+    let token = issuer.token("boss").audience(AUDIENCE).scope("billing:read").claim("tenant", "acme");
+    let token = token.claim("roles", ["boss"]).sign();
+    let mint = async |scopes: &[&str]| {
+        let body = Body::from(json!({ "name": "", "owner": "agent", "scopes": scopes }).to_string());
+        let request = request(&token, "POST", "").body(body).unwrap();
+        Answer::read(app.clone().oneshot(request).await.unwrap()).await
+    };
+    assert_eq!(mint(&["billing:read"]).await.status, 201);
+    for scopes in [&["billing:write"][..], &["keys:admin"], &["billing:read", "billing:write"]] {
+        mint(scopes).await.assert_reason(403, "scope_not_held");
     }
 }
 

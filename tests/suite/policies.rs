@@ -1,19 +1,24 @@
 //! Policies that are combined, and the built-in ones.
 
+use std::sync::Arc;
+
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    AuthMethod, Environment, Eventual, Head, Policy, Principal, Reason, Rejection, RejectionKind, UnixTime,
+    AuthMethod, Credential, Environment, Eventual, Head, Identity, Policy, Principal, Reason, Rejection, RejectionKind,
+    UnixTime,
     api_key::NewKey,
     audit::{AuditChannel, AuditLog, EventKind},
+    auth::{Authenticator, Presented},
     authorize::{
         AllowedMethods, AllowedNetworks, AllowedTenants, DecisionNote, RequiredRoles, RequiredScopes, TimeOfDay,
         Weekday, policy_fn,
     },
     caller::SenderConstraint,
-    jwt::{ExpectedClaim, Issuer, Jwt, RequiredClaim},
+    jwt::{ExpectedClaim, Issuer, Jwt, RequiredAuthorization, RequiredClaim},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer},
     request::{Peer, TrustedProxies},
+    scheme::{Bearer, Scheme},
     scope::{Scope, Scopes},
     testing::TestIssuer,
 };
@@ -359,6 +364,45 @@ async fn roles_are_required_all_or_any() {
         ask_with(policy, claims.clone()).await.assert_reason(403, "role_missing");
     }
     ask(RequiredRoles::any(["support"])).await.assert_reason(403, "role_missing");
+}
+
+/// A caller whose claims are this text.
+struct Claiming(&'static str);
+
+impl Authenticator for Claiming {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(Bearer::default())]
+    }
+
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
+        identity.claims = Some(self.0.into());
+        Eventual::Now(Ok(Arc::new(identity)))
+    }
+}
+
+async fn ask_claiming(claims: &'static str, policy: impl Policy) -> Answer {
+    send((AuthLayer::new(Claiming(claims)), AuthorizeLayer::new(policy)).layer(service_fn(answer)), bearer("token"))
+        .await
+}
+
+/// (170)
+#[tokio::test]
+async fn claims_that_cannot_be_parsed_are_not_a_decision() {
+    let suspended = || RequiredClaim::new("suspended", true);
+    let details = || RequiredAuthorization::new("suspended");
+    ask_claiming(r#"{"suspended": false}"#, suspended().not()).await.assert_subject("alice");
+    ask_claiming(r#"{"authorization_details": []}"#, details().not()).await.assert_subject("alice");
+    for claims in [r#"{"suspended": true, "suspended": false}"#, r#"{"suspended": true"#, "[]", ""] {
+        ask_claiming(claims, suspended()).await.assert_reason(403, "policy_failed");
+        ask_claiming(claims, suspended().not()).await.assert_reason(403, "policy_failed");
+        ask_claiming(claims, details()).await.assert_reason(403, "policy_failed");
+        ask_claiming(claims, details().not()).await.assert_reason(403, "policy_failed");
+    }
 }
 
 #[tokio::test]

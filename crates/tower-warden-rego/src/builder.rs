@@ -66,7 +66,8 @@ impl RegoPolicyBuilder {
         })
     }
 
-    /// Adds a data document: the text of a JSON object, which policies read as `data`.
+    /// Adds a data document: the text of a JSON object, which policies read as `data`. It has nothing at the paths of their
+    /// packages: data would replace the rules there.
     pub fn data(mut self, json: &str) -> Self {
         self.0.sources.data.push(Source::Text { name: "data".into(), text: json.into() });
         self
@@ -94,7 +95,7 @@ impl RegoPolicyBuilder {
     /// Adds a header field to the input, as a list of its values. Fields that are not added are not in it.
     ///
     /// Values that a layer has marked as sensitive are left out, and fields that carry credentials are refused by
-    /// [`build`](Self::build).
+    /// [`build`](Self::build). A request with another value that is not visible ASCII is refused.
     pub fn header(mut self, name: HeaderName) -> Self {
         self.0.headers.push(name);
         self
@@ -136,8 +137,9 @@ impl RegoPolicyBuilder {
     /// # Errors
     ///
     /// [`Unreadable`](RegoErrorKind::Unreadable) if a file cannot be read, [`Invalid`](RegoErrorKind::Invalid) if a
-    /// policy or a data document is not valid, or if the input would have a header field that carries credentials,
-    /// [`RuleMissing`](RegoErrorKind::RuleMissing) if the policies do not define a rule.
+    /// policy or a data document is not valid, if a data document has values within a package of the policies, or if the input
+    /// would have a header field that carries credentials, [`RuleMissing`](RegoErrorKind::RuleMissing) if the policies do not
+    /// define a rule.
     pub fn build(self) -> Result<RegoPolicy, RegoError> {
         if let Some(name) = self.0.headers.iter().find(|name| CREDENTIALS.contains(&name.as_str())) {
             let message = format!("{name}: expected header fields that carry no credentials");
@@ -173,6 +175,18 @@ impl RegoPolicy {
     }
 }
 
-/// Fields that carry credentials under the schemes of tower-warden and of HTTP.
-const CREDENTIALS: &[&str] =
-    &["authorization", "cookie", "dpop", "proxy-authorization", "sec-websocket-protocol", "x-api-key"];
+/// Fields that carry credentials under the schemes of tower-warden and of HTTP, and certificates that a proxy forwards.
+const CREDENTIALS: &[&str] = &[
+    "authorization",
+    "client-cert",
+    "client-cert-chain",
+    "cookie",
+    "dpop",
+    "proxy-authorization",
+    "sec-websocket-protocol",
+    "ssl-client-cert",
+    "x-amzn-oidc-accesstoken",
+    "x-amzn-oidc-data",
+    "x-api-key",
+    "x-forwarded-client-cert",
+];

@@ -49,17 +49,18 @@ impl Tool {
 }
 
 impl RegoInput {
-    pub(crate) fn new(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Self {
+    /// The document about a request, or what is wrong with the request.
+    pub(crate) fn new(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Result<Self, &'static str> {
         let mut members = Map::new();
-        let caller = Value::Object(caller(principal));
+        let caller = Value::Object(caller(principal)?);
         members.insert("agent".to_owned(), caller.clone());
         members.insert("principal".to_owned(), caller);
-        members.insert("request".to_owned(), Value::Object(request(principal, head, headers)));
+        members.insert("request".to_owned(), Value::Object(request(principal, head, headers)?));
         let mut this = Self { members, mistake: None };
         if let Some(tool) = head.extensions.get() {
             this.set_tool(tool);
         }
-        this
+        Ok(this)
     }
 
     /// Adds a member. The value can be anything that serializes as JSON.
@@ -100,17 +101,17 @@ impl RegoInput {
 const RESERVED: &[&str] = &["agent", "principal", "request", "tool"];
 
 /// The caller. What it does not have is absent, and so undefined in a policy.
-fn caller(principal: &Principal) -> Map<String, Value> {
-    let mut members = own(principal);
+fn caller(principal: &Principal) -> Result<Map<String, Value>, &'static str> {
+    let mut members = own(principal)?;
     if let Some(subject) = principal.acting_for() {
-        members.insert("acting_for".to_owned(), own(subject).into());
+        members.insert("acting_for".to_owned(), own(subject)?.into());
     }
     optional(&mut members, "tenant", principal.tenant());
-    members
+    Ok(members)
 }
 
 /// The properties of one credential.
-fn own(principal: &Principal) -> Map<String, Value> {
+fn own(principal: &Principal) -> Result<Map<String, Value>, &'static str> {
     let mut members = Map::new();
     members.insert("subject".to_owned(), principal.subject().into());
     members.insert("method".to_owned(), principal.method().as_str().into());
@@ -140,13 +141,13 @@ fn own(principal: &Principal) -> Map<String, Value> {
     }
     optional(&mut members, "auth_time", principal.auth_time().map(|time| time.as_secs()));
     optional(&mut members, "expires_at", principal.expires_at().map(|time| time.as_secs()));
-    let claims = principal.claims().and_then(|claims| serde_json::from_str::<Value>(claims).ok());
-    optional(&mut members, "claims", claims);
-    members
+    let claims = principal.claims().map(serde_json::from_str::<Map<String, Value>>).transpose();
+    optional(&mut members, "claims", claims.map_err(|_| "the claims of the caller are not a JSON object")?);
+    Ok(members)
 }
 
-fn request(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Map<String, Value> {
-    let path = head.uri.path();
+fn request(principal: &Principal, head: &Head<'_>, names: &[HeaderName]) -> Result<Map<String, Value>, &'static str> {
+    let path = head.original_uri().path();
     let mut members = Map::new();
     members.insert("method".to_owned(), head.method.as_str().into());
     members.insert("path".to_owned(), path.into());
@@ -154,20 +155,18 @@ fn request(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Ma
     members.insert("time".to_owned(), principal.admitted_at().as_secs().into());
     optional(&mut members, "client_address", head.client_address().map(|address| address.to_string()));
     optional(&mut members, "route", route(head.extensions));
-    let listed = headers.iter().filter_map(|name| {
-        let values: Vec<_> = head
-            .headers
-            .get_all(name)
-            .iter()
-            // What the layers have marked is a credential.
-            .filter(|value| !value.is_sensitive())
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        (!values.is_empty()).then(|| (name.as_str().to_owned(), Value::from(values)))
-    });
-    members.insert("headers".to_owned(), Value::Object(listed.collect()));
+    let mut headers = Map::new();
+    for name in names {
+        // What the layers have marked is a credential.
+        let values = head.headers.get_all(name).iter().filter(|value| !value.is_sensitive());
+        // A value that is left out could be the one that a policy denies.
+        let values = values.map(|value| value.to_str()).collect::<Result<Vec<_>, _>>();
+        let values = values.map_err(|_| "a header field of the input is not visible ASCII")?;
+        optional(&mut headers, name.as_str(), Some(values).filter(|values| !values.is_empty()));
+    }
+    members.insert("headers".to_owned(), headers.into());
     certificate(head.extensions, &mut members);
-    members
+    Ok(members)
 }
 
 #[cfg(feature = "axum")]

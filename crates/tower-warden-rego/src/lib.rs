@@ -67,15 +67,15 @@
 //! | `input.principal` | the same object |
 //! | `….subject`, `….issuer`, `….client_id`, `….tenant`, `….tier` | who the caller is: see [`Principal`](tower_warden::Principal) |
 //! | `….method` | how it authenticated: `api_key`, `jwt`, `introspection`, `client_certificate`, or that of a custom authenticator |
-//! | `….scopes`, `….roles` | lists; scopes that others imply are not in it |
+//! | `….scopes`, `….roles` | lists of this credential and its roles; scopes that others imply are not in it |
 //! | `….actors` | a list of objects with `subject` and `issuer`: who acts for the subject (RFC 8693), the outermost first |
-//! | `….acting_for` | the subject whose credential the request has as well, an object like this one |
+//! | `….acting_for` | the subject whose credential the request has as well, an object like this one: see below |
 //! | `….claims` | the claims of the token |
 //! | `….metadata` | an object: the values that were attached to an API key |
 //! | `….bound_by` | a list of what the credential is bound by: `x5t#S256`, `jkt` |
 //! | `….acr`, `….audience`, `….key_id`, `….session_id`, `….token_id` | texts |
 //! | `….auth_time`, `….expires_at` | seconds since 1970 |
-//! | `input.request.method`, `.path`, `.segments` | the method, and the path and its segments, byte for byte as sent: not decoded, without the query |
+//! | `input.request.method`, `.path`, `.segments` | the method, and the path of [`Head::original_uri`](tower_warden::Head::original_uri) and its segments, byte for byte: not decoded, not normalised, without the query |
 //! | `input.request.route` | the template of the route, such as `/users/{id}` (feature `axum`) |
 //! | `input.request.headers` | an object of lists: the values of the header fields of [`header`](RegoPolicyBuilder::header) |
 //! | `input.request.client_address` | the address of the client |
@@ -84,6 +84,14 @@
 //! | `input.request.certificate` | `subject`, `spiffe_id` and `thumbprint` of the client certificate, verified or not |
 //! | `input.tool` | `name` and `namespace` of the [`Tool`] that is called |
 //! | others | what closures of [`input`](RegoPolicyBuilder::input) add |
+//!
+//! A caller that [acts for](tower_warden::Principal::acting_for) a subject has the rights of both credentials only where a
+//! policy requires them of both: [`Principal::holds`](tower_warden::Principal::holds) does, and `input.agent.scopes` are those
+//! of the caller alone. Check `input.agent.acting_for.scopes` as well, or insert what `holds` returns with
+//! [`input`](RegoPolicyBuilder::input).
+//!
+//! A path may have segments such as `..`, which servers behind this one may normalise: deny those that you do not expect.
+//! Claims that are not a JSON object, and header fields that are not visible ASCII, refuse the request.
 //!
 //! # Result
 //!
@@ -95,9 +103,10 @@
 //! |---|---|
 //! | `false`, or denied | `policy` |
 //! | undefined | `policy_undefined` |
-//! | an error, a result of another type, a time or an input beyond its limit | `policy_failed` |
+//! | an error or a panic, a result of another type, a time or an input beyond its limit | `policy_failed` |
 //!
-//! The first failure of a version of the policy is logged as a warning.
+//! The first failure of a version of the policy is logged as a warning, with its position in the policy. The message of the
+//! error is in the log line of each refusal.
 //!
 //! # Reloading
 //!
@@ -105,6 +114,11 @@
 //! is not valid, the current policy stays in use. A request is decided by one version as a whole. Replace files by
 //! renaming: the half of a file that is being written may be a valid policy. Files that belong together are read one
 //! after the other.
+//!
+//! # Data
+//!
+//! Data documents have nothing at the paths of the packages of the policies, or [`build`](RegoPolicyBuilder::build) and the
+//! reload fail: with the package `gateway`, a member `gateway` could replace the rule that decides.
 //!
 //! # Limits
 //!
@@ -131,6 +145,7 @@ pub use self::{
 
 mod builder;
 mod error;
+mod failure;
 mod input;
 mod outcome;
 mod policy;

@@ -1,7 +1,8 @@
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
@@ -14,6 +15,7 @@ use tower_warden::{
 use crate::{
     builder::{RegoPolicyBuilder, Settings},
     error::RegoError,
+    failure::Failure,
     input::RegoInput,
     outcome::{Denial, Outcome},
 };
@@ -27,6 +29,8 @@ pub struct RegoPolicy(Arc<Inner>);
 
 pub(crate) struct Inner {
     current: RwLock<Arc<Version>>,
+    /// Held from the reading of the files until the version is stored, so that no version replaces a later one.
+    reloading: Mutex<()>,
     settings: Settings,
 }
 
@@ -57,7 +61,7 @@ impl RegoPolicy {
 
     pub(crate) fn load(settings: Settings) -> Result<Self, RegoError> {
         let current = RwLock::new(Arc::new(Version::load(&settings)?));
-        Ok(Self(Arc::new(Inner { current, settings })))
+        Ok(Self(Arc::new(Inner { current, reloading: Mutex::new(()), settings })))
     }
 
     pub(crate) const fn inner(&self) -> &Arc<Inner> {
@@ -65,7 +69,7 @@ impl RegoPolicy {
     }
 
     /// Checks the files for changes now, and compiles them if there are any. It reads files and blocks the thread
-    /// meanwhile.
+    /// meanwhile, also while another reload is in progress.
     ///
     /// # Errors
     ///
@@ -84,15 +88,20 @@ impl Version {
     }
 
     /// Evaluates the rules for an input: a verdict, and the rule that decided.
-    fn decide(&self, settings: &Settings, input: &str) -> Result<Decision, String> {
+    fn decide(&self, settings: &Settings, input: &str) -> Result<Decision, Failure> {
         let mut engine = self.engine.clone();
-        engine.set_input(Value::from_json_str(input).map_err(|error| error.to_string())?);
-        let mut evaluate = |rule: &str| engine.eval_rule(rule.to_owned()).map_err(|error| error.to_string());
+        engine.set_input(Value::from_json_str(input).map_err(|error| Failure::of_evaluation(&error, None))?);
+        let mut evaluate = |rule: &str| {
+            // Some built-in functions panic for some arguments. The engine is dropped then.
+            let evaluated = catch_unwind(AssertUnwindSafe(|| engine.eval_rule(rule.to_owned())));
+            let evaluated = evaluated.map_err(|_| Failure::from(format!("the evaluation of {rule} panicked")))?;
+            evaluated.map_err(|error| Failure::of_evaluation(&error, error.downcast_ref()))
+        };
         if let Some(deny) = &settings.deny {
             match Denial::of(&evaluate(deny)?) {
                 Denial::Denied => return Ok(Decision::refused(Reason::POLICY, Arc::clone(deny))),
                 Denial::NotDenied => {}
-                Denial::Unexpected => return Err(format!("{deny} is neither a boolean nor a collection")),
+                Denial::Unexpected => return Err(format!("{deny} is neither a boolean nor a collection").into()),
             }
         }
         match Outcome::of(&evaluate(&settings.allow)?) {
@@ -104,7 +113,7 @@ impl Version {
             }),
             Outcome::Undefined => Ok(Decision::refused(Reason::POLICY_UNDEFINED, Arc::clone(&settings.allow))),
             Outcome::Unexpected => {
-                Err(format!("{} is neither a boolean nor an object with the boolean `allow`", settings.allow))
+                Err(format!("{} is neither a boolean nor an object with the boolean `allow`", settings.allow).into())
             }
         }
     }
@@ -130,9 +139,10 @@ impl Inner {
 
     /// Replaces the policy if the files differ from those that it was compiled from.
     ///
-    /// The files are read and compiled without the lock, so that requests never wait for them. Requests that have begun
-    /// are decided by the previous version as a whole.
+    /// The files are read and compiled without the lock of the current version, so that requests never wait for them.
+    /// Requests that have begun are decided by the previous version as a whole.
     pub(crate) fn reload(&self) -> Result<ReloadStatus, RegoError> {
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let documents = self.settings.sources.read()?;
         let fingerprint = documents.fingerprint();
         if self.current().fingerprint == fingerprint {
@@ -145,7 +155,7 @@ impl Inner {
     }
 
     fn input(&self, principal: &Principal, head: &Head<'_>) -> Result<String, &'static str> {
-        let mut input = RegoInput::new(principal, head, &self.settings.headers);
+        let mut input = RegoInput::new(principal, head, &self.settings.headers)?;
         for add in &self.settings.additions {
             add(&mut input, principal, head);
         }
@@ -157,23 +167,23 @@ impl Policy for RegoPolicy {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let Inner { settings, .. } = &*self.0;
         let current = self.0.current();
-        let input = self.0.input(principal, head).map_err(str::to_owned);
+        let input = self.0.input(principal, head).map_err(Failure::from);
         let decision = input.and_then(|input| current.decide(settings, &input));
         let note = DecisionNote::of(head);
         let decision = match decision {
             Ok(decision) => decision,
-            Err(error) => {
+            Err(failure) => {
                 note.record(settings.allow.to_string(), None);
                 if !current.is_failing.swap(true, Relaxed) {
                     tracing::warn!(
                         rule = %settings.allow,
-                        %error,
+                        error = %failure.summary(),
                         "a policy cannot be evaluated; requests are refused, and further failures of this version are not \
                          logged"
                     );
                 }
                 let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
-                return Eventual::Now(Err(refused.with_explanation(error)));
+                return Eventual::Now(Err(refused.with_explanation(failure)));
             }
         };
         note.record(decision.query.to_string(), decision.rule.map(Into::into));

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fs, num::NonZeroU32, path::PathBuf, time::Duration};
 
-use regorus::{Engine, utils::limits::ExecutionTimerConfig};
+use regorus::{Engine, Value, utils::limits::ExecutionTimerConfig};
 use tower_warden::Digest;
 
 use crate::error::{RegoError, RegoErrorKind};
@@ -78,7 +78,7 @@ impl Documents {
         self.policies.iter().chain(&self.data).map(|document| Digest::of(document.text.as_bytes())).collect()
     }
 
-    /// Compiles the policies, and checks that they define the rules.
+    /// Compiles the policies, and checks that they define the rules, and that no data document replaces one.
     pub(crate) fn compile<'a>(
         self,
         rules: impl IntoIterator<Item = &'a str>,
@@ -92,10 +92,16 @@ impl Documents {
             let added = engine.add_policy(name.clone(), text);
             added.map_err(|error| invalid(&name, "expected a policy in Rego").because(error))?;
         }
+        let packages = engine.get_policy_package_components();
+        let packages = packages.map_err(|error| invalid("package", "expected the path of a package").because(error))?;
         for Document { name, text } in self.data {
-            let added = engine.add_data_json(&text);
             let expected = "expected a JSON object, without values that differ from those of other data documents";
-            added.map_err(|error| invalid(&name, expected).because(error))?;
+            let value = Value::from_json_str(&text).map_err(|error| invalid(&name, expected).because(error))?;
+            // The engine prefers data to a rule with the same path.
+            if value.as_object().is_ok() && packages.iter().any(|package| is_within(&value, &package.components)) {
+                return Err(invalid(&name, "expected data outside of the packages of the policies"));
+            }
+            engine.add_data(value).map_err(|error| invalid(&name, expected).because(error))?;
         }
         for rule in rules {
             let compiled = engine.compile_with_entrypoint(&rule.into());
@@ -105,5 +111,14 @@ impl Documents {
             })?;
         }
         Ok(engine)
+    }
+}
+
+/// Returns whether a data document has a value at the path of a package, or one on the way to it that is no object.
+fn is_within(data: &Value, package: &[String]) -> bool {
+    let Some((name, rest)) = package.split_first() else { return true };
+    match data.as_object() {
+        Ok(members) => members.get(&Value::from(name.as_str())).is_some_and(|member| is_within(member, rest)),
+        Err(_) => true,
     }
 }

@@ -27,6 +27,13 @@ pub(crate) async fn reload_periodically(policy: Weak<Inner>, interval: Duration)
                     logged = Some(error);
                 }
             }
+            Err(error) if error.is_panic() => {
+                let panicked = "the reload panicked".to_owned();
+                if logged.as_ref() != Some(&panicked) {
+                    tracing::error!("the reload of the policy panicked; the previous one stays in use");
+                    logged = Some(panicked);
+                }
+            }
             // The runtime is shutting down.
             Err(_) => return,
         }

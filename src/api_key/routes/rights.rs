@@ -45,7 +45,8 @@ impl fmt::Debug for Operators {
 /// A caller, and the tenant whose keys it manages; `None` for all keys.
 ///
 /// Invariant of a caller with a tenant: no key whose secret it receives, and no key that it changes, has more rights than
-/// its own credentials, or fewer restrictions.
+/// its own credentials, or fewer restrictions. Scopes that a `RoleLayer` has added are not rights of a credential: a key would
+/// keep them after the role is withdrawn.
 pub(super) struct Rights<'a> {
     caller: &'a Principal,
     tenant: Option<&'a str>,
@@ -100,7 +101,7 @@ impl<'a> Rights<'a> {
         if self.tenant.is_none() {
             return Ok(());
         }
-        let reason = if !scopes.iter().all(|scope| self.caller.holds(scope)) {
+        let reason = if !scopes.iter().all(|scope| self.caller.holds_by_credential(scope)) {
             Reason::SCOPE_NOT_HELD
         } else if tier != self.own_tier() {
             Reason::TIER_NOT_HELD

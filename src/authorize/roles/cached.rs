@@ -21,7 +21,7 @@ use crate::{
 ///
 /// Several requests of a caller cause one query. A query that does not respond in time is a 503, and is not cached.
 /// Scopes that were withdrawn are in use for the [lifetime](CachedRolesBuilder::lifetime) of an entry at most, or until
-/// the entry is [invalidated](Self::invalidate), also by a query that has read them before and completes after that.
+/// the entry is [invalidated](Self::invalidate): a query that has read them before that, and completes after it, is repeated.
 ///
 /// Entries are separate for each issuer, method of authentication, tenant, subject and list of roles. Clones share the
 /// cache.
@@ -127,11 +127,16 @@ impl CachedRoles {
 
     /// Invalidates what is cached about a subject of an issuer, in each tenant and with any roles. The issuer is `None`
     /// for callers without a token, such as those with an API key.
+    ///
+    /// Requests that wait for a query that began before this call wait for another one.
     pub fn invalidate(&self, issuer: Option<&str>, subject: &str) {
         self.lookup.cache().invalidate(&tag(issuer, subject));
     }
 
     /// Invalidates all entries, such as when the scopes of a role have changed.
+    ///
+    /// Requests that arrive later are decided by queries that begin later. One that has arrived before may still be decided by
+    /// a query that began between its arrival and this call.
     pub fn invalidate_all(&self) {
         self.lookup.cache().invalidate_all();
     }

@@ -22,6 +22,9 @@ use crate::{
 /// a caller has the scopes of its credential only. If the caller [acts for](crate::Principal::acting_for) a subject,
 /// the scopes of both are added.
 ///
+/// The routes that manage API keys accept a `keys:admin` that was added here. But an administrator of a tenant mints keys with
+/// the scopes of its own credentials only: keys would keep added ones after the role is withdrawn.
+///
 /// Requests without a credential pass, if `AuthLayer` admits them. If the directory does not respond, the layer
 /// responds with 503.
 ///
@@ -81,6 +84,17 @@ impl RoleLayer {
 
     fn of(source: RoleSource) -> Self {
         Self { check: Arc::new(RoleCheck(source)), respond: Responder::default() }
+    }
+
+    /// Sets what gets notices of outages of a directory that is queried directly: nothing by default. A cached one has the
+    /// environment of its [`CachedRoles`].
+    #[cfg(feature = "audit")]
+    #[must_use]
+    pub fn environment(self, environment: &crate::Environment) -> Self {
+        if let (RoleSource::Direct { outage, .. }, Some(observer)) = (&self.check.0, environment.observer()) {
+            outage.observed_by(&observer);
+        }
+        self
     }
 
     /// Sets what makes the body of refusals: [`Problem`] by default.

@@ -130,6 +130,56 @@ async fn data_documents_are_merged() {
     assert_eq!(policy(&["{"]).unwrap_err().kind(), RegoErrorKind::Invalid);
 }
 
+/// (171)
+#[test]
+fn data_does_not_replace_rules() {
+    let policy = |package: &str| {
+        let source = format!("package {package}\n\ndefault allow := false\n");
+        RegoPolicy::builder(&format!("data.{package}.allow")).source("gateway.rego", &source)
+    };
+    for (package, data) in [
+        ("gateway", r#"{"gateway": {"allow": true}}"#),
+        ("gateway", r#"{"gateway": {"other": 1}}"#),
+        ("gateway", r#"{"gateway": true}"#),
+        ("gateway", r#"{"other": 1, "gateway": null}"#),
+        ("mcp.gateway", r#"{"mcp": {"gateway": {"allow": true}}}"#),
+        ("mcp.gateway", r#"{"mcp": []}"#),
+        (r#"mcp["gate.way"]"#, r#"{"mcp": {"gate.way": {"allow": true}}}"#),
+    ] {
+        let error = policy(package).data(data).build().unwrap_err();
+        assert_eq!(error.kind(), RegoErrorKind::Invalid, "{package}: {data}");
+        assert_eq!(error.to_string(), "data: expected data outside of the packages of the policies");
+    }
+    let error = policy("gateway").data("[]").build().unwrap_err();
+    assert!(error.to_string().starts_with("data: expected a JSON object"), "{error}");
+    // A library is a package too.
+    let library = policy("gateway").source("library.rego", "package roles\n\nadmins := {\"root\"}\n");
+    assert!(library.data(r#"{"roles": {"admins": ["mallory"]}}"#).build().is_err());
+    for data in [r#"{"mcp": {"tenants": {"allow": true}}}"#, r#"{"gateway": {"allow": true}, "mcp": {}}"#, "{}"] {
+        assert!(policy("mcp.gateway").data(data).build().is_ok(), "{data}");
+    }
+}
+
+/// (172)
+#[tokio::test]
+async fn a_builtin_function_that_panics_refuses() {
+    let agent = Caller::agent().await;
+    let header = http::HeaderName::from_static("x-part");
+    let policy = || {
+        let policy = allow(r#"allow if strings.count("a,b", input.request.headers["x-part"][0]) >= 0"#);
+        policy.header(header.clone()).build().unwrap()
+    };
+    let ask = async |policy, part: &str| agent.send(policy, Request::get("/").header("x-part", part)).await;
+    let policy_of_all = policy();
+    ask(policy_of_all.clone(), ",").await.assert_admitted();
+    let refused = ask(policy_of_all.clone(), "").await;
+    refused.assert_refused("policy_failed");
+    refused.assert_explained("panicked");
+    ask(policy_of_all, ",").await.assert_admitted();
+    let refused = agent.send(policy().not(), Request::get("/").header("x-part", "")).await;
+    refused.assert_refused("policy_failed");
+}
+
 #[test]
 fn policies_that_cannot_be_compiled_are_refused_at_start() {
     let error = allow("allow if {").build().unwrap_err();

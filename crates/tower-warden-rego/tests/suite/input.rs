@@ -1,16 +1,20 @@
 //! The document that policies read.
 
+use std::sync::Arc;
+
 use axum::{Router, body::Body, routing::get};
 use http::{HeaderName, HeaderValue, Request};
 use tower::ServiceExt;
 use tower_warden::{
-    Digest,
+    AuthMethod, Credential, Digest, Eventual, Identity, Rejection,
     api_key::NewKey,
+    auth::{Authenticator, Presented},
     caller::Confirmation,
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     jwt::{Issuer, Jwt},
     layer::{AuthLayer, AuthorizeLayer},
     request::Peer,
+    scheme::{Bearer, Scheme},
     testing::TestIssuer,
 };
 use tower_warden_rego::RegoErrorKind;
@@ -144,7 +148,20 @@ async fn the_input_has_what_the_credential_is_bound_by() {
 
 #[tokio::test]
 async fn credentials_are_never_in_the_input() {
-    for name in ["authorization", "cookie", "dpop", "proxy-authorization", "x-api-key", "sec-websocket-protocol"] {
+    for name in [
+        "authorization",
+        "client-cert",
+        "client-cert-chain",
+        "cookie",
+        "dpop",
+        "proxy-authorization",
+        "sec-websocket-protocol",
+        "ssl-client-cert",
+        "x-amzn-oidc-accesstoken",
+        "x-amzn-oidc-data",
+        "x-api-key",
+        "x-forwarded-client-cert",
+    ] {
         let refused = allow("allow := true").header(HeaderName::from_static(name)).build().unwrap_err();
         assert_eq!(refused.kind(), RegoErrorKind::Invalid, "{name}");
     }
@@ -154,6 +171,66 @@ async fn credentials_are_never_in_the_input() {
     value.set_sensitive(true);
     let policy = is("input.request.headers", "{}").header(HeaderName::from_static("x-session")).build().unwrap();
     agent.send(policy, Request::get("/").header("x-session", value)).await.assert_admitted();
+}
+
+/// (173)
+#[tokio::test]
+async fn a_header_field_that_is_not_ascii_refuses() {
+    let agent = Caller::agent().await;
+    let rules = "allow := true\n\ndeny if \"blocked\" in input.request.headers[\"x-flags\"]";
+    let policy = allow(rules).deny("data.test.deny").header(HeaderName::from_static("x-flags")).build().unwrap();
+    agent.send(policy.clone(), Request::get("/").header("x-flags", "other")).await.assert_admitted();
+    agent.send(policy.clone(), Request::get("/").header("x-flags", "blocked")).await.assert_refused("policy");
+    let request =
+        Request::get("/").header("x-flags", "other").header("x-flags", HeaderValue::from_bytes(b"\xe4").unwrap());
+    agent.send(policy, request).await.assert_refused("policy_failed");
+}
+
+/// A caller whose claims are this text.
+struct Claiming(&'static str);
+
+impl Authenticator for Claiming {
+    fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
+        vec![Arc::new(Bearer::default())]
+    }
+
+    fn accepts(&self, _: &Credential<'_>) -> bool {
+        true
+    }
+
+    fn authenticate(&self, _: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
+        let mut identity = Identity::new("alice", AuthMethod::Custom("test"));
+        identity.claims = Some(self.0.into());
+        Eventual::Now(Ok(Arc::new(identity)))
+    }
+}
+
+/// (170)
+#[tokio::test]
+async fn claims_that_are_no_object_refuse() {
+    for (claims, status) in [(r#"{"suspended": false}"#, 200), (r#"{"suspended": true"#, 403), ("[]", 403), ("", 403)] {
+        let policy = allow("allow if not input.agent.claims.suspended").build().unwrap();
+        let app: Router = Router::new()
+            .route("/", get(async || "hello"))
+            .layer(AuthorizeLayer::new(policy))
+            .layer(AuthLayer::new(Claiming(claims)));
+        let request = Request::get("/").header("authorization", "Bearer token");
+        let status_of = app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status();
+        assert_eq!(status_of, status, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn the_path_is_the_one_before_axum_removed_a_prefix() {
+    let issuer = TestIssuer::new("https://auth.example.com");
+    let rules = Issuer::new(issuer.name(), "https://api.example.com").unwrap();
+    let inner: Router = Router::new()
+        .route("/users", get(async || "hello"))
+        .layer(AuthorizeLayer::new(is("input.request.segments", r#"["api", "users"]"#).build().unwrap()));
+    let app: Router = Router::new().nest("/api", inner).layer(AuthLayer::new(Jwt::new(rules, issuer.clone())));
+    let token = issuer.token("alice").audience("https://api.example.com").sign();
+    let request = Request::get("/api/users").header("authorization", format!("Bearer {token}"));
+    assert_eq!(app.oneshot(request.body(Body::empty()).unwrap()).await.unwrap().status(), 200);
 }
 
 #[tokio::test]

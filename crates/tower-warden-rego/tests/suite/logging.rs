@@ -68,4 +68,45 @@ async fn the_first_failure_of_a_version_is_logged() {
         agent.ask(policy.clone()).await.assert_refused("policy_failed");
     }
     assert_eq!(log.count("a policy cannot be evaluated"), 1);
+    assert_eq!(log.count("the evaluation failed at test.rego:3:"), 1);
+}
+
+#[tokio::test]
+async fn an_evaluation_that_took_too_long_is_logged_as_such() {
+    let (log, _guard) = Log::listen();
+    let endless = "allow if {
+        some a in numbers.range(1, 1000)
+        some b in numbers.range(1, 1000)
+        some c in numbers.range(1, 1000)
+        a + b + c == 0
+    }";
+    let policy = allow(endless).time_limit(Duration::from_millis(1)).build().unwrap();
+    Caller::agent().await.ask(policy).await.assert_refused("policy_failed");
+    assert_eq!(log.count("execution exceeded time limit"), 1);
+}
+
+/// (174)
+#[tokio::test]
+async fn the_warning_of_a_failure_quotes_nothing_that_the_caller_sent() {
+    let agent = Caller::agent().await;
+    let (log, _guard) = Log::listen();
+    let calls = [
+        "to_number(value) > 0",
+        "json.unmarshal(value) == 1",
+        "regex.match(value, \"a\")",
+        "time.parse_duration_ns(value) > 0",
+        "base64.decode(value) == \"a\"",
+        "semver.compare(value, \"1.0.0\") == 0",
+        "net.cidr_contains(value, \"10.0.0.1\")",
+    ];
+    for call in calls {
+        let rules = format!("value := input.request.headers[\"x-value\"][0]\n\nallow if {call}");
+        let policy = allow(&rules).header(http::HeaderName::from_static("x-value")).build().unwrap();
+        let request = http::Request::get("/").header("x-value", "(sentinel*");
+        agent.send(policy, request).await.assert_refused("policy_failed");
+    }
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let warnings: Vec<_> = text.lines().filter(|line| line.contains("a policy cannot be evaluated")).collect();
+    assert_eq!(warnings.len(), calls.len(), "{text}");
+    assert!(!warnings.iter().any(|line| line.contains("sentinel")), "{warnings:#?}");
 }

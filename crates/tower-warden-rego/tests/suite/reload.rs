@@ -76,12 +76,40 @@ async fn a_broken_file_leaves_the_current_policy_in_use() {
         }
         agent.ask(policy.clone()).await.assert_admitted();
     }
+    files.allow("false");
+    // (171)
+    fs::write(files.path("data.json"), r#"{"test": {"allow": true}}"#).unwrap();
+    assert_eq!(policy.reload().unwrap_err().kind(), RegoErrorKind::Invalid);
+    agent.ask(policy.clone()).await.assert_admitted();
+    fs::write(files.path("data.json"), "{}").unwrap();
     fs::remove_file(files.path("test.rego")).unwrap();
     assert_eq!(policy.reload().unwrap_err().kind(), RegoErrorKind::Unreadable);
     agent.ask(policy.clone()).await.assert_admitted();
     files.allow("false");
     assert_eq!(policy.reload().unwrap(), ReloadStatus::Changed);
     agent.ask(policy).await.assert_refused("policy");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrent_reloads_leave_the_latest_version_in_use() {
+    let (files, agent) = (Files::new(), Caller::agent().await);
+    let policy = files.policy();
+    for round in 0..50 {
+        let is_open = round % 2 == 1;
+        let others: Vec<_> = (0..3)
+            .map(|_| {
+                let policy = policy.clone();
+                std::thread::spawn(move || policy.reload())
+            })
+            .collect();
+        files.allow(if is_open { "true" } else { "false" });
+        policy.reload().unwrap();
+        for other in others {
+            // The half of a file that is being written is not a policy.
+            drop(other.join().unwrap());
+        }
+        assert_eq!(agent.ask(policy.clone()).await.status, if is_open { 200 } else { 403 }, "{round}");
+    }
 }
 
 /// Waits until the policy admits or refuses.
