@@ -76,6 +76,7 @@ impl AuditNote {
 
     /// Notes that a layer has decided who the caller is, or that it may be anybody: for custom layers that authenticate. See
     /// [`AuditLayer::deny_undecided`](crate::layer::AuditLayer::deny_undecided).
+    #[expect(clippy::must_use_candidate, reason = "it is called for what it notes")]
     pub fn decided(&self) -> &Self {
         if let Some(trail) = &self.0 {
             trail.notes().is_decided = true;
