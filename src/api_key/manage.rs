@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 use futures_util::future::try_join_all;
 
 use super::{
+    change::{self, PendingChange},
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::{self, ApiKeys},
+    keys::ApiKeys,
     new_key::NewKey,
     query::KeyQuery,
     record::KeyRecord,
@@ -57,11 +58,11 @@ impl ApiKeys {
             return Ok(None);
         }
         let (record, secret) = self.draft(key, self.bootstrap_id()?, self.0.clock.now())?;
-        match self.within_timeout(self.0.store.insert(record.clone())).await {
-            Ok(()) => {
-                self.0.note(keys::Change::Minted, &record.id, Some(&record));
-                Ok(Some((record, secret)))
-            }
+        let mut change = PendingChange::new(self, change::Change::Minted, &record.id, Some(&record));
+        let made = change.made(self.0.store.insert(record.clone())).await;
+        drop(change);
+        match made {
+            Ok(()) => Ok(Some((record, secret))),
             Err(error) if error.kind() == KeyErrorKind::Conflict => Ok(None),
             Err(error) => Err(error),
         }

@@ -4,9 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     addition::KeyAddition,
+    change::{Change, PendingChange},
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::{ApiKeys, Change, Inner, InvalidateOnDrop, misconfigured},
+    keys::{ApiKeys, Inner, misconfigured},
     record::KeyRecord,
     secret::KeySecret,
 };
@@ -74,11 +75,10 @@ impl ApiKeys {
             replaced: None,
             ..KeyRecord::clone(&old)
         };
-        let _invalidation = InvalidateOnDrop { keys: self, id: &old.id };
+        let mut change = PendingChange::new(self, Change::Rotated, &old.id, Some(&*old));
         let addition =
             KeyAddition::replacing(record.clone(), old.id.clone(), now + grace).copied_from(Arc::clone(&old));
-        record.id = self.within_timeout(store.append(addition)).await?;
-        self.0.note(Change::Rotated, &old.id, Some(&record));
+        record.id = change.made(store.append(addition)).await?;
         Ok((record, secret))
     }
 }
