@@ -13,7 +13,6 @@ use super::{
     record::KeyRecord,
     secret::KeySecret,
     store::KeyStore,
-    update::KeyUpdate,
     usage::UsageRecorder,
 };
 use crate::{
@@ -90,23 +89,6 @@ impl ApiKeys {
             return Err(KeyError::new(KeyErrorKind::Invalid).because(message));
         }
         Ok((record, secret))
-    }
-
-    /// Changes the fields of a key that the update names, at once, and returns its record.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked, [`Invalid`](KeyErrorKind::Invalid) if the changed record would not be valid,
-    /// [`Configuration`](KeyErrorKind::Configuration) if the store does not support updates,
-    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been changed or not.
-    pub async fn update(&self, id: &KeyId, update: KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {
-        let old = self.existing(id).await?;
-        update.applied(&old)?;
-        let mut change = PendingChange::new(self, Change::Updated, id, Some(&*old));
-        change.made(self.0.store.update(id, &update)).await?;
-        drop(change);
-        self.existing(id).await
     }
 
     /// Revokes a key, permanently and at once. Revoking a revoked key changes nothing.

@@ -103,6 +103,7 @@ pub use self::{
 mod addition;
 mod builder;
 mod change;
+mod checked;
 mod digest;
 mod error;
 mod format;
@@ -116,7 +117,6 @@ mod new_key;
 mod query;
 mod reason;
 mod record;
-mod rotation;
 #[cfg(feature = "axum")]
 mod routes;
 mod secret;
