@@ -30,12 +30,14 @@ pub enum Notice {
         /// The number of keys that are no longer in the set.
         removed: usize,
     },
-    /// An API key was changed, on this node.
+    /// An API key was changed, on this node, or may have been.
     Key {
         /// The change.
         action: KeyAction,
         /// The id of the key.
         id: Box<str>,
+        /// The outcome of the change.
+        outcome: ChangeOutcome,
         /// Its owner, if the change knows it.
         owner: Option<Box<str>>,
         /// Its tenant.
@@ -50,6 +52,27 @@ pub enum Notice {
         /// The name that is revoked, such as a subject or the id of a token.
         name: Box<str>,
     },
+}
+
+/// The outcome of a change. A change that was certainly not made is no notice.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ChangeOutcome {
+    /// It was made.
+    Done,
+    /// It may have been made or not: the store failed or did not answer in time, or the caller did not wait for it.
+    Unknown,
+}
+
+impl ChangeOutcome {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// A change of an API key.

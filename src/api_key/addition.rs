@@ -41,12 +41,6 @@ impl KeyAddition {
     /// For stores, which call it in the same atomic step that adds the record.
     #[must_use]
     pub fn is_current(&self, stored: &KeyRecord) -> bool {
-        self.copied_from.as_ref().is_none_or(|old| {
-            let mut stored = stored.clone();
-            stored.last_used_at = old.last_used_at;
-            stored.revoked_at = old.revoked_at;
-            stored.replaced.clone_from(&old.replaced);
-            stored == **old
-        })
+        self.copied_from.as_ref().is_none_or(|old| stored.is_unchanged_since(old))
     }
 }

@@ -4,8 +4,10 @@ use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
+    change::{Change, PendingChange},
     digest::KeyDigest,
     error::{KeyError, KeyErrorKind},
+    keys::ApiKeys,
     query::KeyQuery,
     record::KeyRecord,
     store::KeyStore,
@@ -23,7 +25,7 @@ struct Line<'a> {
     record: &'a KeyRecord,
 }
 
-/// The numbers of records that [`import`] has read.
+/// The numbers of records that [`import`] or [`ApiKeys::import`] has read.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ImportSummary {
@@ -60,7 +62,8 @@ pub async fn export(store: &dyn KeyStore, out: &mut (impl AsyncWrite + Unpin)) -
 /// Adds records that [`export`] or another system wrote. Each line is a JSON object with `id`, `digest`, `owner` and
 /// `created_at`, and optionally the other members of a [`KeyRecord`].
 ///
-/// Records that exist already are skipped, so that an import can be repeated.
+/// Records that exist already are skipped, so that an import can be repeated. [`ApiKeys::import`](super::ApiKeys::import)
+/// also notifies the observer of each added key.
 ///
 /// # Errors
 ///
@@ -83,22 +86,67 @@ pub async fn export(store: &dyn KeyStore, out: &mut (impl AsyncWrite + Unpin)) -
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub async fn import(store: &dyn KeyStore, input: &mut (impl AsyncBufRead + Unpin)) -> Result<ImportSummary, KeyError> {
-    let (mut summary, mut line, mut number) = (ImportSummary::default(), Vec::new(), 0_u64);
-    loop {
-        line.clear();
-        number += 1;
-        let mut input = AsyncReadExt::take(&mut *input, MAX_LINE);
-        if input.read_until(b'\n', &mut line).await.map_err(failed)? == 0 {
-            return Ok(summary);
+    let (mut summary, mut lines) = (ImportSummary::default(), Lines::default());
+    while let Some(record) = lines.next(input).await? {
+        summary.count(store.insert(record).wait().await)?;
+    }
+    Ok(summary)
+}
+
+impl ApiKeys {
+    /// Adds records as [`import`] does, and notifies the observer of each added key. The observer of keys is that of
+    /// [`ApiKeysBuilder::environment`](super::ApiKeysBuilder::environment).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`import`], and [`Invalid`](KeyErrorKind::Invalid) at the first record that has another tenant than
+    /// [`ApiKeysBuilder::tenant`](super::ApiKeysBuilder::tenant).
+    pub async fn import(&self, input: &mut (impl AsyncBufRead + Unpin)) -> Result<ImportSummary, KeyError> {
+        let (mut summary, mut lines) = (ImportSummary::default(), Lines::default());
+        while let Some(record) = lines.next(input).await? {
+            if !self.0.is_of_tenant(&record) {
+                let message = "the key has another tenant than the one that `ApiKeysBuilder::tenant` was set to";
+                return Err(InvalidLine(lines.number, ConfigError::new(ConfigErrorKind::Key, message)).into());
+            }
+            let mut change = PendingChange::new(self, Change::Imported, &record.id, Some(&record));
+            summary.count(change.made(self.0.store.insert(record.clone())).await)?;
         }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        let record = parse(&line).map_err(|error| InvalidLine(number, error))?;
-        match store.insert(record).wait().await {
-            Ok(()) => summary.added += 1,
-            Err(error) if error.kind() == KeyErrorKind::Conflict => summary.skipped += 1,
+        Ok(summary)
+    }
+}
+
+impl ImportSummary {
+    fn count(&mut self, inserted: Result<(), KeyError>) -> Result<(), KeyError> {
+        match inserted {
+            Ok(()) => self.added += 1,
+            Err(error) if error.kind() == KeyErrorKind::Conflict => self.skipped += 1,
             Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// The lines of an import.
+#[derive(Default)]
+struct Lines {
+    line: Vec<u8>,
+    /// The number of the last line that was read.
+    number: u64,
+}
+
+impl Lines {
+    /// Reads the next record; `None` at the end of the input.
+    async fn next(&mut self, input: &mut (impl AsyncBufRead + Unpin)) -> Result<Option<KeyRecord>, KeyError> {
+        loop {
+            self.line.clear();
+            self.number += 1;
+            let mut input = AsyncReadExt::take(&mut *input, MAX_LINE);
+            if input.read_until(b'\n', &mut self.line).await.map_err(failed)? == 0 {
+                return Ok(None);
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(Some(parse(&self.line).map_err(|error| InvalidLine(self.number, error))?));
+            }
         }
     }
 }

@@ -3,6 +3,7 @@ use std::{fmt, sync::Arc};
 use super::{
     addition::KeyAddition,
     builder::ApiKeysBuilder,
+    change::{Change, PendingChange},
     digest::Hashing,
     error::{KeyError, KeyErrorKind},
     format::KeyFormat,
@@ -12,7 +13,6 @@ use super::{
     record::KeyRecord,
     secret::KeySecret,
     store::KeyStore,
-    update::KeyUpdate,
     usage::UsageRecorder,
 };
 use crate::{
@@ -65,8 +65,11 @@ impl ApiKeys {
     /// opaque; [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer.
     pub async fn mint(&self, key: NewKey) -> Result<(KeyRecord, KeySecret), KeyError> {
         let (mut record, secret) = self.draft_now(key)?;
-        record.id = self.within_timeout(self.0.store.append(KeyAddition::new(record.clone()))).await?;
-        self.0.note(Change::Minted, &record.id, Some(&record));
+        let mut change = PendingChange::new(self, Change::Minted, &record.id, Some(&record));
+        let id = change.made(self.0.store.append(KeyAddition::new(record.clone()))).await?;
+        change.id.clone_from(&id);
+        drop(change);
+        record.id = id;
         Ok((record, secret))
     }
 
@@ -88,23 +91,6 @@ impl ApiKeys {
         Ok((record, secret))
     }
 
-    /// Changes the fields of a key that the update names, at once, and returns its record.
-    ///
-    /// # Errors
-    ///
-    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked, [`Invalid`](KeyErrorKind::Invalid) if the changed record would not be valid,
-    /// [`Configuration`](KeyErrorKind::Configuration) if the store does not support updates,
-    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been changed or not.
-    pub async fn update(&self, id: &KeyId, update: KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {
-        update.applied(&*self.existing(id).await?)?;
-        let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(self.0.store.update(id, &update)).await?;
-        let record = self.existing(id).await?;
-        self.0.note(Change::Updated, id, Some(&record));
-        Ok(record)
-    }
-
     /// Revokes a key, permanently and at once. Revoking a revoked key changes nothing.
     ///
     /// A key that replaced it, or that it replaced, is not revoked.
@@ -115,10 +101,8 @@ impl ApiKeys {
     /// store does not answer: the key may have been revoked or not.
     pub async fn revoke(&self, id: &KeyId) -> Result<(), KeyError> {
         self.check_tenant(id).await?;
-        let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(self.0.store.revoke(id, self.0.clock.now())).await?;
-        self.0.note(Change::Revoked, id, None);
-        Ok(())
+        let mut change = PendingChange::new(self, Change::Revoked, id, None);
+        change.made(self.0.store.revoke(id, self.0.clock.now())).await
     }
 
     /// Deletes the record of a key that is revoked or expired.
@@ -138,10 +122,8 @@ impl ApiKeys {
 
     /// Deletes the record of a key that was inactive at this time, or before.
     pub(super) async fn purge_since(&self, id: &KeyId, at: UnixTime) -> Result<(), KeyError> {
-        let _invalidation = InvalidateOnDrop { keys: self, id };
-        self.within_timeout(self.0.store.purge(id, at)).await?;
-        self.0.note(Change::Purged, id, None);
-        Ok(())
+        let mut change = PendingChange::new(self, Change::Purged, id, None);
+        change.made(self.0.store.purge(id, at)).await
     }
 
     /// Returns the record of a key, read from the store.
@@ -223,55 +205,6 @@ impl Inner {
     }
 }
 
-/// A change of a key that is reported to the observer.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Change {
-    Minted,
-    Purged,
-    Revoked,
-    Rotated,
-    Updated,
-}
-
-#[cfg(feature = "audit")]
-impl Inner {
-    pub(super) fn note(&self, change: Change, id: &KeyId, record: Option<&KeyRecord>) {
-        use crate::notice::{KeyAction, Notice};
-        let Some(observer) = &self.observer else { return };
-        let action = match change {
-            Change::Minted => KeyAction::Minted,
-            Change::Purged => KeyAction::Purged,
-            Change::Revoked => KeyAction::Revoked,
-            Change::Rotated => KeyAction::Rotated,
-            Change::Updated => KeyAction::Updated,
-        };
-        let owner = record.map(|record| record.owner.as_str().into());
-        let tenant = record.and_then(|record| record.tenant.as_deref()).map(Into::into);
-        observer.observe(Notice::Key { action, id: id.as_str().into(), owner, tenant });
-    }
-}
-
-#[cfg(not(feature = "audit"))]
-#[expect(clippy::unused_self, reason = "it does something with the feature `audit`")]
-impl Inner {
-    pub(super) const fn note(&self, _: Change, _: &KeyId, _: Option<&KeyRecord>) {}
-}
-
 pub(super) fn misconfigured(error: ConfigError) -> KeyError {
     KeyError::new(KeyErrorKind::Configuration).because(error)
-}
-
-/// Invalidates the cached identity of a key when the change of the key is done, has failed, or was cancelled.
-///
-/// In all three cases the store may have changed. The invalidation comes after the change, so a look-up that reads the old
-/// record began before it and its entry is invalid.
-pub(super) struct InvalidateOnDrop<'a> {
-    pub(super) keys: &'a ApiKeys,
-    pub(super) id: &'a KeyId,
-}
-
-impl Drop for InvalidateOnDrop<'_> {
-    fn drop(&mut self) {
-        self.keys.0.lookup.cache().invalidate(self.id.as_str());
-    }
 }

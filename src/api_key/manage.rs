@@ -1,13 +1,14 @@
 //! Changes of many keys, and the first key of a store.
 
-use std::num::NonZeroU16;
+use std::{num::NonZeroU16, sync::Arc};
 
 use futures_util::future::try_join_all;
 
 use super::{
+    change::{self, PendingChange},
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::{self, ApiKeys},
+    keys::ApiKeys,
     new_key::NewKey,
     query::KeyQuery,
     record::KeyRecord,
@@ -57,11 +58,11 @@ impl ApiKeys {
             return Ok(None);
         }
         let (record, secret) = self.draft(key, self.bootstrap_id()?, self.0.clock.now())?;
-        match self.within_timeout(self.0.store.insert(record.clone())).await {
-            Ok(()) => {
-                self.0.note(keys::Change::Minted, &record.id, Some(&record));
-                Ok(Some((record, secret)))
-            }
+        let mut change = PendingChange::new(self, change::Change::Minted, &record.id, Some(&record));
+        let made = change.made(self.0.store.insert(record.clone())).await;
+        drop(change);
+        match made {
+            Ok(()) => Ok(Some((record, secret))),
             Err(error) if error.kind() == KeyErrorKind::Conflict => Ok(None),
             Err(error) => Err(error),
         }
@@ -86,7 +87,8 @@ impl ApiKeys {
         let mut total = 0;
         // Until none is left: an owner may use one key to mint others until that key is revoked.
         for _ in 0..MAX_PASSES {
-            let revoked = self.each(query, |record| record.revoked_at.is_none(), Change::Revoke).await?;
+            let (is_selected, began_at) = (|record: &KeyRecord| record.revoked_at.is_none(), self.0.clock.now());
+            let revoked = self.each(query, is_selected, Change::Revoke, Some(began_at)).await?;
             if revoked == 0 {
                 return Ok(total);
             }
@@ -107,26 +109,34 @@ impl ApiKeys {
     pub async fn purge_inactive(&self, query: &KeyQuery, before: UnixTime) -> Result<u64, KeyError> {
         let before = before.min(self.0.clock.now());
         let is_inactive = |record: &KeyRecord| record.inactive_since().is_some_and(|since| since <= before);
-        self.each(query, is_inactive, Change::Purge(before)).await
+        self.each(query, is_inactive, Change::Purge(before), None).await
     }
 
     /// Makes a change of each selected key, and returns their number.
+    ///
+    /// With `began_at`, this is one of several passes until nothing is changed: a page whose selected keys were all created
+    /// later than that is the last one, because keys may be added faster than they are changed.
     async fn each(
         &self,
         query: &KeyQuery,
         is_selected: impl Fn(&KeyRecord) -> bool + Send,
         change: Change,
+        began_at: Option<UnixTime>,
     ) -> Result<u64, KeyError> {
         let (mut query, mut count) = (query.clone(), 0);
         (query.after, query.limit) = (None, NonZeroU16::new(1_000));
         loop {
             let page = self.list(&query).await?;
-            let ids: Vec<_> = page.keys.iter().filter(|key| is_selected(key)).map(|key| key.id.clone()).collect();
+            let selected: Vec<_> = page.keys.iter().filter(|key| is_selected(key)).collect();
+            let is_later = |key: &Arc<KeyRecord>| began_at.is_some_and(|began_at| key.created_at > began_at);
+            let are_later = !selected.is_empty() && selected.iter().all(|key| is_later(key));
+            let ids: Vec<_> = selected.into_iter().map(|key| key.id.clone()).collect();
             for chunk in ids.chunks(CONCURRENCY) {
                 let changes = chunk.iter().map(|id| self.change(id, change));
                 count += try_join_all(changes).await?.into_iter().sum::<u64>();
             }
             match page.next {
+                Some(_) if are_later && count > 0 => return Ok(count),
                 Some(next) => query.after = Some(next),
                 None => return Ok(count),
             }

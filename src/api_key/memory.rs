@@ -188,6 +188,9 @@ impl Records {
         if record.revoked_at.is_some() {
             return Err(KeyError::new(KeyErrorKind::Inactive));
         }
+        if !update.is_current(record) {
+            return Err(KeyError::new(KeyErrorKind::Conflict));
+        }
         update.apply_to(record);
         Ok(())
     }

@@ -39,7 +39,7 @@
 //! [`ApiKeys::update`] changes name, scopes, tier, networks, expiry and metadata of a key, at once as a revocation does.
 //! [`ApiKeys::revoke_all`] revokes all keys of an owner or a tenant. [`ApiKeys::purge`] deletes the record of a key that is
 //! revoked or expired, and [`ApiKeys::purge_inactive`] those of all such keys. [`ApiKeys::bootstrap`] mints the first key of
-//! an empty store.
+//! an empty store, and [`ApiKeys::import`] adds keys of another system.
 //!
 //! # Order
 //!
@@ -102,6 +102,8 @@ pub use self::{
 
 mod addition;
 mod builder;
+mod change;
+mod checked;
 mod digest;
 mod error;
 mod format;
@@ -115,7 +117,6 @@ mod new_key;
 mod query;
 mod reason;
 mod record;
-mod rotation;
 #[cfg(feature = "axum")]
 mod routes;
 mod secret;

@@ -125,6 +125,15 @@ impl KeyRecord {
         self.revoked_at.is_none() && self.valid_until().is_none_or(|end| now < end)
     }
 
+    /// Returns whether no update has changed this stored record since it was read. Last use, revocation and replacement
+    /// are not compared.
+    pub(super) fn is_unchanged_since(&self, read: &Self) -> bool {
+        let mut stored = self.clone();
+        (stored.last_used_at, stored.revoked_at) = (read.last_used_at, read.revoked_at);
+        stored.replaced.clone_from(&read.replaced);
+        stored == *read
+    }
+
     /// Refuses a record without an owner, or one that is too large to be cached.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let texts = [Some(&self.owner), self.tenant.as_ref(), Some(&self.name), self.tier.as_ref()];

@@ -128,31 +128,44 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Changes are reported as those of [`insert`](Self::insert) and [`rotate`](Self::rotate).
     ///
     /// By default, the record is added by these methods, with the id that it has. Then ids are in the order of creation
-    /// for the keys of one node, as far as its changes do not overlap.
+    /// for the keys of one node, as far as its changes do not overlap. [`KeyAddition::is_current`] is checked on a record
+    /// that is read before, which is not one atomic step: a store that supports updates implements this method.
     ///
     /// # Errors
     ///
     /// Those of [`insert`](Self::insert), or of [`rotate`](Self::rotate); and [`Conflict`](KeyErrorKind::Conflict) if
     /// the replaced key is no longer current.
     fn append(&self, addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
-        let KeyAddition { record, replaces, .. } = addition;
-        let id = record.id.clone();
-        let added = match replaces {
-            Some((old, until)) => self.rotate(&old, record, until),
+        let (record, id) = (addition.record.clone(), addition.record.id.clone());
+        let added = match addition.replaces.clone() {
             None => self.insert(record),
+            Some((old, until)) if addition.copied_from.is_none() => self.rotate(&old, record, until),
+            Some((old, until)) => match self.get(&old).map(move |stored| check_current(&addition, stored)) {
+                Eventual::Now(Err(error)) => Eventual::Now(Err(error)),
+                Eventual::Now(Ok(())) => self.rotate(&old, record, until),
+                Eventual::Later(check) => match self.rotate(&old, record, until) {
+                    // I/O of the store, which begins when it is awaited. A change that did not wait is made already.
+                    Eventual::Later(rotating) => Eventual::later(async move {
+                        check.await?;
+                        rotating.await
+                    }),
+                    rotated @ Eventual::Now(_) => rotated,
+                },
+            },
         };
         added.map(|added| added.map(|()| id))
     }
 
-    /// Changes the fields of a record that the update names, as one atomic step. A key that is replaced or expired can be
-    /// changed.
+    /// Changes the fields of a record that the update names, as one atomic step, which includes the check of
+    /// [`KeyUpdate::is_current`]: updates that were checked one by one could otherwise be made together. A key that is
+    /// replaced or expired can be changed.
     ///
     /// By default, updates are not supported: an error of the kind [`Configuration`](KeyErrorKind::Configuration).
     ///
     /// # Errors
     ///
     /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked.
+    /// revoked, and [`Conflict`](KeyErrorKind::Conflict) if the update is no longer current.
     fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
         let _ = (id, update);
         Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("the store does not support updates")))
@@ -193,6 +206,12 @@ pub trait KeyStore: Send + Sync + 'static {
     fn watch(&self, watcher: KeyWatcher) {
         let _ = watcher;
     }
+}
+
+/// Refuses an addition if the key that it replaces was changed. A key that does not exist is left to the rotation.
+fn check_current(addition: &KeyAddition, stored: Result<Option<Arc<KeyRecord>>, Unavailable>) -> Result<(), KeyError> {
+    let is_current = stored?.is_none_or(|stored| addition.is_current(&stored));
+    if is_current { Ok(()) } else { Err(KeyError::new(KeyErrorKind::Conflict)) }
 }
 
 impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {

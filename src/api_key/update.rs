@@ -23,6 +23,8 @@ use crate::{error::ConfigError, request::Network, scope::Scopes, time::UnixTime}
 #[must_use]
 #[non_exhaustive]
 pub struct KeyUpdate {
+    /// The record for which the update was derived or checked; `None` to change the key as it is.
+    pub checked: Option<Arc<KeyRecord>>,
     /// The expiry; `Some(None)` for none.
     pub expires_at: Option<Option<UnixTime>>,
     /// All members of the metadata.
@@ -40,6 +42,16 @@ pub struct KeyUpdate {
 }
 
 impl KeyUpdate {
+    /// Changes the key only if it is still as it was read: another update in between is a
+    /// [`Conflict`](KeyErrorKind::Conflict).
+    ///
+    /// Two updates that are permitted one by one may not be permitted together: one adds a right to a key that expires, and
+    /// the other removes the expiry of a key without that right.
+    pub fn checked(mut self, read: Arc<KeyRecord>) -> Self {
+        self.checked = Some(read);
+        self
+    }
+
     /// Sets the expiry. An expired key is accepted again if it is in the future.
     pub fn expires_at(mut self, end: impl Into<UnixTime>) -> Self {
         self.expires_at = Some(Some(end.into()));
@@ -91,6 +103,15 @@ impl KeyUpdate {
     pub fn without_tier(mut self) -> Self {
         self.tier = Some(None);
         self
+    }
+
+    /// Returns whether the update may be made while this is the stored record of the key: unless another one has changed it
+    /// since it was checked. Last use, revocation and replacement are not compared.
+    ///
+    /// For stores, which call it in the same atomic step that changes the record.
+    #[must_use]
+    pub fn is_current(&self, stored: &KeyRecord) -> bool {
+        self.checked.as_ref().is_none_or(|read| stored.is_unchanged_since(read))
     }
 
     /// Changes a record, for stores.

@@ -86,7 +86,7 @@ pub use self::{
     trace::TraceContext,
 };
 pub use crate::{
-    notice::{KeyAction, Notice, Observer},
+    notice::{ChangeOutcome, KeyAction, Notice, Observer},
     trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, EventId, Observation, RequestId},
 };
 

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::{
     check::Pass,
-    response::{discard, finish, panicked, review},
+    response::{finish, panicked, refuse, review},
 };
 use crate::{
     Eventual,
@@ -151,11 +151,7 @@ where
     ReqBody: 'static,
 {
     fn refused(rejection: Rejection, request: Request<ReqBody>, respond: &Responder<R>) -> Self {
-        #[cfg(feature = "audit")]
-        crate::trail::note_head(&request);
-        let rejection = rejection.by(request.extensions().get());
-        discard(request);
-        Self::Refused { response: Some(respond.refuse(rejection)) }
+        Self::Refused { response: Some(refuse(rejection, request, respond)) }
     }
 }
 

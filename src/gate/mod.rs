@@ -8,8 +8,10 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
-#[cfg(any(feature = "audit", feature = "rate-limit", feature = "stream"))]
+#[cfg(feature = "audit")]
 pub(crate) use self::response::discard;
+#[cfg(feature = "rate-limit")]
+pub(crate) use self::response::refuse;
 #[cfg(any(feature = "audit", feature = "body", feature = "rate-limit"))]
 pub(crate) use self::service::release;
 pub use self::{

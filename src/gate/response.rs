@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use http::Response;
+use http::{Request, Response};
 
 use super::{check::Pass, response_head::ResponseHead};
 use crate::{
@@ -48,13 +48,26 @@ pub(super) fn finish<P: Pass, B>(
     }
 }
 
+/// Makes the response to a refused request, and discards the request.
+pub(crate) fn refuse<B: 'static, ResBody>(
+    rejection: Rejection,
+    request: Request<B>,
+    respond: &Responder<impl Respond<ResBody>>,
+) -> Response<ResBody> {
+    #[cfg(feature = "audit")]
+    crate::trail::note_head(&request);
+    let rejection = rejection.by(request.extensions().get());
+    discard(request);
+    respond.refuse(rejection)
+}
+
 /// Discards a refused request, after the rest of an upload was read where the type of the body is known.
 #[cfg(all(feature = "axum", feature = "drain"))]
 pub(crate) use crate::drain::discard;
 
 /// Discards a refused request.
 #[cfg(not(all(feature = "axum", feature = "drain")))]
-pub(crate) fn discard<B>(request: http::Request<B>) {
+pub(crate) fn discard<B>(request: Request<B>) {
     drop(request);
 }
 

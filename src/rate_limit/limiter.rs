@@ -216,8 +216,8 @@ pub struct LimitStatus {
     /// The time until one unit is available, or until the whole burst is if one unit is available already. For a refused
     /// request, the time to wait.
     pub reset: Duration,
-    /// The mark of units that a substitute has taken, because the store of the limiter did not answer: they must not be
-    /// returned to the store later.
+    /// The mark of a decision that a substitute has made, because the store of the limiter did not answer: its units must
+    /// not be returned to the store later.
     pub by_substitute: bool,
 }
 

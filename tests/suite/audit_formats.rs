@@ -11,8 +11,8 @@ use tower_warden::{
     Environment, ManualClock,
     api_key::NewKey,
     audit::{
-        AgentJson, AuditChannel, AuditLog, AuditNote, Event, EventFormat, EventReceiver, FlatJson, KeyAction, Notice,
-        Observer, Ocsf,
+        AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, Event, EventFormat, EventReceiver, FlatJson,
+        KeyAction, Notice, Observer, Ocsf,
     },
     layer::{AuditLayer, AuthLayer},
     request::Peer,
@@ -59,7 +59,8 @@ async fn events() -> Vec<Event> {
     log.observe(Notice::DependencyUp { dependency: names().0 });
     log.observe(Notice::IssuerKeysChanged { issuer: names().0, added: 1, removed: 2 });
     let action = KeyAction::Revoked;
-    log.observe(Notice::Key { action, id: "key-1".into(), owner: Some("alice".into()), tenant: None });
+    let (outcome, owner) = (ChangeOutcome::Unknown, Some("alice".into()));
+    log.observe(Notice::Key { action, id: "key-1".into(), outcome, owner, tenant: None });
     log.observe(Notice::Revoked { kind: "token", issuer: None, name: "token-1".into() });
     std::iter::from_fn(|| events.try_recv()).collect()
 }

@@ -1,16 +1,30 @@
 //! Events that are not requests, and what verifiers note about requests.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{Method, Request};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
     Environment, Eventual, ManualClock, Unavailable,
-    api_key::{ApiKeys, KeyFormat, KeyUpdate, MemoryKeyStore, NewKey},
-    audit::{AuditChannel, AuditLog, Counted, EventKind, EventReceiver, KeyAction, Notice, Observation, RequestEvent},
+    api_key::{
+        ApiKeys, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyRecord, KeyStore, KeyUpdate, MemoryKeyStore,
+        NewKey,
+    },
+    audit::{
+        AuditChannel, AuditLog, ChangeOutcome, Counted, EventKind, EventReceiver, KeyAction, Notice, Observation,
+        RequestEvent,
+    },
     authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
@@ -22,7 +36,10 @@ use tower_warden::{
     testing::{TestIssuer, assert_protected},
 };
 
-use crate::support::{Mode, START, Stack, answer, bearer, unknown_key};
+use crate::{
+    forwarding::forward_to_inner,
+    support::{Mode, START, Stack, answer, bearer, unknown_key},
+};
 
 fn observed() -> (Environment, AuditLog, EventReceiver) {
     let (sink, events) = AuditChannel::new(100);
@@ -50,7 +67,9 @@ async fn each_change_of_a_key_is_a_notice() {
     let keys = ApiKeys::builder(MemoryKeyStore::default(), format).environment(&environment).build();
     let changed = |events: &mut EventReceiver, id: &str| {
         let notices = notices(events);
-        let [Notice::Key { action, id: noted, owner, tenant }] = &notices[..] else { panic!("{notices:?}") };
+        let [Notice::Key { action, id: noted, outcome: ChangeOutcome::Done, owner, tenant }] = &notices[..] else {
+            panic!("{notices:?}")
+        };
         assert_eq!(&**noted, id);
         (*action, owner.as_deref().map(str::to_owned), tenant.as_deref().map(str::to_owned))
     };
@@ -68,6 +87,103 @@ async fn each_change_of_a_key_is_a_notice() {
     keys.revoke(&record.id).await.unwrap_err();
     assert!(notices(&mut events).is_empty(), "nothing was changed");
     drop(secret);
+}
+
+/// What a notice says of a change: its kind and its outcome.
+fn changes(events: &mut EventReceiver) -> Vec<(KeyAction, ChangeOutcome)> {
+    let changes = notices(events).into_iter().map(|notice| match notice {
+        Notice::Key { action, outcome, .. } => (action, outcome),
+        other => panic!("{other:?}"),
+    });
+    changes.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_whose_outcome_is_unknown_is_a_notice() {
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::with(|keys| keys.environment(&environment), |layer| layer);
+    let (keys, (record, _)) = (&stack.keys, stack.alice().await);
+    assert_eq!(changes(&mut events), [(KeyAction::Minted, ChangeOutcome::Done)]);
+
+    // Without an answer until the time-out, or until the future is dropped; and with an error.
+    stack.store.set(Mode::Hang);
+    keys.revoke(&record.id).await.unwrap_err();
+    assert_eq!(changes(&mut events), [(KeyAction::Revoked, ChangeOutcome::Unknown)]);
+    assert!(keys.mint(NewKey::new("alice")).now_or_never().is_none());
+    assert_eq!(changes(&mut events), [(KeyAction::Minted, ChangeOutcome::Unknown)]);
+    assert!(keys.revoke(&record.id).now_or_never().is_none());
+    assert_eq!(changes(&mut events), [(KeyAction::Revoked, ChangeOutcome::Unknown)]);
+    drop(keys.revoke(&record.id));
+    assert_eq!(changes(&mut events), [], "the store was not called");
+    stack.store.set(Mode::Fail);
+    keys.revoke(&record.id).await.unwrap_err();
+    assert_eq!(changes(&mut events), [(KeyAction::Revoked, ChangeOutcome::Unknown)]);
+    stack.store.set(Mode::Answer);
+    keys.purge(&record.id).await.unwrap_err();
+    assert_eq!(changes(&mut events), [], "the change was certainly not made");
+}
+
+/// A store that fails after an update.
+#[derive(Default)]
+struct FailsLater {
+    inner: MemoryKeyStore,
+    is_updated: AtomicBool,
+}
+
+impl KeyStore for FailsLater {
+    forward_to_inner!(find insert revoke rotate append list touch);
+
+    fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
+        if self.is_updated.load(Ordering::Relaxed) {
+            return Eventual::Now(Err(Unavailable::new("the store")));
+        }
+        self.inner.get(id)
+    }
+
+    fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
+        self.is_updated.store(true, Ordering::Relaxed);
+        self.inner.update(id, update)
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_a_notice_although_its_record_cannot_be_read_afterwards() {
+    let (environment, _log, mut events) = observed();
+    let keys = ApiKeys::builder(FailsLater::default(), KeyFormat::new("sk_agent").unwrap());
+    let keys = keys.environment(&environment).build();
+    let (record, _) = keys.mint(NewKey::new("alice")).await.unwrap();
+    keys.update(&record.id, KeyUpdate::default().name("new")).await.unwrap_err();
+    let expected = [KeyAction::Minted, KeyAction::Updated].map(|action| (action, ChangeOutcome::Done));
+    assert_eq!(changes(&mut events), expected);
+}
+
+#[tokio::test]
+async fn each_imported_key_is_a_notice() {
+    let (environment, _log, mut events) = observed();
+    let keys = ApiKeys::builder(MemoryKeyStore::default(), KeyFormat::new("sk_agent").unwrap());
+    let keys = keys.tenant("acme").environment(&environment).build();
+    let line = |id: &str, tenant: &str| {
+        let digest = KeyDigest::sha256(id);
+        format!(r#"{{"id":"{id}","digest":"{digest}","owner":"carol","tenant":"{tenant}","created_at":1700000000}}"#)
+    };
+    let lines = [line("old-1", "acme"), String::new(), line("old-2", "acme")].join("\n");
+    for (added, skipped) in [(2, 0), (0, 2)] {
+        let summary = keys.import(&mut lines.as_bytes()).await.unwrap();
+        assert_eq!((summary.added, summary.skipped), (added, skipped));
+        let expected = ["old-1", "old-2"].map(|id| Notice::Key {
+            action: KeyAction::Imported,
+            id: id.into(),
+            outcome: ChangeOutcome::Done,
+            owner: Some("carol".into()),
+            tenant: Some("acme".into()),
+        });
+        assert_eq!(notices(&mut events), expected[..usize::try_from(added).unwrap()]);
+    }
+    let lines = [line("old-3", "acme"), line("old-4", "globex")].join("\n");
+    let refused = keys.import(&mut lines.as_bytes()).await.unwrap_err();
+    assert_eq!(refused.kind(), KeyErrorKind::Invalid);
+    assert!(refused.source().unwrap().to_string().starts_with("line 2:"), "{:?}", refused.source());
+    assert_eq!(changes(&mut events), [(KeyAction::Imported, ChangeOutcome::Done)]);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn futures_of_keys(keys: &ApiKeys, id: &KeyId, query: &KeyQuery) {
     assert_send(keys.get(id));
     assert_send(keys.list(query));
     assert_send(keys.flush());
+    assert_send(async move { keys.import(&mut &b""[..]).await });
 }
 
 #[expect(dead_code, reason = "it is compiled only")]

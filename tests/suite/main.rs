@@ -29,6 +29,7 @@ mod dpop_urls;
 mod endpoint;
 mod extractors;
 mod forwarded;
+mod forwarding;
 mod futures;
 mod fuzz;
 mod fuzzing;

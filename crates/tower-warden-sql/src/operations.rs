@@ -86,10 +86,7 @@ async fn add(pool: &Pool, addition: KeyAddition, order: Order) -> Result<KeyId, 
                 // The row is locked by now: no update comes in between. An error rolls the replacement back.
                 let get = query(statement::GET).persistent(pool.keeps_statements()).bind(id.as_str());
                 let row = get.fetch_one(&mut *transaction).await.map_err(write_error)?;
-                let stored = decode(&row).map_err(Unavailable::from)?;
-                if !addition.is_current(&stored) {
-                    return Err(KeyError::new(KeyErrorKind::Conflict));
-                }
+                check_current(addition.is_current(&*decode(&row).map_err(Unavailable::from)?))?;
             }
         }
         let insert = statement::insert(&record)?.persistent(pool.keeps_statements());
@@ -115,9 +112,18 @@ pub(crate) async fn rotate(pool: &Pool, id: &KeyId, successor: KeyRecord, until:
 
 pub(crate) async fn update(pool: &Pool, id: &KeyId, update: &KeyUpdate) -> Result<(), KeyError> {
     with_pool!(pool, pool => {
-        let update = statement::update(id, update)?.persistent(pool.keeps_statements());
+        let change = statement::update(id, update)?.persistent(pool.keeps_statements());
         let mut transaction = pool.begin_write().await.map_err(write_error)?;
-        if update.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() == 0 {
+        if update.checked.is_some() {
+            // No other update comes between the check and the change.
+            let lock = query(statement::LOCK).persistent(pool.keeps_statements()).bind(id.as_str());
+            if lock.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() > 0 {
+                let get = query(statement::GET).persistent(pool.keeps_statements()).bind(id.as_str());
+                let row = get.fetch_one(&mut *transaction).await.map_err(write_error)?;
+                check_current(update.is_current(&*decode(&row).map_err(Unavailable::from)?))?;
+            }
+        }
+        if change.execute(&mut *transaction).await.map_err(write_error)?.rows_affected() == 0 {
             let count = query_scalar::<_, i64>(statement::EXISTS).persistent(pool.keeps_statements());
             let count = count.bind(id.as_str()).fetch_one(&mut *transaction).await.map_err(write_error)?;
             return Err(refused(count, KeyErrorKind::Inactive));
@@ -137,6 +143,11 @@ pub(crate) async fn purge(pool: &Pool, id: &KeyId, at: UnixTime) -> Result<(), K
         }
         transaction.commit().await.map_err(write_error)
     })
+}
+
+/// Refuses a change of a key that was changed since it was read.
+fn check_current(is_current: bool) -> Result<(), KeyError> {
+    if is_current { Ok(()) } else { Err(KeyError::new(KeyErrorKind::Conflict)) }
 }
 
 /// The error of a statement that changed no row, by the number of rows with the id of the key.

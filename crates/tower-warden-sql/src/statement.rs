@@ -27,6 +27,8 @@ pub(crate) const ADVANCE: &str = "UPDATE tower_warden_latest_key \
 pub(crate) const EXISTS: &str = "SELECT count(*) FROM tower_warden_api_keys WHERE id = $1";
 pub(crate) const FIND: &str = select!("WHERE digest = $1");
 pub(crate) const GET: &str = select!("WHERE id = $1");
+/// Locks a row until the end of the transaction.
+pub(crate) const LOCK: &str = "UPDATE tower_warden_api_keys SET name = name WHERE id = $1 AND revoked_at IS NULL";
 pub(crate) const PURGE: &str = "DELETE FROM tower_warden_api_keys \
      WHERE id = $1 AND (revoked_at <= $2 OR expires_at <= $2 OR replaced_until <= $2)";
 pub(crate) const REPLACE: &str = "UPDATE tower_warden_api_keys SET replaced_by = $2, replaced_until = $3 \

@@ -71,14 +71,14 @@ pub(super) struct Patch {
 
 impl Patch {
     /// Returns the update of a key, if the caller may change it so.
-    pub(super) fn into_update(self, rights: &Rights<'_>, old: &KeyRecord) -> Result<KeyUpdate, Failure> {
+    pub(super) fn update(&self, rights: &Rights<'_>, old: &KeyRecord) -> Result<KeyUpdate, Failure> {
         let mut update = KeyUpdate::default();
         update.expires_at = self.expires_at.map(|requested| rights.expiry(old.expires_at, requested));
-        update.metadata = self.metadata;
-        update.name = self.name;
-        update.networks = self.networks;
-        update.scopes = self.scopes;
-        update.tier = self.tier;
+        update.metadata.clone_from(&self.metadata);
+        update.name.clone_from(&self.name);
+        update.networks.clone_from(&self.networks);
+        update.scopes.clone_from(&self.scopes);
+        update.tier.clone_from(&self.tier);
         rights.check_record(old)?;
         let new = update.applied(old)?;
         rights.check_record(&new)?;

@@ -90,8 +90,8 @@ pub(super) async fn update(
 ) -> Result<Response, Failure> {
     let (rights, Json(patch)) = (Rights::of(&caller, &shared.operators)?, body?);
     let id = parse_id(id)?;
-    let update = patch.into_update(&rights, &*rights.key(&shared.keys, &id).await?)?;
-    let record = shared.keys.update(&id, update).await?;
+    let derive = |old: &KeyRecord| if rights.manages(old) { patch.update(&rights, old) } else { Err(unknown().into()) };
+    let record = shared.keys.update_checked(&id, derive).await?;
     rights.log("update", &id);
     Ok(private(StatusCode::OK, Json(&*record)))
 }
@@ -127,10 +127,16 @@ pub(super) async fn revoke_all(
     let mut query = KeyQuery::default();
     (query.owner, query.tenant) = (owner, rights.tenant(tenant)?);
     let revoked = shared.keys.revoke_all(&query).await;
-    // Also after a failure: some keys may be revoked.
-    let count = revoked.as_ref().map_or_else(|_| "an unknown number".to_owned(), u64::to_string);
-    let (owner, tenant) = (shown(query.owner.as_deref()), shown(query.tenant.as_deref()));
-    rights.log("revoke_all", format_args!("{count} of owner {owner}, tenant {tenant}"));
+    // Owner and tenant are names only if keys have them: anything else may be a secret that was pasted.
+    match &revoked {
+        Ok(0) => {}
+        Ok(count) => {
+            let (owner, tenant) = (shown(query.owner.as_deref()), shown(query.tenant.as_deref()));
+            rights.log("revoke_all", format_args!("{count} of owner {owner}, tenant {tenant}"));
+        }
+        // Some may be revoked.
+        Err(_) => rights.log("revoke_all", "an unknown number"),
+    }
     let revoked = revoked?;
     Ok(private(StatusCode::OK, Json(Revoked { revoked })))
 }

@@ -33,7 +33,8 @@ where
 /// | `POST /{id}/purge` with `{}`, for a key that is revoked or expired | 204, the record is deleted |
 ///
 /// `PATCH` keeps the members that are absent; `null` removes the tier or the expiry. A revoked key cannot be changed, nor
-/// can owner, tenant and confirmation.
+/// can owner, tenant and confirmation. The rights of the caller are checked for the record that is changed: if the key is
+/// changed in between, they are checked again, and a key that is being changed again and again results in 409.
 ///
 /// The body of a request is a JSON object with the media type `application/json`; others are refused with 415. A form of
 /// another site cannot send that type, so a browser with a client certificate cannot be made to manage keys.

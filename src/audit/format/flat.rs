@@ -267,6 +267,8 @@ struct NoticeLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
@@ -284,9 +286,10 @@ fn notice_line(notice: &Notice) -> NoticeLine<'_> {
         Notice::IssuerKeysChanged { issuer, added, removed } => {
             NoticeLine { issuer: Some(issuer), keys_added: Some(*added), keys_removed: Some(*removed), ..empty }
         }
-        Notice::Key { action, id, owner, tenant } => NoticeLine {
+        Notice::Key { action, id, outcome, owner, tenant } => NoticeLine {
             action: Some(action.as_str()),
             key_id: Some(id),
+            outcome: Some(outcome.as_str()),
             owner: owner.as_deref(),
             tenant: tenant.as_deref(),
             ..empty

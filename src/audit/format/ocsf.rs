@@ -79,7 +79,7 @@ impl Ocsf {
     fn notice(event: &Event, notice: &Notice) -> Map<String, Value> {
         let message = notice.as_str();
         let (class, severity, more) = match notice {
-            Notice::Key { action, id, owner, tenant } => {
+            Notice::Key { action, id, outcome, owner, tenant } => {
                 let activity = match action {
                     KeyAction::Imported | KeyAction::Minted => 1,
                     KeyAction::Rotated | KeyAction::Updated => 3,
@@ -87,7 +87,8 @@ impl Ocsf {
                     KeyAction::Revoked => 11,
                 };
                 let entity = json!({ "name": "api_key", "type": "API key", "uid": id });
-                let unmapped = json!({ "action": action.as_str(), "owner": owner, "tenant": tenant });
+                let (action, outcome) = (action.as_str(), outcome.as_str());
+                let unmapped = json!({ "action": action, "outcome": outcome, "owner": owner, "tenant": tenant });
                 (Class::of_category(3, 4, activity), INFORMATIONAL, json!({ "entity": entity, "unmapped": unmapped }))
             }
             Notice::Revoked { kind, issuer, name } => {

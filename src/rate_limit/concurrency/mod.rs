@@ -27,7 +27,7 @@ use super::{
     limit_key::LimitKey,
 };
 use crate::{
-    gate::{discard, release},
+    gate::{refuse, release},
     reason::Reason,
     refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
@@ -145,12 +145,8 @@ where
         let state = match self.limit.enter(&Head::from(&request)) {
             Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
-                #[cfg(feature = "audit")]
-                crate::trail::note_head(&request);
-                let rejection = rejection.by(request.extensions().get());
                 release(&mut self.inner);
-                discard(request);
-                State::Refused { response: Some(self.respond.refuse(rejection)) }
+                State::Refused { response: Some(refuse(rejection, request, &self.respond)) }
             }
         };
         ConcurrencyFuture { state }

@@ -218,6 +218,9 @@ impl KeyStore for FileKeyStore {
             if record.revoked_at.is_some() {
                 return Err(KeyError::new(KeyErrorKind::Inactive));
             }
+            if !update.is_current(&record) {
+                return Err(KeyError::new(KeyErrorKind::Conflict));
+            }
             update.apply_to(&mut record);
             Ok(vec![record])
         })

@@ -7,23 +7,23 @@ use std::sync::{
 
 use tokio::task::yield_now;
 use tower_warden::{
-    Eventual, Unavailable, UnixTime,
-    api_key::{
-        KeyAddition, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore, KeyUpdate,
-        KeyUse, KeyWatcher, MemoryKeyStore,
-    },
+    Eventual, UnixTime,
+    api_key::{KeyAddition, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyRecord, KeyStore, KeyUpdate, MemoryKeyStore},
     testing::conformance::{key_store, key_store_management, key_store_management_changes},
 };
 
 use super::assert_violated;
+use crate::forwarding::forward_to_inner;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Fault {
     AppendsAfterWaiting,
     AppendsAsGiven,
+    ChecksThenUpdates,
     DeletesActiveKeys,
     DeletesByExpiryOnly,
     ForgetsToRemoveTheTier,
+    IgnoresWhatWasChecked,
     IgnoresWhatWasCopied,
     IsOfAnOlderVersion,
     RenamesCustomIds,
@@ -46,25 +46,7 @@ impl Store {
 }
 
 impl KeyStore for Store {
-    fn find(&self, digest: &KeyDigest) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        self.inner.find(digest)
-    }
-
-    fn get(&self, id: &KeyId) -> Eventual<Result<Option<Arc<KeyRecord>>, Unavailable>> {
-        self.inner.get(id)
-    }
-
-    fn insert(&self, record: KeyRecord) -> Eventual<Result<(), KeyError>> {
-        self.inner.insert(record)
-    }
-
-    fn revoke(&self, id: &KeyId, at: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.inner.revoke(id, at)
-    }
-
-    fn rotate(&self, id: &KeyId, successor: KeyRecord, until: UnixTime) -> Eventual<Result<(), KeyError>> {
-        self.inner.rotate(id, successor, until)
-    }
+    forward_to_inner!(find get insert revoke rotate list touch watch);
 
     fn append(&self, mut addition: KeyAddition) -> Eventual<Result<KeyId, KeyError>> {
         match self.fault {
@@ -116,6 +98,20 @@ impl KeyStore for Store {
             Fault::IsOfAnOlderVersion => {
                 Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("not supported")))
             }
+            Fault::IgnoresWhatWasChecked => {
+                let mut update = update.clone();
+                update.checked = None;
+                self.inner.update(id, &update)
+            }
+            // The check is one step, and the change another one.
+            Fault::ChecksThenUpdates if update.is_current(&record) => {
+                let (inner, id, mut update) = (Arc::clone(&self.inner), id.clone(), update.clone());
+                update.checked = None;
+                Eventual::later(async move {
+                    yield_now().await;
+                    inner.update(&id, &update).wait().await
+                })
+            }
             Fault::UpdatesRevokedKeys if record.revoked_at.is_some() => Eventual::Now(Ok(())),
             Fault::ForgetsToRemoveTheTier => {
                 let mut update = update.clone();
@@ -144,18 +140,6 @@ impl KeyStore for Store {
             _ => self.inner.purge(id, at),
         }
     }
-
-    fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
-        self.inner.list(query)
-    }
-
-    fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
-        self.inner.touch(uses)
-    }
-
-    fn watch(&self, watcher: KeyWatcher) {
-        self.inner.watch(watcher);
-    }
 }
 
 #[tokio::test]
@@ -173,6 +157,8 @@ async fn each_wrong_change_violates_its_rule() {
         (Fault::ForgetsToRemoveTheTier, "an update changes the fields that it names, and nothing else"),
         (Fault::UpdatesRevokedKeys, "an update of a revoked key is refused as inactive"),
         (Fault::IgnoresWhatWasCopied, "a successor whose rights were copied before the key was updated is a conflict"),
+        (Fault::IgnoresWhatWasChecked, "an update that was checked before another one is a conflict"),
+        (Fault::ChecksThenUpdates, "of 20 concurrent updates that were checked on one record, exactly one succeeds"),
         (Fault::DeletesByExpiryOnly, "a key that was inactive at the given time is deleted"),
         (Fault::DeletesActiveKeys, "a key that is not inactive at the given time is not deleted"),
     ];

@@ -35,8 +35,10 @@ const MAX_WAITS: usize = 3;
 /// If a decision takes longer than the [timeout](RedisConnection::timeout) of the connection, or the connection is
 /// down, [`OnOutage`] decides: by default, each node limits on its own. An outage never results in a 500, and the
 /// decisions are [counted](Self::counts). The connection is restored in the background. Units that were used during the
-/// outage are not transferred to Redis afterwards. Units are returned where they were taken: those of the node are
-/// never returned to Redis, and those of Redis are lost if it does not reply when they are returned.
+/// outage are not transferred to Redis afterwards. Units of an admission are returned where they were taken: those of the
+/// node are never returned to Redis, and those of Redis are lost if it does not reply when they are returned. Units that a
+/// request [charges](tower_warden::rate_limit::LimitCharge::charge) later are returned to Redis if it has admitted the
+/// request, also if they were charged in an outage.
 ///
 /// The connection logs an outage when it begins, every five minutes, and when it ends. Call [`check`](Self::check) at start
 /// and in the readiness probe: a wrong password or a missing right is an outage without an end, and an error in the log.
@@ -342,8 +344,10 @@ impl Inner {
             OnOutage::Local { nodes } => {
                 self.counters.outage_local.increment();
                 let mut decision = self.local.take_share(request, nodes);
-                if let Decision::Admitted(status) = &mut decision {
-                    status.by_substitute = true;
+                match &mut decision {
+                    Decision::Admitted(status) => status.by_substitute = true,
+                    Decision::Refused(exceeded) => exceeded.status.by_substitute = true,
+                    _ => {}
                 }
                 Ok(decision)
             }

@@ -25,6 +25,10 @@ async fn units_that_were_taken_locally_in_an_outage_are_not_returned_to_redis() 
     let mut five = LimitRequest::new(&key, &quotas).cost(number(5));
     five.by_substitute = status(&one, &quotas, 5).await.by_substitute;
     assert!(five.by_substitute);
+    match take(&one, "alice", &quotas, 6).await {
+        Decision::Refused(exceeded) => assert!(exceeded.status.by_substitute, "the node has refused it"),
+        other => panic!("{other:?}"),
+    }
     redis.launch().await;
     let other = node(&redis).await;
     assert_eq!(status(&other, &quotas, 5).await.remaining, 5);

@@ -111,6 +111,8 @@ pub async fn key_store_management<S: KeyStore>(make: impl AsyncFn() -> S) {
     update::update_changes_the_named_fields_only(&fresh().await).await;
     update::update_of_an_unknown_or_revoked_key_is_refused(&fresh().await).await;
     update::concurrent_updates_of_a_key_are_all_kept(&fresh().await).await;
+    update::update_that_was_checked_before_another_one_is_a_conflict(&fresh().await).await;
+    update::one_of_concurrent_checked_updates_succeeds(&fresh().await).await;
     append::appended_successor_of_a_changed_key_is_a_conflict(&fresh().await).await;
 
     purge::inactive_key_is_deleted(&fresh().await).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{answered, assert_refused, at, at_once, find, get, id, insert, record, records::full};
 use crate::{
-    api_key::{KeyErrorKind, KeyRecord, KeyStore, KeyUpdate},
+    api_key::{KeyErrorKind, KeyRecord, KeyStore, KeyUpdate, KeyUse},
     scope::Scopes,
 };
 
@@ -57,6 +57,53 @@ pub(super) async fn update_of_an_unknown_or_revoked_key_is_refused(store: &dyn K
     assert_eq!(get(store, &key.id).await, Some(key), "{rule}");
 }
 
+pub(super) async fn update_that_was_checked_before_another_one_is_a_conflict(store: &dyn KeyStore) {
+    let rule = "an update that was checked before another one is a conflict, and changes nothing";
+    let networks = || ["192.0.2.0/24".parse().expect("a network")];
+    let others = [
+        KeyUpdate::default().scopes("a"),
+        KeyUpdate::default().tier("free"),
+        KeyUpdate::default().networks(networks()),
+        KeyUpdate::default().expires_at(at(77)),
+        KeyUpdate::default().name("new"),
+        KeyUpdate::default().metadata([("a".into(), "b".into())].into()),
+    ];
+    let change = || KeyUpdate::default().name("changed").expires_at(at(99));
+    for (number, other) in others.iter().enumerate() {
+        let key = id(&format!("key-{number}"));
+        insert(store, [record(key.as_str())]).await;
+        let read = async || Arc::new(get(store, &key).await.expect("the key exists"));
+        let stale = change().checked(read().await);
+        answered(store.update(&key, other).wait().await);
+        let updated = read().await;
+        assert_refused(&store.update(&key, &stale).wait().await, KeyErrorKind::Conflict, rule);
+        assert_eq!(get(store, &key).await.as_ref(), Some(&*updated), "{rule}");
+
+        // The last use is no right, and is written at any time.
+        answered(store.touch(&[KeyUse::new(key.clone(), at(40))]).wait().await);
+        let made = store.update(&key, &change().checked(updated)).wait().await;
+        assert!(made.is_ok(), "an update of a key that was not updated since its check is made: {made:?}");
+    }
+    let checked = |name: &str| change().checked(Arc::new(record(name)));
+    let refused = store.update(&id("unknown"), &checked("unknown")).wait().await;
+    assert_refused(&refused, KeyErrorKind::NotFound, "a checked update of an unknown key is not found");
+}
+
+pub(super) async fn one_of_concurrent_checked_updates_succeeds(store: &Arc<dyn KeyStore>) {
+    let rule = "of 20 concurrent updates that were checked on one record, exactly one succeeds";
+    insert(store, [record("key")]).await;
+    let updates = (0..20).map(|number| {
+        let (store, read) = (Arc::clone(store), Arc::new(record("key")));
+        let update = KeyUpdate::default().name(format!("{number}")).checked(read);
+        async move { store.update(&id("key"), &update).wait().await }
+    });
+    let (succeeded, refused): (Vec<_>, Vec<_>) = at_once(updates).await.into_iter().partition(Result::is_ok);
+    assert!(succeeded.len() == 1, "{rule}: {} did", succeeded.len());
+    for updated in refused {
+        assert_refused(&updated, KeyErrorKind::Conflict, rule);
+    }
+}
+
 pub(super) async fn concurrent_updates_of_a_key_are_all_kept(store: &Arc<dyn KeyStore>) {
     let names: Vec<_> = (0..25).map(|number| format!("key-{number:02}")).collect();
     insert(store, names.iter().map(|name| record(name))).await;
@@ -68,7 +115,7 @@ pub(super) async fn concurrent_updates_of_a_key_are_all_kept(store: &Arc<dyn Key
                 0 => KeyUpdate::default().name("new"),
                 1 => KeyUpdate::default().tier("pro"),
                 2 => KeyUpdate::default().scopes("a"),
-                _ => return answered(store.touch(&[crate::api_key::KeyUse::new(key, at(40))]).wait().await),
+                _ => return answered(store.touch(&[KeyUse::new(key, at(40))]).wait().await),
             };
             answered(store.update(&key, &update).wait().await);
         }

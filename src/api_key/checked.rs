@@ -1,18 +1,20 @@
-//! Rotation of keys.
+//! Rotations and updates of a key whose record was checked: if it is changed in between, it is checked again.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
     addition::KeyAddition,
+    change::{Change, PendingChange},
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    keys::{ApiKeys, Change, Inner, InvalidateOnDrop, misconfigured},
+    keys::{ApiKeys, Inner, misconfigured},
     record::KeyRecord,
     secret::KeySecret,
+    update::KeyUpdate,
 };
 use crate::time::UnixTime;
 
-/// The number of times that a key is read and replaced, if it is changed in between each time.
+/// The number of times that a key is read and changed, if it is changed in between each time.
 const MAX_ATTEMPTS: u32 = 4;
 
 impl ApiKeys {
@@ -74,11 +76,52 @@ impl ApiKeys {
             replaced: None,
             ..KeyRecord::clone(&old)
         };
-        let _invalidation = InvalidateOnDrop { keys: self, id: &old.id };
+        let mut change = PendingChange::new(self, Change::Rotated, &old.id, Some(&*old));
         let addition =
             KeyAddition::replacing(record.clone(), old.id.clone(), now + grace).copied_from(Arc::clone(&old));
-        record.id = self.within_timeout(store.append(addition)).await?;
-        self.0.note(Change::Rotated, &old.id, Some(&record));
+        record.id = change.made(store.append(addition)).await?;
         Ok((record, secret))
+    }
+
+    /// Changes the fields of a key that the update names, at once, and returns its record.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
+    /// revoked, [`Invalid`](KeyErrorKind::Invalid) if the changed record would not be valid,
+    /// [`Conflict`](KeyErrorKind::Conflict) if it was changed since [`KeyUpdate::checked`],
+    /// [`Configuration`](KeyErrorKind::Configuration) if the store does not support updates,
+    /// [`Unavailable`](KeyErrorKind::Unavailable) if the store does not answer: the key may have been changed or not.
+    pub async fn update(&self, id: &KeyId, update: KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {
+        let old = self.existing(id).await?;
+        self.write(&old, &update).await
+    }
+
+    /// Makes an update that is derived from the record of the key. What was checked of the record is true of the one that
+    /// is changed.
+    #[cfg(feature = "axum")]
+    pub(super) async fn update_checked<E: From<KeyError>>(
+        &self,
+        id: &KeyId,
+        derive: impl Fn(&KeyRecord) -> Result<KeyUpdate, E> + Send,
+    ) -> Result<Arc<KeyRecord>, E> {
+        let mut attempts = 1;
+        loop {
+            let old = self.existing(id).await?;
+            let update = derive(&old)?.checked(Arc::clone(&old));
+            match self.write(&old, &update).await {
+                // The key was changed since it was read.
+                Err(error) if error.kind() == KeyErrorKind::Conflict && attempts < MAX_ATTEMPTS => attempts += 1,
+                updated => return Ok(updated?),
+            }
+        }
+    }
+
+    async fn write(&self, old: &KeyRecord, update: &KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {
+        update.applied(old)?;
+        let mut change = PendingChange::new(self, Change::Updated, &old.id, Some(old));
+        change.made(self.0.store.update(&old.id, update)).await?;
+        drop(change);
+        self.existing(&old.id).await
     }
 }
