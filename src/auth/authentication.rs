@@ -2,7 +2,14 @@
 //!
 //! The order is fixed: syntax, number of credentials, authentication, expiry, possession, networks, revocation, replay.
 
-use std::{iter, net::IpAddr, sync::Arc};
+use std::{
+    iter,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use http::{HeaderName, HeaderValue};
 
@@ -30,6 +37,8 @@ use crate::{
 pub struct Authentication {
     pub(super) caller: CredentialSource,
     pub(super) clock: Arc<dyn Clock>,
+    /// A number that no layer with another clock or revocation list has.
+    pub(super) configuration: u64,
     /// The receiver of notices of outages.
     #[cfg(feature = "audit")]
     pub(super) observer: Option<Arc<dyn crate::notice::Observer>>,
@@ -106,6 +115,12 @@ impl Check for Authentication {
 }
 
 impl Authentication {
+    /// The number of a configuration that is not that of any other layer.
+    pub(super) fn new_configuration() -> u64 {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Warns if no credential can be bound as a source requires.
     pub(super) fn warn_of_constraints(&self) {
         iter::once(&self.caller).chain(&self.subject).for_each(CredentialSource::warn_of_constraints);
@@ -291,7 +306,7 @@ impl Authentication {
         let Examined { not_expired, possessed, network_allowed, proofs } = examined;
         let admission = Admission { not_expired, possessed, network_allowed, not_revoked, proofs_used_once };
         let terms = Arc::clone(self.source(role).terms());
-        let principal = Principal::admit(identity, admission, attempt.place, terms, attempt.now);
+        let principal = Principal::admit(identity, admission, attempt.place, terms, attempt.now, self.configuration);
         let fields = proofs.as_slice().iter().flat_map(|(_, proof)| proof.response_fields.iter().cloned());
         Ok(Verified { principal, response_fields: fields.collect() })
     }

@@ -88,6 +88,7 @@ impl AuthLayer {
         let authentication = Authentication {
             caller: CredentialSource::new(authenticator),
             clock: Arc::new(SystemClock),
+            configuration: Authentication::new_configuration(),
             #[cfg(feature = "audit")]
             observer: None,
             presence: Presence::Required,
@@ -114,6 +115,7 @@ impl<R> AuthLayer<R> {
     pub fn environment(mut self, environment: &Environment) -> Self {
         let authentication = self.authentication_mut();
         authentication.clock = environment.clock();
+        authentication.configuration = Authentication::new_configuration();
         #[cfg(feature = "audit")]
         {
             authentication.observer = environment.observer();
@@ -151,7 +153,9 @@ impl<R> AuthLayer<R> {
     /// with 503. Of several calls, the last one applies.
     #[must_use]
     pub fn revocations(mut self, list: impl RevocationList) -> Self {
-        self.authentication_mut().revocations = Some(Arc::new(list));
+        let authentication = self.authentication_mut();
+        authentication.configuration = Authentication::new_configuration();
+        authentication.revocations = Some(Arc::new(list));
         self
     }
 

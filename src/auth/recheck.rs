@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use super::authentication::Authentication;
 use crate::{
-    caller::{Identity, NotRevoked},
+    caller::{Identity, NotRevoked, Recheck},
     refusal::Rejection,
     time::Clock,
 };
 
 impl Authentication {
+    /// The number of the configuration by which credentials are checked: see `StreamGuardLayer`.
+    pub(crate) const fn configuration(&self) -> u64 {
+        self.configuration
+    }
+
     /// The clock by which credentials expire.
     pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.clock
@@ -20,19 +25,18 @@ impl Authentication {
         self.revocations.is_some() || identity.recheck.is_some()
     }
 
-    /// Checks again what may have changed since the request was admitted, and returns the present identity. Its expiry
-    /// is left to the caller.
-    pub(crate) async fn recheck(&self, identity: &Arc<Identity>) -> Result<Arc<Identity>, Rejection> {
-        let changed = match &identity.recheck {
-            Some(recheck) => recheck.recheck(self.clock.now()).wait().await?,
-            None => None,
-        };
-        let present = changed.unwrap_or_else(|| Arc::clone(identity));
+    /// Checks what the authenticator may know since the request was admitted, and returns the identity if it has
+    /// changed. Its expiry is left to the caller.
+    pub(crate) async fn recheck(&self, recheck: &dyn Recheck) -> Result<Option<Arc<Identity>>, Rejection> {
+        recheck.recheck(self.clock.now()).wait().await
+    }
+
+    /// Queries the revocation list again.
+    pub(crate) async fn check_listed(&self, identity: &Identity) -> Result<(), Rejection> {
         let answer = match &self.revocations {
-            Some(list) => Some(list.is_revoked(&present).wait().await),
+            Some(list) => Some(list.is_revoked(identity).wait().await),
             None => None,
         };
-        NotRevoked::check(answer, &self.outage)?;
-        Ok(present)
+        NotRevoked::check(answer, &self.outage).map(drop)
     }
 }

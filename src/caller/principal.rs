@@ -29,6 +29,9 @@ use crate::{
 pub struct Principal {
     acting_for: Option<Arc<Self>>,
     admitted_at: UnixTime,
+    /// The number of the configuration of the layer that admitted it.
+    #[cfg_attr(not(feature = "stream"), expect(dead_code, reason = "only long responses are checked again"))]
+    configuration: u64,
     /// The scopes of the credential and those that layers have added, if they have added some.
     granted: Option<Arc<Scopes>>,
     identity: Arc<Identity>,
@@ -47,11 +50,21 @@ impl Principal {
         place: Place,
         terms: Arc<Terms>,
         now: UnixTime,
+        configuration: u64,
     ) -> Self {
         // Taken apart, so that a check that is added later is required here.
         let Admission { not_expired: _, possessed: _, network_allowed: _, not_revoked: _, proofs_used_once: _ } =
             admission;
-        Self { acting_for: None, admitted_at: now, granted: None, identity, place, required: None, terms }
+        Self {
+            acting_for: None,
+            admitted_at: now,
+            configuration,
+            granted: None,
+            identity,
+            place,
+            required: None,
+            terms,
+        }
     }
 
     /// Adds the subject that the caller acts for, admitted by the same layer.
@@ -94,6 +107,12 @@ impl Principal {
     #[cfg(any(feature = "audit", feature = "stream"))]
     pub(crate) const fn identity(&self) -> &Arc<Identity> {
         &self.identity
+    }
+
+    /// The number of the configuration of the layer that admitted it.
+    #[cfg(feature = "stream")]
+    pub(crate) const fn configuration(&self) -> u64 {
+        self.configuration
     }
 
     /// The scopes that layers have required of this request so far.

@@ -50,8 +50,9 @@ mod builder;
 mod client;
 mod plain;
 
-/// The maximum length of a response body, in bytes.
-const MAX_BODY_BYTES: usize = 256 * 1024;
+/// The maximum length of a response of an authorization server, in bytes.
+#[cfg(feature = "jwks")]
+pub(crate) const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// Sends requests to authorization servers. See the [module docs](self) for an implementation.
 ///
@@ -92,17 +93,18 @@ impl<F: Fetch + ?Sized> Fetch for Arc<F> {
     }
 }
 
-/// Sends a request, and fails if the response is not complete within the time-out or is longer than 256 KiB.
+/// Sends a request, and fails if the response is not complete within the time-out or is longer than the maximum.
 #[cfg_attr(not(feature = "jwks"), expect(dead_code, reason = "introspection has its own limits"))]
 pub(crate) async fn fetch_within(
     timeout: Duration,
     fetch: &dyn Fetch,
     request: Request<Bytes>,
+    max_bytes: usize,
 ) -> Result<Response<Bytes>, Unavailable> {
-    let response = tokio::time::timeout(timeout, fetch.fetch(request, MAX_BODY_BYTES).wait()).await;
+    let response = tokio::time::timeout(timeout, fetch.fetch(request, max_bytes).wait()).await;
     let response = response.map_err(|_| failed("no response in time"))??;
     // A custom implementation may ignore the limit.
-    if response.body().len() > MAX_BODY_BYTES { Err(failed("the response is too long")) } else { Ok(response) }
+    if response.body().len() > max_bytes { Err(failed("the response is too long")) } else { Ok(response) }
 }
 
 fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Unavailable {

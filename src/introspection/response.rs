@@ -64,7 +64,8 @@ impl ResponseRules {
         self.issuer.check_introspected_name(members)?;
         self.check_kind(&claims)?;
         claims.check_introspection_profile(&self.issuer)?;
-        let identity = claims.identity(&self.issuer, AuthMethod::Introspection, now)?;
+        let mut identity = claims.identity(&self.issuer, AuthMethod::Introspection, now)?;
+        self.issuer.limit_lifetime(&mut identity);
         let is_bound_to_key = identity.confirmation.as_ref().is_some_and(|bound| bound.key_thumbprint().is_some());
         // RFC 9449 §6.2: `cnf` contains the key. Without it, possession could not be proved.
         if claims.text("token_type")?.is_some_and(|kind| kind.eq_ignore_ascii_case(DPOP)) && !is_bound_to_key {

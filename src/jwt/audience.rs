@@ -28,8 +28,9 @@ impl Jwt {
     ///
     /// # Errors
     ///
-    /// If the audience is empty, or an issuer has several rule sets with different audiences, such as one for access tokens and
-    /// one for ID tokens: the audience would become that of all of them.
+    /// If the audience is empty, or an issuer has several rule sets with different audiences, such as one for access
+    /// tokens and one for ID tokens: the audience would become that of all of them. A [template](super::Issuer::template)
+    /// is a rule set of each issuer whose name has its form.
     pub fn for_audience(&self, audience: &str) -> Result<Self, ConfigError> {
         if audience.is_empty() {
             return Err(ConfigError::new(ConfigErrorKind::Audience, "an audience is a text that is not empty"));
@@ -37,10 +38,11 @@ impl Jwt {
         let current = &self.0.issuers.trusted;
         for (index, trusted) in current.iter().enumerate() {
             let mut earlier = current[..index].iter().map(|earlier| &earlier.issuer);
-            if earlier.any(|earlier| earlier.name == trusted.issuer.name && !earlier.has_audiences_of(&trusted.issuer))
-            {
-                let message = "an issuer has rule sets with different audiences, all of which would get this one; build a \
-                               verifier with the rule sets that are for it";
+            let issuer = &trusted.issuer;
+            if earlier.any(|other| other.name.overlaps(&issuer.name) && !other.has_audiences_of(issuer)) {
+                let message = "an issuer has rule sets with different audiences, all of which would get this one, \
+                               perhaps one by its name and one by a template; build a verifier with the rule sets that \
+                               are for it";
                 let error = ConfigError::new(ConfigErrorKind::Audience, message);
                 return Err(error.value(url::redacted(trusted.issuer.name())));
             }
@@ -68,6 +70,9 @@ impl Jwt {
     ///
     /// Of a [template](super::Issuer::template), the name of one issuer forgets the tokens of that issuer, and the template
     /// itself those of all.
+    ///
+    /// Keys that were fetched are kept by their [source](super::KeySource), and no credential is revoked: a token that the
+    /// present rules accept is verified again, and responses that are being sent go on.
     pub fn forget_issuer(&self, name: &str) {
         for verifier in self.0.verifiers.all() {
             // First, so that a token which is verified meanwhile by the old rules is not cached.

@@ -6,6 +6,8 @@ use super::{
     key::VerifyingKey,
     key_set::{KeySelection, KeySet, MissingKid, Thumbprints, TriedKeys, Undetermined},
 };
+#[cfg(feature = "jwks")]
+use crate::time::Arrival;
 use crate::{
     Eventual,
     error::{ConfigError, ConfigErrorKind, Unavailable},
@@ -25,6 +27,9 @@ pub struct KeyRequest<'a> {
     /// The thumbprint of a certificate in the header, `x5t#S256` or else `x5t`. It is not verified.
     pub x5t: Option<&'a str>,
     signed: Option<SignedMessage<'a>>,
+    /// The time of the request that is never set back.
+    #[cfg_attr(not(feature = "jwks"), expect(dead_code, reason = "it is the age of keys that are cached one by one"))]
+    steady: UnixTime,
 }
 
 /// The message that a signature covers, and the signature.
@@ -44,7 +49,7 @@ impl<'a> KeyRequest<'a> {
     /// Creates a request, for tests of a key source.
     #[must_use]
     pub const fn new(kid: Option<&'a str>, algorithm: Algorithm, now: UnixTime) -> Self {
-        Self { algorithm, kid, now, x5t: None, signed: None }
+        Self { algorithm, kid, now, x5t: None, signed: None, steady: now }
     }
 
     /// Sets the thumbprint of the certificate, for tests of a key source.
@@ -71,6 +76,17 @@ impl<'a> KeyRequest<'a> {
         self.signed = Some(signed);
         self
     }
+
+    pub(super) const fn with_steady(mut self, steady: UnixTime) -> Self {
+        self.steady = steady;
+        self
+    }
+
+    /// The time of the request by both times of the clock.
+    #[cfg(feature = "jwks")]
+    pub(super) const fn arrival(&self) -> Arrival {
+        Arrival { now: self.now, steady: self.steady }
+    }
 }
 
 /// A request that does not borrow from the token, for sources that wait.
@@ -80,6 +96,7 @@ pub(super) struct OwnedKeyRequest {
     kid: Option<String>,
     now: UnixTime,
     signed: Option<(Vec<u8>, Vec<u8>)>,
+    steady: UnixTime,
     x5t: Option<String>,
 }
 
@@ -88,7 +105,7 @@ impl OwnedKeyRequest {
     pub(super) fn borrow(&self) -> KeyRequest<'_> {
         let signed = self.signed.as_ref().map(|(message, signature)| SignedMessage { message, signature });
         let (kid, x5t) = (self.kid.as_deref(), self.x5t.as_deref());
-        KeyRequest { algorithm: self.algorithm, kid, now: self.now, x5t, signed }
+        KeyRequest { algorithm: self.algorithm, kid, now: self.now, x5t, signed, steady: self.steady }
     }
 }
 
@@ -97,7 +114,7 @@ impl From<&KeyRequest<'_>> for OwnedKeyRequest {
     fn from(request: &KeyRequest<'_>) -> Self {
         let signed = request.signed.map(|signed| (signed.message.to_vec(), signed.signature.to_vec()));
         let (kid, x5t) = (request.kid.map(Into::into), request.x5t.map(Into::into));
-        Self { algorithm: request.algorithm, kid, now: request.now, signed, x5t }
+        Self { algorithm: request.algorithm, kid, now: request.now, signed, steady: request.steady, x5t }
     }
 }
 

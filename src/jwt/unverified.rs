@@ -10,7 +10,7 @@ use crate::{
     caller::{AuthMethod, Identity},
     json::Object,
     reason::Reason,
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 /// A parsed token of which nothing is verified.
@@ -41,9 +41,10 @@ impl<'a> UnverifiedToken<'a> {
     }
 
     /// The request for the key that the header names.
-    pub(super) fn key_request(&self, now: UnixTime) -> KeyRequest<'_> {
+    pub(super) fn key_request(&self, arrival: Arrival) -> KeyRequest<'_> {
         let signed = SignedMessage { message: self.segments.signed, signature: &self.segments.signature };
-        KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, now)
+        KeyRequest::new(self.header.kid.as_deref(), self.header.algorithm, arrival.now)
+            .with_steady(arrival.steady)
             .with_x5t(self.header.x5t.as_deref())
             .with_signed(signed)
     }

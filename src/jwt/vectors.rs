@@ -12,7 +12,11 @@ use super::{
     source::{KeySource, StaticKeys},
     unverified::UnverifiedToken,
 };
-use crate::{Eventual, reason::Reason, time::UnixTime};
+use crate::{
+    Eventual,
+    reason::Reason,
+    time::{Arrival, UnixTime},
+};
 
 /// The folder of vectors that are not in this repository: `wycheproof` and `rfc7520-cookbook`.
 const FOLDER: &str = "TOWER_WARDEN_VECTORS";
@@ -45,7 +49,7 @@ fn verify(keys: &StaticKeys, token: &str) -> Result<(), Reason> {
         return Err(Reason::CREDENTIAL_NOT_ACCEPTED);
     }
     let (token, now) = (UnverifiedToken::parse(token)?, UnixTime::default());
-    let Eventual::Now(found) = keys.find(&token.key_request(now)) else {
+    let Eventual::Now(found) = keys.find(&token.key_request(Arrival { now, steady: now })) else {
         unreachable!("static keys are found at once")
     };
     let key = found.expect("static keys are always available").ok_or(Reason::KEY_UNKNOWN)?;

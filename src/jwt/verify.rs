@@ -45,6 +45,14 @@ pub(super) struct VerifiedToken {
     pub(super) key: Arc<VerifyingKey>,
 }
 
+impl VerifiedToken {
+    /// The token that this key has verified. It is not trusted any more when the key has left its set.
+    pub(super) fn new(mut identity: Identity, key: Arc<VerifyingKey>) -> Self {
+        identity.recheck = Some(Arc::<VerifyingKey>::clone(&key));
+        Self { identity: Arc::new(identity), key }
+    }
+}
+
 /// The time of a request, and where its verified token is cached.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext {
@@ -122,7 +130,7 @@ impl Inner {
         claims: &Object<'_>,
         context: RequestContext,
     ) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        match trusted.keys.find(&unverified.key_request(context.arrival.now)) {
+        match trusted.keys.find(&unverified.key_request(context.arrival)) {
             Eventual::Now(found) => Eventual::Now(self.verify_with(found, trusted, unverified, claims, context)),
             Eventual::Later(found) => {
                 let (this, trusted, token) = (Arc::clone(self), Arc::clone(trusted), token.to_owned());
@@ -156,14 +164,13 @@ impl Inner {
         let key = found.map_err(|error| trusted.unavailable(&error))?;
         trusted.outage.end();
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let mut identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
+        let identity = token.verify(&trusted.issuer, claims, &key, context.arrival.now).map_err(|fault| {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
         })?;
-        identity.recheck = Some(Arc::<VerifyingKey>::clone(&key));
-        let identity = Arc::new(identity);
+        let verified = VerifiedToken::new(identity, key);
+        let identity = Arc::clone(&verified.identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
-            let verified = VerifiedToken { identity: Arc::clone(&identity), key };
             cache.insert(slot.digest, verified, slot.generation, context.arrival);
         }
         Ok(identity)

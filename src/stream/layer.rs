@@ -16,6 +16,8 @@ use crate::{
     auth::AuthLayer,
     caller,
     gate::discard,
+    log,
+    reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Respond, Responder},
 };
 
@@ -23,7 +25,8 @@ use crate::{
 ///
 /// Made by [`AuthLayer::stream_guard`]. Place it inside of that layer. See the [module docs](super).
 ///
-/// A request that no `AuthLayer` outside has admitted is refused with 500.
+/// A request that no `AuthLayer` outside has admitted is refused with 500, and so is one that was admitted by another
+/// `AuthLayer`, or with another clock or revocation list, than this layer was made with.
 pub struct StreamGuardLayer<R = Problem> {
     settings: Arc<Settings>,
     respond: Responder<R>,
@@ -31,7 +34,8 @@ pub struct StreamGuardLayer<R = Problem> {
 
 impl<R> AuthLayer<R> {
     /// Creates the layer that ends responses when the credential of their request expires or is revoked, by the clock,
-    /// the revocation list and the authenticators of this layer. Set those first, and place it inside of this layer.
+    /// the revocation list and the authenticators of this layer. Set those first, and place it inside of this layer:
+    /// otherwise, requests are refused with 500.
     ///
     /// # Examples
     ///
@@ -48,15 +52,16 @@ impl<R> AuthLayer<R> {
 }
 
 impl<R> StreamGuardLayer<R> {
-    /// Sets the time between two checks whether a credential was revoked: 10 seconds by default, and at least one.
+    /// Sets the time between two checks whether a credential was revoked: 10 seconds by default, at least one second and
+    /// at most one day.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
-        Arc::make_mut(&mut self.settings).interval = interval.max(Duration::from_secs(1));
+        Arc::make_mut(&mut self.settings).interval = interval.clamp(MIN_INTERVAL, MAX_INTERVAL);
         self
     }
 
     /// Sets how long a response goes on while its credential cannot be checked, because a revocation list or a store
-    /// does not answer: one minute by default. Zero ends it at the first check that fails.
+    /// does not answer: one minute by default, from the first check that fails. Zero ends it at that check.
     #[must_use]
     pub fn outage_grace(mut self, grace: Duration) -> Self {
         Arc::make_mut(&mut self.settings).outage_grace = grace;
@@ -132,7 +137,17 @@ where
 /// The watch of a request; an error if no layer outside has admitted it.
 fn watch(settings: &Arc<Settings>, extensions: &Extensions) -> Result<CredentialWatch, Rejection> {
     match caller::of(extensions) {
-        Ok(caller) => Ok(CredentialWatch::new(settings, caller)),
+        Ok(caller) if caller.configuration() == settings.authentication.configuration() => {
+            Ok(CredentialWatch::new(settings, caller))
+        }
+        Ok(_) => {
+            log::error!(
+                "StreamGuardLayer was made by another AuthLayer than the one around it, or before its clock or revocation \
+                 list was set: call `stream_guard` on that layer, after `revocations` and `environment`; responding with \
+                 500"
+            );
+            Err(Rejection::new(RejectionKind::Internal, Reason::STREAM_GUARD_MISMATCH).of_request(extensions))
+        }
         Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(CredentialWatch::anonymous()),
         Err(rejection) => Err(rejection),
     }
@@ -149,6 +164,10 @@ impl<S: fmt::Debug, R> fmt::Debug for StreamGuard<S, R> {
         f.debug_struct("StreamGuard").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
+
+/// The bounds of the time between two checks.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 pin_project! {
     /// The response future of [`StreamGuard`].

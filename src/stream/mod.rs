@@ -12,8 +12,9 @@
 //!    cache: a key that was revoked, purged or replaced is noticed as soon as by a request, and the expiry of a changed
 //!    key applies. The key that verified a JWT must still be in its set. [`Recheck`](crate::caller::Recheck) does the
 //!    same for custom authenticators.
-//! 3. **Outages**: while a list or a store does not answer, a response goes on for one minute
-//!    ([`outage_grace`](crate::layer::StreamGuardLayer::outage_grace)), and then ends.
+//! 3. **Outages**: while a list or a store does not answer, a response goes on for one minute from the first check that
+//!    fails ([`outage_grace`](crate::layer::StreamGuardLayer::outage_grace)), and then ends. An outage of one hides no
+//!    revocation that the other reports.
 //!
 //! The body ends with an error, [`CredentialEnded`], so that a client does not take a part for the whole: the
 //! connection is closed before the last chunk in HTTP/1.1, and the stream is reset in HTTP/2. A browser's `EventSource`

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::ended::{CredentialEnded, is_outage};
 use crate::{
     auth::Authentication,
-    caller::Identity,
+    caller::{Identity, Recheck},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     time::UnixTime,
@@ -16,7 +16,7 @@ use crate::{
 /// The longest wait before the clock is read again, which may be set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// The time-out of one check.
+/// The time-out of one query of a check.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
@@ -34,12 +34,14 @@ impl Settings {
 
     /// Waits until the first of these credentials ends. It wakes up when one expires, and for checks if one can be
     /// revoked.
-    pub(super) async fn end_of(self: Arc<Self>, mut identities: Vec<Arc<Identity>>) -> CredentialEnded {
+    pub(super) async fn end_of(self: Arc<Self>, identities: Vec<Arc<Identity>>) -> CredentialEnded {
         let is_checked = identities.iter().any(|identity| self.authentication.is_revocable(identity));
-        let mut last_answer = Instant::now();
-        let mut next_check = last_answer + self.interval;
+        let mut watched: Vec<_> = identities.into_iter().map(Watched::new).collect();
+        // The first check of those that have failed without an answer since.
+        let mut failing = None;
+        let mut next_check = Instant::now() + self.interval;
         loop {
-            let until_expiry = remaining(&identities, self.authentication.clock().now());
+            let until_expiry = remaining(&watched, self.authentication.clock().now());
             if until_expiry == Some(Duration::ZERO) {
                 return CredentialEnded::EXPIRED;
             }
@@ -49,33 +51,79 @@ impl Settings {
                 sleep(waits.fold(LONGEST_WAIT, Duration::min)).await;
                 continue;
             }
-            // A check that hangs does not delay the expiry.
-            let limit = until_expiry.map_or(TIMEOUT, |wait| wait.min(TIMEOUT));
-            let checked = timeout(limit, self.check(&mut identities)).await.unwrap_or_else(|_| Err(timed_out()));
-            match checked {
-                Ok(()) => last_answer = Instant::now(),
-                // As long as nothing answers, an outage ends no response, up to a limit.
-                Err(rejection) if is_outage(&rejection) && last_answer.elapsed() < self.outage_grace => {}
+            let began = Instant::now();
+            let expiry = began + until_expiry.unwrap_or(LONGEST_WAIT).min(LONGEST_WAIT);
+            let grace = match self.check(&mut watched, expiry).await {
+                Ok(()) => None,
+                Err(rejection) if is_outage(&rejection) => {
+                    let grace = self.outage_grace.saturating_sub(failing.get_or_insert(began).elapsed());
+                    if grace.is_zero() {
+                        return CredentialEnded::by(&rejection);
+                    }
+                    Some(grace)
+                }
                 Err(rejection) => return CredentialEnded::by(&rejection),
-            }
-            next_check = Instant::now() + self.interval;
+            };
+            failing = failing.filter(|_| grace.is_some());
+            // A long interval does not prolong the grace period.
+            next_check = Instant::now() + grace.map_or(self.interval, |grace| grace.min(self.interval));
         }
     }
 
-    async fn check(&self, identities: &mut [Arc<Identity>]) -> Result<(), Rejection> {
-        for identity in identities {
-            *identity = self.authentication.recheck(identity).await?;
+    /// Checks each credential. That one is not valid is returned before an outage, which says nothing about it.
+    async fn check(&self, watched: &mut [Watched], expiry: Instant) -> Result<(), Rejection> {
+        let mut outage = Ok(());
+        for watched in watched {
+            let rechecked = watched.recheck(&self.authentication, expiry).await;
+            let listed = within(expiry, self.authentication.check_listed(&watched.identity));
+            let listed = listed.await.unwrap_or_else(|| Err(unavailable(Reason::REVOCATIONS_UNAVAILABLE)));
+            for checked in [rechecked, listed] {
+                match checked {
+                    Err(rejection) if !is_outage(&rejection) => return Err(rejection),
+                    failed => outage = outage.and(failed),
+                }
+            }
+        }
+        outage
+    }
+}
+
+/// A credential whose end is awaited.
+struct Watched {
+    /// The present one.
+    identity: Arc<Identity>,
+    /// The last one: an identity without one does not end the checks.
+    recheck: Option<Arc<dyn Recheck>>,
+}
+
+impl Watched {
+    fn new(identity: Arc<Identity>) -> Self {
+        Self { recheck: identity.recheck.clone(), identity }
+    }
+
+    async fn recheck(&mut self, authentication: &Authentication, expiry: Instant) -> Result<(), Rejection> {
+        let Some(recheck) = &self.recheck else { return Ok(()) };
+        let changed = within(expiry, authentication.recheck(&**recheck)).await;
+        if let Some(identity) = changed.unwrap_or_else(|| Err(unavailable(Reason::RECHECK_UNAVAILABLE)))? {
+            self.recheck = identity.recheck.clone().or_else(|| self.recheck.take());
+            self.identity = identity;
         }
         Ok(())
     }
 }
 
+/// Waits for one query, which may hang: up to its time-out, and never beyond the expiry.
+async fn within<T>(expiry: Instant, query: impl Future<Output = T>) -> Option<T> {
+    timeout(TIMEOUT.min(expiry.saturating_duration_since(Instant::now())), query).await.ok()
+}
+
 /// The time until the first of the credentials is refused as expired; `None` if none expires.
-fn remaining(identities: &[Arc<Identity>], now: UnixTime) -> Option<Duration> {
-    let ends = identities.iter().filter_map(|identity| Some(identity.expires_at? + identity.skew));
+fn remaining(watched: &[Watched], now: UnixTime) -> Option<Duration> {
+    let identities = watched.iter().map(|watched| &watched.identity);
+    let ends = identities.filter_map(|identity| Some(identity.expires_at? + identity.skew));
     ends.min().map(|end| Duration::from_secs(end.as_secs().saturating_sub(now.as_secs())))
 }
 
-fn timed_out() -> Rejection {
-    Rejection::new(RejectionKind::Unavailable, Reason::REVOCATIONS_UNAVAILABLE)
+fn unavailable(reason: Reason) -> Rejection {
+    Rejection::new(RejectionKind::Unavailable, reason)
 }

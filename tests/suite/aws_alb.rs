@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tower_warden::{
-    ConfigErrorKind, Environment, Eventual, ManualClock, Unavailable,
+    Clock, ConfigErrorKind, Environment, Eventual, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Algorithm, AwsAlb, AwsAlbKeys, Issuer, Jwt},
     layer::AuthLayer,
@@ -21,6 +21,7 @@ use tower_warden::{
 };
 
 use crate::{
+    endpoint::settle,
     secrets::listen,
     support::{Answer, App, START, bearer, request, seconds, send},
     tokens::{app, keys},
@@ -144,7 +145,36 @@ impl Stack {
     fn good(&self) -> String {
         self.token(json!({}), json!({}))
     }
+
+    /// A good token that no other call returns, at the present time.
+    fn fresh(&self) -> String {
+        self.signed_by(&self.key)
+    }
+
+    fn signed_by(&self, key: &SigningKey) -> String {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let exp = self.clock.now().as_secs() + 120;
+        let claims = with(good_claims(), json!({ "exp": exp, "number": NEXT.fetch_add(1, Ordering::SeqCst) }));
+        sign_padded(&with(good_header(), json!({ "exp": exp })), &claims, key)
+    }
+
+    /// A good token is accepted, and what it causes in the background is done.
+    async fn assert_accepted(&self) {
+        self.send(&self.fresh()).await.assert_subject("alice");
+        settle().await;
+    }
+
+    /// Requests keys that nobody has, until none is fetched any more.
+    async fn exhaust(&self) {
+        for number in 0..20 {
+            let kid = format!("00000000-0000-0000-0001-{number:012}");
+            let answer = self.changed(json!({ "kid": kid }), json!({})).await;
+            assert!(matches!(answer.reason, Some("key_unknown" | "keys_unavailable")), "{answer:?}");
+        }
+    }
 }
+
+const DAY: u64 = 24 * 60 * 60;
 
 fn good_header() -> Value {
     json!({
@@ -388,6 +418,151 @@ async fn flood_of_made_up_kids_causes_few_fetches_and_leaves_known_keys_alone() 
     stack.changed(json!({}), json!({ "email": "new" })).await.assert_subject("alice");
 }
 
+// (162)
+#[tokio::test]
+async fn key_that_has_signed_a_token_is_fetched_in_a_flood() {
+    let stack = Stack::new();
+    stack.assert_accepted().await;
+    // It is not cached any more.
+    stack.clock.advance(seconds(2 * DAY));
+    stack.exhaust().await;
+    stack.assert_accepted().await;
+}
+
+// (162)
+#[tokio::test]
+async fn key_that_only_forged_tokens_have_named_is_not_fetched_in_a_flood() {
+    let stack = Stack::new();
+    let forged = stack.signed_by(&SigningKey::named(Algorithm::ES256, KID));
+    stack.send(&forged).await.assert_invalid("signature");
+    stack.clock.advance(seconds(2 * DAY));
+    stack.exhaust().await;
+    stack.send(&stack.fresh()).await.assert_unavailable("keys_unavailable");
+    // A forged token that came first changes nothing for the key that then signs one.
+    stack.clock.advance(seconds(60));
+    stack.send(&stack.signed_by(&SigningKey::named(Algorithm::ES256, KID))).await.assert_invalid("signature");
+    stack.assert_accepted().await;
+    stack.clock.advance(seconds(2 * DAY));
+    stack.exhaust().await;
+    stack.assert_accepted().await;
+}
+
+// (162)
+#[tokio::test]
+async fn flood_of_made_up_kids_is_no_outage_and_is_logged_once() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    stack.exhaust().await;
+    stack.exhaust().await;
+    let text = log.text();
+    assert_eq!(text.matches("more keys of load balancers were requested").count(), 1, "{text}");
+    assert!(!text.contains("keys of an issuer are unavailable") && !text.contains("responds again"), "{text}");
+    assert!(!text.contains("00000000-0000-0000-0001"), "a client sends the `kid`: {text}");
+}
+
+// (163)
+#[tokio::test]
+async fn cached_key_ends_no_outage_of_the_endpoint() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    stack.assert_accepted().await;
+    stack.endpoint.fail(true);
+    let made_up = async |number: usize| {
+        let kid = format!("00000000-0000-0000-0002-{number:012}");
+        stack.changed(json!({ "kid": kid }), json!({})).await
+    };
+    for number in 0..3 {
+        made_up(number).await.assert_unavailable("keys_unavailable");
+        stack.assert_accepted().await;
+    }
+    let counts =
+        |log: &str| ["keys of an issuer are unavailable", "responds again"].map(|text| log.matches(text).count());
+    assert_eq!(counts(&log.text()), [1, 0], "{}", log.text());
+    stack.endpoint.fail(false);
+    made_up(3).await.assert_invalid("key_unknown");
+    assert_eq!(counts(&log.text()), [1, 1], "{}", log.text());
+}
+
+// (165)
+#[tokio::test]
+async fn key_that_is_a_day_old_is_fetched_again_while_requests_go_on() {
+    let stack = Stack::new();
+    stack.assert_accepted().await;
+    for (pass, fetches) in [(DAY - 1, 1), (1, 2), (60, 2), (DAY - 60, 3), (DAY, 4)] {
+        stack.clock.advance(seconds(pass));
+        stack.assert_accepted().await;
+        assert_eq!(stack.endpoint.fetches(), fetches, "after {pass} seconds more");
+    }
+}
+
+// (165)
+#[tokio::test]
+async fn key_that_was_replaced_under_its_kid_is_retired() {
+    let stack = Stack::new();
+    let other = SigningKey::named(Algorithm::ES256, KID);
+    stack.assert_accepted().await;
+    stack.clock.advance(seconds(DAY));
+    stack.endpoint.serve(200, pem(&other));
+    let cached = stack.fresh();
+    stack.send(&cached).await.assert_subject("alice");
+    settle().await;
+    for refused in [&cached, &stack.fresh()] {
+        stack.send(refused).await.assert_invalid("signature");
+    }
+    stack.send(&stack.signed_by(&other)).await.assert_subject("alice");
+    assert_eq!(stack.endpoint.fetches(), 2);
+}
+
+// (165)
+#[tokio::test]
+async fn key_that_is_withdrawn_is_retired() {
+    let stack = Stack::new();
+    stack.assert_accepted().await;
+    stack.clock.advance(seconds(DAY));
+    stack.endpoint.serve(404, "not found");
+    let cached = stack.fresh();
+    stack.send(&cached).await.assert_subject("alice");
+    settle().await;
+    for refused in [&cached, &stack.fresh()] {
+        stack.send(refused).await.assert_invalid("key_unknown");
+    }
+}
+
+// (165)
+#[tokio::test]
+async fn key_that_cannot_be_renewed_is_used_for_a_day_more() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    stack.assert_accepted().await;
+    stack.endpoint.fail(true);
+    for (pass, fetches) in [(DAY, 2), (59, 2), (1, 3), (DAY - 61, 4)] {
+        stack.clock.advance(seconds(pass));
+        stack.assert_accepted().await;
+        assert_eq!(stack.endpoint.fetches(), fetches, "after {pass} seconds more");
+    }
+    let text = log.text();
+    assert_eq!(text.matches("could not be renewed").count(), 2, "once an hour: {text}");
+    stack.clock.advance(seconds(1));
+    stack.send(&stack.fresh()).await.assert_unavailable("keys_unavailable");
+    stack.endpoint.fail(false);
+    stack.assert_accepted().await;
+}
+
+#[tokio::test]
+async fn warnings_of_headers_quote_nothing_and_suppress_none_of_signed_claims() {
+    let (log, _guard) = listen();
+    let stack = Stack::new();
+    stack.changed(json!({ "signer": "sent-by-a-client" }), json!({})).await.assert_invalid("load_balancer_mismatch");
+    stack.changed(json!({ "iss": "sent-by-a-client" }), json!({})).await.assert_invalid("issuer_unknown");
+    stack.changed(json!({}), json!({ "iss": "https://signed.example" })).await.assert_invalid("issuer_unknown");
+    let text = log.text();
+    let warnings: Vec<_> = text.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 3, "{text}");
+    assert!(warnings.iter().all(|line| !line.contains("sent-by-a-client")), "{text}");
+    assert!(warnings[0].contains("the load balancers of AwsAlb::new"), "{text}");
+    assert!(warnings[2].contains("https://signed.example"), "{text}");
+}
+
 // (164)
 #[tokio::test]
 async fn other_algorithms_are_refused() {
@@ -493,8 +668,19 @@ fn mistakes_in_the_configuration_are_errors() {
     let issuer = || Issuer::new(ISSUER, "client-1").unwrap();
     let key = SigningKey::generate(Algorithm::ES256);
     let alb = |arns: &[&str], issuer| AwsAlb::new(arns.iter().copied(), issuer, keys(&[&key])).map(drop);
-    assert!(alb(&[LOAD_BALANCER, OTHER], issuer()).is_ok());
+    let china = LOAD_BALANCER.replace(":aws:", ":aws-cn:");
+    assert!(alb(&[LOAD_BALANCER, OTHER, &china], issuer()).is_ok());
     for arn in [
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web",
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/",
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/50dc6c495c0c9188/",
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/50dc6c495c0c918g",
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app//50dc6c495c0c9188",
+        "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener/app/web/50dc6c495c0c9188/f2f7dc8efc522ab2",
+        "arn:aws:elasticloadbalancing:eu-west-1:12345678901:loadbalancer/app/web/50dc6c495c0c9188",
+        "arn:aws:elasticloadbalancing::123456789012:loadbalancer/app/web/50dc6c495c0c9188",
+        "arn:evil:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/50dc6c495c0c9188",
+        " arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/web/50dc6c495c0c9188",
         "",
         "*",
         "web",
@@ -507,6 +693,13 @@ fn mistakes_in_the_configuration_are_errors() {
     assert_eq!(alb(&[], issuer()).unwrap_err().kind(), ConfigErrorKind::Issuer);
     let any = issuer().danger_any_audience();
     assert_eq!(alb(&[LOAD_BALANCER], any).unwrap_err().kind(), ConfigErrorKind::Audience);
+    for issuer in [
+        Issuer::template("https://{org}.example.com", "client-1").unwrap(),
+        Issuer::jwt_svid("spiffe://example.com", "client-1").unwrap(),
+        issuer().danger_without_iss().unwrap(),
+    ] {
+        assert_eq!(alb(&[LOAD_BALANCER], issuer).unwrap_err().kind(), ConfigErrorKind::Issuer);
+    }
     for region in ["", "eu-west-1.evil.example/", "evil.example#", "EU-WEST-1", "a/b"] {
         assert_eq!(AwsAlbKeys::new(region).unwrap_err().kind(), ConfigErrorKind::KeySet, "{region}");
     }

@@ -204,6 +204,34 @@ fn rule_sets_with_different_audiences_get_no_common_audience() {
     assert!(jwt.for_audience("https://reports.test").is_ok());
 }
 
+#[test]
+fn rule_sets_that_share_an_issuer_by_a_template_get_no_common_audience() {
+    let issuer = TestIssuer::new("https://issuer.test");
+    let rules = |name: &str, audience: &str| match name.contains('{') {
+        true => Issuer::template(name, audience).unwrap(),
+        false => Issuer::new(name, audience).unwrap(),
+    };
+    for (one, other, is_shared) in [
+        ("https://acme.test", "https://{org}.test", true),
+        ("https://acme.test/a", "https://{org}.test", false),
+        ("https://acme-{org}.test", "https://{org}.test", true),
+        ("https://{org}.eu.test", "https://{org}.test", true),
+        ("https://{org}.test/v2", "https://{org}.test", false),
+        ("https://login.test/{org}", "https://auth.test/{org}", false),
+        // `https://login.test/a/b` has both forms, and the values have no common part.
+        ("https://login.test/{org}/b", "https://login.test/a/{org}", true),
+        ("https://login.test/a/{org}", "https://login.test/{org}/b", true),
+        ("https://login.test/{org}/b", "https://login.test/a/c/{org}", false),
+        ("https://login.test/a/b-{org}", "https://login.test/{org}/b-c", true),
+    ] {
+        let jwt = Jwt::builder(rules(one, "app-1"), issuer.clone()).issuer(rules(other, "app-2"), issuer.clone());
+        let shared = jwt.build().unwrap().for_audience("https://reports.test");
+        assert_eq!(shared.is_err(), is_shared, "{one} {other}");
+        let jwt = Jwt::builder(rules(one, "app-1"), issuer.clone()).issuer(rules(other, "app-1"), issuer.clone());
+        assert!(jwt.build().unwrap().for_audience("https://reports.test").is_ok(), "{one} {other}");
+    }
+}
+
 #[tokio::test]
 async fn tokens_without_an_issuer_are_accepted_only_by_option() {
     let stack = Stack::new();

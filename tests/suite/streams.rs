@@ -26,19 +26,23 @@ use tokio::{
 use tokio_test::{assert_pending, assert_ready, task};
 use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
-    Authenticator, Environment, Eventual, Identity, ManualClock, Principal, Unavailable,
+    AuthMethod, Authenticator, Environment, Eventual, Identity, ManualClock, Principal, Reason, Rejection,
+    RejectionKind, Unavailable, UnixTime,
     api_key::NewKey,
     auth::CredentialSource,
-    jwt::{Jwt, VerifyingKey},
+    caller::Recheck,
+    jwt::{Algorithm, AwsAlb, Issuer, Jwt, VerifyingKey},
     layer::{AuthLayer, StreamGuardLayer},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scheme::{ApiKeyHeader, Bearer, Location},
     stream::{CredentialEnded, CredentialEndedKind, CredentialWatch},
-    testing::TestIssuer,
+    testing::{SigningKey, TestIssuer},
 };
 
 use crate::{
+    aws_alb::{LOAD_BALANCER, sign_padded},
     endpoint::settle,
+    introspection_endpoint::{self, Asking, active_with},
     support::{Mode, START, Stack, seconds},
     tokens::{AUDIENCE, rules},
 };
@@ -88,13 +92,16 @@ impl Events {
         settle().await;
     }
 
+    /// The reason by which the events have ended.
     #[track_caller]
-    fn assert_ended(&self, events: &mut task::Spawn<BodyDataStream>, kind: CredentialEndedKind) {
+    fn assert_ended(&self, events: &mut task::Spawn<BodyDataStream>, kind: CredentialEndedKind) -> Reason {
         assert!(events.is_woken());
         let error = assert_ready!(events.poll_next()).unwrap().unwrap_err().into_inner();
-        assert_eq!(error.downcast_ref::<CredentialEnded>().map(CredentialEnded::kind), Some(kind), "{error:?}");
+        let ended = error.downcast_ref::<CredentialEnded>().unwrap();
+        assert_eq!(ended.kind(), kind, "{error:?}");
         assert!(assert_ready!(events.poll_next()).is_none(), "nothing is after the error");
         assert!(self.sender.is_closed(), "the handler's stream is dropped");
+        ended.reason()
     }
 }
 
@@ -226,8 +233,8 @@ impl tower_warden::jwt::KeySource for OneKey {
 
 #[tokio::test(start_paused = true)]
 async fn credential_without_an_end_costs_no_timer() {
-    let identity = Arc::new(Identity::new("alice", tower_warden::AuthMethod::Custom("forever")));
-    let app = Events::new(AuthLayer::new(Always(identity)), &ManualClock::at(START), |guard| guard);
+    let identity = Identity::new("alice", AuthMethod::Custom("forever"));
+    let app = Events::new(AuthLayer::new(Always(Arc::new(identity))), &ManualClock::at(START), |guard| guard);
     let mut events = app.open("authorization", "Bearer forever").await;
     app.pass(seconds(100 * 365 * 24 * 3600)).await;
     assert!(!events.is_woken());
@@ -245,12 +252,30 @@ impl Authenticator for Always {
         true
     }
 
-    fn authenticate(
-        &self,
-        _: &tower_warden::Presented<'_>,
-    ) -> Eventual<Result<Arc<Identity>, tower_warden::Rejection>> {
+    fn authenticate(&self, _: &tower_warden::Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         Eventual::Now(Ok(Arc::clone(&self.0)))
     }
+}
+
+/// A credential without an end that is checked by a function.
+fn rechecked(recheck: impl Fn() -> Rechecked + Send + Sync + 'static) -> Always {
+    let mut identity = Identity::new("alice", AuthMethod::Custom("session"));
+    identity.recheck = Some(Arc::new(By(recheck)));
+    Always(Arc::new(identity))
+}
+
+type Rechecked = Eventual<Result<Option<Arc<Identity>>, Rejection>>;
+
+struct By<F>(F);
+
+impl<F: Fn() -> Rechecked + Send + Sync> Recheck for By<F> {
+    fn recheck(&self, _: UnixTime) -> Rechecked {
+        (self.0)()
+    }
+}
+
+fn refused(kind: RejectionKind) -> Rechecked {
+    Eventual::Now(Err(Rejection::new(kind, const { Reason::custom("session_closed") })))
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,6 +307,7 @@ async fn stream_of_two_credentials_ends_with_the_first_of_them() {
 #[derive(Clone, Default)]
 struct Switched {
     is_down: Arc<AtomicBool>,
+    is_revoked: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
     queries: Arc<AtomicUsize>,
 }
@@ -292,7 +318,7 @@ impl RevocationList for Switched {
         match (self.is_down.load(Ordering::Relaxed), self.hangs.load(Ordering::Relaxed)) {
             (_, true) => Eventual::later(std::future::pending()),
             (true, _) => Eventual::Now(Err(Unavailable::new("the switched list"))),
-            _ => Eventual::Now(Ok(false)),
+            _ => Eventual::Now(Ok(self.is_revoked.load(Ordering::Relaxed))),
         }
     }
 }
@@ -315,9 +341,154 @@ async fn stream_survives_a_short_outage_of_the_list_and_ends_in_a_long_one() {
     list.is_down.store(false, Ordering::Relaxed);
     pass(1).await;
     list.is_down.store(true, Ordering::Relaxed);
-    pass(5).await;
+    // One minute from the first check that fails.
+    pass(6).await;
     app.pass(seconds(10)).await;
     app.assert_ended(&mut events, CredentialEndedKind::Unavailable);
+}
+
+// (158)
+#[tokio::test(start_paused = true)]
+async fn outage_ends_a_stream_after_the_grace_period_also_if_checks_are_rare() {
+    for recovers in [true, false] {
+        let list = Switched::default();
+        let auth = AuthLayer::new(rechecked(|| Eventual::Now(Ok(None)))).revocations(list.clone());
+        let app = Events::new(auth, &ManualClock::at(START), |guard| guard.interval(seconds(3600)));
+        let mut events = app.open("authorization", "Bearer session").await;
+        list.is_down.store(true, Ordering::Relaxed);
+        for elapsed in [3600, 59] {
+            app.pass(seconds(elapsed)).await;
+            app.assert_open(&mut events).await;
+        }
+        list.is_down.store(!recovers, Ordering::Relaxed);
+        app.pass(seconds(1)).await;
+        if recovers {
+            app.assert_open(&mut events).await;
+        } else {
+            app.assert_ended(&mut events, CredentialEndedKind::Unavailable);
+        }
+    }
+}
+
+// (157, 158)
+#[tokio::test(start_paused = true)]
+async fn outage_of_the_authenticator_hides_no_revocation_of_the_list() {
+    let list = Switched::default();
+    let auth = AuthLayer::new(rechecked(|| refused(RejectionKind::Unavailable))).revocations(list.clone());
+    let app = Events::new(auth, &ManualClock::at(START), |guard| guard);
+    let mut events = app.open("authorization", "Bearer session").await;
+    app.pass(seconds(10)).await;
+    assert_pending!(events.poll_next());
+    list.is_revoked.store(true, Ordering::Relaxed);
+    app.pass(seconds(10)).await;
+    let reason = app.assert_ended(&mut events, CredentialEndedKind::Revoked);
+    assert_eq!(reason.to_string(), "revoked");
+}
+
+// (157, 158)
+#[tokio::test(start_paused = true)]
+async fn outage_of_the_list_hides_no_revocation_of_the_authenticator() {
+    let (list, is_open) = (Switched::default(), Arc::new(AtomicBool::new(true)));
+    let session = Arc::clone(&is_open);
+    let recheck = move || match session.load(Ordering::Relaxed) {
+        true => Eventual::Now(Ok(None)),
+        false => refused(RejectionKind::Invalid),
+    };
+    let auth = AuthLayer::new(rechecked(recheck)).revocations(list.clone());
+    let app = Events::new(auth, &ManualClock::at(START), |guard| guard);
+    let mut events = app.open("authorization", "Bearer session").await;
+    list.is_down.store(true, Ordering::Relaxed);
+    app.pass(seconds(10)).await;
+    assert_pending!(events.poll_next());
+    is_open.store(false, Ordering::Relaxed);
+    app.pass(seconds(10)).await;
+    let reason = app.assert_ended(&mut events, CredentialEndedKind::Revoked);
+    assert_eq!(reason.to_string(), "session_closed");
+}
+
+// (158)
+#[tokio::test(start_paused = true)]
+async fn authenticator_that_hangs_is_an_outage_and_does_not_hinder_the_list() {
+    for is_revoked in [false, true] {
+        let list = Switched::default();
+        let recheck = || Eventual::later(std::future::pending());
+        let auth = AuthLayer::new(rechecked(recheck)).revocations(list.clone());
+        let app = Events::new(auth, &ManualClock::at(START), |guard| guard.outage_grace(Duration::ZERO));
+        let mut events = app.open("authorization", "Bearer session").await;
+        list.is_revoked.store(is_revoked, Ordering::Relaxed);
+        app.pass(seconds(10)).await;
+        assert_pending!(events.poll_next());
+        app.pass(seconds(5)).await;
+        let (kind, expected) = match is_revoked {
+            true => (CredentialEndedKind::Revoked, "revoked"),
+            false => (CredentialEndedKind::Unavailable, "recheck_unavailable"),
+        };
+        assert_eq!(app.assert_ended(&mut events, kind).to_string(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn changed_identity_that_names_no_check_is_still_checked() {
+    let checks = AtomicUsize::new(0);
+    let recheck = move || match checks.fetch_add(1, Ordering::Relaxed) {
+        0 => Eventual::Now(Ok(Some(Arc::new(Identity::new("alice", AuthMethod::Custom("session")))))),
+        _ => refused(RejectionKind::Invalid),
+    };
+    let app = Events::new(AuthLayer::new(rechecked(recheck)), &ManualClock::at(START), |guard| guard);
+    let mut events = app.open("authorization", "Bearer session").await;
+    app.pass(seconds(10)).await;
+    assert_pending!(events.poll_next());
+    app.pass(seconds(10)).await;
+    app.assert_ended(&mut events, CredentialEndedKind::Revoked);
+}
+
+#[tokio::test(start_paused = true)]
+async fn interval_is_between_a_second_and_a_day() {
+    for (interval, actual) in [(Duration::ZERO, 1), (Duration::MAX, 24 * 3600)] {
+        let recheck = || refused(RejectionKind::Invalid);
+        let app = Events::new(AuthLayer::new(rechecked(recheck)), &ManualClock::at(START), |guard| {
+            guard.interval(interval).outage_grace(Duration::MAX)
+        });
+        let mut events = app.open("authorization", "Bearer session").await;
+        app.pass(seconds(actual) - Duration::from_millis(1)).await;
+        assert_pending!(events.poll_next());
+        app.pass(Duration::from_millis(1)).await;
+        app.assert_ended(&mut events, CredentialEndedKind::Revoked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_of_an_opaque_token_without_an_expiry_ends_when_it_is_too_old() {
+    let asking = Asking::with(introspection_endpoint::issuer().max_lifetime(seconds(600)), |builder| builder);
+    asking.endpoint.say("token", &active_with(serde_json::json!({ "iat": START.as_secs() - 100 })));
+    let app = Events::new(AuthLayer::new(asking.introspection.clone()), &asking.clock, |guard| guard);
+    let mut events = app.open("authorization", "Bearer token").await;
+    app.pass(seconds(499)).await;
+    app.assert_open(&mut events).await;
+    app.pass(seconds(1)).await;
+    app.assert_ended(&mut events, CredentialEndedKind::Expired);
+    asking.send("token").await.assert_invalid("lifetime");
+}
+
+// (157)
+#[tokio::test(start_paused = true)]
+async fn stream_of_a_load_balancers_token_ends_when_its_key_is_retired() {
+    let (clock, signing) = (ManualClock::at(START), SigningKey::generate(Algorithm::ES256));
+    let key = Arc::new(VerifyingKey::from_jwk(&signing.jwk().to_string()).unwrap());
+    let issuer = Issuer::new("https://idp.example.com", "client-1").unwrap();
+    let alb = AwsAlb::new([LOAD_BALANCER], issuer, OneKey(Arc::clone(&key))).unwrap();
+    let app = Events::new(AuthLayer::new(alb), &clock, |guard| guard);
+    let claims = serde_json::json!({
+        "iss": "https://idp.example.com", "sub": "alice", "exp": START.as_secs() + 1_000, "alg": "ES256",
+        "signer": LOAD_BALANCER, "client": "client-1",
+    });
+    let token = sign_padded(&claims.to_string(), &claims.to_string(), &signing);
+    let mut events = app.open("x-amzn-oidc-data", &token).await;
+    app.pass(seconds(10)).await;
+    assert_pending!(events.poll_next());
+    key.retire();
+    app.pass(seconds(10)).await;
+    app.assert_ended(&mut events, CredentialEndedKind::Revoked);
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,8 +527,11 @@ async fn key_store_that_fails_ends_a_stream_after_the_grace_period() {
     let mut events = app.open("x-api-key", key.expose()).await;
     stack.store.set(Mode::Fail);
     stack.store.tell(&tower_warden::api_key::KeyChange::Changed(record.id));
-    app.pass(seconds(10)).await;
-    assert_pending!(events.poll_next());
+    // 20 seconds from the first check that fails.
+    for _ in 0..2 {
+        app.pass(seconds(10)).await;
+        assert_pending!(events.poll_next());
+    }
     app.pass(seconds(10)).await;
     app.assert_ended(&mut events, CredentialEndedKind::Unavailable);
 }
@@ -487,8 +661,51 @@ async fn layer_outside_of_the_auth_layer_and_handler_without_the_layer_are_500()
     }
 }
 
+/// The response of a route behind this layer and, inside of it, this guard.
+async fn guarded(auth: &AuthLayer, guard: StreamGuardLayer, authorization: &str) -> crate::support::Answer {
+    let layers = ServiceBuilder::new().layer(auth.clone()).layer(guard);
+    let app = Router::new().route("/", get(async |_: CredentialWatch| {})).layer(layers);
+    let request = Request::get("/").header("authorization", authorization).body(Body::empty()).unwrap();
+    crate::support::Answer::read(app.oneshot(request).await.unwrap()).await
+}
+
+#[tokio::test]
+async fn guard_that_was_made_before_the_list_was_set_is_500() {
+    let (clock, issuer, jwt) = issuer();
+    let auth = AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock));
+    let guard = auth.stream_guard();
+    let auth = auth.revocations(MemoryRevocationList::default());
+    guarded(&auth, guard, &bearer(&issuer)).await.assert_reason(500, "stream_guard_mismatch");
+    assert_eq!(guarded(&auth, auth.stream_guard(), &bearer(&issuer)).await.status, 200);
+}
+
+#[tokio::test]
+async fn guard_that_was_made_before_the_clock_was_set_is_500() {
+    let (clock, issuer, jwt) = issuer();
+    let auth = AuthLayer::new(jwt);
+    let guard = auth.stream_guard();
+    let auth = auth.environment(&Environment::default().with_clock(clock));
+    guarded(&auth, guard, &bearer(&issuer)).await.assert_reason(500, "stream_guard_mismatch");
+}
+
+#[tokio::test]
+async fn guard_of_another_layer_is_500() {
+    let (clock, issuer, jwt) = issuer();
+    let environment = Environment::default().with_clock(clock);
+    let [auth, other] = [jwt.clone(), jwt].map(|jwt| AuthLayer::new(jwt).environment(&environment));
+    guarded(&auth, other.stream_guard(), &bearer(&issuer)).await.assert_reason(500, "stream_guard_mismatch");
+}
+
+#[tokio::test]
+async fn guard_that_was_made_before_another_setting_is_accepted() {
+    let (clock, issuer, jwt) = issuer();
+    let auth = AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock));
+    let guard = auth.stream_guard();
+    assert_eq!(guarded(&auth.optional(), guard, &bearer(&issuer)).await.status, 200);
+}
+
 #[test]
 fn debug_texts_show_no_credential() {
-    let auth = AuthLayer::new(Always(Arc::new(Identity::new("alice", tower_warden::AuthMethod::Custom("forever")))));
+    let auth = AuthLayer::new(Always(Arc::new(Identity::new("alice", AuthMethod::Custom("forever")))));
     assert!(!format!("{:?}", auth.stream_guard()).contains("alice"));
 }

@@ -1,13 +1,24 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use super::scheme::{KIND, OidcData};
+use super::{
+    arn::check_load_balancers,
+    keys::is_exhausted,
+    scheme::{KIND, OidcData},
+};
 use crate::{
     Eventual,
     auth::{Authenticator, Presented},
     cache::{CredentialCache, Limits},
     caller::Identity,
     digest::Digest,
-    error::{ConfigError, ConfigErrorKind, Unavailable},
+    error::{ConfigError, Unavailable},
     json::{Json, Object},
     jwt::{
         Algorithm, Issuer, KeySource, TrustedIssuer, VerifyingKey,
@@ -60,9 +71,14 @@ pub struct AwsAlb(Arc<Inner>);
 struct Inner {
     cache: Arc<CredentialCache<VerifiedToken>>,
     clients: Vec<Box<str>>,
+    /// The last key that was not available was one that a request waited for.
+    has_waited_in_vain: AtomicBool,
     signers: Vec<Box<str>>,
     trusted: TrustedIssuer,
+    /// Those about tokens whose signature is verified.
     warnings: Warnings,
+    /// Those about headers, which anybody can write.
+    warnings_of_headers: Warnings,
 }
 
 impl AwsAlb {
@@ -74,27 +90,25 @@ impl AwsAlb {
     ///
     /// # Errors
     ///
-    /// If there is no load balancer, if one is not the ARN of an Application Load Balancer, or if the issuer accepts
-    /// any audience.
+    /// If there is no load balancer, if one is not the whole ARN of an Application Load Balancer, if the issuer accepts
+    /// any audience, or if it is a template, a trust domain, or one of tokens without `iss`.
     pub fn new(
         load_balancers: impl IntoIterator<Item = impl Into<Box<str>>>,
         issuer: Issuer,
         keys: impl KeySource,
     ) -> Result<Self, ConfigError> {
         let signers: Vec<Box<str>> = load_balancers.into_iter().map(Into::into).collect();
-        let message =
-            "a load balancer is named by its ARN: arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/…";
-        if let Some(wrong) = signers.iter().find(|signer| !is_load_balancer(signer)) {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(wrong));
-        }
-        if signers.is_empty() {
-            return Err(ConfigError::new(ConfigErrorKind::Issuer, message));
-        }
-        let (clients, rules) = issuer.for_load_balancer().ok_or_else(|| {
-            ConfigError::new(ConfigErrorKind::Audience, "the audience of a load balancer's tokens is the client id")
-        })?;
-        let (cache, trusted) = (CredentialCache::new("tokens", LIMITS), TrustedIssuer::new(rules, keys));
-        Ok(Self(Arc::new(Inner { cache, clients, signers, trusted, warnings: Warnings::default() })))
+        check_load_balancers(&signers)?;
+        let (clients, rules) = issuer.for_load_balancer()?;
+        Ok(Self(Arc::new(Inner {
+            cache: CredentialCache::new("tokens", LIMITS),
+            clients,
+            has_waited_in_vain: AtomicBool::new(false),
+            signers,
+            trusted: TrustedIssuer::new(rules, keys),
+            warnings: Warnings::default(),
+            warnings_of_headers: Warnings::default(),
+        })))
     }
 }
 
@@ -118,14 +132,22 @@ impl Authenticator for AwsAlb {
         }
         // Read before the verification begins: see `CredentialCache`.
         let generation = self.0.cache.generation();
-        let finish = move |inner: &Inner, token: &str, found| inner.finish(token, found, digest, generation, arrival);
-        match self.0.find_key(token, arrival.now) {
-            Err(fault) => Eventual::Now(Err(self.0.refuse(fault, arrival.now))),
-            Ok(Eventual::Now(found)) => Eventual::Now(finish(&self.0, token, found)),
+        let finish = move |inner: &Inner, token: &str, found| {
+            let verified = inner.verify_with(found, token, arrival.now)?;
+            let identity = Arc::clone(&verified.identity);
+            inner.cache.insert(digest, verified, generation, arrival);
+            Ok(identity)
+        };
+        match self.0.find_key(token, arrival) {
+            Err(fault) => Eventual::Now(Err(self.0.refuse_header(fault, arrival.now))),
+            Ok(Eventual::Now(found)) => {
+                let found = self.0.note(found, Waited::No);
+                Eventual::Now(found.and_then(|key| finish(&self.0, token, key)))
+            }
             Ok(Eventual::Later(found)) => {
                 let (inner, token) = (Arc::clone(&self.0), token.to_owned());
                 // Waits for the key.
-                Eventual::later(async move { finish(&inner, &token, found.await) })
+                Eventual::later(async move { finish(&inner, &token, inner.note(found.await, Waited::Yes)?) })
             }
         }
     }
@@ -140,28 +162,47 @@ type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
 
 impl Inner {
     /// Finds the key of a token. One of another load balancer, client or issuer causes no fetch.
-    fn find_key(&self, token: &str, now: UnixTime) -> Result<Eventual<FoundKey>, Fault> {
+    fn find_key(&self, token: &str, arrival: Arrival) -> Result<Eventual<FoundKey>, Fault> {
         let token = UnverifiedToken::parse_padded(token)?;
         self.check_header(&token, &token.header_members()?)?;
-        Ok(self.trusted.keys.find(&token.key_request(now)))
+        Ok(self.trusted.keys.find(&token.key_request(arrival)))
     }
 
-    fn finish(
+    /// Notes whether the source of the keys responds. A key that is found at once may come from a cache: it ends no
+    /// outage in which a request has waited.
+    fn note(&self, found: FoundKey, waited: Waited) -> Result<Option<Arc<VerifyingKey>>, Rejection> {
+        let has_waited = matches!(waited, Waited::Yes);
+        match found {
+            Ok(key) => {
+                if has_waited || !self.has_waited_in_vain.load(Ordering::Relaxed) {
+                    self.has_waited_in_vain.store(false, Ordering::Relaxed);
+                    self.trusted.outage.end();
+                }
+                Ok(key)
+            }
+            // The source was not contacted.
+            Err(error) if is_exhausted(&error) => {
+                Err(Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE))
+            }
+            Err(error) => {
+                self.has_waited_in_vain.store(has_waited, Ordering::Relaxed);
+                Err(self.trusted.unavailable(&error))
+            }
+        }
+    }
+
+    fn verify_with(
         &self,
+        key: Option<Arc<VerifyingKey>>,
         token: &str,
-        found: FoundKey,
-        digest: Digest,
-        generation: u64,
-        arrival: Arrival,
-    ) -> Result<Arc<Identity>, Rejection> {
-        let key = found.map_err(|error| self.trusted.unavailable(&error))?;
-        self.trusted.outage.end();
+        now: UnixTime,
+    ) -> Result<VerifiedToken, Rejection> {
         let key = key.ok_or_else(|| invalid(Reason::KEY_UNKNOWN))?;
-        let identity = self.verify(token, &key, arrival.now).map_err(|fault| self.refuse(fault, arrival.now))?;
-        let identity = Arc::new(identity);
-        let verified = VerifiedToken { identity: Arc::clone(&identity), key };
-        self.cache.insert(digest, verified, generation, arrival);
-        Ok(identity)
+        let identity = self.verify(token, &key, now).map_err(|fault| {
+            fault.warn(&self.warnings, self.trusted.issuer.name(), now);
+            fault.into_rejection()
+        })?;
+        Ok(VerifiedToken::new(identity, key))
     }
 
     fn verify(&self, token: &str, key: &VerifyingKey, now: UnixTime) -> Result<Identity, Fault> {
@@ -210,10 +251,19 @@ impl Inner {
         Ok((client, issuer_of(&self.trusted.issuer, members)?))
     }
 
-    fn refuse(&self, fault: Fault, now: UnixTime) -> Rejection {
-        fault.warn(&self.warnings, self.trusted.issuer.name(), now);
+    /// Refuses a token whose signature is not verified. A warning quotes nothing of it.
+    fn refuse_header(&self, fault: Fault, now: UnixTime) -> Rejection {
+        let unquoted = Fault::new(fault.reason, "by its header, which is not verified: the level debug shows it");
+        unquoted.warn(&self.warnings_of_headers, self.trusted.issuer.name(), now);
         fault.into_rejection()
     }
+}
+
+/// A request has waited for its key.
+#[derive(Clone, Copy, Debug)]
+enum Waited {
+    No,
+    Yes,
 }
 
 /// The `iss` of a header or of claims, which must be that of the rules.
@@ -223,13 +273,6 @@ fn issuer_of<'a>(rules: &'a Issuer, members: &'a Object<'_>) -> Result<&'a str, 
         None => Reason::ISSUER_MISSING.into(),
         received => Fault::mismatch(Reason::ISSUER_UNKNOWN, "iss", OneOf(&[rules.name()]), received),
     })
-}
-
-fn is_load_balancer(arn: &str) -> bool {
-    let parts: Vec<_> = arn.split(':').collect();
-    let is_text = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'/' | b':');
-    matches!(&*parts, ["arn", _, "elasticloadbalancing", _, _, name] if name.starts_with("loadbalancer/app/"))
-        && arn.bytes().all(is_text)
 }
 
 fn invalid(reason: Reason) -> Rejection {

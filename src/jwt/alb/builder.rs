@@ -5,7 +5,7 @@ use http::Uri;
 use super::keys::AwsAlbKeys;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    fetch::{Fetch, HttpClient},
+    fetch::{Fetch, PlainHttp},
     url,
 };
 
@@ -22,7 +22,7 @@ impl AwsAlbKeysBuilder {
         Self { base: base.into(), fetch: None, timeout: Duration::from_secs(5) }
     }
 
-    /// Sets the client that fetches the keys: an [`HttpClient`] for public addresses by default.
+    /// Sets the client that fetches the keys: an [`HttpClient`](crate::fetch::HttpClient) for public addresses by default.
     pub fn fetch(mut self, fetch: impl Fetch) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
@@ -40,7 +40,7 @@ impl AwsAlbKeysBuilder {
     ///
     /// If the URL is not an `https` URL without user information, query and fragment (`http` is accepted for a loopback
     /// host), if its host is an address that the client does not connect to, or if the default client cannot be
-    /// created: see [`HttpClient::new`].
+    /// created: see [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn build(self) -> Result<AwsAlbKeys, ConfigError> {
         let refused = || {
             let message = "keys of load balancers come from an https URL without user information, query and fragment";
@@ -50,10 +50,7 @@ impl AwsAlbKeysBuilder {
             return Err(refused());
         }
         let uri: Uri = self.base.parse().map_err(|_| refused())?;
-        let fetch = match self.fetch {
-            Some(fetch) => fetch,
-            None => Arc::new(HttpClient::new()?),
-        };
+        let fetch = PlainHttp::default().client(self.fetch)?;
         fetch.check(&uri)?;
         Ok(AwsAlbKeys::of(self.base.trim_end_matches('/'), fetch, self.timeout))
     }

@@ -2,6 +2,7 @@
 
 pub use self::{authenticator::AwsAlb, builder::AwsAlbKeysBuilder, keys::AwsAlbKeys};
 
+mod arn;
 mod authenticator;
 mod budget;
 mod builder;

@@ -1,7 +1,10 @@
 //! The rules for tokens as the introspection endpoint of an issuer describes them.
 
+use std::time::Duration;
+
 use super::{Expiry, Issuer, IssuerName};
 use crate::{
+    caller::Identity,
     json::{Json, Object},
     jwt::fault::{Fault, OneOf},
     reason::Reason,
@@ -26,6 +29,15 @@ impl Issuer {
             return Ok(());
         }
         Err(Fault::mismatch(Reason::ISSUER_MISMATCH, claim, OneOf(&[self.name()]), named))
+    }
+
+    /// Sets the end of a token without `exp` that was issued at a known time: from then on, its lifetime is longer than
+    /// the maximum, for which no clock skew is tolerated.
+    pub(crate) fn limit_lifetime(&self, identity: &mut Identity) {
+        if let (None, Some(issued_at)) = (identity.expires_at, identity.issued_at) {
+            identity.expires_at = Some(issued_at + self.max_lifetime);
+            identity.skew = Duration::ZERO;
+        }
     }
 
     /// Treats an `exp` of zero as none.

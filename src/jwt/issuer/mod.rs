@@ -195,16 +195,26 @@ impl Issuer {
         self.name.as_str()
     }
 
-    /// The rules for what a load balancer signs, and its clients: these are its audiences. `None` if any audience is
-    /// accepted.
+    /// The rules for what a load balancer signs, and its clients: these are its audiences.
+    ///
+    /// # Errors
+    ///
+    /// If any audience is accepted, or the tokens are not recognized by one value of `iss`.
     #[cfg(feature = "jwks")]
-    pub(super) fn for_load_balancer(mut self) -> Option<(Vec<Box<str>>, Self)> {
-        let clients = self.audiences.take()?;
+    pub(super) fn for_load_balancer(mut self) -> Result<(Vec<Box<str>>, Self), ConfigError> {
+        if !matches!(self.name, IssuerName::Exact(_)) {
+            let message = "the issuer of a load balancer's tokens is that of the listener's action, by `Issuer::new` or \
+                           `Issuer::named`";
+            return Err(ConfigError::new(ConfigErrorKind::Issuer, message).value(url::redacted(self.name())));
+        }
+        let clients = self.audiences.take().ok_or_else(|| {
+            ConfigError::new(ConfigErrorKind::Audience, "the audience of a load balancer's tokens is the client id")
+        })?;
         self.algorithms = vec![Algorithm::ES256];
         self.expiry = Expiry::Optional;
         self.id_tokens = IdTokens::Accepted;
         self.profile = Profile::Common;
-        Some((clients, self))
+        Ok((clients, self))
     }
 
     /// Returns whether this is a template, which stands for several issuers.

@@ -56,6 +56,19 @@ impl IssuerName {
     }
 }
 
+impl IssuerName {
+    /// Returns whether both may select one token by its `iss`, or by the lack of it.
+    pub(in crate::jwt) fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(name), Self::Template(template)) | (Self::Template(template), Self::Exact(name)) => {
+                template.value_in(name).is_some()
+            }
+            (Self::Template(one), Self::Template(other)) => one.overlaps(other),
+            (one, other) => one == other,
+        }
+    }
+}
+
 impl Template {
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let refused = || {
@@ -83,10 +96,33 @@ impl Template {
     /// slash.
     pub(in crate::jwt) fn value_in<'a>(&self, text: &'a str) -> Option<&'a str> {
         let value = text.strip_prefix(&self.text[..self.start])?.strip_suffix(&self.text[self.end..])?;
-        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let is_value = value.bytes().all(is_allowed) && value.starts_with(|first: char| first.is_ascii_alphanumeric());
         (is_value && value.len() <= MAX_VALUE).then_some(value)
     }
+}
+
+impl Template {
+    /// Returns whether a text may have both forms.
+    fn overlaps(&self, other: &Self) -> bool {
+        let (short, long) = if self.start <= other.start { (self, other) } else { (other, self) };
+        let Some(rest) = long.text[..long.start].strip_prefix(&short.text[..short.start]) else { return false };
+        // The value of one ends before that of the other begins, so it is a part of the other one's text.
+        let ends_before = (1..=rest.len()).filter_map(|end| rest.get(..end)).any(|value| {
+            let text = short.filled(value);
+            short.value_in(&text).is_some() && long.value_in(&text).is_some()
+        });
+        // Both values have a part in common: what only one text has around it can belong to the other one's value.
+        let reversed = |template: &Self| template.text[template.end..].chars().rev().collect::<String>();
+        let (one, other) = (reversed(short), reversed(long));
+        let after = one.strip_prefix(&*other).or_else(|| other.strip_prefix(&*one));
+        let has_common_part = after.is_some_and(|after| rest.bytes().chain(after.bytes()).all(is_allowed));
+        ends_before || has_common_part
+    }
+}
+
+/// A byte of a placeholder's value.
+const fn is_allowed(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
 impl fmt::Display for Template {

@@ -173,7 +173,7 @@ impl Fetcher {
         if let Some(etag) = etag {
             headers.insert(header::IF_NONE_MATCH, etag.clone());
         }
-        fetch::fetch_within(self.timeout, &*self.fetch, request).await
+        fetch::fetch_within(self.timeout, &*self.fetch, request, fetch::MAX_BODY_BYTES).await
     }
 }
 
