@@ -186,11 +186,17 @@ impl RequestEvent {
         self.fields.iter().find(|(noted, _)| noted == name).map(|(_, value)| &**value)
     }
 
-    /// The owner of a refused credential that is authentic in itself, such as one that is expired, revoked, replayed, or bound to
-    /// another certificate. Whether it was the owner who sent it is not known.
+    /// The owner of a refused credential. Whether it was the owner who sent it is not known.
+    ///
+    /// It is known if an authenticator has accepted the credential, and the layer has refused it: it has expired (an API key,
+    /// or a token that is cached), it is bound to another certificate or key, its proof is missing, invalid or was used before,
+    /// it is used from another network, it is in the revocation list, or that list does not respond.
+    ///
+    /// `None` if the authenticator has refused it: it is forged, malformed or unknown, an API key that was revoked, or a token
+    /// that had expired when it was seen first.
     #[must_use]
     pub fn refused_identity(&self) -> Option<&Identity> {
-        self.decision.refusal()?.owner()
+        self.decision.refusal()?.refused_identity()
     }
 
     /// Returns whether the request was admitted.

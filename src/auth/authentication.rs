@@ -332,7 +332,7 @@ impl Authentication {
 /// Lets the audit event of the request name the owner of a credential that is authentic and was refused.
 #[cfg(feature = "audit")]
 fn naming(rejection: Rejection, identity: &Arc<Identity>) -> Rejection {
-    rejection.naming(Arc::clone(identity) as _)
+    rejection.of_owner(identity)
 }
 
 #[cfg(not(feature = "audit"))]

@@ -1,7 +1,12 @@
 //! The caller of a request, in its extensions.
 
+#[cfg(feature = "audit")]
+use std::sync::Arc;
+
 use http::Extensions;
 
+#[cfg(feature = "audit")]
+use super::identity::Identity;
 use super::{confirmation::SenderConstraint, principal::Principal, terms::ChallengeTerms};
 use crate::{
     log,
@@ -13,6 +18,12 @@ use crate::{
 /// A request without a credential, under an optional layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Anonymous(pub(crate) ChallengeTerms);
+
+/// The owner of a refused credential, in the extensions of the refusal and of its response, for the audit event. It is not
+/// a caller: nobody was admitted.
+#[cfg(feature = "audit")]
+#[derive(Clone)]
+struct RefusedIdentity(Arc<Identity>);
 
 /// The caller that the layer outside has admitted.
 ///
@@ -49,6 +60,18 @@ impl Rejection {
     /// Adds those of the challenges of the layer whose credentials can be bound in this way.
     pub(crate) fn of_caller_without(self, constraint: SenderConstraint, caller: &Principal) -> Self {
         behind_layer(self, &caller.challenge_of(constraint)).by(Some(caller))
+    }
+
+    /// Keeps the owner of the refused credential.
+    #[cfg(feature = "audit")]
+    pub(crate) fn of_owner(self, owner: &Arc<Identity>) -> Self {
+        self.response_extension(RefusedIdentity(Arc::clone(owner)))
+    }
+
+    /// The owner of the refused credential, of this refusal or of one that it has replaced.
+    #[cfg(feature = "audit")]
+    pub(crate) fn refused_identity(&self) -> Option<&Identity> {
+        self.extension::<RefusedIdentity>().map(|owner| &*owner.0)
     }
 
     /// Keeps the caller, who is known: the extensions of the response have it, for a log.

@@ -1,5 +1,3 @@
-#[cfg(feature = "audit")]
-use std::any::Any;
 use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
@@ -56,8 +54,6 @@ pub(super) struct Inner {
     pub(super) fields: Vec<(HeaderName, HeaderValue)>,
     body: Body,
     pub(super) needed: Option<Scopes>,
-    #[cfg(feature = "audit")]
-    owner: Option<Arc<dyn Any + Send + Sync>>,
     pub(super) parameters: Vec<(&'static str, Box<str>)>,
     pub(super) retry_after: Option<Duration>,
     violated: Vec<Box<str>>,
@@ -90,8 +86,6 @@ impl Rejection {
             fields: Vec::new(),
             body: Body::Final,
             needed: None,
-            #[cfg(feature = "audit")]
-            owner: None,
             parameters: Vec::new(),
             retry_after: (kind == RejectionKind::Unavailable).then_some(OUTAGE),
             violated: Vec::new(),
@@ -186,19 +180,10 @@ impl Rejection {
         self
     }
 
-    /// Keeps the owner of the refused credential for the audit event. Its type is one of a module that uses this one.
+    /// A value for the extensions of the response, of this refusal or of one that it has replaced.
     #[cfg(feature = "audit")]
-    #[must_use]
-    pub(crate) fn naming(mut self, owner: Arc<dyn Any + Send + Sync>) -> Self {
-        self.0.owner = Some(owner);
-        self
-    }
-
-    /// The owner of the refused credential, of this refusal or of one that it has replaced.
-    #[cfg(feature = "audit")]
-    pub(crate) fn owner<T: Any>(&self) -> Option<&T> {
-        let own = self.0.owner.as_deref().and_then(|owner| owner.downcast_ref());
-        own.or_else(|| self.cause()?.owner())
+    pub(crate) fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.extensions.get().or_else(|| self.cause()?.extension())
     }
 
     /// Keeps the refusal that this one replaces, such as that of a revoked key behind a limit on failures.
