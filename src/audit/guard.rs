@@ -1,4 +1,7 @@
-use std::time::Instant;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
 
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -14,6 +17,7 @@ use super::{
 };
 use crate::{
     caller::Principal,
+    log,
     refusal::Rejection,
     request::Head,
     scheme,
@@ -171,7 +175,10 @@ impl Drop for Guard {
         if let Some(record) = self.record.take() {
             let event = self.finish(record);
             if let EventKind::Request(request) = &event.kind {
-                self.span.close(request);
+                // A subscriber that panics here would end the process if a handler is unwinding, and lose the event.
+                if catch_unwind(AssertUnwindSafe(|| self.span.close(request))).is_err() {
+                    log::error!("a subscriber of tracing panicked at the end of the span of a request");
+                }
             }
             self.log.record(event, std::mem::take(&mut self.place));
         }

@@ -1,6 +1,11 @@
 //! The span of a request, for log lines of the code inside.
 
+#[cfg(feature = "tracing")]
+use tracing::field::{self, Empty};
+
 use super::event::RequestEvent;
+#[cfg(feature = "tracing")]
+use crate::reason::Reason;
 
 /// A span of the crate `tracing`; nothing if the layer has none, or without the feature.
 #[derive(Debug, Default)]
@@ -20,12 +25,11 @@ impl RequestSpan {
 impl RequestSpan {
     /// Opens the span of a request, with the fields that are known when it arrives.
     pub(super) fn open(request: &RequestEvent) -> Self {
-        use tracing::field::Empty;
         Self(Some(tracing::info_span!(
             target: "tower_warden::audit",
             "request",
             request_id = %request.request_id,
-            trace_id = request.trace.as_ref().map(|trace| tracing::field::display(trace.trace_id())),
+            trace_id = request.trace.as_ref().map(|trace| field::display(trace.trace_id())),
             method = request.method.as_str(),
             path = request.path(),
             route = Empty,
@@ -60,7 +64,7 @@ impl RequestSpan {
             }
             span.record("route", request.route());
             span.record("decision", request.decision.as_str());
-            span.record("reason", request.decision.reason().map(crate::Reason::as_str));
+            span.record("reason", request.decision.reason().map(Reason::as_str));
             span.record("policy", request.policy.as_ref().map(|policy| &*policy.name));
             span.record("status", request.status.map(|status| status.as_u16()));
             span.record("end", request.end.as_str());

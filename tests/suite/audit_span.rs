@@ -11,8 +11,12 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
-    audit::{AuditChannel, AuditLog},
+    audit::{AuditChannel, AuditLog, End, EventKind},
     layer::{AuditLayer, AuthLayer},
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -79,4 +83,53 @@ async fn log_lines_of_a_handler_are_in_the_span_of_its_request_which_ends_with_t
     let after: Vec<String> = found(&text, "after the request");
     assert!(!after[0].contains("request{"), "{}", after[0]);
     assert!(!text.contains("secret") && !text.contains(key.expose()), "{text}");
+}
+
+/// A subscriber that panics when the fields of a span are added.
+struct Panics;
+
+impl Subscriber for Panics {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {
+        std::panic::resume_unwind(Box::new("the subscriber panics"));
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn a_subscriber_that_panics_at_the_end_of_a_span_loses_no_event_and_does_not_end_the_process() {
+    let _guard = tracing::subscriber::set_default(Panics);
+    let (sink, mut events) = AuditChannel::new(10);
+    let service = ServiceBuilder::new().layer(AuditLayer::new(AuditLog::new(sink)).span()).service_fn(
+        |request: Request<Full<Bytes>>| async move {
+            if request.uri().path() == "/panic" {
+                std::panic::resume_unwind(Box::new("the handler panics"));
+            }
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("done")))
+        },
+    );
+    for (path, end) in [("/", End::Complete), ("/panic", End::Panicked)] {
+        let request = Request::get(path).body(Full::default()).unwrap();
+        let service = service.clone();
+        let answered = tokio::spawn(async move {
+            Answer::read(service.oneshot(request).await.unwrap()).await;
+        });
+        assert_eq!(answered.await.is_err(), end == End::Panicked, "{path}");
+        let EventKind::Request(event) = events.try_recv().expect("an event").kind else { panic!("a request") };
+        assert_eq!((event.path(), event.end), (path, end));
+    }
 }
