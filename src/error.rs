@@ -45,6 +45,8 @@ pub enum ConfigErrorKind {
     Custom,
     /// A server that decides policies.
     DecisionPoint,
+    /// The detection of abuse, or what a guard refuses for it.
+    Detection,
     /// The verification of DPoP proofs.
     Dpop,
     /// The client that sends requests to other servers.

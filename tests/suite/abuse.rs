@@ -14,10 +14,10 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Environment, Timestamp,
+    ConfigErrorKind, Environment, Timestamp,
     api_key::NewKey,
     audit::{
-        AbuseGuard, AgentJson, Alert, AlertState, AuditChannel, AuditLog, AuditNote, AuditSink, Detection, Detector,
+        AgentJson, Alert, AlertState, AuditChannel, AuditLog, AuditNote, AuditSink, Detection, Detector,
         DetectorBuilder, Event, EventFormat, EventKind, EventReceiver, FlatJson, Ocsf, Place,
     },
     layer::{AuditLayer, AuthLayer, AuthorizeLayer},
@@ -25,7 +25,7 @@ use tower_warden::{
     scope::Scopes,
 };
 
-use crate::support::{Answer, START, Stack};
+use crate::support::{START, Stack};
 
 const SECOND: u64 = 1_000;
 const MINUTE: u64 = 60 * SECOND;
@@ -100,7 +100,15 @@ async fn recorded(stack: &Stack, key: &str, tool: Option<&'static str>, scopes: 
     let request = Request::get("/accounts").header("x-api-key", key);
     let request = request.extension(Peer::new(([192, 0, 2, 7], 4711).into()));
     drop(service.oneshot(request.body(Full::default()).unwrap()).await);
-    events.try_recv().unwrap()
+    lasting(&events.try_recv().unwrap(), Duration::ZERO)
+}
+
+/// A copy of the event, of a request that took this time.
+fn lasting(event: &Event, duration: Duration) -> Event {
+    let mut event = event.clone();
+    let EventKind::Request(request) = &mut event.kind else { panic!("a request") };
+    request.duration = duration;
+    event
 }
 
 fn names(alert: &Alert) -> Vec<&str> {
@@ -377,9 +385,194 @@ async fn what_is_switched_off_is_not_detected() {
         assert_eq!(watched.record(&event, 0), []);
     }
     let two = NonZeroU32::new(2).unwrap();
-    let mut watched =
-        Watched::with(|builder| builder.threshold(Detection::FailuresOfPeer, two, Duration::from_secs(1)));
+    let set =
+        |builder: DetectorBuilder| builder.threshold(Detection::FailuresOfPeer, two, Duration::from_secs(1)).unwrap();
+    let mut watched = Watched::with(set);
     assert_eq!(watched.record_until(&event, 0, 5).0, 2);
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_become_normal() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let admitted = recorded(&stack, key.expose(), None, None).await;
+    let refused = recorded(&stack, key.expose(), None, Some("billing:write")).await;
+    let ten_minutes = Duration::from_secs(600);
+    let mut watched = Watched::with(|builder| builder.learning(ten_minutes).without(Detection::RefusedScopes));
+    for call in 0..120 {
+        assert_eq!(watched.record(&admitted, call * 10 * SECOND), []);
+    }
+    let mut alerts = Vec::new();
+    for call in 0..72_000 {
+        alerts.extend(watched.record(&refused, 20 * MINUTE + call * SECOND / 20));
+    }
+    assert_eq!(alerts.len(), 1, "{alerts:?}");
+    assert_eq!((alerts[0].detection, alerts[0].state), (Detection::UnusualRate, AlertState::Raised));
+    assert_eq!(watched.detector.alerts().len(), 1, "an hour of it is not normal");
+}
+
+#[tokio::test]
+async fn failures_that_are_over_take_no_room_from_new_ones() {
+    let event = guess(&Stack::new()).await;
+    // Eight addresses at most.
+    let mut watched = Watched::with(|builder| builder.capacity(8.try_into().unwrap()));
+    for host in 1..=8 {
+        for _ in 0..29 {
+            assert_eq!(watched.record(&from(&event, &format!("192.0.2.{host}")), 0), []);
+        }
+    }
+    let mut alerts = Vec::new();
+    for _ in 0..30 {
+        for address in ["198.51.100.1", "198.51.100.2"] {
+            alerts.extend(watched.record(&from(&event, address), HOUR));
+        }
+    }
+    assert_eq!(alerts.len(), 2, "{alerts:?}");
+}
+
+#[tokio::test]
+async fn long_responses_that_end_together_are_not_a_burst() {
+    let event = admitted(&Stack::new(), NewKey::new("alice")).await;
+    let mut watched = Watched::new();
+    for call in 0..10 {
+        assert_eq!(watched.record(&event, call * DAY / 5), []);
+    }
+    // One began in each minute, and that which began last ends first.
+    for minutes in 0..300 {
+        let event = lasting(&event, Duration::from_secs(60 * minutes));
+        assert_eq!(watched.record(&event, 3 * DAY - minutes * MINUTE), []);
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_ends_after_the_time_of_calm_raises_no_alert() {
+    let event = lasting(&guess(&Stack::new()).await, Duration::from_secs(15 * 60));
+    let mut watched = Watched::new();
+    for _ in 0..100 {
+        assert_eq!(watched.record(&event, 0), []);
+    }
+}
+
+#[tokio::test]
+async fn alerts_of_the_future_are_cleared_and_counts_begin_again_when_the_clock_is_set_back() {
+    let event = guess(&Stack::new()).await;
+    let mut watched = Watched::new();
+    watched.record_until(&event, 365 * DAY, 40);
+    let cleared = watched.record(&from(&event, "198.51.100.1"), 0);
+    assert_eq!(cleared.iter().map(|alert| alert.state).collect::<Vec<_>>(), [AlertState::Cleared]);
+    assert_eq!(watched.record_until(&event, SECOND, 40).0, 30);
+    // A correction by a few seconds changes nothing.
+    assert_eq!(watched.record(&event, 0), []);
+    assert_eq!(watched.detector.alerts().len(), 1);
+}
+
+#[tokio::test]
+async fn what_was_learned_is_forgotten_when_the_clock_is_set_back() {
+    let event = admitted(&Stack::new(), NewKey::new("alice")).await;
+    let mut watched = Watched::new();
+    for call in 0..10 {
+        assert_eq!(watched.record(&event, 365 * DAY + call * DAY / 5), []);
+    }
+    for call in 0..500 {
+        assert_eq!(watched.record(&event, call), []);
+    }
+}
+
+#[tokio::test]
+async fn alerts_of_one_detection_are_bounded_and_take_no_room_from_others() {
+    let stack = Stack::new();
+    let event = guess(&stack).await;
+    let (_, key) = stack.mint(NewKey::new("alice").networks(["10.0.0.0/8".parse().unwrap()])).await;
+    let refused = recorded(&stack, key.expose(), None, None).await;
+    let set = |builder: DetectorBuilder| {
+        builder.threshold(Detection::FailuresOfPeer, NonZeroU32::MIN, Duration::from_secs(60)).unwrap()
+    };
+    let mut watched = Watched::with(set);
+    let mut raised = 0;
+    for number in 0_u32..1_030 {
+        let address = IpAddr::from((number | 0x0b00_0000).to_be_bytes());
+        raised += watched.record(&from(&event, &address.to_string()), 0).len();
+    }
+    assert_eq!((raised, watched.detector.alerts().len(), watched.detector.dropped_alerts()), (1_024, 1_024, 6));
+
+    let mut found = Vec::new();
+    for _ in 0..10 {
+        found.extend(watched.record(&refused, 0).into_iter().map(|alert| (alert.detection, alert.state)));
+    }
+    let expected = [Detection::FailuresOfCaller, Detection::FailuresOfKey];
+    assert_eq!(found, expected.map(|detection| (detection, AlertState::Raised)));
+    assert_eq!(watched.detector.dropped_alerts(), 16);
+
+    let changed = watched.record(&event, HOUR);
+    assert_eq!(changed.len(), 1_024 + 2 + 1, "all are cleared, and there is room again");
+    assert_eq!(watched.detector.alerts().len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_of_very_many_tools_still_has_new_scopes() {
+    let stack = Stack::new();
+    let scopes = Scopes::parse("billing:read billing:write").unwrap();
+    let (_, key) = stack.mint(NewKey::new("alice").scopes(scopes)).await;
+    let reads = recorded(&stack, key.expose(), None, Some("billing:read")).await;
+    let writes = recorded(&stack, key.expose(), None, Some("billing:write")).await;
+    let calling = |event: &Event, tool: u64| {
+        let mut event = event.clone();
+        let EventKind::Request(request) = &mut event.kind else { panic!("a request") };
+        request.fields = vec![("tool".into(), format!("tool-{tool}").into())];
+        event
+    };
+    let mut watched = Watched::new();
+    let mut raised = |event: &Event, hour: u64| {
+        let alerts = watched.record(&calling(event, hour), hour * HOUR).into_iter();
+        let raised = alerts.filter(|alert| alert.state == AlertState::Raised).map(|alert| alert.detection);
+        raised.collect::<Vec<_>>()
+    };
+    for hour in 0..24 {
+        assert_eq!(raised(&reads, hour), []);
+    }
+    for hour in 24..64 {
+        assert_eq!(raised(&reads, hour), [Detection::FirstUseOfTool]);
+    }
+    assert_eq!(raised(&reads, 64), [], "more are not distinguished");
+    assert_eq!(raised(&writes, 65), [Detection::FirstUseOfScope]);
+}
+
+#[tokio::test]
+async fn more_networks_or_keys_than_are_distinguished_are_a_mistake() {
+    let most = NonZeroU32::new(64).unwrap();
+    let hour = Duration::from_secs(3_600);
+    let builder = || Detector::builder(AuditChannel::new(1).0);
+    for detection in [Detection::KeyInManyNetworks, Detection::ManyKeysFromPeer] {
+        assert!(builder().threshold(detection, most, hour).is_ok());
+        let error = builder().threshold(detection, most.saturating_add(1), hour).unwrap_err();
+        assert_eq!((error.kind(), error.refused_value()), (ConfigErrorKind::Detection, Some("65")));
+    }
+    assert!(builder().threshold(Detection::FailuresOfPeer, most.saturating_add(1), hour).is_ok());
+}
+
+/// Panics at each event.
+struct Panics;
+
+impl AuditSink for Panics {
+    fn record(&self, _: Event, _: Place) {
+        std::panic::resume_unwind(Box::new("the sink panics"));
+    }
+}
+
+#[tokio::test]
+async fn the_hook_is_called_also_if_the_sink_panics() {
+    let event = guess(&Stack::new()).await;
+    let calls = Arc::new(Mutex::new(0));
+    let hook = {
+        let calls = Arc::clone(&calls);
+        move |_: &Alert| *calls.lock().unwrap() += 1
+    };
+    let detector = Detector::builder(Panics).on_alert(hook).build();
+    for _ in 0..30 {
+        let record = || detector.record(event.clone(), Place::default());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(record)).is_err());
+    }
+    assert_eq!(*calls.lock().unwrap(), 1);
 }
 
 #[tokio::test]
@@ -507,46 +700,13 @@ async fn a_refused_credential_that_is_authentic_is_named_in_its_event() {
     assert_eq!((&ocsf["class_uid"], &ocsf["user"]["uid"]), (&3002.into(), &"alice".into()));
 }
 
-/// A stack of all layers, with the times of the test.
 #[tokio::test]
-async fn the_guard_refuses_a_caller_under_an_alert_until_it_is_calm() {
+async fn a_credential_that_its_authenticator_refuses_has_no_owner() {
     let stack = Stack::new();
-    let (_, alice) = stack.mint(NewKey::new("alice")).await;
-    let (_, bob) = stack.mint(NewKey::new("bob")).await;
-    let environment = Environment::default().with_clock(stack.clock.clone());
-    let (sink, mut events) = AuditChannel::new(100_000);
-    let detector = Detector::new(sink);
-    let service = ServiceBuilder::new()
-        .layer(AuditLayer::new(AuditLog::new(detector.clone()).environment(&environment)))
-        .layer(AuthLayer::new(stack.keys.clone()).environment(&environment))
-        .layer(AuthorizeLayer::new(AbuseGuard::new(&detector).environment(&environment)))
-        .service_fn(crate::support::answer);
-    let call = async |key: &str| {
-        let request = Request::get("/").header("x-api-key", key).body(Full::default()).unwrap();
-        Answer::read(service.clone().oneshot(request).await.unwrap()).await
-    };
-    for _ in 0..2 {
-        assert_eq!(call(alice.expose()).await.status, 200);
-        stack.clock.advance(Duration::from_secs(86_400));
-    }
-    for _ in 0..100 {
-        assert_eq!(call(alice.expose()).await.status, 200);
-    }
-    let refused = call(alice.expose()).await;
-    assert_eq!((refused.status.as_u16(), refused.reason), (429, Some("abnormal_usage")));
-    let problem: Value = serde_json::from_str(&refused.body).unwrap();
-    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#abnormal-usage-detected");
-    assert_eq!((&problem["status"], &problem["code"]), (&429.into(), &"abnormal_usage_detected".into()));
-    assert!(refused.headers.contains(&("retry-after".to_owned(), "900".to_owned())), "{:?}", refused.headers);
-    assert_eq!(call(bob.expose()).await.status, 200, "others are not refused");
-
-    stack.clock.advance(Duration::from_secs(899));
-    assert_eq!(call(alice.expose()).await.status, 429);
-    stack.clock.advance(Duration::from_secs(1));
-    assert_eq!(call(alice.expose()).await.status, 200);
-    let alerts = std::iter::from_fn(|| events.try_recv()).filter_map(|event| match event.kind {
-        EventKind::Alert(alert) => Some(alert.state),
-        _ => None,
-    });
-    assert_eq!(alerts.collect::<Vec<_>>(), [AlertState::Raised, AlertState::Cleared]);
+    let (record, key) = stack.alice().await;
+    stack.keys.revoke(&record.id).await.unwrap();
+    let event = recorded(&stack, key.expose(), None, None).await;
+    let EventKind::Request(request) = &event.kind else { panic!("a request") };
+    assert_eq!(request.decision.reason().map(|reason| reason.as_str()), Some("key_revoked"));
+    assert!(request.refused_identity().is_none());
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::unwrap_used, unreachable_pub)]
 
 mod abuse;
+mod abuse_guard;
 mod acting_for;
 mod api_keys;
 mod async_functions;

@@ -169,7 +169,7 @@ fn dependencies_and_alerts_are_counted() {
     let metrics = measured(async || {
         let detector = Detector::builder(MetricsSink::new());
         let two = std::num::NonZeroU32::new(2).unwrap();
-        let detector = detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).build();
+        let detector = detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).unwrap().build();
         let log = AuditLog::new(detector);
         requests(log.clone()).await;
         notices(&log);
@@ -201,7 +201,7 @@ fn the_manual_lists_what_is_emitted() {
     let metrics = measured(async || {
         let detector = Detector::builder(AuditLog::new(sink).and(MetricsSink::new()));
         let two = std::num::NonZeroU32::new(2).unwrap();
-        let log = AuditLog::new(detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).build());
+        let log = AuditLog::new(detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).unwrap().build());
         requests(log.clone()).await;
         notices(&log);
         drop(Remote::new().await);

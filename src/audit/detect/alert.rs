@@ -65,8 +65,9 @@ impl AlertState {
 /// A pattern that a [`Detector`](super::Detector) detects.
 ///
 /// A failure is a credential that was refused as malformed or invalid, not one that was missing. Failures are those of
-/// a caller or key if the credential itself is authentic, such as one that is expired, revoked, or bound to another
-/// certificate. Such requests are not usage of the caller: they are in no rate, and in no number of networks.
+/// a caller or key if the event [names the owner](crate::audit::RequestEvent::refused_identity) of the credential; others
+/// are those of the peer alone. Failed requests are not usage of the caller: they are in no rate, and in no number of
+/// networks.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Detection {
@@ -76,9 +77,9 @@ pub enum Detection {
     FailuresOfKey,
     /// Failures from one address, or from one IPv6 network `/64`.
     FailuresOfPeer,
-    /// The first request of a caller that needed this scope.
+    /// The first request of a caller that needed this scope. A caller that has used 64 scopes has no new ones.
     FirstUseOfScope,
-    /// The first request of a caller for this tool.
+    /// The first request of a caller for this tool. A caller that has used 64 tools has no new ones.
     FirstUseOfTool,
     /// One API key or token in many networks: `/24` of IPv4, `/48` of IPv6.
     KeyInManyNetworks,
@@ -91,7 +92,18 @@ pub enum Detection {
 }
 
 impl Detection {
-    pub(super) const COUNT: usize = 9;
+    pub(in crate::audit) const ALL: [Self; 9] = [
+        Self::FailuresOfCaller,
+        Self::FailuresOfKey,
+        Self::FailuresOfPeer,
+        Self::FirstUseOfScope,
+        Self::FirstUseOfTool,
+        Self::KeyInManyNetworks,
+        Self::ManyKeysFromPeer,
+        Self::RefusedScopes,
+        Self::UnusualRate,
+    ];
+    pub(super) const COUNT: usize = Self::ALL.len();
 
     /// A stable word for logs.
     #[must_use]

@@ -1,3 +1,5 @@
+use super::times::Times;
+
 /// The rate of calls that is normal for a caller: an exponentially weighted moving average.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Baseline {
@@ -7,7 +9,17 @@ pub(super) struct Baseline {
     since: u64,
 }
 
+/// The largest correction of the clock that does not end what was learned, in milliseconds.
+const CORRECTION: u64 = 60_000;
+
 impl Baseline {
+    /// Forgets what was learned if the clock was set back: the time between calls is not known then.
+    pub(super) fn correct(&mut self, times: Times) {
+        if times.is_set_back(self.last, CORRECTION) {
+            *self = Self::default();
+        }
+    }
+
     /// Counts a call; an earlier call has less weight by 1/e after each `memory`, in milliseconds.
     pub(super) fn add(&mut self, now: u64, memory: f64) {
         if self.since == 0 {

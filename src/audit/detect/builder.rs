@@ -8,9 +8,13 @@ use std::{
 use super::{
     alert::{Alert, Detection},
     detector::{Detector, Hook},
+    distinct,
     settings::{Settings, Threshold, millis},
 };
-use crate::audit::sink::AuditSink;
+use crate::{
+    audit::sink::AuditSink,
+    error::{ConfigError, ConfigErrorKind},
+};
 
 /// The settings of a [`Detector`].
 #[must_use]
@@ -27,18 +31,24 @@ impl DetectorBuilder {
 
     /// Sets from which count within which time on an alert is raised. The defaults are in the docs of [`Detector`].
     ///
-    /// For [`Detection::UnusualRate`], it is the least count that is unusual, whatever is normal for the caller. Up to
-    /// 64 networks of a key, and keys of a peer, are distinguished. A first use is an alert by itself: the count has no
-    /// effect.
-    pub fn threshold(mut self, detection: Detection, count: NonZeroU32, window: Duration) -> Self {
-        let most = match detection {
-            Detection::KeyInManyNetworks | Detection::ManyKeysFromPeer => super::distinct::MAX as u64,
-            Detection::FirstUseOfScope | Detection::FirstUseOfTool => 1,
-            _ => u64::MAX,
-        };
-        let threshold = Threshold { count: u64::from(count.get()).min(most), window: millis(window) };
+    /// For [`Detection::UnusualRate`], it is the least count that is unusual, whatever is normal for the caller. A first
+    /// use is an alert by itself: the count has no effect.
+    ///
+    /// # Errors
+    ///
+    /// If the count is above 64 for [`Detection::KeyInManyNetworks`] or [`Detection::ManyKeysFromPeer`]: more networks of a
+    /// key, or keys of a peer, are not distinguished.
+    pub fn threshold(mut self, detection: Detection, count: NonZeroU32, window: Duration) -> Result<Self, ConfigError> {
+        let count = u64::from(count.get());
+        let is_distinct = matches!(detection, Detection::KeyInManyNetworks | Detection::ManyKeysFromPeer);
+        if is_distinct && count > distinct::MAX as u64 {
+            let message = "up to 64 networks of a key, and keys of a peer, are distinguished";
+            return Err(ConfigError::new(ConfigErrorKind::Detection, message).value(count));
+        }
+        let is_first_use = matches!(detection, Detection::FirstUseOfScope | Detection::FirstUseOfTool);
+        let threshold = Threshold { count: if is_first_use { 1 } else { count }, window: millis(window) };
         self.settings.set(detection, Some(threshold));
-        self
+        Ok(self)
     }
 
     /// Does not detect this.
@@ -69,8 +79,8 @@ impl DetectorBuilder {
 
     /// Sets the number of callers, of keys and of peers that are watched: 65 536 of each by default.
     ///
-    /// A caller takes up to 700 bytes, a key or a peer up to 2 200, when it is seen first. Of more, those with the
-    /// fewest failures are forgotten first.
+    /// A caller takes up to 1 300 bytes, a key or a peer up to 2 200, when it is seen first. Of more, those with the
+    /// fewest failures within the window are forgotten first.
     pub fn capacity(mut self, capacity: NonZeroUsize) -> Self {
         self.settings.capacity = capacity.get();
         self
@@ -78,8 +88,13 @@ impl DetectorBuilder {
 
     /// Calls a function for each alert that is raised or cleared: once for each.
     ///
-    /// It is called where the event was recorded, such as within a request, so it must not block. Spawn a task to
-    /// revoke a key.
+    /// It is called where the event is recorded, such as within a request, and before the alert is recorded, so it must not
+    /// block. Spawn a task to revoke a key.
+    ///
+    /// # Deployment caveat
+    ///
+    /// A hook that revokes keys which are in many networks revokes every key behind a CDN whose clients' addresses are not
+    /// resolved: see the caveat of [`Detector`].
     pub fn on_alert(mut self, hook: impl Fn(&Alert) + Send + Sync + 'static) -> Self {
         self.hook = Some(Arc::new(hook));
         self

@@ -2,6 +2,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -34,15 +35,29 @@ use crate::{
 /// | [`FirstUseOfScope`](Detection::FirstUseOfScope), [`FirstUseOfTool`](Detection::FirstUseOfTool) | the first | |
 ///
 /// An alert is raised once. It is cleared when less than half of its threshold has been counted for 15 minutes, by the
-/// next event after that. Nothing is unusual for a caller in the first day: its baseline is the average of its calls,
-/// weighted towards the last day.
+/// next event after that. Nothing is unusual for a caller in the first day: its baseline is the average of its admitted
+/// calls, weighted towards the last day.
 ///
 /// It counts on this node, in memory of a [fixed size](DetectorBuilder::capacity), and by the times of the events. A
 /// clone is the same detector. To act on alerts, there are [`on_alert`](DetectorBuilder::on_alert) and
 /// [`AbuseGuard`](super::AbuseGuard).
 ///
+/// A request is counted when it has ended, by the time of its arrival; one that arrived before the window of those that
+/// were counted is not counted. If the clock is set back by more than a window, the counts begin again; by more than a
+/// minute, what was learned about a caller is forgotten when it calls next.
+///
+/// Of a caller that [acts for](Principal::acting_for) a subject, the subject and its token are watched as well, but refused
+/// scopes, and the keys of an address, are those of the caller. A token without an id (`jti`) is watched as that of its
+/// subject only.
+///
 /// Place it around sinks that take all events: of a part, as of [`Sampled`](crate::audit::Sampled), it would see a
 /// part.
+///
+/// # Deployment caveat
+///
+/// Behind a proxy or a CDN without a [`ClientAddressLayer`](crate::layer::ClientAddressLayer), all addresses are those of the
+/// proxies. Then each key is soon in many networks, those of the edges of the CDN, and one client that fails is an alert about
+/// an edge: configure the trusted proxies before you act on alerts.
 ///
 /// # Examples
 ///
@@ -90,15 +105,26 @@ impl Detector {
         Self(Arc::new(Inner { hook, sink, watch: Watch::new(settings) }))
     }
 
-    /// The alerts that are raised and not cleared, at most 1 024.
+    /// The alerts that are raised and not cleared, at most 1 024 of each detection.
     #[must_use]
     pub fn alerts(&self) -> Vec<Alert> {
         self.0.watch.active.all()
     }
 
-    /// The time until which a caller is under an alert of one of these detections.
-    pub(super) fn alerted_until(&self, caller: &Principal, detections: &[Detection]) -> Option<Timestamp> {
-        self.0.watch.calm_at(caller.identity(), detections).map(Timestamp::from_millis)
+    /// The number of times that an alert was due and dropped, because 1 024 of its detection were raised.
+    #[must_use]
+    pub fn dropped_alerts(&self) -> u64 {
+        self.0.watch.active.dropped()
+    }
+
+    /// Returns whether this is detected.
+    pub(super) fn detects(&self, detection: Detection) -> bool {
+        self.0.watch.settings.threshold(detection).is_some()
+    }
+
+    /// The time until a caller is under no alert of one of these detections.
+    pub(super) fn wait(&self, caller: &Principal, detections: &[Detection], now: Timestamp) -> Option<Duration> {
+        self.0.watch.wait(caller, detections, now.as_millis()).map(Duration::from_millis)
     }
 }
 
@@ -109,14 +135,17 @@ impl AuditSink for Detector {
             EventKind::Request(request) => watch.see(event.time, request),
             EventKind::Alert(_) | EventKind::Lost(_) | EventKind::Notice(_) => Vec::new(),
         };
-        let time = event.time;
-        sink.record(event, place);
-        for alert in alerts {
+        // First: it is called also if the sink panics.
+        for alert in &alerts {
             if let Some(hook) = hook
-                && catch_unwind(AssertUnwindSafe(|| hook(&alert))).is_err()
+                && catch_unwind(AssertUnwindSafe(|| hook(alert))).is_err()
             {
                 log::error!(detection = %alert.detection.as_str(), "the hook of an alert panicked");
             }
+        }
+        let time = event.time;
+        sink.record(event, place);
+        for alert in alerts {
             sink.record(Event::new(time, EventKind::Alert(alert)), Place::default());
         }
     }

@@ -1,37 +1,45 @@
+use super::times::Times;
+
 /// The largest number of different values that are distinguished.
 pub(super) const MAX: usize = 64;
 
-/// The values that were seen within a window, up to a number of them.
+/// The values that were seen within a window, up to a number of them, each with the time it was seen last.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Distinct(Vec<(u128, u64)>);
 
 impl Distinct {
-    /// Notes a value, and returns the number of different ones within the window; at most `most`.
-    pub(super) fn see(&mut self, value: u128, now: u64, window: u64, most: usize) -> u64 {
-        let is_old = |seen: u64| now.saturating_sub(seen) >= window;
-        if let Some((_, seen)) = self.0.iter_mut().find(|(known, _)| *known == value) {
-            *seen = now.max(*seen);
-        } else if self.0.len() < most.min(MAX) {
-            self.0.push((value, now));
-        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|(_, seen)| *seen) {
-            *oldest = (value, now);
+    /// Notes a value, and returns the number of different ones within the window that ends with the latest of them; at
+    /// most `most`. `None` if the event is older than the window.
+    pub(super) fn see(&mut self, value: u128, times: Times, window: u64, most: usize) -> Option<u64> {
+        self.0.retain(|(_, seen)| !times.is_set_back(*seen, window));
+        let at = times.at;
+        let latest = self.latest().max(at);
+        if latest - at >= window {
+            return None;
         }
-        self.0.iter().filter(|(_, seen)| !is_old(*seen)).count() as u64
+        if let Some((_, seen)) = self.0.iter_mut().find(|(known, _)| *known == value) {
+            *seen = at.max(*seen);
+        } else if self.0.len() < most.min(MAX) {
+            self.0.push((value, at));
+        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|(_, seen)| *seen) {
+            *oldest = (value, at);
+        }
+        Some(self.count(latest, window))
     }
 
-    /// The values within the window.
-    pub(super) fn within(&self, now: u64, window: u64) -> Vec<u128> {
-        let seen = self.0.iter().filter(|(_, seen)| now.saturating_sub(*seen) < window);
-        seen.map(|(value, _)| *value).collect()
+    /// The number of values within the window that ends now.
+    pub(super) fn count(&self, now: u64, window: u64) -> u64 {
+        self.0.iter().filter(|(_, seen)| now.saturating_sub(*seen) < window).count() as u64
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// The values within the window that ends with the latest of them.
+    pub(super) fn within(&self, window: u64) -> Vec<u128> {
+        let latest = self.latest();
+        self.0.iter().filter(|(_, seen)| latest - *seen < window).map(|(value, _)| *value).collect()
     }
 
-    /// Forgets the values, and keeps the memory.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    fn latest(&self) -> u64 {
+        self.0.iter().map(|(_, seen)| *seen).max().unwrap_or_default()
     }
 }
 
@@ -47,9 +55,5 @@ impl Names {
         }
         self.0.push(name);
         true
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
     }
 }

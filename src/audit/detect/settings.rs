@@ -31,6 +31,31 @@ impl Settings {
     pub(super) fn set(&mut self, detection: Detection, threshold: Option<Threshold>) {
         self.thresholds[detection.index()] = threshold;
     }
+
+    /// Counts an event, if it is part of what is detected, and not too old to be counted.
+    pub(super) fn count(&self, detection: Detection, add: impl FnOnce(u64) -> Option<u64>) -> Option<Counted> {
+        let threshold = self.threshold(detection)?;
+        Some((add(threshold.window)?, threshold))
+    }
+
+    /// The length of the window, if this is detected.
+    pub(super) fn window(&self, detection: Detection) -> u64 {
+        self.threshold(detection).map_or(0, |threshold| threshold.window)
+    }
+}
+
+/// A count within the window of a threshold.
+pub(super) type Counted = (u64, Threshold);
+
+impl Threshold {
+    pub(super) const fn half(self) -> u64 {
+        self.count.div_ceil(2)
+    }
+
+    /// The number of different values that are distinguished.
+    pub(super) fn places(self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
 }
 
 impl Default for Settings {

@@ -1,10 +1,12 @@
 //! The counts of many callers, in a table of a fixed size.
 //!
 //! The hash of a caller selects a bucket of eight slots. If all are taken, a new caller replaces the one that is worth
-//! least: the one with the fewest failures, and of several the one that was seen least recently. A flood of callers
-//! with one request each replaces each other, and not one that is about to be detected.
+//! least: the one with the fewest failures that still count, and of several the one that was seen least recently. A flood
+//! of callers with one request each replaces each other, and not one that is about to be detected.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::settings::Settings;
 
 /// Slots of a bucket.
 const WAYS: usize = 8;
@@ -14,11 +16,9 @@ const SHARDS: usize = 64;
 
 /// The counts of one caller.
 pub(super) trait Slot: Default {
-    /// Forgets the caller.
-    fn clear(&mut self);
-
-    /// The slot with the least worth is replaced: the count that may become an alert, and the time it was seen last.
-    fn worth(&self) -> (u64, u64);
+    /// The slot with the least worth is replaced: the count that may become an alert, of which nothing is left after the
+    /// window, and the time it was seen last.
+    fn worth(&self, now: u64, settings: &Settings) -> (u64, u64);
 }
 
 pub(super) struct Table<V> {
@@ -46,11 +46,11 @@ impl<V: Slot> Table<V> {
     }
 
     /// Changes the counts of the caller with this hash.
-    pub(super) fn with<T>(&self, hash: u64, change: impl FnOnce(&mut V) -> T) -> T {
+    pub(super) fn with<T>(&self, hash: u64, now: u64, settings: &Settings, change: impl FnOnce(&mut V) -> T) -> T {
         let mut buckets = self.shards[select(hash, self.shards.len())].lock();
         // Other bits than those that have selected the shard.
         let bucket = select(hash.rotate_left(32), buckets.len());
-        change(buckets[bucket].slot(hash))
+        change(buckets[bucket].slot(hash, |slot| slot.worth(now, settings)))
     }
 }
 
@@ -61,18 +61,17 @@ impl<V> Shard<V> {
 }
 
 impl<V: Slot> Bucket<V> {
-    fn slot(&mut self, hash: u64) -> &mut V {
+    fn slot(&mut self, hash: u64, worth: impl Fn(&V) -> (u64, u64)) -> &mut V {
         let known = |way: &usize| self.hashes[*way] == hash && self.slots[*way].is_some();
-        let way = (0..WAYS).find(known).unwrap_or_else(|| self.take(hash));
+        let way = (0..WAYS).find(known).unwrap_or_else(|| self.take(hash, worth));
         self.slots[way].get_or_insert_default()
     }
 
     /// Gives a free slot, or that of the caller that is worth least, to a new caller.
-    fn take(&mut self, hash: u64) -> usize {
-        let worth = |way: &usize| self.slots[*way].as_deref().map(V::worth);
-        let way = (0..WAYS).min_by_key(worth).unwrap_or_default();
+    fn take(&mut self, hash: u64, worth: impl Fn(&V) -> (u64, u64)) -> usize {
+        let way = (0..WAYS).min_by_key(|way| self.slots[*way].as_deref().map(&worth)).unwrap_or_default();
         if let Some(slot) = &mut self.slots[way] {
-            slot.clear();
+            **slot = V::default();
         }
         self.hashes[way] = hash;
         way

@@ -28,18 +28,18 @@ impl<'a> UsedNames<'a> {
     }
 
     /// The names for which this is true; `None` if there are none.
-    pub(super) fn filter(self, mut is_wanted: impl FnMut(u64) -> bool) -> Option<Vec<UsedName<'a>>> {
+    pub(super) fn filter(self, mut is_wanted: impl FnMut(Detection, u64) -> bool) -> Option<Vec<UsedName<'a>>> {
         let mut found = Vec::new();
         let holds = |scope: &&Scope| self.request.principal.as_ref().is_some_and(|caller| caller.holds(scope));
         for scope in self.scopes.into_iter().flat_map(Scopes::iter).filter(holds) {
             let name = self.secret.hash_one((3_u8, scope.as_str()));
-            if is_wanted(name) {
+            if is_wanted(Detection::FirstUseOfScope, name) {
                 found.push((Detection::FirstUseOfScope, name, scope.as_str()));
             }
         }
         if let Some(tool) = self.tool {
             let name = self.secret.hash_one((4_u8, tool));
-            if is_wanted(name) {
+            if is_wanted(Detection::FirstUseOfTool, name) {
                 found.push((Detection::FirstUseOfTool, name, tool));
             }
         }
