@@ -13,7 +13,7 @@ mod names {
     pub(crate) const AUDIT_LOST: &str = "warden.audit.lost";
     pub(crate) const AUDIT_QUEUE: &str = "warden.audit.queue";
     pub(crate) const CACHE_LOOKUPS: &str = "warden.cache.lookups";
-    pub(crate) const DEPENDENCY_UP: &str = "warden.dependency.up";
+    pub(crate) const DEPENDENCY_OUTAGES: &str = "warden.dependency.outages";
     pub(crate) const KEY_SET_REFRESHED: &str = "warden.key_set.last_refresh";
     pub(crate) const KEY_SET_REFRESHES: &str = "warden.key_set.refreshes";
     pub(crate) const LIMITER_DECISIONS: &str = "warden.limiter.decisions";

@@ -4,6 +4,7 @@ use ::metrics::{
 use http::Method;
 
 use super::{
+    detect::{AlertState, Detection},
     event::{End, Event, EventKind, RequestEvent},
     sink::{AuditSink, Place},
 };
@@ -29,11 +30,17 @@ use crate::{metrics as names, notice::Notice, reason::Reason};
 #[non_exhaustive]
 pub struct MetricsSink;
 
+const STATES: [AlertState; 2] = [AlertState::Cleared, AlertState::Raised];
+
 impl MetricsSink {
-    /// Describes the metrics to the recorder that is installed.
+    /// Describes the metrics to the recorder that is installed, and registers the counters of alerts with zero.
     #[must_use]
     pub fn new() -> Self {
         describe();
+        // A counter that begins with its first alert has not increased.
+        for (detection, state) in Detection::ALL.iter().flat_map(|detection| STATES.map(|state| (*detection, state))) {
+            count_alerts(detection, state, 0);
+        }
         Self
     }
 }
@@ -47,10 +54,7 @@ impl Default for MetricsSink {
 impl AuditSink for MetricsSink {
     fn record(&self, event: Event, _: Place) {
         match &event.kind {
-            EventKind::Alert(alert) => {
-                let (detection, state) = (alert.detection.as_str(), alert.state.as_str());
-                counter!(names::ALERTS, "detection" => detection, "state" => state).increment(1);
-            }
+            EventKind::Alert(alert) => count_alerts(alert.detection, alert.state, 1),
             // Counted where they are lost.
             EventKind::Lost(_) => {}
             EventKind::Notice(notice) => note(notice),
@@ -59,12 +63,17 @@ impl AuditSink for MetricsSink {
     }
 }
 
+fn count_alerts(detection: Detection, state: AlertState, count: u64) {
+    counter!(names::ALERTS, "detection" => detection.as_str(), "state" => state.as_str()).increment(count);
+}
+
 fn note(notice: &Notice) {
     counter!(names::NOTICES, "notice" => notice.as_str()).increment(1);
-    let is_up = |dependency: &str| gauge!(names::DEPENDENCY_UP, "dependency" => dependency.to_owned());
+    // Several dependencies have one name, such as the key sets of all issuers.
+    let outages = |dependency: &str| gauge!(names::DEPENDENCY_OUTAGES, "dependency" => dependency.to_owned());
     match notice {
-        Notice::DependencyDown { dependency, .. } => is_up(dependency).set(0.0),
-        Notice::DependencyUp { dependency } => is_up(dependency).set(1.0),
+        Notice::DependencyDown { dependency, .. } => outages(dependency).increment(1.0),
+        Notice::DependencyUp { dependency } => outages(dependency).decrement(1.0),
         _ => {}
     }
 }
@@ -105,16 +114,15 @@ fn method(method: &Method) -> &'static str {
     }
 }
 
-/// The reason of a refusal; otherwise how the request ended, or the status of an error of the server.
+/// The end of a request that failed, or the status of a refusal or of an error of the server. Not the reason of a refusal:
+/// each reason of each route would be a time series.
 fn error_type(request: &RequestEvent) -> Option<SharedString> {
-    if let Some(reason) = request.decision.reason() {
-        return Some(reason.as_str().into());
-    }
     match request.end {
         End::Disconnected | End::Failed | End::Panicked => return Some(request.end.as_str().into()),
         End::Complete | End::Interrupted => {}
     }
-    let failed = request.status.filter(|status| status.is_server_error())?;
+    let is_refused = request.decision.refusal().is_some();
+    let failed = request.status.filter(|status| is_refused || status.is_server_error())?;
     Some(failed.as_u16().to_string().into())
 }
 
@@ -123,7 +131,7 @@ fn describe() {
     describe_counter!(names::AUDIT_LOST, "Audit events for which a sink had no room");
     describe_gauge!(names::AUDIT_QUEUE, "Audit events that wait in the queue of a sink");
     describe_counter!(names::CACHE_LOOKUPS, "Look-ups of credentials in caches");
-    describe_gauge!(names::DEPENDENCY_UP, "Whether a dependency responds, since it first did not");
+    describe_gauge!(names::DEPENDENCY_OUTAGES, "Ongoing outages of dependencies");
     describe_gauge!(names::KEY_SET_REFRESHED, Unit::Seconds, "The time of the last successful fetch of a key set");
     describe_counter!(names::KEY_SET_REFRESHES, "Fetches of key sets");
     describe_counter!(names::LIMITER_DECISIONS, "Decisions of rate limiters");

@@ -32,6 +32,8 @@ impl Room {
     pub(super) fn new(name: &'static str, capacity: NonZeroUsize) -> Self {
         let capacity = capacity.get().min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(capacity));
+        // A counter that begins with its first event has not increased.
+        metrics::audit_lost(name, 0);
         Self(Arc::new(Inner { capacity, lost: AtomicU64::new(0), lost_in_all: AtomicU64::new(0), name, permits }))
     }
 

@@ -34,7 +34,7 @@
 //! | `warden.requests` \* | counter | `decision`, `reason` | requests by decision, and the [reason](crate::Reason) of refusals |
 //! | `warden.alerts` \* | counter | `detection`, `state` | alerts of a detector that were raised or cleared |
 //! | `warden.notices` \* | counter | `notice` | events that are not requests, such as changed keys |
-//! | `warden.dependency.up` \* | gauge | `dependency` | 0 while a dependency does not respond, 1 after it responds again; absent before it first did not |
+//! | `warden.dependency.outages` \* | gauge | `dependency` | dependencies of this kind that do not respond, such as the key sets of several issuers; absent before the first outage |
 //! | `warden.audit.lost` | counter | `sink` | events for which a sink had no room |
 //! | `warden.audit.queue` | gauge | `sink` | events that wait in the queue of a sink |
 //! | `warden.cache.lookups` | counter | `cache`, `result` | look-ups of credentials: `hit`, `refused` for a cached refusal, `miss` |
@@ -44,8 +44,12 @@
 //! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted`, `refused`, `not_counted`, or `unavailable` |
 //!
 //! No label has a value that a client can choose: `http.request.method` is `_OTHER` for unknown methods, and
-//! `http.route` is the template of the route. `error.type` is the reason of a refusal, `disconnected`, `failed`,
-//! `panicked`, or the status of an error of the server.
+//! `http.route` is the template of the route. `error.type` is `disconnected`, `failed`, `panicked`, or the status of a
+//! refusal or of an error of the server; the reason of a refusal is in `warden.requests`.
+//!
+//! Counters of alerts and of lost events begin with zero when the sink is made, so that the first one is an increase.
+//! Outages are counted by the notices about them: give the `AuditLog` with the `MetricsSink` to the
+//! [`Environment`](crate::Environment) of all layers. With one `MetricsSink` in two logs, each outage is counted twice.
 //!
 //! The age of a key set in Prometheus is `time() - warden_key_set_last_refresh_seconds`. The folder `examples/observed`
 //! of the repository has a dashboard for Grafana and rules for alerts of Prometheus.

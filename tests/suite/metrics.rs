@@ -105,7 +105,7 @@ fn requests_are_counted_by_decision_and_measured_under_the_names_of_opentelemetr
             1.0,
         ),
         (
-            "http.server.request.duration{error.type=insufficient_scope,http.request.method=_OTHER,\
+            "http.server.request.duration{error.type=403,http.request.method=_OTHER,\
              http.response.status_code=403,http.route=/accounts/{id}}",
             1.0,
         ),
@@ -162,6 +162,10 @@ fn notices(log: &AuditLog) {
     log.observe(Notice::DependencyDown { dependency: dependency(), cause: "timed out".into() });
     log.observe(Notice::DependencyUp { dependency: dependency() });
     log.observe(Notice::DependencyDown { dependency: "rate limiter".into(), cause: "timed out".into() });
+    for issuer in ["a", "b"] {
+        log.observe(Notice::DependencyDown { dependency: "key set".into(), cause: issuer.into() });
+    }
+    log.observe(Notice::DependencyUp { dependency: "key set".into() });
 }
 
 #[test]
@@ -175,9 +179,31 @@ fn dependencies_and_alerts_are_counted() {
         notices(&log);
     });
     assert_eq!(metrics["warden.alerts{detection=refused_scopes,state=raised}"], 1.0);
-    assert_eq!(metrics["warden.dependency.up{dependency=key store}"], 1.0);
-    assert_eq!(metrics["warden.dependency.up{dependency=rate limiter}"], 0.0);
-    assert_eq!(metrics["warden.notices{notice=dependency_down}"], 2.0);
+    assert_eq!(metrics["warden.dependency.outages{dependency=key store}"], 0.0);
+    assert_eq!(metrics["warden.dependency.outages{dependency=rate limiter}"], 1.0);
+    assert_eq!(metrics["warden.dependency.outages{dependency=key set}"], 1.0, "one of two responds again");
+    assert_eq!(metrics["warden.notices{notice=dependency_down}"], 4.0);
+}
+
+#[test]
+fn counters_of_alerts_and_of_lost_events_begin_with_zero() {
+    let metrics = measured(async || {
+        let (sink, _events) = AuditChannel::new(5);
+        drop(AuditLog::new(sink).and(MetricsSink::new()));
+    });
+    assert_eq!(metrics["warden.audit.lost{sink=channel}"], 0.0);
+    assert_eq!(metrics["warden.alerts{detection=failures_of_caller,state=cleared}"], 0.0);
+    assert_eq!(metrics["warden.alerts{detection=unusual_rate,state=raised}"], 0.0);
+    let alerts = metrics.keys().filter(|name| name.starts_with("warden.alerts{"));
+    assert_eq!(alerts.count(), 18, "each of nine detections is raised and cleared");
+}
+
+#[test]
+fn a_request_without_a_refusal_or_an_error_has_no_type_of_error() {
+    let metrics = measured(async || requests(AuditLog::new(MetricsSink::new())).await);
+    let types: BTreeSet<_> =
+        metrics.keys().filter_map(|name| name.split_once("error.type=")?.1.split(',').next()).collect();
+    assert_eq!(types, ["401", "403", "429", "502"].into(), "a status, and not the reason");
 }
 
 /// The rows of the table in the manual: the name, the kind, and the labels.
@@ -201,7 +227,8 @@ fn the_manual_lists_what_is_emitted() {
     let metrics = measured(async || {
         let detector = Detector::builder(AuditLog::new(sink).and(MetricsSink::new()));
         let two = std::num::NonZeroU32::new(2).unwrap();
-        let log = AuditLog::new(detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).unwrap().build());
+        let log =
+            AuditLog::new(detector.threshold(Detection::RefusedScopes, two, Duration::from_secs(60)).unwrap().build());
         requests(log.clone()).await;
         notices(&log);
         drop(Remote::new().await);
