@@ -209,7 +209,7 @@ async fn opa_is_sent_the_input_and_returns_the_result() {
     caller.ask(policy).await.assert_subject("alice");
 }
 
-/// (175)
+/// (176)
 #[tokio::test]
 async fn a_server_that_does_not_decide_is_503() {
     let caller = Caller::new().await;
@@ -282,7 +282,7 @@ impl Fetch for Pairs {
     }
 }
 
-/// (169)
+/// (170)
 #[tokio::test(start_paused = true)]
 async fn without_a_cache_concurrent_requests_share_no_decision() {
     let caller = Caller::new().await;
@@ -320,7 +320,7 @@ async fn a_client_that_panics_is_500_and_the_next_query_is_another_one() {
     }
 }
 
-/// (168)
+/// (169)
 #[tokio::test]
 async fn authzen_is_sent_the_subject_that_the_caller_acts_for() {
     let caller = Caller::new().await;

@@ -134,7 +134,7 @@ async fn a_key_of_another_tier_or_with_more_scopes_is_not_rotated() {
     }
 }
 
-/// (176)
+/// (177)
 #[tokio::test]
 async fn an_administrator_by_role_mints_keys_with_the_scopes_of_its_credential_only() {
     let stack = Stack::new();

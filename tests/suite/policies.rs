@@ -390,7 +390,7 @@ async fn ask_claiming(claims: &'static str, policy: impl Policy) -> Answer {
         .await
 }
 
-/// (170)
+/// (171)
 #[tokio::test]
 async fn claims_that_cannot_be_parsed_are_not_a_decision() {
     let suspended = || RequiredClaim::new("suspended", true);

@@ -64,7 +64,7 @@ async fn a_path_names_the_tenant_of_the_caller() {
     }
 }
 
-/// (165)
+/// (166)
 #[tokio::test]
 async fn a_path_that_names_another_tenant_once_it_is_normalised_names_none() {
     let api = Api::new().await;
@@ -159,7 +159,7 @@ async fn a_host_names_the_tenant_by_its_first_label() {
     }
 }
 
-/// (166)
+/// (167)
 #[tokio::test]
 async fn a_host_that_servers_may_read_in_two_ways_names_no_tenant() {
     let api = Api::new().await;
@@ -210,7 +210,7 @@ async fn a_caller_without_a_tenant_is_refused_unless_it_is_an_operator() {
     assert_eq!(api.call(everybody(), &api.acme, Request::get("/umbrella")).await, refused, "it has a tenant");
 }
 
-/// (167)
+/// (168)
 #[tokio::test]
 async fn an_operator_that_acts_for_somebody_else_acts_for_all_tenants_only_if_both_do() {
     let api = Api::new().await;

@@ -130,7 +130,7 @@ async fn data_documents_are_merged() {
     assert_eq!(policy(&["{"]).unwrap_err().kind(), RegoErrorKind::Invalid);
 }
 
-/// (171)
+/// (172)
 #[test]
 fn data_does_not_replace_rules() {
     let policy = |package: &str| {
@@ -160,7 +160,7 @@ fn data_does_not_replace_rules() {
     }
 }
 
-/// (172)
+/// (173)
 #[tokio::test]
 async fn a_builtin_function_that_panics_refuses() {
     let agent = Caller::agent().await;

@@ -173,7 +173,7 @@ async fn credentials_are_never_in_the_input() {
     agent.send(policy, Request::get("/").header("x-session", value)).await.assert_admitted();
 }
 
-/// (173)
+/// (174)
 #[tokio::test]
 async fn a_header_field_that_is_not_ascii_refuses() {
     let agent = Caller::agent().await;
@@ -205,7 +205,7 @@ impl Authenticator for Claiming {
     }
 }
 
-/// (170)
+/// (171)
 #[tokio::test]
 async fn claims_that_are_no_object_refuse() {
     for (claims, status) in [(r#"{"suspended": false}"#, 200), (r#"{"suspended": true"#, 403), ("[]", 403), ("", 403)] {

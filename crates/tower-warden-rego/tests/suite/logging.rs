@@ -85,7 +85,7 @@ async fn an_evaluation_that_took_too_long_is_logged_as_such() {
     assert_eq!(log.count("execution exceeded time limit"), 1);
 }
 
-/// (174)
+/// (175)
 #[tokio::test]
 async fn the_warning_of_a_failure_quotes_nothing_that_the_caller_sent() {
     let agent = Caller::agent().await;

@@ -77,7 +77,7 @@ async fn a_broken_file_leaves_the_current_policy_in_use() {
         agent.ask(policy.clone()).await.assert_admitted();
     }
     files.allow("false");
-    // (171)
+    // (172)
     fs::write(files.path("data.json"), r#"{"test": {"allow": true}}"#).unwrap();
     assert_eq!(policy.reload().unwrap_err().kind(), RegoErrorKind::Invalid);
     agent.ask(policy.clone()).await.assert_admitted();
