@@ -10,7 +10,8 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// The settings that all parts of a deployment share: the clock, the trusted proxies, and the namespace of shared stores.
+/// The settings that all parts of a deployment share: the clock, the trusted proxies, the namespace of shared stores, and
+/// with the feature `audit` the receiver of notices.
 ///
 /// # Examples
 ///
@@ -57,8 +58,9 @@ impl Environment {
         self
     }
 
-    /// Sets the receiver of notices of changed keys, revocations, new key sets, and dependencies that do not respond: an
-    /// [`AuditLog`](crate::audit::AuditLog).
+    /// Sets the receiver of notices, an [`AuditLog`](crate::audit::AuditLog): of changed API keys, revocations in a
+    /// [`MemoryRevocationList`](crate::revocation::MemoryRevocationList), new key sets of issuers, and outages of what
+    /// layers, authenticators and policies with this environment depend on.
     #[cfg(feature = "audit")]
     #[must_use]
     pub fn with_observer(mut self, observer: impl Observer) -> Self {
@@ -99,7 +101,7 @@ impl Environment {
     }
 }
 
-/// The machine's clock, no trusted proxies, and no namespace.
+/// The machine's clock, no trusted proxies, no namespace, and no receiver of notices.
 impl Default for Environment {
     fn default() -> Self {
         Self {

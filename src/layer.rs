@@ -3,19 +3,19 @@
 //! Stack them in this order, from the outside to the inside:
 //!
 //! 1. [`AuditLayer`], which records one event for each request.
-//! 1. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the server is
-//!    not axum's; and [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
-//!    a Unix socket.
-//! 2. [`ClientAddressLayer`], if clients connect through a proxy.
-//! 3. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
-//! 4. [`RateLimitLayer`] with limits by client address.
-//! 5. [`FailureLimitLayer`], which limits refused credentials.
-//! 6. [`AuthLayer`], which authenticates the caller.
-//! 7. [`StreamGuardLayer`], which ends responses whose credential expires or is revoked while they are sent.
-//! 8. [`RoleLayer`], which adds the scopes that the caller has by its roles.
+//! 2. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the
+//!    server is not axum's; and [`PeerLayer`], if the server stores the address of its connections in a type of its
+//!    own, as tonic does, or listens on a Unix socket.
+//! 3. [`ClientAddressLayer`], if clients connect through a proxy.
+//! 4. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
+//! 5. [`RateLimitLayer`] with limits by client address.
+//! 6. [`FailureLimitLayer`], which limits refused credentials.
+//! 7. [`AuthLayer`], which authenticates the caller.
+//! 8. [`StreamGuardLayer`], which ends responses whose credential expires or is revoked while they are sent.
 //! 9. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
-//! 10. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
-//! 11. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 10. [`RoleLayer`], which adds the scopes that the caller has by its roles.
+//! 11. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
+//! 12. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
 //!
 //! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
 //! layers outside of it refuse.

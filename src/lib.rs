@@ -11,6 +11,7 @@
 //! | verify JWT access tokens | [`Jwt`](jwt::Jwt), [`jwt`] |
 //! | verify opaque tokens (RFC 7662) | [`Introspection`](introspection::Introspection), [`introspection`] |
 //! | require scopes, tenants or a recent login, and combine policies | [`AuthorizeLayer`](layer::AuthorizeLayer), [`authorize`], [`scope`] |
+//! | give callers scopes by their roles | [`RoleLayer`](layer::RoleLayer), [`authorize`] |
 //! | let a policy server decide (AuthZEN, OPA) | [`DecisionPoint`](decision_point::DecisionPoint), [`decision_point`] |
 //! | read the caller in a handler | [`Principal`], [`Scoped`](axum::Scoped), [`Claims`](jwt::Claims) |
 //! | require two credentials: an agent and the user it acts for | [`AuthLayer::acting_for`](layer::AuthLayer::acting_for) |
@@ -20,6 +21,8 @@
 //! | refuse revoked credentials of any kind | [`revocation`] |
 //! | end streams and downloads when their credential expires or is revoked | [`stream`] |
 //! | publish metadata (RFC 9728) | [`metadata`] |
+//! | record an audit event for each request, and detect abuse | [`AuditLayer`](layer::AuditLayer), [`audit`] |
+//! | emit metrics | [`manual::observing`] |
 //! | read and check request bodies | [`body`] |
 //! | let refusals reach clients that upload | [`drain`] |
 //! | add a scheme, a proof, a store or a policy | [`manual::extending`] |
@@ -118,6 +121,8 @@
 //! ```text
 //!  request
 //!    ▼
+//!  AuditLayer           one event for each request, recorded when it ends
+//!    ▼
 //!  RateLimitLayer       by peer: before any cryptography
 //!  FailureLimitLayer    by peer: limits refused credentials only
 //!    ▼
@@ -126,6 +131,7 @@
 //!                       3 check         expiry, possession, networks, revocation, replay
 //!                       4 admit                              → Principal, in the request's extensions
 //!    ▼
+//!  StreamGuardLayer     ends long responses when their credential expires or is revoked
 //!  RateLimitLayer       by principal, tenant or key
 //!  RoleLayer            scopes of the caller's roles
 //!  AuthorizeLayer       Policy: scopes, step-up, tenant, closures
@@ -140,7 +146,7 @@
 //! An invalid credential is never treated as an absent one. Each request has exactly one credential, or one from each
 //! declared source. All invalid credentials get the same response. If a credential cannot be verified because a dependency is
 //! down, the response is 503, never 401 and never 200. Expiry, possession, networks and revocation are checked on every
-//! request, cached or not. Secrets are in no log line, `Debug` output or error. Options that weaken a check for all credentials
+//! request, cached or not. Secrets are in no log line, audit event, metric, `Debug` output or error. Options that weaken a check for all credentials
 //! have names that begin with `danger_`. [`manual::guarantees`] states all guarantees, and where each is enforced.
 //!
 //! # Features
@@ -153,7 +159,7 @@
 //! | `jwt` | JWT access tokens with static keys; needs `aws-lc-rs` or `rust-crypto` | yes |
 //! | `rate-limit` | rate limits on one node, limits of requests in progress | yes |
 //! | `tracing` | log lines | yes |
-//! | `audit` | one event for each request; sinks and formats; needs tokio | |
+//! | `audit` | one event for each request; sinks and formats; detection of abuse; needs tokio | |
 //! | `body` | request bodies that are read within limits, checked, and passed on unchanged; needs tokio | |
 //! | `certificate` | client certificates: bound tokens, an authenticator, header fields of proxies | |
 //! | `decision-point` | policies that another server decides (AuthZEN, OPA); enables `jwt`; needs tokio | |
@@ -161,8 +167,8 @@
 //! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
 //! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
-//! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
+//! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
 //! | `stream` | responses end when their credential expires or is revoked; needs tokio | |

@@ -90,7 +90,7 @@ pub struct AuditedCertificate {
     pub thumbprint: Digest,
 }
 
-/// The state of the rate limit that has the smallest part of its quota left, in an audit event.
+/// The state of the rate limit that has the smallest number of units left, in an audit event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct AuditedLimit {
@@ -188,7 +188,7 @@ impl Notes {
         }
     }
 
-    /// Notes the state of a limit; of several, that with the smallest part left.
+    /// Notes the state of a limit; of several, that with the fewest units left.
     #[cfg(feature = "rate-limit")]
     pub(crate) fn limited(&mut self, limit: AuditedLimit) {
         if self.limit.as_ref().is_none_or(|noted| limit.remaining <= noted.remaining) {

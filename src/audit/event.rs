@@ -15,7 +15,9 @@ use crate::{
 
 /// Something that happened, for an audit log.
 ///
-/// It contains no secret, no token, no header value except a [request id](RequestEvent::request_id), and no query string.
+/// It contains no secret, no token and no query string, and of the header fields only the
+/// [id of the request](RequestEvent::request_id) and the [trace](RequestEvent::trace). The
+/// [principal](RequestEvent::principal) of a request has the claims of its token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {

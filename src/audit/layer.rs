@@ -97,7 +97,8 @@ impl<R> AuditLayer<R> {
         self
     }
 
-    /// Takes the ids of requests from a header field of these proxies. Other requests get a new id.
+    /// Takes the ids of requests from a header field of these proxies. A request of another peer gets a new id, and so does one
+    /// whose field is absent, repeated, longer than 128 bytes, or not visible ASCII.
     #[must_use]
     pub fn request_id(mut self, field: HeaderName, proxies: TrustedProxies) -> Self {
         self.settings_mut().ids = RequestIds(Some((field, proxies)));

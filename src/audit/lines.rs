@@ -27,8 +27,8 @@ use crate::{
 
 /// A sink that writes lines, from a thread of its own.
 ///
-/// Requests do not wait for the writer. If it is slow, events wait in a queue; if that is full, events are lost and counted, and
-/// the next line that is written says how many.
+/// Requests do not wait for the writer. If it is slow, events wait in a queue; if that is full, or the writer fails and its
+/// buffer is full, events are lost and counted. The next line that is written states how many.
 ///
 /// For files that are rotated, give it the appender of a crate such as `tracing-appender`.
 ///

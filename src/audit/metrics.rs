@@ -16,7 +16,7 @@ use crate::{metrics as names, notice::Notice, reason::Reason};
 /// before. The [manual](crate::manual::observing) lists all metrics of this crate. Those that are not about events are
 /// emitted without it.
 ///
-/// Labels have values from closed sets, so that no client can make a time series.
+/// Labels have values from closed sets, so that no client can create time series.
 ///
 /// # Examples
 ///

@@ -17,7 +17,9 @@
 //! # What is recorded
 //!
 //! 1. **One event for each request**, also if the client leaves, the handler panics, or a layer refuses.
-//! 2. **No secret**: no token, no key, no value of a header field, no query string, no claim except those that name the caller.
+//! 2. **No secret**: no token, no key, no query string, and no value of a header field except the ids of the request and of
+//!    its trace. Formats write no claims except those that name the caller and its scopes; custom sinks receive the
+//!    [`Principal`](crate::Principal), which has all claims.
 //! 3. **No request waits** for a sink, unless the layer is [blocking](crate::layer::AuditLayer::blocking). Events for which there is
 //!    no room are lost, and their number is in the next line.
 //!

@@ -46,7 +46,7 @@ impl AuditNote {
         Self(extensions.get::<Trail>().cloned())
     }
 
-    /// Adds a field: up to 32 of them, and the first 1000 characters of each value. Never to be called with a secret.
+    /// Adds a field: up to 32 of them, and the first 1000 characters of each value. Do not record secrets.
     pub fn field(&self, name: impl Into<Cow<'static, str>>, value: impl fmt::Display) -> &Self {
         if let Some(trail) = &self.0 {
             let value = log::bounded(&value.to_string(), MAX_VALUE).into();

@@ -53,7 +53,7 @@ impl Room {
             return Eventual::Now(Ok(Place::of(permit)));
         }
         let permits = Arc::clone(&self.0.permits);
-        // Whoever reads the queue.
+        // The reader of the queue.
         Eventual::later(async move { permits.acquire_owned().await.map(Place::of).map_err(|_| Unavailable::new(name)) })
     }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{Eventual, Unavailable};
 
-/// A sink that passes on one event in `one_in` of [ordinary](super::RequestEvent::is_ordinary) requests, and all others:
-/// refusals, failures and notices.
+/// A sink that passes on one of `one_in` events of [ordinary](super::RequestEvent::is_ordinary) requests, and all other
+/// events: refusals, failures, requests about which no layer has decided, notices and alerts.
 #[derive(Debug)]
 pub struct Sampled<S> {
     count: AtomicU32,

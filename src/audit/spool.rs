@@ -30,7 +30,7 @@ use crate::{log, outage::Outage};
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path().join("spool");
 /// let (sender, delivered) = mpsc::channel();
-/// // Whatever sends lines to a collector; it is called again after an error.
+/// // Sends lines to a collector. It is called again after an error.
 /// let spool = Spool::open(directory, move |lines: &[u8]| sender.send(lines.to_vec()).map_err(std::io::Error::other))?;
 /// let log = AuditLog::new(JsonLines::builder(spool).start()?);
 /// # drop(delivered);

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::caller::Principal;
 
-/// A sink that emits `tracing` events with the target `tower_warden::audit`: at the level info for admitted requests and for
-/// notices, and at the level warn for refusals, failures, alerts and lost events.
+/// A sink that emits `tracing` events with the target `tower_warden::audit`: at the level info for admitted requests,
+/// notices and cleared alerts, and at the level warn for refusals, failures, requests about which no layer has decided,
+/// raised alerts and lost events.
 ///
 /// The fields have the names of [`FlatJson`]; the field `event` is the whole of it.
 #[derive(Clone, Copy, Debug, Default)]

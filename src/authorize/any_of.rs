@@ -15,9 +15,9 @@ use crate::{
 
 /// Several policies, one of which must admit a request: made by [`Policy::or`].
 ///
-/// They decide in order, and the first that admits the request decides. If none does, the refusal is that of a policy
-/// that could not decide, such as one whose dependency does not respond (503); otherwise that of a policy that names
-/// what would help the client. A refusal that names scopes names those of all alternatives.
+/// They decide in order, and the first that admits the request decides. If none does, the refusal of a policy that could
+/// not decide is returned, such as a 503; if all have decided, one that names what the client can obtain, such as a scope.
+/// A refusal that names scopes names those of all alternatives.
 #[derive(Clone)]
 pub struct AnyOf {
     parts: Arc<[Arc<dyn Policy>]>,

@@ -11,10 +11,13 @@
 //! | [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) | an entry of `authorization_details` (RFC 9396) |
 //! | [`OwnTenant`] | the tenant that the request names |
 //! | [`AllowedMethods`], [`AllowedNetworks`], [`AllowedTenants`] | one of the methods of authentication, networks, tenants |
+//! | [`OwnTenant`] | the tenant of the caller in the path, a header field or the host |
 //! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
 //! | [`StepUp`] | a strong or recent authentication of the user |
 //! | [`TimeOfDay`] | hours of the day |
 //! | [`DecisionPoint`](crate::decision_point::DecisionPoint) | what another server decides |
+//! | [`AbuseGuard`](crate::audit::AbuseGuard) | that the caller is not under an alert |
+//! | `RegoPolicy` of the crate `tower-warden-rego` | what a policy in Rego decides |
 //! | a closure, [`policy_fn`] | what a closure, or an async closure, decides |
 //!
 //! # Combined policies
@@ -58,8 +61,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A policy that cannot decide, because a dependency does not respond for example, never admits a request: `or` refuses
-//! with 503 unless another policy admits, and the opposite of what is undecided is undecided.
+//! A policy that cannot decide, for example because a dependency does not respond, never admits a request: `or` refuses
+//! unless another policy admits, with 503 if a dependency does not respond, and `not` leaves the refusal as it is.
 //!
 //! # Two credentials
 //!

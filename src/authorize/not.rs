@@ -11,9 +11,9 @@ use crate::{
 
 /// The opposite of a policy: made by [`Policy::not`].
 ///
-/// It refuses what the policy admits, with 403. It admits what the policy refuses, but nothing about which the policy
-/// could not decide: a 503, a 500, and refusals with the reasons [`PEER_UNKNOWN`](Reason::PEER_UNKNOWN),
-/// [`POLICY_FAILED`](Reason::POLICY_FAILED) and [`POLICY_UNDEFINED`](Reason::POLICY_UNDEFINED) stay refusals.
+/// It refuses with 403 what the policy admits, and admits what the policy refuses with 401 or 403. What the policy could
+/// not decide stays refused: every other status, and the reasons [`PEER_UNKNOWN`](Reason::PEER_UNKNOWN),
+/// [`POLICY_FAILED`](Reason::POLICY_FAILED) and [`POLICY_UNDEFINED`](Reason::POLICY_UNDEFINED).
 #[derive(Clone)]
 pub struct Not(Arc<dyn Policy>);
 

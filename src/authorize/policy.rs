@@ -11,8 +11,8 @@ use crate::{
 
 /// Decides whether an authenticated caller may make a request.
 ///
-/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, and as it says
-/// if it returns a `Result<(), Rejection>`. A [`Rejection::with_code`] distinguishes refusals for clients, where that
+/// A closure over the principal and the head is a policy too: it refuses with 403 if it returns `false`, or with the
+/// `Rejection` that it returns. A [`Rejection::with_code`] distinguishes refusals for clients, where that
 /// reveals nothing. An async closure is a policy within [`policy_fn`](super::policy_fn). Policies are combined with
 /// [`and`](Self::and), [`or`](Self::or) and [`not`](Self::not); see the [module docs](super).
 ///

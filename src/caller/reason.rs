@@ -60,11 +60,11 @@ reasons! {
     /// Look at: the `SenderConstraint` of the layer or route, and the issuer's setting for certificate-bound or
     /// DPoP-bound tokens; for API keys, `confirmation` in the key's record.
     NOT_SENDER_CONSTRAINED = "not_sender_constrained";
-    /// The client's address is unknown, and a credential with networks or a rate limit needs it.
+    /// The client's address is unknown, and a credential with networks, a policy by networks or a rate limit needs it.
     ///
     /// Look at: for 500, how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, tonic
-    /// and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401, what the trusted proxy writes
-    /// into `X-Forwarded-For` or `Forwarded`, and whether it is configured in a `ClientAddressLayer`.
+    /// and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401 and 403, what the trusted proxy
+    /// writes into `X-Forwarded-For` or `Forwarded`, and whether it is configured in a `ClientAddressLayer`.
     PEER_UNKNOWN = "peer_unknown";
     /// The proof of a custom method was made with another key than the one the credential is bound to.
     ///
@@ -78,6 +78,7 @@ reasons! {
     /// The credential belongs to another tenant than the one that is required.
     ///
     /// Look at: `tenant` in the key's record or the tenant claim of the token, against the tenant that `ApiKeysBuilder` was
-    /// configured with, the tenant in a request to the key routes, or the tenant of the subject that the caller acts for.
+    /// configured with, the tenant in a request to the key routes, the `AllowedTenants` of the route, or the tenant of the
+    /// subject that the caller acts for.
     TENANT_MISMATCH = "tenant_mismatch";
 }

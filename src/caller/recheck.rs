@@ -5,7 +5,7 @@ use crate::{Eventual, refusal::Rejection, time::UnixTime};
 
 /// Checks a credential again after its request was admitted, while a long response is sent.
 ///
-/// An authenticator that can lose the trust in a credential before it expires sets it as [`Identity::recheck`]. API
+/// An authenticator whose credentials can become invalid before they expire sets it as [`Identity::recheck`]. API
 /// keys are looked up again, and tokens need a key that has not left its set. Nothing calls it unless a layer ends
 /// responses, such as `StreamGuardLayer`.
 ///

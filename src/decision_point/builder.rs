@@ -72,7 +72,7 @@ impl DecisionPointBuilder {
         self
     }
 
-    /// Sets the clock of the cache, and what gets notices of outages: the clock of the system, and nothing, by default.
+    /// Sets the clock of the cache, and the receiver of notices of outages.
     pub fn environment(mut self, environment: &Environment) -> Self {
         self.environment = environment.clone();
         self

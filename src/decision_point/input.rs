@@ -7,8 +7,9 @@ use crate::caller::Principal;
 
 /// An evaluation request of AuthZEN: whether a subject may perform an action on a resource.
 ///
-/// The subject is the caller: of the type `identity`, with its name as `id`, and its issuer, client, tenant, method,
-/// scopes and roles as properties. Of what is not known, there is no property.
+/// The subject is the caller: its type is `identity`, its `id` the [subject](Principal::subject), and its properties are
+/// `issuer`, `client_id`, `tenant`, `method`, `scopes`, `roles`, and `user` for the subject that the caller acts for.
+/// Properties that the caller does not have are absent.
 ///
 /// If the caller [acts for](Principal::acting_for) a subject, the property `acting_for` is an object like it, with `type`,
 /// `id` and `properties` of that subject. The scopes are those of each credential and its roles, and

@@ -9,8 +9,9 @@
 //! | [AuthZEN 1.0](https://openid.net/specs/authorization-api-1_0.html) | `POST /access/v1/evaluation` | `{"decision": true}` | `{"decision": false}`, without `decision` |
 //! | [REST API of OPA](https://www.openpolicyagent.org/docs/rest-api) | `POST /v1/data/{rule}` | `{"result": true}`, `{"result": {"allow": true}}` | `false`, without `result` |
 //!
-//! Any other status than 200, a response that is not JSON, and no response within the
-//! [time-out](DecisionPointBuilder::timeout) are an outage: 503, logged once when it begins, and never cached.
+//! A decision of another type than a boolean refuses with 403 too. Any other status than 200, a response that is not a
+//! JSON object of at most 64 KiB, and no response within the [time-out](DecisionPointBuilder::timeout) are an outage: 503,
+//! logged once when it begins, and never cached.
 //!
 //! # Cache
 //!

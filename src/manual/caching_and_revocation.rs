@@ -10,6 +10,9 @@
 //! | JWT, refused | not cached | | |
 //! | opaque token, active | 60 seconds, and queried again at `exp` | [`positive_ttl`](crate::introspection::IntrospectionBuilder::positive_ttl) | 10 000 tokens |
 //! | opaque token, inactive | 10 seconds | [`negative_ttl`](crate::introspection::IntrospectionBuilder::negative_ttl) | 10 000 tokens of their own |
+//! | scopes of a caller by its roles | 60 seconds | [`lifetime`](crate::authorize::CachedRolesBuilder::lifetime) of `CachedRoles` | 10 000 callers |
+//! | decision of a decision point | not cached | [`cache`](crate::decision_point::DecisionPointBuilder::cache) | as set |
+//! | key of an AWS load balancer | a day | | 100 keys |
 //! | key set of an issuer | 10 minutes, or its `max-age` (1 minute to 24 hours) | the issuer's `Cache-Control` | 100 keys |
 //! | failures | not cached | | |
 //!
@@ -21,7 +24,7 @@
 //!
 //! Entries become invalid if the clock is set back. Their age is also limited by [`Clock::steady`](crate::Clock::steady).
 //!
-//! A cache stores what an authenticator asserted, never a decision. Expiry, possession, networks and revocation are checked
+//! The cache of an authenticator stores what it asserted, never a decision. Expiry, possession, networks and revocation are checked
 //! on each hit.
 //!
 //! # How fast a revocation takes effect
@@ -35,6 +38,8 @@
 //! | a signing key, removed from the issuer's set | when the set is fetched again; its cached tokens are refused then | the same |
 //! | an opaque token, at its issuer | within `positive_ttl` | within `positive_ttl` |
 //! | a JWT, at its issuer | not before it expires, unless a revocation list names it | the same |
+//! | scopes by role, behind [`CachedRoles`](crate::authorize::CachedRoles) | within `lifetime`; at once by [`invalidate`](crate::authorize::CachedRoles::invalidate) | within `lifetime` |
+//! | a policy of a remote decision point | at once; within the lifetime of its cache, if there is one | the same |
 //!
 //! # Streams, downloads and web sockets
 //!

@@ -5,16 +5,20 @@
 //! The defaults are for one process: limits, revocations and used proofs in memory, API keys in memory or in SQLite. Order
 //! the layers from the outside in:
 //!
-//! 1. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
+//! 1. [`AuditLayer`](crate::layer::AuditLayer), which records one event for each request, also for those that a layer
+//!    refuses;
+//! 2. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
 //!    [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client that is still uploading; then trace and CORS
 //!    layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
-//! 2. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
+//! 3. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
 //!    [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), if there is a proxy;
-//! 3. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
-//! 4. [`AuthLayer`](crate::layer::AuthLayer);
-//! 5. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
+//! 4. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
+//! 5. [`AuthLayer`](crate::layer::AuthLayer), and [`StreamGuardLayer`](crate::layer::StreamGuardLayer) if responses take
+//!    long;
+//! 6. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
 //!    [`ConcurrencyLayer`](crate::layer::ConcurrencyLayer);
-//! 6. [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
+//! 7. [`RoleLayer`](crate::layer::RoleLayer), if scopes follow from roles, and
+//!    [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
 //!
 //! In axum, `Router::layer` covers only the routes that were added before it, and the last layer that is added is the outermost
 //! one. Add `AuthLayer` after the layers that are inside of it, and public routes, such as a health check, after it.
@@ -31,7 +35,7 @@
 //!
 //! Two services on one Redis need two namespaces: `RedisConnection::connect` requires one, and `RedisRateLimiter` the
 //! [`LimitSecret`](crate::rate_limit::LimitSecret) of the deployment. Counts of limits in memory are forgotten at a restart.
-//! The clock, the trusted proxies and the namespace are configured once, in an [`Environment`](crate::Environment), from which
+//! The clock, the trusted proxies, the namespace and the receiver of notices are configured once, in an [`Environment`](crate::Environment), from which
 //! layers, key sources and stores take what they need:
 //!
 //! ```
@@ -97,10 +101,12 @@
 //!   are refused with 503.
 //! - [`ApiKeys::flush`](crate::api_key::ApiKeys::flush) writes when keys were last used. Call it before the process ends;
 //!   otherwise the last seconds of that record are lost.
+//! - [`JsonLines::flush`](crate::audit::JsonLines::flush) writes the audit events that are still in the queue. Call it when
+//!   the server has shut down.
 //!
 //! # Observing
 //!
 //! With the feature `tracing`, each refusal is a log line at the level debug with the fields `code` and `reason`, and each
-//! outage one warning with its cause when it begins, and one line when it ends. For metrics, read the
-//! [`Rejection`](crate::Rejection) from the extensions of the response in a layer further out; its
-//! [reason](crate::Rejection::reason) has few values and is safe as a label.
+//! outage one warning with its cause when it begins, and one line when it ends. Audit events, alerts of abuse and metrics
+//! are in `manual::observing`. Custom metrics read the [`Rejection`](crate::Rejection) from the extensions of the response in
+//! a layer further out; its [reason](crate::Rejection::reason) has few values and is safe as a label.

@@ -17,6 +17,8 @@
 //! | which scopes a role has | [`RoleDirectory`](crate::authorize::RoleDirectory) | [`authorize`](crate::authorize) |
 //! | what a caller may do | [`Policy`](crate::Policy) | [`authorize`](crate::authorize) |
 //! | what is read from a request's body before the handler | [`BodyCheck`](crate::body::BodyCheck) | [`body`](crate::body) |
+//! | where audit events go | [`AuditSink`](crate::audit::AuditSink) | [`audit`](crate::audit) |
+//! | how an audit event is written | [`EventFormat`](crate::audit::EventFormat) | [`audit`](crate::audit) |
 //! | the body of refusals | [`Respond`](crate::refusal::Respond) | [`refusal`](crate::refusal) |
 //! | the time | [`Clock`](crate::Clock) | [`Environment`](crate::Environment) |
 //!

@@ -26,8 +26,8 @@
 //! 7. **A revocation applies at once on the node that revokes.** A revoked API key is refused from the return of the call,
 //!    even if a look-up of it is in flight. A token is refused as soon as this node has fetched a key set without the key that
 //!    verified it. [`caching_and_revocation`](super::caching_and_revocation) lists the delays on other nodes.
-//! 8. **Secrets stay secret.** No log line, `Debug` output, error or response contains a credential, except the response
-//!    that returns a newly minted key. The header fields of credentials are marked as sensitive before the request reaches
+//! 8. **Secrets stay secret.** No log line, audit event, metric, `Debug` output, error or response contains a credential,
+//!    except the response that returns a newly minted key. The header fields of credentials are marked as sensitive before the request reaches
 //!    an inner service.
 //! 9. **The order of evaluation is fixed**: syntax, duplicates, signature, time, issuer and audience, possession, networks,
 //!    revocation, replay, rate, scope. An expired token that also lacks a scope is refused with 401, not with 403.

@@ -31,7 +31,7 @@
 //! |---|---|
 //! | does not check `aud` | `aud` is required, and compared byte for byte |
 //! | accepts any `alg` that the library knows | the key determines the algorithm |
-//! | fetches the key set for every unknown `kid` | at most one fetch in 30 seconds |
+//! | fetches the key set for every unknown `kid` | one fetch in 30 seconds on average |
 //! | treats an invalid token on a public route as anonymous | 401 |
 //! | responds with 401 if the key set cannot be fetched | 503 |
 //! | reads roles from a nested claim | [`roles_claim`](crate::jwt::Issuer::roles_claim) with a JSON pointer |
@@ -42,8 +42,9 @@
 //!
 //! Checks of strings in handlers become types: [`scopes!`](crate::scope::scopes) declares one for each scope, and
 //! [`Scoped`](crate::axum::Scoped) in the arguments of a handler refuses callers without it. Roles and tenants are properties
-//! of the [`Principal`](crate::Principal); [`AuthorizeLayer::when`](crate::layer::AuthorizeLayer::when) and custom
-//! [policies](crate::Policy) decide by them.
+//! of the [`Principal`](crate::Principal): a [`RoleLayer`](crate::layer::RoleLayer) adds the scopes of roles,
+//! [`OwnTenant`](crate::authorize::OwnTenant) compares the tenant with that of the path, and
+//! [policies](crate::authorize) decide by other properties.
 //!
 //! # Limits
 //!

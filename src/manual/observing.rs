@@ -13,7 +13,7 @@
 //! # Alerts
 //!
 //! A [`Detector`](crate::audit::Detector) around the sinks adds an alert to the events where they look like abuse. Its
-//! docs have the detections with their thresholds. An alert can be acted on: [`AbuseGuard`](crate::audit::AbuseGuard)
+//! documentation lists the detections with their thresholds. An alert can be acted on: [`AbuseGuard`](crate::audit::AbuseGuard)
 //! refuses the caller with 429, and a hook can revoke its key.
 //!
 //! Behind a proxy or a CDN, a [`ClientAddressLayer`](crate::layer::ClientAddressLayer) outside of the `AuditLayer` is
@@ -37,7 +37,7 @@
 //! | `warden.dependency.outages` \* | gauge | `dependency` | dependencies of this kind that do not respond, such as the key sets of several issuers; absent before the first outage |
 //! | `warden.audit.lost` | counter | `sink` | events for which a sink had no room |
 //! | `warden.audit.queue` | gauge | `sink` | events that wait in the queue of a sink |
-//! | `warden.cache.lookups` | counter | `cache`, `result` | look-ups of credentials: `hit`, `refused` for a cached refusal, `miss` |
+//! | `warden.cache.lookups` | counter | `cache`, `result` | look-ups of credentials, keys, issuers, scopes by role and remote decisions in caches: `hit`, `refused` for a cached refusal, `miss` |
 //! | `warden.verification.duration` | histogram, s | `method`, `outcome` | duration of the verification of credentials, with look-ups; `method` is the kind of the credential if it was refused |
 //! | `warden.key_set.refreshes` | counter | `issuer`, `outcome` | fetches of key sets: `ok` or `failed` |
 //! | `warden.key_set.last_refresh` | gauge, s | `issuer` | the time of the last successful fetch, in seconds since the epoch |

@@ -16,6 +16,7 @@
 //! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
 //! | 403 | `insufficient_authorization` | the token lacks an authorization ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)); the challenge states which to request | yes |
 //! | 403 | `access_denied` | a policy refuses the caller | |
+//! | 404 | `not_found` | an [`OwnTenant`](crate::authorize::OwnTenant) with `not_found` refuses the caller | |
 //! | 403 | `claims_not_accepted` | the claims of the token are not those that a handler takes | |
 //! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
 //! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
@@ -26,10 +27,11 @@
 //! | 503 | `temporarily_unavailable` | a dependency does not answer; with `Retry-After` | |
 //!
 //! **The operator** gets the [`Reason`](crate::Reason) as well, a fixed text that contains nothing the client sent. It is
-//! available in two places:
+//! available in three places:
 //!
+//! - the audit event of the request, under an [`AuditLayer`](crate::layer::AuditLayer), and the metric `warden.requests`;
 //! - [`Rejection::reason`](crate::Rejection::reason) of the [`Rejection`](crate::Rejection) in the extensions of the response,
-//!   for an audit log or a metric in a layer further out;
+//!   for layers further out;
 //! - the log, at the level debug (`RUST_LOG=tower_warden=debug`), in the field `reason` beside the field `code`. If a
 //!   dependency failed, a warning or an error in the log names the cause.
 //!
@@ -198,7 +200,7 @@
 //! | `not_yet_valid` | 401 | The token is not valid yet (`nbf`). | the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default). |
 //! | `operator_not_declared` | 403 | The caller of the key routes has no tenant, and is not an operator. | whether the issuer of the token should have a rule for tenants (`Issuer::tenant_claim`). If there are no tenants, declare the operators with `KeyRoutes::operators`; by default, they are API keys without a tenant. |
 //! | `panicked` | 500 | Code that decides on the request panicked. | the panic message on the server's standard error, and custom code: authenticators, stores, policies, key sources, closures. |
-//! | `peer_unknown` | 401, 500 | The client's address is unknown, and a credential with networks or a rate limit needs it. | for 500, how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, tonic and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401, what the trusted proxy writes into `X-Forwarded-For` or `Forwarded`, and whether it is configured in a `ClientAddressLayer`. |
+//! | `peer_unknown` | 401, 403, 500 | The client's address is unknown, and a credential with networks, a policy by networks or a rate limit needs it. | for 500, how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, tonic and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401 and 403, what the trusted proxy writes into `X-Forwarded-For` or `Forwarded`, and whether it is configured in a `ClientAddressLayer`. |
 //! | `policy` | 403 | A policy of the application refused the caller. | the policies of this route, such as the closure given to `AuthorizeLayer::when`, and the properties of the caller that they check, such as the tenant and the roles. The audit event names a policy that has a name. |
 //! | `policy_failed` | 403 | The evaluation of a policy failed, exceeded its limit of time or input, or its result has an unexpected type. | the explanation in the log line and the warning in the log, which name the cause; for a policy language also the limits of the policy. |
 //! | `policy_undefined` | 403 | The evaluation of a policy has no result. | whether the policy defines the queried rule for this input: a `default` rule makes its result explicit; and the spelling of the package and the rule. |
@@ -223,7 +225,7 @@
 //! | `subject_credential_missing` | 401 | The layer requires a credential of the subject that the caller acts for, and the request has none. | the client, which must send both credentials, each in its own location: see the layer's `AuthLayer::acting_for`. |
 //! | `subject_missing` | 401 | The token names no subject. | the issuer's claims: `sub` must be present and not empty. `Issuer::subject_claims` names other claims, and `Issuer::client_as_subject` accepts tokens of clients without a subject. |
 //! | `tenant_forbidden` | 403, 404 | The request names another tenant than that of the caller. | the place of the tenant in the `OwnTenant` of the route, and the tenant of the caller. If both are right, the client tried to reach the data of another tenant. |
-//! | `tenant_mismatch` | 401, 403 | The credential belongs to another tenant than the one that is required. | `tenant` in the key's record or the tenant claim of the token, against the tenant that `ApiKeysBuilder` was configured with, the tenant in a request to the key routes, or the tenant of the subject that the caller acts for. |
+//! | `tenant_mismatch` | 401, 403 | The credential belongs to another tenant than the one that is required. | `tenant` in the key's record or the tenant claim of the token, against the tenant that `ApiKeysBuilder` was configured with, the tenant in a request to the key routes, the `AllowedTenants` of the route, or the tenant of the subject that the caller acts for. |
 //! | `tenant_missing` | 401 | The token has no tenant. | the claim named by `Issuer::tenant_claim`, and whether the issuer puts it into tokens of this client and user. |
 //! | `tenant_not_named` | 403, 404 | The request names no tenant, or several. | the place of the tenant in the `OwnTenant` of the route, and what the client sends there. |
 //! | `tier_not_held` | 403 | The caller manages a key with a tier that is not its own. | `tier` in the request to the key routes, or in the record of a key to be rotated or changed: a caller with a tenant manages only keys of its own tier. |

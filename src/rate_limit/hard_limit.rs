@@ -37,7 +37,8 @@ impl Quota {
 
     /// Admits no more than the units per period in any interval of one period.
     ///
-    /// If the burst is less than these, it can be used at once; otherwise half of them. The rest becomes available evenly.
+    /// A burst that is smaller than the units per period stays as it is; otherwise it is half of them. The other units become
+    /// available evenly.
     ///
     /// It counts approximately, by a burst and a rate that together admit the number in one period, and stores no time of any
     /// request. So a caller may have to wait before it has used the number, and never gets more.

@@ -124,7 +124,7 @@ impl<'a> LimitRequest<'a> {
         self
     }
 
-    /// Sets the cost to which an earlier correction has set that of the request.
+    /// Sets the cost after an earlier correction.
     #[must_use]
     pub const fn settled(mut self, cost: u32) -> Self {
         self.settled = Some(cost);

@@ -18,7 +18,8 @@
 //!
 //! The body ends with an error, [`CredentialEnded`], so that a client does not take a part for the whole: the
 //! connection is closed before the last chunk in HTTP/1.1, and the stream is reset in HTTP/2. A browser's `EventSource`
-//! then connects again, and receives the 401. A response of one frame is sent in any case, and costs no timer.
+//! then connects again, and receives the 401. A response of one frame is always sent, and starts no
+//! timer.
 //!
 //! Not covered: opaque tokens that are revoked at their issuer only, before their `exp`; scopes, networks and limits,
 //! which were decided on when the request was admitted; and the time until the handler has made the response. A

@@ -13,7 +13,7 @@ use crate::caller::{Identity, Principal};
 ///
 /// [`StreamGuardLayer`](crate::layer::StreamGuardLayer) adds it to the extensions of each request; with the feature
 /// `axum` it is also an extractor. It never completes for a request without a credential, under an optional layer.
-/// After it has completed, it is complete at once.
+/// If it is polled again after it has completed, it returns the same result at once.
 ///
 /// Await a reference to it in a loop, such as `&mut watch` in `tokio::select!`: the wait then goes on where it was, and
 /// the checks of revocations are made however often the other branches complete. A clone waits on its own.

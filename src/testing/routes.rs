@@ -6,8 +6,8 @@ use tower_service::Service;
 
 use crate::refusal::{Rejection, RejectionKind};
 
-/// Sends a request without a credential to each route, and panics if one of them is answered by anything but a refusal for
-/// the lack of a credential: it was left outside of the layer that authenticates.
+/// Asserts that each route refuses a request without a credential. A route that does not is outside of the layer that
+/// authenticates.
 ///
 /// A parameter in a path, such as that of `/accounts/{id}`, is replaced by `x`.
 ///

@@ -113,7 +113,7 @@ impl RegoPolicyBuilder {
         self
     }
 
-    /// Adds a policy. The name is that of the source in errors.
+    /// Adds a policy. Errors name it by this name.
     pub fn source(mut self, name: &str, rego: &str) -> Self {
         self.0.sources.policies.push(Source::Text { name: name.into(), text: rego.into() });
         self

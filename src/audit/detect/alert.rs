@@ -37,7 +37,7 @@ pub struct Alert {
     pub threshold: u64,
     /// The id of the token.
     pub token_id: Option<Box<str>>,
-    /// The time within which was counted.
+    /// The length of the window of the count.
     pub window: Duration,
 }
 

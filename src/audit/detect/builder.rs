@@ -29,7 +29,8 @@ impl DetectorBuilder {
         Self { hook: None, settings: Settings::default(), sink: Arc::new(sink) }
     }
 
-    /// Sets from which count within which time on an alert is raised. The defaults are in the docs of [`Detector`].
+    /// Sets the threshold of a detection: an alert is raised at this count within this time. The documentation of
+    /// [`Detector`] lists the defaults.
     ///
     /// For [`Detection::UnusualRate`], it is the least count that is unusual, whatever is normal for the caller. A first
     /// use is an alert by itself: the count has no effect.
@@ -51,27 +52,27 @@ impl DetectorBuilder {
         Ok(self)
     }
 
-    /// Does not detect this.
+    /// Switches a detection off.
     pub fn without(mut self, detection: Detection) -> Self {
         self.settings.set(detection, None);
         self
     }
 
-    /// Sets the time after the first request of a caller in which nothing is unusual for it, which is also the memory
-    /// of its baseline: one day by default.
+    /// Sets the learning period of a caller, which begins with its first request: one day by default. Within it, no rate
+    /// is unusual and no use is a first one. The baseline is an average over a period of the same length.
     pub fn learning(mut self, learning: Duration) -> Self {
         self.settings.learning = millis(learning);
         self
     }
 
-    /// Sets how many times its baseline the rate of a caller is when it is unusual: 20 by default.
+    /// Sets the multiple of its baseline from which on the rate of a caller is unusual: 20 by default.
     pub fn factor(mut self, factor: NonZeroU32) -> Self {
         self.settings.factor = factor.get().into();
         self
     }
 
-    /// Sets the time after which an alert is cleared if less than half of its threshold was counted: 15 minutes by
-    /// default.
+    /// Sets the time after which an alert is cleared, from the last request at which half of its threshold was counted: 15
+    /// minutes by default.
     pub fn calm(mut self, calm: Duration) -> Self {
         self.settings.calm = millis(calm);
         self

@@ -6,7 +6,7 @@ use crate::{
     caller::{Actor, Principal},
 };
 
-/// The event that gateways for agents write, one object per request:
+/// Short JSON for gateways of AI agents, one object per request:
 ///
 /// | member | value |
 /// |---|---|
@@ -14,12 +14,12 @@ use crate::{
 /// | `agent_id` | the outermost actor; without one, the OAuth client, the id of the API key or the subject |
 /// | `auth_method` | the [method](crate::AuthMethod::as_str) |
 /// | `cert_subject` | the subject of the client certificate |
-/// | `user_id` | the subject that the caller acts for; absent if that is the agent itself |
+/// | `user_id` | the subject of the token, or the one that the caller acts for; absent if that is the agent itself |
 /// | `tenant` | the tenant |
 /// | `tool` | the field `tool` of an [`AuditNote`](crate::audit::AuditNote), or the method and the route |
 /// | `input` | the field `input_sha256`: the digest of the input, in place of the input |
 /// | `result` | the status, or how the request ended without a response |
-/// | `policy_decision` | `allow`, or `deny:` and the reason |
+/// | `policy_decision` | `allow`, `deny:` and the reason, or `undecided` if no layer has decided |
 ///
 /// Members that are not known are absent. Other events than requests are not written.
 #[derive(Clone, Copy, Debug, Default)]

@@ -20,8 +20,9 @@ use crate::{
 /// | an alert | Detection Finding, 2004 |
 /// | a dependency that is down, keys of an issuer, lost events | Application Error, 6008, or Base Event, 0 |
 ///
-/// `ai_agent` is present where a caller acts for somebody else: the outermost actor. What has no attribute of its own is in
-/// `unmapped`, under the names of [`FlatJson`](super::FlatJson).
+/// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. What has no
+/// attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
+/// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name.
 #[derive(Clone, Debug)]
 pub struct Ocsf {
     service: Box<str>,

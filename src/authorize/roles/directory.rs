@@ -7,7 +7,7 @@ use crate::{
     scope::Scopes,
 };
 
-/// Finds the scopes that a caller has by its roles, or by who it is.
+/// Returns the scopes that a caller has by its roles or by its name.
 ///
 /// A [`RoleLayer`](super::RoleLayer) queries it. [`RoleMap`](super::RoleMap) is a static one; for one that queries a
 /// database, [`CachedRoles`](super::CachedRoles) adds a cache, a time-out and a bound of concurrent queries.

@@ -69,7 +69,8 @@ pub struct RoleLayer<R = Problem> {
 }
 
 impl RoleLayer {
-    /// Queries a directory for each request: for one that responds at once, such as a [`RoleMap`](super::RoleMap).
+    /// Queries a directory for each request, without a time-out: for one in memory, such as a
+    /// [`RoleMap`](super::RoleMap). Its outages are logged, and are not notices.
     #[must_use]
     pub fn new(directory: impl RoleDirectory) -> Self {
         Self::of(RoleSource::Direct { directory: Arc::new(directory), outage: Outage::of(DEPENDENCY) })

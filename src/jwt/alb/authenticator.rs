@@ -35,13 +35,13 @@ use crate::{
     warnings::Warnings,
 };
 
-/// Verifies what an AWS Application Load Balancer that authenticates users sends in `x-amzn-oidc-data`: a JWT in a form
-/// of its own, with padded segments, without an audience, and with a key that is fetched as PEM by its `kid`.
+/// Verifies the JWT that an AWS Application Load Balancer sends in `x-amzn-oidc-data` after it has authenticated a user.
+/// It has padded segments and no audience, and its key is fetched as PEM by its `kid`.
 ///
 /// The order is that of [`Jwt`](super::super::Jwt). In the header of the token, `signer` must be one of the load
-/// balancers: the keys of a region sign for everybody who has one there. `client` must be the client id, and `iss` the
-/// issuer of the listener's action. `exp` is required, in the header or among the claims, and the first of both
-/// applies. The algorithm is ES256. A segment without its padding, or with other padding, is refused.
+/// balancers: the keys of a region sign for the load balancers of all AWS accounts. `client` must be the client id, and `iss` the
+/// issuer of the listener's action. `exp` is required, in the header or among the claims, and the earlier of
+/// both applies. The algorithm is ES256. A segment without its padding, or with other padding, is refused.
 ///
 /// Verified tokens are cached for five minutes. `Authorization` is ignored.
 ///

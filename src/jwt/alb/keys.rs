@@ -24,7 +24,7 @@ use crate::{
 /// The public keys of the Application Load Balancers of one AWS region, each fetched by its `kid` as PEM when it is
 /// first needed.
 ///
-/// **Limits.** A `kid` is a UUID, or there is no such key, and nothing is fetched. A key has at most 4 KiB, and is
+/// **Limits.** Nothing is fetched for a `kid` that is not a UUID: the token is refused. A key has at most 4 KiB, and is
 /// fetched over `https`, without redirects, within 5 seconds. At most 10 keys are fetched at once and then one in 6
 /// seconds, whatever `kid`s clients make up; concurrent requests that need one key share a fetch. 100 keys are cached
 /// and used for a day, and 1000 unknown `kid`s are cached for a minute.
