@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn renewal_is_due_after_a_day_and_then_once_a_minute_until_it_succeeds() {
         let (budget, kid) = (Budget::default(), Digest::of(b"kid"));
-        let at = |second| UnixTime::from_secs(1_000 + second);
+        let at = |second: u64| UnixTime::from_secs(1_000 + second);
         budget.note_signed(kid, at(0));
         let takes = |second| budget.take_renewal(&kid, at(second));
         assert_eq!([86_399, 86_400, 86_459, 86_460].map(takes), [false, true, false, true]);
