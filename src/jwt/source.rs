@@ -28,7 +28,6 @@ pub struct KeyRequest<'a> {
     pub x5t: Option<&'a str>,
     signed: Option<SignedMessage<'a>>,
     /// The time of the request that is never set back.
-    #[cfg_attr(not(feature = "jwks"), expect(dead_code, reason = "it is the age of keys that are cached one by one"))]
     steady: UnixTime,
 }
 

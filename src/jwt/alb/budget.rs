@@ -118,7 +118,7 @@ mod tests {
         let (budget, kid, other) = (Budget::default(), Digest::of(b"kid"), Digest::of(b"other"));
         let at = UnixTime::from_secs;
         budget.note_signed(kid, at(1_000));
-        let takes = |kid: &Digest, second| budget.take_signed(kid, at(second), |_| true);
+        let takes = |kid: &Digest, second: u64| budget.take_signed(kid, at(second), |_| true);
         assert_eq!([1_000, 1_059, 1_060, 1_061].map(|second| takes(&kid, second)), [false, false, true, false]);
         assert!(takes(&kid, 10), "the clock was set back");
         assert!(!takes(&other, 2_000));
@@ -131,7 +131,7 @@ mod tests {
         let (budget, kid) = (Budget::default(), Digest::of(b"kid"));
         let at = |second: u64| UnixTime::from_secs(1_000 + second);
         budget.note_signed(kid, at(0));
-        let takes = |second| budget.take_renewal(&kid, at(second));
+        let takes = |second: u64| budget.take_renewal(&kid, at(second));
         assert_eq!([86_399, 86_400, 86_459, 86_460].map(takes), [false, true, false, true]);
         budget.note_found(&kid, at(86_460));
         assert_eq!([86_520, 172_859, 172_860].map(takes), [false, false, true]);
