@@ -1,9 +1,9 @@
 //! Outages of dependencies, each of which is reported once.
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -25,9 +25,9 @@ struct State {
     lines: Mutex<Lines>,
     #[cfg(feature = "audit")]
     observer: Mutex<Option<Arc<dyn Observer>>>,
+    /// Changed with `lines` locked, so that it changes together with `Lines::is_reported`. Read without the lock: while nothing
+    /// changes, which is the usual case, nobody waits.
     ongoing: AtomicBool,
-    /// The outage that is ongoing was reported: its end is as well.
-    is_reported: AtomicBool,
 }
 
 /// The lines of the current interval.
@@ -35,14 +35,11 @@ struct State {
 struct Lines {
     since: Option<Instant>,
     count: u32,
+    /// The outage that is ongoing was reported: its end is as well.
+    is_reported: bool,
 }
 
 impl Outage {
-    /// The interval, and the number of outages that are reported in it: a dependency that fails for every other request would
-    /// otherwise begin an outage with every other request.
-    const INTERVAL: Duration = Duration::from_secs(60);
-    const MAX_LINES: u32 = 10;
-
     /// The state of the dependency with this name.
     pub(crate) fn of(dependency: &'static str) -> Self {
         Self(Arc::new(State {
@@ -51,7 +48,6 @@ impl Outage {
             #[cfg(feature = "audit")]
             observer: Mutex::default(),
             ongoing: AtomicBool::new(false),
-            is_reported: AtomicBool::new(false),
         }))
     }
 
@@ -63,8 +59,7 @@ impl Outage {
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
-        if !self.0.ongoing.swap(true, Relaxed) && self.may_report() {
-            self.0.is_reported.store(true, Relaxed);
+        if !self.0.ongoing.load(Relaxed) && self.begins() {
             log();
             #[cfg(feature = "audit")]
             self.notify(|dependency| Notice::DependencyDown { dependency, cause: cause.to_string().into() });
@@ -75,8 +70,7 @@ impl Outage {
     /// Notes that the dependency responded.
     pub(crate) fn end(&self) {
         // The load keeps the line of the processor's cache shared while all is well.
-        let is_over = self.0.ongoing.load(Relaxed) && self.0.ongoing.swap(false, Relaxed);
-        if is_over && self.0.is_reported.swap(false, Relaxed) {
+        if self.0.ongoing.load(Relaxed) && self.ends() {
             log::info!(dependency = %self.0.dependency, "a dependency responds again");
             #[cfg(feature = "audit")]
             self.notify(|dependency| Notice::DependencyUp { dependency });
@@ -91,12 +85,38 @@ impl Outage {
         }
     }
 
-    fn may_report(&self) -> bool {
-        let mut lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL) {
-            *lines = Lines { since: Some(Instant::now()), count: 0 };
+    /// Returns whether an outage begins that is to be reported.
+    fn begins(&self) -> bool {
+        let mut lines = self.lines();
+        if self.0.ongoing.swap(true, Relaxed) {
+            return false;
         }
-        lines.count += 1;
-        lines.count <= Self::MAX_LINES
+        lines.is_reported = lines.may_report();
+        lines.is_reported
+    }
+
+    /// Returns whether an outage ends that was reported.
+    fn ends(&self) -> bool {
+        let mut lines = self.lines();
+        self.0.ongoing.swap(false, Relaxed) && mem::take(&mut lines.is_reported)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    /// The interval, and the number of outages that are reported in it: a dependency that fails for every other request would
+    /// otherwise begin an outage with every other request.
+    const INTERVAL: Duration = Duration::from_secs(60);
+    const MAX: u32 = 10;
+
+    fn may_report(&mut self) -> bool {
+        if self.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL) {
+            *self = Self { since: Some(Instant::now()), ..Self::default() };
+        }
+        self.count += 1;
+        self.count <= Self::MAX
     }
 }
