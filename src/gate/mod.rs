@@ -8,7 +8,7 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
-#[cfg(feature = "audit")]
+#[cfg(any(feature = "audit", feature = "stream"))]
 pub(crate) use self::response::discard;
 #[cfg(feature = "rate-limit")]
 pub(crate) use self::response::refuse;
