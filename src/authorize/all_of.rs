@@ -4,7 +4,13 @@ use super::{
     note::{Captured, DecisionNote},
     policy::Policy,
 };
-use crate::{Eventual, caller::Principal, refusal::Rejection, request::Head, scope::Scopes};
+use crate::{
+    Eventual,
+    caller::Principal,
+    refusal::Rejection,
+    request::Head,
+    scope::{Scope, Scopes},
+};
 
 /// Several policies, all of which must admit a request: made by [`Policy::and`].
 ///
@@ -18,19 +24,19 @@ pub struct AllOf {
 }
 
 impl AllOf {
-    pub(super) fn new(parts: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
+    pub(crate) fn new(parts: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
         let parts: Arc<[_]> = parts.into_iter().collect();
-        let scopes = parts.iter().filter_map(|part: &Arc<dyn Policy>| part.scopes()).flat_map(Scopes::iter).cloned();
-        let scopes: Scopes = scopes.collect();
+        let scopes: Vec<Scopes> = parts.iter().map(|part: &Arc<dyn Policy>| part.scopes()).collect();
+        let scopes: Scopes = scopes.iter().flat_map(Scopes::iter).cloned().collect();
         Self { scopes: (!scopes.is_empty()).then(|| Arc::new(scopes)), parts }
     }
 
-    pub(super) fn parts(&self) -> impl Iterator<Item = Arc<dyn Policy>> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Arc<dyn Policy>> {
         self.parts.iter().cloned()
     }
 
     /// The scopes of all parts.
-    pub(super) const fn required(&self) -> Option<&Arc<Scopes>> {
+    pub(crate) const fn required(&self) -> Option<&Arc<Scopes>> {
         self.scopes.as_ref()
     }
 
@@ -39,10 +45,10 @@ impl AllOf {
     fn complete(&self, place: usize, rejection: Rejection, principal: &Principal) -> Rejection {
         let others = self.parts.iter().enumerate().filter(|(other, _)| *other != place);
         let scopes = others.flat_map(|(other, policy)| {
-            let scopes = policy.scopes().into_iter().flat_map(Scopes::iter);
-            scopes.filter(move |scope| other > place || principal.holds(scope))
+            let is_needed = |scope: &&Scope| other > place || principal.holds(scope);
+            policy.scopes().iter().filter(is_needed).cloned().collect::<Vec<_>>()
         });
-        rejection.also_needs(scopes)
+        rejection.also_needs(&scopes.collect::<Vec<_>>())
     }
 
     fn settle(
@@ -92,8 +98,8 @@ impl Policy for AllOf {
         Eventual::Now(Ok(()))
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
-        self.scopes.as_deref()
+    fn scopes(&self) -> Scopes {
+        self.scopes.as_deref().cloned().unwrap_or_default()
     }
 
     fn and(self, other: impl Policy) -> Self {

@@ -22,14 +22,15 @@ use crate::{
 pub struct AnyOf {
     parts: Arc<[Arc<dyn Policy>]>,
     /// The scopes of all parts, if each of them requires some.
-    scopes: Option<Scopes>,
+    scopes: Scopes,
 }
 
 impl AnyOf {
     pub(super) fn new(parts: impl IntoIterator<Item = Arc<dyn Policy>>) -> Self {
         let parts: Arc<[Arc<dyn Policy>]> = parts.into_iter().collect();
-        let scopes: Option<Vec<&Scopes>> = parts.iter().map(|part| part.scopes()).collect();
-        let scopes = scopes.map(|scopes| scopes.into_iter().flat_map(Scopes::iter).cloned().collect());
+        let scopes: Vec<Scopes> = parts.iter().map(|part| part.scopes()).collect();
+        let requires_some = !scopes.iter().any(Scopes::is_empty);
+        let scopes = scopes.iter().filter(|_| requires_some).flat_map(Scopes::iter).cloned().collect();
         Self { scopes, parts }
     }
 }
@@ -65,8 +66,8 @@ impl Policy for AnyOf {
         Eventual::Now(Err(refused.combine(&note)))
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
-        self.scopes.as_ref()
+    fn scopes(&self) -> Scopes {
+        self.scopes.clone()
     }
 
     fn or(self, other: impl Policy) -> Self {

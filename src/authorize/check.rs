@@ -37,7 +37,7 @@ impl AuthorizationCheck {
     fn warn_of_stacked_scopes(&self, principal: &Principal) {
         static WARNED: AtomicBool = AtomicBool::new(false);
         let is_stacked = |own: &Scopes| principal.required().is_some_and(|outer| !outer.contains_all(own));
-        if self.0.scopes().is_some_and(is_stacked) && !WARNED.swap(true, Ordering::Relaxed) {
+        if self.0.required().is_some_and(|own| is_stacked(own)) && !WARNED.swap(true, Ordering::Relaxed) {
             log::warning!(
                 "layers that require scopes are stacked: a refusal by the outer one does not name the scopes of the inner one; \
                  combine them with AuthorizeLayer::and or All"

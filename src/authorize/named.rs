@@ -37,7 +37,7 @@ impl Policy for Named {
         }
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
+    fn scopes(&self) -> Scopes {
         self.policy.scopes()
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     caller::{Principal, SenderConstraint},
     refusal::{Rejection, RejectionKind},
     request::Head,
-    scope::Scopes,
+    scope::{Scope, Scopes},
 };
 
 /// Decides whether an authenticated caller may make a request.
@@ -77,12 +77,12 @@ pub trait Policy: Send + Sync + 'static {
     /// request, and [`Unavailable`](RejectionKind::Unavailable) if a dependency does not answer.
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>>;
 
-    /// The scopes that the policy requires of every caller, all of them or one: none by default.
+    /// The scopes that the policy requires of every caller, all of them or one: none by default. A layer asks once.
     ///
     /// A refusal for a missing scope names the scopes of all policies of its layer, and those of layers outside, so
     /// that a client obtains one token for the operation.
-    fn scopes(&self) -> Option<&Scopes> {
-        None
+    fn scopes(&self) -> Scopes {
+        Scopes::default()
     }
 
     /// Admits what both policies admit. This one decides first.
@@ -134,8 +134,27 @@ impl<P: Policy + ?Sized> Policy for Arc<P> {
         (**self).decide(principal, head)
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
+    fn scopes(&self) -> Scopes {
         (**self).scopes()
+    }
+}
+
+/// Admits every caller: for what is declared and requires nothing more.
+impl Policy for () {
+    fn decide(&self, _: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        Eventual::Now(Ok(()))
+    }
+}
+
+/// Requires the scope of the caller.
+impl Policy for Scope {
+    fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        let refused = || Rejection::insufficient_scope(self.scopes());
+        Eventual::Now(if principal.holds(self) { Ok(()) } else { Err(refused()) })
+    }
+
+    fn scopes(&self) -> Scopes {
+        [self.clone()].into_iter().collect()
     }
 }
 

@@ -57,7 +57,7 @@ impl Policy for RequiredScopes {
         Eventual::Now(if (self.is_met)(&self.scopes, principal) { Ok(()) } else { Err(refused()) })
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
-        Some(&self.scopes)
+    fn scopes(&self) -> Scopes {
+        self.scopes.clone()
     }
 }

@@ -5,7 +5,7 @@ use axum_core::{
     extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
+use http::{Extensions, request::Parts};
 
 use crate::{
     caller::{self, Principal},
@@ -26,6 +26,20 @@ pub struct Scoped<R: Requirement> {
 }
 
 impl<R: Requirement> Scoped<R> {
+    /// The caller of a request, from its extensions: where there are no extractors, such as in the tools of an MCP server.
+    ///
+    /// # Errors
+    ///
+    /// 403 if the caller lacks a scope, and the errors of [`Principal::of`].
+    pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
+        let principal = caller::of(extensions)?;
+        if principal.meets::<R>() {
+            Ok(Self { principal: principal.clone(), requirement: PhantomData })
+        } else {
+            Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))
+        }
+    }
+
     /// Returns the caller.
     #[must_use]
     pub fn into_principal(self) -> Principal {
@@ -57,12 +71,7 @@ impl<R: Requirement, S: Sync> FromRequestParts<S> for Scoped<R> {
     type Rejection = Rejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
-        let principal = caller::of(&parts.extensions)?;
-        if principal.meets::<R>() {
-            Ok(Self { principal: principal.clone(), requirement: PhantomData })
-        } else {
-            Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))
-        }
+        Self::of(&parts.extensions)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{Extensions, HeaderMap};
 
 use super::{
     admission::Admission,
@@ -10,6 +10,7 @@ use super::{
     terms::{ChallengeTerms, DelegatedScopes, Terms},
 };
 use crate::{
+    refusal::Rejection,
     request::Network,
     scheme::{Place, Presented},
     scope::{Requirement, Scope, Scopes},
@@ -101,6 +102,29 @@ impl Principal {
             Some(outer) => Arc::new(outer.iter().chain(scopes.iter()).cloned().collect()),
             None => scopes,
         });
+    }
+
+    /// The caller of a request, from its extensions: where there are no extractors, such as in the tools of an MCP server.
+    ///
+    /// # Errors
+    ///
+    /// 401 if an optional `AuthLayer` has admitted the request without a credential, and 500 if no `AuthLayer` has admitted it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use http::request::Parts;
+    /// use tower_warden::{Principal, Rejection};
+    ///
+    /// fn greeting(parts: &Parts) -> Result<String, Rejection> {
+    ///     let caller = Principal::of(&parts.extensions)?;
+    ///     Ok(format!("hello {}", caller.subject()))
+    /// }
+    /// # let (parts, ()) = http::Request::new(()).into_parts();
+    /// assert_eq!(greeting(&parts).unwrap_err().status(), 500);
+    /// ```
+    pub fn of(extensions: &Extensions) -> Result<&Self, Rejection> {
+        super::of(extensions)
     }
 
     /// The identity that was admitted.

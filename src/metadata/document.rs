@@ -42,6 +42,8 @@ pub struct ProtectedResourceMetadata {
     /// Further paths of the document.
     aliases: Vec<Box<str>>,
     pub(super) document: Document,
+    /// The scopes of challenges, if they are not those of the document.
+    challenged: Option<Scopes>,
     realm: Option<Box<str>>,
     /// The URL of the document, and the index at which its path begins.
     url: Box<str>,
@@ -128,7 +130,14 @@ impl ProtectedResourceMetadata {
             dpop_signing_alg_values_supported: Vec::new(),
             dpop_bound_access_tokens_required: false,
         };
-        Ok(Self { aliases: Vec::new(), document, realm: None, url: [origin, WELL_KNOWN, tail].concat().into(), path })
+        Ok(Self {
+            aliases: Vec::new(),
+            challenged: None,
+            document,
+            realm: None,
+            url: [origin, WELL_KNOWN, tail].concat().into(),
+            path,
+        })
     }
 
     /// Adds an issuer of tokens. MCP clients need at least one.
@@ -258,7 +267,30 @@ impl ProtectedResourceMetadata {
     pub fn challenge(&self) -> Challenge {
         let realm = self.realm.as_deref().unwrap_or_else(|| self.resource());
         let challenge = Challenge::new(realm).expect("the realm was parsed when it was set");
-        challenge.with_metadata_url(&self.url).scope(self.document.scopes_supported.clone())
+        let scopes = self.challenged.as_ref().unwrap_or(&self.document.scopes_supported);
+        challenge.with_metadata_url(&self.url).scope(scopes.clone())
+    }
+
+    /// Sets the scopes that challenges name: those of the document by default.
+    ///
+    /// A client that has no token yet requests the scopes of the challenge. Where few operations need more than a basic scope,
+    /// name that one: a refusal for a missing scope names what the operation needs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{metadata::ProtectedResourceMetadata, scope::Scopes};
+    ///
+    /// let metadata = ProtectedResourceMetadata::new("https://api.example.com")?
+    ///     .scopes(Scopes::parse("files:read files:write")?)?
+    ///     .challenge_scopes(Scopes::parse("files:read")?);
+    /// assert!(metadata.to_json().contains("files:write"));
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn challenge_scopes(mut self, scopes: Scopes) -> Self {
+        self.challenged = Some(scopes);
+        self
     }
 
     /// Creates a service that responds with the document as it is now; `B` is the body type of the responses.

@@ -131,9 +131,15 @@ impl Rejection {
 
     /// Responds as if there were no such resource: 404 `not_found`.
     #[must_use]
-    pub(crate) fn hidden(mut self) -> Self {
-        self.0.status = StatusCode::NOT_FOUND;
-        self.with_code("not_found", "There is no such resource.")
+    pub(crate) fn hidden(self) -> Self {
+        self.with_status(StatusCode::NOT_FOUND).with_code("not_found", "There is no such resource.")
+    }
+
+    /// Replaces the status of the [kind](RejectionKind).
+    #[must_use]
+    pub(crate) const fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
+        self
     }
 
     /// Describes a mistake in a request to a route of this crate, in the words of the error.
@@ -181,7 +187,7 @@ impl Rejection {
     }
 
     /// A value for the extensions of the response, of this refusal or of one that it has replaced.
-    #[cfg(feature = "audit")]
+    #[cfg(any(feature = "audit", feature = "mcp"))]
     pub(crate) fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.extensions.get().or_else(|| self.cause()?.extension())
     }

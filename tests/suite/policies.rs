@@ -77,7 +77,7 @@ impl<P: Policy> Policy for Slow<P> {
         })
     }
 
-    fn scopes(&self) -> Option<&Scopes> {
+    fn scopes(&self) -> Scopes {
         self.0.scopes()
     }
 }
