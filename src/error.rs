@@ -63,6 +63,8 @@ pub enum ConfigErrorKind {
     KeySet,
     /// The secret of rate limits in shared stores.
     LimitSecret,
+    /// The declaration of an MCP server.
+    Mcp,
     /// A member of protected resource metadata.
     Metadata,
     /// The namespace of shared stores.

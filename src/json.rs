@@ -6,6 +6,8 @@
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+#[cfg(feature = "mcp")]
+use serde::{Serialize, Serializer};
 use serde_json::Number;
 
 /// The maximum nesting of objects and arrays.
@@ -64,6 +66,21 @@ impl<'a> Json<'a> {
         match self {
             Self::Object(object) => Some(object),
             _ => None,
+        }
+    }
+}
+
+/// Writes a value as compact JSON.
+#[cfg(feature = "mcp")]
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Array(items) => serializer.collect_seq(items),
+            Self::Bool(value) => serializer.serialize_bool(*value),
+            Self::Null => serializer.serialize_unit(),
+            Self::Number(number) => number.serialize(serializer),
+            Self::Object(object) => serializer.collect_map(object.iter()),
+            Self::String(text) => serializer.serialize_str(text),
         }
     }
 }

@@ -16,6 +16,7 @@
 //! 10. [`RoleLayer`], which adds the scopes that the caller has by its roles.
 //! 11. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
 //! 12. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 13. [`McpGuardLayer`], in front of an MCP server: it decides about the calls in the body.
 //!
 //! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
 //! layers outside of it refuse.
@@ -31,6 +32,8 @@ pub use crate::body::BodyCheckLayer;
 pub use crate::certificate::ForwardedCertificateLayer;
 #[cfg(feature = "drain")]
 pub use crate::drain::DrainLayer;
+#[cfg(feature = "mcp")]
+pub use crate::mcp::McpGuardLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
 #[cfg(feature = "stream")]

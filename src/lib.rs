@@ -167,6 +167,7 @@
 //! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
 //! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
+//! | `mcp` | authorization for MCP servers: tools, prompts, resources, tasks; needs tokio | |
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
 //! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
@@ -212,7 +213,8 @@ mod url;
 #[cfg(any(feature = "audit", feature = "jwt"))]
 mod warnings;
 
-#[cfg(feature = "jwt")]
+#[cfg(any(feature = "jwt", feature = "mcp"))]
+#[cfg_attr(not(feature = "jwt"), allow(dead_code, reason = "some of it is for tokens only"))]
 mod json;
 pub mod scope;
 
@@ -255,6 +257,8 @@ pub mod fetch;
 pub mod introspection;
 #[cfg(feature = "jwt")]
 pub mod jwt;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 #[cfg(feature = "metadata")]
 pub mod metadata;
 #[cfg(feature = "rate-limit")]

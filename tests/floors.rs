@@ -24,6 +24,7 @@ const FLOORS: &[&[&str]] = &[
     &["api_key", "audit", "decision_point", "metadata"],
     &["jwt"],
     &["dpop", "introspection"],
+    &["mcp"],
     &["layer", "testing"],
     &["manual"],
 ];

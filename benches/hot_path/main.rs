@@ -16,6 +16,7 @@ mod detector;
 mod fixture;
 mod introspected;
 mod limits;
+mod mcp;
 mod measure;
 mod paths;
 mod scale;
@@ -49,6 +50,7 @@ fn main() {
     scale::many_keys(effort);
     scale::one_cold_key(effort);
     detector::record(effort);
+    mcp::calls(effort);
     threads::two(effort);
     limits::one_key_after_the_other(effort);
     limits::layers(effort);

@@ -8,6 +8,7 @@
 //! | [`deployment`] | one node, many nodes, proxies, TLS, readiness, shutdown |
 //! | [`issuers`] | settings for Keycloak, Auth0, Entra ID, Okta and Cognito |
 //! | [`providers`] | settings for Cloudflare Access, Google IAP, AWS ALB, GitHub, GitLab, Kubernetes, Firebase, Supabase, Entra ID and others |
+//! | [`mcp`] | protecting an MCP server, from the first tool to step-up |
 //! | [`observing`] | audit events, alerts of abuse, and the table of all metrics |
 //! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |
 //! | [`migrating`] | replacing hand-written middleware step by step |
@@ -17,6 +18,8 @@ pub mod deployment;
 pub mod extending;
 pub mod guarantees;
 pub mod issuers;
+#[cfg(all(feature = "api-key", feature = "audit", feature = "axum", feature = "mcp"))]
+pub mod mcp;
 pub mod migrating;
 #[cfg(feature = "audit")]
 pub mod observing;

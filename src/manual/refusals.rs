@@ -21,6 +21,7 @@
 //! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
 //! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
 //! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
+//! | 400, 404, 405, 415 | `header_mismatch`, `unsupported_protocol_version`, `not_found`, `method_not_allowed` | a [guard](crate::mcp) in front of an MCP server refuses a message, session or method | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
 //! | 429 | `abnormal_usage_detected` | an [`AbuseGuard`](crate::audit::AbuseGuard) refuses a caller under an alert; with `Retry-After` | |
 //! | 500 | `server_error` | the server is configured wrongly, or code panicked | |
@@ -193,6 +194,14 @@
 //! | `kid_too_long` | 401 | The token's key id (`kid`) is longer than 256 bytes. | the system that issued the token; many such tokens are an attack. |
 //! | `lifetime` | 401 | The token is valid for longer than its issuer's tokens may be. | `exp` and `iat` of the token against `Issuer::max_lifetime` (28 hours by default), and the token lifetime set at the issuer. |
 //! | `load_balancer_mismatch` | 401 | The token is signed by another load balancer than those that are configured, or names none. | the ARNs of `AwsAlb::new`, after the load balancer was replaced. Otherwise somebody sends tokens of a load balancer of their own: allow requests from yours only. |
+//! | `mcp_header_mismatch` | 400 | A header field of an MCP request is missing, is present twice, or differs from the body. | `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` of the request, and proxies that add or remove header fields. A client that sends another name in the header than in the body tries to get past a policy. |
+//! | `mcp_http_method` | 405 | The HTTP method is none that the version of MCP has. | the client. `GET` and `DELETE` exist up to version 2025-11-25, `OPTIONS` belongs to the CORS layer, which must be outside of the guard. |
+//! | `mcp_message_invalid` | 400, 415 | The body of an MCP request is not a message that the guard can judge. | the client. The body must be one JSON-RPC message (a batch only in version 2025-03-26) in UTF-8, with the type `application/json` and without a content coding, without duplicate member names, nested at most 32 levels deep, with the members that its method needs. |
+//! | `mcp_origin_forbidden` | 403 | The request comes from a web page of an origin that is not allowed. | the `Origin` of the request. If the page is one of yours, allow it with `McpServer::allow_origin`. |
+//! | `mcp_session_forbidden` | 404 | The MCP session is unknown, or belongs to another caller. | whether this node was restarted, or the session was opened at another node: clients then open a new one. Otherwise a caller has tried to enter the session of another one. |
+//! | `mcp_task_forbidden` | 403 | The MCP task is unknown, or belongs to another caller. | whether this node was restarted, or the task was created at another node. Otherwise a caller has tried to reach the task of another one. |
+//! | `mcp_undeclared` | 403, 404 | The tool, prompt, resource or method is not declared. | the declaration of the `McpServer`, which names everything that may be used. `McpServer::check_tools` compares it with the tools of the server at start. |
+//! | `mcp_version_unsupported` | 400 | The request states a version of MCP that the guard does not know. | `MCP-Protocol-Version` of the request. A newer version needs a newer release of this crate. |
 //! | `method_forbidden` | 403 | The caller authenticated by a method that the route does not accept. | the `AllowedMethods` of the route, and the kind of credential that the client sends. |
 //! | `network_forbidden` | 401 | The client's address is outside the networks that the credential is limited to. | `networks` in the key's record, and the trusted proxies: if a proxy is not configured as trusted, the address is that of the proxy. |
 //! | `network_not_held` | 403 | The caller manages a key that is accepted from networks that its own credential is not accepted from. | `networks` of the caller's own key, and in the request to the key routes or the record of the key: a caller with a tenant whose key is restricted to networks manages only keys that are restricted to parts of them. |

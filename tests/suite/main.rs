@@ -56,6 +56,7 @@ mod key_rotation;
 mod key_routes;
 mod key_sets;
 mod key_usage;
+mod mcp;
 mod metadata;
 mod metrics;
 mod networks;

@@ -25,6 +25,7 @@ mod forwarded;
 mod introspection;
 mod key_set;
 mod limit;
+pub mod mcp;
 mod names;
 mod proof;
 mod request;
@@ -35,13 +36,14 @@ mod token_bytes;
 /// accepted: a target that refuses everything tests nothing.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     ("api_key", api_key::run),
     ("certificate", certificate::run),
     ("forwarded", forwarded::run),
     ("introspection", introspection::run),
     ("key_set", key_set::run),
     ("limit", limit::run),
+    ("mcp", mcp::run),
     ("names", names::run),
     ("proof", proof::run),
     ("request", request::run),

@@ -1,0 +1,202 @@
+//! The shared state of a guard, and the check of bodies.
+
+use std::{collections::HashSet, sync::Arc};
+
+use http::{Extensions, Method};
+
+use super::{
+    header::Fields,
+    list::is_list,
+    message::{self, Call, Message},
+    operation::McpOperation,
+    owner::{Handles, Owner},
+    refusal,
+    request::McpRequest,
+    response::Expected,
+    rules::{NOTIFICATIONS, Rules},
+    version::McpVersion,
+};
+use crate::{
+    Eventual,
+    authorize::{AllOf, Policy},
+    body::{BodyCheck, BodyLimits, BufferedRequest},
+    caller::{self, Principal},
+    reason::Reason,
+    refusal::Rejection,
+    request::Head,
+    scope::Scopes,
+};
+
+#[derive(Debug)]
+pub(super) struct Guard {
+    pub(super) filters_lists: bool,
+    pub(super) limits: BodyLimits,
+    /// The origins of web pages that may send requests; `None` for all.
+    pub(super) origins: Option<HashSet<Box<str>>>,
+    pub(super) rules: Rules,
+    pub(super) sessions: Handles,
+    pub(super) tasks: Handles,
+}
+
+/// Judges the messages of a body.
+pub(super) struct Messages(pub(super) Arc<Guard>);
+
+impl BodyCheck for Messages {
+    fn limits(&self, _: &Head<'_>) -> Option<BodyLimits> {
+        Some(self.0.limits)
+    }
+
+    fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
+        if request.head.method != Method::POST {
+            // Messages are in a POST only, but a server might not look.
+            if !request.body.is_empty() {
+                return Eventual::Now(Err(refusal::invalid_message()));
+            }
+            let mut extensions = Extensions::new();
+            // A stream that goes on where another one broke off repeats its messages.
+            if let Some(owner) = request.head.extensions.get::<Owner>() {
+                extensions.insert(Expected { has_list: false, owner: *owner });
+            }
+            return Eventual::Now(Ok(extensions));
+        }
+        let json = match message::parse(request.body) {
+            Ok(json) => json,
+            Err(rejection) => return Eventual::Now(Err(rejection)),
+        };
+        let answering = |rejection| refusal::answering(rejection, message::id_of(&json));
+        match self.0.judge(&json, &request.head) {
+            Ok(Eventual::Now(verdict)) => Eventual::Now(verdict.map_err(answering)),
+            Ok(Eventual::Later(verdict)) => {
+                let id = message::id_of(&json);
+                // The dependencies of the policies.
+                Eventual::later(async move { verdict.await.map_err(|rejection| refusal::answering(rejection, id)) })
+            }
+            Err(rejection) => Eventual::Now(Err(answering(rejection))),
+        }
+    }
+}
+
+type Verdict = Result<Extensions, Rejection>;
+
+impl Guard {
+    /// Judges a body as a whole: a batch with one message that is refused is refused.
+    fn judge(&self, json: &crate::json::Json<'_>, head: &Head<'_>) -> Result<Eventual<Verdict>, Rejection> {
+        let version = McpVersion::of(head.headers)?;
+        let fields = Fields::of(head.headers)?;
+        let messages = message::messages(json, version)?;
+        let calls: Vec<&Call<'_>> = messages.iter().filter_map(Message::as_call).collect();
+        for call in &calls {
+            call.compare(&fields, version)?;
+        }
+        let principal = caller::of(head.extensions)?;
+        let owner = head.extensions.get::<Owner>().copied().unwrap_or_else(|| Owner::of(principal));
+        note(head, &calls);
+        let policies = self.policies(&calls, owner, version)?;
+        let admitted = Admitted {
+            expected: self.expected(&calls, owner),
+            request: McpRequest::new(calls.iter().map(|call| (call.method, &call.operations[..])), version),
+            required: policies.required().cloned(),
+        };
+        Ok(match policies.decide(principal, head) {
+            Eventual::Now(verdict) => {
+                Eventual::Now(verdict.map(|()| admitted.into_extensions(principal, head.extensions)))
+            }
+            Eventual::Later(verdict) => {
+                let (principal, extensions) = (principal.clone(), head.extensions.clone());
+                // The dependencies of the policies.
+                Eventual::later(
+                    async move { verdict.await.map(|()| admitted.into_extensions(&principal, &extensions)) },
+                )
+            }
+        })
+    }
+
+    /// The policies of all operations.
+    fn policies(&self, calls: &[&Call<'_>], owner: Owner, version: McpVersion) -> Result<AllOf, Rejection> {
+        let mut policies: Vec<&Arc<dyn Policy>> = self.rules.base().iter().collect();
+        let mut known: HashSet<_> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
+        for call in calls {
+            let is_misused = call.has_id && call.method.starts_with(NOTIFICATIONS);
+            if is_misused || !version.has(call.method) {
+                return Err(refusal::undeclared(McpOperation::Method(call.method), version));
+            }
+            for operation in &call.operations {
+                let declared = self.rules.find(call.method, *operation);
+                let declared = declared.ok_or_else(|| refusal::undeclared(*operation, version))?;
+                // Each policy decides once, however often a request needs it.
+                policies.extend(declared.into_iter().filter(|policy| known.insert(Arc::as_ptr(policy).addr())));
+                if let McpOperation::Task(id) = operation
+                    && !self.tasks.are_of(owner, id)
+                {
+                    return Err(refusal::forbidden(Reason::MCP_TASK_FORBIDDEN));
+                }
+            }
+        }
+        Ok(AllOf::new(policies.into_iter().cloned()))
+    }
+
+    /// The part of the response that concerns the guard.
+    fn expected(&self, calls: &[&Call<'_>], owner: Owner) -> Option<Expected> {
+        let has_list = self.filters_lists && calls.iter().any(|call| is_list(call.method));
+        let may_create_task = calls.iter().any(|call| call.method == "tools/call");
+        (has_list || may_create_task).then_some(Expected { has_list, owner })
+    }
+}
+
+/// Values for the extensions of an admitted request.
+struct Admitted {
+    expected: Option<Expected>,
+    request: McpRequest,
+    required: Option<Arc<Scopes>>,
+}
+
+impl Admitted {
+    fn into_extensions(self, principal: &Principal, outer: &Extensions) -> Extensions {
+        let mut extensions = Extensions::new();
+        extensions.insert(self.request);
+        if let Some(expected) = self.expected {
+            extensions.insert(expected);
+        }
+        if let Some(required) = self.required {
+            // Refusals further inside name them as well.
+            let mut principal = principal.clone();
+            principal.require(required);
+            #[cfg(feature = "audit")]
+            crate::trail::note(outer, |notes| notes.required = principal.required_scopes());
+            #[cfg(not(feature = "audit"))]
+            let _ = outer;
+            extensions.insert(principal);
+        }
+        extensions
+    }
+}
+
+/// Notes the messages for the audit event: never the arguments themselves.
+#[cfg(feature = "audit")]
+fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
+    use crate::{audit::AuditNote, trail::Trail};
+    if head.extensions.get::<Trail>().is_none() {
+        return;
+    }
+    let note = AuditNote::of(head.extensions);
+    for call in calls {
+        note.field("mcp_method", call.method);
+        for operation in &call.operations {
+            match operation {
+                McpOperation::Method(_) => {}
+                McpOperation::Tool(name) => {
+                    note.tool(name);
+                }
+                McpOperation::Prompt(name) | McpOperation::Resource(name) | McpOperation::Task(name) => {
+                    note.object(name);
+                }
+            }
+        }
+        if let Some(arguments) = call.arguments {
+            note.input(&serde_json::to_vec(arguments).unwrap_or_default());
+        }
+    }
+}
+
+#[cfg(not(feature = "audit"))]
+const fn note(_: &Head<'_>, _: &[&Call<'_>]) {}

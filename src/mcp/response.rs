@@ -1,0 +1,154 @@
+//! The service that observes the responses of an MCP server.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{body::McpBody, guard::Guard, owner::Owner};
+
+/// The part of a response that concerns the guard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expected {
+    /// The response has a list, which is filtered.
+    pub(super) has_list: bool,
+    /// Tasks that the server creates belong to this caller.
+    pub(super) owner: Owner,
+}
+
+/// A request whose response is observed.
+struct Observed {
+    guard: Arc<Guard>,
+    /// The request without its body, for whose caller a list is filtered.
+    list_for: Option<Box<Request<()>>>,
+    owner: Owner,
+}
+
+impl Observed {
+    fn new<B>(expected: Expected, guard: &Arc<Guard>, request: &mut Request<B>) -> Self {
+        // A response that is encoded could not be read.
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+        let copied = |request: &Request<B>| {
+            let mut copy = Request::new(());
+            *copy.method_mut() = request.method().clone();
+            *copy.uri_mut() = request.uri().clone();
+            *copy.headers_mut() = request.headers().clone();
+            *copy.extensions_mut() = request.extensions().clone();
+            Box::new(copy)
+        };
+        let list_for = expected.has_list.then(|| copied(request));
+        Self { guard: Arc::clone(guard), list_for, owner: expected.owner }
+    }
+}
+
+/// Observes the responses of the inner service: tasks that it creates, and lists.
+///
+/// It is not a [`Gate`](crate::gate::Gate), because it changes the type of the response's body. See
+/// [`McpGuardLayer`](crate::layer::McpGuardLayer).
+pub struct McpResponses<S> {
+    inner: S,
+    guard: Arc<Guard>,
+}
+
+impl<S> McpResponses<S> {
+    pub(super) const fn new(inner: S, guard: Arc<Guard>) -> Self {
+        Self { inner, guard }
+    }
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for McpResponses<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Response = Response<McpBody<ResBody>>;
+    type Error = S::Error;
+    type Future = McpResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let expected = request.extensions_mut().remove::<Expected>();
+        let expected = expected.map(|expected| Observed::new(expected, &self.guard, &mut request));
+        McpResponseFuture { future: self.inner.call(request), expected }
+    }
+}
+
+impl<S: Clone> Clone for McpResponses<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), guard: Arc::clone(&self.guard) }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for McpResponses<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpResponses").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+pin_project! {
+    /// The response future of [`McpResponses`].
+    pub struct McpResponseFuture<F> {
+        #[pin]
+        future: F,
+        expected: Option<Observed>,
+    }
+}
+
+impl<F, B, E> Future for McpResponseFuture<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<McpBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.future.poll(cx))?;
+        let (mut parts, body) = response.into_parts();
+        let content = Content::of(&parts.headers);
+        let body = match (this.expected.take(), content) {
+            (Some(Observed { guard, list_for: Some(list_for), owner }), Some(Content::Json)) => {
+                parts.headers.remove(header::CONTENT_LENGTH);
+                // It is of this caller only.
+                parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+                parts.headers.append(header::VARY, HeaderValue::from_static("Authorization"));
+                McpBody::filtered(body, list_for, owner, guard)
+            }
+            (Some(Observed { guard, owner, .. }), Some(content)) => McpBody::observed(body, content, owner, guard),
+            _ => McpBody::untouched(body),
+        };
+        Poll::Ready(Ok(Response::from_parts(parts, body)))
+    }
+}
+
+impl<F> fmt::Debug for McpResponseFuture<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpResponseFuture").finish_non_exhaustive()
+    }
+}
+
+/// The form of a response's body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Content {
+    Events,
+    Json,
+}
+
+impl Content {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let text = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+        let kind = text.split(';').next().unwrap_or_default().trim_ascii();
+        if kind.eq_ignore_ascii_case("application/json") {
+            Some(Self::Json)
+        } else {
+            kind.eq_ignore_ascii_case("text/event-stream").then_some(Self::Events)
+        }
+    }
+}

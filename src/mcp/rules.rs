@@ -1,0 +1,149 @@
+//! The policies of a declaration.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use super::{
+    operation::McpOperation,
+    template::{UriTemplate, is_ambiguous, without_query},
+};
+use crate::{
+    Eventual,
+    authorize::{AllOf, Policy},
+    caller::Principal,
+    request::Head,
+};
+
+/// Methods that need no declaration. They concern no single object, or establish a connection.
+pub(super) const OPEN: [&str; 9] = [
+    "initialize",
+    "logging/setLevel",
+    "ping",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "server/discover",
+    "subscriptions/listen",
+    "tools/list",
+];
+
+/// The beginning of the names of notifications, which need no declaration either.
+pub(super) const NOTIFICATIONS: &str = "notifications/";
+
+type Policies = Vec<Arc<dyn Policy>>;
+
+/// The policies of everything that may be used.
+#[derive(Clone, Default)]
+pub(super) struct Rules {
+    /// The policies of each request.
+    base: Policies,
+    methods: HashMap<Box<str>, Policies>,
+    prompts: HashMap<Box<str>, Policies>,
+    resources: Vec<(UriTemplate, Policies)>,
+    tools: HashMap<Box<str>, Policies>,
+}
+
+impl Rules {
+    pub(super) fn require(&mut self, policy: impl Policy) {
+        self.base.push(Arc::new(policy));
+    }
+
+    pub(super) fn allow_method(&mut self, name: &str, policy: impl Policy) {
+        self.methods.entry(name.into()).or_default().push(Arc::new(policy));
+    }
+
+    pub(super) fn allow_prompt(&mut self, name: &str, policy: impl Policy) {
+        self.prompts.entry(name.into()).or_default().push(Arc::new(policy));
+    }
+
+    pub(super) fn allow_resource(&mut self, template: UriTemplate, policy: impl Policy) {
+        match self.resources.iter_mut().find(|(known, _)| *known == template) {
+            Some((_, policies)) => policies.push(Arc::new(policy)),
+            None => self.resources.push((template, vec![Arc::new(policy)])),
+        }
+    }
+
+    pub(super) fn allow_tool(&mut self, name: &str, policy: impl Policy) {
+        self.tools.entry(name.into()).or_default().push(Arc::new(policy));
+    }
+
+    pub(super) fn tools(&self) -> impl Iterator<Item = &str> {
+        self.tools.keys().map(|name| &**name)
+    }
+
+    /// The policies of each request.
+    pub(super) fn base(&self) -> &[Arc<dyn Policy>] {
+        &self.base
+    }
+
+    /// All policies.
+    pub(super) fn all(&self) -> AllOf {
+        let named = [&self.methods, &self.prompts, &self.tools].into_iter().flat_map(HashMap::values);
+        let declared = named.chain(self.resources.iter().map(|(_, policies)| policies));
+        AllOf::new(self.base.iter().chain(declared.flatten()).cloned())
+    }
+
+    /// The policies of an operation by a method, besides those of each request; `None` if it is not declared.
+    pub(super) fn find(&self, method: &str, operation: McpOperation<'_>) -> Option<Vec<&Arc<dyn Policy>>> {
+        let of_method = self.methods.get(method);
+        let of_object = match operation {
+            McpOperation::Method(name) => {
+                let is_open = OPEN.contains(&name) || name.starts_with(NOTIFICATIONS);
+                (is_open || of_method.is_some()).then(Vec::new)?
+            }
+            McpOperation::Prompt(name) => self.prompts.get(name)?.iter().collect(),
+            McpOperation::Resource(uri) => self.resource(uri)?,
+            // Its owner may use it.
+            McpOperation::Task(_) => Vec::new(),
+            McpOperation::Tool(name) => self.tools.get(name)?.iter().collect(),
+        };
+        Some(of_method.into_iter().flatten().chain(of_object).collect())
+    }
+
+    /// Returns whether a caller that may make requests may also perform an operation, as far as it is decided at once.
+    pub(super) fn permit(&self, caller: &Principal, head: &Head<'_>, operation: McpOperation<'_>) -> bool {
+        let method = match operation {
+            McpOperation::Method(name) => name,
+            McpOperation::Prompt(_) => "prompts/get",
+            McpOperation::Resource(_) => "resources/read",
+            McpOperation::Task(_) => return false,
+            McpOperation::Tool(_) => "tools/call",
+        };
+        let Some(declared) = self.find(method, operation) else { return false };
+        declared.into_iter().all(|policy| matches!(policy.decide(caller, head), Eventual::Now(Ok(()))))
+    }
+
+    /// The policies of a URI, and also those of the same URI without its query, which some servers ignore.
+    fn resource(&self, uri: &str) -> Option<Vec<&Arc<dyn Policy>>> {
+        if is_ambiguous(uri) {
+            return None;
+        }
+        let mut found = self.declared_resource(uri)?;
+        let plain = without_query(uri);
+        if plain != uri {
+            found.extend(self.declared_resource(plain).into_iter().flatten());
+        }
+        Some(found)
+    }
+
+    /// The policies of the URI's own declaration, or of all templates that it matches.
+    fn declared_resource(&self, uri: &str) -> Option<Vec<&Arc<dyn Policy>>> {
+        let exact = self.resources.iter().find(|(template, _)| !template.has_expressions() && template.matches(uri));
+        if let Some((_, policies)) = exact {
+            return Some(policies.iter().collect());
+        }
+        let mut matching = self.resources.iter().filter(|(template, _)| template.matches(uri)).peekable();
+        matching.peek()?;
+        Some(matching.flat_map(|(_, policies)| policies).collect())
+    }
+}
+
+impl fmt::Debug for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rules")
+            .field("methods", &self.methods.keys())
+            .field("prompts", &self.prompts.keys())
+            .field("resources", &self.resources.iter().map(|(template, _)| template).collect::<Vec<_>>())
+            .field("tools", &self.tools.keys())
+            .finish_non_exhaustive()
+    }
+}

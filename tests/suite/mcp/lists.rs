@@ -1,0 +1,138 @@
+//! Lists that are filtered for the caller.
+
+use tower_warden::mcp::McpOperation;
+
+use super::*;
+
+fn listing(request: &Request<Bytes>) -> Response<Full<Bytes>> {
+    let body: Value = serde_json::from_slice(request.body()).unwrap();
+    ok(&match body["method"].as_str().unwrap() {
+        "tools/list" => {
+            let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
+            json!({"tools": [tool("echo"), tool("reset"), tool("other")], "cacheScope": "public", "nextCursor": "2"})
+        }
+        "resources/list" => json!({"resources": [{"uri": "file:///public/a"}, {"uri": "file:///secret"}]}),
+        "resources/templates/list" => {
+            json!({"resourceTemplates": [{"uriTemplate": "file:///public/{+path}"}, {"uriTemplate": "db:{a}"}]})
+        }
+        _ => json!({"prompts": [{"name": "greet"}, {"name": "other"}]}),
+    })
+}
+
+#[tokio::test]
+async fn lists_have_what_the_caller_may_use() {
+    let server = Server::with(McpServer::filter_lists, listing);
+    let token = server.token("alice", "mcp:tools");
+    let list = async |method: &str, name: &str, key: &str| {
+        let answer = server.legacy(&token, &request(method, &json!({}))).await;
+        answer.assert_admitted();
+        assert_eq!(
+            (&answer.headers["cache-control"], &answer.headers["vary"]),
+            (
+                &"private, no-store".parse::<http::HeaderValue>().unwrap(),
+                &"Authorization".parse::<http::HeaderValue>().unwrap()
+            )
+        );
+        let body = answer.json();
+        (body["result"][name].as_array().unwrap().iter().map(|item| item[key].clone()).collect::<Vec<_>>(), body)
+    };
+    let (tools, body) = list("tools/list", "tools", "name").await;
+    assert_eq!(tools, ["echo"]);
+    assert_eq!((&body["result"]["cacheScope"], &body["result"]["nextCursor"]), (&json!("private"), &json!("2")));
+    assert_eq!(list("resources/list", "resources", "uri").await.0, ["file:///public/a"]);
+    assert_eq!(
+        list("resources/templates/list", "resourceTemplates", "uriTemplate").await.0,
+        ["file:///public/{+path}"]
+    );
+    assert_eq!(list("prompts/list", "prompts", "name").await.0, ["greet"]);
+    let admin = server.token("alice", "mcp:tools admin");
+    let answer = server.legacy(&admin, &request("tools/list", &json!({}))).await;
+    assert_eq!(answer.json()["result"]["tools"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn the_lists_of_a_batch_are_filtered() {
+    let server = Server::with(McpServer::filter_lists, |_| {
+        let tools = json!([{"name": "echo"}, {"name": "reset"}]);
+        let responses =
+            json!([{"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}, {"jsonrpc": "2.0", "id": 2, "result": {}}]);
+        Response::builder().header("content-type", "application/json").body(full(&responses)).unwrap()
+    });
+    let batch = json!([request("tools/list", &json!({})), request("ping", &json!({}))]);
+    let token = server.token("alice", "mcp:tools");
+    let answer = server.send(post(&token, BATCHES).body(full(&batch)).unwrap()).await;
+    assert_eq!(answer.json()[0]["result"]["tools"], json!([{"name": "echo"}]));
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_json_is_not_sent() {
+    let server = Server::with(McpServer::filter_lists, listing);
+    let request: Request<Full<Bytes>> =
+        post(&server.token("alice", "mcp:tools"), LEGACY).body(full(&request("tools/list", &json!({})))).unwrap();
+    let inner = service_fn(async |_: Request<_>| {
+        let response = Response::builder().header("content-type", "application/json");
+        Ok::<_, Infallible>(response.body(Full::<Bytes>::from("not JSON")).unwrap())
+    });
+    let response = server.layer.layer(inner).oneshot(request).await.unwrap();
+    assert!(response.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn lists_are_unchanged_by_default() {
+    let server = Server::with(|server| server, listing);
+    let answer = server.legacy(&server.token("alice", "mcp:tools"), &request("tools/list", &json!({}))).await;
+    assert_eq!(answer.json()["result"]["tools"].as_array().unwrap().len(), 3);
+    assert!(!answer.headers.contains_key("vary"));
+}
+
+#[tokio::test]
+async fn a_server_can_ask_what_a_caller_may_use() {
+    let server = declared();
+    let asked = server.clone();
+    let issuer = TestIssuer::new("https://auth.example.com");
+    let jwt = Jwt::new(Issuer::new(issuer.name(), RESOURCE).unwrap(), issuer.clone());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let inner = {
+        let seen = Arc::clone(&seen);
+        service_fn(move |request: Request<()>| {
+            let caller = Principal::of(request.extensions()).unwrap();
+            let operations = [
+                McpOperation::Tool("echo"),
+                McpOperation::Tool("reset"),
+                McpOperation::Tool("other"),
+                McpOperation::Resource("file:///public/a"),
+                McpOperation::Method("tools/list"),
+                McpOperation::Method("tasks/list"),
+            ];
+            seen.lock().unwrap().extend(operations.map(|operation| asked.permits(caller, operation)));
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        })
+    };
+    let token = issuer.token("alice").audience(RESOURCE).scope("mcp:tools").sign();
+    let request = Request::get("/").header("authorization", format!("Bearer {token}")).body(()).unwrap();
+    server.auth_layer(jwt).layer(inner).oneshot(request).await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [true, false, false, true, true, false]);
+}
+
+#[tokio::test]
+async fn a_list_is_filtered_where_each_request_names_its_tenant() {
+    use tower_warden::authorize::OwnTenant;
+    let own = OwnTenant::in_header(http::HeaderName::from_static("x-tenant-id"));
+    let server = Server::with(|server| server.require(own.clone()).tool("other", own).filter_lists(), listing);
+    let (_, key) = server.keys.mint(NewKey::new("robot").tenant("acme").scopes("mcp:tools")).await.unwrap();
+    let list = post(key.expose(), LEGACY).header("x-tenant-id", "acme").body(full(&request("tools/list", &json!({}))));
+    let answer = server.send(list.unwrap()).await;
+    let body = answer.json();
+    let names: Vec<_> = body["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+    assert_eq!(names, ["echo", "other"]);
+}
+
+#[tokio::test]
+async fn a_server_is_not_asked_for_an_encoded_list() {
+    let server = Server::with(McpServer::filter_lists, |request| {
+        assert!(!request.headers().contains_key("accept-encoding"));
+        listing(request)
+    });
+    let list = post(&server.token("alice", "mcp:tools"), LEGACY).header("accept-encoding", "gzip, br");
+    server.send(list.body(full(&request("tools/list", &json!({})))).unwrap()).await.assert_admitted();
+}

@@ -1,0 +1,48 @@
+//! Streams end with their credential; audit events name the tool.
+
+use futures_util::FutureExt;
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_its_key_is_revoked() {
+    let keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent").unwrap());
+    let (record, key) = keys.mint(NewKey::new("alice").scopes("mcp:tools")).await.unwrap();
+    let server = declared();
+    let layer = server.protect(keys.clone());
+    let inner = service_fn(async |_: Request<_>| {
+        let first = futures_util::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from("data: {}\n\n")))]);
+        let body = StreamBody::new(futures_util::StreamExt::chain(first, futures_util::stream::pending()));
+        Ok::<_, Infallible>(Response::builder().header("content-type", "text/event-stream").body(body).unwrap())
+    });
+    let request: Request<Full<Bytes>> = post(key.expose(), LEGACY).body(full(&call("echo"))).unwrap();
+    let mut body = Box::pin(layer.layer(inner).oneshot(request).await.unwrap().into_body());
+    assert!(body.frame().await.unwrap().is_ok());
+    assert!(body.frame().now_or_never().is_none());
+    keys.revoke(&record.id).await.unwrap();
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("revoked"), "{error}");
+}
+
+#[tokio::test]
+async fn the_audit_event_names_the_tool_and_a_digest_of_its_arguments() {
+    use tower_warden::audit::{AuditChannel, AuditLog, EventKind};
+    let (sink, mut events) = AuditChannel::new(10);
+    let log = AuditLog::new(sink);
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let inner = service_fn(async |_: Request<_>| Ok::<_, Infallible>(ok(&json!({}))));
+    let service = tower_warden::layer::AuditLayer::new(log).layer(server.layer.layer(inner));
+    for tool in ["echo", "reset"] {
+        let request: Request<Full<Bytes>> = post(&token, LEGACY).body(full(&call(tool))).unwrap();
+        service.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+        let event = events.try_recv().unwrap();
+        let EventKind::Request(event) = &event.kind else { panic!("{event:?}") };
+        let field = |name: &str| event.fields.iter().find(|(known, _)| known == name).map(|(_, value)| &**value);
+        assert_eq!((field("mcp_method"), field("tool")), (Some("tools/call"), Some(tool)));
+        let digest = tower_warden::Digest::of(br#"{"text":"hello"}"#).to_hex();
+        assert_eq!(field("input_sha256"), Some(&*digest));
+    }
+}
