@@ -38,6 +38,7 @@ pub(super) enum Message<'a> {
 
 #[derive(Debug)]
 pub(super) struct Call<'a> {
+    #[cfg(feature = "audit")]
     pub(super) arguments: Option<&'a Json<'a>>,
     /// It is a request; otherwise a notification.
     pub(super) has_id: bool,
@@ -148,10 +149,16 @@ fn call<'a>(
         },
         Some(_) => return Err(invalid_message()),
     };
-    let arguments = params.and_then(|params| params.get("arguments"));
     // A method that the version does not have is refused, whatever its members are.
     let operations = if version.has(method) { operations(method, params)? } else { Vec::new() };
-    Ok(Call { arguments, has_id, method, operations, version: stated })
+    Ok(Call {
+        #[cfg(feature = "audit")]
+        arguments: params.and_then(|params| params.get("arguments")),
+        has_id,
+        method,
+        operations,
+        version: stated,
+    })
 }
 
 /// The operations of a call. A known method without the member that it needs is refused: a server may treat it as another one.
