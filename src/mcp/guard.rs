@@ -187,8 +187,8 @@ fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
                 McpOperation::Tool(name) => {
                     note.tool(name);
                 }
-                McpOperation::Prompt(name) | McpOperation::Resource(name) | McpOperation::Task(name) => {
-                    note.object(name);
+                McpOperation::Prompt(_) | McpOperation::Resource(_) | McpOperation::Task(_) => {
+                    note.object(operation.shown_name());
                 }
             }
         }

@@ -119,3 +119,4 @@ mod server;
 mod task;
 mod template;
 mod version;
+mod yields;

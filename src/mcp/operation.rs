@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::template::without_query;
+
 /// An operation that a client asks an MCP server for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
@@ -29,6 +31,14 @@ impl<'a> McpOperation<'a> {
         }
     }
 
+    /// The name for logs and audit events.
+    pub(super) fn shown_name(&self) -> &'a str {
+        match self {
+            Self::Resource(uri) => without_query(uri),
+            _ => self.name(),
+        }
+    }
+
     /// The name, URI, id or method.
     #[must_use]
     pub const fn name(&self) -> &'a str {
@@ -40,8 +50,9 @@ impl<'a> McpOperation<'a> {
     }
 }
 
+/// The kind and the name. A URI is without its query, which may be secret.
 impl fmt::Display for McpOperation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind(), self.name())
+        write!(f, "{} {}", self.kind(), self.shown_name())
     }
 }

@@ -46,3 +46,19 @@ async fn the_audit_event_names_the_tool_and_a_digest_of_its_arguments() {
         assert_eq!(field("input_sha256"), Some(&*digest));
     }
 }
+
+#[tokio::test]
+async fn the_audit_event_of_a_resource_has_no_query() {
+    use tower_warden::audit::{AuditChannel, AuditLog, EventKind};
+    let (sink, mut events) = AuditChannel::new(10);
+    let server = Server::new();
+    let inner = service_fn(async |_: Request<_>| Ok::<_, Infallible>(ok(&json!({}))));
+    let service = tower_warden::layer::AuditLayer::new(AuditLog::new(sink)).layer(server.layer.layer(inner));
+    let read = request("resources/read", &json!({"uri": "file:///public/a?key=hunter2"}));
+    let request: Request<Full<Bytes>> = post(&server.token("alice", "mcp:tools"), LEGACY).body(full(&read)).unwrap();
+    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let event = events.try_recv().unwrap();
+    let EventKind::Request(event) = &event.kind else { panic!("{event:?}") };
+    let object = event.fields.iter().find(|(name, _)| name == "object").map(|(_, value)| &**value);
+    assert_eq!(object, Some("file:///public/a"));
+}
