@@ -41,6 +41,7 @@
 //! let call = |tool: &str| {
 //!     let message = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}"}}}}"#);
 //!     let request = Request::post("/mcp").header("authorization", format!("Bearer {}", key.expose()));
+//!     let request = request.header("content-type", "application/json");
 //!     service.clone().oneshot(request.body(Full::<Bytes>::from(message)).expect("a request"))
 //! };
 //! assert_eq!(call("echo").await?.status(), 200);
