@@ -69,7 +69,7 @@ pub(crate) fn calls(effort: Effort) {
 
 fn call() -> Value {
     let filters: Vec<_> = (0..12).map(|index| json!({"field": format!("property_{index}"), "equals": index})).collect();
-    let text = "the quarterly report of the northern region, with all appendices ".repeat(5);
+    let text = "the quarterly report of the northern region, with all appendices ".repeat(8);
     json!({
         "jsonrpc": "2.0", "id": 7, "method": "tools/call",
         "params": {"name": "search", "arguments": {"text": text, "filters": filters}},
