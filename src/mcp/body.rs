@@ -18,7 +18,7 @@ use super::{
     response::Content,
     task::{TaskFinder, find},
 };
-use crate::{caller, request::Head};
+use crate::{caller::Principal, request::Head};
 
 /// The longest list that is filtered, in bytes.
 const MAX_LIST: usize = 8 << 20;
@@ -47,7 +47,7 @@ pin_project! {
             body: B,
             finder: TaskFinder,
             guard: Arc<Guard>,
-            owner: Owner,
+            caller: Principal,
         },
         Untouched {
             #[pin]
@@ -57,8 +57,8 @@ pin_project! {
 }
 
 struct Filter {
+    caller: Principal,
     guard: Arc<Guard>,
-    owner: Owner,
     request: Box<Request<()>>,
 }
 
@@ -66,21 +66,20 @@ impl Filter {
     /// The list without what the caller of the request may not use.
     fn apply(&self, list: &[u8]) -> Result<Vec<u8>, Unfilterable> {
         // A batch may also have created tasks.
-        find(list, &mut |id| self.guard.tasks.add(self.owner, id));
+        find(list, &mut |id| self.guard.tasks.add(Owner::of(&self.caller), id));
         let head = Head::from(&*self.request);
-        let caller = caller::of(head.extensions).map_err(|_| Unfilterable)?;
-        list::filter(list, |operation| self.guard.rules.permit(caller, &head, operation)).ok_or(Unfilterable)
+        list::filter(list, |operation| self.guard.rules.permit(&self.caller, &head, operation)).ok_or(Unfilterable)
     }
 }
 
 impl<B> McpBody<B> {
-    pub(super) const fn filtered(body: B, request: Box<Request<()>>, owner: Owner, guard: Arc<Guard>) -> Self {
-        let filter = Some(Filter { guard, owner, request });
+    pub(super) const fn filtered(body: B, request: Box<Request<()>>, caller: Principal, guard: Arc<Guard>) -> Self {
+        let filter = Some(Filter { caller, guard, request });
         Self { source: Source::Filtered { body, list: Vec::new(), filter } }
     }
 
-    pub(super) const fn observed(body: B, content: Content, owner: Owner, guard: Arc<Guard>) -> Self {
-        Self { source: Source::Observed { body, finder: TaskFinder::new(content), guard, owner } }
+    pub(super) const fn observed(body: B, content: Content, caller: Principal, guard: Arc<Guard>) -> Self {
+        Self { source: Source::Observed { body, finder: TaskFinder::new(content), guard, caller } }
     }
 
     pub(super) const fn untouched(body: B) -> Self {
@@ -140,9 +139,9 @@ where
                 }
                 Poll::Ready(None)
             }
-            SourceProj::Observed { mut body, finder, guard, owner } => {
+            SourceProj::Observed { mut body, finder, guard, caller } => {
                 let frame = ready!(poll_bytes(body.as_mut(), cx));
-                let mut found = |id: &str| guard.tasks.add(*owner, id);
+                let mut found = |id: &str| guard.tasks.add(Owner::of(caller), id);
                 if let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
                 {

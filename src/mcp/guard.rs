@@ -13,7 +13,7 @@ use super::{
     refusal,
     request::McpRequest,
     response::Expected,
-    rules::{NOTIFICATIONS, Rules},
+    rules::{NOTIFICATIONS, Prepared, Rules},
     version::McpVersion,
 };
 use crate::{
@@ -33,6 +33,7 @@ pub(super) struct Guard {
     pub(super) limits: BodyLimits,
     /// The origins of web pages that may send requests; `None` for all.
     pub(super) origins: Option<HashSet<Box<str>>>,
+    pub(super) prepared: Prepared,
     pub(super) rules: Rules,
     pub(super) sessions: Handles,
     pub(super) tasks: Handles,
@@ -54,8 +55,8 @@ impl BodyCheck for Messages {
             }
             let mut extensions = Extensions::new();
             // A stream that goes on where another one broke off repeats its messages.
-            if let Some(owner) = request.head.extensions.get::<Owner>() {
-                extensions.insert(Expected { has_list: false, owner: *owner });
+            if let Ok(caller) = caller::of(request.head.extensions) {
+                extensions.insert(Expected { caller: caller.clone(), has_list: false });
             }
             return Eventual::Now(Ok(extensions));
         }
@@ -89,11 +90,10 @@ impl Guard {
             call.compare(&fields, version)?;
         }
         let principal = caller::of(head.extensions)?;
-        let owner = head.extensions.get::<Owner>().copied().unwrap_or_else(|| Owner::of(principal));
         note(head, &calls);
-        let policies = self.policies(&calls, owner, version)?;
+        let policies = self.policies(&calls, principal, version)?;
         let admitted = Admitted {
-            expected: self.expected(&calls, owner),
+            expected: self.expected(&calls, principal),
             request: McpRequest::new(calls.iter().map(|call| (call.method, &call.operations[..])), version),
             required: policies.required().cloned(),
         };
@@ -112,7 +112,13 @@ impl Guard {
     }
 
     /// The policies of all operations.
-    fn policies(&self, calls: &[&Call<'_>], owner: Owner, version: McpVersion) -> Result<AllOf, Rejection> {
+    fn policies(&self, calls: &[&Call<'_>], caller: &Principal, version: McpVersion) -> Result<AllOf, Rejection> {
+        if let [call] = calls
+            && let [operation] = call.operations[..]
+            && let Some(policies) = self.prepared.find(call.method, operation).filter(|_| version.has(call.method))
+        {
+            return Ok(policies.clone());
+        }
         let mut policies: Vec<&Arc<dyn Policy>> = self.rules.base().iter().collect();
         let mut known: HashSet<_> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
         for call in calls {
@@ -126,7 +132,7 @@ impl Guard {
                 // Each policy decides once, however often a request needs it.
                 policies.extend(declared.into_iter().filter(|policy| known.insert(Arc::as_ptr(policy).addr())));
                 if let McpOperation::Task(id) = operation
-                    && !self.tasks.are_of(owner, id)
+                    && !self.tasks.are_of(Owner::of(caller), id)
                 {
                     return Err(refusal::forbidden(Reason::MCP_TASK_FORBIDDEN));
                 }
@@ -136,10 +142,10 @@ impl Guard {
     }
 
     /// The part of the response that concerns the guard.
-    fn expected(&self, calls: &[&Call<'_>], owner: Owner) -> Option<Expected> {
+    fn expected(&self, calls: &[&Call<'_>], caller: &Principal) -> Option<Expected> {
         let has_list = self.filters_lists && calls.iter().any(|call| is_list(call.method));
         let may_create_task = calls.iter().any(|call| call.method == "tools/call");
-        (has_list || may_create_task).then_some(Expected { has_list, owner })
+        (has_list || may_create_task).then(|| Expected { caller: caller.clone(), has_list })
     }
 }
 
@@ -193,7 +199,7 @@ fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
             }
         }
         if let Some(arguments) = call.arguments {
-            note.input(&serde_json::to_vec(arguments).unwrap_or_default());
+            note.input(arguments.as_bytes());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 
 use super::{
     guard::Guard,
@@ -79,19 +79,18 @@ impl McpHeadCheck {
         }
         let unknown = || refusal::forbidden(Reason::MCP_SESSION_FORBIDDEN).hidden();
         let requested = only(head.headers, &SESSION_ID).map_err(|_| unknown())?;
-        let owner = Owner::of(principal);
-        if requested.is_some_and(|id| !self.0.sessions.are_of(owner, id)) {
+        if requested.is_some_and(|id| !self.0.sessions.are_of(Owner::of(principal), id)) {
             return Err(unknown());
         }
         let requested = requested.map(|id| RequestedSession { id: id.into(), ends: head.method == Method::DELETE });
-        Ok(McpPass { guard: Arc::clone(&self.0), owner, requested })
+        Ok(McpPass { caller: principal.clone(), guard: Arc::clone(&self.0), requested })
     }
 }
 
 /// Notes the session that a response opens, and forgets the one that it ends.
 pub struct McpPass {
+    caller: Principal,
     guard: Arc<Guard>,
-    owner: Owner,
     requested: Option<RequestedSession>,
 }
 
@@ -110,19 +109,17 @@ impl fmt::Debug for McpPass {
 impl Sealed for McpPass {}
 
 impl Pass for McpPass {
-    fn admit<B>(&mut self, request: &mut Request<B>) {
-        request.extensions_mut().insert(self.owner);
-    }
-
     fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
         let opened = response.headers.get(SESSION_ID).and_then(|id| id.to_str().ok()).map(str::trim_ascii);
         if !response.status.is_success() {
             return Eventual::Now(Ok(()));
         }
         match (&self.requested, opened) {
-            (Some(requested), _) if requested.ends => self.guard.sessions.remove(self.owner, &requested.id),
+            (Some(requested), _) if requested.ends => {
+                self.guard.sessions.remove(Owner::of(&self.caller), &requested.id)
+            }
             (Some(requested), Some(opened)) if *requested.id == *opened => {}
-            (_, Some(opened)) => self.guard.sessions.add(self.owner, opened),
+            (_, Some(opened)) => self.guard.sessions.add(Owner::of(&self.caller), opened),
             (_, None) => {}
         }
         Eventual::Now(Ok(()))

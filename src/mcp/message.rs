@@ -9,15 +9,15 @@ use super::{
     version::McpVersion,
 };
 use crate::{
-    json::{Json, Object},
+    json::{Json, Object, SERDE_PRIVATE},
     refusal::Rejection,
 };
 
 /// The key of the protocol version within `_meta`.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// The beginning of member names that some builds of serde_json read as something else than an object.
-const SERDE_PRIVATE: &str = "$serde_json::private::";
+/// The member of `params` that has the arguments of a tool or prompt.
+const ARGUMENTS: &str = "arguments";
 
 /// The members by which servers decide what a message does.
 const SIGNIFICANT: [&str; 6] = ["error", "id", "jsonrpc", "method", "params", "result"];
@@ -39,7 +39,7 @@ pub(super) enum Message<'a> {
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     #[cfg(feature = "audit")]
-    pub(super) arguments: Option<&'a Json<'a>>,
+    pub(super) arguments: Option<&'a str>,
     /// It is a request; otherwise a notification.
     pub(super) has_id: bool,
     pub(super) method: &'a str,
@@ -60,7 +60,8 @@ impl<'a> Message<'a> {
 
 /// Parses a body. All parsers of JSON read the value in the same way.
 pub(super) fn parse(body: &[u8]) -> Result<Json<'_>, Rejection> {
-    let json = Json::parse(body).map_err(|_| not_json())?;
+    // Arguments, often the largest part, are not looked at.
+    let json = Json::parse_except(body, ARGUMENTS).map_err(|_| not_json())?;
     if has_private_names(&json) { Err(not_json()) } else { Ok(json) }
 }
 
@@ -76,12 +77,7 @@ fn has_private_names(json: &Json<'_>) -> bool {
 
 /// The `id` of a body that is one request, for the error that answers it.
 pub(super) fn id_of(json: &Json<'_>) -> Option<Box<RawValue>> {
-    raw(json.as_object()?.get("id")?)
-}
-
-/// An `id` as JSON, if it is one.
-fn raw(id: &Json<'_>) -> Option<Box<RawValue>> {
-    matches!(id, Json::Number(_) | Json::String(_)).then(|| serde_json::value::to_raw_value(id).ok()).flatten()
+    json.as_object()?.get("id")?.to_raw()
 }
 
 /// The messages of a body.
@@ -153,7 +149,8 @@ fn call<'a>(
     let operations = if version.has(method) { operations(method, params)? } else { Vec::new() };
     Ok(Call {
         #[cfg(feature = "audit")]
-        arguments: params.and_then(|params| params.get("arguments")),
+        // The text, as the client has sent it.
+        arguments: params.and_then(|params| params.get(ARGUMENTS)).and_then(Json::as_str),
         has_id,
         method,
         operations,

@@ -11,23 +11,24 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::McpBody, guard::Guard, owner::Owner};
+use super::{body::McpBody, guard::Guard};
+use crate::caller::Principal;
 
 /// The part of a response that concerns the guard.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Expected {
+    /// Tasks that the server creates belong to this caller.
+    pub(super) caller: Principal,
     /// The response has a list, which is filtered.
     pub(super) has_list: bool,
-    /// Tasks that the server creates belong to this caller.
-    pub(super) owner: Owner,
 }
 
 /// A request whose response is observed.
 struct Observed {
+    caller: Principal,
     guard: Arc<Guard>,
-    /// The request without its body, for whose caller a list is filtered.
+    /// The request without its body, for which a list is filtered.
     list_for: Option<Box<Request<()>>>,
-    owner: Owner,
 }
 
 impl Observed {
@@ -43,7 +44,7 @@ impl Observed {
             Box::new(copy)
         };
         let list_for = expected.has_list.then(|| copied(request));
-        Self { guard: Arc::clone(guard), list_for, owner: expected.owner }
+        Self { caller: expected.caller, guard: Arc::clone(guard), list_for }
     }
 }
 
@@ -114,14 +115,14 @@ where
         let (mut parts, body) = response.into_parts();
         let content = Content::of(&parts.headers);
         let body = match (this.expected.take(), content) {
-            (Some(Observed { guard, list_for: Some(list_for), owner }), Some(Content::Json)) => {
+            (Some(Observed { caller, guard, list_for: Some(list_for) }), Some(Content::Json)) => {
                 parts.headers.remove(header::CONTENT_LENGTH);
                 // It is of this caller only.
                 parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
                 parts.headers.append(header::VARY, HeaderValue::from_static("Authorization"));
-                McpBody::filtered(body, list_for, owner, guard)
+                McpBody::filtered(body, list_for, caller, guard)
             }
-            (Some(Observed { guard, owner, .. }), Some(content)) => McpBody::observed(body, content, owner, guard),
+            (Some(Observed { caller, guard, .. }), Some(content)) => McpBody::observed(body, content, caller, guard),
             _ => McpBody::untouched(body),
         };
         Poll::Ready(Ok(Response::from_parts(parts, body)))

@@ -137,6 +137,49 @@ impl Rules {
     }
 }
 
+/// The policies of the operations that most requests consist of, each combined with those of every request.
+pub(super) struct Prepared {
+    methods: HashMap<Box<str>, AllOf>,
+    prompts: HashMap<Box<str>, AllOf>,
+    tools: HashMap<Box<str>, AllOf>,
+}
+
+impl Prepared {
+    pub(super) fn new(rules: &Rules) -> Self {
+        let all = |method: &str, operation: McpOperation<'_>| {
+            let declared = rules.find(method, operation).into_iter().flatten();
+            AllOf::new(rules.base.iter().chain(declared).cloned())
+        };
+        let methods = OPEN.into_iter().chain(rules.methods.keys().map(|name| &**name));
+        let methods = methods.filter(|name| rules.find(name, McpOperation::Method(name)).is_some());
+        Self {
+            methods: methods.map(|name| (name.into(), all(name, McpOperation::Method(name)))).collect(),
+            prompts: rules
+                .prompts
+                .keys()
+                .map(|name| (name.clone(), all("prompts/get", McpOperation::Prompt(name))))
+                .collect(),
+            tools: rules.tools.keys().map(|name| (name.clone(), all("tools/call", McpOperation::Tool(name)))).collect(),
+        }
+    }
+
+    /// The policies of an operation by a method; `None` if they are to be found in the [rules](Rules).
+    pub(super) fn find(&self, method: &str, operation: McpOperation<'_>) -> Option<&AllOf> {
+        match operation {
+            McpOperation::Method(name) => self.methods.get(name),
+            McpOperation::Prompt(name) if method == "prompts/get" => self.prompts.get(name),
+            McpOperation::Tool(name) => self.tools.get(name),
+            McpOperation::Prompt(_) | McpOperation::Resource(_) | McpOperation::Task(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Rules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rules")

@@ -9,6 +9,7 @@ use super::{
     layer::{McpGuardLayer, McpLayer},
     operation::McpOperation,
     owner::Handles,
+    rules::Prepared,
     server::McpServer,
 };
 use crate::{
@@ -92,6 +93,7 @@ impl McpServer {
             filters_lists: self.filters_lists,
             limits: self.limits,
             origins: self.origins.clone(),
+            prepared: Prepared::new(&self.rules),
             rules: self.rules.clone(),
             sessions: handles(),
             tasks: handles(),

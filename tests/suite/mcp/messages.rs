@@ -28,6 +28,13 @@ async fn a_message_with_smuggled_members_is_refused() {
         r#"{"$serde_json::private::RawValue":"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\"}"}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"a":[{"$serde_json::private::Number":"1"}]}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{"\u0024serde_json::private::Number":"1"}}"#,
+        // Within arguments, which are not looked at.
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":{"b":1,"b":2}}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":[{"$serde_json::private::RawValue":"1"}]}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":1e999}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":"\ud800"}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"a":01}}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","arguments":{"method":1,"method":2},"params":{"name":"echo"}}"#,
         // For parsers that ignore the case of names.
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call","params":{"name":"reset"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","NAME":"reset"}}"#,
@@ -115,6 +122,16 @@ async fn deep_nesting_is_refused() {
         "]".repeat(100_000)
     );
     refused(&Server::new(), LEGACY, body).await.assert_refused(400, "mcp_message_invalid");
+    for (depth, is_admitted) in [(29, true), (30, false), (100_000, false)] {
+        let server = Server::new();
+        let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{{"a":{nested}}}}}}}"#
+        );
+        let token = server.token("alice", "mcp:tools");
+        let answer = server.send(post(&token, LEGACY).body(Full::from(body)).unwrap()).await;
+        assert_eq!(answer.rejection.is_none(), is_admitted, "{depth}");
+    }
 }
 
 #[tokio::test]

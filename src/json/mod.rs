@@ -6,9 +6,14 @@
 use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
-#[cfg(feature = "mcp")]
-use serde::{Serialize, Serializer};
 use serde_json::Number;
+
+#[cfg(feature = "mcp")]
+mod check;
+
+/// The beginning of member names that some builds of serde_json read as something else than an object.
+#[cfg(feature = "mcp")]
+pub(crate) const SERDE_PRIVATE: &str = "$serde_json::private::";
 
 /// The maximum nesting of objects and arrays.
 const MAX_DEPTH: u8 = 32;
@@ -43,7 +48,18 @@ impl<'a> Json<'a> {
     /// Parses a whole text.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value = Value { depth: MAX_DEPTH, text }.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
+        let value =
+            Value { depth: MAX_DEPTH, raw: None, text }.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
+        deserializer.end().map_err(|_| InvalidJson)?;
+        Ok(value)
+    }
+
+    /// Parses a whole text, but only checks the values of members with this name: each is the string of its JSON text.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn parse_except(text: &'a [u8], name: &'static str) -> Result<Self, InvalidJson> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let seed = Value { depth: MAX_DEPTH, raw: Some(name), text };
+        let value = seed.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
         deserializer.end().map_err(|_| InvalidJson)?;
         Ok(value)
     }
@@ -70,17 +86,14 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Writes a value as compact JSON.
+/// Writes a number or a text as JSON.
 #[cfg(feature = "mcp")]
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Json<'_> {
+    pub(crate) fn to_raw(&self) -> Option<Box<serde_json::value::RawValue>> {
         match self {
-            Self::Array(items) => serializer.collect_seq(items),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Null => serializer.serialize_unit(),
-            Self::Number(number) => number.serialize(serializer),
-            Self::Object(object) => serializer.collect_map(object.iter()),
-            Self::String(text) => serializer.serialize_str(text),
+            Self::Number(number) => serde_json::value::to_raw_value(number).ok(),
+            Self::String(text) => serde_json::value::to_raw_value(text).ok(),
+            _ => None,
         }
     }
 }
@@ -113,6 +126,8 @@ pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
 #[derive(Clone, Copy)]
 struct Value<'de> {
     depth: u8,
+    /// The name of members whose values remain text.
+    raw: Option<&'static str>,
     text: &'de [u8],
 }
 
@@ -204,6 +219,13 @@ impl<'de> Visitor<'de> for Value<'de> {
             };
             if is_duplicate {
                 return Err(A::Error::custom("a duplicate member name"));
+            }
+            #[cfg(feature = "mcp")]
+            if self.raw == Some(&*name) {
+                let raw = members.next_value::<&'de serde_json::value::RawValue>()?.get();
+                check::check(raw, inner.depth).map_err(|_| A::Error::custom("not acceptable"))?;
+                read.push((name, Json::String(Cow::Borrowed(raw))));
+                continue;
             }
             read.push((name, members.next_value_seed(inner)?));
         }
