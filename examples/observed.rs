@@ -1,4 +1,5 @@
-//! The API of the quickstart with everything that an operator observes: audit events, alerts of abuse, and metrics.
+//! The API of the quickstart with everything that an operator observes: audit events, alerts of abuse, and metrics. A policy
+//! in Rego decides on one route.
 //!
 //! ```text
 //! cargo run --example observed
@@ -8,9 +9,10 @@
 //! |---|---|---|
 //! | `LISTEN` | the address to listen on | `127.0.0.1:3000` |
 //! | `AUDIT_FILE` | the file of audit events, one JSON object in each line | standard output |
+//! | `POLICY_FILE` | the policy in Rego of `/v1/billing/balance`, which is read again when it changes | `examples/observed/balance.rego` |
 //! | `RUST_LOG` | the filter of log lines | `warn,tower_warden=info` |
 //!
-//! The folder `examples/observed` has a dashboard for Grafana, and rules for alerts of Prometheus.
+//! The folder `examples/observed` has the policy, a dashboard for Grafana, and rules for alerts of Prometheus.
 #![expect(clippy::print_stdout, reason = "the output is for the terminal")]
 
 use std::{env, error::Error, fs::OpenOptions, future::IntoFuture, io, net::SocketAddr, time::Duration};
@@ -23,7 +25,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, signal, sync::mpsc, time::sleep};
 use tower_warden::{
-    Environment, Principal,
+    Environment, Policy, Principal,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey, key_routes},
     audit::{AbuseGuard, AlertState, AuditLog, AuditNote, Detection, Detector, JsonLines, MetricsSink},
     axum::Scoped,
@@ -31,6 +33,7 @@ use tower_warden::{
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     scope::scopes,
 };
+use tower_warden_rego::RegoPolicy;
 use tracing_subscriber::EnvFilter;
 
 scopes! {
@@ -43,6 +46,8 @@ scopes! {
 /// The buckets of OpenTelemetry for the duration of requests, and smaller ones for verifications, which take microseconds.
 const REQUEST_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 const VERIFICATION_BUCKETS: &[f64] = &[0.000_001, 0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1.0];
+
+const POLICY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observed/balance.rego");
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -88,12 +93,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
+    let file = env::var("POLICY_FILE").unwrap_or_else(|_| POLICY_FILE.to_owned());
+    let policy = RegoPolicy::builder("data.balance.decision").file(file).build()?.watch(Duration::from_secs(1));
+
     let listen = env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".to_owned());
     let listener = TcpListener::bind(&listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
     greet(&keys, listener.local_addr()?).await?;
 
-    let app = app(keys.clone(), log, &detector, &environment, metrics);
+    let app = app(keys.clone(), log, &detector, &environment, metrics, policy);
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let server = server.with_graceful_shutdown(shutdown());
     tokio::select! {
@@ -112,14 +120,15 @@ fn app(
     detector: &Detector,
     environment: &Environment,
     metrics: PrometheusHandle,
+    policy: RegoPolicy,
 ) -> Router {
     let limiter = LocalRateLimiter::default();
-    // A policy in a policy language goes here as well: `AuthorizeLayer::new(guard).and(AuthorizeLayer::new(policy))`.
     let authorize = AuthorizeLayer::new(AbuseGuard::new(detector).environment(environment));
     let failures = Quota::per_minute(60).named("failures");
     let api = Router::new()
         .route("/whoami", get(whoami))
-        .route("/billing/balance", get(balance))
+        // The scope first, so that the challenge of a caller without it names the scope.
+        .route("/billing/balance", get(balance).layer(AuthorizeLayer::new(BillingRead::SCOPE.and(policy))))
         .route("/billing/charges", post(charge))
         .nest("/keys", key_routes(keys.clone()))
         .layer(authorize)

@@ -4,7 +4,13 @@
 
 mod counting;
 
-use std::{convert::Infallible, future::Ready, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    convert::Infallible,
+    future::Ready,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::extract::FromRequestParts;
 use bytes::Bytes;
@@ -210,6 +216,32 @@ fn an_extractor_costs_nothing() {
     assert_eq!(call(&mut service, request(&key)).status(), 200);
 }
 
+/// All layers around a handler, and its extractor.
+#[test]
+fn the_whole_stack_with_audit_to_a_channel_costs_eight_allocations() {
+    let (keys, key, _) = cached();
+    let limiter = LocalRateLimiter::bounded(1_000);
+    let limit = |name: &str, by| RateLimitLayer::new(name, limiter.clone(), by, Quota::per_second(1_000_000));
+    let (sink, events) = AuditChannel::new(1);
+    let stack = ServiceBuilder::new()
+        .layer(AuditLayer::new(AuditLog::new(sink.clone())))
+        .layer(limit("peers", LimitBy::peer()))
+        .layer(layer(keys))
+        .layer(limit("callers", LimitBy::principal()))
+        .layer(AuthorizeLayer::all_of([BillingRead::SCOPE]))
+        .layer(tower::layer::layer_fn(|_: Bare| service_fn(scoped)))
+        .into_inner();
+    let (events, recorded) = (RefCell::new(events), Cell::new(0));
+    let receive = || recorded.set(recorded.get() + usize::from(events.borrow_mut().try_recv().is_some()));
+    let request = || {
+        receive();
+        request(&key)
+    };
+    Cost::of(&stack, request).is_above(&Cost::bare(), 8);
+    receive();
+    assert_eq!((recorded.get(), sink.lost()), (REQUESTS, 0));
+}
+
 #[test]
 fn a_request_without_a_credential_costs_one_allocation_under_an_optional_layer() {
     let (keys, ..) = cached();
@@ -399,6 +431,13 @@ type Bare = tower::util::ServiceFn<fn(Request<()>) -> Ready<Result<Response<Full
 
 fn bare<T>(_: T) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     std::future::ready(Ok(Response::new(Full::default())))
+}
+
+/// A handler of callers with a scope.
+fn scoped(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
+    let (mut parts, ()) = request.into_parts();
+    let caller = at_once(Scoped::<BillingRead>::from_request_parts(&mut parts, &())).unwrap();
+    bare((parts, caller))
 }
 
 fn call<S>(service: &mut S, request: Request<()>) -> S::Response

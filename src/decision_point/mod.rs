@@ -16,8 +16,8 @@
 //! # Cache
 //!
 //! By default, the server is queried for each request, also for concurrent ones that are equal. With
-//! [`cache`](DecisionPointBuilder::cache), decisions are reused for requests about which the same is sent. Send what the
-//! decision depends on, and nothing that differs in each request.
+//! [`cache`](DecisionPointBuilder::cache), decisions are reused for requests of one issuer and tenant about which the same is
+//! sent. Send what the decision depends on, and nothing that differs in each request.
 //!
 //! # Examples
 //!

@@ -1,4 +1,4 @@
-use std::{convert::identity, fmt, sync::Arc};
+use std::{convert::identity, fmt, iter, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Uri, header};
@@ -98,7 +98,7 @@ impl Endpoint {
 }
 
 impl Inner {
-    fn verdict(&self, body: Bytes) -> Eventual<Result<Verdict, Rejection>> {
+    fn verdict(&self, principal: &Principal, body: Bytes) -> Eventual<Result<Verdict, Rejection>> {
         let endpoint = Arc::clone(&self.endpoint);
         let look_up = move |body: Bytes| {
             let endpoint = Arc::clone(&endpoint);
@@ -108,7 +108,7 @@ impl Inner {
             // Not even a query in flight is shared: its decision may be from before a change of the policy.
             return self.lookup.query(look_up(body), identity);
         }
-        let (key, arrival) = (Digest::of(&body), Arrival::read(&*self.clock));
+        let (key, arrival) = (key(principal, &body), Arrival::read(&*self.clock));
         match self.lookup.cache().get(&key, arrival) {
             Some(Ok(verdict)) => Eventual::Now(Ok(verdict)),
             Some(Err(_)) | None => self.lookup.load(key, arrival, move || look_up(body.clone()), identity),
@@ -128,7 +128,7 @@ impl Policy for DecisionPoint {
             let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
             return Eventual::Now(Err(refused.with_explanation("what is sent cannot be serialized as JSON")));
         };
-        let (this, verdict) = (Arc::clone(&self.0), self.0.verdict(body.into()));
+        let (this, verdict) = (Arc::clone(&self.0), self.0.verdict(principal, body.into()));
         verdict.map(move |verdict| {
             this.record(&note);
             verdict.and_then(settle)
@@ -144,6 +144,20 @@ impl fmt::Debug for DecisionPoint {
             .field("lookup", &self.0.lookup)
             .finish_non_exhaustive()
     }
+}
+
+/// The key of an entry: what is sent, and the issuers and tenants of the caller and of the subject that it acts for, so that
+/// these share no entry whatever is sent. Each part has its length in front of it.
+fn key(principal: &Principal, body: &[u8]) -> Digest {
+    let mut bytes = Vec::with_capacity(128 + body.len());
+    for caller in iter::once(principal).chain(principal.acting_for()) {
+        for part in [caller.issuer(), caller.tenant()] {
+            bytes.extend(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+            bytes.extend(part.unwrap_or_default().as_bytes());
+        }
+    }
+    bytes.extend(body);
+    Digest::of(&bytes)
 }
 
 fn settle(verdict: Verdict) -> Result<(), Rejection> {

@@ -11,7 +11,8 @@ use crate::{
 
 /// The properties by which limits distinguish callers: callers with the same values share a quota.
 ///
-/// A missing value never exempts a request:
+/// Properties of a principal count within its issuer and tenant: two tenants never share a quota by the values that they
+/// choose. A missing value never exempts a request:
 ///
 /// 1. [`principal`](Self::principal) and the properties of a principal (tenant, client, key, metadata, claim) need an
 ///    [`AuthLayer`](crate::layer::AuthLayer) outside; without it, requests are refused with 500. Callers without the
@@ -51,14 +52,15 @@ impl LimitBy {
         Self::of(Property::ClientAddress)
     }
 
-    /// A claim of the token, if it is a string or a number. Parsing the claims takes a few microseconds.
+    /// A claim of the token, if it is a string or a number, together with issuer and tenant. Parsing the claims takes a few
+    /// microseconds.
     #[cfg(feature = "jwt")]
     #[must_use]
     pub fn claim(name: impl Into<Box<str>>) -> Self {
         Self::of(Property::Claim(name.into()))
     }
 
-    /// The OAuth client that the token was issued to, together with the issuer.
+    /// The OAuth client that the token was issued to, together with issuer and tenant.
     #[must_use]
     pub fn client() -> Self {
         Self::of(Property::Client)
@@ -89,7 +91,7 @@ impl LimitBy {
         Self::of(Property::Key)
     }
 
-    /// The value with this name in the credential's metadata.
+    /// The value with this name in the credential's metadata, together with issuer and tenant.
     #[must_use]
     pub fn metadata(name: impl Into<Box<str>>) -> Self {
         Self::of(Property::Metadata(name.into()))

@@ -63,7 +63,10 @@ impl Property {
                 if let Some(caller) = caller_or_push_address(to, head)? {
                     // With its own issuer: the tenant may be that of the subject that the caller acts for.
                     let member = caller.member_of_tenant();
-                    push_part(to.key, member, "tenant", member.own_tenant().map(Cow::Borrowed));
+                    push_origin(to.key, member);
+                    if member.own_tenant().is_none() {
+                        to.key.push("subject", member.subject());
+                    }
                 }
             }
             Self::With(push) => push(head, key)?,
@@ -100,7 +103,11 @@ fn push_of<'a>(
     part: impl Fn(&'a Principal) -> Option<Cow<'a, str>>,
 ) -> Result<(), Rejection> {
     if let Some(caller) = caller_or_push_address(to, head)? {
-        push_part(to.key, caller, kind, part(caller));
+        push_origin(to.key, caller);
+        match part(caller) {
+            Some(part) => to.key.push(kind, &*part),
+            None => to.key.push("subject", caller.subject()),
+        }
     }
     Ok(())
 }
@@ -117,19 +124,12 @@ fn caller_or_push_address<'a>(to: &mut AddressedKey<'_>, head: &Head<'a>) -> Res
     }
 }
 
-/// Pushes a property of the caller, or the caller itself if it lacks the property.
-fn push_part(key: &mut LimitKey, caller: &Principal, kind: &str, part: Option<Cow<'_, str>>) {
-    // Two issuers can use the same names.
-    if let Some(issuer) = caller.issuer() {
-        key.push("issuer", issuer);
-    }
-    match part {
-        Some(part) => key.push(kind, &*part),
-        None => {
-            if let Some(tenant) = caller.own_tenant() {
-                key.push("tenant of", tenant);
-            }
-            key.push("subject", caller.subject());
+/// Pushes the issuer and the tenant of the caller: two issuers can use the same names, and so can two tenants, which may
+/// choose the owners and the metadata of their keys.
+fn push_origin(key: &mut LimitKey, caller: &Principal) {
+    for (kind, part) in [("issuer", caller.issuer()), ("tenant", caller.own_tenant())] {
+        if let Some(part) = part {
+            key.push(kind, part);
         }
     }
 }

@@ -6,7 +6,7 @@ use super::{
     error::{RevocationError, RevocationErrorKind},
     name::{NameKind, RevocationName},
 };
-use crate::{caller::Principal, time::UnixTime};
+use crate::{caller::Principal, environment::Environment, time::UnixTime};
 
 /// The credentials that a revocation covers.
 ///
@@ -157,6 +157,17 @@ impl Revocation {
         } else {
             Ok(())
         }
+    }
+
+    /// Reports the revocation to the receiver of notices of an environment, if that has one: for a
+    /// [`RevocationList`](super::RevocationList) that has stored it. Without the feature `audit`, this does nothing.
+    pub fn report_to(&self, environment: &Environment) {
+        #[cfg(feature = "audit")]
+        if let Some(observer) = environment.observer() {
+            observer.observe(self.name.notice());
+        }
+        #[cfg(not(feature = "audit"))]
+        let _ = environment;
     }
 
     /// The end of the revocation, if it is not known when the last of the named credentials expires.

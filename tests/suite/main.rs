@@ -42,6 +42,7 @@ mod introspection_cache;
 mod introspection_endpoint;
 mod introspection_server;
 mod introspection_signed;
+mod isolation;
 mod issuer_names;
 mod issuer_rules;
 mod jwt;

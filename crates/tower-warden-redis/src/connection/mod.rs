@@ -42,7 +42,7 @@ const TIMEOUT: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub struct RedisConnection {
     link: Arc<Link>,
-    clock: Arc<dyn Clock>,
+    environment: Environment,
     /// The namespace and a colon.
     prefix: Arc<str>,
     /// The use of this handle.
@@ -101,15 +101,14 @@ impl RedisConnection {
             // Starts the attempts in the background.
             let _ = link.transport();
         }
-        let clock = Environment::default().clock();
-        Self { link, clock, prefix: prefix(namespace), purpose: Purpose::Connection }
+        Self { link, environment: Environment::default(), prefix: prefix(namespace), purpose: Purpose::Connection }
     }
 
-    /// Sets the clock, and the namespace if the environment has one, of the stores that are created with this handle or
-    /// with later clones of it.
+    /// Sets the clock, the receiver of notices, and the namespace if the environment has one, of the stores that are created
+    /// with this handle or with later clones of it.
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
-        self.clock = environment.clock();
+        self.environment = environment.clone();
         if let Some(namespace) = environment.namespace() {
             self.prefix = prefix(namespace);
         }
@@ -202,8 +201,13 @@ impl RedisConnection {
         }
     }
 
-    pub(crate) const fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        self.environment.clock()
+    }
+
+    /// The environment of the stores that are created with this handle.
+    pub(crate) const fn settings(&self) -> &Environment {
+        &self.environment
     }
 
     /// The prefix of all keys and channels.

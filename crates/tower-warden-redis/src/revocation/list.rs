@@ -103,7 +103,7 @@ impl RedisRevocationList {
     /// background.
     pub async fn listen(connection: RedisConnection, client: impl Into<RedisClient>) -> Self {
         let names = Names::new(connection.prefix());
-        let replica = Arc::new(Replica::new(connection.clock()));
+        let replica = Arc::new(Replica::new(&connection.clock()));
         let connection = connection.used_for(Purpose::Revocations);
         let listening = Listening {
             client: client.into(),
@@ -125,6 +125,9 @@ impl RedisRevocationList {
     }
 
     /// Revokes on every node; on this one before it returns.
+    ///
+    /// A revocation that Redis has stored is reported to the receiver of notices of the connection's
+    /// [environment](RedisConnection::environment), on this node only.
     ///
     /// `until` is the time at which the last of the named credentials expires, or `None` if it is not known, as in
     /// [`MemoryRevocationList::revoke`](tower_warden::revocation::MemoryRevocationList::revoke).
@@ -152,8 +155,10 @@ impl RedisRevocationList {
             vec![numbers[0].as_bytes(), numbers[1].as_bytes(), grace.as_bytes(), names.channel.as_bytes()];
         arguments.extend(stored.iter().map(Vec::as_slice));
         let reply = connection.run_script(&REVOKE, &[&names.revocations, &names.expiries], &arguments).await;
-        replica.add(revocation, until);
-        reply.map(drop).map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))
+        replica.add(revocation.clone(), until);
+        reply.map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))?;
+        revocation.report_to(connection.settings());
+        Ok(())
     }
 
     /// Returns `true` if this node holds the whole list, and therefore does not query Redis.

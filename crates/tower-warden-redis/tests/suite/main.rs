@@ -11,6 +11,7 @@ mod cluster;
 mod conformance;
 mod cut_off;
 mod futures;
+mod isolation;
 mod keys;
 mod limits;
 mod namespaces;

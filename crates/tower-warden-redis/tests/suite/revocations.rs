@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tower_warden::{
     Clock, Environment, Identity, ManualClock, SystemClock, UnixTime,
+    audit::{AuditChannel, AuditLog, EventKind, Notice},
     revocation::{Revocation, RevocationErrorKind, RevocationList},
 };
 use tower_warden_redis::RedisRevocationList;
@@ -114,6 +115,38 @@ async fn the_expiry_of_a_revocation_is_checked_with_the_clock_of_the_environment
     clock.set(SystemClock::default().now());
     node.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
     assert!(is_revoked(&node, &token("1")).await);
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn a_revocation_is_a_notice_on_the_node_that_revokes() {
+    let redis = Redis::start().await;
+    let observed = async || {
+        let (sink, events) = AuditChannel::new(10);
+        let environment = Environment::default().with_observer(AuditLog::new(sink));
+        let connection = connection(&redis, Duration::from_millis(500)).await.environment(&environment);
+        (RedisRevocationList::listen(connection, redis.client()).await, events)
+    };
+    let ((one, mut events), (other, mut events_of_other)) = (observed().await, observed().await);
+    one.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
+    one.revoke(Revocation::key("key-1"), None).await.unwrap();
+    let mut notice = || match events.try_recv().map(|event| event.kind) {
+        Some(EventKind::Notice(Notice::Revoked { kind, issuer, name })) => {
+            Some((kind, issuer.as_deref().map(str::to_owned), name.to_string()))
+        }
+        None => None,
+        other => panic!("unexpected: {other:?}"),
+    };
+    assert_eq!(notice(), Some(("token", Some(ISSUER.to_owned()), "1".to_owned())));
+    assert_eq!(notice(), Some(("key", None, "key-1".to_owned())));
+    until(async || is_revoked(&other, &token("1")).await, "the revocation").await;
+    assert!(events_of_other.try_recv().is_none(), "it was added on the other node");
+
+    // What is not stored is no notice.
+    one.revoke(Revocation::key("key-2"), UnixTime::from_secs(1)).await.unwrap_err();
+    redis.kill();
+    one.revoke(Revocation::key("key-3"), None).await.unwrap_err();
+    assert_eq!(notice(), None);
 }
 
 #[tokio::test]
