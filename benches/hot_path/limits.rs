@@ -31,7 +31,7 @@ use crate::{
 const KEYS: u32 = 64;
 
 /// So large that nobody is refused.
-const MANY: u32 = 1_000_000_000;
+pub(crate) const MANY: u32 = 1_000_000_000;
 
 fn address(index: u32) -> IpAddr {
     IpAddr::V4(Ipv4Addr::from_bits(0x0a00_0000 + index))

@@ -23,6 +23,7 @@ mod scale;
 mod threads;
 mod tokens;
 mod tracked;
+mod whole;
 
 use std::env;
 
@@ -49,6 +50,7 @@ fn main() {
     binding::proofs(effort);
     scale::many_keys(effort);
     scale::one_cold_key(effort);
+    whole::stack(effort);
     detector::record(effort);
     mcp::calls(effort);
     threads::two(effort);
