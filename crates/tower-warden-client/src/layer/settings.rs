@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use http::{Uri, uri::PathAndQuery};
+use tower_warden::Clock;
+
+use super::step_up::StepUps;
+use crate::{Origin, TokenError, TokenErrorKind, TokenSource};
+
+/// The settings of a layer, shared by its services.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) clock: Arc<dyn Clock>,
+    /// The origin as the beginning of a URL, if URLs without a host are completed.
+    pub(super) completion: Option<Uri>,
+    pub(super) origin: Origin,
+    pub(super) source: Arc<dyn TokenSource>,
+    pub(super) step_ups: Option<Arc<StepUps>>,
+}
+
+impl Settings {
+    /// Checks that a request is for the declared origin, and completes its URL if that is configured.
+    pub(super) fn check(&self, uri: &mut Uri) -> Result<(), TokenError> {
+        if self.origin.contains(uri) {
+            return Ok(());
+        }
+        match &self.completion {
+            Some(origin) if uri.authority().is_none() && uri.scheme().is_none() => {
+                *uri = completed(origin, uri.path_and_query()).ok_or(FOREIGN)?;
+                Ok(())
+            }
+            _ => Err(FOREIGN),
+        }
+    }
+}
+
+fn completed(origin: &Uri, path: Option<&PathAndQuery>) -> Option<Uri> {
+    let mut parts = origin.clone().into_parts();
+    parts.path_and_query = Some(path.cloned().unwrap_or_else(|| PathAndQuery::from_static("/")));
+    Uri::from_parts(parts).ok()
+}
+
+const FOREIGN: TokenError =
+    TokenError::new(TokenErrorKind::Origin, "the request is not for the declared origin, so it gets no token");

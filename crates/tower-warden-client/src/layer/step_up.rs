@@ -1,0 +1,64 @@
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tower_warden::scope::Scopes;
+
+use crate::grant::union;
+
+/// The scopes that servers have asked for, and how often that was in vain.
+#[derive(Debug)]
+pub(super) struct StepUps {
+    max: NonZeroU32,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The number of attempts by scopes that have not succeeded.
+    attempts: HashMap<Scopes, u32>,
+    /// The scopes with which requests have succeeded.
+    needed: Arc<Scopes>,
+}
+
+impl StepUps {
+    pub(super) fn new(max: NonZeroU32) -> Self {
+        Self { max, state: Mutex::default() }
+    }
+
+    /// The scopes that requests need in addition to those of the source.
+    pub(super) fn needed(&self) -> Arc<Scopes> {
+        Arc::clone(&self.state().needed)
+    }
+
+    /// The scopes of another attempt; `None` if they are granted already, or if the attempts are used up.
+    pub(super) fn attempt(&self, granted: Option<&Scopes>, asked: &Scopes) -> Option<Arc<Scopes>> {
+        if granted.is_some_and(|granted| granted.contains_all(asked)) {
+            return None;
+        }
+        let mut state = self.state();
+        let wanted = union(&union(&state.needed, asked), granted.unwrap_or(&Scopes::default()));
+        if state.attempts.len() >= MAX_SETS && !state.attempts.contains_key(&wanted) {
+            return None;
+        }
+        let attempts = state.attempts.entry(wanted.clone()).or_default();
+        *attempts += 1;
+        (*attempts <= self.max.get()).then(|| Arc::new(wanted))
+    }
+
+    /// Uses the scopes for the next requests, too: a request with them was not refused for its scopes.
+    pub(super) fn succeed(&self, scopes: &Arc<Scopes>) {
+        let mut state = self.state();
+        state.attempts.remove(&**scopes);
+        state.needed = Arc::new(union(&state.needed, scopes));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The number of sets of scopes whose attempts are counted. Beyond it, there are none.
+const MAX_SETS: usize = 64;
