@@ -35,7 +35,11 @@ fn due(slots: &Slots, settings: &Settings, source: &Arc<dyn TokenSource>) -> Opt
     match state.decide(settings.moment()) {
         Decision::Now(_) => None,
         Decision::Refresh | Decision::RefreshEarly(_) => {
-            slot.start(&mut state, settings, Arc::clone(source), &Scopes::default()).ok()
+            let registered = slot.register(&mut state, settings, Arc::clone(source), &Scopes::default());
+            drop(state);
+            let (flight, departure) = registered.ok()?;
+            departure.start();
+            Some(flight)
         }
         Decision::Wait(flight) => Some(flight),
     }

@@ -155,13 +155,22 @@ impl<T: TokenSource> CachedToken<T> {
         };
         let mut state = slot.state();
         let decision = state.decide(moment);
-        let mut start = || slot.start(&mut state, &self.settings, Arc::clone(&self.source) as _, scopes);
-        Ok(match decision {
-            Decision::Now(result) => Obtained::Now(result?),
-            Decision::Refresh => Obtained::Wait(start()?),
-            Decision::RefreshEarly(old) => Obtained::Early(start()?, old),
-            Decision::Wait(flight) => Obtained::Wait(flight),
-        })
+        let mut register = || slot.register(&mut state, &self.settings, Arc::clone(&self.source) as _, scopes);
+        let (obtained, departure) = match decision {
+            Decision::Now(result) => return Ok(Obtained::Now(result?)),
+            Decision::Wait(flight) => return Ok(Obtained::Wait(flight)),
+            Decision::Refresh => {
+                let (flight, departure) = register()?;
+                (Obtained::Wait(flight), departure)
+            }
+            Decision::RefreshEarly(old) => {
+                let (flight, departure) = register()?;
+                (Obtained::Early(flight, old), departure)
+            }
+        };
+        drop(state);
+        departure.start();
+        Ok(obtained)
     }
 }
 

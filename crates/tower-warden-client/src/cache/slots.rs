@@ -3,8 +3,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use futures_util::FutureExt;
-use tokio::{runtime::Handle, task::AbortHandle};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::{runtime::Handle, sync::oneshot, task::AbortHandle};
 use tower_warden::scope::Scopes;
 
 use super::{
@@ -31,26 +31,45 @@ impl Slot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a refresh as a task of its own, so that it ends, and its result is used, whichever request is cancelled.
-    /// The task ends within the time limits of its attempts.
+    /// Registers a refresh, which is a task of its own: it ends, and its result is used, whichever request is cancelled. The
+    /// task ends within the time limits of its attempts.
     ///
-    /// The caller holds the lock of the state, and has found no refresh in flight.
-    pub(super) fn start(
+    /// The caller holds the lock of the state, and has found no refresh in flight. It starts the [`Departure`] after it has
+    /// released the lock: a runtime that shuts down drops the task on this thread, which locks the state.
+    pub(super) fn register(
         self: &Arc<Self>,
         state: &mut State,
         settings: &Settings,
         source: Arc<dyn TokenSource>,
         scopes: &Scopes,
-    ) -> Result<Flight, TokenError> {
+    ) -> Result<(Flight, Departure), TokenError> {
         let missing = |_| TokenError::new(TokenErrorKind::Unavailable, "a refresh needs a tokio runtime");
         let runtime = Handle::try_current().map_err(missing)?;
         let number = state.next_flight();
         let landing = Landing { number, slot: Arc::clone(self) };
-        let task = runtime.spawn(refresh(landing, settings.clone(), source, scopes.clone()));
+        let refresh = refresh(landing, settings.clone(), source, scopes.clone());
+        let (sender, result) = oneshot::channel();
         let aborted = |_| TokenError::new(TokenErrorKind::Unavailable, "the refresh of the token was aborted");
-        let flight = async move { task.await.unwrap_or_else(|error| Err(aborted(error))) }.boxed().shared();
+        let flight = async move { result.await.unwrap_or_else(|error| Err(aborted(error))) }.boxed().shared();
         state.depart(number, flight.clone());
-        Ok(flight)
+        let task = async move {
+            // Nobody may wait any more.
+            let _ = sender.send(refresh.await);
+        };
+        Ok((flight, Departure { runtime, task: task.boxed() }))
+    }
+}
+
+/// A refresh that is registered and not started yet.
+#[must_use]
+pub(super) struct Departure {
+    runtime: Handle,
+    task: BoxFuture<'static, ()>,
+}
+
+impl Departure {
+    pub(super) fn start(self) {
+        self.runtime.spawn(self.task);
     }
 }
 

@@ -1,11 +1,11 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use tower_warden::scope::Scopes;
 
 use crate::endpoint::Form;
 
 /// The parameters that a grant is configured with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Parameters {
     others: Arc<Vec<(Box<str>, Box<str>)>>,
     pub(super) scopes: Scopes,
@@ -23,6 +23,14 @@ impl Parameters {
     /// The configured scopes, and those that a request needs in addition.
     pub(super) fn scopes_with(&self, needed: &Scopes) -> Scopes {
         union(&self.scopes, needed)
+    }
+}
+
+/// Shows the names of parameters, whose values may be secret.
+impl fmt::Debug for Parameters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.others.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Parameters").field("names", &names).field("scopes", &self.scopes).finish()
     }
 }
 

@@ -84,7 +84,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Err(error) = self.settings.check(request.uri_mut()) {
+        if let Err(error) = self.settings.check(&mut request) {
             return ResponseFuture::refused(error);
         }
         let (settings, replay, scopes) = (Arc::clone(&self.settings), self.replay.clone(), self.scopes());

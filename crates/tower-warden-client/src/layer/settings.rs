@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::{Uri, uri::PathAndQuery};
+use http::{Request, Uri, header, uri::PathAndQuery};
 use tower_warden::Clock;
 
 use super::step_up::StepUps;
@@ -19,7 +19,12 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Checks that a request is for the declared origin, and completes its URL if that is configured.
-    pub(super) fn check(&self, uri: &mut Uri) -> Result<(), TokenError> {
+    ///
+    /// A `Host` field is removed, because a client would send it in place of the host of the URL, and so the token to another
+    /// host behind the same address.
+    pub(super) fn check<B>(&self, request: &mut Request<B>) -> Result<(), TokenError> {
+        request.headers_mut().remove(header::HOST);
+        let uri = request.uri_mut();
         if self.origin.contains(uri) {
             return Ok(());
         }

@@ -242,3 +242,16 @@ fn without_a_runtime_a_token_is_an_error_and_not_a_panic() {
     let error = token(&tokens).now_or_never().expect("no wait").unwrap_err();
     assert_eq!(error.kind(), TokenErrorKind::Unavailable);
 }
+
+#[test]
+fn a_runtime_that_has_shut_down_yields_an_error() {
+    let tokens = Server::default().cached(&Environment::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let handle = runtime.handle().clone();
+    drop(runtime);
+    let _entered = handle.enter();
+    for _ in 0..2 {
+        let error = token(&tokens).now_or_never().expect("no wait").unwrap_err();
+        assert_eq!(error.kind(), TokenErrorKind::Unavailable);
+    }
+}

@@ -38,6 +38,16 @@ async fn a_token_never_goes_to_another_origin() {
 }
 
 #[tokio::test]
+async fn a_host_field_does_not_send_a_token_to_another_host() {
+    let received = Received::default();
+    let client = layer(StaticKey::bearer("key").unwrap()).layer(received.api(|_| response(200, "")));
+    let mut request = get(API);
+    request.headers_mut().insert(header::HOST, "evil.example".parse().unwrap());
+    client.oneshot(request).await.unwrap();
+    assert!(!received.last().headers().contains_key(header::HOST));
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_host_is_returned_to_the_caller() {
     let received = Received::default();
     let api = received.api(|_| {

@@ -41,6 +41,7 @@ fn debug_prints_no_secret() {
     assert_redacted(&TokenExchange::new(server.endpoint(), secret(), TokenType::JWT));
     assert_redacted(&JwtBearer::new(server.endpoint(), secret()));
     assert_redacted(&CachedToken::new(ClientCredentials::new(server.endpoint())));
+    assert_redacted(&ClientCredentials::new(server.endpoint()).parameter("password", "s3cret"));
     assert_redacted(&TokenLayer::new(secret(), "https://api.example").unwrap());
     assert_redacted(&TokenLayer::new(secret(), "https://api.example").unwrap().layer(()));
 }
