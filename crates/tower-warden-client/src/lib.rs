@@ -101,5 +101,6 @@ mod layer;
 mod origin;
 mod private_key;
 pub mod replay;
+pub mod retry;
 pub mod store;
 mod token;

@@ -1,4 +1,4 @@
-//! The client: tokens, their cache, and the layer, with servers within the process.
+//! The client: tokens, secrets, keys, and the layers, with servers within the process.
 #![allow(clippy::unwrap_used)]
 
 mod cached;
@@ -8,7 +8,10 @@ mod grants;
 mod layer;
 mod origins;
 mod refresh;
+mod retry;
+mod retry_limits;
 mod secrecy;
+mod server;
 mod step_up;
 mod stores;
 mod support;
