@@ -102,5 +102,6 @@ mod origin;
 mod private_key;
 pub mod replay;
 pub mod retry;
+pub mod secret;
 pub mod store;
 mod token;
