@@ -102,6 +102,7 @@ mod origin;
 mod private_key;
 pub mod replay;
 pub mod retry;
+pub mod scoped_keys;
 pub mod secret;
 pub mod store;
 mod token;

@@ -10,6 +10,7 @@ mod origins;
 mod refresh;
 mod retry;
 mod retry_limits;
+mod scoped_keys;
 mod secrecy;
 mod secret_files;
 mod secrets;
