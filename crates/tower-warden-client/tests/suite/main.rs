@@ -6,6 +6,7 @@ mod dpop;
 mod faults;
 mod grants;
 mod layer;
+mod mcp_headers;
 mod origins;
 mod refresh;
 mod retry;
