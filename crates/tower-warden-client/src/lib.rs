@@ -70,6 +70,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Modules
+//!
+//! | module | contents |
+//! |---|---|
+//! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
+//! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
+//! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
+//! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
+//! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault |
+//!
 //! # Secrets
 //!
 //! Tokens, refresh tokens, client secrets and keys are wiped from memory when they are dropped, as far as their buffers
@@ -98,8 +108,12 @@ mod dpop;
 mod endpoint;
 pub mod grant;
 mod layer;
+pub mod mcp_headers;
 mod origin;
 mod private_key;
 pub mod replay;
+pub mod retry;
+pub mod scoped_keys;
+pub mod secret;
 pub mod store;
 mod token;
