@@ -24,7 +24,7 @@ use tower_warden::ConfigError;
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Origin {
-    /// In lower case.
+    /// The host, in lower case.
     host: Box<str>,
     port: u16,
     scheme: Scheme,

@@ -16,7 +16,7 @@ pub(super) struct Settings {
     pub(super) jitter: Duration,
     /// The jitter of this instance, in parts of 2³².
     pub(super) share: u32,
-    /// How long an early refresh may delay a request.
+    /// The longest delay of a request by an early refresh.
     pub(super) patience: Duration,
     /// The time limit of one attempt.
     pub(super) timeout: Duration,

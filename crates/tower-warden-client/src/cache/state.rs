@@ -9,7 +9,7 @@ use crate::{Token, TokenError, unverified_expiry};
 /// A refresh in flight, shared by all requests that wait for it.
 pub(super) type Flight = Shared<Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send>>>;
 
-/// What is known of the token for one set of scopes.
+/// The token for one set of scopes, and the attempts to replace it.
 #[derive(Default)]
 pub(super) struct State {
     entry: Option<Entry>,
@@ -20,7 +20,7 @@ pub(super) struct State {
 }
 
 struct Entry {
-    /// In seconds.
+    /// The lifetime in seconds.
     lifetime: u64,
     obtained: Moment,
     /// The age at which it is refreshed, in seconds.
@@ -31,7 +31,7 @@ struct Entry {
 /// A refresh that failed. Another one starts when the delay is over.
 struct Failure {
     count: u32,
-    /// Whether the delay applies although the token that was valid at the time has expired.
+    /// States that the delay also applies after the token that was valid at the time has expired.
     is_final: bool,
     error: TokenError,
     until: UnixTime,
@@ -44,7 +44,7 @@ struct Refusals {
     since: UnixTime,
 }
 
-/// What a request for a token does.
+/// The next step of a request for a token.
 pub(super) enum Decision {
     /// Uses the token, or fails.
     Now(Result<Token, TokenError>),

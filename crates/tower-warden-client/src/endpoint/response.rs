@@ -22,7 +22,7 @@ pub(crate) struct Members {
     pub(crate) token: Box<str>,
 }
 
-/// What a response is read with.
+/// The expectations with which a response is read.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected<'a> {
     pub(crate) key: Option<&'a DpopKey>,

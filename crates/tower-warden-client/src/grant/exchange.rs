@@ -42,6 +42,7 @@ pub struct TokenExchange {
     actor: Option<(Arc<dyn TokenSource>, TokenType)>,
     endpoint: TokenEndpoint,
     parameters: Parameters,
+    requested: Option<TokenType>,
     subject: Arc<dyn TokenSource>,
     subject_type: TokenType,
 }
@@ -50,7 +51,7 @@ impl TokenExchange {
     /// Exchanges tokens of this source, which are of this type.
     pub fn new(endpoint: TokenEndpoint, subject: impl TokenSource, subject_type: TokenType) -> Self {
         let parameters = Parameters::default();
-        Self { actor: None, endpoint, parameters, subject: Arc::new(subject), subject_type }
+        Self { actor: None, endpoint, parameters, requested: None, subject: Arc::new(subject), subject_type }
     }
 
     /// Sets the source of the actor's tokens: the party that acts for the subject.
@@ -71,8 +72,9 @@ impl TokenExchange {
     }
 
     /// Requests tokens of this type.
-    pub fn requested_type(self, requested: TokenType) -> Self {
-        self.parameter("requested_token_type", requested.as_str())
+    pub fn requested_type(mut self, requested: TokenType) -> Self {
+        self.requested = Some(requested);
+        self
     }
 
     /// Requests tokens for this resource, a URL. Of several calls, all apply.
@@ -100,6 +102,9 @@ impl TokenExchange {
             if let Some((actor, kind)) = &actor {
                 form.add("actor_token", actor.expose());
                 form.add("actor_token_type", kind.as_str());
+            }
+            if let Some(requested) = &self.requested {
+                form.add("requested_token_type", requested.as_str());
             }
             self.parameters.fill(form);
         };

@@ -1,4 +1,9 @@
-use std::{fs::File, io::Read, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use tower_warden::Eventual;
 use zeroize::Zeroizing;
@@ -36,8 +41,9 @@ pub struct TokenFile {
 impl TokenFile {
     /// Reads tokens from this file. It need not exist yet.
     #[must_use]
-    pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().into() }
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path: PathBuf = path.into();
+        Self { path: path.into() }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::{
 /// Tokens for a refresh token ([RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)), with a full login
 /// where that is not possible.
 ///
-/// The login takes place if there is no refresh token, if less than 60 seconds of it are left, if the server refuses
-/// it, or if the last attempt to refresh fails for another reason.
+/// The login takes place if there is no refresh token, if less than 60 seconds of it are left, if refreshing fails, or,
+/// where the failure is a temporary one, if the last attempt fails.
 ///
 /// A rotated refresh token is saved before it is used. If the store fails, the access token is returned, a warning is
 /// logged, and the refresh token is kept in memory; it is saved before the next refresh, or given up for a login.
@@ -106,9 +106,9 @@ impl RefreshGrant {
     }
 
     fn falls_back(&self, error: &TokenError, attempt: Attempt) -> bool {
-        // RFC 6749 §6: a refresh token yields no scopes beyond those of the login.
-        let is_final = error.kind() == TokenErrorKind::InvalidGrant || error.code() == Some("invalid_scope");
-        self.login.is_some() && (is_final || attempt == Attempt::Last)
+        // A temporary failure would probably be one of the login, too.
+        let is_temporary = error.kind() == TokenErrorKind::Unavailable;
+        self.login.is_some() && (!is_temporary || attempt == Attempt::Last)
     }
 }
 

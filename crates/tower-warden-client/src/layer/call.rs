@@ -36,7 +36,7 @@ struct Head {
     version: Version,
 }
 
-/// What was tried already.
+/// The attempts that were made already.
 #[derive(Default)]
 struct Tried {
     nonce: bool,

@@ -39,7 +39,10 @@ impl StepUps {
             return None;
         }
         let mut state = self.state();
-        let wanted = union(&union(&state.needed, asked), granted.unwrap_or(&Scopes::default()));
+        let mut wanted = union(&state.needed, asked);
+        if let Some(granted) = granted {
+            wanted = union(&wanted, granted);
+        }
         if state.attempts.len() >= MAX_SETS && !state.attempts.contains_key(&wanted) {
             return None;
         }

@@ -50,8 +50,9 @@ pub struct FileTokenStore {
 impl FileTokenStore {
     /// Stores the refresh token in this file. Its folder has to exist.
     #[must_use]
-    pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { path: path.as_ref().into() }
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path: PathBuf = path.into();
+        Self { path: path.into() }
     }
 }
 

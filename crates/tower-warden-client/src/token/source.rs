@@ -51,7 +51,7 @@ pub trait TokenSource: Send + Sync + 'static {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TokenRequest<'a> {
-    /// Whether another attempt follows if this one fails.
+    /// The place among the attempts: another one may follow if this one fails.
     pub attempt: Attempt,
     /// The current time.
     pub now: UnixTime,
@@ -122,7 +122,7 @@ impl<T: Refresh + ?Sized> Refresh for Arc<T> {
     }
 }
 
-/// What a source keeps of a request while it waits.
+/// The parts of a request that a source keeps while it waits.
 #[derive(Clone, Debug)]
 pub(crate) struct OwnedRequest {
     pub(crate) attempt: Attempt,

@@ -54,6 +54,18 @@ async fn a_revoked_refresh_token_falls_back_to_login() {
     assert_eq!(store.load().wait().await.unwrap().unwrap().expose(), "rt-2");
 }
 
+#[tokio::test(start_paused = true)]
+async fn any_refusal_of_a_refresh_falls_back_to_login_at_once() {
+    for refusal in [reply(403, ""), reply(400, r#"{"error":"invalid_scope"}"#), reply(200, "<html></html>")] {
+        let server = Server::default();
+        server.next([refusal]);
+        let grant = renewing(&server, MemoryTokenStore::with(RefreshToken::new("rt")));
+        let tokens = CachedToken::new(grant).environment(&PausedClock::environment());
+        assert_eq!(token(&tokens).await.unwrap(), "token-2");
+        assert_eq!(server.last().uri().path(), "/login");
+    }
+}
+
 #[tokio::test]
 async fn a_refused_refresh_token_is_removed_if_the_login_yields_none() {
     let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("revoked")));
@@ -76,7 +88,7 @@ async fn a_refresh_token_with_less_than_60_seconds_left_is_not_used() {
 async fn a_login_follows_the_third_attempt_to_refresh() {
     let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
     server.next((0..3).map(|_| Reply::Down));
-    let grant = renewing(&server, store.clone());
+    let grant = renewing(&server, store);
     let tokens = CachedToken::new(grant).environment(&PausedClock::environment());
     assert_eq!(token(&tokens).await.unwrap(), "token-4");
     assert_eq!(server.last().uri().path(), "/login");
