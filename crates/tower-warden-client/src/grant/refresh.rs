@@ -88,9 +88,11 @@ impl RefreshGrant {
 
     /// The refresh token of the store, after one that is not saved yet was saved.
     async fn saved(&self, unsaved: &mut Option<RefreshToken>) -> Result<Option<RefreshToken>, TokenError> {
-        if let Some(refresh) = unsaved.take() {
-            // If this fails, the token is given up, because a crash after its use would leave a used one in the store.
-            self.store.save(Some(&refresh)).wait().await?;
+        if let Some(refresh) = unsaved.as_ref() {
+            // It is not used before: a crash after its use would leave a used one in the store. It is kept until it is saved, or
+            // replaced by that of a login: the one in the store was used already.
+            self.store.save(Some(refresh)).wait().await?;
+            *unsaved = None;
         }
         self.store.load().wait().await
     }

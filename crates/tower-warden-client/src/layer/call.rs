@@ -1,11 +1,11 @@
 use std::{future::poll_fn, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use tower_service::Service;
 use tower_warden::scope::Scopes;
 
 use super::{BoxError, refusal::Refusal, settings::Settings};
-use crate::{Token, TokenError, TokenKind, TokenRequest, dpop::PROOF, replay::Replay};
+use crate::{Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, dpop::PROOF, replay::Replay};
 
 /// A request that was sent, with what is needed to send it again.
 pub(super) struct Call<S, P, B> {
@@ -129,8 +129,13 @@ where
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::<BoxError>::into)?;
             response = service.call(request).await.map_err(Into::<BoxError>::into)?;
             let next = self.observe(&response);
-            if tried.scopes && !matches!(next, Some(Refusal::Scopes(_))) && response.status().is_success() {
-                self.settings.step_ups.iter().for_each(|step_ups| step_ups.succeed(&self.scopes));
+            if let Some(step_ups) = self.settings.step_ups.as_ref().filter(|_| tried.scopes) {
+                match response.status() {
+                    _ if matches!(next, Some(Refusal::Scopes(_))) => step_ups.fail(&self.scopes),
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+                    // Whatever else the API says, it is not about scopes.
+                    _ => step_ups.succeed(&self.scopes),
+                }
             }
             match next {
                 Some(next) => refusal = next,
@@ -174,6 +179,9 @@ where
             }
             Ok(_) => false,
             Err(error) => {
+                if error.kind() != TokenErrorKind::Unavailable && scopes != self.scopes {
+                    self.settings.step_ups.iter().for_each(|step_ups| step_ups.fail(&scopes));
+                }
                 tracing::warn!(%error, "a refused token cannot be replaced");
                 false
             }

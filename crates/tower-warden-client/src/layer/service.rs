@@ -87,9 +87,13 @@ where
         if let Err(error) = self.settings.check(&mut request) {
             return ResponseFuture::refused(error);
         }
-        let (settings, replay, scopes) = (Arc::clone(&self.settings), self.replay.clone(), self.scopes());
+        let (settings, replay, mut scopes) = (Arc::clone(&self.settings), self.replay.clone(), self.scopes());
         let now = settings.clock.now();
-        let token = settings.source.token(&TokenRequest::new(now).with_scopes(&scopes));
+        let mut token = settings.source.token(&TokenRequest::new(now).with_scopes(&scopes));
+        if matches!(&token, Eventual::Now(Err(error)) if settings.withdraw(&scopes, error)) {
+            scopes = Arc::default();
+            token = settings.source.token(&TokenRequest::new(now));
+        }
         match token {
             Eventual::Now(token) => {
                 let call =
@@ -105,7 +109,14 @@ where
                 let service = self.inner.clone();
                 drop(mem::replace(&mut self.inner, service.clone()));
                 ResponseFuture::later(Box::pin(async move {
-                    let token = token.await?;
+                    let mut scopes = scopes;
+                    let token = match token.await {
+                        Err(error) if settings.withdraw(&scopes, &error) => {
+                            scopes = Arc::default();
+                            settings.source.token(&TokenRequest::new(now)).wait().await?
+                        }
+                        token => token?,
+                    };
                     let call = Self::prepare(settings, replay, &service, &mut request, token, scopes)?;
                     send(service, request, call).await
                 }))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::{Request, Uri, header, uri::PathAndQuery};
-use tower_warden::Clock;
+use tower_warden::{Clock, scope::Scopes};
 
 use super::step_up::StepUps;
 use crate::{Origin, TokenError, TokenErrorKind, TokenSource};
@@ -18,6 +18,15 @@ pub(super) struct Settings {
 }
 
 impl Settings {
+    /// Returns whether a token was refused because of scopes that an API has asked for. They are asked for no more.
+    pub(super) fn withdraw(&self, scopes: &Scopes, error: &TokenError) -> bool {
+        let is_withdrawn = !scopes.is_empty() && error.kind() == TokenErrorKind::Refused;
+        if let Some(step_ups) = self.step_ups.as_ref().filter(|_| is_withdrawn) {
+            step_ups.forget();
+        }
+        is_withdrawn
+    }
+
     /// Checks that a request is for the declared origin, and completes its URL if that is configured.
     ///
     /// A `Host` field is removed, because a client would send it in place of the host of the URL, and so the token to another

@@ -17,8 +17,8 @@ pub(super) struct StepUps {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of attempts by scopes that have not succeeded.
-    attempts: HashMap<Scopes, u32>,
+    /// The number of attempts in vain, by scopes.
+    failures: HashMap<Scopes, u32>,
     /// The scopes with which requests have succeeded.
     needed: Arc<Scopes>,
 }
@@ -38,23 +38,34 @@ impl StepUps {
         if granted.is_some_and(|granted| granted.contains_all(asked)) {
             return None;
         }
-        let mut state = self.state();
+        let state = self.state();
         let mut wanted = union(&state.needed, asked);
         if let Some(granted) = granted {
             wanted = union(&wanted, granted);
         }
-        if state.attempts.len() >= MAX_SETS && !state.attempts.contains_key(&wanted) {
-            return None;
+        let failures = state.failures.get(&wanted).copied().unwrap_or_default();
+        let is_counted = state.failures.len() < MAX_SETS || failures > 0;
+        (is_counted && failures < self.max.get()).then(|| Arc::new(wanted))
+    }
+
+    /// Counts an attempt in vain: the scopes were not granted, or the server asks for them again.
+    pub(super) fn fail(&self, scopes: &Scopes) {
+        let mut state = self.state();
+        if state.failures.len() < MAX_SETS || state.failures.contains_key(scopes) {
+            let failures = state.failures.entry(scopes.clone()).or_default();
+            *failures = failures.saturating_add(1);
         }
-        let attempts = state.attempts.entry(wanted.clone()).or_default();
-        *attempts += 1;
-        (*attempts <= self.max.get()).then(|| Arc::new(wanted))
+    }
+
+    /// Asks for none of the scopes any more, because the authorization server has withdrawn one.
+    pub(super) fn forget(&self) {
+        self.state().needed = Arc::default();
     }
 
     /// Uses the scopes for the next requests, too: a request with them was not refused for its scopes.
     pub(super) fn succeed(&self, scopes: &Arc<Scopes>) {
         let mut state = self.state();
-        state.attempts.remove(&**scopes);
+        state.failures.remove(&**scopes);
         state.needed = Arc::new(union(&state.needed, scopes));
     }
 

@@ -54,3 +54,30 @@ async fn a_challenge_for_scopes_that_were_granted_causes_no_step_up() {
     assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
     assert_eq!((received.count(), server.count()), (1, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_the_authorization_server_is_no_attempt_in_vain() {
+    let (server, received) = (Server::default(), Received::default());
+    let client = layer(&server).layer(received.api(api));
+    server.next([reply(200, &issued("token-read", ""))]);
+    for _ in 0..3 {
+        // Each refresh has three attempts.
+        server.next([reply(503, ""), reply(503, ""), reply(503, "")]);
+        assert_eq!(client.clone().oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+    }
+    server.next([reply(200, &issued("token-write", ""))]);
+    assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn scopes_that_are_withdrawn_are_asked_for_no_more() {
+    let (server, received) = (Server::default(), Received::default());
+    server.next([reply(200, &issued("token-read", "")), reply(200, &issued("token-write", ""))]);
+    let client = layer(&server).layer(received.api(api));
+    assert_eq!(client.clone().oneshot(get("https://api.example/write")).await.unwrap().status(), 200);
+    tokio::time::advance(std::time::Duration::from_secs(7_200)).await;
+    server.next([reply(400, r#"{"error":"invalid_scope"}"#), reply(200, &issued("token-other", ""))]);
+    assert_eq!(client.oneshot(get("https://api.example/read")).await.unwrap().status(), 200);
+    assert_eq!(server.form()["scope"], "read");
+}
