@@ -81,8 +81,9 @@ impl fmt::Display for Origin {
 pub(crate) fn secure_uri(text: &str) -> Result<Uri, ConfigError> {
     let uri: Uri = text.parse().map_err(|_| refused(SYNTAX, text))?;
     match parts(&uri) {
-        Some((Scheme::Https, ..)) if !text.contains('#') => Ok(uri),
-        Some((Scheme::Http, "127.0.0.1" | "[::1]" | "localhost", _)) if !text.contains('#') => Ok(uri),
+        Some((Scheme::Https, ..) | (Scheme::Http, "127.0.0.1" | "[::1]" | "localhost", _)) if !text.contains('#') => {
+            Ok(uri)
+        }
         _ => Err(refused(SYNTAX, text)),
     }
 }

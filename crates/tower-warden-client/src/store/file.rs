@@ -153,7 +153,8 @@ fn save(path: &Path, refresh: Option<&RefreshToken>) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The new name is on disk when its folder is. Some systems cannot open a folder.
-    File::open(folder).and_then(|folder| folder.sync_all()).or_else(|_| Ok(()))
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok(())
 }
 
 #[cfg(unix)]
