@@ -1,0 +1,52 @@
+use std::{sync::Arc, time::Duration};
+
+use tower_warden::scope::Scopes;
+
+use super::{settings::Settings, slots::Landing};
+use crate::{Attempt, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
+
+/// Obtains a token in up to three attempts, and stores the result in the slot before the flight ends.
+pub(super) async fn refresh(
+    landing: Landing,
+    settings: Settings,
+    source: Arc<dyn TokenSource>,
+    scopes: Scopes,
+) -> Result<Token, TokenError> {
+    let mut delay = FIRST_DELAY;
+    let mut attempt = 1;
+    loop {
+        let moment = settings.moment();
+        let place = if attempt == ATTEMPTS { Attempt::Last } else { Attempt::Early };
+        let request = TokenRequest::new(moment.now).with_attempt(place).with_scopes(&scopes);
+        let late = || TokenError::new(TokenErrorKind::Unavailable, "the token was not obtained in time");
+        let result = tokio::time::timeout(settings.timeout, source.token(&request).wait()).await;
+        match result.unwrap_or_else(|_| Err(late())) {
+            Ok(token) => {
+                landing.slot.state().store(&token, moment, &settings);
+                return Ok(token);
+            }
+            Err(error) if attempt == ATTEMPTS || !is_repeated(&error) => {
+                tracing::warn!(%error, attempt, "a token cannot be obtained");
+                landing.slot.state().fail(&error, settings.moment());
+                return Err(error);
+            }
+            Err(_) => tokio::time::sleep(jittered(delay, settings.share)).await,
+        }
+        attempt += 1;
+        delay *= 2;
+    }
+}
+
+/// A server that asks for a delay is not asked again within this refresh.
+fn is_repeated(error: &TokenError) -> bool {
+    error.kind() == TokenErrorKind::Unavailable && error.retry_after().is_none()
+}
+
+/// Between half the delay and the whole of it.
+fn jittered(delay: Duration, share: u32) -> Duration {
+    delay / 2 + (delay / 2).mul_f64(f64::from(share) / f64::from(u32::MAX))
+}
+
+const ATTEMPTS: u32 = 3;
+
+const FIRST_DELAY: Duration = Duration::from_millis(500);

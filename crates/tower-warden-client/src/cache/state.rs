@@ -1,0 +1,166 @@
+use std::{pin::Pin, time::Duration};
+
+use futures_util::future::Shared;
+use tower_warden::UnixTime;
+
+use super::settings::{Moment, Settings};
+use crate::{Token, TokenError, unverified_expiry};
+
+/// A refresh in flight, shared by all requests that wait for it.
+pub(super) type Flight = Shared<Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send>>>;
+
+/// The token for one set of scopes, and the attempts to replace it.
+#[derive(Default)]
+pub(super) struct State {
+    entry: Option<Entry>,
+    failure: Option<Failure>,
+    flight: Option<(u64, Flight)>,
+    flights: u64,
+    refusals: Refusals,
+}
+
+struct Entry {
+    /// The lifetime in seconds.
+    lifetime: u64,
+    obtained: Moment,
+    /// The age at which it is refreshed, in seconds.
+    refresh_age: u64,
+    token: Token,
+}
+
+/// A refresh that failed. Another one starts when the delay is over.
+struct Failure {
+    count: u32,
+    /// States that the delay also applies after the token that was valid at the time has expired.
+    is_final: bool,
+    error: TokenError,
+    until: UnixTime,
+}
+
+/// The tokens that servers refused, within the current minute.
+#[derive(Default)]
+struct Refusals {
+    count: u32,
+    since: UnixTime,
+}
+
+/// The next step of a request for a token.
+pub(super) enum Decision {
+    /// Uses the token, or fails.
+    Now(Result<Token, TokenError>),
+    /// Starts a refresh, and uses the token if it does not succeed soon.
+    RefreshEarly(Token),
+    /// Starts a refresh, and waits for it.
+    Refresh,
+    /// Waits for the refresh in flight.
+    Wait(Flight),
+}
+
+impl State {
+    pub(super) fn decide(&self, moment: Moment) -> Decision {
+        match self.entry.as_ref().filter(|entry| entry.is_valid(moment)) {
+            Some(entry) if moment.since(entry.obtained) < entry.refresh_age => Decision::Now(Ok(entry.token.clone())),
+            Some(entry) if self.flight.is_some() || self.held(moment).is_some() => {
+                Decision::Now(Ok(entry.token.clone()))
+            }
+            Some(entry) => Decision::RefreshEarly(entry.token.clone()),
+            None => match (&self.flight, self.held(moment).filter(|failure| failure.is_final)) {
+                (Some((_, flight)), _) => Decision::Wait(flight.clone()),
+                (None, Some(failure)) => Decision::Now(Err(failure.error.clone())),
+                (None, None) => Decision::Refresh,
+            },
+        }
+    }
+
+    /// The number of the next refresh.
+    pub(super) const fn next_flight(&mut self) -> u64 {
+        self.flights += 1;
+        self.flights
+    }
+
+    pub(super) fn depart(&mut self, number: u64, flight: Flight) {
+        self.flight = Some((number, flight));
+    }
+
+    /// Ends a refresh, whatever its result. A newer one is not affected.
+    pub(super) fn land(&mut self, number: u64) {
+        self.flight.take_if(|(current, _)| *current == number);
+    }
+
+    pub(super) fn store(&mut self, token: &Token, requested: Moment, settings: &Settings) {
+        let lifetime = lifetime(token, requested.now, settings.default_lifetime);
+        let refresh_age = settings.refresh_age(lifetime);
+        self.entry = Some(Entry { lifetime, obtained: requested, refresh_age, token: token.clone() });
+        self.failure = None;
+    }
+
+    /// Delays the next refresh: by what the server asks for, otherwise by 1, 2, 4, 8, 16 and then 30 seconds.
+    pub(super) fn fail(&mut self, error: &TokenError, moment: Moment) {
+        let count = self.failure.as_ref().map_or(0, |failure| failure.count);
+        let delay = error.retry_after().unwrap_or_default().max(Duration::from_secs((1_u64 << count.min(5)).min(30)));
+        let is_early = self.entry.as_ref().is_some_and(|entry| entry.is_valid(moment));
+        let is_final = !is_early || error.retry_after().is_some();
+        self.failure = Some(Failure { count: count + 1, is_final, error: error.clone(), until: moment.steady + delay });
+    }
+
+    /// Drops the token if it is still the current one, up to a number of times a minute. Returns whether it was
+    /// dropped.
+    pub(super) fn invalidate(&mut self, token: &Token, moment: Moment) -> bool {
+        let is_current = self.entry.as_ref().is_some_and(|entry| entry.token == *token);
+        let is_dropped = is_current && self.refusals.admit(moment.steady);
+        if is_dropped {
+            self.entry = None;
+        }
+        is_dropped
+    }
+
+    /// Returns whether nothing would be lost with this state.
+    pub(super) fn is_idle(&self, moment: Moment) -> bool {
+        self.flight.is_none() && !self.entry.as_ref().is_some_and(|entry| entry.is_valid(moment))
+    }
+
+    /// The seconds until a refresh is due.
+    pub(super) fn refresh_in(&self, moment: Moment) -> u64 {
+        let due = self.entry.as_ref().map_or(0, |entry| entry.refresh_age.saturating_sub(moment.since(entry.obtained)));
+        let held = self.failure.as_ref().map_or(0, |failure| failure.until.as_secs());
+        due.max(held.saturating_sub(moment.steady.as_secs()))
+    }
+
+    fn held(&self, moment: Moment) -> Option<&Failure> {
+        self.failure.as_ref().filter(|failure| moment.steady < failure.until)
+    }
+}
+
+impl Entry {
+    fn is_valid(&self, moment: Moment) -> bool {
+        moment.since(self.obtained) < self.lifetime
+    }
+}
+
+impl Refusals {
+    fn admit(&mut self, steady: UnixTime) -> bool {
+        if steady >= self.since + Duration::from_secs(60) {
+            *self = Self { count: 0, since: steady };
+        }
+        self.count += 1;
+        self.count <= MAX_REFUSALS
+    }
+}
+
+/// `expires_in`, otherwise `exp`, otherwise the default, in seconds.
+///
+/// An `exp` in the past is that of a clock that is ahead, not of a token that was just issued.
+fn lifetime(token: &Token, now: UnixTime, default: Duration) -> u64 {
+    let until = |expiry: UnixTime| expiry.as_secs().saturating_sub(now.as_secs());
+    match token.expiry() {
+        Some(expiry) => until(expiry),
+        None => match unverified_expiry(token.expose()).map_or(0, until) {
+            0 => default.as_secs(),
+            lifetime => lifetime,
+        },
+    }
+}
+
+/// The number of tokens that servers may refuse each minute. A server that refuses every token would otherwise cause a
+/// token request for each request.
+const MAX_REFUSALS: u32 = 5;

@@ -1,0 +1,142 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde_json::json;
+use tower_warden::{Eventual, UnixTime, scope::Scopes};
+
+use super::parameters::Parameters;
+use crate::{
+    Token, TokenEndpoint, TokenError, TokenRequest, TokenSource,
+    endpoint::Form,
+    private_key::{PrivateKey, unique_id},
+    token::OwnedRequest,
+};
+
+/// Tokens for an assertion ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)): one that the client
+/// signs, one that another server has issued (ID-JAG), or one in a file (workload identity).
+///
+/// # Examples
+///
+/// ```no_run
+/// use tower_warden::{fetch::HttpClient, jwt::Algorithm};
+/// use tower_warden_client::{
+///     ClientAuth, PrivateKey, TokenEndpoint,
+///     grant::{JwtBearer, SignedAssertion, TokenFile},
+/// };
+///
+/// let auth = ClientAuth::none("billing");
+/// let endpoint = TokenEndpoint::new("https://auth.example.com/token", auth, HttpClient::new()?)?;
+/// let key = PrivateKey::from_pem(Algorithm::RS256, &std::fs::read("service-account.pem")?)?;
+/// let account = JwtBearer::new(
+///     endpoint.clone(),
+///     SignedAssertion::new(key, "billing@example.com", "https://auth.example.com/token").subject("alice@example.com"),
+/// );
+/// let workload = JwtBearer::new(endpoint, TokenFile::new("/var/run/secrets/tokens/billing"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct JwtBearer {
+    assertion: Arc<dyn TokenSource>,
+    endpoint: TokenEndpoint,
+    parameters: Parameters,
+}
+
+impl JwtBearer {
+    /// Exchanges assertions of this source at this endpoint.
+    pub fn new(endpoint: TokenEndpoint, assertion: impl TokenSource) -> Self {
+        Self { assertion: Arc::new(assertion), endpoint, parameters: Parameters::default() }
+    }
+
+    /// Adds a parameter of the server's own.
+    pub fn parameter(mut self, name: &str, value: &str) -> Self {
+        self.parameters.add(name, value);
+        self
+    }
+
+    /// Requests tokens for this resource ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)).
+    pub fn resource(self, url: &str) -> Self {
+        self.parameter("resource", url)
+    }
+
+    /// Requests these scopes.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.parameters.scopes = scopes;
+        self
+    }
+}
+
+impl TokenSource for JwtBearer {
+    fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
+        let (this, request) = (self.clone(), OwnedRequest::of(request));
+        // Requests to the authorization server, and possibly to that of the assertion.
+        Eventual::later(async move {
+            let plain = TokenRequest::new(request.now).with_attempt(request.attempt);
+            let assertion = this.assertion.token(&plain).wait().await?;
+            let fill = |form: &mut Form| {
+                form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                form.add("assertion", assertion.expose());
+                this.parameters.fill(form);
+            };
+            let scopes = this.parameters.scopes_with(&request.scopes);
+            let result = this.endpoint.request(&request, &scopes, fill).await;
+            super::drop_refused(&*this.assertion, &assertion, &result);
+            result
+        })
+    }
+}
+
+impl fmt::Debug for JwtBearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtBearer")
+            .field("endpoint", &self.endpoint)
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Assertions that the client signs itself ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)), a new one
+/// for each request.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SignedAssertion {
+    audience: Box<str>,
+    issuer: Box<str>,
+    key: PrivateKey,
+    lifetime: Duration,
+    subject: Box<str>,
+}
+
+impl SignedAssertion {
+    /// Signs assertions of this issuer about itself, for this authorization server.
+    pub fn new(key: PrivateKey, issuer: &str, audience: &str) -> Self {
+        let lifetime = Duration::from_secs(300);
+        Self { audience: audience.into(), issuer: issuer.into(), key, lifetime, subject: issuer.into() }
+    }
+
+    /// Sets the lifetime: five minutes by default.
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Sets the subject: the issuer by default.
+    pub fn subject(mut self, subject: &str) -> Self {
+        self.subject = subject.into();
+        self
+    }
+
+    fn sign(&self, now: UnixTime) -> Result<Token, TokenError> {
+        let expiry = now + self.lifetime;
+        let claims = json!({
+            "iss": &*self.issuer, "sub": &*self.subject, "aud": &*self.audience, "jti": unique_id()?,
+            "iat": now.as_secs(), "exp": expiry.as_secs(),
+        });
+        Ok(Token::assertion(&self.key.sign_jwt(json!({ "typ": "JWT" }), &claims)?)?.expires_at(expiry))
+    }
+}
+
+impl TokenSource for SignedAssertion {
+    fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
+        Eventual::Now(self.sign(request.now))
+    }
+}

@@ -1,0 +1,42 @@
+//! Sources of tokens: the grants of OAuth, logins of agent APIs, keys and files.
+//!
+//! | source | tokens for |
+//! |---|---|
+//! | [`ClientCredentials`] | the client itself |
+//! | [`RefreshGrant`] | a refresh token, with a full login where that fails |
+//! | [`JsonLogin`] | the members of a JSON object |
+//! | [`TokenExchange`] | another token: for a user, an actor, another audience |
+//! | [`JwtBearer`] | an assertion: signed by the client, issued by another server, or in a file |
+//! | [`StaticKey`] | nothing: a key that does not change |
+//! | [`TokenFile`] | nothing: a file that another process renews |
+//!
+//! Each token of a grant is a request to the server. A [`CachedToken`](crate::CachedToken) around it keeps the token
+//! until shortly before it expires.
+
+pub(crate) use self::parameters::union;
+pub use self::{
+    client_credentials::ClientCredentials,
+    exchange::{TokenExchange, TokenType},
+    file::TokenFile,
+    json_login::JsonLogin,
+    jwt_bearer::{JwtBearer, SignedAssertion},
+    refresh::RefreshGrant,
+    static_key::StaticKey,
+};
+use crate::{Token, TokenError, TokenErrorKind, TokenSource};
+
+mod client_credentials;
+mod exchange;
+mod file;
+mod json_login;
+mod jwt_bearer;
+mod parameters;
+mod refresh;
+mod static_key;
+
+/// Reports to its source that a token was refused as a grant, so that a cached one is not sent again.
+fn drop_refused(source: &dyn TokenSource, token: &Token, result: &Result<Token, TokenError>) {
+    if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::InvalidGrant) {
+        source.invalidate(token);
+    }
+}

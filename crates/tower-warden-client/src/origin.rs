@@ -1,0 +1,148 @@
+use std::fmt;
+
+use http::Uri;
+use tower_warden::ConfigError;
+
+/// The origin of an API or an authorization server: scheme, host and port ([RFC 6454
+/// §4](https://www.rfc-editor.org/rfc/rfc6454#section-4)).
+///
+/// Plain `http` is accepted for the hosts `localhost`, `127.0.0.1` and `[::1]` only.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden_client::Origin;
+///
+/// let origin = Origin::parse("https://api.example.com")?;
+/// assert!(origin.contains(&"https://API.example.com:443/orders?page=2".parse()?));
+/// assert!(!origin.contains(&"https://api.example.com.evil.example/orders".parse()?));
+/// assert!(!origin.contains(&"http://api.example.com/orders".parse()?));
+///
+/// assert!(Origin::parse("http://api.example.com").is_err());
+/// assert!(Origin::parse("http://127.0.0.1:8080").is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Origin {
+    /// The host, in lower case.
+    host: Box<str>,
+    port: u16,
+    scheme: Scheme,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl Origin {
+    /// Parses an origin, such as `https://api.example.com`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an `https` origin, or an `http` origin of a loopback host; or if it has a user name, a path or a
+    /// query.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let uri = secure_uri(text)?;
+        if uri.path() != "/" || uri.query().is_some() {
+            return Err(refused("an origin is a scheme, a host and a port", text));
+        }
+        Self::of(&uri).ok_or_else(|| refused(SYNTAX, text))
+    }
+
+    /// Returns whether requests to this URL are requests to this origin.
+    #[must_use]
+    pub fn contains(&self, uri: &Uri) -> bool {
+        parts(uri).is_some_and(|(scheme, host, port)| {
+            scheme == self.scheme && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        })
+    }
+
+    /// The origin of a URL, secure or not.
+    pub(crate) fn of(uri: &Uri) -> Option<Self> {
+        let (scheme, host, port) = parts(uri)?;
+        Some(Self { host: host.to_ascii_lowercase().into(), port, scheme })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scheme, default) = match self.scheme {
+            Scheme::Http => ("http", 80),
+            Scheme::Https => ("https", 443),
+        };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == default { Ok(()) } else { write!(f, ":{}", self.port) }
+    }
+}
+
+/// Parses an `https` URL, or an `http` URL of a loopback host, without a user name.
+pub(crate) fn secure_uri(text: &str) -> Result<Uri, ConfigError> {
+    let uri: Uri = text.parse().map_err(|_| refused(SYNTAX, text))?;
+    match parts(&uri) {
+        Some((Scheme::Https, ..) | (Scheme::Http, "127.0.0.1" | "[::1]" | "localhost", _)) if !text.contains('#') => {
+            Ok(uri)
+        }
+        _ => Err(refused(SYNTAX, text)),
+    }
+}
+
+/// `None` if the URL has no host, has a user name, or is of another scheme.
+fn parts(uri: &Uri) -> Option<(Scheme, &str, u16)> {
+    let scheme = match uri.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => return None,
+    };
+    let authority = uri.authority()?;
+    if authority.as_str().contains('@') || authority.host().is_empty() {
+        return None;
+    }
+    let port = match authority.as_str().strip_prefix(authority.host())? {
+        "" | ":" if scheme == Scheme::Http => 80,
+        "" | ":" => 443,
+        _ => authority.port_u16()?,
+    };
+    Some((scheme, authority.host(), port))
+}
+
+/// The value is not quoted where it may contain a secret.
+fn refused(message: &'static str, text: &str) -> ConfigError {
+    let error = ConfigError::custom(message);
+    if text.contains(['@', '?', '#']) { error } else { error.value(text) }
+}
+
+const SYNTAX: &str = "a URL is an https URL, or an http URL of a loopback host, without a user name and a fragment";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_compared_as_a_whole() {
+        let origin = Origin::parse("https://api.example:8443/").expect("an origin");
+        assert!(origin.contains(&"https://API.example:8443/a".parse().expect("a URL")));
+        for other in [
+            "/relative",
+            "http://api.example:8443/",
+            "https://api.example/",
+            "https://api.example:8443.evil.example/",
+            "https://api.example:8443@evil.example/",
+            "https://user@api.example:8443/",
+            "https://evil.example:8443/?https://api.example:8443/",
+        ] {
+            let contains = other.parse::<Uri>().is_ok_and(|uri| origin.contains(&uri));
+            assert!(!contains, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_not_secure_is_refused_without_quoting_a_password() {
+        for text in ["http://api.example", "ftp://api.example", "//api.example", "https://", "https://api.example/#x"] {
+            assert!(secure_uri(text).is_err(), "{text}");
+        }
+        let error = secure_uri("https://user:hunter2@api.example").expect_err("a password");
+        assert!(!error.to_string().contains("hunter2"));
+    }
+}

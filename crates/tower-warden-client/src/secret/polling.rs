@@ -1,0 +1,221 @@
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::task::AbortHandle;
+use tower_warden::{Clock, Environment, Eventual, UnixTime};
+
+use super::{ChangeSender, Changes, Secret, SecretError, Versioned};
+
+/// The settings of a source that is read again at an interval.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden_client::secret::{FileSecrets, Polling};
+///
+/// let polling = Polling::default().interval(Duration::from_secs(30)).overlap(Duration::from_secs(24 * 3600));
+/// let secrets = FileSecrets::new("/run/secrets").polling(polling);
+/// ```
+#[derive(Clone)]
+pub struct Polling {
+    interval: Duration,
+    overlap: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Polling {
+    /// Sets the age after which a secret is read again: ten seconds by default, and one second at least.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = interval.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Sets for how long a value remains valid after it was replaced: five minutes by default. Zero ends it at once.
+    #[must_use]
+    pub const fn overlap(mut self, overlap: Duration) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// Takes the clock of an environment: the system clock by default.
+    #[must_use]
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
+        self
+    }
+}
+
+impl Default for Polling {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            overlap: Duration::from_secs(300),
+            clock: Environment::default().clock(),
+        }
+    }
+}
+
+impl fmt::Debug for Polling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Polling")
+            .field("interval", &self.interval)
+            .field("overlap", &self.overlap)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads secrets where they are kept.
+pub(super) trait Reader: Send + Sync + 'static {
+    /// Reads one secret, not from a cache.
+    fn read(&self, name: &str) -> impl Future<Output = Result<Reading, SecretError>> + Send;
+}
+
+/// The result of reading a secret.
+pub(super) struct Reading {
+    pub(super) secret: Secret,
+    /// The number that the store gives to its versions, if it does.
+    pub(super) version: Option<u64>,
+}
+
+/// A reader, and the versions that it has read.
+pub(super) struct Polled<R> {
+    pub(super) reader: R,
+    pub(super) polling: Polling,
+    entries: Mutex<HashMap<Box<str>, Entry>>,
+    /// Held while a secret is read and its entry replaced, so that a slow reading does not replace a later one.
+    reading: tokio::sync::Mutex<()>,
+    changes: ChangeSender,
+    task: OnceLock<AbortHandle>,
+}
+
+struct Entry {
+    versioned: Versioned<Secret>,
+    /// The time of the last reading, whatever its result, on the clock that is never set back.
+    read_at: UnixTime,
+    is_failing: bool,
+}
+
+impl<R: Reader> Polled<R> {
+    pub(super) fn new(reader: R, polling: Polling) -> Self {
+        Self {
+            reader,
+            polling,
+            entries: Mutex::default(),
+            reading: tokio::sync::Mutex::default(),
+            changes: ChangeSender::default(),
+            task: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> Changes {
+        self.changes.subscribe()
+    }
+
+    /// Returns the cached value while it is recent, and reads the secret otherwise.
+    pub(super) fn get(self: &Arc<Self>, name: &str) -> Eventual<Result<Versioned<Secret>, SecretError>> {
+        if let Some(recent) = self.recent(name) {
+            return Eventual::Now(Ok(recent));
+        }
+        let (this, name) = (Arc::clone(self), Box::<str>::from(name));
+        Eventual::later(async move {
+            let _turn = this.reading.lock().await;
+            // Another caller may have read it in the meantime.
+            match this.recent(&name) {
+                Some(recent) => Ok(recent),
+                None => this.read(&name).await,
+            }
+        })
+    }
+
+    /// Starts the task that reads all secrets that were ever read, until the last owner is dropped.
+    pub(super) fn poll_in_background(self: &Arc<Self>) {
+        self.task.get_or_init(|| {
+            tokio::spawn(poll_periodically(Arc::downgrade(self), self.polling.interval)).abort_handle()
+        });
+    }
+
+    async fn poll(&self) {
+        let names: Vec<Box<str>> = self.entries().keys().cloned().collect();
+        for name in names {
+            let _turn = self.reading.lock().await;
+            // A failure is logged, and the last value remains in use.
+            let _ = self.read(&name).await;
+        }
+    }
+
+    fn recent(&self, name: &str) -> Option<Versioned<Secret>> {
+        // A task that is a little late causes no reading in the path of requests.
+        let max_age =
+            if self.task.get().is_some() { self.polling.interval.saturating_mul(2) } else { self.polling.interval };
+        let (now, steady) = (self.polling.clock.now(), self.polling.clock.steady());
+        let mut entries = self.entries();
+        let entry = entries.get_mut(name)?;
+        entry.versioned.forget_expired(now);
+        (steady < entry.read_at + max_age).then(|| entry.versioned.clone())
+    }
+
+    /// Reads a secret. The caller holds the lock `reading`.
+    async fn read(&self, name: &str) -> Result<Versioned<Secret>, SecretError> {
+        let read_at = self.polling.clock.steady();
+        let reading = self.reader.read(name).await;
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(name) else {
+            let reading = reading?;
+            let versioned = Versioned::new(reading.secret, reading.version.unwrap_or(1));
+            let entry = Entry { versioned: versioned.clone(), read_at, is_failing: false };
+            entries.insert(name.into(), entry);
+            return Ok(versioned);
+        };
+        entry.read_at = read_at;
+        match reading {
+            Ok(reading) => self.update(entry, name, reading),
+            Err(error) => {
+                if !entry.is_failing {
+                    let (name, kind) = (name.escape_debug(), error.kind());
+                    tracing::warn!(%name, ?kind, "a secret cannot be read again; its last value remains in use");
+                }
+                entry.is_failing = true;
+            }
+        }
+        Ok(entry.versioned.clone())
+    }
+
+    fn update(&self, entry: &mut Entry, name: &str, reading: Reading) {
+        let now = self.polling.clock.now();
+        entry.is_failing = false;
+        if reading.secret != **entry.versioned.current() {
+            let version = reading.version.unwrap_or(0).max(entry.versioned.version() + 1);
+            entry.versioned = entry.versioned.rotated(reading.secret, version, now + self.polling.overlap);
+            tracing::info!(name = %name.escape_debug(), version, "a secret has changed");
+            self.changes.send();
+        }
+        entry.versioned.forget_expired(now);
+    }
+
+    /// No code panics while it holds the lock, and an entry is replaced as a whole.
+    fn entries(&self) -> MutexGuard<'_, HashMap<Box<str>, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R> Drop for Polled<R> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+async fn poll_periodically<R: Reader>(polled: Weak<Polled<R>>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(polled) = polled.upgrade() else { return };
+        polled.poll().await;
+    }
+}

@@ -1,0 +1,162 @@
+//! The requests of grants, and the authentication of the client.
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use http::header;
+use serde_json::Value;
+use tower_warden::{
+    jwt::{Algorithm, VerifyingKey},
+    scope::Scopes,
+};
+use tower_warden_client::{
+    ClientAuth, DpopKey, PrivateKey, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
+    grant::{ClientCredentials, JwtBearer, SignedAssertion, StaticKey, TokenExchange, TokenType},
+};
+
+use crate::support::{NOW, Reply, Server, issued, obtain, reply, token};
+
+fn decoded(segment: &str) -> Value {
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(segment).unwrap()).unwrap()
+}
+
+/// The header and the claims of a JWT, whose signature is verified.
+fn verified(jwt: &str, key: &PrivateKey) -> (Value, Value) {
+    let jwk: Value = serde_json::from_str(&key.public_jwk()).unwrap();
+    let point = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let point = [vec![4], point("x"), point("y")].concat();
+    let (signed, signature) = jwt.rsplit_once('.').unwrap();
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).unwrap();
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed.as_bytes(), &signature).unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    (decoded(header), decoded(claims))
+}
+
+#[tokio::test]
+async fn basic_credentials_are_form_encoded_before_they_are_joined() {
+    let server = Server::default();
+    let auth = ClientAuth::basic("client:1", "s3cret +%/ü");
+    token(&ClientCredentials::new(server.endpoint_with(auth))).await.unwrap();
+    let request = server.last();
+    let value = &request.headers()[header::AUTHORIZATION];
+    assert!(value.is_sensitive());
+    let pair = base64::prelude::BASE64_STANDARD.decode(value.to_str().unwrap().strip_prefix("Basic ").unwrap());
+    assert_eq!(pair.unwrap(), b"client%3A1:s3cret+%2B%25%2F%C3%BC");
+    assert_eq!(request.headers()[header::CONTENT_TYPE], "application/x-www-form-urlencoded");
+    assert!(!server.form().contains_key("client_secret"));
+}
+
+#[tokio::test]
+async fn other_client_credentials_are_in_the_body() {
+    let server = Server::default();
+    token(&ClientCredentials::new(server.endpoint_with(ClientAuth::post("client", "s3cret")))).await.unwrap();
+    assert_eq!((&*server.form()["client_id"], &*server.form()["client_secret"]), ("client", "s3cret"));
+    for auth in [ClientAuth::none("client"), ClientAuth::mtls("client")] {
+        token(&ClientCredentials::new(server.endpoint_with(auth))).await.unwrap();
+        assert_eq!(server.form()["client_id"], "client");
+        assert!(!server.last().headers().contains_key(header::AUTHORIZATION));
+    }
+}
+
+#[tokio::test]
+async fn a_client_assertion_is_for_the_issuer_and_used_once() {
+    let server = Server::default();
+    let key = PrivateKey::generate(Algorithm::ES256).unwrap().with_kid("k1");
+    let auth = ClientAuth::private_key_jwt("client", key.clone(), "https://auth.example");
+    let grant = ClientCredentials::new(server.endpoint_with(auth));
+    token(&grant).await.unwrap();
+    let form = server.form();
+    assert_eq!(form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    let (header, claims) = verified(&form["client_assertion"], &key);
+    assert_eq!((&header["kid"], &header["alg"]), (&"k1".into(), &"ES256".into()));
+    assert_eq!((&claims["iss"], &claims["sub"]), (&"client".into(), &"client".into()));
+    assert_eq!(claims["aud"], "https://auth.example");
+    assert_eq!(claims["exp"], NOW.as_secs() + 60);
+    token(&grant).await.unwrap();
+    let (_, next) = verified(&server.form()["client_assertion"], &key);
+    assert_ne!(next["jti"], claims["jti"]);
+}
+
+#[test]
+fn keys_of_each_type_have_a_public_key_and_a_thumbprint() {
+    for algorithm in [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::RS256] {
+        let key = PrivateKey::generate(algorithm).unwrap();
+        let verifying = VerifyingKey::from_jwk(&key.public_jwk()).unwrap();
+        assert_eq!(verifying.thumbprint(), Some(&DpopKey::new(key).thumbprint()), "{algorithm}");
+    }
+}
+
+#[tokio::test]
+async fn client_credentials_send_scopes_and_parameters() {
+    let server = Server::default();
+    let grant = ClientCredentials::new(server.endpoint())
+        .scopes(Scopes::parse("read").unwrap())
+        .resource("https://api.example")
+        .audience("api")
+        .parameter("tenant", "a&b");
+    let write = Scopes::parse("write").unwrap();
+    let token = grant.token(&TokenRequest::new(NOW).with_scopes(&write)).wait().await.unwrap();
+    let form = server.form();
+    assert_eq!(form["grant_type"], "client_credentials");
+    assert_eq!((&*form["scope"], &*form["resource"]), ("read write", "https://api.example"));
+    assert_eq!((&*form["audience"], &*form["tenant"]), ("api", "a&b"));
+    assert_eq!(token.scopes().unwrap().to_string(), "read write", "the response does not state them");
+    server.next([reply(200, &issued("at", r#","scope":"read""#))]);
+    assert_eq!(obtain(&grant).await.unwrap().scopes().unwrap().to_string(), "read");
+}
+
+#[tokio::test]
+async fn an_exchange_sends_subject_and_actor_with_their_types() {
+    let server = Server::default();
+    server.next([reply(200, r#"{"access_token":"jag","token_type":"N_A","expires_in":60}"#)]);
+    let subject = StaticKey::bearer("subject-token").unwrap();
+    let exchange = TokenExchange::new(server.endpoint(), subject, TokenType::ID_TOKEN)
+        .actor(StaticKey::bearer("actor-token").unwrap(), TokenType::JWT)
+        .requested_type(TokenType::ID_JAG)
+        .audience("https://auth.partner.example");
+    let token = obtain(&exchange).await.unwrap();
+    assert_eq!(token.kind(), TokenKind::Assertion);
+    let form = server.form();
+    assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:token-exchange");
+    assert_eq!((&*form["subject_token"], &*form["actor_token"]), ("subject-token", "actor-token"));
+    assert_eq!(form["subject_token_type"], TokenType::ID_TOKEN.as_str());
+    assert_eq!(form["actor_token_type"], TokenType::JWT.as_str());
+    assert_eq!(form["requested_token_type"], TokenType::ID_JAG.as_str());
+
+    server.next([reply(200, r#"{"access_token":"jag","token_type":"N_A"}"#)]);
+    obtain(&JwtBearer::new(server.endpoint(), exchange)).await.unwrap();
+    assert_eq!(server.form()["assertion"], "jag");
+}
+
+#[tokio::test]
+async fn a_signed_assertion_is_exchanged_for_a_token() {
+    let server = Server::default();
+    let key = PrivateKey::generate(Algorithm::ES256).unwrap();
+    let assertion = SignedAssertion::new(key.clone(), "client", "https://auth.example").subject("alice");
+    token(&JwtBearer::new(server.endpoint_with(ClientAuth::none("client")), assertion)).await.unwrap();
+    let form = server.form();
+    assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
+    let (_, claims) = verified(&form["assertion"], &key);
+    assert_eq!((&claims["iss"], &claims["sub"]), (&"client".into(), &"alice".into()));
+    assert_eq!(claims["exp"], NOW.as_secs() + 300);
+}
+
+#[tokio::test]
+async fn a_bound_token_is_requested_with_a_proof_and_the_nonce_of_the_server() {
+    let server = Server::default();
+    let key = DpopKey::generate().unwrap();
+    let Reply::Is(mut demand) = reply(400, r#"{"error":"use_dpop_nonce"}"#) else { unreachable!() };
+    demand.headers_mut().insert("dpop-nonce", "n1".parse().unwrap());
+    let bound = || reply(200, r#"{"access_token":"at","token_type":"dpop"}"#);
+    server.next([Reply::Is(demand), bound(), bound(), reply(200, &issued("at", ""))]);
+    let grant = ClientCredentials::new(server.endpoint().dpop(key));
+    assert_eq!(obtain(&grant).await.unwrap().kind(), TokenKind::Dpop);
+    assert_eq!(server.count(), 2);
+    let claims = |proof: &str| decoded(proof.split('.').nth(1).unwrap());
+    let sent = claims(server.last().headers()["dpop"].to_str().unwrap());
+    assert_eq!((&sent["htm"], &sent["htu"]), (&"POST".into(), &"https://auth.example/token".into()));
+    assert_eq!((&sent["nonce"], sent.get("ath")), (&"n1".into(), None));
+    obtain(&grant).await.unwrap();
+    assert_eq!(claims(server.last().headers()["dpop"].to_str().unwrap())["nonce"], "n1");
+    let error = obtain(&grant).await.unwrap_err();
+    assert_eq!(error.kind(), TokenErrorKind::Response, "a bearer token in place of a bound one");
+}

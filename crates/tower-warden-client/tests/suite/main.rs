@@ -1,0 +1,22 @@
+//! The client: tokens, secrets, keys, and the layers, with servers within the process.
+#![allow(clippy::unwrap_used)]
+
+mod cached;
+mod dpop;
+mod faults;
+mod grants;
+mod layer;
+mod mcp_headers;
+mod origins;
+mod refresh;
+mod retry;
+mod retry_limits;
+mod scoped_keys;
+mod secrecy;
+mod secret_files;
+mod secrets;
+mod server;
+mod step_up;
+mod stores;
+mod support;
+mod vault;
