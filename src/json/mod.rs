@@ -48,8 +48,14 @@ impl<'a> Json<'a> {
     /// Parses a whole text.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value =
-            Value { depth: MAX_DEPTH, raw: None, text }.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
+        let value = Value {
+            depth: MAX_DEPTH,
+            #[cfg(feature = "mcp")]
+            raw: None,
+            text,
+        }
+        .deserialize(&mut deserializer)
+        .map_err(|_| InvalidJson)?;
         deserializer.end().map_err(|_| InvalidJson)?;
         Ok(value)
     }
@@ -127,6 +133,7 @@ pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
 struct Value<'de> {
     depth: u8,
     /// The name of members whose values remain text.
+    #[cfg(feature = "mcp")]
     raw: Option<&'static str>,
     text: &'de [u8],
 }
