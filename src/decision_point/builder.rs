@@ -64,7 +64,8 @@ impl DecisionPointBuilder {
     }
 
     /// Caches this many decisions for this time, in whole seconds: none by default. Each thread caches up to 1024 more.
-    /// Concurrent requests of one issuer and tenant about which the same is sent then share one query, also if it began before some of them arrived.
+    /// Concurrent requests of one issuer and tenant about which the same is sent then share one query, also if it began
+    /// before some of them arrived.
     ///
     /// A changed policy takes effect after that time. Decisions that depend on the time must not be cached for long.
     pub const fn cache(mut self, capacity: u64, lifetime: Duration) -> Self {

@@ -17,11 +17,11 @@ use crate::replay::Replay;
 /// The service of the layer also reports requests that could not be sent again.
 pub struct RetryPolicy<R, C> {
     pub(super) settings: Arc<Settings<R, C>>,
-    /// Of the request that this clone belongs to.
+    /// The retries of the request that this clone belongs to.
     retries: Vec<Retry>,
 }
 
-/// What the clones of a layer and the requests share.
+/// The state that the clones of a layer and the requests share.
 pub(super) struct Settings<R, C> {
     pub(super) limits: Limits,
     pub(super) timeout_waits: Arc<[Duration]>,
@@ -137,7 +137,7 @@ impl<R, C> Clone for RetryPolicy<R, C> {
     }
 }
 
-/// For setters of a layer that has clones.
+/// Copies the shared state for setters of a layer that has clones.
 impl<R, C> Clone for Settings<R, C> {
     fn clone(&self) -> Self {
         Self {

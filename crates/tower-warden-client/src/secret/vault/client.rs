@@ -146,7 +146,7 @@ fn wipe(value: Value) {
 }
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
-/// Which agents require, against forged requests.
+/// The header field that agents require, against forged requests.
 const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 const TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_BYTES: usize = 1 << 20;
