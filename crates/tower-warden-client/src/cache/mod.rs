@@ -25,13 +25,14 @@ mod state;
 ///   instances, and at most half its lifetime before. The first request in that time waits for the refresh for up to
 ///   one second, and is then served with the old token, as all others are. If the refresh fails, the old token serves
 ///   until it expires.
-/// - There is one refresh at a time for each set of scopes, however many requests wait. It is a task that ends within
+/// - There is one refresh at a time for each of up to 65 sets of scopes, however many requests wait. It is a task that ends within
 ///   the time limit of three attempts, and does not depend on the request that started it. Between refreshes, nothing
-///   runs.
+///   runs, unless it is [refreshed in the background](Self::refresh_in_background).
 /// - Temporary failures are repeated twice within a refresh. The error is returned to all requests that wait, and to
 ///   those of the next second; that time doubles up to 30 seconds, or is what the server asks for in `Retry-After`.
 /// - [`invalidate`](TokenSource::invalidate) drops a token only while it is the current one: 100 responses with 401 to
-///   requests with one token cause one refresh. At most five tokens are dropped in a minute.
+///   requests with one token cause one refresh. At most five tokens of a set of scopes are dropped in a
+///   minute.
 /// - The lifetime is that of `expires_in`, otherwise of [`exp`](crate::unverified_expiry), otherwise five minutes. It
 ///   is measured by the steady time of the clock as well, so that a clock that is set back does not extend it.
 ///

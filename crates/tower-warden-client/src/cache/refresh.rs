@@ -1,5 +1,6 @@
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tower_warden::scope::Scopes;
 
 use super::{settings::Settings, slots::Landing};
@@ -19,8 +20,11 @@ pub(super) async fn refresh(
         let place = if attempt == ATTEMPTS { Attempt::Last } else { Attempt::Early };
         let request = TokenRequest::new(moment.now).with_attempt(place).with_scopes(&scopes);
         let late = || TokenError::new(TokenErrorKind::Unavailable, "the token was not obtained in time");
-        let result = tokio::time::timeout(settings.timeout, source.token(&request).wait()).await;
-        match result.unwrap_or_else(|_| Err(late())) {
+        // A source that panics is held off like one that fails.
+        let panicked = |_| Err(TokenError::new(TokenErrorKind::Response, "the source of the token panicked"));
+        let obtained = AssertUnwindSafe(async { source.token(&request).wait().await }).catch_unwind();
+        let result = tokio::time::timeout(settings.timeout, obtained).await;
+        match result.map_or_else(|_| Err(late()), |obtained| obtained.unwrap_or_else(panicked)) {
             Ok(token) => {
                 landing.slot.state().store(&token, moment, &settings);
                 return Ok(token);

@@ -83,7 +83,11 @@ pub(crate) fn token(body: &[u8], expected: Expected<'_>) -> Result<Token, TokenE
     }
     // RFC 6749 §5.1: the scopes are those of the request if the response does not state them.
     token = match json.text("scope") {
-        Some(scope) => token.with_scopes(Scopes::parse(scope).unwrap_or_default()),
+        // A malformed list states nothing.
+        Some(scope) => match Scopes::parse(scope) {
+            Ok(scopes) => token.with_scopes(scopes),
+            Err(_) => token,
+        },
         None if expected.scopes.is_empty() => token,
         None => token.with_scopes(expected.scopes.clone()),
     };

@@ -110,7 +110,14 @@ impl TokenExchange {
         };
         let scopes = self.parameters.scopes_with(&request.scopes);
         let result = self.endpoint.request(request, &scopes, fill).await;
-        super::drop_refused(&*self.subject, &subject, &result);
+        // RFC 8693 §2.2.2: a subject or actor token that is not acceptable is an `invalid_request`.
+        let is_refused = |error: &TokenError| matches!(error.code(), Some("invalid_grant" | "invalid_request"));
+        if result.as_ref().is_err_and(is_refused) {
+            self.subject.invalidate(&subject);
+            if let (Some((source, _)), Some((token, _))) = (&self.actor, &actor) {
+                source.invalidate(token);
+            }
+        }
         result
     }
 }

@@ -1,6 +1,4 @@
 use std::{
-    fs::File,
-    io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -8,7 +6,7 @@ use std::{
 use tower_warden::Eventual;
 use zeroize::Zeroizing;
 
-use crate::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, unverified_expiry};
+use crate::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, secret::read_text, unverified_expiry};
 
 /// A token in a file that another process renews, such as that of a workload identity.
 ///
@@ -60,9 +58,7 @@ impl TokenSource for TokenFile {
 
 fn read(path: &Path) -> Result<Token, TokenError> {
     let unreadable = |error| TokenError::new(TokenErrorKind::Store, "the token file cannot be read").because(error);
-    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES));
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX);
-    File::open(path).map_err(unreadable)?.take(limit).read_to_string(&mut text).map_err(unreadable)?;
+    let text = Zeroizing::new(read_text(path).map_err(unreadable)?);
     let token = Token::bearer(text.trim())
         .map_err(|_| TokenError::new(TokenErrorKind::Store, "the token file contains no token"))?;
     Ok(match unverified_expiry(text.trim()) {
@@ -70,6 +66,3 @@ fn read(path: &Path) -> Result<Token, TokenError> {
         None => token,
     })
 }
-
-/// The longest file that is read; kernels deliver no more in one read.
-const MAX_BYTES: usize = 64 * 1024;

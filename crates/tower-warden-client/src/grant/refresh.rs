@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use tokio::time::Instant;
 use tower_warden::{Eventual, UnixTime};
 
 use crate::{
@@ -60,7 +61,6 @@ impl RefreshGrant {
     }
 
     async fn obtain(&self, request: &OwnedRequest) -> Result<Token, TokenError> {
-        let _lock = self.store.lock().wait().await?;
         let mut unsaved = self.unsaved.lock().await;
         let refresh = match self.saved(&mut unsaved).await {
             Ok(refresh) => refresh.filter(|refresh| is_usable(refresh, request.now)),
@@ -70,17 +70,21 @@ impl RefreshGrant {
             }
             Err(error) => return Err(error),
         };
+        let mut is_refused = false;
         if let Some(refresh) = refresh {
             match self.refresh.refresh(&refresh, &request.as_request()).wait().await {
                 Ok(token) => return Ok(self.keep(token, &mut unsaved).await),
                 Err(error) if !self.falls_back(&error, request.attempt) => return Err(error),
-                Err(error) => tracing::info!(%error, "refreshing failed; a full login takes place"),
+                Err(error) => {
+                    is_refused = error.kind() != TokenErrorKind::Unavailable;
+                    tracing::info!(%error, "refreshing failed; a full login takes place");
+                }
             }
         }
         let missing = || TokenError::new(TokenErrorKind::InvalidGrant, "there is no usable refresh token");
         let login = self.login.as_ref().ok_or_else(missing)?;
         let token = login.token(&request.as_request()).wait().await?;
-        if token.refresh_token().is_none() && self.store.save(None).wait().await.is_err() {
+        if is_refused && token.refresh_token().is_none() && self.store.save(None).wait().await.is_err() {
             tracing::warn!("a refused refresh token cannot be removed from its store");
         }
         Ok(self.keep(token, &mut unsaved).await)
@@ -100,10 +104,13 @@ impl RefreshGrant {
     /// Takes the refresh token off a token, and saves it.
     async fn keep(&self, mut token: Token, unsaved: &mut Option<RefreshToken>) -> Token {
         let Some(refresh) = token.take_refresh_token() else { return token };
-        if let Err(error) = self.store.save(Some(&refresh)).wait().await {
-            tracing::warn!(%error, "a refresh token cannot be saved; it is not used before it is");
-            *unsaved = Some(refresh);
-        }
+        *unsaved = match self.store.save(Some(&refresh)).wait().await {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(%error, "a refresh token cannot be saved; it is not used before it is");
+                Some(refresh)
+            }
+        };
         token
     }
 
@@ -116,9 +123,22 @@ impl RefreshGrant {
 
 impl TokenSource for RefreshGrant {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        let (this, request) = (self.clone(), OwnedRequest::of(request));
+        let (this, mut request) = (self.clone(), OwnedRequest::of(request));
         // Requests to the store and to the authorization server.
-        Eventual::later(async move { this.obtain(&request).await })
+        Eventual::later(async move {
+            let begun = Instant::now();
+            let lock = this.store.lock().wait().await?;
+            // Another process may have held the lock for long: proofs and assertions state the time at which they are made.
+            request.now = request.now + begun.elapsed();
+            // A task of its own, which holds the lock: whoever gives up waiting, a refresh token that the server has rotated is
+            // saved.
+            let task = tokio::spawn(async move {
+                let _lock = lock;
+                this.obtain(&request).await
+            });
+            let aborted = |_| TokenError::new(TokenErrorKind::Unavailable, "the refresh was aborted");
+            task.await.unwrap_or_else(|error| Err(aborted(error)))
+        })
     }
 }
 

@@ -110,8 +110,12 @@ impl<P> TokenLayer<P> {
     /// Requests a token with more scopes after 403 `insufficient_scope`, and sends the request once more: with the
     /// scopes of the challenge and those that were granted before.
     ///
-    /// After success, the next requests use these scopes as well. `max` limits the attempts in vain for each set of
-    /// scopes.
+    /// After success, the next requests use these scopes as well, until the authorization server refuses them. `max` limits
+    /// the failed attempts for each set of scopes. Without known scopes of the token, from its response or the request, none
+    /// are added.
+    ///
+    /// The API chooses the scopes. Use it only for APIs that may receive whatever the authorization server grants to this
+    /// client, or with tokens that are valid at this API only (their audience).
     pub fn step_up(mut self, max: NonZeroU32) -> Self {
         self.settings_mut().step_ups = Some(Arc::new(StepUps::new(max)));
         self

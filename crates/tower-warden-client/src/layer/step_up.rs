@@ -33,16 +33,15 @@ impl StepUps {
         Arc::clone(&self.state().needed)
     }
 
-    /// The scopes of another attempt; `None` if they are granted already, or if the attempts are used up.
+    /// The scopes of another attempt; `None` if they are granted already, if it is not known which are granted (a token for
+    /// the asked ones alone would have fewer than the old one), or if the attempts are used up.
     pub(super) fn attempt(&self, granted: Option<&Scopes>, asked: &Scopes) -> Option<Arc<Scopes>> {
-        if granted.is_some_and(|granted| granted.contains_all(asked)) {
+        let granted = granted?;
+        if granted.contains_all(asked) {
             return None;
         }
         let state = self.state();
-        let mut wanted = union(&state.needed, asked);
-        if let Some(granted) = granted {
-            wanted = union(&wanted, granted);
-        }
+        let wanted = union(&union(&state.needed, asked), granted);
         let failures = state.failures.get(&wanted).copied().unwrap_or_default();
         let is_counted = state.failures.len() < MAX_SETS || failures > 0;
         (is_counted && failures < self.max.get()).then(|| Arc::new(wanted))

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::replay::ReplayCloned;
 
-/// Sends requests again that failed in passing. See the [module docs](super).
+/// Sends requests again that failed temporarily. See the [module docs](super).
 pub struct RetryLayer<R = ReplayCloned, C = BySource>(Arc<Settings<R, C>>);
 
 impl RetryLayer {

@@ -140,8 +140,8 @@ impl Reader for Directory {
     }
 }
 
-/// Reads a text without a copy that is not overwritten.
-fn read_text(path: &Path) -> io::Result<String> {
+/// Reads the text of a regular file, of at most 1 MiB, without a copy that is not overwritten.
+pub(crate) fn read_text(path: &Path) -> io::Result<String> {
     let refused = || io::Error::from(io::ErrorKind::InvalidData);
     // Before it is opened, which would wait for the writer of a pipe.
     if !fs::metadata(path)?.is_file() {

@@ -56,6 +56,7 @@ use std::sync::Arc;
 
 use tower_warden::Eventual;
 
+pub(crate) use self::files::read_text;
 pub use self::{
     changes::{ChangeSender, Changes},
     environment::EnvironmentSecrets,

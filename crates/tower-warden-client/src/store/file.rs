@@ -153,8 +153,10 @@ fn save(path: &Path, refresh: Option<&RefreshToken>) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The new name is on disk when its folder is. Some systems cannot open a folder.
-    let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    Ok(())
+    match File::open(folder) {
+        Ok(folder) => folder.sync_all(),
+        Err(_) => Ok(()),
+    }
 }
 
 #[cfg(unix)]

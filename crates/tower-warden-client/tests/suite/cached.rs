@@ -1,11 +1,14 @@
 //! Tokens that are kept, and refreshed early.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::join_all};
 use tokio::time::advance;
-use tower_warden::{Environment, ManualClock, scope::Scopes};
-use tower_warden_client::{TokenErrorKind, TokenRequest, TokenSource};
+use tower_warden::{Environment, Eventual, ManualClock, scope::Scopes};
+use tower_warden_client::{CachedToken, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
 use crate::support::{NOW, PausedClock, Reply, Server, issued, obtain, reply, token};
 
@@ -254,4 +257,24 @@ fn a_runtime_that_has_shut_down_yields_an_error() {
         let error = token(&tokens).now_or_never().expect("no wait").unwrap_err();
         assert_eq!(error.kind(), TokenErrorKind::Unavailable);
     }
+}
+
+/// A source that panics, and counts how often.
+#[derive(Default)]
+struct Panics(AtomicUsize);
+
+impl TokenSource for Panics {
+    fn token(&self, _: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        panic!("a bug of the source");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_panics_is_held_off_like_one_that_fails() {
+    let tokens = CachedToken::new(Panics::default()).environment(&PausedClock::environment());
+    for _ in 0..3 {
+        assert!(token(&tokens).await.is_err());
+    }
+    assert_eq!(tokens.source().0.load(Ordering::Relaxed), 1);
 }

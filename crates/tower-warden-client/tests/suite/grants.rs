@@ -9,7 +9,7 @@ use tower_warden::{
     scope::Scopes,
 };
 use tower_warden_client::{
-    ClientAuth, DpopKey, PrivateKey, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
+    CachedToken, ClientAuth, DpopKey, PrivateKey, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
     grant::{ClientCredentials, JwtBearer, SignedAssertion, StaticKey, TokenExchange, TokenType},
 };
 
@@ -125,6 +125,19 @@ async fn an_exchange_sends_subject_and_actor_with_their_types() {
     server.next([reply(200, r#"{"access_token":"jag","token_type":"N_A"}"#)]);
     obtain(&JwtBearer::new(server.endpoint(), exchange)).await.unwrap();
     assert_eq!(server.form()["assertion"], "jag");
+}
+
+#[tokio::test]
+async fn a_subject_token_that_an_exchange_refuses_is_not_sent_again() {
+    for code in ["invalid_request", "invalid_grant"] {
+        let (server, subjects) = (Server::default(), Server::default());
+        let subject = CachedToken::new(ClientCredentials::new(subjects.endpoint()));
+        let exchange = TokenExchange::new(server.endpoint(), subject, TokenType::JWT);
+        server.next([reply(400, &format!(r#"{{"error":"{code}"}}"#))]);
+        obtain(&exchange).await.unwrap_err();
+        obtain(&exchange).await.unwrap();
+        assert_eq!((&*server.form()["subject_token"], subjects.count()), ("token-2", 2), "{code}");
+    }
 }
 
 #[tokio::test]

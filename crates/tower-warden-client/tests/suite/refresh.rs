@@ -145,6 +145,43 @@ async fn a_refresh_token_that_cannot_be_saved_is_not_used_before_it_is() {
     assert_eq!(server.last().uri().path(), "/login", "the store still fails, so rt-3 is given up");
 }
 
+/// A store that fails to save a number of times.
+#[derive(Clone)]
+struct FailsFirst(MemoryTokenStore, Arc<Mutex<u32>>);
+
+impl TokenStore for FailsFirst {
+    fn lock(&self) -> Eventual<Result<StoreLock, TokenError>> {
+        self.0.lock()
+    }
+
+    fn load(&self) -> Eventual<Result<Option<RefreshToken>, TokenError>> {
+        self.0.load()
+    }
+
+    fn save(&self, refresh: Option<&RefreshToken>) -> Eventual<Result<(), TokenError>> {
+        let mut left = self.1.lock().unwrap();
+        if *left > 0 {
+            *left -= 1;
+            return Eventual::Now(Err(TokenError::new(TokenErrorKind::Store, "the disk is full")));
+        }
+        self.0.save(refresh)
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_was_not_saved_does_not_replace_that_of_a_login() {
+    let server = Server::default();
+    let store = FailsFirst(MemoryTokenStore::with(RefreshToken::new("rt-1")), Arc::new(Mutex::new(2)));
+    let grant = renewing(&server, store);
+    // The save of rt-2 fails, and then its second save: a login follows.
+    server.next(["rt-2", "rt-3"].map(|refresh| reply(200, &issued("at", &format!(r#","refresh_token":"{refresh}""#)))));
+    token(&grant).await.unwrap();
+    token(&grant).await.unwrap();
+    assert_eq!(server.last().uri().path(), "/login");
+    token(&grant).await.unwrap();
+    assert_eq!(server.form()["refresh_token"], "rt-3");
+}
+
 #[tokio::test]
 async fn a_json_login_refreshes_at_its_own_url() {
     let server = Server::default();

@@ -81,3 +81,13 @@ async fn scopes_that_are_withdrawn_are_asked_for_no_more() {
     assert_eq!(client.oneshot(get("https://api.example/read")).await.unwrap().status(), 200);
     assert_eq!(server.form()["scope"], "read");
 }
+
+#[tokio::test(start_paused = true)]
+async fn without_known_scopes_none_are_added() {
+    let (server, received) = (Server::default(), Received::default());
+    let tokens = CachedToken::new(ClientCredentials::new(server.endpoint())).environment(&PausedClock::environment());
+    let layer = TokenLayer::new(tokens, API).unwrap().step_up(2.try_into().unwrap());
+    let client = layer.layer(received.api(api));
+    assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
+    assert_eq!((received.count(), server.count()), (1, 1), "a token for `write` alone would lack the usual scopes");
+}
