@@ -56,7 +56,7 @@
 //! |---|---|---|
 //! | sessions | bound to the caller that opened them | none |
 //! | `GET`, `DELETE` | of the session's caller | 405 |
-//! | batches | 2025-03-26 only, admitted as a whole | 400 |
+//! | batches | 2025-03-26 only, of up to 10 messages, admitted as a whole | 400 |
 //! | `Mcp-Method`, `Mcp-Name` | compared if present | required, and compared |
 //! | an undeclared method | 403 | 404, `-32601` |
 //! | tasks | bound to the caller that created them | the same |

@@ -177,6 +177,10 @@ impl Admitted {
     }
 }
 
+/// The number of objects of one message that its audit event names; of more, it has the number.
+#[cfg(feature = "audit")]
+const MAX_NOTED: usize = 10;
+
 /// Notes the messages for the audit event: never the arguments themselves.
 #[cfg(feature = "audit")]
 fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
@@ -187,7 +191,11 @@ fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
     let note = AuditNote::of(head.extensions);
     for call in calls {
         note.field("mcp_method", call.method);
-        for operation in &call.operations {
+        // The event has room for the messages of a batch, and not for all resources of a subscription.
+        if call.operations.len() > MAX_NOTED {
+            note.field("mcp_objects", call.operations.len());
+        }
+        for operation in call.operations.iter().take(MAX_NOTED) {
             match operation {
                 McpOperation::Method(_) => {}
                 McpOperation::Tool(name) => {

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Eventual,
-    authorize::{AllOf, Policy},
+    authorize::Policy,
     caller::{self, Principal},
     gate::{Check, Pass, ResponseHead, sealed::Sealed},
     reason::Reason,
@@ -44,19 +44,9 @@ impl Check for McpHeadCheck {
         if head.method == Method::POST {
             return Eventual::Now(Ok(pass));
         }
-        let base = AllOf::new(self.0.rules.base().iter().cloned());
-        match base.decide(principal, head) {
-            Eventual::Now(verdict) => {
-                Eventual::Now(verdict.map(|()| pass).map_err(|refused| refused.of_caller(principal)))
-            }
-            Eventual::Later(verdict) => {
-                let principal = principal.clone();
-                // The dependencies of the policies.
-                Eventual::later(
-                    async move { verdict.await.map(|()| pass).map_err(|refused| refused.of_caller(&principal)) },
-                )
-            }
-        }
+        let principal = principal.clone();
+        let verdict = self.0.prepared.base().decide(&principal, head);
+        verdict.map(move |verdict| verdict.map(|()| pass).map_err(|refused| refused.of_caller(&principal)))
     }
 }
 

@@ -23,8 +23,10 @@ const ARGUMENTS: &str = "arguments";
 const SIGNIFICANT: [&str; 6] = ["error", "id", "jsonrpc", "method", "params", "result"];
 const SIGNIFICANT_PARAMS: [&str; 7] = ["_meta", "arguments", "name", "notifications", "ref", "taskId", "uri"];
 
-/// The most messages of a batch, and the most objects that a message names.
-const MAX_MESSAGES: usize = 100;
+/// The most messages of a batch: the audit event of the request names all of them.
+const MAX_MESSAGES: usize = 10;
+
+/// The most objects that a message names.
 const MAX_OBJECTS: usize = 1_000;
 
 /// A message of a client.

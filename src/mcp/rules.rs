@@ -139,6 +139,7 @@ impl Rules {
 
 /// The policies of the operations that most requests consist of, each combined with those of every request.
 pub(super) struct Prepared {
+    base: AllOf,
     methods: HashMap<Box<str>, AllOf>,
     prompts: HashMap<Box<str>, AllOf>,
     tools: HashMap<Box<str>, AllOf>,
@@ -153,6 +154,7 @@ impl Prepared {
         let methods = OPEN.into_iter().chain(rules.methods.keys().map(|name| &**name));
         let methods = methods.filter(|name| rules.find(name, McpOperation::Method(name)).is_some());
         Self {
+            base: AllOf::new(rules.base.iter().cloned()),
             methods: methods.map(|name| (name.into(), all(name, McpOperation::Method(name)))).collect(),
             prompts: rules
                 .prompts
@@ -161,6 +163,11 @@ impl Prepared {
                 .collect(),
             tools: rules.tools.keys().map(|name| (name.clone(), all("tools/call", McpOperation::Tool(name)))).collect(),
         }
+    }
+
+    /// The policies of each request.
+    pub(super) const fn base(&self) -> &AllOf {
+        &self.base
     }
 
     /// The policies of an operation by a method; `None` if they are to be found in the [rules](Rules).

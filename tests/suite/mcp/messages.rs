@@ -327,7 +327,7 @@ async fn a_large_batch_is_refused_and_each_policy_decides_once() {
     let token = server.token("alice", "mcp:tools");
     let batch = |number: usize| Value::from(vec![call("counted"); number]);
     let send = async |number: usize| server.send(post(&token, BATCHES).body(full(&batch(number))).unwrap()).await;
-    send(101).await.assert_refused(400, "mcp_message_invalid");
-    send(100).await.assert_admitted();
+    send(11).await.assert_refused(400, "mcp_message_invalid");
+    send(10).await.assert_admitted();
     assert_eq!(decided.load(Ordering::Relaxed), 1);
 }

@@ -62,3 +62,21 @@ async fn the_audit_event_of_a_resource_has_no_query() {
     let object = event.fields.iter().find(|(name, _)| name == "object").map(|(_, value)| &**value);
     assert_eq!(object, Some("file:///public/a"));
 }
+
+#[tokio::test]
+async fn the_audit_event_of_a_batch_names_each_tool() {
+    use tower_warden::audit::{AuditChannel, AuditLog, EventKind};
+    let (sink, mut events) = AuditChannel::new(10);
+    let server = Server::new();
+    let inner = service_fn(async |_: Request<_>| Ok::<_, Infallible>(ok(&json!({}))));
+    let service = tower_warden::layer::AuditLayer::new(AuditLog::new(sink)).layer(server.layer.layer(inner));
+    let mut batch = vec![call("echo"); 9];
+    batch.push(call("reset"));
+    let request: Request<Full<Bytes>> =
+        post(&server.token("alice", "mcp:tools admin"), BATCHES).body(full(&Value::from(batch))).unwrap();
+    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    let event = events.try_recv().unwrap();
+    let EventKind::Request(event) = &event.kind else { panic!("{event:?}") };
+    let tools: Vec<_> = event.fields.iter().filter(|(name, _)| name == "tool").map(|(_, value)| &**value).collect();
+    assert_eq!((tools.len(), tools.last()), (10, Some(&"reset")));
+}
