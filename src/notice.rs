@@ -16,7 +16,7 @@ pub enum Notice {
         /// The error.
         cause: Arc<str>,
     },
-    /// A dependency responds again.
+    /// A dependency responds again, or nothing depends on it any more.
     DependencyUp {
         /// The name of the dependency.
         dependency: Arc<str>,

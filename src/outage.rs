@@ -1,13 +1,16 @@
 //! Outages of dependencies, each of which is reported once.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
+
+#[cfg(feature = "audit")]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::log;
 #[cfg(feature = "audit")]
@@ -35,8 +38,15 @@ struct State {
 struct Lines {
     since: Option<Instant>,
     count: u32,
-    /// The outage that is ongoing was reported: its end is as well.
-    is_reported: bool,
+    /// The report of the outage that is ongoing, if it was reported: its end is reported to the same observer.
+    report: Option<Report>,
+}
+
+/// The observer that was notified of an outage.
+#[derive(Clone, Debug)]
+struct Report {
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl Outage {
@@ -59,10 +69,17 @@ impl Outage {
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
-        if !self.0.ongoing.load(Relaxed) && self.begins() {
+        if !self.0.ongoing.load(Relaxed)
+            && let Some(report) = self.begins()
+        {
             log();
+            #[cfg(not(feature = "audit"))]
+            let _ = report;
             #[cfg(feature = "audit")]
-            self.notify(|dependency| Notice::DependencyDown { dependency, cause: cause.to_string().into() });
+            report.send(|| Notice::DependencyDown {
+                dependency: self.0.dependency.into(),
+                cause: cause.to_string().into(),
+            });
         }
         let _ = cause;
     }
@@ -70,39 +87,64 @@ impl Outage {
     /// Notes that the dependency responded.
     pub(crate) fn end(&self) {
         // The load keeps the line of the processor's cache shared while all is well.
-        if self.0.ongoing.load(Relaxed) && self.ends() {
+        if self.0.ongoing.load(Relaxed)
+            && let Some(report) = self.ends()
+        {
             log::info!(dependency = %self.0.dependency, "a dependency responds again");
             #[cfg(feature = "audit")]
-            self.notify(|dependency| Notice::DependencyUp { dependency });
+            report.send(|| Notice::DependencyUp { dependency: self.0.dependency.into() });
+            #[cfg(not(feature = "audit"))]
+            let _ = report;
         }
     }
 
-    #[cfg(feature = "audit")]
-    fn notify(&self, notice: impl FnOnce(Arc<str>) -> Notice) {
-        let observer = self.0.observer.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(observer) = observer {
-            observer.observe(notice(self.0.dependency.into()));
-        }
-    }
-
-    /// Returns whether an outage begins that is to be reported.
-    fn begins(&self) -> bool {
-        let mut lines = self.lines();
+    /// The report of an outage that begins; `None` if it has begun before, or is not to be reported.
+    fn begins(&self) -> Option<Report> {
+        let mut lines = self.0.lines();
         if self.0.ongoing.swap(true, Relaxed) {
-            return false;
+            return None;
         }
-        lines.is_reported = lines.may_report();
-        lines.is_reported
+        lines.report = lines.may_report().then(|| Report {
+            #[cfg(feature = "audit")]
+            observer: self.0.observer.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        });
+        lines.report.clone()
     }
 
-    /// Returns whether an outage ends that was reported.
-    fn ends(&self) -> bool {
-        let mut lines = self.lines();
-        self.0.ongoing.swap(false, Relaxed) && mem::take(&mut lines.is_reported)
+    /// The report of an outage that ends, if it was reported.
+    fn ends(&self) -> Option<Report> {
+        let mut lines = self.0.lines();
+        if self.0.ongoing.swap(false, Relaxed) { lines.report.take() } else { None }
     }
+}
 
+impl Report {
+    #[cfg(feature = "audit")]
+    fn send(&self, notice: impl FnOnce() -> Notice) {
+        if let Some(observer) = &self.observer {
+            observer.observe(notice());
+        }
+    }
+}
+
+impl State {
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Nothing depends on it any more: who counts outages is notified.
+#[cfg(feature = "audit")]
+impl Drop for State {
+    fn drop(&mut self) {
+        let report = self.lines().report.take();
+        if let Some(report) = report {
+            let dependency = self.dependency;
+            // A panic while another one unwinds would abort the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                report.send(|| Notice::DependencyUp { dependency: dependency.into() })
+            }));
+        }
     }
 }
 
