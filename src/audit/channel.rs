@@ -137,6 +137,7 @@ impl Drop for EventReceiver {
     /// There is no room any more, and the events that wait are lost.
     fn drop(&mut self) {
         self.room.close();
+        self.room.lose(u64::from(self.next.take().is_some()));
         self.receiver.close();
         while self.receiver.try_recv().is_ok() {
             self.room.lose(1);

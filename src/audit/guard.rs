@@ -69,11 +69,12 @@ impl Guard {
             trace: TraceContext::of(head.headers),
             path: Path::of(head.uri),
         };
+        let needs_no_decision = settings.needs_no_decision(&head);
         {
             let mut notes = trail.notes();
             notes.see(&head);
             notes.certificate = certificate(&head);
-            notes.is_decided = settings.needs_no_decision(&head);
+            notes.is_decided = needs_no_decision;
         }
         request.extensions_mut().insert(trail.clone());
         Self {

@@ -202,6 +202,7 @@ impl Writer {
                 log::error!(error = %error, "audit events cannot be written; they wait, and are lost when the queue is full");
             }),
         }
+        self.room.measure();
         written
     }
 
@@ -235,7 +236,7 @@ impl Writer {
         self.line.clear();
         let (format, line) = (&self.format, &mut self.line);
         let is_formatted = catch_unwind(AssertUnwindSafe(|| format.write(event, line))).is_ok();
-        if !is_formatted || self.line.len() >= BUFFER {
+        if !is_formatted || self.line.len() + 1 >= BUFFER {
             log::error!("an audit event is lost: its format panicked, or its line is longer than a MiB");
             self.room.lose(1);
             return Ok(());
@@ -251,7 +252,10 @@ impl Writer {
 impl Drop for Writer {
     /// There is no room any more, also after a panic of the writer.
     fn drop(&mut self) {
-        self.room.lose(self.backlog.len() as u64);
+        // What a failing file has not taken is lost with the buffer. A writer that panicked is not called again.
+        let is_flushed = !thread::panicking() && io::Write::flush(&mut self.writer).is_ok();
+        let buffered = if is_flushed { 0 } else { self.buffered.len() };
+        self.room.lose((self.backlog.len() + buffered) as u64);
         self.room.close();
     }
 }

@@ -1,4 +1,9 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Method, Response, StatusCode, header};
 use http_body::Body;
@@ -12,6 +17,9 @@ use crate::{
     warnings::Warnings,
 };
 
+/// The closure that selects the requests that need no decision.
+type OpenRequests = dyn Fn(&Head<'_>) -> bool + Send + Sync;
+
 /// The settings of an [`AuditLayer`](super::AuditLayer).
 #[derive(Clone, Default)]
 pub(super) struct Settings {
@@ -19,7 +27,7 @@ pub(super) struct Settings {
     pub(super) has_span: bool,
     pub(super) ids: RequestIds,
     /// Selects the requests that need no decision; `None` if no request needs one.
-    pub(super) is_open: Option<Arc<dyn Fn(&Head<'_>) -> bool + Send + Sync>>,
+    pub(super) is_open: Option<Arc<OpenRequests>>,
     /// The time to wait for room in the log; `None` if requests do not wait.
     pub(super) max_wait: Option<Duration>,
     warnings: Arc<Warnings>,
@@ -31,11 +39,11 @@ impl Settings {
         // Fetch §3.2.2: a preflight has no credential.
         let is_preflight =
             *head.method == Method::OPTIONS && head.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        self.is_open.as_ref().is_some_and(|is_open| is_preflight || is_open(head))
+        // A closure that panics selects nothing.
+        let selects = |is_open: &OpenRequests| catch_unwind(AssertUnwindSafe(|| is_open(head))).unwrap_or(false);
+        self.is_open.as_deref().is_some_and(|is_open| is_preflight || selects(is_open))
     }
-}
 
-impl Settings {
     /// Notes the response, and replaces that of a request about which no layer has decided, if that is refused.
     pub(super) fn finish<B: Body, R: Respond<B>>(
         &self,

@@ -148,7 +148,9 @@ impl io::Write for Spool {
     fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.state();
-        if state.bytes() + lines.len() as u64 > self.max_bytes {
+        let kept = state.bytes();
+        // An empty spool takes a whole buffer, however small its limit is: otherwise nothing would ever be delivered.
+        if kept > 0 && kept + lines.len() as u64 > self.max_bytes {
             return Err(io::Error::new(io::ErrorKind::StorageFull, "the spool is full: nothing is delivered"));
         }
         let mut current = match state.current.take() {
@@ -255,7 +257,7 @@ impl Delivery {
             }
             lines => lines?,
         };
-        // A process that was killed may have left a part of a line, which nobody was told of.
+        // A process that was killed may have left a part of a line, whose event was never reported as written.
         let end = lines.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         if end > 0 {
             let delivered = catch_unwind(AssertUnwindSafe(|| (self.deliver)(&lines[..end])));

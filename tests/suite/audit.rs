@@ -450,6 +450,8 @@ async fn a_request_that_no_layer_decided_about_is_refused_by_option() {
     assert_eq!(call(denying.clone(), "/health", 200).await, 200);
     assert_eq!(call(denying.clone(), "/health/", 200).await, 500);
     assert_eq!(call(denying, "/nowhere", 404).await, 404);
+    let panicking = AuditLayer::new(AuditLog::new(AuditChannel::new(1).0)).deny_undecided(|_| panic!("a bug"));
+    assert_eq!(call(panicking, "/open", 200).await, 500, "a closure that panics selects nothing");
 }
 
 #[tokio::test]

@@ -532,6 +532,16 @@ async fn a_spool_that_is_full_loses_lines_and_counts_them() {
     assert!(kept <= 1_000);
 }
 
+#[test]
+fn an_empty_spool_takes_a_buffer_that_is_larger_than_its_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let deliver = |_: &[u8]| Err(io::Error::other("no collector"));
+    let mut spool = Spool::open(directory.path(), deliver).unwrap().max_bytes(1_000);
+    let lines = [&[b'x'; 1_999][..], b"\n"].concat();
+    io::Write::write_all(&mut spool, &lines).unwrap();
+    assert_eq!(io::Write::write_all(&mut spool, b"y\n").unwrap_err().kind(), io::ErrorKind::StorageFull);
+}
+
 const SPOOL: &str = "TOWER_WARDEN_TEST_SPOOL";
 
 /// Records events into a spool that delivers nothing, and waits to be killed.

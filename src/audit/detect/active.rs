@@ -87,8 +87,12 @@ impl Active {
         let count = &mut counts[cause.0.index()];
         let Entry::Vacant(vacant) = by_cause.entry(cause) else { return None };
         if *count >= MAX {
-            if self.dropped.fetch_add(1, Relaxed) == 0 {
-                log::warning!(detection = %cause.0.as_str(), "there are too many alerts; further ones are dropped");
+            let is_first = self.dropped.fetch_add(1, Relaxed) == 0;
+            let detection = cause.0;
+            // A subscriber of the log may ask for the alerts.
+            drop(alerts);
+            if is_first {
+                log::warning!(detection = %detection.as_str(), "there are too many alerts; further ones are dropped");
             }
             return None;
         }

@@ -21,7 +21,9 @@ impl Distinct {
             *seen = at.max(*seen);
         } else if self.0.len() < most.min(MAX) {
             self.0.push((value, at));
-        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|(_, seen)| *seen) {
+        } else if let Some(oldest) = self.0.iter_mut().min_by_key(|(_, seen)| *seen)
+            && oldest.1 <= at
+        {
             *oldest = (value, at);
         }
         Some(self.count(latest, window))
