@@ -210,7 +210,7 @@ mod time;
 #[cfg(feature = "audit")]
 mod trail;
 mod url;
-#[cfg(any(feature = "audit", feature = "jwt"))]
+#[cfg(any(feature = "audit", feature = "jwt", feature = "stream"))]
 mod warnings;
 
 #[cfg(any(feature = "jwt", feature = "mcp"))]

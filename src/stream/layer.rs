@@ -46,6 +46,7 @@ impl<R> AuthLayer<R> {
             authentication: Arc::clone(self.authentication()),
             interval: Duration::from_secs(10),
             outage_grace: Duration::from_secs(60),
+            warnings: Arc::default(),
         };
         StreamGuardLayer { settings: Arc::new(settings), respond: Responder::default() }
     }
@@ -141,11 +142,13 @@ fn watch(settings: &Arc<Settings>, extensions: &Extensions) -> Result<Credential
             Ok(CredentialWatch::new(settings, caller))
         }
         Ok(_) => {
-            log::error!(
-                "StreamGuardLayer was made by another AuthLayer than the one around it, or before its clock or revocation \
+            if settings.warnings.is_due(Reason::STREAM_GUARD_MISMATCH, "", settings.authentication.clock().now()) {
+                log::error!(
+                    "StreamGuardLayer was made by another AuthLayer than the one around it, or before its clock or revocation \
                  list was set: call `stream_guard` on that layer, after `revocations` and `environment`; responding with \
                  500"
-            );
+                );
+            }
             Err(Rejection::new(RejectionKind::Internal, Reason::STREAM_GUARD_MISMATCH).of_request(extensions))
         }
         Err(rejection) if rejection.kind() == RejectionKind::Missing => Ok(CredentialWatch::anonymous()),

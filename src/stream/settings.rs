@@ -11,6 +11,7 @@ use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     time::UnixTime,
+    warnings::Warnings,
 };
 
 /// The longest wait before the clock is read again, which may be set meanwhile.
@@ -24,6 +25,7 @@ pub(super) struct Settings {
     pub(super) authentication: Arc<Authentication>,
     pub(super) interval: Duration,
     pub(super) outage_grace: Duration,
+    pub(super) warnings: Arc<Warnings>,
 }
 
 impl Settings {
