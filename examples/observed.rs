@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let lines = lines.start()?;
     // Keys of callers that are under an alert; they are revoked by a task, because the hook must not wait.
     let (abused, mut revoke) = mpsc::unbounded_channel();
-    // Behind a proxy, add a `ClientAddressLayer` outside of the `AuditLayer` first: without it, the addresses are those of the
+    // Behind a proxy, add a `ClientAddressLayer` inside of the `AuditLayer` first: without it, the addresses are those of the
     // proxy, and a key in many networks is not one that is abused.
     let detector = Detector::builder(AuditLog::new(lines.clone()).and(MetricsSink::new()))
         .on_alert(move |alert| {

@@ -59,8 +59,8 @@ impl Environment {
     }
 
     /// Sets the receiver of notices, an [`AuditLog`](crate::audit::AuditLog): of changed API keys, revocations in a
-    /// [`MemoryRevocationList`](crate::revocation::MemoryRevocationList) or a `RedisRevocationList`, new key sets of issuers, and outages of what
-    /// layers, authenticators and policies with this environment depend on.
+    /// [`MemoryRevocationList`](crate::revocation::MemoryRevocationList) or a `RedisRevocationList`, new key sets of
+    /// issuers, and outages of what layers, authenticators and policies with this environment depend on.
     #[cfg(feature = "audit")]
     #[must_use]
     pub fn with_observer(mut self, observer: impl Observer) -> Self {

@@ -9,7 +9,6 @@
 //! | [`RequiredRoles`] | roles, all or one of them |
 //! | [`RequiredClaim`](crate::jwt::RequiredClaim) | a value of a claim |
 //! | [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) | an entry of `authorization_details` (RFC 9396) |
-//! | [`OwnTenant`] | the tenant that the request names |
 //! | [`AllowedMethods`], [`AllowedNetworks`], [`AllowedTenants`] | one of the methods of authentication, networks, tenants |
 //! | [`OwnTenant`] | the tenant of the caller in the path, a header field or the host |
 //! | [`SenderConstraint`](crate::caller::SenderConstraint) | a credential that is bound to its sender |
@@ -70,7 +69,7 @@
 //!
 //! | of | policies |
 //! |---|---|
-//! | both | [`RequiredScopes`], unless [`delegated_scopes`](crate::layer::AuthLayer::delegated_scopes) says otherwise; [`SenderConstraint`](crate::caller::SenderConstraint); [`OwnTenant::operators`] |
+//! | both | [`RequiredScopes`], unless [`delegated_scopes`](crate::layer::AuthLayer::delegated_scopes) is set to those of the caller; [`SenderConstraint`](crate::caller::SenderConstraint); [`OwnTenant::operators`] |
 //! | the caller only | [`RequiredRoles`], [`RequiredClaim`](crate::jwt::RequiredClaim), [`AllowedMethods`] |
 //! | the subject only, the user | [`StepUp`], [`RequiredAuthorization`](crate::jwt::RequiredAuthorization) |
 //! | the caller, or the subject if the caller has no tenant | [`AllowedTenants`], [`OwnTenant`] |

@@ -16,8 +16,8 @@
 //! documentation lists the detections with their thresholds. An alert can be acted on: [`AbuseGuard`](crate::audit::AbuseGuard)
 //! refuses the caller with 429, and a hook can revoke its key.
 //!
-//! Behind a proxy or a CDN, a [`ClientAddressLayer`](crate::layer::ClientAddressLayer) outside of the `AuditLayer` is
-//! required for it: without it, the addresses are those of the proxies, and each key is soon in many networks.
+//! Behind a proxy or a CDN, a [`ClientAddressLayer`](crate::layer::ClientAddressLayer) between the `AuditLayer` and the
+//! `AuthLayer` is required for it: without it, the addresses are those of the proxies, and each key is soon in many networks.
 //!
 //! It counts on each node for itself, and forgets its counts when the process ends. For a whole deployment, count the
 //! alerts where the events of all nodes are collected.
