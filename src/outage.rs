@@ -104,10 +104,9 @@ impl Outage {
         if self.0.ongoing.swap(true, Relaxed) {
             return None;
         }
-        lines.report = lines.may_report().then(|| Report {
-            #[cfg(feature = "audit")]
-            observer: self.0.observer.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        });
+        if lines.may_report() {
+            lines.report = Some(self.0.report());
+        }
         lines.report.clone()
     }
 
@@ -128,6 +127,13 @@ impl Report {
 }
 
 impl State {
+    fn report(&self) -> Report {
+        Report {
+            #[cfg(feature = "audit")]
+            observer: self.observer.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
