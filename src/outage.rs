@@ -26,8 +26,7 @@ pub(crate) struct Outage(Arc<State>);
 struct State {
     dependency: &'static str,
     lines: Mutex<Lines>,
-    #[cfg(feature = "audit")]
-    observer: Mutex<Option<Arc<dyn Observer>>>,
+    recipient: Mutex<Recipient>,
     /// Changed with `lines` locked, so that it changes together with `Lines::is_reported`. Read without the lock: while nothing
     /// changes, which is the usual case, nobody waits.
     ongoing: AtomicBool,
@@ -38,13 +37,13 @@ struct State {
 struct Lines {
     since: Option<Instant>,
     count: u32,
-    /// The report of the outage that is ongoing, if it was reported: its end is reported to the same observer.
-    report: Option<Report>,
+    /// The recipient of the report of the outage that is ongoing, if it was reported: its end is reported there as well.
+    reported_to: Option<Recipient>,
 }
 
-/// The observer that was notified of an outage.
-#[derive(Clone, Debug)]
-struct Report {
+/// The log, and the observer that is notified besides.
+#[derive(Clone, Debug, Default)]
+struct Recipient {
     #[cfg(feature = "audit")]
     observer: Option<Arc<dyn Observer>>,
 }
@@ -55,8 +54,7 @@ impl Outage {
         Self(Arc::new(State {
             dependency,
             lines: Mutex::default(),
-            #[cfg(feature = "audit")]
-            observer: Mutex::default(),
+            recipient: Mutex::default(),
             ongoing: AtomicBool::new(false),
         }))
     }
@@ -64,19 +62,19 @@ impl Outage {
     /// Also reports outages to this observer.
     #[cfg(feature = "audit")]
     pub(crate) fn observed_by(&self, observer: &Arc<dyn Observer>) {
-        *self.0.observer.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(observer));
+        self.0.recipient().observer = Some(Arc::clone(observer));
     }
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
         if !self.0.ongoing.load(Relaxed)
-            && let Some(report) = self.begins()
+            && let Some(recipient) = self.begins()
         {
             log();
             #[cfg(not(feature = "audit"))]
-            let _ = report;
+            let _ = recipient;
             #[cfg(feature = "audit")]
-            report.send(|| Notice::DependencyDown {
+            recipient.notify(|| Notice::DependencyDown {
                 dependency: self.0.dependency.into(),
                 cause: cause.to_string().into(),
             });
@@ -88,38 +86,36 @@ impl Outage {
     pub(crate) fn end(&self) {
         // The load keeps the line of the processor's cache shared while all is well.
         if self.0.ongoing.load(Relaxed)
-            && let Some(report) = self.ends()
+            && let Some(recipient) = self.ends()
         {
             log::info!(dependency = %self.0.dependency, "a dependency responds again");
             #[cfg(feature = "audit")]
-            report.send(|| Notice::DependencyUp { dependency: self.0.dependency.into() });
+            recipient.notify(|| Notice::DependencyUp { dependency: self.0.dependency.into() });
             #[cfg(not(feature = "audit"))]
-            let _ = report;
+            let _ = recipient;
         }
     }
 
-    /// The report of an outage that begins; `None` if it has begun before, or is not to be reported.
-    fn begins(&self) -> Option<Report> {
+    /// The recipient of the report of an outage that begins; `None` if it has begun before, or is not to be reported.
+    fn begins(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
         if self.0.ongoing.swap(true, Relaxed) {
             return None;
         }
-        if lines.may_report() {
-            lines.report = Some(self.0.report());
-        }
-        lines.report.clone()
+        lines.reported_to = lines.may_report().then(|| self.0.recipient().clone());
+        lines.reported_to.clone()
     }
 
-    /// The report of an outage that ends, if it was reported.
-    fn ends(&self) -> Option<Report> {
+    /// The recipient of the report of an outage that ends, if its beginning was reported.
+    fn ends(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
-        if self.0.ongoing.swap(false, Relaxed) { lines.report.take() } else { None }
+        if self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
     }
 }
 
-impl Report {
-    #[cfg(feature = "audit")]
-    fn send(&self, notice: impl FnOnce() -> Notice) {
+#[cfg(feature = "audit")]
+impl Recipient {
+    fn notify(&self, notice: impl FnOnce() -> Notice) {
         if let Some(observer) = &self.observer {
             observer.observe(notice());
         }
@@ -127,11 +123,8 @@ impl Report {
 }
 
 impl State {
-    fn report(&self) -> Report {
-        Report {
-            #[cfg(feature = "audit")]
-            observer: self.observer.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
+    fn recipient(&self) -> MutexGuard<'_, Recipient> {
+        self.recipient.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -143,12 +136,12 @@ impl State {
 #[cfg(feature = "audit")]
 impl Drop for State {
     fn drop(&mut self) {
-        let report = self.lines().report.take();
-        if let Some(report) = report {
+        let reported_to = self.lines().reported_to.take();
+        if let Some(recipient) = reported_to {
             let dependency = self.dependency;
             // A panic while another one unwinds would abort the process.
             let _ = catch_unwind(AssertUnwindSafe(|| {
-                report.send(|| Notice::DependencyUp { dependency: dependency.into() })
+                recipient.notify(|| Notice::DependencyUp { dependency: dependency.into() })
             }));
         }
     }
