@@ -8,7 +8,7 @@ use tower_warden::scope::Scopes;
 use super::{
     settings::Settings,
     slots::Slots,
-    state::{Decision, Flight},
+    state::{Decision, Pending},
 };
 use crate::TokenSource;
 
@@ -16,10 +16,10 @@ use crate::TokenSource;
 pub(super) async fn keep_fresh(slots: Weak<Slots>, settings: Settings, source: Arc<dyn TokenSource>) {
     loop {
         // The cache is not kept alive while the task waits.
-        let Some(flight) = slots.upgrade().map(|slots| due(&slots, &settings, &source)) else { return };
-        if let Some(flight) = flight {
+        let Some(pending) = slots.upgrade().map(|slots| due(&slots, &settings, &source)) else { return };
+        if let Some(pending) = pending {
             // A failure is logged by the refresh, and delays the next one.
-            let _ = flight.await;
+            let _ = pending.await;
         }
         let Some(delay) = slots.upgrade().map(|slots| slots.own().state().refresh_in(settings.moment())) else {
             return;
@@ -28,8 +28,8 @@ pub(super) async fn keep_fresh(slots: Weak<Slots>, settings: Settings, source: A
     }
 }
 
-/// Starts the refresh that is due, or returns the one in flight.
-fn due(slots: &Slots, settings: &Settings, source: &Arc<dyn TokenSource>) -> Option<Flight> {
+/// Starts the refresh that is due, or returns the one that is pending.
+fn due(slots: &Slots, settings: &Settings, source: &Arc<dyn TokenSource>) -> Option<Pending> {
     let slot = slots.own();
     let mut state = slot.state();
     match state.decide(settings.moment()) {
@@ -37,11 +37,11 @@ fn due(slots: &Slots, settings: &Settings, source: &Arc<dyn TokenSource>) -> Opt
         Decision::Refresh | Decision::RefreshEarly(_) => {
             let registered = slot.register(&mut state, settings, Arc::clone(source), &Scopes::default());
             drop(state);
-            let (flight, departure) = registered.ok()?;
-            departure.start();
-            Some(flight)
+            let (pending, unstarted) = registered.ok()?;
+            unstarted.start();
+            Some(pending)
         }
-        Decision::Wait(flight) => Some(flight),
+        Decision::Wait(pending) => Some(pending),
     }
 }
 

@@ -9,7 +9,7 @@ use self::{
     background::keep_fresh,
     settings::Settings,
     slots::Slots,
-    state::{Decision, Flight},
+    state::{Decision, Pending},
 };
 use crate::{Token, TokenError, TokenRequest, TokenSource};
 
@@ -112,8 +112,8 @@ impl<T: TokenSource> CachedToken<T> {
     }
 
     /// Sets how long an early refresh may delay a request: one second by default. The refresh continues after that.
-    pub const fn patience(mut self, patience: Duration) -> Self {
-        self.settings.patience = patience;
+    pub const fn max_delay(mut self, max_delay: Duration) -> Self {
+        self.settings.max_delay = max_delay;
         self
     }
 
@@ -157,20 +157,20 @@ impl<T: TokenSource> CachedToken<T> {
         let mut state = slot.state();
         let decision = state.decide(moment);
         let mut register = || slot.register(&mut state, &self.settings, Arc::clone(&self.source) as _, scopes);
-        let (obtained, departure) = match decision {
+        let (obtained, unstarted) = match decision {
             Decision::Now(result) => return Ok(Obtained::Now(result?)),
-            Decision::Wait(flight) => return Ok(Obtained::Wait(flight)),
+            Decision::Wait(pending) => return Ok(Obtained::Wait(pending)),
             Decision::Refresh => {
-                let (flight, departure) = register()?;
-                (Obtained::Wait(flight), departure)
+                let (pending, unstarted) = register()?;
+                (Obtained::Wait(pending), unstarted)
             }
             Decision::RefreshEarly(old) => {
-                let (flight, departure) = register()?;
-                (Obtained::Early(flight, old), departure)
+                let (pending, unstarted) = register()?;
+                (Obtained::Early(pending, old), unstarted)
             }
         };
         drop(state);
-        departure.start();
+        unstarted.start();
         Ok(obtained)
     }
 }
@@ -178,9 +178,9 @@ impl<T: TokenSource> CachedToken<T> {
 /// A token, or the refresh to wait for.
 enum Obtained {
     /// The refresh, and the token that is used if it does not succeed in time.
-    Early(Flight, Token),
+    Early(Pending, Token),
     Now(Token),
-    Wait(Flight),
+    Wait(Pending),
 }
 
 impl<T: TokenSource> TokenSource for CachedToken<T> {
@@ -189,11 +189,11 @@ impl<T: TokenSource> TokenSource for CachedToken<T> {
             Err(error) => Eventual::Now(Err(error)),
             Ok(Obtained::Now(token)) => Eventual::Now(Ok(token)),
             // A refresh, here and below.
-            Ok(Obtained::Wait(flight)) => Eventual::later(flight),
-            Ok(Obtained::Early(flight, old)) => {
-                let patience = self.settings.patience;
+            Ok(Obtained::Wait(pending)) => Eventual::later(pending),
+            Ok(Obtained::Early(pending, old)) => {
+                let max_delay = self.settings.max_delay;
                 Eventual::later(async move {
-                    let refreshed = timeout(patience, flight).await;
+                    let refreshed = timeout(max_delay, pending).await;
                     Ok(refreshed.ok().and_then(Result::ok).unwrap_or(old))
                 })
             }

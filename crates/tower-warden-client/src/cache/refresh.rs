@@ -3,12 +3,12 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tower_warden::scope::Scopes;
 
-use super::{settings::Settings, slots::Landing};
+use super::{settings::Settings, slots::Registration};
 use crate::{Attempt, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
-/// Obtains a token in up to three attempts, and stores the result in the slot before the flight ends.
+/// Obtains a token in up to three attempts, and stores the result in the slot before its registration ends.
 pub(super) async fn refresh(
-    landing: Landing,
+    registration: Registration,
     settings: Settings,
     source: Arc<dyn TokenSource>,
     scopes: Scopes,
@@ -26,15 +26,15 @@ pub(super) async fn refresh(
         let result = tokio::time::timeout(settings.timeout, obtained).await;
         match result.map_or_else(|_| Err(late()), |obtained| obtained.unwrap_or_else(panicked)) {
             Ok(token) => {
-                landing.slot.state().store(&token, moment, &settings);
+                registration.slot.state().store(&token, moment, &settings);
                 return Ok(token);
             }
             Err(error) if attempt == ATTEMPTS || !is_repeated(&error) => {
                 tracing::warn!(%error, attempt, "a token cannot be obtained");
-                landing.slot.state().fail(&error, settings.moment());
+                registration.slot.state().fail(&error, settings.moment());
                 return Err(error);
             }
-            Err(_) => tokio::time::sleep(jittered(delay, settings.share)).await,
+            Err(_) => tokio::time::sleep(jittered(delay, settings.jitter_fraction)).await,
         }
         attempt += 1;
         delay *= 2;
@@ -47,8 +47,8 @@ fn is_repeated(error: &TokenError) -> bool {
 }
 
 /// Between half the delay and the whole of it.
-fn jittered(delay: Duration, share: u32) -> Duration {
-    delay / 2 + (delay / 2).mul_f64(f64::from(share) / f64::from(u32::MAX))
+fn jittered(delay: Duration, jitter_fraction: u32) -> Duration {
+    delay / 2 + (delay / 2).mul_f64(f64::from(jitter_fraction) / f64::from(u32::MAX))
 }
 
 const ATTEMPTS: u32 = 3;

@@ -15,9 +15,9 @@ pub(super) struct Settings {
     /// The largest jitter.
     pub(super) jitter: Duration,
     /// The jitter of this instance, in parts of 2³².
-    pub(super) share: u32,
+    pub(super) jitter_fraction: u32,
     /// The longest delay of a request by an early refresh.
-    pub(super) patience: Duration,
+    pub(super) max_delay: Duration,
     /// The time limit of one attempt.
     pub(super) timeout: Duration,
 }
@@ -36,7 +36,7 @@ impl Settings {
 
     /// The age at which a token with this lifetime is refreshed, in seconds: at least half the lifetime.
     pub(super) fn refresh_age(&self, lifetime: u64) -> u64 {
-        let jitter = self.jitter.as_secs().saturating_mul(u64::from(self.share)) >> 32;
+        let jitter = self.jitter.as_secs().saturating_mul(u64::from(self.jitter_fraction)) >> 32;
         let early = self.early.as_secs().saturating_add(jitter).min(lifetime / 2);
         lifetime - early
     }
@@ -51,8 +51,8 @@ impl Default for Settings {
             default_lifetime: Duration::from_secs(300),
             early: Duration::from_secs(120),
             jitter: Duration::from_secs(30),
-            share: u32::try_from(random >> 32).unwrap_or_default(),
-            patience: Duration::from_secs(1),
+            jitter_fraction: u32::try_from(random >> 32).unwrap_or_default(),
+            max_delay: Duration::from_secs(1),
             timeout: Duration::from_secs(30),
         }
     }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_token_is_refreshed_early_but_not_before_half_its_lifetime() {
-        let settings = |share| Settings { share, ..Settings::default() };
+        let settings = |jitter_fraction| Settings { jitter_fraction, ..Settings::default() };
         assert_eq!(settings(0).refresh_age(3_600), 3_600 - 120);
         assert_eq!(settings(u32::MAX).refresh_age(3_600), 3_600 - 120 - 29);
         assert_eq!(settings(u32::MAX).refresh_age(60), 30);

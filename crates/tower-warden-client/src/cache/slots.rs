@@ -10,11 +10,11 @@ use tower_warden::scope::Scopes;
 use super::{
     refresh::refresh,
     settings::{Moment, Settings},
-    state::{Flight, State},
+    state::{Pending, State},
 };
 use crate::{TokenError, TokenErrorKind, TokenSource};
 
-/// The state for one set of scopes, shared with the refresh in flight.
+/// The state for one set of scopes, shared with the pending refresh.
 #[derive(Default)]
 pub(super) struct Slot(Mutex<State>);
 
@@ -34,7 +34,7 @@ impl Slot {
     /// Registers a refresh, which is a task of its own: it ends, and its result is used, whichever request is cancelled. The
     /// task ends within the time limits of its attempts.
     ///
-    /// The caller holds the lock of the state, and has found no refresh in flight. It starts the [`Departure`] after it has
+    /// The caller holds the lock of the state, and has found no pending refresh. It starts the [`Unstarted`] after it has
     /// released the lock: a runtime that shuts down drops the task on this thread, which locks the state.
     pub(super) fn register(
         self: &Arc<Self>,
@@ -42,46 +42,46 @@ impl Slot {
         settings: &Settings,
         source: Arc<dyn TokenSource>,
         scopes: &Scopes,
-    ) -> Result<(Flight, Departure), TokenError> {
+    ) -> Result<(Pending, Unstarted), TokenError> {
         let missing = |_| TokenError::new(TokenErrorKind::Unavailable, "a refresh needs a tokio runtime");
         let runtime = Handle::try_current().map_err(missing)?;
-        let number = state.next_flight();
-        let landing = Landing { number, slot: Arc::clone(self) };
-        let refresh = refresh(landing, settings.clone(), source, scopes.clone());
+        let number = state.next_number();
+        let registration = Registration { number, slot: Arc::clone(self) };
+        let refresh = refresh(registration, settings.clone(), source, scopes.clone());
         let (sender, result) = oneshot::channel();
         let aborted = |_| TokenError::new(TokenErrorKind::Unavailable, "the refresh of the token was aborted");
-        let flight = async move { result.await.unwrap_or_else(|error| Err(aborted(error))) }.boxed().shared();
-        state.depart(number, flight.clone());
+        let pending = async move { result.await.unwrap_or_else(|error| Err(aborted(error))) }.boxed().shared();
+        state.register(number, pending.clone());
         let task = async move {
             // Nobody may wait any more.
             let _ = sender.send(refresh.await);
         };
-        Ok((flight, Departure { runtime, task: task.boxed() }))
+        Ok((pending, Unstarted { runtime, task: task.boxed() }))
     }
 }
 
 /// A refresh that is registered and not started yet.
 #[must_use]
-pub(super) struct Departure {
+pub(super) struct Unstarted {
     runtime: Handle,
     task: BoxFuture<'static, ()>,
 }
 
-impl Departure {
+impl Unstarted {
     pub(super) fn start(self) {
         self.runtime.spawn(self.task);
     }
 }
 
 /// Ends the registration of a refresh, also if its task panics or is aborted.
-pub(super) struct Landing {
+pub(super) struct Registration {
     number: u64,
     pub(super) slot: Arc<Slot>,
 }
 
-impl Drop for Landing {
+impl Drop for Registration {
     fn drop(&mut self) {
-        self.slot.state().land(self.number);
+        self.slot.state().end(self.number);
     }
 }
 

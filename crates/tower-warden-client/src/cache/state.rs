@@ -6,16 +6,16 @@ use tower_warden::UnixTime;
 use super::settings::{Moment, Settings};
 use crate::{Token, TokenError, unverified_expiry};
 
-/// A refresh in flight, shared by all requests that wait for it.
-pub(super) type Flight = Shared<Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send>>>;
+/// A pending refresh, shared by all requests that wait for it.
+pub(super) type Pending = Shared<Pin<Box<dyn Future<Output = Result<Token, TokenError>> + Send>>>;
 
 /// The token for one set of scopes, and the attempts to replace it.
 #[derive(Default)]
 pub(super) struct State {
     entry: Option<Entry>,
     failure: Option<Failure>,
-    flight: Option<(u64, Flight)>,
-    flights: u64,
+    pending: Option<(u64, Pending)>,
+    started: u64,
     refusals: Refusals,
 }
 
@@ -52,20 +52,20 @@ pub(super) enum Decision {
     RefreshEarly(Token),
     /// Starts a refresh, and waits for it.
     Refresh,
-    /// Waits for the refresh in flight.
-    Wait(Flight),
+    /// Waits for the pending refresh.
+    Wait(Pending),
 }
 
 impl State {
     pub(super) fn decide(&self, moment: Moment) -> Decision {
         match self.entry.as_ref().filter(|entry| entry.is_valid(moment)) {
             Some(entry) if moment.since(entry.obtained) < entry.refresh_age => Decision::Now(Ok(entry.token.clone())),
-            Some(entry) if self.flight.is_some() || self.held(moment).is_some() => {
+            Some(entry) if self.pending.is_some() || self.held(moment).is_some() => {
                 Decision::Now(Ok(entry.token.clone()))
             }
             Some(entry) => Decision::RefreshEarly(entry.token.clone()),
-            None => match (&self.flight, self.held(moment).filter(|failure| failure.is_final)) {
-                (Some((_, flight)), _) => Decision::Wait(flight.clone()),
+            None => match (&self.pending, self.held(moment).filter(|failure| failure.is_final)) {
+                (Some((_, pending)), _) => Decision::Wait(pending.clone()),
                 (None, Some(failure)) => Decision::Now(Err(failure.error.clone())),
                 (None, None) => Decision::Refresh,
             },
@@ -73,18 +73,18 @@ impl State {
     }
 
     /// The number of the next refresh.
-    pub(super) const fn next_flight(&mut self) -> u64 {
-        self.flights += 1;
-        self.flights
+    pub(super) const fn next_number(&mut self) -> u64 {
+        self.started += 1;
+        self.started
     }
 
-    pub(super) fn depart(&mut self, number: u64, flight: Flight) {
-        self.flight = Some((number, flight));
+    pub(super) fn register(&mut self, number: u64, pending: Pending) {
+        self.pending = Some((number, pending));
     }
 
     /// Ends a refresh, whatever its result. A newer one is not affected.
-    pub(super) fn land(&mut self, number: u64) {
-        self.flight.take_if(|(current, _)| *current == number);
+    pub(super) fn end(&mut self, number: u64) {
+        self.pending.take_if(|(current, _)| *current == number);
     }
 
     pub(super) fn store(&mut self, token: &Token, requested: Moment, settings: &Settings) {
@@ -114,9 +114,12 @@ impl State {
         is_dropped
     }
 
-    /// Returns whether nothing would be lost with this state.
+    /// Returns whether nothing would be lost with this state: no token, no refresh, and no limit that holds requests off.
     pub(super) fn is_idle(&self, moment: Moment) -> bool {
-        self.flight.is_none() && !self.entry.as_ref().is_some_and(|entry| entry.is_valid(moment))
+        self.pending.is_none()
+            && self.held(moment).is_none()
+            && !self.refusals.is_counting(moment.steady)
+            && !self.entry.as_ref().is_some_and(|entry| entry.is_valid(moment))
     }
 
     /// The seconds until a refresh is due.
@@ -138,8 +141,14 @@ impl Entry {
 }
 
 impl Refusals {
+    const INTERVAL: Duration = Duration::from_secs(60);
+
+    fn is_counting(&self, steady: UnixTime) -> bool {
+        self.count > 0 && steady < self.since + Self::INTERVAL
+    }
+
     fn admit(&mut self, steady: UnixTime) -> bool {
-        if steady >= self.since + Duration::from_secs(60) {
+        if steady >= self.since + Self::INTERVAL {
             *self = Self { count: 0, since: steady };
         }
         self.count += 1;

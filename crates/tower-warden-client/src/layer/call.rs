@@ -14,13 +14,13 @@ pub(super) struct Call<S, P, B> {
     pub(super) scopes: Arc<Scopes>,
     pub(super) settings: Arc<Settings>,
     /// `None` if the body cannot be copied.
-    pub(super) spare: Option<Spare<S, B>>,
+    pub(super) repeat: Option<Repeat<S, B>>,
     pub(super) token: Token,
     pub(super) uri: Uri,
 }
 
 /// A copy of the request, and a clone of the service.
-pub(super) struct Spare<S, B> {
+pub(super) struct Repeat<S, B> {
     body: B,
     head: Head,
     service: S,
@@ -38,13 +38,13 @@ struct Head {
 
 /// The attempts that were made already.
 #[derive(Default)]
-struct Tried {
+struct Attempted {
     nonce: bool,
     scopes: bool,
     token: bool,
 }
 
-impl<S, B> Spare<S, B> {
+impl<S, B> Repeat<S, B> {
     /// Copies a request before it is sent.
     pub(super) fn of(request: &Request<B>, replay: &impl Replay<B>, service: &S) -> Option<Self>
     where
@@ -114,22 +114,22 @@ where
         S: Service<Request<B>, Response = Response<R>> + Clone,
         S::Error: Into<BoxError>,
     {
-        let mut tried = Tried::default();
+        let mut attempted = Attempted::default();
         loop {
-            let Some(spare) = self.spare.take() else {
+            let Some(repeat) = self.repeat.take() else {
                 self.give_up(&refusal);
                 return Ok(response);
             };
-            if !self.prepare(&refusal, &mut tried).await {
+            if !self.prepare(&refusal, &mut attempted).await {
                 return Ok(response);
             }
-            self.spare = spare.copy(&self.replay);
-            let (mut request, mut service) = spare.into_request();
+            self.repeat = repeat.copy(&self.replay);
+            let (mut request, mut service) = repeat.into_request();
             authorize(&mut request, &self.token, &self.settings)?;
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::<BoxError>::into)?;
             response = service.call(request).await.map_err(Into::<BoxError>::into)?;
             let next = self.observe(&response);
-            if let Some(step_ups) = self.settings.step_ups.as_ref().filter(|_| tried.scopes) {
+            if let Some(step_ups) = self.settings.step_ups.as_ref().filter(|_| attempted.scopes) {
                 match response.status() {
                     _ if matches!(next, Some(Refusal::Scopes(_))) => step_ups.fail(&self.scopes),
                     StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
@@ -145,18 +145,18 @@ where
     }
 
     /// Obtains what the next attempt needs. Returns whether there is one.
-    async fn prepare(&mut self, refusal: &Refusal, tried: &mut Tried) -> bool {
+    async fn prepare(&mut self, refusal: &Refusal, attempted: &mut Attempted) -> bool {
         match refusal {
-            Refusal::Nonce => !std::mem::replace(&mut tried.nonce, true),
+            Refusal::Nonce => !std::mem::replace(&mut attempted.nonce, true),
             Refusal::Token => {
-                if std::mem::replace(&mut tried.token, true) {
+                if std::mem::replace(&mut attempted.token, true) {
                     return false;
                 }
                 self.settings.source.invalidate(&self.token);
                 self.replace_token(Arc::clone(&self.scopes)).await
             }
             Refusal::Scopes(asked) => {
-                if std::mem::replace(&mut tried.scopes, true) {
+                if std::mem::replace(&mut attempted.scopes, true) {
                     return false;
                 }
                 let step_ups = self.settings.step_ups.as_ref();

@@ -71,7 +71,7 @@ where
                     let response = ready!(future.poll(context)).map_err(Into::<BoxError>::into)?;
                     let call = call.take().expect("polled after completion");
                     let Some(refusal) = call.observe(&response) else { return Poll::Ready(Ok(response)) };
-                    if call.spare.is_none() {
+                    if call.repeat.is_none() {
                         call.give_up(&refusal);
                         return Poll::Ready(Ok(response));
                     }

@@ -12,7 +12,7 @@ use tower_warden::{Eventual, scope::Scopes};
 
 use super::{
     BoxError,
-    call::{Call, Spare, authorize},
+    call::{Call, Repeat, authorize},
     future::ResponseFuture,
     settings::Settings,
 };
@@ -59,10 +59,10 @@ impl<S, P> Authorized<S, P> {
         if token.kind() == TokenKind::Assertion {
             return Err(TokenError::new(TokenErrorKind::Response, "an assertion is not sent to an API"));
         }
-        let spare = Spare::of(request, &replay, service);
+        let repeat = Repeat::of(request, &replay, service);
         authorize(request, &token, &settings)?;
         let uri = request.uri().clone();
-        Ok(Call { replay, scopes, settings, spare, token, uri })
+        Ok(Call { replay, scopes, settings, repeat, token, uri })
     }
 }
 

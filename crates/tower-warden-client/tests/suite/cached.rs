@@ -278,3 +278,20 @@ async fn a_source_that_panics_is_held_off_like_one_that_fails() {
     }
     assert_eq!(tokens.source().0.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_set_of_scopes_that_is_held_off_stays_so_when_there_are_many_sets() {
+    let server = Server::default();
+    let tokens = server.cached(&PausedClock::environment());
+    let with = async |scope: &str| {
+        let scopes: Scopes = scope.parse().unwrap();
+        tokens.token(&TokenRequest::new(NOW).with_scopes(&scopes)).wait().await
+    };
+    server.next([reply(400, r#"{"error":"invalid_scope"}"#)]);
+    assert_eq!(with("refused").await.unwrap_err().kind(), TokenErrorKind::Refused);
+    for number in 0..70 {
+        with(&format!("s{number}")).await.unwrap();
+    }
+    assert_eq!(with("refused").await.unwrap_err().kind(), TokenErrorKind::Refused);
+    assert_eq!(server.count(), 71);
+}
