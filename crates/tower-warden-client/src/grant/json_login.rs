@@ -193,7 +193,11 @@ fn refusal(error: TokenError, status: StatusCode) -> TokenError {
 fn object<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> Bytes {
     let mut members: Map<_, _> =
         fields.into_iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
-    let text = Zeroizing::new(serde_json::to_vec(&members).unwrap_or_default());
+    // With room for usual requests, because a buffer that is left behind by a reallocation is not wiped.
+    let mut text = Zeroizing::new(Vec::with_capacity(8 * 1024));
+    if serde_json::to_writer(&mut *text, &members).is_err() {
+        text.clear();
+    }
     for value in members.values_mut() {
         if let Value::String(text) = value {
             text.zeroize();

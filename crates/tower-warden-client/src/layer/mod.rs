@@ -4,7 +4,7 @@ use std::{error::Error, fmt, num::NonZeroU32, sync::Arc};
 
 use http::Uri;
 use tower_layer::Layer;
-use tower_warden::{Clock, ConfigError, Environment, SystemClock};
+use tower_warden::{Clock, ConfigError, Environment, SystemClock, scope::Scopes};
 
 pub use self::{future::ResponseFuture, service::Authorized};
 use self::{settings::Settings, step_up::StepUps};
@@ -115,9 +115,17 @@ impl<P> TokenLayer<P> {
     /// are added.
     ///
     /// The API chooses the scopes. Use it only for APIs that may receive whatever the authorization server grants to this
-    /// client, or with tokens that are valid at this API only (their audience).
+    /// client, or with tokens that are valid at this API only (their audience); otherwise
+    /// [`step_up_within`](Self::step_up_within).
     pub fn step_up(mut self, max: NonZeroU32) -> Self {
-        self.settings_mut().step_ups = Some(Arc::new(StepUps::new(max)));
+        self.settings_mut().step_ups = Some(Arc::new(StepUps::new(max, None)));
+        self
+    }
+
+    /// Steps up as [`step_up`](Self::step_up) does, for challenges that name no other scopes than these. Others are returned
+    /// to the caller.
+    pub fn step_up_within(mut self, max: NonZeroU32, allowed: Scopes) -> Self {
+        self.settings_mut().step_ups = Some(Arc::new(StepUps::new(max, Some(allowed))));
         self
     }
 

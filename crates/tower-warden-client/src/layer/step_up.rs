@@ -11,6 +11,8 @@ use crate::grant::union;
 /// The scopes that servers have asked for, and how often that was in vain.
 #[derive(Debug)]
 pub(super) struct StepUps {
+    /// `None` if the authorization server alone decides.
+    allowed: Option<Scopes>,
     max: NonZeroU32,
     state: Mutex<State>,
 }
@@ -24,8 +26,8 @@ struct State {
 }
 
 impl StepUps {
-    pub(super) fn new(max: NonZeroU32) -> Self {
-        Self { max, state: Mutex::default() }
+    pub(super) fn new(max: NonZeroU32, allowed: Option<Scopes>) -> Self {
+        Self { allowed, max, state: Mutex::default() }
     }
 
     /// The scopes that requests need in addition to those of the source.
@@ -34,17 +36,18 @@ impl StepUps {
     }
 
     /// The scopes of another attempt; `None` if they are granted already, if it is not known which are granted (a token for
-    /// the asked ones alone would have fewer than the old one), or if the attempts are used up.
+    /// the asked ones alone would have fewer than the old one), if not all are allowed, or if the attempts are used up.
     pub(super) fn attempt(&self, granted: Option<&Scopes>, asked: &Scopes) -> Option<Arc<Scopes>> {
         let granted = granted?;
-        if granted.contains_all(asked) {
+        let is_allowed = |scope| self.allowed.as_ref().is_none_or(|allowed| allowed.contains(scope));
+        if granted.contains_all(asked) || !asked.iter().all(|scope| granted.contains(scope) || is_allowed(scope)) {
             return None;
         }
         let state = self.state();
         let wanted = union(&union(&state.needed, asked), granted);
         let failures = state.failures.get(&wanted).copied().unwrap_or_default();
         let is_counted = state.failures.len() < MAX_SETS || failures > 0;
-        (is_counted && failures < self.max.get()).then(|| Arc::new(wanted))
+        (wanted.len() <= MAX_SCOPES && is_counted && failures < self.max.get()).then(|| Arc::new(wanted))
     }
 
     /// Counts an attempt in vain: the scopes were not granted, or the server asks for them again.
@@ -72,6 +75,9 @@ impl StepUps {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// The number of scopes of one token, some of which a server has chosen.
+const MAX_SCOPES: usize = 128;
 
 /// The number of sets of scopes whose attempts are counted. Beyond it, there are none.
 const MAX_SETS: usize = 64;

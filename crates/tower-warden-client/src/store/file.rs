@@ -18,7 +18,7 @@ use crate::{RefreshToken, TokenError, TokenErrorKind, token::seconds};
 /// A refresh token in a file, shared by the processes of one machine.
 ///
 /// The file is replaced as a whole, so that a crash leaves the old or the new one, and only its owner can read it (mode
-/// 0600). One that others can read is refused. The lock is that of a second file beside it, with the ending `.lock`.
+/// 0600). One that others can read is refused, and a symbolic link as well. The lock is that of a second file beside it, with the ending `.lock`.
 ///
 /// # Deployment caveat
 ///
@@ -107,16 +107,22 @@ fn open_lock(path: &Path) -> Result<File, TokenError> {
 
 fn load(path: &Path) -> Result<Option<RefreshToken>, TokenError> {
     let unreadable = |error| failed("the token store cannot be read", error);
-    let mut file = match File::open(path) {
+    let refused = |message| TokenError::new(TokenErrorKind::Store, message);
+    // Before it is opened: a link is not followed, and the writer of a pipe not waited for.
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(unreadable)?,
+        found => found.map_err(unreadable)?,
     };
-    if !is_private(&file.metadata().map_err(unreadable)?) {
-        return Err(TokenError::new(TokenErrorKind::Store, "others can read the token store; its mode has to be 0600"));
+    if !found.is_file() {
+        return Err(refused("the token store is not a regular file"));
     }
-    let mut text = Zeroizing::new(Vec::with_capacity(8 * 1024));
-    file.read_to_end(&mut text).map_err(unreadable)?;
-    let malformed = || TokenError::new(TokenErrorKind::Store, "the token store is malformed");
+    let file = File::open(path).map_err(unreadable)?;
+    if !is_private(&file.metadata().map_err(unreadable)?) {
+        return Err(refused("others can read the token store; its mode has to be 0600"));
+    }
+    let mut text = buffer();
+    file.take(MAX_BYTES as u64).read_to_end(&mut text).map_err(unreadable)?;
+    let malformed = || refused("the token store is malformed");
     let mut json: Value = serde_json::from_slice(&text).map_err(|_| malformed())?;
     let expiry = json.get("expires_at").and_then(seconds);
     let Some(Value::String(secret)) = json.get_mut("refresh_token") else { return Err(malformed()) };
@@ -137,22 +143,28 @@ fn save(path: &Path, refresh: Option<&RefreshToken>) -> io::Result<()> {
     let Some(refresh) = refresh else {
         return match fs::remove_file(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            removed => removed.and_then(|()| sync(folder)),
         };
     };
     let mut json = json!({ "refresh_token": refresh.expose() });
     if let Some(expiry) = refresh.expiry() {
         json["expires_at"] = expiry.as_secs().into();
     }
-    let text = Zeroizing::new(json.to_string());
+    let mut text = buffer();
+    let written = serde_json::to_writer(&mut *text, &json);
     if let Some(Value::String(secret)) = json.get_mut("refresh_token") {
         secret.zeroize();
     }
+    written?;
     let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(&text)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    // The new name is on disk when its folder is. Some systems cannot open a folder.
+    sync(folder)
+}
+
+/// Writes a folder to disk, and with it the new or removed name. Some systems cannot open a folder.
+fn sync(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         Ok(folder) => folder.sync_all(),
         Err(_) => Ok(()),
@@ -168,6 +180,14 @@ fn is_private(metadata: &fs::Metadata) -> bool {
 fn is_private(_metadata: &fs::Metadata) -> bool {
     true
 }
+
+/// A buffer that is wiped, with room for usual tokens: one that a reallocation leaves behind is not wiped.
+fn buffer() -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(Vec::with_capacity(16 * 1024))
+}
+
+/// The maximum length of the file. A longer one is malformed.
+const MAX_BYTES: usize = 1 << 20;
 
 fn failed(message: &'static str, error: io::Error) -> TokenError {
     TokenError::new(TokenErrorKind::Store, message).because(error)

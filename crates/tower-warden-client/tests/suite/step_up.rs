@@ -91,3 +91,28 @@ async fn without_known_scopes_none_are_added() {
     assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
     assert_eq!((received.count(), server.count()), (1, 1), "a token for `write` alone would lack the usual scopes");
 }
+
+#[tokio::test(start_paused = true)]
+async fn scopes_outside_of_the_allowed_ones_are_never_requested() {
+    for (allowed, status, tokens) in [("write", 200, 2), ("read", 403, 1)] {
+        let (server, received) = (Server::default(), Received::default());
+        server.next([reply(200, &issued("token-read", "")), reply(200, &issued("token-write", ""))]);
+        let grant = ClientCredentials::new(server.endpoint()).scopes("read".parse().unwrap());
+        let tokens_of_server = CachedToken::new(grant).environment(&PausedClock::environment());
+        let layer = TokenLayer::new(tokens_of_server, API).unwrap();
+        let client = layer.step_up_within(2.try_into().unwrap(), allowed.parse().unwrap()).layer(received.api(api));
+        assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), status, "{allowed}");
+        assert_eq!(server.count(), tokens, "{allowed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_challenge_with_too_many_scopes_causes_no_step_up() {
+    let (server, received) = (Server::default(), Received::default());
+    server.next([reply(200, &issued("token-read", ""))]);
+    let scopes: Vec<_> = (0..200).map(|number| format!("s{number}")).collect();
+    let challenge = format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" "));
+    let client = layer(&server).layer(received.api(move |_| response(403, &challenge)));
+    assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
+    assert_eq!(server.count(), 1);
+}

@@ -43,6 +43,37 @@ async fn a_file_that_others_can_read_is_refused() {
 }
 
 #[tokio::test]
+async fn a_symbolic_link_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, link) = (folder.path().join("other"), folder.path().join("refresh-token"));
+    FileTokenStore::new(&path).save(Some(&RefreshToken::new("rt"))).wait().await.unwrap();
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_eq!(FileTokenStore::new(&link).load().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_pipe_is_refused_without_waiting_for_its_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refresh-token");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert_eq!(FileTokenStore::new(&path).load().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_long_is_malformed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refresh-token");
+    let store = FileTokenStore::new(&path);
+    store.save(Some(&RefreshToken::new("rt"))).wait().await.unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{text}{}", " ".repeat(1 << 20))).unwrap();
+    // Only the beginning is read, which is followed by spaces.
+    assert_eq!(store.load().wait().await.unwrap().unwrap().expose(), "rt");
+    fs::write(&path, format!("{}{text}", " ".repeat(1 << 20))).unwrap();
+    assert_eq!(store.load().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
+}
+
+#[tokio::test]
 async fn a_folder_that_does_not_exist_is_an_error() {
     let store = FileTokenStore::new("/nonexistent/refresh-token");
     assert_eq!(store.lock().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
