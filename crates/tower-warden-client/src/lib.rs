@@ -75,6 +75,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
+//! | [`manual`] | the chapter "Calling protected APIs": which credential, what happens when, a checklist |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
@@ -108,6 +109,7 @@ mod dpop;
 mod endpoint;
 pub mod grant;
 mod layer;
+pub mod manual;
 pub mod mcp_headers;
 mod origin;
 mod private_key;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cached;
+mod checklist;
 mod dpop;
 mod faults;
 mod grants;
