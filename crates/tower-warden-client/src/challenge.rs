@@ -65,6 +65,12 @@ impl ReceivedChallenge {
         found.map(|(_, value)| &**value)
     }
 
+    /// The parameters in the order of the server: names in lower case, and values.
+    #[must_use]
+    pub fn parameters(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.parameters.iter().map(|(name, value)| (&**name, &**value))
+    }
+
     /// The value that some schemes have in the place of parameters.
     #[must_use]
     pub fn token68(&self) -> Option<&str> {

@@ -1,10 +1,10 @@
 use std::{future::poll_fn, sync::Arc};
 
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri};
 use tower_service::Service;
 use tower_warden::scope::Scopes;
 
-use super::{BoxError, refusal::Refusal, settings::Settings};
+use super::{BoxError, head::Head, refusal::Refusal, settings::Settings};
 use crate::{Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, dpop::PROOF, replay::Replay};
 
 /// A request that was sent, with what is needed to send it again.
@@ -26,16 +26,6 @@ pub(super) struct Repeat<S, B> {
     service: S,
 }
 
-/// A copy of a head. The fields are a list, which is one allocation.
-#[derive(Clone)]
-struct Head {
-    extensions: Extensions,
-    fields: Vec<(HeaderName, HeaderValue)>,
-    method: Method,
-    uri: Uri,
-    version: Version,
-}
-
 /// The attempts that were made already.
 #[derive(Default)]
 struct Attempted {
@@ -51,15 +41,7 @@ impl<S, B> Repeat<S, B> {
         S: Clone,
     {
         let body = replay.replay(request.body())?;
-        let fields = request.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        let head = Head {
-            extensions: request.extensions().clone(),
-            fields,
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-        };
-        Some(Self { body, head, service: service.clone() })
+        Some(Self { body, head: Head::of(request), service: service.clone() })
     }
 
     /// Copies the request once more, for a further attempt.
@@ -71,13 +53,7 @@ impl<S, B> Repeat<S, B> {
     }
 
     fn into_request(self) -> (Request<B>, S) {
-        let mut request = Request::new(self.body);
-        *request.extensions_mut() = self.head.extensions;
-        *request.headers_mut() = fields(self.head.fields);
-        *request.method_mut() = self.head.method;
-        *request.uri_mut() = self.head.uri;
-        *request.version_mut() = self.head.version;
-        (request, self.service)
+        (self.head.with(self.body), self.service)
     }
 }
 
@@ -197,12 +173,4 @@ pub(super) fn authorize<B>(request: &mut Request<B>, token: &Token, settings: &S
     }
     request.headers_mut().insert(token.field().clone(), token.header_value().clone());
     Ok(())
-}
-
-fn fields(list: Vec<(HeaderName, HeaderValue)>) -> HeaderMap {
-    let mut fields = HeaderMap::with_capacity(list.len() + 1);
-    for (name, value) in list {
-        fields.append(name, value);
-    }
-    fields
 }

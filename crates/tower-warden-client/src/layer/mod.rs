@@ -12,6 +12,7 @@ use crate::{Origin, TokenSource, replay::ReplayCloned};
 
 mod call;
 mod future;
+mod head;
 mod refusal;
 mod service;
 mod settings;

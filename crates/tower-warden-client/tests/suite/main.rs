@@ -5,6 +5,7 @@ mod cached;
 mod checklist;
 mod dpop;
 mod faults;
+mod fuzz;
 mod grants;
 mod layer;
 mod mcp_headers;
