@@ -1,8 +1,13 @@
 //! The fuzz targets of the tests, for libFuzzer.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+#[path = "../../crates/tower-warden-client/tests/suite/fuzz/challenge.rs"]
+pub mod challenge;
 #[path = "../../tests/suite/fuzz/mod.rs"]
 pub mod fuzz;
+#[path = "../../crates/tower-warden-client/tests/suite/fuzz/token_response.rs"]
+pub mod token_response;
+
 #[path = "../../tests/suite/pki.rs"]
 mod pki;
 #[path = "../../tests/suite/signing.rs"]

@@ -107,6 +107,7 @@ async fn a_hundred_reports_of_one_refused_token_cause_one_refresh() {
     assert_eq!(server.count(), 2);
 }
 
+/// (199)
 #[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_every_token_causes_five_refreshes_a_minute() {
     let server = Server::default();
@@ -147,6 +148,20 @@ async fn a_refresh_that_nobody_waits_for_any_more_is_completed_and_used() {
     assert_eq!(server.count(), 1);
 }
 
+/// (206)
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_of_ages_causes_no_overflow() {
+    for lifetime in ["18446744073709551615", "9223372036854775808", "1e14"] {
+        let server = Server::default();
+        let tokens = server.cached(&PausedClock::environment());
+        server.next([reply(200, &issued("opaque", &format!(r#","expires_in":{lifetime}"#)))]);
+        assert_eq!(token(&tokens).await.unwrap(), "opaque", "{lifetime}");
+        advance(Duration::from_secs(365 * 24 * 3_600)).await;
+        assert_eq!(token(&tokens).await.unwrap(), "opaque", "{lifetime}");
+    }
+}
+
+/// (206)
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_extend_the_life_of_a_token() {
     let server = Server::default();
@@ -162,6 +177,7 @@ async fn a_clock_that_is_set_back_does_not_extend_the_life_of_a_token() {
     assert_eq!(token(&tokens).await.unwrap(), "token-2", "the new one is as young as it was");
 }
 
+/// (206)
 #[tokio::test(start_paused = true)]
 async fn without_a_lifetime_the_claim_exp_counts_and_then_the_default() {
     // {"exp":1800000600}

@@ -96,6 +96,7 @@ async fn a_nonce_is_not_counted_as_the_attempt_with_a_new_token() {
     assert_eq!(received.tokens(), ["DPoP one", "DPoP one", "DPoP two"]);
 }
 
+/// (202)
 #[tokio::test]
 async fn a_server_that_demands_nonces_again_and_again_is_given_up() {
     let received = Received::default();

@@ -64,6 +64,7 @@ async fn a_slow_token_endpoint_is_given_up_after_ten_seconds() {
     assert!((10..=11).contains(&waited), "{waited}");
 }
 
+/// (205)
 #[tokio::test(start_paused = true)]
 async fn html_is_not_a_token() {
     let server = Server::default();
@@ -84,6 +85,7 @@ async fn invalid_grant_is_an_error_of_its_own() {
     assert!(!format!("{error:?} {error}").contains("secret-detail"));
 }
 
+/// (205)
 #[tokio::test(start_paused = true)]
 async fn an_error_code_that_is_not_registered_is_not_quoted() {
     let server = Server::default();
@@ -93,6 +95,7 @@ async fn an_error_code_that_is_not_registered_is_not_quoted() {
     assert!(!format!("{error:?}").contains("secret-code"));
 }
 
+/// (205)
 #[tokio::test(start_paused = true)]
 async fn a_token_endpoint_that_redirects_to_another_host_is_not_followed() {
     let server = Server::default();
@@ -104,6 +107,7 @@ async fn a_token_endpoint_that_redirects_to_another_host_is_not_followed() {
     assert_eq!(server.count(), 1);
 }
 
+/// (205)
 #[tokio::test(start_paused = true)]
 async fn a_response_that_is_too_long_or_has_no_usable_token_is_refused() {
     for body in [

@@ -110,6 +110,7 @@ async fn a_token_that_cannot_be_obtained_is_an_error_and_nothing_is_sent() {
     assert_eq!(received.count(), 0);
 }
 
+/// (200)
 #[tokio::test(start_paused = true)]
 async fn a_refusal_of_something_else_than_the_token_is_returned() {
     for (status, challenge) in [

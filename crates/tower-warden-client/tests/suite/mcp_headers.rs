@@ -43,6 +43,7 @@ async fn what_the_transport_has_set_remains() {
     assert_eq!(headers.get_all("mcp-protocol-version").iter().count(), 1);
 }
 
+/// (211)
 #[tokio::test]
 async fn an_agent_id_in_the_request_is_replaced() {
     let headers = sent(Method::POST, &[("x-agent-id", "admin"), ("x-agent-id", "other")]).await;

@@ -16,6 +16,7 @@ fn kind(error: &(dyn std::error::Error + Send + Sync + 'static)) -> TokenErrorKi
     error.downcast_ref::<TokenError>().expect("an error of the layer").kind()
 }
 
+/// (198)
 #[tokio::test]
 async fn a_token_never_goes_to_another_origin() {
     let received = Received::default();
@@ -37,6 +38,7 @@ async fn a_token_never_goes_to_another_origin() {
     assert!(TokenLayer::new(StaticKey::bearer("key").unwrap(), "http://127.0.0.1:8080").is_ok());
 }
 
+/// (198)
 #[tokio::test]
 async fn a_host_field_does_not_send_a_token_to_another_host() {
     let received = Received::default();
@@ -47,6 +49,7 @@ async fn a_host_field_does_not_send_a_token_to_another_host() {
     assert!(!received.last().headers().contains_key(header::HOST));
 }
 
+/// (198)
 #[tokio::test]
 async fn a_redirect_to_another_host_is_returned_to_the_caller() {
     let received = Received::default();

@@ -28,6 +28,7 @@ impl TokenSource for Login {
     }
 }
 
+/// (207)
 #[tokio::test]
 async fn a_rotated_refresh_token_is_saved_before_the_token_is_used() {
     let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt-1")));

@@ -43,6 +43,7 @@ async fn a_date_is_compared_with_the_date_of_the_response() {
     assert_eq!(pause_after(503, &headers).await, 9);
 }
 
+/// (203)
 #[tokio::test(start_paused = true)]
 async fn a_date_in_the_past_is_treated_as_none() {
     let pause = pause_after(429, &[("retry-after", "Sun, 15 Nov 2026 00:00:00 GMT")]).await;
@@ -50,6 +51,7 @@ async fn a_date_in_the_past_is_treated_as_none() {
     assert!(pause <= 1, "{pause}");
 }
 
+/// (203)
 #[tokio::test(start_paused = true)]
 async fn a_date_far_in_the_future_is_capped() {
     assert_eq!(pause_after(429, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")]).await, 60);
@@ -61,6 +63,7 @@ async fn a_great_number_of_seconds_is_capped() {
     assert_eq!(pause_after(429, &[("retry-after", "99999999999999999999999999")]).await, 60);
 }
 
+/// (203)
 #[tokio::test(start_paused = true)]
 async fn a_malformed_retry_after_is_treated_as_none() {
     for value in ["", "soon", "-5", "+5", "1.5", "7 s", "0", "Sun, 99 Nov 2026 00:00:20 GMT"] {
@@ -69,6 +72,7 @@ async fn a_malformed_retry_after_is_treated_as_none() {
     }
 }
 
+/// (203)
 #[tokio::test(start_paused = true)]
 async fn the_longest_of_several_values_applies() {
     assert_eq!(pause_after(429, &[("retry-after", "3"), ("retry-after", "garbage"), ("retry-after", "8")]).await, 8);

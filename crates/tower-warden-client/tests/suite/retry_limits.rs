@@ -28,6 +28,7 @@ async fn the_last_error_is_returned_when_all_attempts_failed() {
     assert_eq!((error.kind(), server.count()), (io::ErrorKind::ConnectionRefused, 6));
 }
 
+/// (204)
 #[tokio::test(start_paused = true)]
 async fn a_request_is_not_retried_when_the_budget_is_exhausted() {
     // One retry for ten requests that succeed.

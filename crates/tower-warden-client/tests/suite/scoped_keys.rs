@@ -77,6 +77,7 @@ async fn one_key_per_service() {
     assert!(keys.get("admin").is_none());
 }
 
+/// (210)
 #[tokio::test]
 async fn a_key_of_two_services_is_refused() {
     let source = EnvironmentSecrets::of([("BILLING_API_KEY", KEY), ("REPORTS_API_KEY", KEY)]);
@@ -92,6 +93,7 @@ async fn a_service_that_is_declared_twice_is_refused() {
     assert_eq!((error.kind(), error.name()), (SecretErrorKind::Duplicate, "billing"));
 }
 
+/// (210)
 #[tokio::test]
 async fn a_value_with_spaces_is_refused_by_the_name_of_its_variable() {
     for value in ["sk live 0123456789abcdef", " sk_live_0123456789abcdef", "sk_live_0123456789abcdef\n"] {
@@ -99,6 +101,7 @@ async fn a_value_with_spaces_is_refused_by_the_name_of_its_variable() {
     }
 }
 
+/// (210)
 #[tokio::test]
 async fn a_value_that_is_not_printable_is_refused_by_the_name_of_its_variable() {
     for value in ["sk_live_0123456789\u{7}abcdef", "sk_live_0123456789abcdef\u{200b}", "schl\u{fc}ssel_0123456789"] {
@@ -106,6 +109,7 @@ async fn a_value_that_is_not_printable_is_refused_by_the_name_of_its_variable() 
     }
 }
 
+/// (210)
 #[tokio::test]
 async fn a_value_of_the_wrong_length_is_refused_by_the_name_of_its_variable() {
     for value in ["changeme".to_owned(), "a".repeat(15), "a".repeat(513)] {

@@ -166,6 +166,7 @@ async fn files_that_are_no_secrets_are_refused_by_name() {
     }
 }
 
+/// (209)
 #[tokio::test]
 async fn a_name_that_leaves_the_directory_is_refused() {
     let mounted = Mounted::new();

@@ -36,6 +36,7 @@ async fn a_step_up_requests_the_union_of_the_scopes_and_serves_the_next_requests
     assert_eq!((received.count(), server.count()), (4, 2));
 }
 
+/// (201)
 #[tokio::test(start_paused = true)]
 async fn a_step_up_in_vain_is_not_repeated_beyond_its_limit() {
     let (server, received) = (Server::default(), Received::default());
@@ -92,6 +93,7 @@ async fn without_known_scopes_none_are_added() {
     assert_eq!((received.count(), server.count()), (1, 1), "a token for `write` alone would lack the usual scopes");
 }
 
+/// (201)
 #[tokio::test(start_paused = true)]
 async fn scopes_outside_of_the_allowed_ones_are_never_requested() {
     for (allowed, status, tokens) in [("write", 200, 2), ("read", 403, 1)] {
@@ -106,6 +108,7 @@ async fn scopes_outside_of_the_allowed_ones_are_never_requested() {
     }
 }
 
+/// (201)
 #[tokio::test(start_paused = true)]
 async fn a_challenge_with_too_many_scopes_causes_no_step_up() {
     let (server, received) = (Server::default(), Received::default());

@@ -31,6 +31,7 @@ async fn a_file_is_replaced_as_a_whole_and_only_its_owner_can_read_it() {
     assert!(store.load().wait().await.unwrap().is_none());
 }
 
+/// (208)
 #[tokio::test]
 async fn a_file_that_others_can_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,6 +43,7 @@ async fn a_file_that_others_can_read_is_refused() {
     assert!(!format!("{error:?}").contains("rt-secret"));
 }
 
+/// (208)
 #[tokio::test]
 async fn a_symbolic_link_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +53,7 @@ async fn a_symbolic_link_is_not_followed() {
     assert_eq!(FileTokenStore::new(&link).load().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
 }
 
+/// (208)
 #[tokio::test]
 async fn a_pipe_is_refused_without_waiting_for_its_writer() {
     let folder = tempfile::tempdir().unwrap();
@@ -59,6 +62,7 @@ async fn a_pipe_is_refused_without_waiting_for_its_writer() {
     assert_eq!(FileTokenStore::new(&path).load().wait().await.unwrap_err().kind(), TokenErrorKind::Store);
 }
 
+/// (208)
 #[tokio::test]
 async fn a_file_that_is_too_long_is_malformed() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +100,7 @@ impl Refresh for Rotating {
     }
 }
 
+/// (207)
 #[tokio::test]
 async fn two_processes_with_one_file_use_each_refresh_token_once() {
     let folder = tempfile::tempdir().unwrap();
