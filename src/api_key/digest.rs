@@ -128,7 +128,8 @@ impl Pepper {
     }
 
     /// Computes the digest of a key under this pepper.
-    pub(super) fn digest(&self, key: &str) -> KeyDigest {
+    #[must_use]
+    pub fn digest(&self, key: &str) -> KeyDigest {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
         mac.update(key.as_bytes());
         let digest = Digest::from_bytes(mac.finalize().into_bytes().into());

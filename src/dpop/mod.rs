@@ -76,4 +76,5 @@ mod public_url;
 mod reason;
 mod resource;
 mod scheme;
+mod token_request;
 mod verifier;

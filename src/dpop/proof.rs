@@ -23,6 +23,11 @@ use crate::{
 
 const DPOP: HeaderName = HeaderName::from_static("dpop");
 
+/// Returns whether a request has a proof, or several.
+pub(super) fn is_present(head: &Head<'_>) -> bool {
+    head.headers.contains_key(DPOP)
+}
+
 /// RFC 9449 §8.1.
 const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
@@ -38,18 +43,19 @@ pub(super) struct DpopProof {
     compact: Result<Box<str>, Reason>,
     method: Method,
     requirements: Arc<Requirements>,
-    token: Digest,
+    /// `None` for the request of a token.
+    token: Option<Digest>,
     urls: ExpectedUrls,
 }
 
 impl DpopProof {
-    pub(super) fn read(requirements: &Arc<Requirements>, head: &Head<'_>, token: &str) -> Self {
+    pub(super) fn read(requirements: &Arc<Requirements>, head: &Head<'_>, token: Option<&str>) -> Self {
         Self {
             compact: find(head),
             method: head.method.clone(),
             requirements: Arc::clone(requirements),
             // RFC 9449 §4.2: over the ASCII of the token.
-            token: Digest::of(token.as_bytes()),
+            token: token.map(|token| Digest::of(token.as_bytes())),
             urls: public_url::expected(&requirements.public_urls, requirements.path_rewrite.as_ref(), head),
         }
     }
@@ -72,7 +78,9 @@ impl DpopProof {
         // Before the time: a client whose clock is wrong needs a nonce all the more.
         let fresh = self.check_nonce(claims.text("nonce").map_err(|_| Reason::DPOP_CLAIM_TYPE)?, now)?;
         let until = self.check_time(&claims, &fresh, now)?;
-        if Digest::from_base64url(text("ath")?) != Some(self.token) {
+        if let Some(token) = self.token
+            && Digest::from_base64url(text("ath")?) != Some(token)
+        {
             return Err(Reason::DPOP_ATH.into());
         }
 

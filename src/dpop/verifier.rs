@@ -33,7 +33,7 @@ pub struct Dpop {
     guard: Arc<dyn ReplayGuard>,
     /// The state of the guard.
     outage: Outage,
-    requirements: Arc<Requirements>,
+    pub(super) requirements: Arc<Requirements>,
     resource: Option<Arc<ProtectedResourceMetadata>>,
 }
 
@@ -197,7 +197,9 @@ impl Dpop {
         self.resource.as_deref()
     }
 
-    pub(super) fn allowed_algorithms(&self) -> &[Algorithm] {
+    /// The allowed algorithms of proofs.
+    #[must_use]
+    pub fn allowed_algorithms(&self) -> &[Algorithm] {
         &self.requirements.algorithms
     }
 
@@ -245,7 +247,7 @@ impl ProofOfPossession for Dpop {
 
     fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof {
         if self.is_required_under(credential.scheme()) {
-            PresentedProof::Unverified(Box::new(DpopProof::read(&self.requirements, head, credential.text())))
+            PresentedProof::Unverified(Box::new(DpopProof::read(&self.requirements, head, Some(credential.text()))))
         } else {
             PresentedProof::Absent
         }

@@ -72,6 +72,8 @@ pub(super) struct Header {
 pub(super) enum Kind {
     /// `at+jwt`, RFC 9068 §2.1.
     AccessToken,
+    /// `client-authentication+jwt`, draft-ietf-oauth-rfc7523bis §4.
+    ClientAssertion,
     /// `JOSE`, of JWT-SVIDs.
     Jose,
     /// `JWT`, or no `typ`.
@@ -120,6 +122,8 @@ impl Kind {
         };
         if short.eq_ignore_ascii_case("at+jwt") {
             Ok(Self::AccessToken)
+        } else if short.eq_ignore_ascii_case("client-authentication+jwt") {
+            Ok(Self::ClientAssertion)
         } else if short.eq_ignore_ascii_case("JWT") {
             Ok(Self::Unspecified)
         } else if short.eq_ignore_ascii_case("JOSE") {

@@ -291,6 +291,12 @@ impl Rejection {
         self.0.retry_after
     }
 
+    /// The fields that were added by [`response_field`](Self::response_field), such as the nonce for the next DPoP proof.
+    #[must_use]
+    pub fn response_fields(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.0.fields
+    }
+
     /// The names of the quotas that the caller has exceeded.
     #[must_use]
     pub fn violated(&self) -> &[Box<str>] {

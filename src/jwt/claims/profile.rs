@@ -17,8 +17,11 @@ impl Claims<'_> {
         match rules.profile {
             Profile::Strict if kind != Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
             // Only JWT-SVIDs are of this type.
-            Profile::Common if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
-            Profile::Common | Profile::Strict | Profile::Svid => {}
+            Profile::Common | Profile::ClientAssertion if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
+            // RFC 8725 §3.12: no JWT is both an assertion of a client and an access token.
+            Profile::ClientAssertion if kind == Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
+            Profile::Common | Profile::Svid if kind == Kind::ClientAssertion => return Err(Reason::TOKEN_TYPE.into()),
+            Profile::ClientAssertion | Profile::Common | Profile::Strict | Profile::Svid => {}
         }
         if kind == Kind::Unspecified {
             self.check_signs(rules)?;

@@ -161,6 +161,35 @@ impl Issuer {
         Ok(Self { algorithms, profile: Profile::Svid, ..issuer })
     }
 
+    /// Accepts the assertions of a client at the token endpoint of an authorization server, which is named by `issuer`
+    /// ([RFC 7523 §3](https://www.rfc-editor.org/rfc/rfc7523#section-3)).
+    ///
+    /// `iss` and `sub` are the client's id, `aud` is the issuer alone, `jti` is required, and the maximum lifetime is ten
+    /// minutes. `typ` is `client-authentication+jwt`, `JWT` or absent. The caller makes sure that each `jti` is used once,
+    /// with a [`ReplayGuard`](crate::replay::ReplayGuard).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::jwt::Issuer;
+    ///
+    /// assert!(Issuer::client_assertion("billing", "https://auth.example.com").is_ok());
+    /// assert!(Issuer::client_assertion("", "https://auth.example.com").is_err());
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one of them is empty.
+    pub fn client_assertion(client_id: &str, issuer: &str) -> Result<Self, ConfigError> {
+        let rules = Self::named(client_id, issuer)?
+            .refuse_other_audiences()
+            .require_jti()
+            .max_lifetime(Duration::from_secs(10 * 60))
+            .require_claim("sub", client_id);
+        Ok(Self { profile: Profile::ClientAssertion, ..rules })
+    }
+
     fn of(name: IssuerName, audience: &str) -> Result<Self, ConfigError> {
         let issuer = Self {
             actors: Actors::Accepted,

@@ -23,7 +23,8 @@ impl Issuer {
             other.checked.iter().any(is_included)
         });
         let profile = match (self.profile, other.profile) {
-            (Profile::Strict, _) => other.profile == Profile::Strict,
+            (Profile::ClientAssertion | Profile::Strict, _) => other.profile == self.profile,
+            (Profile::Common | Profile::Svid, Profile::ClientAssertion) => false,
             // Tokens of RFC 9068 are not searched for the signs of an ID token.
             (Profile::Common | Profile::Svid, Profile::Strict) | (Profile::Svid, _) => true,
             (Profile::Common, _) => self.id_tokens == IdTokens::Accepted || self.id_tokens == other.id_tokens,

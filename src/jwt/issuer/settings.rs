@@ -60,6 +60,8 @@ pub(in crate::jwt) enum OtherAudiences {
 /// The kinds of token that are accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::jwt) enum Profile {
+    /// Assertions of a client at the token endpoint.
+    ClientAssertion,
     /// All tokens without a `typ` that marks another kind.
     Common,
     /// RFC 9068.

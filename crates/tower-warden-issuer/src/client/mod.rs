@@ -1,0 +1,210 @@
+//! The registered clients.
+
+use std::{fmt, sync::Arc};
+
+use tower_warden::{ConfigError, UnixTime, api_key::KeyDigest, jwt::KeySource, scope::Scopes};
+
+pub use self::{
+    secrets::ClientSecrets,
+    store::{ClientStore, MemoryClientStore},
+};
+
+mod secrets;
+mod store;
+
+/// A registered client: how it authenticates, and what it may request.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::api_key::{KeyDigest, KeyFormat};
+/// use tower_warden_issuer::{Client, ClientAuthentication, ClientSecrets};
+///
+/// let secret = KeyFormat::new("cs")?.generate()?;
+/// let secrets = ClientSecrets::new(KeyDigest::sha256(secret.expose()));
+/// let client = Client::new("agent-7", "https://orders.example.com")?
+///     .authentication(ClientAuthentication::SecretBasic(secrets))
+///     .scopes("orders:read orders:write")?;
+/// assert_eq!(client.resources().collect::<Vec<_>>(), ["https://orders.example.com"]);
+///
+/// assert!(Client::new("", "https://orders.example.com").is_err(), "no id");
+/// assert!(Client::new("agent-7", "https://orders.example.com/#part").is_err(), "a resource with a fragment");
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    authentication: Vec<ClientAuthentication>,
+    grants: Vec<GrantType>,
+    id: Box<str>,
+    resources: Vec<Box<str>>,
+    scopes: Scopes,
+}
+
+/// A grant that a client may use.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum GrantType {
+    /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
+    ClientCredentials,
+}
+
+impl GrantType {
+    /// All grants.
+    pub(crate) const ALL: [Self; 1] = [Self::ClientCredentials];
+
+    /// The value of `grant_type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+/// A method of authentication at the token endpoint, with what verifies it.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum ClientAuthentication {
+    /// `private_key_jwt`: an assertion that is signed with one of these keys
+    /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
+    PrivateKeyJwt(Arc<dyn KeySource>),
+    /// `client_secret_basic`: a secret in the field `Authorization`
+    /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
+    SecretBasic(ClientSecrets),
+    /// `client_secret_post`: a secret in the form.
+    SecretPost(ClientSecrets),
+}
+
+impl ClientAuthentication {
+    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys).
+    pub fn private_key_jwt(keys: impl KeySource) -> Self {
+        Self::PrivateKeyJwt(Arc::new(keys))
+    }
+}
+
+impl fmt::Debug for ClientAuthentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
+            Self::SecretBasic(_) => "SecretBasic(..)",
+            Self::SecretPost(_) => "SecretPost(..)",
+        })
+    }
+}
+
+impl Client {
+    /// A client with an id and the resource that its tokens are for: their `aud`, if a request names none.
+    ///
+    /// It may use client credentials, and has no scopes. It cannot authenticate until a
+    /// [method](Self::authentication) is added.
+    ///
+    /// # Errors
+    ///
+    /// If the id is not 1 to 256 visible ASCII characters or spaces
+    /// ([RFC 6749 A.1](https://www.rfc-editor.org/rfc/rfc6749#appendix-A.1)), or the resource is not an absolute URI
+    /// without a fragment ([RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)).
+    pub fn new(id: &str, resource: &str) -> Result<Self, ConfigError> {
+        if !(1..=256).contains(&id.len()) || !id.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+            return Err(ConfigError::custom("a client id is 1 to 256 visible ASCII characters").value(id));
+        }
+        let client = Self {
+            authentication: Vec::new(),
+            grants: vec![GrantType::ClientCredentials],
+            id: id.into(),
+            resources: Vec::new(),
+            scopes: Scopes::default(),
+        };
+        client.resource(resource)
+    }
+
+    /// Adds a method of authentication.
+    #[must_use]
+    pub fn authentication(mut self, method: ClientAuthentication) -> Self {
+        self.authentication.push(method);
+        self
+    }
+
+    /// Sets the grants that the client may use: client credentials by default.
+    #[must_use]
+    pub fn grants(mut self, grants: impl IntoIterator<Item = GrantType>) -> Self {
+        self.grants = grants.into_iter().collect();
+        self
+    }
+
+    /// Adds a resource that the client may request tokens for.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an absolute URI without a fragment.
+    pub fn resource(mut self, resource: &str) -> Result<Self, ConfigError> {
+        if !is_resource(resource) {
+            return Err(ConfigError::custom("a resource is an absolute URI without a fragment").value(resource));
+        }
+        if !self.has_resource(resource) {
+            self.resources.push(resource.into());
+        }
+        Ok(self)
+    }
+
+    /// Replaces the secret of all methods that have one. The old one is accepted until the second `until`: see
+    /// [`ClientSecrets::rotated`].
+    #[must_use]
+    pub fn rotate_secret(mut self, digest: &KeyDigest, until: UnixTime) -> Self {
+        for method in &mut self.authentication {
+            if let ClientAuthentication::SecretBasic(secrets) | ClientAuthentication::SecretPost(secrets) = method {
+                *secrets = secrets.clone().rotated(digest.clone(), until);
+            }
+        }
+        self
+    }
+
+    /// Sets the scopes that the client may request. A request without `scope` is granted all of them.
+    ///
+    /// # Errors
+    ///
+    /// If a scope is not a token of [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3).
+    pub fn scopes(mut self, scopes: impl TryInto<Scopes, Error: Into<ConfigError>>) -> Result<Self, ConfigError> {
+        self.scopes = scopes.try_into().map_err(Into::into)?;
+        Ok(self)
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The resources that it may request tokens for; the first is the default.
+    pub fn resources(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.resources.iter().map(|resource| &**resource)
+    }
+
+    /// The scopes that it may request.
+    #[must_use]
+    pub const fn allowed_scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Returns whether it may use the grant.
+    #[must_use]
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant)
+    }
+
+    pub(crate) fn has_resource(&self, resource: &str) -> bool {
+        self.resources.iter().any(|own| **own == *resource)
+    }
+
+    pub(crate) fn methods(&self) -> &[ClientAuthentication] {
+        &self.authentication
+    }
+}
+
+/// RFC 8707 §2: an absolute URI (RFC 3986 §4.3) without a fragment.
+pub(crate) fn is_resource(text: &str) -> bool {
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&byte);
+    is_scheme && !rest.is_empty() && text.len() <= 1024 && rest.bytes().all(is_allowed)
+}

@@ -1,0 +1,78 @@
+//! The errors of RFC 6749 §5.2.
+
+use std::{fmt, time::Duration};
+
+use http::StatusCode;
+use tower_warden::Unavailable;
+
+/// An error response. Its texts are fixed: nothing of the request is in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OAuthError {
+    pub(crate) code: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) status: StatusCode,
+}
+
+impl OAuthError {
+    const fn new(code: &'static str, description: &'static str) -> Self {
+        Self { code, description, retry_after: None, status: StatusCode::BAD_REQUEST }
+    }
+
+    /// RFC 6749 §5.2: 401, one text for all reasons.
+    pub(crate) const fn invalid_client() -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_client", "The client authentication failed.") }
+    }
+
+    pub(crate) const fn invalid_request(description: &'static str) -> Self {
+        Self::new("invalid_request", description)
+    }
+
+    pub(crate) const fn invalid_scope() -> Self {
+        Self::new("invalid_scope", "The scope is malformed, or contains none that the client may have.")
+    }
+
+    /// RFC 8707 §2.
+    pub(crate) const fn invalid_target() -> Self {
+        Self::new("invalid_target", "The resource is malformed, or not one that the client may request tokens for.")
+    }
+
+    pub(crate) const fn unauthorized_client() -> Self {
+        Self::new("unauthorized_client", "The client may not use this grant.")
+    }
+
+    pub(crate) const fn unsupported_grant_type() -> Self {
+        Self::new("unsupported_grant_type", "The grant type is not supported.")
+    }
+
+    /// 503: RFC 6749 §5.2 has no code for it; this is the one of §4.1.2.1.
+    pub(crate) const fn unavailable(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            ..Self::new("temporarily_unavailable", "The server cannot issue tokens at the moment.")
+        }
+    }
+}
+
+impl From<Unavailable> for OAuthError {
+    fn from(error: Unavailable) -> Self {
+        tracing::warn!(error = %Causes(&error), "no token was issued, because a dependency does not respond");
+        Self::unavailable(Duration::from_secs(1))
+    }
+}
+
+/// An error and its sources.
+struct Causes<'a>(&'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.0, f)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

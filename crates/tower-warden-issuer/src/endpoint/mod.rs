@@ -1,0 +1,13 @@
+//! The endpoints.
+
+pub(crate) use self::error::OAuthError;
+pub use self::service::{IssuerService, ResponseFuture};
+
+mod authenticate;
+mod client_credentials;
+mod error;
+mod form;
+mod response;
+mod service;
+mod target;
+mod token;

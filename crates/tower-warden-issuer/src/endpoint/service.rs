@@ -1,0 +1,185 @@
+use std::{
+    convert::Infallible,
+    error::Error,
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use http_body::Body;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tower_service::Service;
+
+use super::{
+    error::OAuthError,
+    form::Form,
+    response::{document, empty},
+    token,
+};
+use crate::{
+    TokenIssuer,
+    issuer::{Inner, paths},
+};
+
+/// Responds at the endpoints of a [`TokenIssuer`]: tokens, key set, metadata. Other paths get 404.
+///
+/// It is not a [`Gate`](tower_warden::gate::Gate), because it has no inner service, and is always ready. A form of more than
+/// 64 KiB is refused, and so is one that does not arrive within ten seconds. Put rate limits by peer in front of it.
+///
+/// # Examples
+///
+/// ```
+/// use bytes::Bytes;
+/// use http::Request;
+/// use http_body_util::Full;
+/// use tower::ServiceExt;
+/// use tower_warden::jwt::Algorithm;
+/// use tower_warden_issuer::{IssuerService, MemoryClientStore, SigningKeys, TokenIssuer};
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
+/// let issuer = TokenIssuer::builder("https://auth.example.com", clients, keys)?.build()?;
+/// let service: IssuerService<Full<Bytes>> = issuer.service();
+///
+/// let request = Request::get("/oauth/jwks").body(Full::<Bytes>::default())?;
+/// assert_eq!(service.clone().oneshot(request).await?.status(), 200);
+///
+/// let request = Request::get("/oauth/token").body(Full::<Bytes>::default())?;
+/// assert_eq!(service.oneshot(request).await?.status(), 405);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct IssuerService<B> {
+    body: PhantomData<fn() -> B>,
+    issuer: Arc<Inner>,
+}
+
+/// The future of an [`IssuerService`]'s response.
+pub type ResponseFuture<B> = Pin<Box<dyn Future<Output = Result<Response<B>, Infallible>> + Send>>;
+
+impl TokenIssuer {
+    /// Returns the service that responds at the endpoints.
+    #[must_use]
+    pub fn service<B>(&self) -> IssuerService<B> {
+        IssuerService { body: PhantomData, issuer: Arc::clone(&self.0) }
+    }
+}
+
+/// An endpoint.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    JwkSet,
+    Metadata,
+    Token,
+}
+
+impl Inner {
+    /// The endpoint at a path.
+    fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        let base = self.base_path();
+        if path.strip_prefix(paths::METADATA) == Some(base) {
+            return Some(Endpoint::Metadata);
+        }
+        match path.strip_prefix(base)? {
+            paths::JWK_SET => Some(Endpoint::JwkSet),
+            paths::TOKEN => Some(Endpoint::Token),
+            _ => None,
+        }
+    }
+
+    async fn respond<ReqBody, B>(&self, request: Request<ReqBody>) -> Response<B>
+    where
+        B: From<Bytes>,
+        ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let (head, body) = request.into_parts();
+        let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        let text = match endpoint {
+            Endpoint::Token if head.method == Method::POST => return self.respond_to_post(&head, body).await,
+            Endpoint::Token => return empty(StatusCode::METHOD_NOT_ALLOWED, "POST"),
+            Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
+                return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
+            }
+            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).to_string(),
+            Endpoint::Metadata => self.metadata().to_string(),
+        };
+        document(text, head.method == Method::GET)
+    }
+
+    async fn respond_to_post<ReqBody, B>(&self, head: &Parts, body: ReqBody) -> Response<B>
+    where
+        B: From<Bytes>,
+        ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+    {
+        let form = match read_form(head, body).await {
+            Ok(form) => form,
+            Err(error) => return error.into_response(),
+        };
+        match token::respond(self, &head.headers, &form).await {
+            Ok(response) => response.into_response(),
+            Err(error) => error.into_response(),
+        }
+    }
+}
+
+async fn read_form<ReqBody>(head: &Parts, body: ReqBody) -> Result<Form, OAuthError>
+where
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    // RFC 6749 §2.3.1: credentials are never in the URL; nor is anything else.
+    if head.uri.query().is_some() {
+        return Err(OAuthError::invalid_request("Parameters are in the body, not in the URL."));
+    }
+    Form::check_type(&head.headers)?;
+    let read = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, Form::MAX_BYTES).collect()).await;
+    let body = match read {
+        Err(_) => return Err(OAuthError::invalid_request("The form did not arrive in time.")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            return Err(OAuthError::invalid_request("The form is too long."));
+        }
+        Ok(Err(_)) => return Err(OAuthError::invalid_request("The form did not arrive.")),
+        Ok(Ok(body)) => body.to_bytes(),
+    };
+    Form::parse(&body)
+}
+
+impl<B, ReqBody> Service<Request<ReqBody>> for IssuerService<B>
+where
+    B: From<Bytes> + 'static,
+    ReqBody: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
+    type Response = Response<B>;
+    type Error = Infallible;
+    type Future = ResponseFuture<B>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let issuer = Arc::clone(&self.issuer);
+        // Reads the form, and waits for stores.
+        Box::pin(async move { Ok(issuer.respond(request).await) })
+    }
+}
+
+impl<B> Clone for IssuerService<B> {
+    fn clone(&self) -> Self {
+        Self { body: PhantomData, issuer: Arc::clone(&self.issuer) }
+    }
+}
+
+impl<B> fmt::Debug for IssuerService<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerService").field("issuer", &self.issuer.name).finish_non_exhaustive()
+    }
+}
+
+/// The time within which a form arrives.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);

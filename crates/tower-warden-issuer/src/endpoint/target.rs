@@ -1,0 +1,26 @@
+//! What a request asks for: scopes and a resource.
+
+use tower_warden::scope::Scopes;
+
+use super::{error::OAuthError, form::Form};
+use crate::{Client, client::is_resource};
+
+/// The scopes that are granted: those that are requested and allowed, RFC 6749 §3.3; all that are allowed, if none are
+/// requested.
+pub(super) fn scopes(form: &Form, allowed: &Scopes) -> Result<Scopes, OAuthError> {
+    let Some(requested) = form.get("scope") else { return Ok(allowed.clone()) };
+    let requested = Scopes::parse(requested).map_err(|_| OAuthError::invalid_scope())?;
+    let granted: Scopes = requested.iter().filter(|scope| allowed.contains(scope)).cloned().collect();
+    if granted.is_empty() { Err(OAuthError::invalid_scope()) } else { Ok(granted) }
+}
+
+/// The resource that the token is for, RFC 8707 §2. A token has one audience: a resource server that receives it could use
+/// it at every other.
+pub(super) fn resource<'a>(form: &'a Form, client: &'a Client) -> Result<&'a str, OAuthError> {
+    let mut requested = form.get_all("resource");
+    match (requested.next(), requested.next()) {
+        (None, _) => client.resources().next().ok_or(OAuthError::invalid_target()),
+        (Some(resource), None) if is_resource(resource) && client.has_resource(resource) => Ok(resource),
+        (Some(_), _) => Err(OAuthError::invalid_target()),
+    }
+}

@@ -1,0 +1,138 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use tower_warden::{
+    Clock, ConfigError, Environment, SystemClock,
+    api_key::{KeyFormat, Pepper},
+    metadata::ProtectedResourceMetadata,
+    replay::{MemoryReplayGuard, ReplayGuard},
+};
+
+use super::{Inner, TokenIssuer, decoy::Decoy};
+use crate::{ClaimsSource, ClientStore, SigningKeys, claims::NoClaims};
+
+/// Configures a [`TokenIssuer`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::jwt::Algorithm;
+/// use tower_warden_issuer::{ClaimsRequest, ExtraClaims, MemoryClientStore, SigningKeys, TokenIssuer};
+///
+/// let builder = |name| {
+///     TokenIssuer::builder(name, MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?)
+/// };
+/// let issuer = builder("https://auth.example.com")?
+///     .access_token_lifetime(Duration::from_secs(600))?
+///     .claims(|request: &ClaimsRequest<'_>| Ok(ExtraClaims::default()))
+///     .build()?;
+/// assert_eq!(issuer.name(), "https://auth.example.com");
+///
+/// assert!(builder("http://auth.example.com").is_err(), "not https");
+/// assert!(builder("https://auth.example.com")?.access_token_lifetime(Duration::from_secs(86_400)).is_err());
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[must_use]
+pub struct TokenIssuerBuilder {
+    claims: Arc<dyn ClaimsSource>,
+    clients: Arc<dyn ClientStore>,
+    clock: Arc<dyn Clock>,
+    guard: Arc<dyn ReplayGuard>,
+    keys: SigningKeys,
+    lifetime: Duration,
+    name: Box<str>,
+    peppers: Vec<Pepper>,
+}
+
+impl TokenIssuerBuilder {
+    pub(super) fn new(name: &str, clients: impl ClientStore, keys: SigningKeys) -> Result<Self, ConfigError> {
+        // The same rules as for the URL of a resource.
+        let is_url = ProtectedResourceMetadata::new(name).is_ok();
+        if !is_url || name.contains(['?', '#']) || name.ends_with('/') {
+            let message =
+                "an issuer is an https URL (http for a loopback host) without a query, a fragment and a final slash";
+            let error = ConfigError::custom(message);
+            // A user name, a query and a fragment may be secret.
+            return Err(if name.contains(['?', '#', '@']) { error } else { error.value(name) });
+        }
+        Ok(Self {
+            claims: Arc::new(NoClaims),
+            clients: Arc::new(clients),
+            clock: Arc::new(SystemClock::default()),
+            guard: Arc::new(MemoryReplayGuard::default()),
+            keys,
+            lifetime: Duration::from_secs(15 * 60),
+            name: name.into(),
+            peppers: Vec::new(),
+        })
+    }
+
+    /// Sets the lifetime of access tokens, in whole seconds: 15 minutes by default.
+    ///
+    /// # Errors
+    ///
+    /// If it is not 5 to 30 minutes.
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Result<Self, ConfigError> {
+        if !(5 * 60..=30 * 60).contains(&lifetime.as_secs()) {
+            let message = "the lifetime of access tokens is 5 to 30 minutes";
+            return Err(ConfigError::custom(message).value(format_args!("{lifetime:?}")));
+        }
+        self.lifetime = lifetime;
+        Ok(self)
+    }
+
+    /// Sets the source of further claims, a closure for example. It is called for each token, so that a suspended account
+    /// gets no more of them.
+    pub fn claims(mut self, claims: impl ClaimsSource) -> Self {
+        self.claims = Arc::new(claims);
+        self
+    }
+
+    /// Sets the clock: that of the machine by default.
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
+        self
+    }
+
+    /// Adds a pepper for the digests of client secrets, the newest first. With peppers, digests without one are not
+    /// accepted.
+    pub fn pepper(mut self, pepper: Pepper) -> Self {
+        self.peppers.push(pepper);
+        self
+    }
+
+    /// Sets the guard that records the assertions of clients, each of which is accepted once: a [`MemoryReplayGuard`] by
+    /// default, which works for one node.
+    pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
+        self.guard = Arc::new(guard);
+        self
+    }
+
+    /// Builds the issuer.
+    ///
+    /// # Errors
+    ///
+    /// If the system's random generator fails.
+    pub fn build(self) -> Result<TokenIssuer, ConfigError> {
+        // The current key begins to sign now, so that its first period does.
+        self.keys.current(self.clock.now());
+        Ok(TokenIssuer(Arc::new(Inner {
+            claims: self.claims,
+            clients: self.clients,
+            clock: self.clock,
+            decoy: Decoy::generate()?,
+            guard: self.guard,
+            keys: self.keys,
+            lifetime: self.lifetime,
+            name: self.name,
+            peppers: self.peppers,
+            secret_format: KeyFormat::new("cs")?,
+        })))
+    }
+}
+
+impl fmt::Debug for TokenIssuerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenIssuerBuilder").field("name", &self.name).finish_non_exhaustive()
+    }
+}

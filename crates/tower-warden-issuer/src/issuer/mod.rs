@@ -1,0 +1,174 @@
+//! The issuer, which all endpoints share.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tower_warden::{
+    Clock, ConfigError, UnixTime,
+    api_key::{KeyDigest, KeyFormat, KeySecret, Pepper},
+    replay::ReplayGuard,
+};
+
+pub use self::builder::TokenIssuerBuilder;
+use self::decoy::Decoy;
+use crate::{ClaimsSource, ClientStore, GrantType, SigningKey, SigningKeys};
+
+mod builder;
+mod decoy;
+
+/// Issues access tokens to registered clients. Clones are the same issuer.
+///
+/// See the [crate docs](crate) for an example.
+#[derive(Clone)]
+pub struct TokenIssuer(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) claims: Arc<dyn ClaimsSource>,
+    pub(crate) clients: Arc<dyn ClientStore>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) decoy: Decoy,
+    pub(crate) guard: Arc<dyn ReplayGuard>,
+    pub(crate) keys: SigningKeys,
+    pub(crate) lifetime: Duration,
+    pub(crate) name: Box<str>,
+    /// The newest first.
+    pub(crate) peppers: Vec<Pepper>,
+    secret_format: KeyFormat,
+}
+
+impl TokenIssuer {
+    /// Returns a builder for the issuer with this identifier, an `https` URL, and these clients and keys.
+    ///
+    /// # Errors
+    ///
+    /// If the identifier is not an `https` URL without a query, a fragment and a slash at its end
+    /// ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)); `http` is accepted for a loopback host.
+    pub fn builder(
+        name: &str,
+        clients: impl ClientStore,
+        keys: SigningKeys,
+    ) -> Result<TokenIssuerBuilder, ConfigError> {
+        TokenIssuerBuilder::new(name, clients, keys)
+    }
+
+    /// Generates a secret for a client, and its digest under the newest pepper.
+    ///
+    /// # Errors
+    ///
+    /// If the system's random generator fails.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::jwt::Algorithm;
+    /// use tower_warden_issuer::{
+    ///     Client, ClientAuthentication, ClientSecrets, MemoryClientStore, SigningKeys, TokenIssuer,
+    /// };
+    ///
+    /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
+    /// let issuer = TokenIssuer::builder("https://auth.example.com", clients.clone(), keys)?.build()?;
+    ///
+    /// let (secret, digest) = issuer.generate_secret()?;
+    /// let basic = ClientAuthentication::SecretBasic(ClientSecrets::new(digest));
+    /// clients.insert(Client::new("agent-7", "https://orders.example.com")?.authentication(basic));
+    /// println!("shown once: {}", secret.expose());
+    /// assert_eq!(format!("{secret:?}"), "KeySecret(..)");
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    pub fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
+        let secret = self.0.secret_format.generate()?;
+        let digest = match self.0.peppers.first() {
+            Some(pepper) => pepper.digest(secret.expose()),
+            None => KeyDigest::sha256(secret.expose()),
+        };
+        Ok((secret, digest))
+    }
+
+    /// The identifier: `iss` of its tokens.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its keys, which are a [`KeySource`](tower_warden::jwt::KeySource) for resource servers in the same process.
+    #[must_use]
+    pub fn keys(&self) -> SigningKeys {
+        self.0.keys.clone()
+    }
+
+    /// Publishes a key that will replace the current one, and returns the time from which it signs. See [`SigningKeys`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{Environment, ManualClock, UnixTime, jwt::Algorithm};
+    /// use tower_warden_issuer::{MemoryClientStore, SigningKey, SigningKeys, TokenIssuer};
+    ///
+    /// let now = UnixTime::from_secs(1_800_000_000);
+    /// let environment = Environment::default().with_clock(ManualClock::at(now));
+    /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
+    /// let issuer =
+    ///     TokenIssuer::builder("https://auth.example.com", clients, keys)?.environment(&environment).build()?;
+    ///
+    /// let signs_from = issuer.rotate_keys(SigningKey::generate(Algorithm::ES256)?);
+    /// assert_eq!(signs_from, now + SigningKeys::LEAD);
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    pub fn rotate_keys(&self, next: SigningKey) -> UnixTime {
+        self.0.keys.publish(next, self.0.clock.now())
+    }
+
+    /// The key set in JSON ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
+    #[must_use]
+    pub fn jwk_set(&self) -> String {
+        self.0.keys.jwk_set(self.0.clock.now()).to_string()
+    }
+
+    /// The metadata in JSON ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). It states only what is
+    /// implemented.
+    #[must_use]
+    pub fn metadata(&self) -> String {
+        self.0.metadata().to_string()
+    }
+}
+
+impl Inner {
+    pub(crate) fn metadata(&self) -> Value {
+        json!({
+            "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
+            "issuer": self.name,
+            "jwks_uri": self.url(paths::JWK_SET),
+            // Required by RFC 8414 §2; there is no authorization endpoint.
+            "response_types_supported": [],
+            "token_endpoint": self.url(paths::TOKEN),
+            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
+        })
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.name)
+    }
+
+    /// The path of the identifier; empty if it is an origin.
+    pub(crate) fn base_path(&self) -> &str {
+        let authority = self.name.find("://").map_or(0, |scheme| scheme + "://".len());
+        self.name[authority..].find('/').map_or("", |path| &self.name[authority + path..])
+    }
+}
+
+/// The paths of the endpoints, after that of the identifier.
+pub(crate) mod paths {
+    pub(crate) const JWK_SET: &str = "/oauth/jwks";
+    pub(crate) const TOKEN: &str = "/oauth/token";
+    /// RFC 8414 §3: before the path of the identifier.
+    pub(crate) const METADATA: &str = "/.well-known/oauth-authorization-server";
+}
+
+impl fmt::Debug for TokenIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { keys, lifetime, name, .. } = &*self.0;
+        let mut debug = f.debug_struct("TokenIssuer");
+        debug.field("keys", keys).field("lifetime", lifetime).field("name", name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! A small, strict authorization server for machine clients, within the process of an application: the issuer side of
+//! [`tower-warden`](tower_warden).
+//!
+//! It is for teams that have agents and services but no identity provider, and for tests and examples. It has no user
+//! accounts and no pages: for people, use an OpenID provider.
+//!
+//! ```text
+//!  POST /oauth/token ─▶ IssuerService, or issuer_routes for axum
+//!                           │ 1 form          one of each parameter, in the body, within 64 KiB
+//!                           │ 2 client        ClientStore: one method of authentication, equal work for unknown clients
+//!                           │ 3 grant         scopes and resource: requested and allowed
+//!                           │ 4 claims        ClaimsSource: the application adds tenant, roles, tier, or refuses
+//!                           ▼ 5 sign          SigningKeys
+//!                      an access token (RFC 9068), or an error (RFC 6749 §5.2)
+//!
+//!  GET /oauth/jwks                              the keys: next, current, old
+//!  GET /.well-known/oauth-authorization-server  what is implemented (RFC 8414)
+//! ```
+//!
+//! # Examples
+//!
+//! An issuer, and an API that trusts it:
+//!
+//! ```
+//! use bytes::Bytes;
+//! use http::{Request, Response, header::CONTENT_TYPE};
+//! use http_body_util::{BodyExt, Full};
+//! use tower::{Layer, ServiceExt, service_fn};
+//! use tower_warden::{
+//!     jwt::{Algorithm, Issuer, Jwt},
+//!     layer::AuthLayer,
+//! };
+//! use tower_warden_issuer::{
+//!     Client, ClientAuthentication, ClientSecrets, IssuerService, MemoryClientStore, SigningKeys, TokenIssuer,
+//! };
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
+//! let issuer = TokenIssuer::builder("https://auth.example.com", clients.clone(), keys)?.build()?;
+//!
+//! let (secret, digest) = issuer.generate_secret()?;
+//! let post = ClientAuthentication::SecretPost(ClientSecrets::new(digest));
+//! let client = Client::new("agent-7", "https://orders.example.com")?.scopes("orders:read")?;
+//! clients.insert(client.authentication(post));
+//!
+//! let tokens: IssuerService<Full<Bytes>> = issuer.service();
+//! let request = |secret: &str| {
+//!     let form = format!("grant_type=client_credentials&client_id=agent-7&client_secret={secret}");
+//!     let request = Request::post("/oauth/token").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+//!     tokens.clone().oneshot(request.body(Full::<Bytes>::from(form)).expect("a request"))
+//! };
+//! assert_eq!(request("guess").await?.status(), 401);
+//! let response = request(secret.expose()).await?.into_body().collect().await?.to_bytes();
+//! let response: serde_json::Value = serde_json::from_slice(&response)?;
+//! let token = response["access_token"].as_str().expect("a token");
+//!
+//! // The API, in the same process. Elsewhere: `Jwt::discover("https://auth.example.com", …)`.
+//! let jwt = Jwt::new(Issuer::new(issuer.name(), "https://orders.example.com")?.strict(), issuer.keys());
+//! let api = AuthLayer::new(jwt)
+//!     .layer(service_fn(async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))));
+//! let call = Request::builder().header("authorization", format!("Bearer {token}")).body(())?;
+//! assert_eq!(api.oneshot(call).await?.status(), 200);
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Client authentication
+//!
+//! Each client declares its methods, and each request uses exactly one of them.
+//!
+//! | method | what is verified |
+//! |---|---|
+//! | `client_secret_basic`, `client_secret_post` | the digest of a random secret; old secrets for a [grace period](ClientSecrets::rotated) |
+//! | `private_key_jwt` | an assertion whose only audience is the issuer, never the token endpoint; its `jti` once |
+//!
+//! A wrong credential and an unknown client get the same response, after the same work.
+//!
+//! # Scopes and resources
+//!
+//! The scopes of a token are those that the request names and the client may have; without `scope`, all that the client may
+//! have. If none remain, the response is `invalid_scope`. A token is for one `resource` of the client's set; without one, for
+//! the first.
+//!
+//! # Deployment caveats
+//!
+//! [`MemoryClientStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
+//! shared [`ClientStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
+//! [read](SigningKey::from_pem). The token endpoint is public: put a
+//! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
+//! it.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "axum")]
+pub use self::axum::issuer_routes;
+pub use self::{
+    claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
+    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore},
+    endpoint::{IssuerService, ResponseFuture},
+    issuer::{TokenIssuer, TokenIssuerBuilder},
+    signing::{SigningKey, SigningKeys},
+};
+
+mod access_token;
+#[cfg(feature = "axum")]
+mod axum;
+mod claims;
+mod client;
+mod endpoint;
+mod issuer;
+mod signing;

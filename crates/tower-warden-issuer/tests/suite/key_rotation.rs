@@ -1,0 +1,119 @@
+//! The plan of key rotations.
+
+use std::time::Duration;
+
+use tower_warden::jwt::Algorithm;
+use tower_warden_issuer::{SigningKey, SigningKeys};
+
+use crate::support::{CLIENT_CREDENTIALS, NOW, ORDERS, Setup, header_of};
+
+fn kids(setup: &Setup) -> Vec<String> {
+    let set: serde_json::Value = serde_json::from_str(&setup.issuer.jwk_set()).unwrap();
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn signer(setup: &Setup) -> String {
+    header_of(setup.post(CLIENT_CREDENTIALS).await.token())["kid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_next_key_is_published_before_it_signs() {
+    let setup = Setup::new();
+    let (old, next) = (signer(&setup).await, SigningKey::generate(Algorithm::EdDSA).unwrap());
+    let signs_from = setup.issuer.rotate_keys(next.clone());
+    assert_eq!(signs_from, NOW + Duration::from_secs(600));
+    assert_eq!(kids(&setup), [old.as_str(), next.kid()]);
+
+    setup.advance(599);
+    assert_eq!(signer(&setup).await, old);
+    setup.advance(1);
+    assert_eq!(signer(&setup).await, next.kid());
+}
+
+#[tokio::test]
+async fn the_old_key_is_kept_until_its_tokens_have_expired() {
+    let setup = Setup::with(|builder| builder.access_token_lifetime(Duration::from_secs(1800)).unwrap());
+    let (old, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
+    setup.issuer.rotate_keys(next.clone());
+    setup.advance(599);
+    let last = setup.post(CLIENT_CREDENTIALS).await;
+    setup.advance(1799);
+    assert!(setup.verify(last.token(), ORDERS).await.is_ok(), "in the last second of its lifetime");
+
+    // Ten minutes after the publication, plus 35 minutes.
+    setup.advance(2700 - 599 - 1799 - 1);
+    assert_eq!(kids(&setup), [old.as_str(), next.kid()]);
+    setup.advance(1);
+    assert_eq!(kids(&setup), [next.kid()]);
+}
+
+#[tokio::test]
+async fn keys_are_replaced_by_a_schedule() {
+    let keys = SigningKeys::generate(Algorithm::ES256).unwrap().rotate_every(Duration::from_secs(86_400)).unwrap();
+    let setup = Setup::with_keys(keys, |builder| builder);
+    let first = signer(&setup).await;
+    setup.advance(86_400 - 601);
+    assert_eq!(kids(&setup), [first.as_str()]);
+    setup.advance(1);
+    let published = kids(&setup);
+    assert_eq!(published.len(), 2);
+    setup.advance(599);
+    assert_eq!(signer(&setup).await, first);
+    setup.advance(1);
+    assert_eq!(signer(&setup).await, published[1]);
+    setup.advance(2100);
+    assert_eq!(kids(&setup), published[1..]);
+}
+
+#[tokio::test]
+async fn after_a_long_idle_time_no_key_signs_before_it_was_published() {
+    let keys = SigningKeys::generate(Algorithm::ES256).unwrap().rotate_every(Duration::from_secs(3600)).unwrap();
+    let setup = Setup::with_keys(keys, |builder| builder);
+    let first = signer(&setup).await;
+    setup.advance(1_000_000);
+    assert_eq!(signer(&setup).await, first);
+    assert_eq!(kids(&setup).len(), 2);
+    setup.advance(600);
+    assert_eq!(signer(&setup).await, kids(&setup)[1]);
+}
+
+#[tokio::test]
+async fn tokens_of_a_withdrawn_key_are_refused_at_once() {
+    let setup = Setup::new();
+    let reply = setup.post(CLIENT_CREDENTIALS).await;
+    let disclosed = header_of(reply.token())["kid"].as_str().unwrap().to_owned();
+    let keys = setup.issuer.keys();
+    assert!(keys.withdraw(&disclosed).is_err(), "it is the only key");
+    assert!(keys.withdraw("unknown").is_err());
+
+    let next = SigningKey::generate(Algorithm::ES256).unwrap();
+    setup.issuer.rotate_keys(next.clone());
+    keys.withdraw(&disclosed).unwrap();
+    assert!(setup.verify(reply.token(), ORDERS).await.is_err());
+    assert_eq!((kids(&setup).len(), signer(&setup).await.as_str()), (1, next.kid()));
+}
+
+#[tokio::test]
+async fn a_second_rotation_replaces_a_next_key_that_has_not_signed() {
+    let setup = Setup::new();
+    let old = signer(&setup).await;
+    let (one, other) =
+        (SigningKey::generate(Algorithm::ES256).unwrap(), SigningKey::generate(Algorithm::ES256).unwrap());
+    setup.issuer.rotate_keys(one);
+    setup.advance(60);
+    setup.issuer.rotate_keys(other.clone());
+    assert_eq!(kids(&setup), [old.as_str(), other.kid()]);
+    setup.advance(600);
+    assert_eq!(signer(&setup).await, other.kid());
+}
+
+#[test]
+fn a_key_has_the_same_id_each_time_it_is_read() {
+    let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
+    let read = || SigningKey::from_pem(Algorithm::EdDSA, pem.as_bytes()).unwrap();
+    // RFC 8037 A.3.
+    assert_eq!(read().kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    assert_eq!(read().kid(), read().kid());
+    assert!(SigningKey::from_pem(Algorithm::ES256, pem.as_bytes()).is_err(), "a key of another type");
+    assert!(SigningKey::from_pem(Algorithm::HS256, pem.as_bytes()).is_err());
+}
