@@ -3,13 +3,14 @@
 use aws_lc_rs::rand;
 use tower_warden::{Unavailable, UnixTime};
 
-use crate::{ClaimsError, ClaimsRequest, endpoint::OAuthError, issuer::Inner, signing::encode};
+use crate::{ClaimsError, ClaimsRequest, GrantType, endpoint::OAuthError, issuer::Inner, signing::encode};
 
 impl Inner {
     /// Signs an access token.
     pub(crate) async fn access_token(&self, request: &ClaimsRequest<'_>, now: UnixTime) -> Result<String, OAuthError> {
         let claims = self.claims.claims(request).wait().await;
         let claims = claims.map_err(|error| match error {
+            ClaimsError::Refused if request.grant == GrantType::RefreshToken => OAuthError::invalid_grant(),
             ClaimsError::Refused => OAuthError::unauthorized_client(),
             ClaimsError::Unavailable(error) => error.into(),
         })?;
@@ -27,6 +28,9 @@ impl Inner {
         claims.extend(members.map(|(name, value)| (name.to_owned(), value)));
         if !request.scopes.is_empty() {
             claims.insert("scope".into(), request.scopes.to_string().into());
+        }
+        if let Some(id) = request.session_id {
+            claims.insert("sid".into(), id.into());
         }
         Ok(self.keys.current(now).sign_jwt("at+jwt", &claims.into())?)
     }

@@ -19,6 +19,8 @@ pub struct ClaimsRequest<'a> {
     pub resource: &'a str,
     /// The scopes that are granted.
     pub scopes: &'a Scopes,
+    /// The family of refresh tokens, for a refresh: `sid`.
+    pub session_id: Option<&'a str>,
     /// The subject: the client itself for client credentials.
     pub subject: &'a str,
 }
@@ -92,7 +94,7 @@ impl fmt::Debug for ExtraClaims {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// The account is suspended or unknown: `unauthorized_client`.
+    /// The account is suspended or unknown: `unauthorized_client`, or `invalid_grant` for a refresh.
     #[error("the subject may not have tokens")]
     Refused,
     /// A dependency did not answer: 503.
@@ -100,7 +102,7 @@ pub enum ClaimsError {
     Unavailable(#[from] Unavailable),
 }
 
-/// Yields the claims of a subject, for each token.
+/// Yields the claims of a subject, for each token, also at each refresh.
 ///
 /// Closures that return at once implement it.
 ///

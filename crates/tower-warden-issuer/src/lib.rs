@@ -81,10 +81,17 @@
 //! have. If none remain, the response is `invalid_scope`. A token is for one `resource` of the client's set; without one, for
 //! the first.
 //!
+//! # Refresh tokens
+//!
+//! The application issues the first one, by [`TokenIssuer::issue_refresh_token`], when it has authenticated the subject. Each
+//! is used once and yields the next. If one is used again, its whole family is revoked, and its access tokens with it: see
+//! [`RefreshTokens`]. The closure that adds claims is called at each refresh, so a suspended account stops there. Client
+//! credentials yield no refresh tokens ([RFC 6749 §4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3)).
+//!
 //! # Deployment caveats
 //!
-//! [`MemoryClientStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
-//! shared [`ClientStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
+//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
+//! shared [`ClientStore`], [`RefreshStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
 //! [read](SigningKey::from_pem). The token endpoint is public: put a
 //! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
 //! it.
@@ -99,6 +106,10 @@ pub use self::{
     client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore},
     endpoint::{IssuerService, ResponseFuture},
     issuer::{TokenIssuer, TokenIssuerBuilder},
+    refresh::{
+        FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
+        RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
+    },
     signing::{SigningKey, SigningKeys},
 };
 
@@ -109,4 +120,5 @@ mod claims;
 mod client;
 mod endpoint;
 mod issuer;
+mod refresh;
 mod signing;

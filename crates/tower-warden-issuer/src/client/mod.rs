@@ -46,17 +46,21 @@ pub struct Client {
 pub enum GrantType {
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
+    /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
+    /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
+    RefreshToken,
 }
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 1] = [Self::ClientCredentials];
+    pub(crate) const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
 
     /// The value of `grant_type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken => "refresh_token",
         }
     }
 }
@@ -175,6 +179,7 @@ impl Client {
     }
 
     /// The resources that it may request tokens for; the first is the default.
+    #[must_use]
     pub fn resources(&self) -> impl ExactSizeIterator<Item = &str> {
         self.resources.iter().map(|resource| &**resource)
     }

@@ -17,9 +17,10 @@ pub(super) async fn respond(
         grant: GrantType::ClientCredentials,
         resource: target::resource(form, client)?,
         scopes: &scopes,
+        session_id: None,
         // RFC 9068 §2.2: the client itself.
         subject: client.id(),
     };
     let access_token = issuer.access_token(&request, now).await?;
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, scopes })
+    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token: None, scopes })
 }

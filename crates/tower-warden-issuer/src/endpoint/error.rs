@@ -24,6 +24,11 @@ impl OAuthError {
         Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_client", "The client authentication failed.") }
     }
 
+    /// One text for all reasons.
+    pub(crate) const fn invalid_grant() -> Self {
+        Self::new("invalid_grant", "The refresh token is invalid, expired, used or revoked, or of another client.")
+    }
+
     pub(crate) const fn invalid_request(description: &'static str) -> Self {
         Self::new("invalid_request", description)
     }

@@ -7,6 +7,7 @@ mod authenticate;
 mod client_credentials;
 mod error;
 mod form;
+mod refresh_token;
 mod response;
 mod service;
 mod target;

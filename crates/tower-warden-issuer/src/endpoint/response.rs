@@ -9,11 +9,13 @@ use tower_warden::scope::Scopes;
 use zeroize::Zeroizing;
 
 use super::error::OAuthError;
+use crate::RefreshSecret;
 
 /// A response with a token, RFC 6749 §5.1.
 pub(super) struct TokenResponse {
     pub(super) access_token: String,
     pub(super) expires_in: Duration,
+    pub(super) refresh_token: Option<RefreshSecret>,
     pub(super) scopes: Scopes,
 }
 
@@ -24,6 +26,9 @@ impl TokenResponse {
             "expires_in": self.expires_in.as_secs(),
             "token_type": "Bearer",
         });
+        if let Some(token) = &self.refresh_token {
+            body["refresh_token"] = token.expose().into();
+        }
         if !self.scopes.is_empty() {
             body["scope"] = self.scopes.to_string().into();
         }

@@ -8,7 +8,7 @@ use tower_warden::{
 };
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
-use crate::{ClaimsSource, ClientStore, SigningKeys, claims::NoClaims};
+use crate::{ClaimsSource, ClientStore, RefreshTokens, SigningKeys, claims::NoClaims};
 
 /// Configures a [`TokenIssuer`].
 ///
@@ -42,6 +42,7 @@ pub struct TokenIssuerBuilder {
     lifetime: Duration,
     name: Box<str>,
     peppers: Vec<Pepper>,
+    refresh: Option<RefreshTokens>,
 }
 
 impl TokenIssuerBuilder {
@@ -64,6 +65,7 @@ impl TokenIssuerBuilder {
             lifetime: Duration::from_secs(15 * 60),
             name: name.into(),
             peppers: Vec::new(),
+            refresh: None,
         })
     }
 
@@ -101,6 +103,12 @@ impl TokenIssuerBuilder {
         self
     }
 
+    /// Supports refresh tokens, with these settings. Without them, the grant is not supported.
+    pub fn refresh_tokens(mut self, refresh: RefreshTokens) -> Self {
+        self.refresh = Some(refresh);
+        self
+    }
+
     /// Sets the guard that records the assertions of clients, each of which is accepted once: a [`MemoryReplayGuard`] by
     /// default, which works for one node.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
@@ -126,6 +134,7 @@ impl TokenIssuerBuilder {
             lifetime: self.lifetime,
             name: self.name,
             peppers: self.peppers,
+            refresh: self.refresh,
             secret_format: KeyFormat::new("cs")?,
         })))
     }

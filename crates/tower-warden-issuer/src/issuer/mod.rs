@@ -11,7 +11,7 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, SigningKey, SigningKeys};
+use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, SigningKey, SigningKeys};
 
 mod builder;
 mod decoy;
@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) name: Box<str>,
     /// The newest first.
     pub(crate) peppers: Vec<Pepper>,
+    pub(crate) refresh: Option<RefreshTokens>,
     secret_format: KeyFormat,
 }
 
@@ -114,6 +115,7 @@ impl TokenIssuer {
     /// assert_eq!(signs_from, now + SigningKeys::LEAD);
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
+    #[expect(clippy::must_use_candidate, reason = "the key is published, whoever needs the time")]
     pub fn rotate_keys(&self, next: SigningKey) -> UnixTime {
         self.0.keys.publish(next, self.0.clock.now())
     }
@@ -135,7 +137,7 @@ impl TokenIssuer {
 impl Inner {
     pub(crate) fn metadata(&self) -> Value {
         json!({
-            "grant_types_supported": GrantType::ALL.map(GrantType::as_str),
+            "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
             // Required by RFC 8414 §2; there is no authorization endpoint.
@@ -144,6 +146,12 @@ impl Inner {
             "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
             "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
         })
+    }
+
+    /// The grants that are supported.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
+        let has_refresh_tokens = self.refresh.is_some();
+        GrantType::ALL.into_iter().filter(move |grant| has_refresh_tokens || *grant != GrantType::RefreshToken)
     }
 
     fn url(&self, path: &str) -> String {

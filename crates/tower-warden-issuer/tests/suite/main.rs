@@ -8,5 +8,6 @@ mod client_credentials;
 mod documents;
 mod forms;
 mod key_rotation;
+mod refresh;
 mod secrecy;
 mod support;

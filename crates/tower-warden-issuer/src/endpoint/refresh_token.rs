@@ -1,0 +1,151 @@
+//! The grant of refresh tokens, RFC 6749 §6.
+
+use tower_warden::{Digest, UnixTime, revocation::Revocation, scope::Scopes};
+
+use super::{error::OAuthError, form::Form, response::TokenResponse};
+use crate::{
+    ClaimsRequest, Client, FamilyStatus, GrantType, RefreshFamily, RefreshTokens, Rotation, RotationOutcome,
+    issuer::Inner,
+    refresh::{RefreshToken, random, successor},
+};
+
+/// What follows from the state of a family for one of its tokens.
+enum Use {
+    /// It is replaced.
+    Rotate,
+    /// It was replaced a moment ago: its successor is returned again.
+    Repeat(Digest),
+    /// Its family has expired.
+    Expired,
+    /// It was replaced before, or its family is revoked.
+    Reused,
+}
+
+pub(super) async fn respond(
+    issuer: &Inner,
+    refresh: &RefreshTokens,
+    client: &Client,
+    form: &Form,
+    now: UnixTime,
+) -> Result<TokenResponse, OAuthError> {
+    let text = form.get("refresh_token");
+    let text = text.ok_or(OAuthError::invalid_request("The parameter refresh_token is missing."))?;
+    let token = RefreshToken::parse(text).ok_or(OAuthError::invalid_grant())?;
+    let found = refresh.store.find(&token.digest()).wait().await?.ok_or(OAuthError::invalid_grant())?;
+    // RFC 6749 §10.4: it is bound to its client. Another client does not make the family invalid by presenting it.
+    if *found.family.client_id != *client.id() {
+        return Err(OAuthError::invalid_grant());
+    }
+    let usage = refresh.usage(&found.family, found.number, now);
+    if matches!(usage, Use::Expired | Use::Reused) {
+        return Err(issuer.end(refresh, &found.family, &usage, now).await);
+    }
+    let scopes = narrowed(form, &found.family.scopes, client.allowed_scopes())?;
+    let request = ClaimsRequest {
+        client_id: client.id(),
+        grant: GrantType::RefreshToken,
+        resource: resource(form, &found.family, client)?,
+        scopes: &scopes,
+        session_id: Some(&found.family.id),
+        subject: &found.family.subject,
+    };
+    // Before the rotation: if no access token can be issued, the refresh token is still valid.
+    let access_token = issuer.access_token(&request, now).await?;
+    let next = match usage {
+        Use::Repeat(seed) => successor(&token, &seed),
+        Use::Expired | Use::Reused | Use::Rotate => {
+            issuer.rotate(refresh, &token, &found.family, found.number, now).await?
+        }
+    };
+    let refresh_token = Some(next.into_secret());
+    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token, scopes })
+}
+
+impl RefreshTokens {
+    fn usage(&self, family: &RefreshFamily, number: u64, now: UnixTime) -> Use {
+        let is_last = number.checked_add(1) == Some(family.generation);
+        if family.status != FamilyStatus::Active {
+            Use::Reused
+        } else if family.expires_at <= now || family.rotated_at + self.idle <= now {
+            Use::Expired
+        } else if number == family.generation {
+            Use::Rotate
+        } else {
+            match family.seed.filter(|_| is_last && now < family.rotated_at + self.grace) {
+                Some(seed) => Use::Repeat(seed),
+                None => Use::Reused,
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Replaces the token, or returns the successor that a concurrent request has made.
+    async fn rotate(
+        &self,
+        refresh: &RefreshTokens,
+        token: &RefreshToken,
+        family: &RefreshFamily,
+        number: u64,
+        now: UnixTime,
+    ) -> Result<RefreshToken, OAuthError> {
+        let seed = Digest::from_bytes(random()?);
+        let next = successor(token, &seed);
+        let rotation = Rotation { family_id: family.id.clone(), from: number, token: next.digest(), seed, now };
+        match refresh.store.rotate(rotation).wait().await? {
+            RotationOutcome::Rotated => Ok(next),
+            RotationOutcome::Missing => Err(OAuthError::invalid_grant()),
+            RotationOutcome::Lost(family) => match refresh.usage(&family, number, now) {
+                Use::Repeat(seed) => Ok(successor(token, &seed)),
+                // The store has reported that the token is not the current one.
+                Use::Rotate => Err(OAuthError::unavailable(std::time::Duration::from_secs(1))),
+                usage @ (Use::Expired | Use::Reused) => Err(self.end(refresh, &family, &usage, now).await),
+            },
+        }
+    }
+
+    /// The error for a token that may not be used. After the use of a token that was replaced, the family is revoked, and its
+    /// access tokens with it.
+    async fn end(&self, refresh: &RefreshTokens, family: &RefreshFamily, usage: &Use, now: UnixTime) -> OAuthError {
+        if matches!(usage, Use::Reused) {
+            tracing::warn!(client = &*family.client_id, family = &*family.id, "a used refresh token was presented");
+            // Also if the family is revoked already: its access tokens may not be, if the list did not answer then.
+            if let Err(error) = self.revoke_family(refresh, &family.id, now).await {
+                return error;
+            }
+        }
+        OAuthError::invalid_grant()
+    }
+
+    /// Revokes a family, and then its access tokens.
+    pub(crate) async fn revoke_family(
+        &self,
+        refresh: &RefreshTokens,
+        id: &str,
+        now: UnixTime,
+    ) -> Result<(), OAuthError> {
+        refresh.store.revoke(id).wait().await?;
+        let revocation = Revocation::session(&*self.name, id);
+        Ok(refresh.revoker.revoke(revocation, now + self.lifetime).wait().await?)
+    }
+}
+
+/// RFC 6749 §6: a scope that was not granted is refused. A scope that the client may not have any more is left out.
+fn narrowed(form: &Form, granted: &Scopes, allowed: &Scopes) -> Result<Scopes, OAuthError> {
+    let requested = match form.get("scope") {
+        Some(text) => Scopes::parse(text).map_err(|_| OAuthError::invalid_scope())?,
+        None => granted.clone(),
+    };
+    if !granted.contains_all(&requested) {
+        return Err(OAuthError::invalid_scope());
+    }
+    let scopes: Scopes = requested.iter().filter(|scope| allowed.contains(scope)).cloned().collect();
+    if scopes.is_empty() && !requested.is_empty() { Err(OAuthError::invalid_scope()) } else { Ok(scopes) }
+}
+
+/// RFC 8707 §2.2: the resource that was granted, if the client may still request it.
+fn resource<'a>(form: &Form, family: &'a RefreshFamily, client: &Client) -> Result<&'a str, OAuthError> {
+    let is_granted = form.get_all("resource").all(|requested| *requested == *family.resource);
+    let resource = Some(&*family.resource).filter(|resource| is_granted && client.has_resource(resource));
+    resource.ok_or(OAuthError::invalid_target())
+}

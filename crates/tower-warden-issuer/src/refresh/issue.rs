@@ -1,0 +1,116 @@
+use tower_warden::{Digest, Unavailable, scope::Scopes};
+
+use super::{
+    family::{FamilyStatus, RefreshFamily},
+    token::{RefreshSecret, RefreshToken, random},
+};
+use crate::{GrantType, TokenIssuer, signing::encode};
+
+/// The refresh token that an application wants to have for a client.
+///
+/// See [`TokenIssuer::issue_refresh_token`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct RefreshTokenRequest {
+    client_id: Box<str>,
+    resource: Option<Box<str>>,
+    scopes: Option<Scopes>,
+    subject: Box<str>,
+}
+
+impl RefreshTokenRequest {
+    /// A token for a client, whose access tokens are about this subject.
+    pub fn new(client_id: &str, subject: &str) -> Self {
+        Self { client_id: client_id.into(), resource: None, scopes: None, subject: subject.into() }
+    }
+
+    /// Sets the resource of the access tokens: the client's first by default.
+    pub fn resource(mut self, resource: &str) -> Self {
+        self.resource = Some(resource.into());
+        self
+    }
+
+    /// Sets the scopes: all that the client may have by default.
+    pub fn scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+}
+
+/// The reason why no refresh token was issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// The issuer has no [`RefreshTokens`](crate::RefreshTokens).
+    #[error("the issuer has no refresh tokens")]
+    Disabled,
+    /// The client is unknown, may not use the grant, or may not have these scopes or this resource; or the subject is empty
+    /// or longer than 256 bytes.
+    #[error("the client may not have this refresh token")]
+    Refused,
+    /// A store did not answer.
+    #[error("no refresh token was issued")]
+    Unavailable(#[from] Unavailable),
+}
+
+impl TokenIssuer {
+    /// Issues the first refresh token of a family, for an application that has authenticated the subject and its consent
+    /// itself: by a form of its own, or on behalf of an operator. The client uses it at the token endpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the client may not have it, or a store does not answer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::{jwt::Algorithm, revocation::MemoryRevocationList};
+    /// use tower_warden_issuer::{
+    ///     Client, GrantType, MemoryClientStore, MemoryRefreshStore, RefreshTokenRequest, RefreshTokens, SigningKeys,
+    ///     TokenIssuer,
+    /// };
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let clients = MemoryClientStore::default();
+    /// clients.insert(Client::new("agent-7", "https://orders.example.com")?.grants([GrantType::RefreshToken]));
+    /// let refresh = RefreshTokens::new(MemoryRefreshStore::default(), MemoryRevocationList::default());
+    /// let issuer = TokenIssuer::builder("https://auth.example.com", clients, SigningKeys::generate(Algorithm::ES256)?)?
+    ///     .refresh_tokens(refresh)
+    ///     .build()?;
+    ///
+    /// let token = issuer.issue_refresh_token(&RefreshTokenRequest::new("agent-7", "alice")).await?;
+    /// assert!(token.expose().starts_with("rt_"));
+    /// assert_eq!(format!("{token:?}"), "RefreshSecret(..)");
+    ///
+    /// assert!(issuer.issue_refresh_token(&RefreshTokenRequest::new("agent-8", "alice")).await.is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn issue_refresh_token(&self, request: &RefreshTokenRequest) -> Result<RefreshSecret, IssueError> {
+        let refresh = self.0.refresh.as_ref().ok_or(IssueError::Disabled)?;
+        let client = self.0.clients.find(&request.client_id).wait().await?;
+        let client = client.filter(|client| client.may_use(GrantType::RefreshToken)).ok_or(IssueError::Refused)?;
+        let scopes = request.scopes.as_ref().unwrap_or_else(|| client.allowed_scopes());
+        let resource = request.resource.as_deref().or_else(|| client.resources().next());
+        let resource = resource.filter(|resource| client.has_resource(resource)).ok_or(IssueError::Refused)?;
+        if !client.allowed_scopes().contains_all(scopes) || !(1..=256).contains(&request.subject.len()) {
+            return Err(IssueError::Refused);
+        }
+        let now = self.0.clock.now();
+        let token = RefreshToken::generate()?;
+        let family = RefreshFamily {
+            id: encode(&random()?[..16]).into(),
+            client_id: request.client_id.clone(),
+            subject: request.subject.clone(),
+            resource: resource.into(),
+            scopes: scopes.clone(),
+            expires_at: now + refresh.absolute,
+            rotated_at: now,
+            generation: 0,
+            seed: None::<Digest>,
+            status: FamilyStatus::Active,
+        };
+        refresh.store.begin(family, token.digest(), now).wait().await?;
+        Ok(token.into_secret())
+    }
+}
