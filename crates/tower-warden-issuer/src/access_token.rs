@@ -1,6 +1,7 @@
 //! Access tokens, RFC 9068.
 
 use aws_lc_rs::rand;
+use serde_json::Value;
 use tower_warden::{Unavailable, UnixTime};
 
 use crate::{ClaimsError, ClaimsRequest, GrantType, endpoint::OAuthError, issuer::Inner, signing::encode};
@@ -28,6 +29,13 @@ impl Inner {
         claims.extend(members.map(|(name, value)| (name.to_owned(), value)));
         if !request.scopes.is_empty() {
             claims.insert("scope".into(), request.scopes.to_string().into());
+        }
+        if let Some(confirmation) = request.confirmation {
+            // RFC 7800 §3.1.
+            let members = confirmation
+                .iter()
+                .map(|member| (member.method.as_str().to_owned(), Value::from(member.thumbprint.to_base64url())));
+            claims.insert("cnf".into(), Value::Object(members.collect()));
         }
         if let Some(id) = request.session_id {
             claims.insert("sid".into(), id.into());

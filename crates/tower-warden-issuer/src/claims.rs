@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-use tower_warden::{ConfigError, Eventual, Unavailable, scope::Scopes};
+use tower_warden::{ConfigError, Eventual, Unavailable, caller::Confirmation, scope::Scopes};
 
 use crate::GrantType;
 
@@ -13,6 +13,8 @@ use crate::GrantType;
 pub struct ClaimsRequest<'a> {
     /// The client that the token is issued to.
     pub client_id: &'a str,
+    /// What the token is bound to: `cnf`.
+    pub confirmation: Option<&'a Confirmation>,
     /// The grant.
     pub grant: GrantType,
     /// The resource that the token is for: `aud`.

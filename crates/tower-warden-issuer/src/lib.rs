@@ -13,6 +13,7 @@
 //!                           ▼ 5 sign          SigningKeys
 //!                      an access token (RFC 9068), or an error (RFC 6749 §5.2)
 //!
+//!  POST /oauth/revoke, /oauth/introspect        for authenticated clients (RFC 7009, RFC 7662)
 //!  GET /oauth/jwks                              the keys: next, current, old
 //!  GET /.well-known/oauth-authorization-server  what is implemented (RFC 8414)
 //! ```
@@ -88,6 +89,18 @@
 //! [`RefreshTokens`]. The closure that adds claims is called at each refresh, so a suspended account stops there. Client
 //! credentials yield no refresh tokens ([RFC 6749 §4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3)).
 //!
+//! # Bound tokens
+//!
+//! A token is bound to the key of a DPoP proof that its request has ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and
+//! for clients that [declare it](Client::require_binding) to the certificate of the connection
+//! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)). An invalid proof is never treated as an absent one.
+//!
+//! # Revocation and introspection
+//!
+//! A client may revoke its own tokens ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)), if the issuer has a list of
+//! revocations. It may introspect its own tokens ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), and those for a resource
+//! that it [serves](Client::serve); all others are reported as not active.
+//!
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
@@ -103,7 +116,7 @@
 pub use self::axum::issuer_routes;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
-    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore},
+    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
     endpoint::{IssuerService, ResponseFuture},
     issuer::{TokenIssuer, TokenIssuerBuilder},
     refresh::{

@@ -34,10 +34,23 @@ mod store;
 #[derive(Clone, Debug)]
 pub struct Client {
     authentication: Vec<ClientAuthentication>,
+    binding: Option<TokenBinding>,
     grants: Vec<GrantType>,
     id: Box<str>,
     resources: Vec<Box<str>>,
     scopes: Scopes,
+    served: Vec<Box<str>>,
+}
+
+/// What the tokens of a client are always bound to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TokenBinding {
+    /// The client certificate of the connection ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)), which is
+    /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request.
+    Certificate,
+    /// The key of a DPoP proof ([RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
+    Key,
 }
 
 /// A grant that a client may use.
@@ -113,10 +126,12 @@ impl Client {
         }
         let client = Self {
             authentication: Vec::new(),
+            binding: None,
             grants: vec![GrantType::ClientCredentials],
             id: id.into(),
             resources: Vec::new(),
             scopes: Scopes::default(),
+            served: Vec::new(),
         };
         client.resource(resource)
     }
@@ -125,6 +140,15 @@ impl Client {
     #[must_use]
     pub fn authentication(mut self, method: ClientAuthentication) -> Self {
         self.authentication.push(method);
+        self
+    }
+
+    /// Requires tokens that are bound: a request without the certificate or proof is refused.
+    ///
+    /// Tokens are also bound to the key of a DPoP proof that a client sends without being required to.
+    #[must_use]
+    pub const fn require_binding(mut self, binding: TokenBinding) -> Self {
+        self.binding = Some(binding);
         self
     }
 
@@ -162,6 +186,13 @@ impl Client {
         self
     }
 
+    /// Declares that the client is the server of a resource: it may introspect the access tokens for it.
+    #[must_use]
+    pub fn serve(mut self, resource: &str) -> Self {
+        self.served.push(resource.into());
+        self
+    }
+
     /// Sets the scopes that the client may request. A request without `scope` is granted all of them.
     ///
     /// # Errors
@@ -194,6 +225,14 @@ impl Client {
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {
         self.grants.contains(&grant)
+    }
+
+    pub(crate) const fn binding(&self) -> Option<TokenBinding> {
+        self.binding
+    }
+
+    pub(crate) fn serves(&self, resource: &str) -> bool {
+        self.served.iter().any(|own| **own == *resource)
     }
 
     pub(crate) fn has_resource(&self, resource: &str) -> bool {

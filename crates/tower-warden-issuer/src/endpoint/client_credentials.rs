@@ -1,19 +1,14 @@
 //! The grant of client credentials, RFC 6749 §4.4.
 
-use tower_warden::UnixTime;
+use super::{binding::token_type, error::OAuthError, response::TokenResponse, target, token::GrantRequest};
+use crate::{ClaimsRequest, GrantType, issuer::Inner};
 
-use super::{error::OAuthError, form::Form, response::TokenResponse, target};
-use crate::{ClaimsRequest, Client, GrantType, issuer::Inner};
-
-pub(super) async fn respond(
-    issuer: &Inner,
-    client: &Client,
-    form: &Form,
-    now: UnixTime,
-) -> Result<TokenResponse, OAuthError> {
+pub(super) async fn respond(issuer: &Inner, request: &GrantRequest<'_>) -> Result<TokenResponse, OAuthError> {
+    let &GrantRequest { client, confirmation, form, now } = request;
     let scopes = target::scopes(form, client.allowed_scopes())?;
     let request = ClaimsRequest {
         client_id: client.id(),
+        confirmation,
         grant: GrantType::ClientCredentials,
         resource: target::resource(form, client)?,
         scopes: &scopes,
@@ -22,5 +17,6 @@ pub(super) async fn respond(
         subject: client.id(),
     };
     let access_token = issuer.access_token(&request, now).await?;
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token: None, scopes })
+    let token_type = token_type(confirmation);
+    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token: None, scopes, token_type })
 }

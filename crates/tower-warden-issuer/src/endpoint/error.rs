@@ -24,6 +24,11 @@ impl OAuthError {
         Self { status: StatusCode::UNAUTHORIZED, ..Self::new("invalid_client", "The client authentication failed.") }
     }
 
+    /// RFC 9449 §5.
+    pub(crate) const fn invalid_dpop_proof() -> Self {
+        Self::new("invalid_dpop_proof", "The DPoP proof is missing or invalid.")
+    }
+
     /// One text for all reasons.
     pub(crate) const fn invalid_grant() -> Self {
         Self::new("invalid_grant", "The refresh token is invalid, expired, used or revoked, or of another client.")
@@ -48,6 +53,11 @@ impl OAuthError {
 
     pub(crate) const fn unsupported_grant_type() -> Self {
         Self::new("unsupported_grant_type", "The grant type is not supported.")
+    }
+
+    /// RFC 9449 §8.
+    pub(crate) const fn use_dpop_nonce() -> Self {
+        Self::new("use_dpop_nonce", "The DPoP proof needs the nonce of this response.")
     }
 
     /// 503: RFC 6749 §5.2 has no code for it; this is the one of §4.1.2.1.

@@ -2,7 +2,13 @@
 
 use tower_warden::{Digest, UnixTime, revocation::Revocation, scope::Scopes};
 
-use super::{error::OAuthError, form::Form, response::TokenResponse};
+use super::{
+    binding::{is_proved, token_type},
+    error::OAuthError,
+    form::Form,
+    response::TokenResponse,
+    token::GrantRequest,
+};
 use crate::{
     ClaimsRequest, Client, FamilyStatus, GrantType, RefreshFamily, RefreshTokens, Rotation, RotationOutcome,
     issuer::Inner,
@@ -24,16 +30,19 @@ enum Use {
 pub(super) async fn respond(
     issuer: &Inner,
     refresh: &RefreshTokens,
-    client: &Client,
-    form: &Form,
-    now: UnixTime,
+    request: &GrantRequest<'_>,
 ) -> Result<TokenResponse, OAuthError> {
+    let &GrantRequest { client, confirmation, form, now } = request;
     let text = form.get("refresh_token");
     let text = text.ok_or(OAuthError::invalid_request("The parameter refresh_token is missing."))?;
     let token = RefreshToken::parse(text).ok_or(OAuthError::invalid_grant())?;
     let found = refresh.store.find(&token.digest()).wait().await?.ok_or(OAuthError::invalid_grant())?;
     // RFC 6749 §10.4: it is bound to its client. Another client does not make the family invalid by presenting it.
     if *found.family.client_id != *client.id() {
+        return Err(OAuthError::invalid_grant());
+    }
+    // RFC 9449 §5, RFC 8705 §4: whoever does not hold the key has stolen it, and cannot end the family with it.
+    if found.family.confirmation.as_ref().is_some_and(|bound| !is_proved(bound, confirmation)) {
         return Err(OAuthError::invalid_grant());
     }
     let usage = refresh.usage(&found.family, found.number, now);
@@ -43,6 +52,7 @@ pub(super) async fn respond(
     let scopes = narrowed(form, &found.family.scopes, client.allowed_scopes())?;
     let request = ClaimsRequest {
         client_id: client.id(),
+        confirmation,
         grant: GrantType::RefreshToken,
         resource: resource(form, &found.family, client)?,
         scopes: &scopes,
@@ -58,10 +68,16 @@ pub(super) async fn respond(
         }
     };
     let refresh_token = Some(next.into_secret());
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token, scopes })
+    let token_type = token_type(confirmation);
+    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token, scopes, token_type })
 }
 
 impl RefreshTokens {
+    /// Returns whether a token can be used.
+    pub(super) fn is_current(&self, family: &RefreshFamily, number: u64, now: UnixTime) -> bool {
+        matches!(self.usage(family, number, now), Use::Rotate)
+    }
+
     fn usage(&self, family: &RefreshFamily, number: u64, now: UnixTime) -> Use {
         let is_last = number.checked_add(1) == Some(family.generation);
         if family.status != FamilyStatus::Active {
@@ -71,7 +87,9 @@ impl RefreshTokens {
         } else if number == family.generation {
             Use::Rotate
         } else {
-            match family.seed.filter(|_| is_last && now < family.rotated_at + self.grace) {
+            // A second holder of a bound token has the key as well: that is worse than a lost response.
+            let may_repeat = is_last && family.confirmation.is_none() && now < family.rotated_at + self.grace;
+            match family.seed.filter(|_| may_repeat) {
                 Some(seed) => Use::Repeat(seed),
                 None => Use::Reused,
             }

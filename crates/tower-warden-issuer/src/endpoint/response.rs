@@ -17,6 +17,7 @@ pub(super) struct TokenResponse {
     pub(super) expires_in: Duration,
     pub(super) refresh_token: Option<RefreshSecret>,
     pub(super) scopes: Scopes,
+    pub(super) token_type: &'static str,
 }
 
 impl TokenResponse {
@@ -24,7 +25,7 @@ impl TokenResponse {
         let mut body = json!({
             "access_token": self.access_token,
             "expires_in": self.expires_in.as_secs(),
-            "token_type": "Bearer",
+            "token_type": self.token_type,
         });
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = token.expose().into();
@@ -73,7 +74,7 @@ pub(super) fn empty<B: From<Bytes>>(status: StatusCode, allow: &'static str) -> 
 }
 
 /// RFC 6749 §5.1: neither tokens nor errors are stored by caches.
-fn not_stored<B: From<Bytes>>(status: StatusCode, body: &Value) -> Response<B> {
+pub(super) fn not_stored<B: From<Bytes>>(status: StatusCode, body: &Value) -> Response<B> {
     let fields = [
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::CONTENT_TYPE, JSON),

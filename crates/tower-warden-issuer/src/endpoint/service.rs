@@ -18,15 +18,16 @@ use tower_service::Service;
 use super::{
     error::OAuthError,
     form::Form,
-    response::{document, empty},
-    token,
+    introspect,
+    response::{TokenResponse, document, empty, not_stored},
+    revoke, token,
 };
 use crate::{
     TokenIssuer,
     issuer::{Inner, paths},
 };
 
-/// Responds at the endpoints of a [`TokenIssuer`]: tokens, key set, metadata. Other paths get 404.
+/// Responds at the endpoints of a [`TokenIssuer`]: tokens, revocation, introspection, key set, metadata. Other paths get 404.
 ///
 /// It is not a [`Gate`](tower_warden::gate::Gate), because it has no inner service, and is always ready. A form of more than
 /// 64 KiB is refused, and so is one that does not arrive within ten seconds. Put rate limits by peer in front of it.
@@ -73,8 +74,10 @@ impl TokenIssuer {
 /// An endpoint.
 #[derive(Clone, Copy)]
 enum Endpoint {
+    Introspect,
     JwkSet,
     Metadata,
+    Revoke,
     Token,
 }
 
@@ -86,7 +89,9 @@ impl Inner {
             return Some(Endpoint::Metadata);
         }
         match path.strip_prefix(base)? {
+            paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
+            paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
             paths::TOKEN => Some(Endpoint::Token),
             _ => None,
         }
@@ -101,8 +106,12 @@ impl Inner {
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
-            Endpoint::Token if head.method == Method::POST => return self.respond_to_post(&head, body).await,
-            Endpoint::Token => return empty(StatusCode::METHOD_NOT_ALLOWED, "POST"),
+            Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
+                return self.respond_to_post(endpoint, &head, body).await;
+            }
+            Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
+                return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
+            }
             Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
@@ -112,7 +121,7 @@ impl Inner {
         document(text, head.method == Method::GET)
     }
 
-    async fn respond_to_post<ReqBody, B>(&self, head: &Parts, body: ReqBody) -> Response<B>
+    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint, head: &Parts, body: ReqBody) -> Response<B>
     where
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -121,10 +130,19 @@ impl Inner {
             Ok(form) => form,
             Err(error) => return error.into_response(),
         };
-        match token::respond(self, &head.headers, &form).await {
-            Ok(response) => response.into_response(),
-            Err(error) => error.into_response(),
-        }
+        let mut fields = Vec::new();
+        let response = match (endpoint, &self.revocations) {
+            (Endpoint::Introspect, _) => introspect::respond(self, &head.headers, &form)
+                .await
+                .map(|members| not_stored(StatusCode::OK, &members)),
+            (Endpoint::Revoke, Some(list)) => {
+                revoke::respond(self, &**list, &head.headers, &form).await.map(|()| empty(StatusCode::OK, ""))
+            }
+            _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
+        };
+        let mut response = response.unwrap_or_else(OAuthError::into_response);
+        response.headers_mut().extend(fields);
+        response
     }
 }
 

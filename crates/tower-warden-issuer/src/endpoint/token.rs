@@ -1,26 +1,49 @@
 //! The token endpoint.
 
-use http::HeaderMap;
+use http::request::Parts;
+use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
-    authenticate::authenticate, client_credentials, error::OAuthError, form::Form, refresh_token,
+    authenticate::authenticate,
+    binding::{ResponseFields, confirmation},
+    client_credentials,
+    error::OAuthError,
+    form::Form,
+    refresh_token,
     response::TokenResponse,
 };
-use crate::{GrantType, issuer::Inner};
+use crate::{Client, GrantType, issuer::Inner};
+
+/// A request of an authenticated client, for a grant that it may use.
+#[derive(Clone, Copy)]
+pub(super) struct GrantRequest<'a> {
+    pub(super) client: &'a Client,
+    /// What the sender has proved to possess.
+    pub(super) confirmation: Option<&'a Confirmation>,
+    pub(super) form: &'a Form,
+    pub(super) now: UnixTime,
+}
 
 /// Handles a request for a token.
-pub(super) async fn respond(issuer: &Inner, headers: &HeaderMap, form: &Form) -> Result<TokenResponse, OAuthError> {
+pub(super) async fn respond(
+    issuer: &Inner,
+    head: &Parts,
+    form: &Form,
+    fields: &mut ResponseFields,
+) -> Result<TokenResponse, OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, headers, form, now).await?;
+    let client = authenticate(issuer, &head.headers, form, now).await?;
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
     let grant = grant.ok_or(OAuthError::unsupported_grant_type())?;
     if !client.may_use(grant) {
         return Err(OAuthError::unauthorized_client());
     }
+    let confirmation = confirmation(issuer, head, &client, now, fields).await?;
+    let request = GrantRequest { client: &client, confirmation: confirmation.as_ref(), form, now };
     match (grant, &issuer.refresh) {
-        (GrantType::ClientCredentials, _) => client_credentials::respond(issuer, &client, form, now).await,
-        (GrantType::RefreshToken, Some(refresh)) => refresh_token::respond(issuer, refresh, &client, form, now).await,
+        (GrantType::ClientCredentials, _) => client_credentials::respond(issuer, &request).await,
+        (GrantType::RefreshToken, Some(refresh)) => refresh_token::respond(issuer, refresh, &request).await,
         (GrantType::RefreshToken, None) => Err(OAuthError::unsupported_grant_type()),
     }
 }

@@ -3,12 +3,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_warden::{
     Clock, ConfigError, Environment, SystemClock,
     api_key::{KeyFormat, Pepper},
+    dpop::{Dpop, PathRewrite},
     metadata::ProtectedResourceMetadata,
     replay::{MemoryReplayGuard, ReplayGuard},
 };
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
-use crate::{ClaimsSource, ClientStore, RefreshTokens, SigningKeys, claims::NoClaims};
+use crate::{ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, claims::NoClaims, endpoint::own_tokens};
 
 /// Configures a [`TokenIssuer`].
 ///
@@ -37,12 +38,14 @@ pub struct TokenIssuerBuilder {
     claims: Arc<dyn ClaimsSource>,
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
+    dpop: Option<Dpop>,
     guard: Arc<dyn ReplayGuard>,
     keys: SigningKeys,
     lifetime: Duration,
     name: Box<str>,
     peppers: Vec<Pepper>,
     refresh: Option<RefreshTokens>,
+    revocations: Option<Arc<dyn Revoker>>,
 }
 
 impl TokenIssuerBuilder {
@@ -60,12 +63,14 @@ impl TokenIssuerBuilder {
             claims: Arc::new(NoClaims),
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
+            dpop: None,
             guard: Arc::new(MemoryReplayGuard::default()),
             keys,
             lifetime: Duration::from_secs(15 * 60),
             name: name.into(),
             peppers: Vec::new(),
             refresh: None,
+            revocations: None,
         })
     }
 
@@ -103,6 +108,19 @@ impl TokenIssuerBuilder {
         self
     }
 
+    /// Sets the verifier of DPoP proofs: one for the URL of the issuer by default, without nonces and with a guard in memory.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.dpop = Some(dpop);
+        self
+    }
+
+    /// Supports revocation of tokens at an endpoint ([RFC 7009](https://www.rfc-editor.org/rfc/rfc7009)), by the list that
+    /// the APIs query: that of [`refresh_tokens`](Self::refresh_tokens) by default.
+    pub fn revocations(mut self, list: impl Revoker) -> Self {
+        self.revocations = Some(Arc::new(list));
+        self
+    }
+
     /// Supports refresh tokens, with these settings. Without them, the grant is not supported.
     pub fn refresh_tokens(mut self, refresh: RefreshTokens) -> Self {
         self.refresh = Some(refresh);
@@ -120,21 +138,29 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails.
+    /// If the system's random generator fails, or DPoP proofs cannot name the identifier.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         // The current key begins to sign now, so that its first period does.
         self.keys.current(self.clock.now());
+        let dpop = match self.dpop {
+            Some(dpop) => dpop,
+            None => Dpop::new(&self.name)?.path_rewrite(PathRewrite::Unchanged)?,
+        };
+        let of_refresh_tokens = self.refresh.as_ref().map(|refresh| Arc::clone(&refresh.revoker));
         Ok(TokenIssuer(Arc::new(Inner {
             claims: self.claims,
             clients: self.clients,
             clock: self.clock,
             decoy: Decoy::generate()?,
+            dpop,
             guard: self.guard,
+            own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,
             lifetime: self.lifetime,
             name: self.name,
             peppers: self.peppers,
             refresh: self.refresh,
+            revocations: self.revocations.or(of_refresh_tokens),
             secret_format: KeyFormat::new("cs")?,
         })))
     }

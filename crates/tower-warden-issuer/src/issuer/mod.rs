@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use tower_warden::{
     Clock, ConfigError, UnixTime,
     api_key::{KeyDigest, KeyFormat, KeySecret, Pepper},
+    dpop::Dpop,
+    jwt::Jwt,
     replay::ReplayGuard,
 };
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, SigningKey, SigningKeys};
+use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys};
 
 mod builder;
 mod decoy;
@@ -27,13 +29,17 @@ pub(crate) struct Inner {
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
+    pub(crate) dpop: Dpop,
     pub(crate) guard: Arc<dyn ReplayGuard>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
     pub(crate) name: Box<str>,
+    /// Verifies its own access tokens.
+    pub(crate) own: Jwt,
     /// The newest first.
     pub(crate) peppers: Vec<Pepper>,
     pub(crate) refresh: Option<RefreshTokens>,
+    pub(crate) revocations: Option<Arc<dyn Revoker>>,
     secret_format: KeyFormat,
 }
 
@@ -136,16 +142,30 @@ impl TokenIssuer {
 
 impl Inner {
     pub(crate) fn metadata(&self) -> Value {
-        json!({
+        const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
+        let mut metadata = json!({
+            "dpop_signing_alg_values_supported":
+                self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
+            "introspection_endpoint": self.url(paths::INTROSPECT),
+            "introspection_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
             // Required by RFC 8414 §2; there is no authorization endpoint.
             "response_types_supported": [],
+            "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
-        })
+            "token_endpoint_auth_methods_supported": METHODS,
+            "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        });
+        if self.revocations.is_some() {
+            metadata["revocation_endpoint"] = self.url(paths::REVOKE).into();
+            metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
+            metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
+        }
+        metadata
     }
 
     /// The grants that are supported.
@@ -167,7 +187,9 @@ impl Inner {
 
 /// The paths of the endpoints, after that of the identifier.
 pub(crate) mod paths {
+    pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";
+    pub(crate) const REVOKE: &str = "/oauth/revoke";
     pub(crate) const TOKEN: &str = "/oauth/token";
     /// RFC 8414 §3: before the path of the identifier.
     pub(crate) const METADATA: &str = "/.well-known/oauth-authorization-server";

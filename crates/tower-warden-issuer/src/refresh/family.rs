@@ -1,4 +1,4 @@
-use tower_warden::{Digest, UnixTime, scope::Scopes};
+use tower_warden::{Digest, UnixTime, caller::Confirmation, scope::Scopes};
 
 /// The refresh tokens that follow from one another, as a [`RefreshStore`](super::RefreshStore) keeps them. It has no token.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct RefreshFamily {
     pub resource: Box<str>,
     /// The scopes that were granted; an access token may have fewer.
     pub scopes: Scopes,
+    /// What its tokens are bound to; `None` for bearer tokens.
+    pub confirmation: Option<Confirmation>,
     /// The second from which on its tokens are refused, however often they are used.
     pub expires_at: UnixTime,
     /// The time of the last rotation, or of the beginning.

@@ -1,4 +1,4 @@
-use tower_warden::{Digest, Unavailable, scope::Scopes};
+use tower_warden::{Digest, Unavailable, caller::Confirmation, scope::Scopes};
 
 use super::{
     family::{FamilyStatus, RefreshFamily},
@@ -13,6 +13,7 @@ use crate::{GrantType, TokenIssuer, signing::encode};
 #[must_use]
 pub struct RefreshTokenRequest {
     client_id: Box<str>,
+    confirmation: Option<Confirmation>,
     resource: Option<Box<str>>,
     scopes: Option<Scopes>,
     subject: Box<str>,
@@ -21,7 +22,15 @@ pub struct RefreshTokenRequest {
 impl RefreshTokenRequest {
     /// A token for a client, whose access tokens are about this subject.
     pub fn new(client_id: &str, subject: &str) -> Self {
-        Self { client_id: client_id.into(), resource: None, scopes: None, subject: subject.into() }
+        let (client_id, subject) = (client_id.into(), subject.into());
+        Self { client_id, confirmation: None, resource: None, scopes: None, subject }
+    }
+
+    /// Binds the tokens of the family to a key or certificate of the client, which then proves for each refresh that it holds
+    /// it. A lost response cannot be repeated.
+    pub fn bound_to(mut self, confirmation: Confirmation) -> Self {
+        self.confirmation = Some(confirmation);
+        self
     }
 
     /// Sets the resource of the access tokens: the client's first by default.
@@ -104,6 +113,7 @@ impl TokenIssuer {
             subject: request.subject.clone(),
             resource: resource.into(),
             scopes: scopes.clone(),
+            confirmation: request.confirmation.clone(),
             expires_at: now + refresh.absolute,
             rotated_at: now,
             generation: 0,

@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
-    revocation::{MemoryRevocationList, Revocation},
+    revocation::{MemoryRevocationList, Revocation, RevocationList},
 };
 
-/// Adds revocations to the list that the APIs query.
+/// The list of revocations that the APIs query, to which the issuer adds its own.
 ///
 /// # Examples
 ///
@@ -23,7 +23,7 @@ use tower_warden::{
 /// let unnamed = Revocation::session("", "4711");
 /// assert!(matches!(revoker.revoke(unnamed, UnixTime::from_secs(u64::MAX)), Eventual::Now(Err(_))));
 /// ```
-pub trait Revoker: Send + Sync + 'static {
+pub trait Revoker: RevocationList {
     /// Revokes the named credentials, the last of which expires at `until`.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use tower_warden_issuer::{MemoryClientStore, SigningKeys, TokenIssuer};
 
 use crate::support::{CLIENT_CREDENTIALS, ISSUER, Reply, Setup, header_of};
 
+const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
+
 async fn send(setup: &Setup, method: Method, path: &str) -> Reply {
     setup.send(Request::builder().method(method).uri(path).body(Full::<Bytes>::default()).unwrap()).await
 }
@@ -20,10 +23,15 @@ async fn the_metadata_states_what_is_implemented() {
         "issuer": ISSUER,
         "token_endpoint": format!("{ISSUER}/oauth/token"),
         "jwks_uri": format!("{ISSUER}/oauth/jwks"),
+        "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
+        "introspection_endpoint_auth_methods_supported": METHODS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "dpop_signing_alg_values_supported": ["ES256", "ES384", "EdDSA", "PS256", "RS256"],
+        "tls_client_certificate_bound_access_tokens": true,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
-        "token_endpoint_auth_signing_alg_values_supported": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
+        "token_endpoint_auth_methods_supported": METHODS,
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
     });
     assert_eq!(reply.body, expected);
     assert_eq!(reply.headers["content-type"], "application/json");

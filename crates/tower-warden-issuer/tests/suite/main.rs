@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod assertions;
+mod binding;
 mod claims;
 mod client_authentication;
 mod client_credentials;
 mod documents;
 mod forms;
+mod introspection;
 mod key_rotation;
 mod refresh;
+mod revocation;
 mod secrecy;
 mod support;

@@ -365,6 +365,11 @@ async fn a_failure_before_or_after_the_rotation_loses_no_token() {
 #[tokio::test]
 async fn reuse_is_503_while_access_tokens_cannot_be_revoked() {
     struct Down(AtomicBool, MemoryRevocationList);
+    impl RevocationList for Down {
+        fn is_revoked(&self, identity: &Identity) -> Eventual<Result<bool, Unavailable>> {
+            self.1.is_revoked(identity)
+        }
+    }
     impl Revoker for Down {
         fn revoke(&self, revocation: Revocation, until: UnixTime) -> Eventual<Result<(), Unavailable>> {
             if self.0.load(Ordering::Relaxed) {

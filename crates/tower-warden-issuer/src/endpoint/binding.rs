@@ -1,0 +1,95 @@
+//! What the tokens of a request are bound to: a key by DPoP (RFC 9449), a certificate (RFC 8705).
+
+use http::{HeaderName, HeaderValue, request::Parts};
+use tower_warden::{
+    Head, Rejection, RejectionKind, UnixTime,
+    auth::{PresentedProof, ProofOfPossession},
+    caller::{Confirmation, ConfirmationMethod},
+    certificate::PeerCertificate,
+};
+
+use super::error::OAuthError;
+use crate::{Client, TokenBinding, issuer::Inner};
+
+/// Header fields that are added to the response, such as the nonce for the next proof.
+pub(super) type ResponseFields = Vec<(HeaderName, HeaderValue)>;
+
+/// Verifies what the sender proves to possess. A proof is verified whether the client needs one or not: a token is never less
+/// bound than the client asks for.
+pub(super) async fn confirmation(
+    issuer: &Inner,
+    head: &Parts,
+    client: &Client,
+    now: UnixTime,
+    fields: &mut ResponseFields,
+) -> Result<Option<Confirmation>, OAuthError> {
+    let key = key(issuer, head, now, fields).await?;
+    if key.is_none() && client.binding() == Some(TokenBinding::Key) {
+        return Err(OAuthError::invalid_dpop_proof());
+    }
+    let certificate = match client.binding() {
+        Some(TokenBinding::Certificate) => Some(certificate(head, now)?),
+        Some(TokenBinding::Key) | None => None,
+    };
+    let members: Vec<_> = key.iter().chain(&certificate).flat_map(Confirmation::iter).collect();
+    let texts: Vec<_> =
+        members.iter().map(|member| (member.method.as_str(), member.thumbprint.to_base64url())).collect();
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let parsed = Confirmation::parse(texts.iter().map(|(name, text)| (*name, Some(&**text))), &[]);
+    // They were thumbprints before.
+    parsed.map(Some).map_err(|_| OAuthError::invalid_dpop_proof())
+}
+
+/// Returns whether all that a token is bound to was proved.
+pub(super) fn is_proved(bound: &Confirmation, proved: Option<&Confirmation>) -> bool {
+    bound.iter().all(|needed| proved.and_then(|proved| proved.thumbprint(&needed.method)) == Some(&needed.thumbprint))
+}
+
+/// RFC 9449 §5.
+async fn key(
+    issuer: &Inner,
+    head: &Parts,
+    now: UnixTime,
+    fields: &mut ResponseFields,
+) -> Result<Option<Confirmation>, OAuthError> {
+    let presented = issuer.dpop.read_token_request(&Head::from(head));
+    let verified = match presented {
+        PresentedProof::Absent => return Ok(None),
+        PresentedProof::Unverified(proof) => proof.verify(now),
+        _ => return Err(OAuthError::invalid_dpop_proof()),
+    };
+    let proof = verified.map_err(|rejection| refused(&rejection, fields))?;
+    issuer.dpop.mark_used(&proof, now).wait().await.map_err(|rejection| refused(&rejection, fields))?;
+    fields.extend(proof.response_fields);
+    Ok(Some(Confirmation::key(proof.thumbprint)))
+}
+
+fn refused(rejection: &Rejection, fields: &mut ResponseFields) -> OAuthError {
+    fields.extend_from_slice(rejection.response_fields());
+    match rejection.kind() {
+        RejectionKind::NonceRequired => OAuthError::use_dpop_nonce(),
+        RejectionKind::Throttled | RejectionKind::Unavailable => {
+            OAuthError::unavailable(rejection.wait().unwrap_or(std::time::Duration::from_secs(1)))
+        }
+        _ => OAuthError::invalid_dpop_proof(),
+    }
+}
+
+/// RFC 8705 §3: the certificate of the connection. Its chain need not be verified, because the token is bound to this one.
+fn certificate(head: &Parts, now: UnixTime) -> Result<Confirmation, OAuthError> {
+    let missing = OAuthError::invalid_request("The client needs a valid certificate, and the connection has none.");
+    let certificate = PeerCertificate::of(&head.extensions).ok_or(missing)?;
+    let is_early = certificate.not_before().is_some_and(|begin| now < begin);
+    let is_late = certificate.not_after().is_some_and(|end| end < now);
+    if is_early || is_late { Err(missing) } else { Ok(Confirmation::certificate(*certificate.thumbprint())) }
+}
+
+/// The `token_type` of a token with this confirmation: RFC 9449 §5, RFC 8705 §3.
+pub(super) fn token_type(confirmation: Option<&Confirmation>) -> &'static str {
+    match confirmation.and_then(|confirmation| confirmation.thumbprint(&ConfirmationMethod::KEY)) {
+        Some(_) => "DPoP",
+        None => "Bearer",
+    }
+}
