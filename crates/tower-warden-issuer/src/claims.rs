@@ -13,7 +13,7 @@ use crate::GrantType;
 pub struct ClaimsRequest<'a> {
     /// The client that the token is issued to.
     pub client_id: &'a str,
-    /// What the token is bound to: `cnf`.
+    /// The key or certificate that the token is bound to: `cnf`.
     pub confirmation: Option<&'a Confirmation>,
     /// The grant.
     pub grant: GrantType,

@@ -42,7 +42,7 @@ pub struct Client {
     served: Vec<Box<str>>,
 }
 
-/// What the tokens of a client are always bound to.
+/// The method by which the tokens of a client are always bound.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenBinding {

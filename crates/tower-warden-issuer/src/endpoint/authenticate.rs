@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{Client, ClientAuthentication, issuer::Inner};
 
-/// What a client authenticates with.
+/// The credential of a client.
 struct ClientCredential {
     client_id: String,
     proof: Proof,

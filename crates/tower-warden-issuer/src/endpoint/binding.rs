@@ -1,4 +1,4 @@
-//! What the tokens of a request are bound to: a key by DPoP (RFC 9449), a certificate (RFC 8705).
+//! The key (DPoP, RFC 9449) or certificate (RFC 8705) that tokens are bound to.
 
 use http::{HeaderName, HeaderValue, request::Parts};
 use tower_warden::{

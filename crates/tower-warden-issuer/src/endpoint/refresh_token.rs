@@ -15,7 +15,7 @@ use crate::{
     refresh::{RefreshToken, random, successor},
 };
 
-/// What follows from the state of a family for one of its tokens.
+/// The consequence of presenting a token, by the state of its family.
 enum Use {
     /// It is replaced.
     Rotate,

@@ -1,4 +1,4 @@
-//! What a request asks for: scopes and a resource.
+//! The scopes and the resource of a request.
 
 use tower_warden::scope::Scopes;
 

@@ -18,7 +18,7 @@ use crate::{Client, GrantType, issuer::Inner};
 #[derive(Clone, Copy)]
 pub(super) struct GrantRequest<'a> {
     pub(super) client: &'a Client,
-    /// What the sender has proved to possess.
+    /// The key or certificate that the sender has proved to possess.
     pub(super) confirmation: Option<&'a Confirmation>,
     pub(super) form: &'a Form,
     pub(super) now: UnixTime,

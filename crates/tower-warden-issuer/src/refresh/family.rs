@@ -14,7 +14,7 @@ pub struct RefreshFamily {
     pub resource: Box<str>,
     /// The scopes that were granted; an access token may have fewer.
     pub scopes: Scopes,
-    /// What its tokens are bound to; `None` for bearer tokens.
+    /// The key or certificate that its tokens are bound to; `None` for bearer tokens.
     pub confirmation: Option<Confirmation>,
     /// The second from which on its tokens are refused, however often they are used.
     pub expires_at: UnixTime,
@@ -22,19 +22,19 @@ pub struct RefreshFamily {
     pub rotated_at: UnixTime,
     /// The number of rotations: the current token has this number, the first token is number zero.
     pub generation: u64,
-    /// What the current token was derived from, together with the one before it.
+    /// The seed that the current token was derived from, together with the token before it.
     pub seed: Option<Digest>,
-    /// Whether its tokens may be used.
+    /// The state, which decides whether its tokens may be used.
     pub status: FamilyStatus,
 }
 
-/// Whether the tokens of a family may be used.
+/// The state of a family.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum FamilyStatus {
-    /// They may.
+    /// Its tokens may be used.
     Active,
-    /// They are refused.
+    /// Its tokens are refused.
     Revoked,
 }
 
@@ -66,7 +66,7 @@ pub struct Rotation {
     pub from: u64,
     /// The digest of the new token.
     pub token: Digest,
-    /// What the new token was derived from.
+    /// The seed that the new token was derived from.
     pub seed: Digest,
     /// The time of the request.
     pub now: UnixTime,

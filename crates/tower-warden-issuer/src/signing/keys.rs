@@ -40,7 +40,7 @@ use super::key::SigningKey;
 pub struct SigningKeys(Arc<Mutex<State>>);
 
 struct State {
-    /// In the order of `signs_from`; never empty.
+    /// The keys, ordered by `signs_from`; never empty.
     keys: Vec<Entry>,
     period: Option<Duration>,
 }
