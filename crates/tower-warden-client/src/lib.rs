@@ -96,6 +96,7 @@ pub use self::{
     layer::{Authorized, ResponseFuture, TokenLayer},
     origin::Origin,
     private_key::PrivateKey,
+    private_key_source::PrivateKeySource,
     token::{
         Attempt, Refresh, RefreshToken, Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
         unverified_expiry,
@@ -111,8 +112,10 @@ mod layer;
 pub mod mcp_headers;
 mod origin;
 mod private_key;
+mod private_key_source;
 pub mod replay;
 pub mod retry;
+mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;
 pub mod store;

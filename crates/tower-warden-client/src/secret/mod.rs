@@ -56,7 +56,6 @@ use std::sync::Arc;
 
 use tower_warden::Eventual;
 
-pub(crate) use self::files::read_text;
 pub use self::{
     changes::{ChangeSender, Changes},
     environment::EnvironmentSecrets,
@@ -67,11 +66,16 @@ pub use self::{
     vault::VaultSecrets,
     versioned::Versioned,
 };
+pub(crate) use self::{
+    files::read_text,
+    input::{NamedSecret, SecretInput},
+};
 
 mod changes;
 mod environment;
 mod error;
 mod files;
+mod input;
 mod polling;
 mod value;
 mod vault;

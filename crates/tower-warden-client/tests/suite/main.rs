@@ -11,6 +11,7 @@ mod origins;
 mod refresh;
 mod retry;
 mod retry_limits;
+mod rotation;
 mod scoped_keys;
 mod secrecy;
 mod secret_files;
