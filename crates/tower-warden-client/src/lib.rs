@@ -120,3 +120,4 @@ pub mod scoped_keys;
 pub mod secret;
 pub mod store;
 mod token;
+mod wiped;

@@ -8,6 +8,7 @@ mod grants;
 mod layer;
 mod mcp_headers;
 mod origins;
+mod polling;
 mod refresh;
 mod retry;
 mod retry_limits;
