@@ -78,7 +78,7 @@
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
-//! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault |
+//! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
 //!
 //! # Secrets
 //!

@@ -19,6 +19,12 @@ impl WipedJson {
         path.split('.').try_fold(&self.0, |value, name| value.get(name))
     }
 
+    /// Finds a member of the document itself, whatever characters its name has.
+    #[cfg(feature = "aws")]
+    pub(crate) fn member(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     pub(crate) fn text(&self, path: &str) -> Option<&str> {
         self.find(path).and_then(Value::as_str)
     }

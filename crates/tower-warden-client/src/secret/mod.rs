@@ -8,6 +8,7 @@
 //! | [`EnvironmentSecrets`]: environment variables | by a restart |
 //! | [`FileSecrets`]: Docker, Kubernetes, systemd | polled, with two valid values for a while |
 //! | [`VaultSecrets`]: KV version 2 of Vault | polled, with two valid values for a while |
+//! | `AwsSecrets`: AWS Secrets Manager, with the feature `aws` | polled, with two valid values for a while |
 //!
 //! # Examples
 //!
@@ -56,6 +57,8 @@ use std::sync::Arc;
 
 use tower_warden::Eventual;
 
+#[cfg(feature = "aws")]
+pub use self::aws::{AwsHttpClient, AwsSecrets};
 pub use self::{
     changes::{ChangeSender, Changes},
     environment::EnvironmentSecrets,
@@ -71,6 +74,8 @@ pub(crate) use self::{
     input::{NamedSecret, SecretInput},
 };
 
+#[cfg(feature = "aws")]
+mod aws;
 mod changes;
 mod environment;
 mod error;

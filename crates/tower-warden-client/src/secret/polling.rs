@@ -75,6 +75,11 @@ impl fmt::Debug for Polling {
 pub(super) trait Reader: Send + Sync + 'static {
     /// Reads one secret, not from a cache.
     fn read(&self, name: &str) -> impl Future<Output = Result<Reading, SecretError>> + Send;
+
+    /// Reads the version before the current one, which was read for the first time. By default, there is none.
+    fn read_replaced(&self, _name: &str, _current: &Reading) -> impl Future<Output = Option<Replaced>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// The result of reading a secret.
@@ -82,6 +87,13 @@ pub(super) struct Reading {
     pub(super) secret: Secret,
     /// The number that the store gives to its versions, if it does.
     pub(super) version: Option<u64>,
+}
+
+/// A version that another one has replaced.
+pub(super) struct Replaced {
+    pub(super) secret: Secret,
+    /// The time at which it was replaced.
+    pub(super) at: UnixTime,
 }
 
 /// A reader, and the versions that it has read.
@@ -207,10 +219,13 @@ impl<R: Reader> Polled<R> {
     async fn read(&self, name: &str) -> Result<Versioned<Secret>, SecretError> {
         let read_at = self.polling.clock.steady();
         let reading = self.reader.read(name).await;
+        let replaced = match &reading {
+            Ok(current) if !self.entries().contains_key(name) => self.reader.read_replaced(name, current).await,
+            _ => None,
+        };
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(name) else {
-            let reading = reading?;
-            let versioned = Versioned::new(reading.secret, reading.version.unwrap_or(1));
+            let versioned = self.first(reading?, replaced);
             let entry = Entry { versioned: versioned.clone(), read_at, is_failing: false };
             entries.insert(name.into(), entry);
             return Ok(versioned);
@@ -227,6 +242,19 @@ impl<R: Reader> Polled<R> {
             }
         }
         Ok(entry.versioned.clone())
+    }
+
+    /// The first version that is known, with the one before if it is still valid.
+    fn first(&self, reading: Reading, replaced: Option<Replaced>) -> Versioned<Secret> {
+        let version = reading.version.unwrap_or(1);
+        let end = |replaced: &Replaced| replaced.at + self.polling.overlap;
+        match replaced.filter(|replaced| self.polling.clock.now() < end(replaced)) {
+            Some(replaced) if replaced.secret != reading.secret => {
+                let end = end(&replaced);
+                Versioned::new(replaced.secret, version.saturating_sub(1)).rotated(reading.secret, version, end)
+            }
+            _ => Versioned::new(reading.secret, version),
+        }
     }
 
     fn update(&self, entry: &mut Entry, name: &str, reading: Reading) {

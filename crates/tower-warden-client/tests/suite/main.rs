@@ -1,6 +1,8 @@
 //! The client: tokens, secrets, keys, and the layers, with servers within the process.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "aws")]
+mod aws;
 mod cached;
 mod dpop;
 mod faults;
