@@ -74,6 +74,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`credentials`] | [`Credentials`](credentials::Credentials): all services of an application, by one configuration |
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
@@ -105,6 +106,7 @@ pub use self::{
 
 mod cache;
 pub mod challenge;
+pub mod credentials;
 mod dpop;
 mod endpoint;
 pub mod grant;

@@ -4,6 +4,8 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod cached;
+mod credentials;
+mod credentials_config;
 mod dpop;
 mod faults;
 mod grants;
