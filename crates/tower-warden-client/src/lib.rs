@@ -4,7 +4,7 @@
 //! [grants](grant) within a [`CachedToken`].
 //!
 //! ```text
-//!  request ─▶ TokenLayer ─▶ hyper-util's client, a channel of tonic, any Service<http::Request<B>>
+//!  request ─▶ TokenLayer ─▶ hyper-util's client, ReqwestClient, a channel of tonic, any Service<http::Request<B>>
 //!                 │
 //!                 ▼
 //!            CachedToken        one refresh at a time, before the token expires
@@ -90,6 +90,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::ReqwestClient;
 pub use self::{
     cache::CachedToken,
     dpop::DpopKey,
@@ -116,6 +118,8 @@ mod origin;
 mod private_key;
 mod private_key_source;
 pub mod replay;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
 pub mod retry;
 mod rotating_key;
 pub mod scoped_keys;

@@ -4,6 +4,7 @@
 #[cfg(feature = "aws")]
 mod aws;
 mod cached;
+mod clients;
 mod credentials;
 mod credentials_config;
 mod dpop;
