@@ -32,6 +32,7 @@ impl Checks {
 }
 
 /// Fails if a value is not the expected one.
+#[expect(clippy::needless_pass_by_value, reason = "the values are results of calls and literals")]
 pub(crate) fn same<T: Debug + PartialEq>(what: &str, actual: T, expected: T) -> Outcome {
     if actual == expected { Ok(()) } else { Err(format!("{what}: {actual:?} instead of {expected:?}").into()) }
 }
