@@ -10,7 +10,7 @@
 //!            CachedToken        one refresh at a time, before the token expires
 //!                 │
 //!                 ▼
-//!            ClientCredentials, RefreshGrant, JsonLogin, TokenExchange, JwtBearer, StaticKey, TokenFile
+//!            ClientCredentials, RefreshGrant, JsonLogin, TokenExchange, JwtBearer, CustomGrant, StaticKey, TokenFile
 //!                 │
 //!                 ▼
 //!            TokenEndpoint ─▶ Fetch: an HttpClient, or the application's own client
