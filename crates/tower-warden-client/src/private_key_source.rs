@@ -45,8 +45,9 @@ impl PrivateKeySource {
         Ok(Self { algorithm, has_kid: false, secret: NamedSecret::new(source, name) })
     }
 
-    /// Sets the [thumbprint](PrivateKey::thumbprint) of the public key as its id, `kid`, so that each version of the key has
-    /// an id of its own. By default, there is none, and the server tries the keys that are registered for the client.
+    /// Sets the [thumbprint](PrivateKey::thumbprint) of the public key as its id, `kid`, so that each version of the
+    /// key has an id of its own. By default, there is none, and the server tries the keys that are registered for the
+    /// client.
     pub const fn with_thumbprint_as_kid(mut self) -> Self {
         self.has_kid = true;
         self

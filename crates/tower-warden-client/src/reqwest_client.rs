@@ -15,12 +15,13 @@ use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 use tower_warden::ConfigError;
 
-/// A [`reqwest::Client`] that follows no redirect, as a `Service<http::Request<B>>` below a [`TokenLayer`](crate::TokenLayer).
+/// A [`reqwest::Client`] that follows no redirect, as a `Service<http::Request<B>>` below a
+/// [`TokenLayer`](crate::TokenLayer).
 ///
-/// A client that follows redirects may send the field of an API key or a proof to any host, and whether a client does so
-/// cannot be read from it. So this one is built from a [`reqwest::ClientBuilder`], whose policy of redirects is replaced;
-/// a redirect is a response to the caller. For the same reason, no header field that is set on the builder may contain a
-/// credential: the layer does not see it.
+/// A client that follows redirects may send the field of an API key or a proof to any host, and whether a client does
+/// so cannot be read from it. So this one is built from a [`reqwest::ClientBuilder`], whose policy of redirects is
+/// replaced; a redirect is a response to the caller. For the same reason, no header field that is set on the builder
+/// may contain a credential: the layer does not see it.
 ///
 /// Errors are those of reqwest, without the URL of the request, which may contain a secret.
 ///

@@ -10,8 +10,8 @@ use crate::{
 
 /// The versions of a key as tokens, and the version that the API refused last.
 ///
-/// While two versions are valid, the current one is used until the API refuses it, and the other one from then on; a new
-/// version is used at once.
+/// While two versions are valid, the current one is used until the API refuses it, and the other one from then on; a
+/// new version is used at once.
 pub(crate) struct RotatingKey {
     /// `None` for `Authorization: Bearer`.
     field: Option<HeaderName>,

@@ -57,8 +57,8 @@ impl CredentialsBuilder {
         self
     }
 
-    /// Sets the client for requests to the authorization server of one service. A service of the kind `mtls` needs one that
-    /// presents its certificate.
+    /// Sets the client for requests to the authorization server of one service. A service of the kind `mtls` needs one
+    /// that presents its certificate.
     pub fn http_for(mut self, service: &str, fetch: impl Fetch) -> Self {
         self.http_of_services.insert(service.into(), Arc::new(fetch));
         self
@@ -70,16 +70,18 @@ impl CredentialsBuilder {
         self
     }
 
-    /// Reads and checks all secrets, and logs a warning for each one whose rotation is due soon. No token is obtained yet.
+    /// Reads and checks all secrets, and logs a warning for each one whose rotation is due soon. No token is obtained
+    /// yet.
     ///
     /// # Errors
     ///
-    /// - If two services have the same origin, or the same secret for different servers.
-    /// - If a service of the kind `mtls` has no [HTTP client](Self::http_for) of its own, or if there is one for a service
-    ///   that is not configured.
+    /// - If two services have the same origin, the same secret for different servers, or the same file of a token.
+    /// - If a service of the kind `mtls` has no [HTTP client](Self::http_for) of its own, or if there is one for a
+    ///   service that is not configured.
     /// - If a secret is missing or malformed, or its source does not respond.
-    pub async fn load(self) -> Result<Credentials, CredentialsError> {
+    pub async fn load(mut self) -> Result<Credentials, CredentialsError> {
         self.check()?;
+        self.complete_http()?;
         let (declarations, labels) = self.declare().await?;
         let mut keys = ScopedKeys::builder(Arc::clone(&self.secrets));
         for declaration in declarations {
@@ -99,16 +101,31 @@ impl CredentialsBuilder {
             let known = self.services.keys().map(|name| &**name);
             return Err(CredentialsError::config(name, unknown("this service is not configured", name, known)));
         }
-        let mut origins = HashMap::new();
+        let (mut origins, mut files) = (HashMap::new(), HashMap::new());
         for (name, config) in &self.services {
             if let Some(other) = origins.insert(&config.origin, name) {
                 let message = "two services have the same origin, so each could receive the credential of the other";
+                return Err(CredentialsError::config(name, ConfigError::custom(message).value(other)));
+            }
+            if let Some(other) = grants::file(config).and_then(|file| files.insert(file, name)) {
+                let message = "two services have the same file of a token";
                 return Err(CredentialsError::config(name, ConfigError::custom(message).value(other)));
             }
             if grants::needs_certificate(config) && !self.http_of_services.contains_key(name) {
                 let message = "a client with a certificate needs an HTTP client of its own, which presents it";
                 return Err(CredentialsError::config(name, ConfigError::custom(message)));
             }
+        }
+        Ok(())
+    }
+
+    /// Sets the client by default, if a service needs it.
+    fn complete_http(&mut self) -> Result<(), CredentialsError> {
+        let needs_client = self.services.iter().any(|(name, config)| {
+            !matches!(config.kind, Kind::ApiKey { .. }) && !self.http_of_services.contains_key(name)
+        });
+        if self.http.is_none() && needs_client {
+            self.http = Some(Arc::new(HttpClient::new().map_err(CredentialsError::environment)?));
         }
         Ok(())
     }
@@ -159,10 +176,8 @@ impl CredentialsBuilder {
                 TokenLayer::new(key.map_err(refused)?, &origin).map_err(refused)?.environment(&self.environment);
             return Ok(Service { layer, secrets, tokens: None });
         }
-        let http: Arc<dyn Fetch> = match self.http_of_services.get(name).or(self.http.as_ref()) {
-            Some(http) => Arc::clone(http),
-            None => Arc::new(HttpClient::new().map_err(refused)?),
-        };
+        let http = self.http_of_services.get(name).or(self.http.as_ref()).map(Arc::clone);
+        let http = http.ok_or_else(|| refused(ConfigError::custom("a service with tokens needs an HTTP client")))?;
         let now = self.environment.clock().now();
         let grant = grants::grant(name, config, http, &self.secrets, now).await?;
         let tokens = CachedToken::new(grant).environment(&self.environment);

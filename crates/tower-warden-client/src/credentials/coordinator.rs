@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use tower_warden::{Clock, ConfigError};
 
-use super::{CredentialsBuilder, CredentialsConfig, observed::Observed, status::ServiceStatus};
+use super::{CredentialsBuilder, CredentialsConfig, CredentialsError, observed::Observed, status::ServiceStatus};
 use crate::{CachedToken, TokenLayer, scoped_keys::ScopedKeys, secret::SecretSource};
 
 /// The credentials of an application for the services that it calls. See the [module docs](super).
@@ -31,17 +31,18 @@ impl Credentials {
     ///
     /// # Errors
     ///
-    /// If the configuration does not have the environment. The error lists those that it has.
+    /// If the configuration is [refused](CredentialsConfig::check), or does not have the environment. The error lists
+    /// those that it has.
     pub fn builder(
         config: &CredentialsConfig,
         environment: &str,
         secrets: impl SecretSource,
-    ) -> Result<CredentialsBuilder, ConfigError> {
-        let services = config.services(environment).ok_or_else(|| {
+    ) -> Result<CredentialsBuilder, CredentialsError> {
+        let services = config.parse()?.remove(environment).ok_or_else(|| {
             let message = "the configuration does not have this environment";
-            unknown(message, environment, config.environments())
+            CredentialsError::environment(unknown(message, environment, config.environments()))
         })?;
-        Ok(CredentialsBuilder::new(services.clone(), Arc::new(secrets)))
+        Ok(CredentialsBuilder::new(services, Arc::new(secrets)))
     }
 
     pub(super) fn new(clock: Arc<dyn Clock>, secrets: ScopedKeys, services: BTreeMap<Box<str>, Service>) -> Self {
@@ -58,9 +59,9 @@ impl Credentials {
         found.ok_or_else(|| unknown("this service is not configured", service, self.services()))
     }
 
-    /// Obtains all tokens now, and refreshes them by tasks, so that no request waits for them; reads keys again when their
-    /// source notifies of a change, and logs a warning before a rotation is due. The tasks end when the last clone and the
-    /// last layer are dropped.
+    /// Obtains all tokens now, and refreshes them by tasks, so that no request waits for them; reads keys again when
+    /// their source notifies of a change, and logs a warning before a rotation is due. The tasks end when the last
+    /// clone and the last layer are dropped.
     ///
     /// # Panics
     ///
@@ -99,8 +100,8 @@ impl Credentials {
         statuses.collect()
     }
 
-    /// Logs a warning for each secret whose rotation is due within three days, at most once a day for each.
-    /// [`refresh_in_background`](Self::refresh_in_background) does it as well.
+    /// Logs a warning for each secret that [needs a rotation](ServiceStatus::needs_rotation), at most once a day for
+    /// each. [`refresh_in_background`](Self::refresh_in_background) does it as well.
     pub fn warn_of_rotations(&self) {
         self.0.secrets.warn_of_rotations();
     }

@@ -2,6 +2,7 @@ use std::{error::Error, fmt};
 
 use tower_warden::ConfigError;
 
+use super::config::Problem;
 use crate::{TokenError, secret::SecretError};
 
 /// Credentials that cannot be loaded.
@@ -17,6 +18,7 @@ pub struct CredentialsError {
 enum Cause {
     Config(ConfigError),
     Key(TokenError),
+    Problem(Problem),
     Secret(SecretError),
 }
 
@@ -35,6 +37,10 @@ impl CredentialsError {
         Self { cause: Cause::Config(error), service: Some(service.into()) }
     }
 
+    pub(super) fn environment(error: ConfigError) -> Self {
+        Self { cause: Cause::Config(error), service: None }
+    }
+
     pub(super) fn key(service: &str, error: TokenError) -> Self {
         Self { cause: Cause::Key(error), service: Some(service.into()) }
     }
@@ -43,7 +49,7 @@ impl CredentialsError {
     #[must_use]
     pub const fn kind(&self) -> CredentialsErrorKind {
         match self.cause {
-            Cause::Config(_) => CredentialsErrorKind::Config,
+            Cause::Config(_) | Cause::Problem(_) => CredentialsErrorKind::Config,
             Cause::Key(_) | Cause::Secret(_) => CredentialsErrorKind::Secret,
         }
     }
@@ -52,6 +58,12 @@ impl CredentialsError {
     #[must_use]
     pub fn service(&self) -> Option<&str> {
         self.service.as_deref()
+    }
+}
+
+impl From<Problem> for CredentialsError {
+    fn from(problem: Problem) -> Self {
+        Self { cause: Cause::Problem(problem), service: None }
     }
 }
 
@@ -69,6 +81,7 @@ impl fmt::Display for CredentialsError {
         match &self.cause {
             Cause::Config(error) => error.fmt(f),
             Cause::Key(error) => error.fmt(f),
+            Cause::Problem(problem) => problem.fmt(f),
             Cause::Secret(error) => error.fmt(f),
         }
     }
@@ -79,6 +92,7 @@ impl Error for CredentialsError {
         match &self.cause {
             Cause::Config(error) => error.source(),
             Cause::Key(error) => error.source(),
+            Cause::Problem(_) => None,
             Cause::Secret(error) => error.source(),
         }
     }

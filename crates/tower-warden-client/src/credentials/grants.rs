@@ -1,6 +1,6 @@
 //! The grants of the kinds of a configuration.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use tower_warden::{ConfigError, UnixTime, fetch::Fetch};
 
@@ -62,6 +62,15 @@ pub(super) fn secrets(service: &str, config: &ServiceConfig) -> Vec<SecretUse> {
 /// Returns whether the client authenticates by a certificate.
 pub(super) const fn needs_certificate(config: &ServiceConfig) -> bool {
     matches!(&config.kind, Kind::ClientCredentials(OAuth { auth: Auth::Mtls, .. }))
+}
+
+/// The file of a token or a refresh token, which is that of one service.
+pub(super) fn file(config: &ServiceConfig) -> Option<&Path> {
+    match &config.kind {
+        Kind::ApiKey { .. } | Kind::ClientCredentials(_) => None,
+        Kind::JsonLogin(login) => login.store.as_deref(),
+        Kind::Refresh { store: file, .. } | Kind::TokenFile { path: file } => Some(file),
+    }
 }
 
 /// Builds the grant of a service, which is not of the kind `api_key`.

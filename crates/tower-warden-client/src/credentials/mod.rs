@@ -1,14 +1,14 @@
 //! The credentials of an application for all services that it calls, by one configuration and one interface.
 //!
-//! A [`CredentialsConfig`] names the services of each environment and the kind of their credentials; the application selects
-//! the environment by its name. Development may have API keys, staging client credentials, and production certificates, and
-//! the code is the same: [`Credentials::layer_for`].
+//! A [`CredentialsConfig`] names the services of each environment and the kind of their credentials; the application
+//! selects the environment by its name. Development may have API keys, staging client credentials, and production
+//! certificates, and the code is the same: [`Credentials::layer_for`].
 //!
 //! - The configuration contains names of secrets, and never their values.
-//! - Each service has an origin of its own, to which its credential is sent, and no other. Two services with one origin are
-//!   refused, and so is a secret that would be sent to two services.
-//! - Secrets are read when the credentials are loaded, so that what is missing or malformed is an error at start. Rotated
-//!   secrets are used without a restart.
+//! - Each service has an origin of its own, to which its credential is sent, and no other. Two services with one origin
+//!   are refused, and so is a secret that would be sent to two services.
+//! - Secrets are read when the credentials are loaded, so that what is missing or malformed is an error at start.
+//!   Rotated secrets are used without a restart.
 //! - [`Credentials::status`] is for readiness checks.
 //!
 //! # Examples
@@ -25,7 +25,8 @@
 //!     "development": {
 //!         "billing": { "kind": "api_key", "origin": "http://127.0.0.1:8080", "key_name": "BILLING_API_KEY" },
 //!         "reports": {
-//!             "kind": "api_key", "origin": "http://127.0.0.1:8081", "key_name": "REPORTS_API_KEY", "field": "x-api-key"
+//!             "kind": "api_key", "origin": "http://127.0.0.1:8081", "key_name": "REPORTS_API_KEY",
+//!             "field": "x-api-key"
 //!         }
 //!     },
 //!     "production": {

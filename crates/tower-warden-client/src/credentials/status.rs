@@ -22,7 +22,8 @@ impl ServiceStatus {
 
     /// Returns whether there is a token that has not expired and was not refused, or a key.
     ///
-    /// Without [`refresh_in_background`](super::Credentials::refresh_in_background), there is none before the first request.
+    /// Without [`refresh_in_background`](super::Credentials::refresh_in_background), there is none before the first
+    /// request.
     #[must_use]
     pub const fn has_token(&self) -> bool {
         self.has_token
@@ -46,7 +47,8 @@ impl ServiceStatus {
         self.rotation_due
     }
 
-    /// Returns whether a rotation is due within three days, or overdue.
+    /// Returns whether a rotation is due within the [time of the warning](super::CredentialsBuilder::warn_before), or
+    /// overdue.
     #[must_use]
     pub const fn needs_rotation(&self) -> bool {
         self.needs_rotation

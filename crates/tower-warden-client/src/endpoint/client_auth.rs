@@ -16,9 +16,9 @@ use crate::{
 
 /// The authentication of a client at the token endpoint.
 ///
-/// A secret or a key can be that of a [`SecretSource`]. If the server refuses its current version with `invalid_client`, and
-/// the version before is still [valid](crate::secret::Versioned::previous), the request is sent once more with that one. If
-/// the source fails, the last version that was read remains in use.
+/// A secret or a key can be that of a [`SecretSource`]. If the server refuses its current version with
+/// `invalid_client`, and the version before is still [valid](crate::secret::Versioned::previous), the request is sent
+/// once more with that one. If the source fails, the last version that was read remains in use.
 ///
 /// # Examples
 ///

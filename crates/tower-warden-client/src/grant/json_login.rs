@@ -95,8 +95,8 @@ impl JsonLogin {
     /// Adds a member to the login that this source has by the name `secret`.
     ///
     /// It is read for each login. If the server refuses the current version, and the one before is still
-    /// [valid](Versioned::previous), the login is sent once more with that one. If the source fails, the last version that
-    /// was read remains in use.
+    /// [valid](Versioned::previous), the login is sent once more with that one. If the source fails, the last version
+    /// that was read remains in use.
     pub fn secret_from(mut self, name: &str, source: impl SecretSource, secret: impl Into<Box<str>>) -> Self {
         Arc::make_mut(&mut self.fields).push((name.into(), SecretInput::named(source, secret)));
         self

@@ -12,9 +12,9 @@ use crate::{
 /// A key of the application: an API key, or a token that another party has issued.
 ///
 /// A key of a [`SecretSource`] follows its rotations. While two versions are valid, the current one is sent; if the API
-/// refuses it with 401, the layer sends the request once more with the other one, which is used from then on, until it is
-/// refused or no longer valid, or until there is a new version. If the source fails, the last version remains in use. Such a
-/// key needs no [`CachedToken`](crate::CachedToken), which would use it for longer.
+/// refuses it with 401, the layer sends the request once more with the other one, which is used from then on, until it
+/// is refused or no longer valid, or until there is a new version. If the source fails, the last version remains in
+/// use. Such a key needs no [`CachedToken`](crate::CachedToken), which would use it for longer.
 ///
 /// # Examples
 ///

@@ -17,11 +17,11 @@ struct Inner {
 }
 
 impl ScopedKeys {
-    /// Returns the key of a service as a source of tokens for a [`TokenLayer`](crate::TokenLayer): the whole value of this
-    /// header field.
+    /// Returns the key of a service as a source of tokens for a [`TokenLayer`](crate::TokenLayer): the whole value of
+    /// this header field.
     ///
-    /// It follows [`refresh`](Self::refresh). While two versions are valid, the other one is sent once the API has refused
-    /// the current one with 401.
+    /// It follows [`refresh`](Self::refresh). While two versions are valid, the other one is sent once the API has
+    /// refused the current one with 401.
     ///
     /// # Errors
     ///

@@ -101,7 +101,7 @@ pub(super) struct Polled<R> {
     pub(super) reader: R,
     pub(super) polling: Polling,
     entries: Mutex<HashMap<Box<str>, Entry>>,
-    /// For each name that is being read, the lock that is held until its entry is replaced, so that a slow reading does not
+    /// The lock of each name that is being read, held until its entry is replaced, so that a slow reading does not
     /// replace a later one.
     turns: Mutex<HashMap<Box<str>, Weak<Turn>>>,
     changes: ChangeSender,

@@ -1,20 +1,19 @@
 //! The coordinator of credentials for several services.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt};
 use tower_warden::{Environment, ManualClock};
 use tower_warden_client::{
     TokenErrorKind,
-    credentials::{Credentials, CredentialsBuilder, CredentialsConfig, CredentialsErrorKind, ServiceStatus},
+    credentials::{Credentials, CredentialsBuilder, CredentialsConfig, CredentialsErrorKind},
     secret::{EnvironmentSecrets, SecretErrorKind},
 };
 
 use crate::{
     rotation::Rotating,
-    server::Log,
-    support::{NOW, Received, Reply, Server, get, reply, response},
+    support::{NOW, Received, Server, get, reply, response},
 };
 
 fn config() -> CredentialsConfig {
@@ -51,24 +50,28 @@ fn config() -> CredentialsConfig {
 const BILLING: &str = "key_of_billing_0123456789";
 const REPORTS: &str = "key_of_reports_0123456789";
 
-fn secrets() -> EnvironmentSecrets {
+pub(crate) fn secrets() -> EnvironmentSecrets {
     let login = ("LOGIN", "secret_of_the_login");
     EnvironmentSecrets::of([("BILLING", BILLING), ("REPORTS", REPORTS), ("CLIENT", "secret_of_the_client"), login])
 }
 
 /// A builder for an environment of one service, or of several.
-fn build(services: &Value, secrets: EnvironmentSecrets) -> CredentialsBuilder {
+pub(crate) fn build(services: &Value, secrets: EnvironmentSecrets) -> CredentialsBuilder {
     let config: CredentialsConfig = serde_json::from_value(json!({ "test": services })).unwrap();
     Credentials::builder(&config, "test", secrets).unwrap().http(Server::default())
 }
 
-fn clock() -> (Environment, ManualClock) {
+pub(crate) fn clock() -> (Environment, ManualClock) {
     let clock = ManualClock::at(NOW);
     (Environment::default().with_clock(clock.clone()), clock)
 }
 
 /// Sends a request, and returns the header fields that an API receives.
-async fn send(credentials: &Credentials, service: &str, url: &str) -> Result<http::HeaderMap, TokenErrorKind> {
+pub(crate) async fn send(
+    credentials: &Credentials,
+    service: &str,
+    url: &str,
+) -> Result<http::HeaderMap, TokenErrorKind> {
     let received = Received::default();
     let client = credentials.layer_for(service).unwrap().layer(received.api(|_| response(200, "")));
     match client.oneshot(get(url)).await {
@@ -78,10 +81,6 @@ async fn send(credentials: &Credentials, service: &str, url: &str) -> Result<htt
             Err(error.downcast_ref::<tower_warden_client::TokenError>().unwrap().kind())
         }
     }
-}
-
-fn status<'a>(statuses: &'a [ServiceStatus], service: &str) -> &'a ServiceStatus {
-    statuses.iter().find(|status| status.service() == service).unwrap()
 }
 
 #[tokio::test]
@@ -144,7 +143,7 @@ fn key(origin: &str, name: &str) -> Value {
     json!({ "kind": "api_key", "origin": origin, "key_name": name })
 }
 
-fn client(origin: &str, client_id: &str, name: &str) -> Value {
+pub(crate) fn client(origin: &str, client_id: &str, name: &str) -> Value {
     json!({
         "kind": "client_credentials", "origin": origin, "token_url": "https://auth.example/token",
         "client_id": client_id, "secret_name": name
@@ -171,6 +170,27 @@ async fn a_key_of_two_services_is_refused_by_its_name_and_by_its_value() {
     let error = build(&services, same).load().await.unwrap_err();
     assert_eq!(error.kind(), CredentialsErrorKind::Secret);
     assert!(!format!("{error} {error:?}").contains(BILLING));
+}
+
+#[tokio::test]
+async fn two_services_with_one_file_of_a_token_are_refused() {
+    let file = |origin, kind, member, path| {
+        let mut service = json!({ "kind": kind, "origin": origin });
+        service[member] = Value::from(path);
+        if kind == "refresh" {
+            service["token_url"] = "https://auth.example/token".into();
+            service["client_id"] = "agent".into();
+            service["auth"] = "none".into();
+        }
+        service
+    };
+    let services = |path| {
+        let first = file("https://a.example", "token_file", "path", "/run/token");
+        json!({ "a": first, "b": file("https://b.example", "refresh", "store", path) })
+    };
+    let error = build(&services("/run/token"), secrets()).load().await.unwrap_err();
+    assert_eq!((error.kind(), error.service()), (CredentialsErrorKind::Config, Some("b")));
+    assert!(build(&services("/run/refresh-token"), secrets()).load().await.is_ok());
 }
 
 #[tokio::test]
@@ -235,76 +255,6 @@ async fn a_rotated_secret_is_used_without_a_restart() {
     server.next([reply(401, r#"{"error":"invalid_client"}"#)]);
     let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
     assert_eq!((server.count(), &headers["authorization"]), (3, &"Bearer token-3".parse().unwrap()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_status_states_tokens_errors_and_rotations() {
-    let (environment, clock) = clock();
-    let server = Server::default();
-    let services = json!({
-        "billing": client("https://a.example", "agent", "CLIENT"),
-        "reports": {
-            "kind": "api_key", "origin": "https://b.example", "key_name": "REPORTS",
-            "created": "2027-01-01", "rotate_after_days": 20
-        }
-    });
-    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment).load().await.unwrap();
-    let statuses = credentials.status();
-    let billing = status(&statuses, "billing");
-    assert_eq!((billing.has_token(), billing.expiry(), billing.last_error()), (false, None, None));
-    let reports = status(&statuses, "reports");
-    // 1 January 2027 is 16 days before the time of the tests.
-    assert_eq!((reports.has_token(), reports.needs_rotation()), (true, false));
-    let due = reports.rotation_due().unwrap();
-    assert_eq!(due.as_secs(), 1_800_489_600);
-
-    send(&credentials, "billing", "https://a.example/").await.unwrap();
-    let statuses = credentials.status();
-    let billing = status(&statuses, "billing");
-    assert_eq!((billing.has_token(), billing.expiry()), (true, Some(NOW + Duration::from_secs(3_600))));
-
-    server.next((0..6).map(|_| Reply::Down));
-    clock.set(due - Duration::from_secs(3 * 24 * 3_600));
-    send(&credentials, "billing", "https://a.example/").await.unwrap_err();
-    let statuses = credentials.status();
-    let billing = status(&statuses, "billing");
-    assert_eq!((billing.has_token(), billing.last_error()), (false, Some(TokenErrorKind::Unavailable)));
-    assert!(status(&statuses, "reports").needs_rotation());
-    assert!(!format!("{credentials:?} {statuses:?}").contains("secret_of"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn all_services_are_refreshed_in_the_background_until_the_last_layer_is_dropped() {
-    let (log, _guard) = Log::listen();
-    let (environment, clock) = clock();
-    let server = Server::default();
-    let services = json!({
-        "a": client("https://a.example", "agent", "CLIENT"),
-        "b": { "kind": "token_file", "origin": "https://b.example", "path": "/nowhere/token" },
-        "c": {
-            "kind": "api_key", "origin": "https://c.example", "key_name": "REPORTS",
-            "created": "2027-01-01", "rotate_after_days": 17
-        }
-    });
-    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment);
-    let credentials = credentials.load().await.unwrap().refresh_in_background();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let statuses = credentials.status();
-    assert!(status(&statuses, "a").has_token());
-    clock.advance(Duration::from_secs(3_500));
-    tokio::time::sleep(Duration::from_secs(120)).await;
-    assert_eq!(server.count(), 2, "the token was refreshed before it expired");
-    assert_eq!(log.count("a key has to be rotated soon"), 1);
-    assert!(!log.text().contains("key_of") && !log.text().contains("secret_of"), "{}", log.text());
-
-    let layer = Arc::new(credentials.layer_for("a").unwrap());
-    drop(credentials);
-    tokio::task::yield_now().await;
-    let metrics = tokio::runtime::Handle::current().metrics();
-    assert_eq!(metrics.num_alive_tasks(), 1, "that of the layer");
-    drop(layer);
-    tokio::task::yield_now().await;
-    assert_eq!(metrics.num_alive_tasks(), 0);
 }
 
 #[tokio::test]

@@ -1,11 +1,18 @@
 //! Configurations of credentials: what is accepted, and errors that name the member and never the value.
 
 use serde_json::{Value, json};
-use tower_warden_client::credentials::CredentialsConfig;
+use tower_warden_client::credentials::{Credentials, CredentialsConfig, CredentialsError, CredentialsErrorKind};
+use tower_warden_client::secret::EnvironmentSecrets;
 
 /// A configuration with one service.
-fn parse(service: &Value) -> Result<CredentialsConfig, serde_json::Error> {
-    serde_json::from_value(json!({ "staging": { "billing": service } }))
+fn parse(service: &Value) -> Result<CredentialsConfig, CredentialsError> {
+    read(json!({ "staging": { "billing": service } }))
+}
+
+fn read(value: Value) -> Result<CredentialsConfig, CredentialsError> {
+    let config: CredentialsConfig = serde_json::from_value(value).unwrap();
+    assert!(!format!("{config:?}").contains("billing"), "`Debug` prints the names of environments only");
+    config.check().map(|()| config)
 }
 
 /// A valid service of this kind.
@@ -20,7 +27,8 @@ fn valid(kind: &str) -> Value {
         }
         "mtls" => json!({ "token_url": "https://auth.example/token", "client_id": "agent" }),
         "refresh" => json!({
-            "token_url": "https://auth.example/token", "client_id": "agent", "auth": "none", "store": "/var/lib/agent/rt"
+            "token_url": "https://auth.example/token", "client_id": "agent", "auth": "none",
+            "store": "/var/lib/agent/rt"
         }),
         "token_file" => json!({ "path": "/var/run/secrets/token" }),
         _ => unreachable!(),
@@ -58,7 +66,7 @@ fn each_kind_is_accepted_in_any_environment() {
         assert!(config.environments().eq(["staging"]), "{kind}");
     }
     let all = json!({ "production": { "a": valid("mtls") }, "development": { "a": valid("api_key") }, "empty": {} });
-    let config: CredentialsConfig = serde_json::from_value(all).unwrap();
+    let config = read(all).unwrap();
     assert!(config.environments().eq(["development", "empty", "production"]));
 }
 
@@ -173,7 +181,10 @@ fn a_member_of_the_wrong_type_is_refused_and_not_printed() {
     for scopes in [json!("read write"), json!(["read", "write"]), json!([])] {
         assert!(parse(&with("mtls", "scopes", scopes)).is_ok());
     }
-    assert!(serde_json::from_str::<CredentialsConfig>(r#""s3cret""#).is_err_and(|e| !e.to_string().contains("s3cret")));
+    for document in [json!("s3cret"), json!(["s3cret"]), json!(null), json!({ "a": "s3cret" })] {
+        let error = read(document).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("s3cret"));
+    }
 }
 
 #[test]
@@ -209,17 +220,63 @@ fn refreshing_of_a_login_needs_a_url() {
 fn names_of_environments_and_services_are_words_that_occur_once() {
     let long = "a".repeat(65);
     for name in ["", "two words", "a.b", "a\nb", long.as_str()] {
-        assert!(serde_json::from_value::<CredentialsConfig>(json!({ name: {} })).is_err(), "{name:?}");
-        assert!(serde_json::from_value::<CredentialsConfig>(json!({ "a": { name: valid("api_key") } })).is_err());
+        assert!(read(json!({ name: {} })).is_err(), "{name:?}");
+        assert!(read(json!({ "a": { name: valid("api_key") } })).is_err());
     }
-    let error = serde_json::from_str::<CredentialsConfig>(r#"{"a":{},"a":{}}"#).unwrap_err();
-    assert!(error.to_string().contains("`a` occurs twice"), "{error}");
+    for (document, path) in
+        [(r#"{"a":{},"a":{}}"#, "`a`"), (r#"{"a":{"b":{"kind":"mtls","kind":"mtls"}}}"#, "`a.b.kind`")]
+    {
+        let error = serde_json::from_str::<CredentialsConfig>(document).unwrap().check().unwrap_err().to_string();
+        assert!(error.contains(path) && error.contains("once"), "{error}");
+    }
 }
 
 #[test]
 fn every_environment_is_checked() {
     let config =
         json!({ "development": { "a": valid("api_key") }, "production": { "a": without("mtls", "client_id") } });
-    let error = serde_json::from_value::<CredentialsConfig>(config).unwrap_err();
+    let config: CredentialsConfig = serde_json::from_value(config).unwrap();
+    let error = Credentials::builder(&config, "development", EnvironmentSecrets::new()).unwrap_err();
+    assert_eq!(error.kind(), CredentialsErrorKind::Config);
     assert!(error.to_string().contains("`production.a.client_id`"), "{error}");
+}
+
+const TOML: &str = r#"
+[development.billing]
+kind = "api_key"
+origin = "http://127.0.0.1:8080"
+key_name = "BILLING_API_KEY"
+field = "x-api-key"
+created = "2026-11-01"
+rotate_after_days = 90
+
+[production.billing]
+kind = "mtls"
+origin = "https://billing.example.com"
+token_url = "https://auth.example.com/token"
+client_id = "agent"
+scopes = ["billing:read", "billing:write"]
+dpop = true
+"#;
+
+#[test]
+fn a_configuration_is_read_from_toml() {
+    let config: CredentialsConfig = toml::from_str(TOML).unwrap();
+    config.check().unwrap();
+    assert!(config.environments().eq(["development", "production"]));
+}
+
+#[test]
+fn an_error_does_not_quote_the_line_of_a_value_in_toml() {
+    for (line, misplaced) in [
+        ("key_name = \"BILLING_API_KEY\"", "api_key = \"0123456789abcdef\""),
+        ("key_name = \"BILLING_API_KEY\"", "key_name = \"sk_live_0123456789abcdef\""),
+        ("dpop = true", "dpop = \"0123456789abcdef\""),
+        ("rotate_after_days = 90", "rotate_after_days = -123456789"),
+    ] {
+        // Errors of the format would print the line, or the whole text.
+        let config: CredentialsConfig = toml::from_str(&TOML.replace(line, misplaced)).unwrap();
+        let error = config.check().unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("123456789"), "{error}");
+    }
 }

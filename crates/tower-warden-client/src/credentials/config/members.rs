@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// A problem of a configuration: the path of a member, and what is expected there. It never contains a value.
 #[derive(Debug)]
-pub(super) struct Problem(String);
+pub(in crate::credentials) struct Problem(String);
 
 impl Problem {
     pub(super) fn new(path: &str, expected: impl fmt::Display) -> Self {
@@ -29,7 +29,11 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn of(tree: Tree, path: String) -> Result<Self, Problem> {
         match tree {
-            Tree::Map(map) => Ok(Self { map, path }),
+            Tree::Map(map) => match map.iter().find(|(_, tree)| matches!(tree, Tree::Twice)) {
+                Some((name, _)) if path.is_empty() => Err(Problem::new(name, "a member that occurs once")),
+                Some((name, _)) => Err(Problem::new(&format!("{path}.{name}"), "a member that occurs once")),
+                None => Ok(Self { map, path }),
+            },
             _ => Err(Problem::new(&path, "a map of members")),
         }
     }
@@ -47,8 +51,8 @@ impl Members {
         let is_known = |name: &&String| known.iter().any(|known| known.contains(&name.as_str()));
         let Some(name) = self.map.keys().find(|name| !is_known(name)) else { return Ok(()) };
         if is_value(name) {
-            let message = "a configuration contains names of secrets and never their values; the name of this one is a member \
-                           whose name ends in `_name`";
+            let message = "a configuration contains names of secrets and never their values; \
+                           the name of this one is a member whose name ends in `_name`";
             return Err(self.problem(name, message));
         }
         Err(self.problem(name, format_args!("unknown member; the members are {}", known.concat().join(", "))))

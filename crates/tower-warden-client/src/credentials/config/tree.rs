@@ -8,8 +8,10 @@ use zeroize::Zeroizing;
 
 /// A part of a configuration of any format.
 ///
-/// It is read without expectations, so that no error of a format quotes a value, which may be a misplaced secret. Texts are
-/// wiped for the same reason.
+/// It is read without expectations, because errors of a format may quote values, lines or the whole text, which may
+/// contain a misplaced secret. Texts
+/// are wiped for the same reason.
+#[derive(Clone)]
 pub(super) enum Tree {
     Flag(bool),
     List(Vec<Self>),
@@ -17,6 +19,8 @@ pub(super) enum Tree {
     Number(u64),
     Other,
     Text(Zeroizing<String>),
+    /// A member that occurs more than once.
+    Twice,
 }
 
 impl<'de> Deserialize<'de> for Tree {
@@ -86,9 +90,8 @@ impl<'de> Visitor<'de> for TreeVisitor {
         let mut members = BTreeMap::new();
         while let Some(name) = map.next_key::<String>()? {
             let value = map.next_value()?;
-            if members.insert(name.clone(), value).is_some() {
-                return Err(de::Error::custom(format_args!("`{}` occurs twice", name.escape_debug())));
-            }
+            let value = if members.contains_key(&name) { Tree::Twice } else { value };
+            members.insert(name, value);
         }
         Ok(Tree::Map(members))
     }

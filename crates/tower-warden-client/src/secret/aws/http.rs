@@ -12,8 +12,8 @@ use http::Request;
 use http_body_util::Full;
 use tower_warden::fetch::Fetch;
 
-/// A [`Fetch`], such as [`HttpClient`](tower_warden::fetch::HttpClient), as the HTTP client of the AWS SDK, so that it needs
-/// no other one.
+/// A [`Fetch`], such as [`HttpClient`](tower_warden::fetch::HttpClient), as the HTTP client of the AWS SDK, so that it
+/// needs no other one.
 ///
 /// See [`AwsSecrets`](super::AwsSecrets) for an example.
 #[derive(Clone)]

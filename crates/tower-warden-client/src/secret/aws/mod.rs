@@ -20,16 +20,16 @@ mod reader;
 ///
 /// The value is the version with the staging label `AWSCURRENT`. A secret is read again when the
 /// [interval](Polling::interval) has passed, and the value before a change remains valid for the
-/// [overlap](Polling::overlap). When a secret is read for the first time, the version `AWSPREVIOUS` is read as well; it is
-/// valid for the overlap after the current version was created. The version `AWSPENDING`, which exists during a rotation, is
-/// that of [`pending`](Self::pending).
+/// [overlap](Polling::overlap). When a secret is read for the first time, the version `AWSPREVIOUS` is read as well; it
+/// is valid for the overlap after the current version was created. The version `AWSPENDING`, which exists during a
+/// rotation, is that of [`pending`](Self::pending).
 ///
-/// If AWS does not respond, the last value remains in use, with one warning. Each reading is an API call that AWS charges
-/// for: the interval need not be shorter than the rotation requires. The texts that are read are wiped; the buffers of the
-/// SDK are not.
+/// If AWS does not respond, the last value remains in use, with one warning. Each reading is an API call that AWS
+/// charges for: the interval need not be shorter than the rotation requires. The texts that are read are wiped; the
+/// buffers of the SDK are not.
 ///
-/// Credentials and region are those of the client. It is built from the crate `aws-config`, or by hand, with any HTTP client
-/// of the SDK, or with [`AwsHttpClient`].
+/// Credentials and region are those of the client. It is built from the crate `aws-config`, or by hand, with any HTTP
+/// client of the SDK, or with [`AwsHttpClient`].
 ///
 /// # Examples
 ///
@@ -78,8 +78,8 @@ impl AwsSecrets {
         Self::of(SecretsManager::new(client, Stage::Current), Polling::default())
     }
 
-    /// Reads the versions with the label `AWSPENDING` instead: those that a rotation has created and not finished. A secret
-    /// that is not being rotated is [missing](super::SecretErrorKind::Missing). What was read is forgotten.
+    /// Reads the versions with the label `AWSPENDING` instead: those that a rotation has created and not finished. A
+    /// secret that is not being rotated is [missing](super::SecretErrorKind::Missing). What was read is forgotten.
     #[must_use]
     pub fn pending(self) -> Self {
         Self::of(self.0.reader.at(Stage::Pending), self.0.polling.clone())
@@ -91,8 +91,8 @@ impl AwsSecrets {
         Self::of(self.0.reader.clone(), polling)
     }
 
-    /// Reads all secrets that were requested again at each interval, in a task that ends when the last clone of this source is
-    /// dropped. Without it, a change is noticed, and notified, by the next [`get`](SecretSource::get).
+    /// Reads all secrets that were requested again at each interval, in a task that ends when the last clone of this
+    /// source is dropped. Without it, a change is noticed, and notified, by the next [`get`](SecretSource::get).
     ///
     /// # Panics
     ///

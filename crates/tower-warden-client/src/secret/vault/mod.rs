@@ -63,8 +63,8 @@ impl VaultSecrets {
     ///
     /// # Errors
     ///
-    /// If the address is not an [origin](crate::Origin::parse): an `https` URL without a path, or plain `http` on a loopback
-    /// host; or if `fetch` cannot send requests to it.
+    /// If the address is not an [origin](crate::Origin::parse): an `https` URL without a path, or plain `http` on a
+    /// loopback host; or if `fetch` cannot send requests to it.
     pub fn new(
         fetch: impl Fetch,
         address: &str,
