@@ -25,11 +25,13 @@ use tower_warden::{
     api_key::{ApiKeys, KeyFormat, NewKey},
     audit::{AuditChannel, AuditLog, AuditSink, Detector, Event, EventKind, Place},
     axum::Scoped,
+    body::InspectedBody,
     caller::{Confirmation, SenderConstraint},
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     introspection::Introspection,
     jwt::{Issuer, Jwt},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
+    mcp::McpServer,
     rate_limit::{Exempt, LimitBy, LocalRateLimiter, Quota, RateLimitFields},
     request::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -358,6 +360,38 @@ fn a_guard_of_streams_costs_one_allocation() {
 }
 
 #[test]
+fn a_call_through_the_guard_of_an_mcp_server_costs_as_much_whatever_its_arguments_are() {
+    let (keys, key, _) = cached();
+    let server = McpServer::new("https://mcp.example.com/mcp").unwrap();
+    let server = server.require(BillingRead::SCOPE).tool("search", BillingRead::SCOPE);
+    let auth = layer(keys);
+    let mut without = auth.layer(auth.stream_guard().layer(service_fn(bare::<Request<Full<Bytes>>>)));
+    let mut guarded = server.protect_with(auth).layer(service_fn(bare::<Request<InspectedBody<Full<Bytes>>>>));
+    for values in [1, 1_000] {
+        let filters = vec![r#"{"field":"name","equals":7}"#; values].join(",");
+        let params = format!(r#"{{"name":"search","arguments":{{"filters":[{filters}]}}}}"#);
+        let message = format!(r#"{{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{params}}}"#);
+        let message = Bytes::from(message);
+        let request = || {
+            let mut request = request(&key).map(|()| Full::new(message.clone()));
+            *request.method_mut() = http::Method::POST;
+            request.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
+            request
+        };
+        let mut of_guard = [0; REQUESTS];
+        for count in &mut of_guard {
+            let (one, other) = (request(), request());
+            let without = allocations(|| assert_eq!(call(&mut without, one).status(), 200)).1;
+            *count = allocations(|| assert_eq!(call(&mut guarded, other).status(), 200)).1 - without;
+        }
+        of_guard.sort_unstable();
+        // For the judgement: the members of two objects, the names, the calls, the operations of one. For the server: its list
+        // of calls with method, operations and tool, and the extensions with it and the caller, for which their table grows.
+        assert_eq!(of_guard[REQUESTS / 2], 14, "{values}");
+    }
+}
+
+#[test]
 fn a_token_that_is_none_costs_its_refusal() {
     let issuer = TestIssuer::new("https://issuer.test");
     let jwt = Jwt::new(Issuer::new(issuer.name(), "https://api.test").unwrap(), issuer.clone());
@@ -440,9 +474,9 @@ fn scoped(request: Request<()>) -> Ready<Result<Response<Full<Bytes>>, Infallibl
     bare((parts, caller))
 }
 
-fn call<S>(service: &mut S, request: Request<()>) -> S::Response
+fn call<S, B>(service: &mut S, request: Request<B>) -> S::Response
 where
-    S: Service<Request<()>, Error = Infallible>,
+    S: Service<Request<B>, Error = Infallible>,
 {
     at_once(std::future::poll_fn(|context| service.poll_ready(context))).unwrap();
     at_once(service.call(request)).unwrap()

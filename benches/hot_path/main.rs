@@ -1,7 +1,8 @@
 //! What authentication costs, each path beside its floor in the same run.
 //!
 //! `cargo bench --bench hot_path` prints tables of ratios, for absolute times mean nothing on another machine; then
-//! criterion keeps track of the hottest paths. `QUICK=1` takes fewer samples.
+//! criterion keeps track of the hottest paths. `QUICK=1` takes fewer samples. `cargo bench --bench hot_path -- mcp` measures
+//! only the paths of one module.
 //!
 //! A path and its floor are measured in turn, batch by batch, and their medians are compared: whatever else the machine
 //! does meanwhile slows both. The floor of a path is what nobody could do without: one SHA-256 of the key and one hit
@@ -40,24 +41,33 @@ fn main() {
         Some(_) => Effort::QUICK,
         None => Effort::FULL,
     };
-    paths::cached(effort);
-    introspected::cached(effort);
-    paths::refused(effort);
-    paths::routed(effort);
-    tokens::cached(effort);
-    tokens::verified(effort);
-    binding::certificates(effort);
-    binding::proofs(effort);
-    scale::many_keys(effort);
-    scale::one_cold_key(effort);
-    whole::stack(effort);
-    detector::record(effort);
-    mcp::calls(effort);
-    threads::two(effort);
-    limits::one_key_after_the_other(effort);
-    limits::layers(effort);
-    limits::two_threads(effort);
-    limits::many_keys(effort);
+    // Cargo adds `--bench`; what is left is the name of a module, as criterion takes a filter.
+    let only = env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let paths: [(&str, fn(Effort)); 18] = [
+        ("paths", paths::cached),
+        ("introspected", introspected::cached),
+        ("paths", paths::refused),
+        ("paths", paths::routed),
+        ("tokens", tokens::cached),
+        ("tokens", tokens::verified),
+        ("binding", binding::certificates),
+        ("binding", binding::proofs),
+        ("scale", scale::many_keys),
+        ("scale", scale::one_cold_key),
+        ("whole", whole::stack),
+        ("detector", detector::record),
+        ("mcp", mcp::calls),
+        ("threads", threads::two),
+        ("limits", limits::one_key_after_the_other),
+        ("limits", limits::layers),
+        ("limits", limits::two_threads),
+        ("limits", limits::many_keys),
+    ];
+    for (name, measure) in paths {
+        if only.as_deref().is_none_or(|only| only == name) {
+            measure(effort);
+        }
+    }
     if is_bench {
         tracked::track(effort);
     }

@@ -42,14 +42,29 @@ impl ApiKeys {
         not_after: Option<UnixTime>,
         check: impl Fn(&KeyRecord) -> Result<(), E> + Send,
     ) -> Result<(KeyRecord, KeySecret), E> {
+        self.change_checked(id, move |old| {
+            check(&old)?;
+            Ok(self.replace(old, grace, not_after))
+        })
+        .await
+    }
+
+    /// Reads a key and makes the change that is derived from its record, again if the key is changed in between.
+    async fn change_checked<T, E, F>(
+        &self,
+        id: &KeyId,
+        derive: impl Fn(Arc<KeyRecord>) -> Result<F, E> + Send,
+    ) -> Result<T, E>
+    where
+        E: From<KeyError>,
+        F: Future<Output = Result<T, KeyError>> + Send,
+    {
         let mut attempts = 1;
         loop {
-            let old = self.existing(id).await?;
-            check(&old)?;
-            match self.replace(old, grace, not_after).await {
-                // The key was changed since it was read.
+            let change = derive(self.existing(id).await?)?;
+            match change.await {
                 Err(error) if error.kind() == KeyErrorKind::Conflict && attempts < MAX_ATTEMPTS => attempts += 1,
-                replaced => return Ok(replaced?),
+                changed => return Ok(changed?),
             }
         }
     }
@@ -105,16 +120,11 @@ impl ApiKeys {
         id: &KeyId,
         derive: impl Fn(&KeyRecord) -> Result<KeyUpdate, E> + Send,
     ) -> Result<Arc<KeyRecord>, E> {
-        let mut attempts = 1;
-        loop {
-            let old = self.existing(id).await?;
+        self.change_checked(id, move |old| {
             let update = derive(&old)?.checked(Arc::clone(&old));
-            match self.write(&old, &update).await {
-                // The key was changed since it was read.
-                Err(error) if error.kind() == KeyErrorKind::Conflict && attempts < MAX_ATTEMPTS => attempts += 1,
-                updated => return Ok(updated?),
-            }
-        }
+            Ok(async move { self.write(&old, &update).await })
+        })
+        .await
     }
 
     async fn write(&self, old: &KeyRecord, update: &KeyUpdate) -> Result<Arc<KeyRecord>, KeyError> {

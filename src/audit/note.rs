@@ -15,8 +15,8 @@ const MAX_VALUE: usize = 1_000;
 const MAX_NAME: usize = 200;
 
 /// A name, cut off if it is too long.
-fn bounded(name: Cow<'static, str>, length: usize) -> Cow<'static, str> {
-    if name.len() <= length { name } else { log::bounded(&name, length).into() }
+fn bounded(name: Cow<'static, str>) -> Cow<'static, str> {
+    if name.len() <= MAX_NAME { name } else { log::bounded(&name, MAX_NAME).into() }
 }
 
 /// Adds to the audit event of a request, from a handler or a layer.
@@ -52,7 +52,7 @@ impl AuditNote {
             let value = log::bounded(&value.to_string(), MAX_VALUE).into();
             let mut notes = trail.notes();
             if notes.fields.len() < MAX_FIELDS {
-                notes.fields.push((bounded(name.into(), MAX_NAME), value));
+                notes.fields.push((bounded(name.into()), value));
             }
         }
         self
@@ -87,8 +87,8 @@ impl AuditNote {
     /// Sets the policy that decided about the request, and the rule within it.
     pub fn policy(&self, name: impl Into<Cow<'static, str>>, rule: Option<Cow<'static, str>>) -> &Self {
         if let Some(trail) = &self.0 {
-            let rule = rule.map(|rule| bounded(rule, MAX_NAME));
-            trail.notes().policy = Some(AuditedPolicy { name: bounded(name.into(), MAX_NAME), rule });
+            let rule = rule.map(bounded);
+            trail.notes().policy = Some(AuditedPolicy { name: bounded(name.into()), rule });
         }
         self
     }

@@ -26,7 +26,7 @@ pin_project! {
 pin_project! {
     #[project = SourceProj]
     enum Source<B> {
-        Buffered { data: Bytes, trailers: Option<HeaderMap> },
+        Buffered { data: Bytes, trailers: Option<Box<HeaderMap>> },
         Untouched {
             #[pin]
             body: B,
@@ -53,7 +53,9 @@ impl<B: Body> Body for InspectedBody<B> {
             SourceProj::Buffered { data, .. } if !data.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(mem::take(data)))))
             }
-            SourceProj::Buffered { trailers, .. } => Poll::Ready(trailers.take().map(Frame::trailers).map(Ok)),
+            SourceProj::Buffered { trailers, .. } => {
+                Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
+            }
             SourceProj::Untouched { body } => {
                 let frame = ready!(body.poll_frame(cx));
                 // `Bytes` are moved, not copied.

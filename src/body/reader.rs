@@ -27,7 +27,8 @@ const FRAMES_PER_POLL: usize = 64;
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) data: Bytes,
-    pub(super) trailers: Option<HeaderMap>,
+    /// Few requests have some, and all would move their place.
+    pub(super) trailers: Option<Box<HeaderMap>>,
 }
 
 pin_project! {
@@ -40,7 +41,7 @@ pin_project! {
         deadline: Option<Sleep>,
         limits: BodyLimits,
         buffer: Buffer,
-        trailers: Option<HeaderMap>,
+        trailers: Option<Box<HeaderMap>>,
     }
 }
 
@@ -77,7 +78,7 @@ impl<B: Body> Future for Reader<B> {
                 Ok(data) => this.buffer.push(data, this.limits.max_bytes())?,
                 Err(frame) => {
                     if let Ok(trailers) = frame.into_trailers() {
-                        *this.trailers = Some(trailers);
+                        *this.trailers = Some(Box::new(trailers));
                     }
                 }
             }

@@ -133,7 +133,7 @@ fn declared_length<B>(request: &Request<B>) -> Option<u64> {
 
 /// Runs the check on a body that was read.
 fn inspect<B>(check: &dyn BodyCheck, parts: Parts, content: Content) -> (Request<InspectedBody<B>>, Eventual<Verdict>) {
-    let (body, head, trailers) = (&content.data, Head::from(&parts), content.trailers.as_ref());
+    let (body, head, trailers) = (&content.data, Head::from(&parts), content.trailers.as_deref());
     let verdict = catch_unwind(AssertUnwindSafe(|| check.check(&BufferedRequest { body, head, trailers })));
     let request = Request::from_parts(parts, InspectedBody::buffered(content));
     (request, verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))))

@@ -9,11 +9,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::Number;
 
 #[cfg(feature = "mcp")]
-mod check;
+mod reader;
 
 /// The beginning of member names that some builds of serde_json read as something else than an object.
 #[cfg(feature = "mcp")]
-pub(crate) const SERDE_PRIVATE: &str = "$serde_json::private::";
+const SERDE_PRIVATE: &str = "$serde_json::private::";
 
 /// The maximum nesting of objects and arrays.
 const MAX_DEPTH: u8 = 32;
@@ -48,26 +48,16 @@ impl<'a> Json<'a> {
     /// Parses a whole text.
     pub(crate) fn parse(text: &'a [u8]) -> Result<Self, InvalidJson> {
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let value = Value {
-            depth: MAX_DEPTH,
-            #[cfg(feature = "mcp")]
-            raw: None,
-            text,
-        }
-        .deserialize(&mut deserializer)
-        .map_err(|_| InvalidJson)?;
+        let value = Value { depth: MAX_DEPTH, text }.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
         deserializer.end().map_err(|_| InvalidJson)?;
         Ok(value)
     }
 
-    /// Parses a whole text, but only checks the values of members with this name: each is the string of its JSON text.
+    /// Parses a whole text, but only checks the values of members with this name: each is the string of its JSON text. Names that
+    /// are private to serde_json are refused.
     #[cfg(feature = "mcp")]
     pub(crate) fn parse_except(text: &'a [u8], name: &'static str) -> Result<Self, InvalidJson> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let seed = Value { depth: MAX_DEPTH, raw: Some(name), text };
-        let value = seed.deserialize(&mut deserializer).map_err(|_| InvalidJson)?;
-        deserializer.end().map_err(|_| InvalidJson)?;
-        Ok(value)
+        reader::Reader::new(text, name)?.document()
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {
@@ -132,9 +122,6 @@ pub(crate) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
 #[derive(Clone, Copy)]
 struct Value<'de> {
     depth: u8,
-    /// The name of members whose values remain text.
-    #[cfg(feature = "mcp")]
-    raw: Option<&'static str>,
     text: &'de [u8],
 }
 
@@ -226,13 +213,6 @@ impl<'de> Visitor<'de> for Value<'de> {
             };
             if is_duplicate {
                 return Err(A::Error::custom("a duplicate member name"));
-            }
-            #[cfg(feature = "mcp")]
-            if self.raw == Some(&*name) {
-                let raw = members.next_value::<&'de serde_json::value::RawValue>()?.get();
-                check::check(raw, inner.depth).map_err(|_| A::Error::custom("not acceptable"))?;
-                read.push((name, Json::String(Cow::Borrowed(raw))));
-                continue;
             }
             read.push((name, members.next_value_seed(inner)?));
         }

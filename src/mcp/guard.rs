@@ -6,13 +6,11 @@ use http::{Extensions, Method};
 
 use super::{
     header::Fields,
-    list::is_list,
-    message::{self, Call, Message},
+    message::{self, Call},
     operation::McpOperation,
     owner::{Handles, Owner},
     refusal,
     request::McpRequest,
-    response::Expected,
     rules::{NOTIFICATIONS, Prepared, Rules},
     version::McpVersion,
 };
@@ -53,12 +51,7 @@ impl BodyCheck for Messages {
             if !request.body.is_empty() {
                 return Eventual::Now(Err(refusal::invalid_message()));
             }
-            let mut extensions = Extensions::new();
-            // A stream that goes on where another one broke off repeats its messages.
-            if let Ok(caller) = caller::of(request.head.extensions) {
-                extensions.insert(Expected { caller: caller.clone(), has_list: false });
-            }
-            return Eventual::Now(Ok(extensions));
+            return Eventual::Now(Ok(Extensions::new()));
         }
         let json = match message::parse(request.body) {
             Ok(json) => json,
@@ -84,8 +77,7 @@ impl Guard {
     fn judge(&self, json: &crate::json::Json<'_>, head: &Head<'_>) -> Result<Eventual<Verdict>, Rejection> {
         let version = McpVersion::of(head.headers)?;
         let fields = Fields::of(head.headers)?;
-        let messages = message::messages(json, version)?;
-        let calls: Vec<&Call<'_>> = messages.iter().filter_map(Message::as_call).collect();
+        let calls = message::calls(json, version)?;
         for call in &calls {
             call.compare(&fields, version)?;
         }
@@ -93,7 +85,6 @@ impl Guard {
         note(head, &calls);
         let policies = self.policies(&calls, principal, version)?;
         let admitted = Admitted {
-            expected: self.expected(&calls, principal),
             request: McpRequest::new(calls.iter().map(|call| (call.method, &call.operations[..])), version),
             required: policies.required().cloned(),
         };
@@ -112,7 +103,7 @@ impl Guard {
     }
 
     /// The policies of all operations.
-    fn policies(&self, calls: &[&Call<'_>], caller: &Principal, version: McpVersion) -> Result<AllOf, Rejection> {
+    fn policies(&self, calls: &[Call<'_>], caller: &Principal, version: McpVersion) -> Result<AllOf, Rejection> {
         if let [call] = calls
             && let [operation] = call.operations[..]
             && let Some(policies) = self.prepared.find(call.method, operation).filter(|_| version.has(call.method))
@@ -140,18 +131,10 @@ impl Guard {
         }
         Ok(AllOf::new(policies.into_iter().cloned()))
     }
-
-    /// The part of the response that concerns the guard.
-    fn expected(&self, calls: &[&Call<'_>], caller: &Principal) -> Option<Expected> {
-        let has_list = self.filters_lists && calls.iter().any(|call| is_list(call.method));
-        let may_create_task = calls.iter().any(|call| call.method == "tools/call");
-        (has_list || may_create_task).then(|| Expected { caller: caller.clone(), has_list })
-    }
 }
 
 /// Values for the extensions of an admitted request.
 struct Admitted {
-    expected: Option<Expected>,
     request: McpRequest,
     required: Option<Arc<Scopes>>,
 }
@@ -160,9 +143,6 @@ impl Admitted {
     fn into_extensions(self, principal: &Principal, outer: &Extensions) -> Extensions {
         let mut extensions = Extensions::new();
         extensions.insert(self.request);
-        if let Some(expected) = self.expected {
-            extensions.insert(expected);
-        }
         if let Some(required) = self.required {
             // Refusals further inside name them as well.
             let mut principal = principal.clone();
@@ -183,7 +163,7 @@ const MAX_NOTED: usize = 10;
 
 /// Notes the messages for the audit event: never the arguments themselves.
 #[cfg(feature = "audit")]
-fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
+fn note(head: &Head<'_>, calls: &[Call<'_>]) {
     use crate::{audit::AuditNote, trail::Trail};
     if head.extensions.get::<Trail>().is_none() {
         return;
@@ -213,4 +193,4 @@ fn note(head: &Head<'_>, calls: &[&Call<'_>]) {
 }
 
 #[cfg(not(feature = "audit"))]
-const fn note(_: &Head<'_>, _: &[&Call<'_>]) {}
+const fn note(_: &Head<'_>, _: &[Call<'_>]) {}

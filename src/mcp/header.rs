@@ -18,18 +18,18 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 /// The header fields that repeat members of the body.
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
+    headers: &'a HeaderMap,
     pub(super) method: Option<&'a str>,
     pub(super) name: Option<Cow<'a, str>>,
-    pub(super) states_version: bool,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn of(headers: &'a HeaderMap) -> Result<Self, Rejection> {
-        Ok(Self {
-            method: only(headers, &METHOD)?,
-            name: only(headers, &NAME)?.map(decoded).transpose()?,
-            states_version: headers.contains_key(PROTOCOL_VERSION),
-        })
+        Ok(Self { headers, method: only(headers, &METHOD)?, name: only(headers, &NAME)?.map(decoded).transpose()? })
+    }
+
+    pub(super) fn states_version(&self) -> bool {
+        self.headers.contains_key(PROTOCOL_VERSION)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     version::McpVersion,
 };
 use crate::{
-    json::{Json, Object, SERDE_PRIVATE},
+    json::{Json, Object},
     refusal::Rejection,
 };
 
@@ -29,15 +29,7 @@ const MAX_MESSAGES: usize = 10;
 /// The most objects that a message names.
 const MAX_OBJECTS: usize = 1_000;
 
-/// A message of a client.
-#[derive(Debug)]
-pub(super) enum Message<'a> {
-    /// A request, or a notification if it has no `id`.
-    Call(Call<'a>),
-    /// The response to a request of the server.
-    Response,
-}
-
+/// A request of a client, or a notification if it has no `id`.
 #[derive(Debug)]
 pub(super) struct Call<'a> {
     #[cfg(feature = "audit")]
@@ -51,30 +43,10 @@ pub(super) struct Call<'a> {
     pub(super) version: Option<&'a str>,
 }
 
-impl<'a> Message<'a> {
-    pub(super) const fn as_call(&self) -> Option<&Call<'a>> {
-        match self {
-            Self::Call(call) => Some(call),
-            Self::Response => None,
-        }
-    }
-}
-
 /// Parses a body. All parsers of JSON read the value in the same way.
 pub(super) fn parse(body: &[u8]) -> Result<Json<'_>, Rejection> {
     // Arguments, often the largest part, are not looked at.
-    let json = Json::parse_except(body, ARGUMENTS).map_err(|_| not_json())?;
-    if has_private_names(&json) { Err(not_json()) } else { Ok(json) }
-}
-
-fn has_private_names(json: &Json<'_>) -> bool {
-    match json {
-        Json::Array(items) => items.iter().any(has_private_names),
-        Json::Object(object) => {
-            object.iter().any(|(name, value)| name.starts_with(SERDE_PRIVATE) || has_private_names(value))
-        }
-        Json::Bool(_) | Json::Null | Json::Number(_) | Json::String(_) => false,
-    }
+    Json::parse_except(body, ARGUMENTS).map_err(|_| not_json())
 }
 
 /// The `id` of a body that is one request, for the error that answers it.
@@ -82,19 +54,20 @@ pub(super) fn id_of(json: &Json<'_>) -> Option<Box<RawValue>> {
     json.as_object()?.get("id")?.to_raw()
 }
 
-/// The messages of a body.
-pub(super) fn messages<'a>(json: &'a Json<'a>, version: McpVersion) -> Result<Vec<Message<'a>>, Rejection> {
+/// The requests and notifications of a body. Responses to requests of the server are of the caller's session.
+pub(super) fn calls<'a>(json: &'a Json<'a>, version: McpVersion) -> Result<Vec<Call<'a>>, Rejection> {
     match json {
-        Json::Object(object) => Ok(vec![message(object, version)?]),
+        Json::Object(object) => Ok(call_of(object, version)?.into_iter().collect()),
         Json::Array(items) if version.has_batches() && (1..=MAX_MESSAGES).contains(&items.len()) => {
-            let message = |item: &'a Json<'a>| message(item.as_object().ok_or_else(invalid_message)?, version);
-            items.iter().map(message).collect()
+            let call = |item: &'a Json<'a>| call_of(item.as_object().ok_or_else(invalid_message)?, version);
+            items.iter().filter_map(|item| call(item).transpose()).collect()
         }
         _ => Err(invalid_message()),
     }
 }
 
-fn message<'a>(object: &'a Object<'a>, version: McpVersion) -> Result<Message<'a>, Rejection> {
+/// The call that a message is; `None` for a response.
+fn call_of<'a>(object: &'a Object<'a>, version: McpVersion) -> Result<Option<Call<'a>>, Rejection> {
     if has_other_spelling(object, &SIGNIFICANT) || object.get("jsonrpc").and_then(Json::as_str) != Some("2.0") {
         return Err(invalid_message());
     }
@@ -110,10 +83,10 @@ fn message<'a>(object: &'a Object<'a>, version: McpVersion) -> Result<Message<'a
                 Some(Json::Object(params)) if !has_other_spelling(params, &SIGNIFICANT_PARAMS) => Some(params),
                 Some(_) => return Err(invalid_message()),
             };
-            Ok(Message::Call(call(method, id.is_some(), params, version)?))
+            call(method, id.is_some(), params, version).map(Some)
         }
         // Requests of the server, and responses to them, exist with sessions only.
-        None if is_answer && id.is_some() && !version.is_stateless() => Ok(Message::Response),
+        None if is_answer && id.is_some() && !version.is_stateless() => Ok(None),
         _ => Err(invalid_message()),
     }
 }
@@ -121,16 +94,15 @@ fn message<'a>(object: &'a Object<'a>, version: McpVersion) -> Result<Message<'a
 /// Some parsers find members whatever the case of their names. A message that has one in another case could be read
 /// differently by the server.
 fn has_other_spelling(object: &Object<'_>, names: &[&str]) -> bool {
-    object.iter().any(|(name, _)| names.iter().any(|known| name != *known && is_same_but_for_case(name, known)))
-}
-
-/// Also by the rules of Unicode, for which `ſ` is an `s`, and the sign of Kelvin a `k`.
-fn is_same_but_for_case(name: &str, known: &str) -> bool {
-    if name.is_ascii() {
-        return name.eq_ignore_ascii_case(known);
-    }
-    let folded = |text: &str| -> String { text.to_uppercase().to_lowercase() };
-    folded(name) == folded(known)
+    object.iter().any(|(name, _)| {
+        if name.is_ascii() {
+            let is_other = |known: &str| name != known && name.eq_ignore_ascii_case(known);
+            return names.iter().any(|known| name.len() == known.len() && is_other(known));
+        }
+        // Also by the rules of Unicode, for which `ſ` is an `s`, and the sign of Kelvin a `k`.
+        let folded = name.to_uppercase().to_lowercase();
+        names.iter().any(|known| folded == known.to_uppercase().to_lowercase())
+    })
 }
 
 fn call<'a>(
@@ -216,7 +188,7 @@ impl Call<'_> {
     /// Compares what the header fields say with the body.
     pub(super) fn compare(&self, fields: &header::Fields<'_>, version: McpVersion) -> Result<(), Rejection> {
         let same_version = match self.version {
-            Some(own) => fields.states_version && own == version.as_str(),
+            Some(own) => fields.states_version() && own == version.as_str(),
             // Notifications state it in the field only. The server refuses other messages that do.
             None => true,
         };

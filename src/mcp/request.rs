@@ -33,7 +33,7 @@ pub struct McpRequest {
 #[derive(Debug)]
 struct OwnedCall {
     method: Box<str>,
-    operations: Box<[(Kind, Box<str>)]>,
+    operations: Vec<(Kind, Box<str>)>,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -11,17 +11,8 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::McpBody, guard::Guard};
-use crate::caller::Principal;
-
-/// The part of a response that concerns the guard.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    /// Tasks that the server creates belong to this caller.
-    pub(super) caller: Principal,
-    /// The response has a list, which is filtered.
-    pub(super) has_list: bool,
-}
+use super::{body::McpBody, guard::Guard, list::is_list, request::McpRequest};
+use crate::caller::{self, Principal};
 
 /// A request whose response is observed.
 struct Observed {
@@ -32,10 +23,23 @@ struct Observed {
 }
 
 impl Observed {
-    fn new<B>(expected: Expected, guard: &Arc<Guard>, request: &mut Request<B>) -> Self {
+    /// Notes an admitted request; `None` if its response does not concern the guard.
+    fn of<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Option<Self> {
+        let (has_list, may_have_task) = match McpRequest::of(request.extensions()) {
+            Some(messages) => {
+                let has_list = guard.filters_lists && messages.methods().any(is_list);
+                (has_list, messages.methods().any(|method| method == "tools/call"))
+            }
+            // A stream that goes on where another one broke off repeats its messages.
+            None => (false, true),
+        };
+        if !has_list && !may_have_task {
+            return None;
+        }
+        let caller = caller::of(request.extensions()).ok()?.clone();
         // A response that is encoded could not be read.
         request.headers_mut().remove(header::ACCEPT_ENCODING);
-        let copied = |request: &Request<B>| {
+        let copied = || {
             let mut copy = Request::new(());
             *copy.method_mut() = request.method().clone();
             *copy.uri_mut() = request.uri().clone();
@@ -43,8 +47,8 @@ impl Observed {
             *copy.extensions_mut() = request.extensions().clone();
             Box::new(copy)
         };
-        let list_for = expected.has_list.then(|| copied(request));
-        Self { caller: expected.caller, guard: Arc::clone(guard), list_for }
+        let list_for = has_list.then(copied);
+        Some(Self { caller, guard: Arc::clone(guard), list_for })
     }
 }
 
@@ -76,9 +80,8 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let expected = request.extensions_mut().remove::<Expected>();
-        let expected = expected.map(|expected| Observed::new(expected, &self.guard, &mut request));
-        McpResponseFuture { future: self.inner.call(request), expected }
+        let observed = Observed::of(&self.guard, &mut request);
+        McpResponseFuture { future: self.inner.call(request), observed }
     }
 }
 
@@ -99,7 +102,7 @@ pin_project! {
     pub struct McpResponseFuture<F> {
         #[pin]
         future: F,
-        expected: Option<Observed>,
+        observed: Option<Observed>,
     }
 }
 
@@ -114,7 +117,7 @@ where
         let response = ready!(this.future.poll(cx))?;
         let (mut parts, body) = response.into_parts();
         let content = Content::of(&parts.headers);
-        let body = match (this.expected.take(), content) {
+        let body = match (this.observed.take(), content) {
             (Some(Observed { caller, guard, list_for: Some(list_for) }), Some(Content::Json)) => {
                 parts.headers.remove(header::CONTENT_LENGTH);
                 // It is of this caller only.

@@ -108,7 +108,7 @@ impl RateLimit {
     /// The pass of an exempt request.
     fn exempt_pass(self: &Arc<Self>) -> RateLimitPass {
         let settlement = || Box::new(Settlement { limit: Arc::clone(self), charge: LimitCharge::default() });
-        RateLimitPass { fields: Fields::Silent, settlement: self.has_charge.then(settlement) }
+        RateLimitPass { fields: Fields::default(), settlement: self.has_charge.then(settlement) }
     }
 }
 
@@ -214,7 +214,7 @@ impl Pass for RateLimitPass {
     }
 
     fn decorate(&mut self, headers: &mut HeaderMap) {
-        std::mem::replace(&mut self.fields, Fields::Silent).write(headers);
+        std::mem::take(&mut self.fields).write(headers);
     }
 }
 
@@ -258,7 +258,7 @@ pub(super) fn respond(
             let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
             Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
         }
-        Ok(Decision::Uncounted) => Ok(Fields::Silent),
+        Ok(Decision::Uncounted) => Ok(Fields::default()),
         Err(error) => {
             outage.begin(Causes(&error), || {
                 log::error!(

@@ -1,6 +1,6 @@
 //! Response fields that report the state of a limit: draft-ietf-httpapi-ratelimit-headers-10.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -23,43 +23,42 @@ pub enum RateLimitFields {
     Silent,
 }
 
-/// The fields of one response.
-#[derive(Debug)]
-pub(crate) enum Fields {
-    Draft([HeaderValue; 2]),
-    DraftAndLegacy([HeaderValue; 5]),
-    Silent,
+/// The fields of one response: `RateLimit-Policy` and `RateLimit`, and the older ones. Without a box, the latter would be moved
+/// with each request.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    draft: Option<[HeaderValue; 2]>,
+    legacy: Option<Box<[HeaderValue; 3]>>,
 }
 
 impl Fields {
     /// The fields for a caller's status under a set of quotas.
     pub(crate) fn new(kind: RateLimitFields, quotas: &QuotaSet, status: &LimitStatus) -> Self {
         let quota = &quotas.limits()[status.quota].quota;
-        let draft = || (quotas.policy().clone(), limit(status, quota));
+        let (remaining, reset) = (status.remaining, seconds(status.reset));
+        let draft = || [quotas.policy().clone(), item(quota.name(), &[("r", remaining.into()), ("t", reset)])];
+        let legacy = || Box::new([quota.window().0.into(), remaining.into(), reset.into()]);
         match kind {
-            RateLimitFields::Draft => Self::Draft(draft().into()),
-            RateLimitFields::DraftAndLegacy => {
-                let (policy, limit) = draft();
-                let (maximum, _) = quota.window();
-                let (remaining, reset) = (status.remaining.into(), seconds(status.reset).into());
-                Self::DraftAndLegacy([policy, limit, maximum.into(), remaining, reset])
-            }
-            RateLimitFields::Silent => Self::Silent,
+            RateLimitFields::Draft => Self { draft: Some(draft()), legacy: None },
+            RateLimitFields::DraftAndLegacy => Self { draft: Some(draft()), legacy: Some(legacy()) },
+            RateLimitFields::Silent => Self::default(),
         }
     }
 
     /// The fields for a limit of requests in progress.
     pub(crate) fn concurrency(policy: &HeaderValue, name: &str, remaining: u32) -> Self {
-        Self::Draft([policy.clone(), render(format_args!("\"{name}\";r={remaining}"))])
+        Self { draft: Some([policy.clone(), item(name, &[("r", remaining.into())])]), legacy: None }
     }
 
     /// Writes the fields. Those of the draft are lists, to which each layer appends.
     pub(crate) fn write(self, headers: &mut HeaderMap) {
-        for (name, value) in self.pairs() {
-            if name == POLICY || name == LIMIT {
-                headers.append(name, value);
-            } else {
-                // The older fields have one value: that of the innermost layer.
+        if let Some([policy, limit]) = self.draft {
+            headers.append(POLICY, policy);
+            headers.append(LIMIT, limit);
+        }
+        // The older fields have one value: that of the innermost layer.
+        if let Some(legacy) = self.legacy {
+            for (name, value) in LEGACY.into_iter().zip(*legacy) {
                 headers.entry(name).or_insert(value);
             }
         }
@@ -67,19 +66,9 @@ impl Fields {
 
     /// Adds the fields to a refusal.
     pub(super) fn refuse(self, rejection: Rejection) -> Rejection {
-        self.pairs().fold(rejection, |rejection, (name, value)| rejection.response_field(name, value))
-    }
-
-    fn pairs(self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let (draft, legacy) = match self {
-            Self::Draft(draft) => (Some(draft), None),
-            Self::DraftAndLegacy([policy, limit, maximum, remaining, reset]) => {
-                (Some([policy, limit]), Some([maximum, remaining, reset]))
-            }
-            Self::Silent => (None, None),
-        };
-        let draft = [POLICY, LIMIT].into_iter().zip(draft.into_iter().flatten());
-        draft.chain(LEGACY.into_iter().zip(legacy.into_iter().flatten()))
+        let draft = [POLICY, LIMIT].into_iter().zip(self.draft.into_iter().flatten());
+        let legacy = LEGACY.into_iter().zip(self.legacy.into_iter().flat_map(|values| *values));
+        draft.chain(legacy).fold(rejection, |rejection, (name, value)| rejection.response_field(name, value))
     }
 }
 
@@ -105,24 +94,42 @@ pub(crate) fn concurrency_policy(name: &str, maximum: u32) -> HeaderValue {
     value(format!("\"{name}\";q={maximum};qu=\"concurrent-requests\"").as_bytes())
 }
 
-fn limit(status: &LimitStatus, quota: &Quota) -> HeaderValue {
-    let (name, remaining, seconds) = (quota.name(), status.remaining, seconds(status.reset));
-    render(format_args!("\"{name}\";r={remaining};t={seconds}"))
-}
-
 /// Whole seconds, rounded up: a client that waits for them has waited long enough.
 fn seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
 
-/// Formats on the stack, so that only the value is allocated.
-fn render(text: std::fmt::Arguments<'_>) -> HeaderValue {
-    // A name has at most 64 bytes, and the numbers have 30.
-    let mut buffer = [0; 128];
-    let mut free = &mut buffer[..];
-    free.write_fmt(text).expect("names and numbers fit into the buffer");
-    let unused = free.len();
-    value(&buffer[..128 - unused])
+/// A name with parameters, such as `"default";r=9;t=1`. It is written on the stack, so that only the value is allocated, and
+/// without the machinery of `std::fmt`, which would take most of the time.
+fn item(name: &str, parameters: &[(&str, u64)]) -> HeaderValue {
+    // A name has at most 64 bytes, and each parameter 23.
+    let (mut text, mut length) = ([0; 128], 0);
+    let mut push = |more: &[u8]| {
+        text[length..length + more.len()].copy_from_slice(more);
+        length += more.len();
+    };
+    push(b"\"");
+    push(name.as_bytes());
+    push(b"\"");
+    for (parameter, number) in parameters {
+        push(b";");
+        push(parameter.as_bytes());
+        push(b"=");
+        push(decimal(*number, &mut [0; 20]));
+    }
+    value(&text[..length])
+}
+
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
+    }
 }
 
 fn value(text: &[u8]) -> HeaderValue {

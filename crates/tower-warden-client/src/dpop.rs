@@ -62,12 +62,7 @@ impl DpopKey {
     /// The thumbprint of the public key ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)): `cnf.jkt` of tokens.
     #[must_use]
     pub fn thumbprint(&self) -> Digest {
-        // RFC 7638 §3: the members in alphabetical order, which is the order of a `serde_json::Map` by default.
-        let members = self.0.key.required_members();
-        let mut names: Vec<_> = members.as_object().into_iter().flatten().collect();
-        names.sort_unstable_by_key(|(name, _)| *name);
-        let members: Vec<_> = names.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        Digest::of(format!("{{{}}}", members.join(",")).as_bytes())
+        self.0.key.thumbprint()
     }
 
     /// Signs the value of the field `DPoP` for one request, with the nonce of its origin if there is one.

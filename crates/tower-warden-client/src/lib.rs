@@ -4,13 +4,13 @@
 //! [grants](grant) within a [`CachedToken`].
 //!
 //! ```text
-//!  request ─▶ TokenLayer ─▶ hyper-util's client, a channel of tonic, any Service<http::Request<B>>
+//!  request ─▶ TokenLayer ─▶ hyper-util's client, ReqwestClient, a channel of tonic, any Service<http::Request<B>>
 //!                 │
 //!                 ▼
 //!            CachedToken        one refresh at a time, before the token expires
 //!                 │
 //!                 ▼
-//!            ClientCredentials, RefreshGrant, JsonLogin, TokenExchange, JwtBearer, StaticKey, TokenFile
+//!            ClientCredentials, RefreshGrant, JsonLogin, TokenExchange, JwtBearer, CustomGrant, StaticKey, TokenFile
 //!                 │
 //!                 ▼
 //!            TokenEndpoint ─▶ Fetch: an HttpClient, or the application's own client
@@ -74,12 +74,13 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`credentials`] | [`Credentials`](credentials::Credentials): all services of an application, by one configuration |
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
 //! | [`manual`] | the chapter "Calling protected APIs": which credential, what happens when, a checklist |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
-//! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault |
+//! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
 //!
 //! # Secrets
 //!
@@ -90,6 +91,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "reqwest")]
+pub use self::reqwest_client::ReqwestClient;
 pub use self::{
     cache::CachedToken,
     dpop::DpopKey,
@@ -97,6 +100,7 @@ pub use self::{
     layer::{Authorized, ResponseFuture, TokenLayer},
     origin::Origin,
     private_key::PrivateKey,
+    private_key_source::PrivateKeySource,
     token::{
         Attempt, Refresh, RefreshToken, Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
         unverified_expiry,
@@ -105,6 +109,7 @@ pub use self::{
 
 mod cache;
 pub mod challenge;
+pub mod credentials;
 mod dpop;
 mod endpoint;
 pub mod grant;
@@ -113,9 +118,14 @@ pub mod manual;
 pub mod mcp_headers;
 mod origin;
 mod private_key;
+mod private_key_source;
 pub mod replay;
+#[cfg(feature = "reqwest")]
+mod reqwest_client;
 pub mod retry;
+mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;
 pub mod store;
 mod token;
+mod wiped;

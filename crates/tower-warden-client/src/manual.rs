@@ -18,6 +18,14 @@
 //! ([`ClientAuth::mtls`](crate::ClientAuth::mtls)), a key pair ([`ClientAuth::private_key_jwt`](crate::ClientAuth::private_key_jwt)),
 //! tokens with DPoP ([`DpopKey`](crate::DpopKey)). What leaks of them is of no use to others.
 //!
+//! # All services of an application
+//!
+//! [`Credentials`](crate::credentials::Credentials) has the credentials of all services by one configuration
+//! ([`CredentialsConfig`](crate::credentials::CredentialsConfig)), which names secrets and never contains them: keys in
+//! development, client credentials in staging, certificates in production, and the same code. Each service has an origin of its
+//! own and no secret of another one. [`layer_for`](crate::credentials::Credentials::layer_for) is the layer of a service, and
+//! [`status`](crate::credentials::Credentials::status) is for readiness checks.
+//!
 //! # Layers
 //!
 //! From the outside in: [`RetryLayer`](crate::retry::RetryLayer), so that each attempt has a current token;
@@ -53,8 +61,10 @@
 //! # Rotation of secrets
 //!
 //! A [`SecretSource`](crate::secret::SecretSource) is read again at intervals, and its value before a rotation remains valid for
-//! an overlap. Add the new secret at the server first, then at the source, and remove the old one at the server when the overlap
-//! is over. [`ScopedKeys`](crate::scoped_keys::ScopedKeys) warns three days before a rotation is due.
+//! an overlap: if a server refuses the current one meanwhile, the request is sent once more with the other. Add the new secret
+//! at the server first, then at the source, and remove the old one at the server when the overlap is over.
+//! [`ScopedKeys`](crate::scoped_keys::ScopedKeys) and [`Credentials`](crate::credentials::Credentials) warn three days before a
+//! rotation is due.
 //!
 //! # Checklist
 //!

@@ -11,7 +11,7 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use rustls_pki_types::{PrivateKeyDer, pem::PemObject};
 use serde_json::{Value, json};
-use tower_warden::{ConfigError, jwt::Algorithm};
+use tower_warden::{ConfigError, Digest, jwt::Algorithm};
 use zeroize::Zeroizing;
 
 use crate::{TokenError, TokenErrorKind};
@@ -97,6 +97,12 @@ impl PrivateKey {
         Ok(Self::of(algorithm, pair))
     }
 
+    /// Refuses algorithms that no key has.
+    pub(crate) fn check(algorithm: Algorithm) -> Result<(), ConfigError> {
+        let is_known = curve(algorithm).is_some() || rsa_encoding(algorithm).is_some() || algorithm == Algorithm::EdDSA;
+        if is_known { Ok(()) } else { Err(unsupported(algorithm)) }
+    }
+
     /// Sets the id, `kid`, by which the server finds the public key.
     #[must_use]
     pub fn with_kid(mut self, kid: &str) -> Self {
@@ -108,6 +114,17 @@ impl PrivateKey {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The thumbprint of the public key ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)).
+    #[must_use]
+    pub fn thumbprint(&self) -> Digest {
+        // RFC 7638 §3: the members in alphabetical order.
+        let members = self.required_members();
+        let mut names: Vec<_> = members.as_object().into_iter().flatten().collect();
+        names.sort_unstable_by_key(|(name, _)| *name);
+        let members: Vec<_> = names.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        Digest::of(format!("{{{}}}", members.join(",")).as_bytes())
     }
 
     /// The public key as a JWK in JSON ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)), to be registered with the

@@ -8,7 +8,7 @@ use super::{
     active::{Active, Cause},
     address::prefix,
     alert::{Alert, Detection},
-    scene::{Owner, Scene},
+    counted_request::{CountedRequest, Owner},
     settings::Settings,
     slots::{Caller, Key, Peer},
     table::Table,
@@ -47,7 +47,7 @@ impl Watch {
         let at = time.as_millis();
         let duration = u64::try_from(request.duration.as_millis()).unwrap_or(u64::MAX);
         let times = Times { at, now: at.saturating_add(duration) };
-        Scene::new(self, times, request).see(self.active.clear(times))
+        CountedRequest::new(self, times, request).see(self.active.clear(times))
     }
 
     /// The time in milliseconds until no caller, and no subject that one acts for, is under an alert of these detections.

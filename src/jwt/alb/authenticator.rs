@@ -72,7 +72,7 @@ struct Inner {
     cache: Arc<CredentialCache<VerifiedToken>>,
     clients: Vec<Box<str>>,
     /// The last key that was not available was one that a request waited for.
-    has_waited_in_vain: AtomicBool,
+    last_failure_was_awaited: AtomicBool,
     signers: Vec<Box<str>>,
     trusted: TrustedIssuer,
     /// Those about tokens whose signature is verified.
@@ -103,7 +103,7 @@ impl AwsAlb {
         Ok(Self(Arc::new(Inner {
             cache: CredentialCache::new("tokens", LIMITS),
             clients,
-            has_waited_in_vain: AtomicBool::new(false),
+            last_failure_was_awaited: AtomicBool::new(false),
             signers,
             trusted: TrustedIssuer::new(rules, keys),
             warnings: Warnings::default(),
@@ -174,8 +174,8 @@ impl Inner {
         let has_waited = matches!(waited, Waited::Yes);
         match found {
             Ok(key) => {
-                if has_waited || !self.has_waited_in_vain.load(Ordering::Relaxed) {
-                    self.has_waited_in_vain.store(false, Ordering::Relaxed);
+                if has_waited || !self.last_failure_was_awaited.load(Ordering::Relaxed) {
+                    self.last_failure_was_awaited.store(false, Ordering::Relaxed);
                     self.trusted.outage.end();
                 }
                 Ok(key)
@@ -185,7 +185,7 @@ impl Inner {
                 Err(Rejection::new(RejectionKind::Unavailable, Reason::KEYS_UNAVAILABLE))
             }
             Err(error) => {
-                self.has_waited_in_vain.store(has_waited, Ordering::Relaxed);
+                self.last_failure_was_awaited.store(has_waited, Ordering::Relaxed);
                 Err(self.trusted.unavailable(&error))
             }
         }

@@ -54,9 +54,7 @@ impl IssuerName {
             }
         }
     }
-}
 
-impl IssuerName {
     /// Returns whether both may select one token by its `iss`, or by the lack of it.
     pub(in crate::jwt) fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
@@ -99,9 +97,7 @@ impl Template {
         let is_value = value.bytes().all(is_allowed) && value.starts_with(|first: char| first.is_ascii_alphanumeric());
         (is_value && value.len() <= MAX_VALUE).then_some(value)
     }
-}
 
-impl Template {
     /// Returns whether a text may have both forms.
     fn overlaps(&self, other: &Self) -> bool {
         let (short, long) = if self.start <= other.start { (self, other) } else { (other, self) };

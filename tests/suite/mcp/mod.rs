@@ -3,6 +3,7 @@
 mod declarations;
 mod denials;
 mod headers;
+mod json;
 mod lists;
 mod messages;
 mod property;

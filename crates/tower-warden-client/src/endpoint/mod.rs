@@ -7,6 +7,7 @@ use http::{Method, Request, Response, StatusCode, Uri, header};
 use tower_warden::{ConfigError, Eventual, fetch::Fetch, scope::Scopes};
 
 pub use self::client_auth::ClientAuth;
+use self::client_auth::Credential;
 pub(crate) use self::{
     form::Form,
     response::{Expected, Members},
@@ -109,9 +110,28 @@ impl TokenEndpoint {
         scopes: &Scopes,
         fill: impl Fn(&mut Form) + Send + Sync,
     ) -> Result<Token, TokenError> {
+        let (current, previous) = self.auth.credentials(request.now).await?;
+        let result = self.request_as(&current, request, scopes, &fill).await;
+        match (result, previous) {
+            // The server does not know the current version of the secret yet.
+            (Err(error), Some(previous)) if error.code() == Some("invalid_client") => {
+                tracing::warn!(auth = ?self.auth, "the current secret of a client is refused; the one before is tried");
+                self.request_as(&previous, request, scopes, &fill).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn request_as(
+        &self,
+        credential: &Credential,
+        request: &OwnedRequest,
+        scopes: &Scopes,
+        fill: &(dyn Fn(&mut Form) + Send + Sync),
+    ) -> Result<Token, TokenError> {
         let mut is_repeated = false;
         loop {
-            let response = self.send(request, scopes, &fill).await?;
+            let response = self.send(credential, request, scopes, fill).await?;
             let has_nonce = self.key.as_ref().is_some_and(|key| key.keep_nonce(&self.uri, response.headers()));
             if response.status() == StatusCode::OK {
                 let expected = Expected { key: self.key.as_ref(), members: &self.members, request, scopes };
@@ -128,6 +148,7 @@ impl TokenEndpoint {
 
     async fn send(
         &self,
+        credential: &Credential,
         request: &OwnedRequest,
         scopes: &Scopes,
         fill: &(dyn Fn(&mut Form) + Send + Sync),
@@ -140,7 +161,7 @@ impl TokenEndpoint {
         let mut builder = Request::post(self.uri.clone())
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-        builder = self.auth.apply(builder, &mut form, request.now)?;
+        builder = self.auth.apply(credential, builder, &mut form, request.now)?;
         if let Some(key) = &self.key {
             builder = builder.header(PROOF, key.proof(&Method::POST, &self.uri, None, request.now)?);
         }

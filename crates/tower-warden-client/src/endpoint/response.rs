@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
-use serde_json::Value;
 use tower_warden::{UnixTime, scope::Scopes};
-use zeroize::Zeroize;
 
 use crate::{
     RefreshToken, Token, TokenError, TokenErrorKind,
     dpop::DpopKey,
     token::{OwnedRequest, seconds},
+    wiped::WipedJson,
 };
 
 /// The names of the members of a response: paths of names, separated by dots.
@@ -36,38 +35,6 @@ pub(crate) struct Expected<'a> {
 impl Default for Members {
     fn default() -> Self {
         Self { expires_in: "expires_in".into(), refresh_token: "refresh_token".into(), token: "access_token".into() }
-    }
-}
-
-/// Parsed JSON whose texts are wiped when it is dropped.
-struct WipedJson(Value);
-
-impl WipedJson {
-    fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok().map(Self).filter(|json| json.0.is_object())
-    }
-
-    fn find(&self, path: &str) -> Option<&Value> {
-        path.split('.').try_fold(&self.0, |value, name| value.get(name))
-    }
-
-    fn text(&self, path: &str) -> Option<&str> {
-        self.find(path).and_then(Value::as_str)
-    }
-}
-
-impl Drop for WipedJson {
-    fn drop(&mut self) {
-        wipe(&mut self.0);
-    }
-}
-
-fn wipe(value: &mut Value) {
-    match value {
-        Value::Array(values) => values.iter_mut().for_each(wipe),
-        Value::Object(members) => members.values_mut().for_each(wipe),
-        Value::String(text) => text.zeroize(),
-        Value::Bool(_) | Value::Null | Value::Number(_) => {}
     }
 }
 

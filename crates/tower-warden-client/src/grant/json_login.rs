@@ -10,7 +10,8 @@ use crate::{
     Refresh, RefreshToken, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource,
     endpoint::{Expected, Members, TIMEOUT, fetch_within, response},
     origin::secure_uri,
-    token::{OwnedRequest, SecretText},
+    secret::{Secret, SecretInput, SecretSource, Versioned},
+    token::OwnedRequest,
 };
 
 /// A login with a JSON object, as APIs for agents have it, and optionally its endpoint for refresh tokens.
@@ -60,7 +61,7 @@ use crate::{
 #[must_use]
 pub struct JsonLogin {
     fetch: Arc<dyn Fetch>,
-    fields: Arc<Vec<(Box<str>, SecretText)>>,
+    fields: Arc<Vec<(Box<str>, SecretInput)>>,
     members: Arc<Members>,
     refresh: Option<(Uri, Arc<str>)>,
     timeout: Duration,
@@ -82,13 +83,23 @@ impl JsonLogin {
 
     /// Adds a member to the login.
     pub fn field(mut self, name: &str, value: &str) -> Self {
-        Arc::make_mut(&mut self.fields).push((name.into(), SecretText::new(value)));
+        Arc::make_mut(&mut self.fields).push((name.into(), SecretInput::fixed(value)));
         self
     }
 
     /// Adds a secret member to the login. All members are treated as secret; the name serves the reader.
     pub fn secret(self, name: &str, value: &str) -> Self {
         self.field(name, value)
+    }
+
+    /// Adds a member to the login that this source has by the name `secret`.
+    ///
+    /// It is read for each login. If the server refuses the current version, and the one before is still
+    /// [valid](Versioned::previous), the login is sent once more with that one. If the source fails, the last version
+    /// that was read remains in use.
+    pub fn secret_from(mut self, name: &str, source: impl SecretSource, secret: impl Into<Box<str>>) -> Self {
+        Arc::make_mut(&mut self.fields).push((name.into(), SecretInput::named(source, secret)));
+        self
     }
 
     /// Sets the member of the responses that states the lifetime in seconds: `expires_in` by default.
@@ -148,8 +159,25 @@ impl TokenSource for JsonLogin {
         let (this, request) = (self.clone(), OwnedRequest::of(request));
         // A request to the server.
         Eventual::later(async move {
-            let fields = this.fields.iter().map(|(name, value)| (&**name, value.expose()));
-            this.post(&this.uri, object(fields), &request).await
+            let mut fields: Vec<(&str, Versioned<Secret>)> = Vec::with_capacity(this.fields.len());
+            for (name, value) in this.fields.iter() {
+                fields.push((name, value.read().await?));
+            }
+            let current = fields.iter().map(|(name, value)| (*name, value.current().expose()));
+            let result = this.post(&this.uri, object(current), &request).await;
+            let has_previous = fields.iter().any(|(_, value)| value.previous(request.now).is_some());
+            match result {
+                Err(error) if has_previous && error.kind() == TokenErrorKind::InvalidClient => {
+                    tracing::warn!("the current secret of a login is refused; the one before is tried");
+                    let valid = |value: &'_ Versioned<Secret>| {
+                        value.previous(request.now).unwrap_or_else(|| value.current()).clone()
+                    };
+                    let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, valid(value))).collect();
+                    let previous = fields.iter().map(|(name, value)| (*name, value.expose()));
+                    this.post(&this.uri, object(previous), &request).await
+                }
+                result => result,
+            }
         })
     }
 }

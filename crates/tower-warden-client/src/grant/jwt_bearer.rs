@@ -5,7 +5,7 @@ use tower_warden::{Eventual, UnixTime, scope::Scopes};
 
 use super::parameters::Parameters;
 use crate::{
-    Token, TokenEndpoint, TokenError, TokenRequest, TokenSource,
+    PrivateKeySource, Token, TokenEndpoint, TokenError, TokenRequest, TokenSource,
     endpoint::Form,
     private_key::{PrivateKey, unique_id},
     token::OwnedRequest,
@@ -101,16 +101,40 @@ impl fmt::Debug for JwtBearer {
 pub struct SignedAssertion {
     audience: Box<str>,
     issuer: Box<str>,
-    key: PrivateKey,
+    key: SigningKey,
     lifetime: Duration,
     subject: Box<str>,
+}
+
+#[derive(Clone, Debug)]
+enum SigningKey {
+    Fixed(PrivateKey),
+    Named(PrivateKeySource),
 }
 
 impl SignedAssertion {
     /// Signs assertions of this issuer about itself, for this authorization server.
     pub fn new(key: PrivateKey, issuer: &str, audience: &str) -> Self {
         let lifetime = Duration::from_secs(300);
-        Self { audience: audience.into(), issuer: issuer.into(), key, lifetime, subject: issuer.into() }
+        Self {
+            audience: audience.into(),
+            issuer: issuer.into(),
+            key: SigningKey::Fixed(key),
+            lifetime,
+            subject: issuer.into(),
+        }
+    }
+
+    /// Signs assertions with the current version of a key of a secret source.
+    pub fn from_source(key: PrivateKeySource, issuer: &str, audience: &str) -> Self {
+        let lifetime = Duration::from_secs(300);
+        Self {
+            audience: audience.into(),
+            issuer: issuer.into(),
+            key: SigningKey::Named(key),
+            lifetime,
+            subject: issuer.into(),
+        }
     }
 
     /// Sets the lifetime: five minutes by default.
@@ -125,18 +149,28 @@ impl SignedAssertion {
         self
     }
 
-    fn sign(&self, now: UnixTime) -> Result<Token, TokenError> {
+    fn sign(&self, key: &PrivateKey, now: UnixTime) -> Result<Token, TokenError> {
         let expiry = now + self.lifetime;
         let claims = json!({
             "iss": &*self.issuer, "sub": &*self.subject, "aud": &*self.audience, "jti": unique_id()?,
             "iat": now.as_secs(), "exp": expiry.as_secs(),
         });
-        Ok(Token::assertion(&self.key.sign_jwt(json!({ "typ": "JWT" }), &claims)?)?.expires_at(expiry))
+        Ok(Token::assertion(&key.sign_jwt(json!({ "typ": "JWT" }), &claims)?)?.expires_at(expiry))
     }
 }
 
 impl TokenSource for SignedAssertion {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        Eventual::Now(self.sign(request.now))
+        match &self.key {
+            SigningKey::Fixed(key) => Eventual::Now(self.sign(key, request.now)),
+            SigningKey::Named(key) => {
+                let (this, key, now) = (self.clone(), key.clone(), request.now);
+                // The source may have to be read.
+                Eventual::later(async move {
+                    let (current, _) = key.read(now).await?;
+                    this.sign(&current, now)
+                })
+            }
+        }
     }
 }

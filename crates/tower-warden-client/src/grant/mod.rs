@@ -7,6 +7,7 @@
 //! | [`JsonLogin`] | the members of a JSON object |
 //! | [`TokenExchange`] | another token: for a user, an actor, another audience |
 //! | [`JwtBearer`] | an assertion: signed by the client, issued by another server, or in a file |
+//! | [`CustomGrant`] | whatever another grant type takes, such as an authorization code |
 //! | [`StaticKey`] | nothing: a key that does not change |
 //! | [`TokenFile`] | nothing: a file that another process renews |
 //!
@@ -16,6 +17,7 @@
 pub(crate) use self::parameters::union;
 pub use self::{
     client_credentials::ClientCredentials,
+    custom::CustomGrant,
     exchange::{TokenExchange, TokenType},
     file::TokenFile,
     json_login::JsonLogin,
@@ -26,6 +28,7 @@ pub use self::{
 use crate::{Token, TokenError, TokenErrorKind, TokenSource};
 
 mod client_credentials;
+mod custom;
 mod exchange;
 mod file;
 mod json_login;

@@ -21,7 +21,7 @@ mod step_up;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Adds a token to each request, and acts on its refusal, over any `Service<http::Request<B>>` that is `Clone`: the
-/// client of hyper-util, a channel of tonic.
+/// client of hyper-util, a channel of tonic, and with the feature `reqwest` a `ReqwestClient`.
 ///
 /// - **One origin.** Requests for any other origin than the declared one fail with
 ///   [`TokenErrorKind::Origin`](crate::TokenErrorKind::Origin), and are not sent. A redirect is returned to the caller.
@@ -38,7 +38,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// # Deployment caveat
 ///
 /// The inner service must not follow redirects: a client that does may send fields other than `Authorization` to any
-/// host. The client of hyper-util follows none.
+/// host. The client of hyper-util and `ReqwestClient` follow none.
 ///
 /// # Examples
 ///

@@ -25,7 +25,8 @@ pub struct KeyDeclaration {
     pub(super) service: Box<str>,
     pub(super) variable: Box<str>,
     pub(super) scopes: Scopes,
-    length: RangeInclusive<usize>,
+    /// `None` if the secret is not a key, and may have any form.
+    length: Option<RangeInclusive<usize>>,
     pub(super) rotation: Option<Rotation>,
 }
 
@@ -44,7 +45,7 @@ impl KeyDeclaration {
             service: service.into(),
             variable: variable.into(),
             scopes: Scopes::default(),
-            length: 16..=512,
+            length: Some(16..=512),
             rotation: None,
         }
     }
@@ -58,8 +59,8 @@ impl KeyDeclaration {
 
     /// Sets the number of characters that the key has: 16 to 512 by default.
     #[must_use]
-    pub const fn length(mut self, characters: RangeInclusive<usize>) -> Self {
-        self.length = characters;
+    pub fn length(mut self, characters: RangeInclusive<usize>) -> Self {
+        self.length = Some(characters);
         self
     }
 
@@ -71,12 +72,19 @@ impl KeyDeclaration {
         self
     }
 
+    /// Declares a secret that is not a key, such as a private key in PEM.
+    pub(crate) fn any_text(mut self) -> Self {
+        self.length = None;
+        self
+    }
+
     /// Checks the form of a value. The error does not contain it.
     pub(super) fn check(&self, secret: &Secret) -> Result<(), SecretError> {
+        let Some(length) = &self.length else { return Ok(()) };
         let text = secret.expose();
         let problem = if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             "a key consists of visible ASCII characters, without spaces"
-        } else if !self.length.contains(&text.len()) {
+        } else if !length.contains(&text.len()) {
             "the key does not have the declared length"
         } else {
             return Ok(());

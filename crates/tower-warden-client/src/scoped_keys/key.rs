@@ -60,6 +60,11 @@ impl ServiceKey {
         self.0.value.current()
     }
 
+    /// The versions that are valid.
+    pub(super) fn versions(&self) -> &Versioned<Secret> {
+        &self.0.value
+    }
+
     /// The version of the key in its source.
     #[must_use]
     pub fn version(&self) -> u64 {

@@ -44,9 +44,13 @@
 //! # Ok(()) }
 //! ```
 
-pub use self::{builder::ScopedKeysBuilder, declaration::KeyDeclaration, key::ServiceKey, keys::ScopedKeys};
+pub use self::{
+    builder::ScopedKeysBuilder, declaration::KeyDeclaration, key::ServiceKey, keys::ScopedKeys,
+    source::ServiceKeySource,
+};
 
 mod builder;
 mod declaration;
 mod key;
 mod keys;
+mod source;

@@ -57,6 +57,12 @@ impl SecretError {
         self
     }
 
+    /// Names something else in place of the secret.
+    pub(crate) fn renamed(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Quoted(name.into());
+        self
+    }
+
     /// The kind of the error.
     #[must_use]
     pub const fn kind(&self) -> SecretErrorKind {

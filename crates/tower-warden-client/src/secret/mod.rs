@@ -8,6 +8,7 @@
 //! | [`EnvironmentSecrets`]: environment variables | by a restart |
 //! | [`FileSecrets`]: Docker, Kubernetes, systemd | polled, with two valid values for a while |
 //! | [`VaultSecrets`]: KV version 2 of Vault | polled, with two valid values for a while |
+//! | `AwsSecrets`: AWS Secrets Manager, with the feature `aws` | polled, with two valid values for a while |
 //!
 //! # Examples
 //!
@@ -56,7 +57,8 @@ use std::sync::Arc;
 
 use tower_warden::Eventual;
 
-pub(crate) use self::files::read_text;
+#[cfg(feature = "aws")]
+pub use self::aws::{AwsHttpClient, AwsSecrets};
 pub use self::{
     changes::{ChangeSender, Changes},
     environment::EnvironmentSecrets,
@@ -67,11 +69,18 @@ pub use self::{
     vault::VaultSecrets,
     versioned::Versioned,
 };
+pub(crate) use self::{
+    files::read_text,
+    input::{NamedSecret, SecretInput},
+};
 
+#[cfg(feature = "aws")]
+mod aws;
 mod changes;
 mod environment;
 mod error;
 mod files;
+mod input;
 mod polling;
 mod value;
 mod vault;

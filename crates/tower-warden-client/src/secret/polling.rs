@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tokio::task::AbortHandle;
 use tower_warden::{Clock, Environment, Eventual, UnixTime};
 
@@ -74,6 +75,11 @@ impl fmt::Debug for Polling {
 pub(super) trait Reader: Send + Sync + 'static {
     /// Reads one secret, not from a cache.
     fn read(&self, name: &str) -> impl Future<Output = Result<Reading, SecretError>> + Send;
+
+    /// Reads the version before the current one, which was read for the first time. By default, there is none.
+    fn read_replaced(&self, _name: &str, _current: &Reading) -> impl Future<Output = Option<Replaced>> + Send {
+        std::future::ready(None)
+    }
 }
 
 /// The result of reading a secret.
@@ -83,16 +89,26 @@ pub(super) struct Reading {
     pub(super) version: Option<u64>,
 }
 
+/// A version that another one has replaced.
+pub(super) struct Replaced {
+    pub(super) secret: Secret,
+    /// The time at which it was replaced.
+    pub(super) at: UnixTime,
+}
+
 /// A reader, and the versions that it has read.
 pub(super) struct Polled<R> {
     pub(super) reader: R,
     pub(super) polling: Polling,
     entries: Mutex<HashMap<Box<str>, Entry>>,
-    /// Held while a secret is read and its entry replaced, so that a slow reading does not replace a later one.
-    reading: tokio::sync::Mutex<()>,
+    /// The lock of each name that is being read, held until its entry is replaced, so that a slow reading does not
+    /// replace a later one.
+    turns: Mutex<HashMap<Box<str>, Weak<Turn>>>,
     changes: ChangeSender,
     task: OnceLock<AbortHandle>,
 }
+
+type Turn = tokio::sync::Mutex<()>;
 
 struct Entry {
     versioned: Versioned<Secret>,
@@ -107,7 +123,7 @@ impl<R: Reader> Polled<R> {
             reader,
             polling,
             entries: Mutex::default(),
-            reading: tokio::sync::Mutex::default(),
+            turns: Mutex::default(),
             changes: ChangeSender::default(),
             task: OnceLock::new(),
         }
@@ -117,14 +133,29 @@ impl<R: Reader> Polled<R> {
         self.changes.subscribe()
     }
 
-    /// Returns the cached value while it is recent, and reads the secret otherwise.
+    /// Returns the cached value while it is recent, or while another caller reads it again. Reads the secret otherwise.
     pub(super) fn get(self: &Arc<Self>, name: &str) -> Eventual<Result<Versioned<Secret>, SecretError>> {
         if let Some(recent) = self.recent(name) {
             return Eventual::Now(Ok(recent));
         }
+        let turn = self.turn(name);
+        let last = match turn.try_lock() {
+            Ok(_) => None,
+            Err(_) => self.last(name),
+        };
+        if let Some(last) = last {
+            return Eventual::Now(Ok(last));
+        }
         let (this, name) = (Arc::clone(self), Box::<str>::from(name));
+        // The place where the secret is kept.
         Eventual::later(async move {
-            let _turn = this.reading.lock().await;
+            let _turn = match turn.try_lock() {
+                Ok(turn) => turn,
+                Err(_) => match this.last(&name) {
+                    Some(last) => return Ok(last),
+                    None => turn.lock().await,
+                },
+            };
             // Another caller may have read it in the meantime.
             match this.recent(&name) {
                 Some(recent) => Ok(recent),
@@ -142,11 +173,35 @@ impl<R: Reader> Polled<R> {
 
     async fn poll(&self) {
         let names: Vec<Box<str>> = self.entries().keys().cloned().collect();
-        for name in names {
-            let _turn = self.reading.lock().await;
+        // At the same time, so that one that is slow to read does not delay the others.
+        join_all(names.iter().map(|name| async move {
+            let turn = self.turn(name);
+            let _turn = turn.lock().await;
             // A failure is logged, and the last value remains in use.
-            let _ = self.read(&name).await;
+            let _ = self.read(name).await;
+        }))
+        .await;
+    }
+
+    /// The lock of a name, which is kept while it is in use.
+    fn turn(&self, name: &str) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(name).and_then(Weak::upgrade) {
+            return turn;
         }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(name.into(), Arc::downgrade(&turn));
+        turn
+    }
+
+    /// The last value, however old it is.
+    fn last(&self, name: &str) -> Option<Versioned<Secret>> {
+        let now = self.polling.clock.now();
+        let mut entries = self.entries();
+        let entry = entries.get_mut(name)?;
+        entry.versioned.forget_expired(now);
+        Some(entry.versioned.clone())
     }
 
     fn recent(&self, name: &str) -> Option<Versioned<Secret>> {
@@ -160,14 +215,17 @@ impl<R: Reader> Polled<R> {
         (steady < entry.read_at + max_age).then(|| entry.versioned.clone())
     }
 
-    /// Reads a secret. The caller holds the lock `reading`.
+    /// Reads a secret. The caller holds the lock of its name.
     async fn read(&self, name: &str) -> Result<Versioned<Secret>, SecretError> {
         let read_at = self.polling.clock.steady();
         let reading = self.reader.read(name).await;
+        let replaced = match &reading {
+            Ok(current) if !self.entries().contains_key(name) => self.reader.read_replaced(name, current).await,
+            _ => None,
+        };
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(name) else {
-            let reading = reading?;
-            let versioned = Versioned::new(reading.secret, reading.version.unwrap_or(1));
+            let versioned = self.first(reading?, replaced);
             let entry = Entry { versioned: versioned.clone(), read_at, is_failing: false };
             entries.insert(name.into(), entry);
             return Ok(versioned);
@@ -184,6 +242,19 @@ impl<R: Reader> Polled<R> {
             }
         }
         Ok(entry.versioned.clone())
+    }
+
+    /// The first version that is known, with the one before if it is still valid.
+    fn first(&self, reading: Reading, replaced: Option<Replaced>) -> Versioned<Secret> {
+        let version = reading.version.unwrap_or(1);
+        let end = |replaced: &Replaced| replaced.at + self.polling.overlap;
+        match replaced.filter(|replaced| self.polling.clock.now() < end(replaced)) {
+            Some(replaced) if replaced.secret != reading.secret => {
+                let end = end(&replaced);
+                Versioned::new(replaced.secret, version.saturating_sub(1)).rotated(reading.secret, version, end)
+            }
+            _ => Versioned::new(reading.secret, version),
+        }
     }
 
     fn update(&self, entry: &mut Entry, name: &str, reading: Reading) {

@@ -13,7 +13,7 @@ pub use self::{
     refresh_token::RefreshToken,
     source::{Attempt, Refresh, TokenRequest, TokenSource},
 };
-pub(crate) use self::{expiry::seconds, secret::SecretText, source::OwnedRequest};
+pub(crate) use self::{expiry::seconds, source::OwnedRequest};
 use crate::dpop::DpopKey;
 
 mod error;

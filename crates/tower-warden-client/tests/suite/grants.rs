@@ -2,7 +2,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use http::header;
+use http::{Response, header};
 use serde_json::Value;
 use tower_warden::{
     jwt::{Algorithm, VerifyingKey},
@@ -10,7 +10,7 @@ use tower_warden::{
 };
 use tower_warden_client::{
     CachedToken, ClientAuth, DpopKey, PrivateKey, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
-    grant::{ClientCredentials, JwtBearer, SignedAssertion, StaticKey, TokenExchange, TokenType},
+    grant::{ClientCredentials, CustomGrant, JwtBearer, SignedAssertion, StaticKey, TokenExchange, TokenType},
 };
 
 use crate::support::{NOW, Reply, Server, issued, obtain, reply, token};
@@ -102,6 +102,28 @@ async fn client_credentials_send_scopes_and_parameters() {
     assert_eq!(token.scopes().unwrap().to_string(), "read write", "the response does not state them");
     server.next([reply(200, &issued("at", r#","scope":"read""#))]);
     assert_eq!(obtain(&grant).await.unwrap().scopes().unwrap().to_string(), "read");
+}
+
+#[tokio::test]
+async fn a_custom_grant_sends_its_type_and_parameters_and_keeps_the_refresh_token() {
+    let server = Server::default();
+    let key = DpopKey::generate().unwrap();
+    let issued = r#"{"access_token":"at","token_type":"DPoP","refresh_token":"rt"}"#;
+    let challenge = Response::builder().status(400).header("dpop-nonce", "n1");
+    let challenge = challenge.body(r#"{"error":"use_dpop_nonce"}"#.into()).unwrap();
+    server.next([Reply::Is(challenge), reply(200, issued)]);
+    let grant = CustomGrant::new(server.endpoint().dpop(key), "authorization_code")
+        .parameter("code", "c&d")
+        .resource("https://api.example")
+        .scopes(Scopes::parse("read").unwrap());
+    let token = obtain(&grant).await.unwrap();
+    assert_eq!((token.kind(), token.refresh_token().unwrap().expose()), (TokenKind::Dpop, "rt"));
+    let form = server.form();
+    assert_eq!((&*form["grant_type"], &*form["code"]), ("authorization_code", "c&d"));
+    assert_eq!((&*form["scope"], &*form["resource"]), ("read", "https://api.example"));
+    let proof = server.last().headers()["dpop"].to_str().unwrap().to_owned();
+    assert_eq!(decoded(proof.split('.').nth(1).unwrap())["nonce"], "n1");
+    assert!(server.last().headers()[header::AUTHORIZATION].is_sensitive());
 }
 
 #[tokio::test]

@@ -1,8 +1,14 @@
 //! The client: tokens, secrets, keys, and the layers, with servers within the process.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(feature = "aws")]
+mod aws;
 mod cached;
 mod checklist;
+mod clients;
+mod credentials;
+mod credentials_config;
+mod credentials_status;
 mod dpop;
 mod faults;
 mod fuzz;
@@ -10,9 +16,12 @@ mod grants;
 mod layer;
 mod mcp_headers;
 mod origins;
+mod polling;
 mod refresh;
 mod retry;
 mod retry_limits;
+mod rotated_keys;
+mod rotation;
 mod scoped_keys;
 mod secrecy;
 mod secret_files;

@@ -1,20 +1,23 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, uri::Scheme};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use serde_json::Value;
 use tower_warden::{ConfigError, fetch::Fetch};
 use zeroize::Zeroizing;
 
 use super::name::{VaultName, is_path};
-use crate::secret::{Secret, SecretError, SecretErrorKind, SecretSource, polling::Reading};
+use crate::{
+    Origin,
+    secret::{Secret, SecretError, SecretErrorKind, SecretSource, polling::Reading},
+    wiped::{WipedJson, wipe_buffer},
+};
 
 /// A client of one server and one engine.
 #[derive(Clone)]
 pub(super) struct Vault {
     fetch: Arc<dyn Fetch>,
-    /// Scheme, host and port.
-    origin: Box<str>,
+    origin: Origin,
     mount: Box<str>,
     tokens: Arc<dyn SecretSource>,
     token_name: Box<str>,
@@ -27,19 +30,9 @@ impl Vault {
         tokens: Arc<dyn SecretSource>,
         token_name: Box<str>,
     ) -> Result<Self, ConfigError> {
-        // Without the value, which may contain a password.
-        let refused = || {
-            ConfigError::custom("the address of Vault is https, or http on a loopback host, without a path or a user")
-        };
-        let uri: Uri = address.parse().map_err(|_| refused())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return Err(refused()) };
-        let is_loopback = matches!(authority.host(), "localhost" | "127.0.0.1" | "[::1]");
-        let is_protected = *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_loopback);
-        if !is_protected || authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
-            return Err(refused());
-        }
+        let origin = Origin::parse(address)?;
+        let uri: Uri = origin.to_string().parse().map_err(|_| ConfigError::custom("an origin is a URL"))?;
         fetch.check(&uri)?;
-        let origin = format!("{scheme}://{authority}").into();
         Ok(Self { fetch, origin, mount: "secret".into(), tokens, token_name })
     }
 
@@ -64,15 +57,17 @@ impl Vault {
             }
             status => return Err(refused(name, status)),
         }
-        let mut body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-        let version = body.pointer("/data/metadata/version").and_then(Value::as_u64);
-        let Some(Value::Object(mut fields)) = body.pointer_mut("/data/data").map(Value::take) else {
+        let body = WipedJson::parse(response.body());
+        wipe_buffer(response.into_body());
+        let find = |path| body.as_ref().and_then(|body| body.find(path));
+        let version = find("data.metadata.version").and_then(Value::as_u64);
+        let Some(Value::Object(fields)) = find("data.data") else {
             return Err(problem(SecretErrorKind::Unavailable, "the response is not one of KV version 2"));
         };
-        let value = fields.remove(field);
-        fields.into_iter().for_each(|(_, value)| wipe(value));
-        match value {
-            Some(Value::String(text)) if !text.is_empty() => Ok(Reading { secret: Secret::new(text), version }),
+        match fields.get(field) {
+            Some(Value::String(text)) if !text.is_empty() => {
+                Ok(Reading { secret: Secret::new(text.as_str()), version })
+            }
             Some(_) => Err(problem(SecretErrorKind::Format, "the field is not a text, or is empty")),
             None => Err(problem(SecretErrorKind::Missing, "the secret has no such field")),
         }
@@ -83,10 +78,10 @@ impl Vault {
         if response.status() != StatusCode::OK {
             return Err(refused(&self.token_name, response.status()));
         }
-        let body: Value = serde_json::from_slice(response.body()).unwrap_or_default();
-        let seconds = body.pointer("/auth/lease_duration").and_then(Value::as_u64);
         // The response repeats the token.
-        wipe(body);
+        let body = WipedJson::parse(response.body());
+        wipe_buffer(response.into_body());
+        let seconds = body.as_ref().and_then(|body| body.find("auth.lease_duration")).and_then(Value::as_u64);
         seconds.map(Duration::from_secs).ok_or_else(|| {
             SecretError::new(SecretErrorKind::Unavailable, &*self.token_name, "the response does not state a lease")
         })
@@ -95,7 +90,11 @@ impl Vault {
     /// Sends a request. `name` is what an error names.
     async fn send(&self, method: Method, path: &str, name: &str) -> Result<Response<Bytes>, SecretError> {
         let token = self.tokens.get(&self.token_name).wait().await?;
-        let token = HeaderValue::from_str(token.current().expose()).map_err(|_| {
+        let text = Some(token.current().expose()).filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic()));
+        let token = text.and_then(|text| {
+            HeaderValue::from_maybe_shared(Bytes::from_owner(Zeroizing::new(text.as_bytes().to_vec()))).ok()
+        });
+        let token = token.ok_or_else(|| {
             SecretError::new(SecretErrorKind::Format, &*self.token_name, "a token consists of visible ASCII characters")
         })?;
         let unavailable = |problem| SecretError::new(SecretErrorKind::Unavailable, name, problem);
@@ -116,7 +115,10 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("origin", &self.origin).field("mount", &self.mount).finish_non_exhaustive()
+        f.debug_struct("Vault")
+            .field("origin", &self.origin.to_string())
+            .field("mount", &self.mount)
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,16 +135,6 @@ fn refused(name: &str, status: StatusCode) -> SecretError {
 fn sensitive(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
-}
-
-/// Overwrites the texts of a document.
-fn wipe(value: Value) {
-    match value {
-        Value::String(text) => drop(Zeroizing::new(text)),
-        Value::Array(values) => values.into_iter().for_each(wipe),
-        Value::Object(members) => members.into_iter().for_each(|(_, value)| wipe(value)),
-        Value::Bool(_) | Value::Null | Value::Number(_) => {}
-    }
 }
 
 const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");

@@ -20,7 +20,8 @@ mod name;
 /// agent; otherwise call [`renew_token`](Self::renew_token).
 ///
 /// A secret is read again when the [interval](Polling::interval) has passed. If Vault does not respond then, the last value
-/// remains in use, with one warning. The buffers of the HTTP client are not overwritten.
+/// remains in use, with one warning. The buffers of the HTTP client are overwritten only where it keeps no
+/// other reference to them.
 ///
 /// It is a client of two routes, `GET /v1/<mount>/data/<path>` and `POST /v1/auth/token/renew-self`, and is tested with a
 /// stand-in that has these two, not with Vault.
@@ -62,8 +63,8 @@ impl VaultSecrets {
     ///
     /// # Errors
     ///
-    /// If the address is not an `https` URL without a path, or plain `http` on a loopback host, or if `fetch` cannot send requests
-    /// to it.
+    /// If the address is not an [origin](crate::Origin::parse): an `https` URL without a path, or plain `http` on a
+    /// loopback host; or if `fetch` cannot send requests to it.
     pub fn new(
         fetch: impl Fetch,
         address: &str,

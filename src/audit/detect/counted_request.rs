@@ -23,7 +23,7 @@ use crate::{
 const DAY: f64 = 24.0 * 60.0 * 60.0 * 1_000.0;
 
 /// A request, and the alerts that it changes.
-pub(super) struct Scene<'a> {
+pub(super) struct CountedRequest<'a> {
     alerts: Vec<Alert>,
     /// The reason, if the credential was refused.
     failure: Option<&'static str>,
@@ -62,7 +62,7 @@ struct Finding<'a> {
     owner: Option<&'a Identity>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> CountedRequest<'a> {
     pub(super) fn new(watch: &'a Watch, times: Times, request: &'a RequestEvent) -> Self {
         Self {
             alerts: Vec::new(),

@@ -1,0 +1,80 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::HeaderName;
+use tower_warden::UnixTime;
+
+use crate::{
+    Token, TokenError, TokenErrorKind,
+    secret::{Secret, Versioned},
+};
+
+/// The versions of a key as tokens, and the version that the API refused last.
+///
+/// While two versions are valid, the current one is used until the API refuses it, and the other one from then on; a
+/// new version is used at once.
+pub(crate) struct RotatingKey {
+    /// `None` for `Authorization: Bearer`.
+    field: Option<HeaderName>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Made>,
+    previous: Option<Made>,
+    refused: Option<Token>,
+}
+
+/// A version, and the token that it is; `None` if it is malformed.
+#[derive(Clone)]
+struct Made(Arc<Secret>, Option<Token>);
+
+impl RotatingKey {
+    pub(crate) fn new(field: Option<HeaderName>) -> Self {
+        Self { field, state: Mutex::default() }
+    }
+
+    /// Returns the token of the version to use.
+    pub(crate) fn token(&self, versions: &Versioned<Secret>, now: UnixTime) -> Result<Token, TokenError> {
+        let mut state = self.state();
+        let State { current, previous, refused } = &mut *state;
+        let other = versions.previous(now).map(|secret| self.made(secret, [&*current, &*previous]));
+        let made = self.made(versions.current(), [&*current, &*previous]);
+        let other_token = other.as_ref().and_then(|Made(_, token)| token.clone());
+        let token = match &made.1 {
+            Some(token) if refused.as_ref() != Some(token) => Some(token.clone()),
+            token => other_token.or_else(|| token.clone()),
+        };
+        (*current, *previous) = (Some(made), other);
+        token.ok_or_else(|| TokenError::new(TokenErrorKind::Store, "a key is visible ASCII without spaces"))
+    }
+
+    /// Notes that the API refused a version.
+    pub(crate) fn refuse(&self, token: &Token) {
+        let mut state = self.state();
+        let is = |made: &Option<Made>| made.as_ref().is_some_and(|Made(_, made)| made.as_ref() == Some(token));
+        // Not a version that was replaced while its request was on its way.
+        if is(&state.current) || is(&state.previous) {
+            state.refused = Some(token.clone());
+        }
+    }
+
+    /// The token of a version, which is made once.
+    fn made(&self, secret: &Arc<Secret>, known: [&Option<Made>; 2]) -> Made {
+        if let Some(made) = known.into_iter().flatten().find(|Made(known, _)| Arc::ptr_eq(known, secret)) {
+            return made.clone();
+        }
+        let token = match &self.field {
+            None => Token::bearer(secret.expose()),
+            Some(field) => Token::api_key(field.clone(), secret.expose()),
+        };
+        if token.is_err() {
+            tracing::warn!("a new version of a key is malformed: a key is visible ASCII without spaces");
+        }
+        Made(Arc::clone(secret), token.ok())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

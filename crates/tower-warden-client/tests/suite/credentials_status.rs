@@ -1,0 +1,86 @@
+//! The state of the credentials of several services, and their refresh in the background.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::json;
+use tower_warden_client::{TokenErrorKind, credentials::ServiceStatus};
+
+use crate::{
+    credentials::{build, client, clock, secrets, send},
+    server::Log,
+    support::{NOW, Reply, Server},
+};
+
+fn status<'a>(statuses: &'a [ServiceStatus], service: &str) -> &'a ServiceStatus {
+    statuses.iter().find(|status| status.service() == service).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_states_tokens_errors_and_rotations() {
+    let (environment, clock) = clock();
+    let server = Server::default();
+    let services = json!({
+        "billing": client("https://a.example", "agent", "CLIENT"),
+        "reports": {
+            "kind": "api_key", "origin": "https://b.example", "key_name": "REPORTS",
+            "created": "2027-01-01", "rotate_after_days": 20
+        }
+    });
+    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment).load().await.unwrap();
+    let statuses = credentials.status();
+    let billing = status(&statuses, "billing");
+    assert_eq!((billing.has_token(), billing.expiry(), billing.last_error()), (false, None, None));
+    let reports = status(&statuses, "reports");
+    // 1 January 2027 is 16 days before the time of the tests.
+    assert_eq!((reports.has_token(), reports.needs_rotation()), (true, false));
+    let due = reports.rotation_due().unwrap();
+    assert_eq!(due.as_secs(), 1_800_489_600);
+
+    send(&credentials, "billing", "https://a.example/").await.unwrap();
+    let statuses = credentials.status();
+    let billing = status(&statuses, "billing");
+    assert_eq!((billing.has_token(), billing.expiry()), (true, Some(NOW + Duration::from_secs(3_600))));
+
+    server.next((0..6).map(|_| Reply::Down));
+    clock.set(due - Duration::from_secs(3 * 24 * 3_600));
+    send(&credentials, "billing", "https://a.example/").await.unwrap_err();
+    let statuses = credentials.status();
+    let billing = status(&statuses, "billing");
+    assert_eq!((billing.has_token(), billing.last_error()), (false, Some(TokenErrorKind::Unavailable)));
+    assert!(status(&statuses, "reports").needs_rotation());
+    assert!(!format!("{credentials:?} {statuses:?}").contains("secret_of"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_services_are_refreshed_in_the_background_until_the_last_layer_is_dropped() {
+    let (log, _guard) = Log::listen();
+    let (environment, clock) = clock();
+    let server = Server::default();
+    let services = json!({
+        "a": client("https://a.example", "agent", "CLIENT"),
+        "b": { "kind": "token_file", "origin": "https://b.example", "path": "/nowhere/token" },
+        "c": {
+            "kind": "api_key", "origin": "https://c.example", "key_name": "REPORTS",
+            "created": "2027-01-01", "rotate_after_days": 17
+        }
+    });
+    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment);
+    let credentials = credentials.load().await.unwrap().refresh_in_background();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let statuses = credentials.status();
+    assert!(status(&statuses, "a").has_token());
+    clock.advance(Duration::from_secs(3_500));
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(server.count(), 2, "the token was refreshed before it expired");
+    assert_eq!(log.count("a key has to be rotated soon"), 1);
+    assert!(!log.text().contains("key_of") && !log.text().contains("secret_of"), "{}", log.text());
+
+    let layer = Arc::new(credentials.layer_for("a").unwrap());
+    drop(credentials);
+    tokio::task::yield_now().await;
+    let metrics = tokio::runtime::Handle::current().metrics();
+    assert_eq!(metrics.num_alive_tasks(), 1, "that of the layer");
+    drop(layer);
+    tokio::task::yield_now().await;
+    assert_eq!(metrics.num_alive_tasks(), 0);
+}
