@@ -1,7 +1,7 @@
 //! A token endpoint with two clients, which are created at its start and lost at its end.
 //!
 //! ```text
-//! cargo run -p tower-warden-issuer --example issuer
+//! cargo run --example issuer
 //! ISSUER=http://127.0.0.1:3001 cargo run --example jwt     # an API that trusts it
 //! ```
 //!
