@@ -54,9 +54,20 @@ impl Origin {
     /// Returns whether requests to this URL are requests to this origin.
     #[must_use]
     pub fn contains(&self, uri: &Uri) -> bool {
-        parts(uri).is_some_and(|(scheme, host, port)| {
-            scheme == self.scheme && port == self.port && host.eq_ignore_ascii_case(&self.host)
+        // Without parsing the authority: what follows the host is a port or nothing.
+        let parts = uri.authority().and_then(|authority| authority.as_str().split_at_checked(self.host.len()));
+        parts.is_some_and(|(host, port)| {
+            uri.scheme_str() == Some(self.scheme.name()) && host.eq_ignore_ascii_case(&self.host) && self.has_port(port)
         })
+    }
+
+    /// Returns whether the end of an authority is this port, with its colon, or states none where it is the default.
+    fn has_port(&self, text: &str) -> bool {
+        match text.split_at_checked(1) {
+            None | Some((":", "")) => self.port == self.scheme.default_port(),
+            Some((":", port)) => port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse() == Ok(self.port),
+            Some(_) => false,
+        }
     }
 
     /// The origin of a URL, secure or not.
@@ -66,14 +77,26 @@ impl Origin {
     }
 }
 
+impl Scheme {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (scheme, default) = match self.scheme {
-            Scheme::Http => ("http", 80),
-            Scheme::Https => ("https", 443),
-        };
-        write!(f, "{scheme}://{}", self.host)?;
-        if self.port == default { Ok(()) } else { write!(f, ":{}", self.port) }
+        write!(f, "{}://{}", self.scheme.name(), self.host)?;
+        if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
     }
 }
 
@@ -100,8 +123,7 @@ fn parts(uri: &Uri) -> Option<(Scheme, &str, u16)> {
         return None;
     }
     let port = match authority.as_str().strip_prefix(authority.host())? {
-        "" | ":" if scheme == Scheme::Http => 80,
-        "" | ":" => 443,
+        "" | ":" => scheme.default_port(),
         _ => authority.port_u16()?,
     };
     Some((scheme, authority.host(), port))
@@ -123,8 +145,20 @@ mod tests {
     fn an_origin_is_compared_as_a_whole() {
         let origin = Origin::parse("https://api.example:8443/").expect("an origin");
         assert!(origin.contains(&"https://API.example:8443/a".parse().expect("a URL")));
+        for same in
+            ["https://api.example", "https://API.example:/", "https://api.example:443?a", "https://api.example:0443/"]
+        {
+            let origin = Origin::parse("https://api.example").expect("an origin");
+            assert!(origin.contains(&same.parse().expect("a URL")), "{same}");
+        }
         for other in [
             "/relative",
+            "https://api.example:8443x/",
+            "https://api.example:+8443/",
+            "https://api.example:",
+            "https://api.example.evil:8443/",
+            "https://api.exampl:8443/",
+            "https://api.example:73979/",
             "http://api.example:8443/",
             "https://api.example/",
             "https://api.example:8443.evil.example/",
