@@ -1,5 +1,6 @@
 use std::{collections::BTreeMap, fmt};
 
+use jiff::{civil::Date, tz::TimeZone};
 use tower_warden::UnixTime;
 
 use super::tree::Tree;
@@ -164,22 +165,10 @@ pub(super) fn is_value(name: &str) -> bool {
 
 /// The time at which a day begins, in UTC.
 fn day(text: &str) -> Option<UnixTime> {
-    let mut parts = text.splitn(3, '-');
-    let mut part = |digits: usize| -> Option<u64> {
-        let part = parts.next()?;
-        (part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| part.parse().ok())?
-    };
-    let (year, month, day) = (part(4)?, part(2)?, part(2)?);
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let lengths = [31, if is_leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let before = usize::try_from(month).ok()?.checked_sub(1)?;
-    if year < 1970 || !(1..=*lengths.get(before)?).contains(&day) {
-        return None;
-    }
-    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
-    let years = (year - 1970) * 365 + leap_days(year - 1) - leap_days(1969);
-    let days = years + lengths[..before].iter().sum::<u64>() + day - 1;
-    Some(UnixTime::from_secs(days * 24 * 3600))
+    // The parser also accepts other forms of ISO 8601.
+    let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text)?;
+    let begin = date.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    u64::try_from(begin.as_second()).ok().map(UnixTime::from_secs)
 }
 
 /// The names, and ends of names, of members that would contain a secret.
