@@ -1,6 +1,6 @@
 use tower_warden::{Eventual, scope::Scopes};
 
-use super::parameters::Parameters;
+use super::parameters::{Parameters, parameter_methods};
 use crate::{Token, TokenEndpoint, TokenError, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest};
 
 /// Tokens of the client itself ([RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)).
@@ -39,22 +39,7 @@ impl ClientCredentials {
         self.parameter("audience", audience)
     }
 
-    /// Adds a parameter of the server's own.
-    pub fn parameter(mut self, name: &str, value: &str) -> Self {
-        self.parameters.add(name, value);
-        self
-    }
-
-    /// Requests tokens for this resource ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)).
-    pub fn resource(self, url: &str) -> Self {
-        self.parameter("resource", url)
-    }
-
-    /// Requests these scopes.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.parameters.scopes = scopes;
-        self
-    }
+    parameter_methods!();
 }
 
 impl TokenSource for ClientCredentials {

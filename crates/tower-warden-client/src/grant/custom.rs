@@ -1,6 +1,6 @@
 use tower_warden::{Eventual, scope::Scopes};
 
-use super::parameters::Parameters;
+use super::parameters::{Parameters, parameter_methods};
 use crate::{Token, TokenEndpoint, TokenError, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest};
 
 /// Tokens of a grant that has no type of its own here, such as an authorization code
@@ -62,22 +62,7 @@ impl CustomGrant {
         Self { endpoint, grant_type: grant_type.into(), parameters: Parameters::default() }
     }
 
-    /// Adds a parameter, such as `code`.
-    pub fn parameter(mut self, name: &str, value: &str) -> Self {
-        self.parameters.add(name, value);
-        self
-    }
-
-    /// Requests tokens for this resource ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)).
-    pub fn resource(self, url: &str) -> Self {
-        self.parameter("resource", url)
-    }
-
-    /// Requests these scopes.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.parameters.scopes = scopes;
-        self
-    }
+    parameter_methods!();
 }
 
 impl TokenSource for CustomGrant {

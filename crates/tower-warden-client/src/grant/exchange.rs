@@ -2,7 +2,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use tower_warden::{Eventual, scope::Scopes};
 
-use super::parameters::Parameters;
+use super::parameters::{Parameters, parameter_methods};
 use crate::{Token, TokenEndpoint, TokenError, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest};
 
 /// Tokens for another token ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): of a user for whom an agent acts, for
@@ -65,28 +65,13 @@ impl TokenExchange {
         self.parameter("audience", audience)
     }
 
-    /// Adds a parameter of the server's own.
-    pub fn parameter(mut self, name: &str, value: &str) -> Self {
-        self.parameters.add(name, value);
-        self
-    }
-
     /// Requests tokens of this type.
     pub fn requested_type(mut self, requested: TokenType) -> Self {
         self.requested = Some(requested);
         self
     }
 
-    /// Requests tokens for this resource, a URL. Of several calls, all apply.
-    pub fn resource(self, url: &str) -> Self {
-        self.parameter("resource", url)
-    }
-
-    /// Requests these scopes.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.parameters.scopes = scopes;
-        self
-    }
+    parameter_methods!();
 
     async fn exchange(&self, request: &OwnedRequest) -> Result<Token, TokenError> {
         let plain = TokenRequest::new(request.now).with_attempt(request.attempt);

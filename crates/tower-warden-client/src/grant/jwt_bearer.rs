@@ -3,9 +3,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use serde_json::json;
 use tower_warden::{Eventual, UnixTime, scope::Scopes};
 
-use super::parameters::Parameters;
+use super::parameters::{Parameters, parameter_methods};
 use crate::{
-    PrivateKeySource, Token, TokenEndpoint, TokenError, TokenRequest, TokenSource,
+    PrivateKeySource, Token, TokenEndpoint, TokenError, TokenErrorKind, TokenRequest, TokenSource,
     endpoint::Form,
     private_key::{PrivateKey, unique_id},
     token::OwnedRequest,
@@ -47,22 +47,7 @@ impl JwtBearer {
         Self { assertion: Arc::new(assertion), endpoint, parameters: Parameters::default() }
     }
 
-    /// Adds a parameter of the server's own.
-    pub fn parameter(mut self, name: &str, value: &str) -> Self {
-        self.parameters.add(name, value);
-        self
-    }
-
-    /// Requests tokens for this resource ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)).
-    pub fn resource(self, url: &str) -> Self {
-        self.parameter("resource", url)
-    }
-
-    /// Requests these scopes.
-    pub fn scopes(mut self, scopes: Scopes) -> Self {
-        self.parameters.scopes = scopes;
-        self
-    }
+    parameter_methods!();
 }
 
 impl TokenSource for JwtBearer {
@@ -79,7 +64,10 @@ impl TokenSource for JwtBearer {
             };
             let scopes = this.parameters.scopes_with(&request.scopes);
             let result = this.endpoint.request(&request, &scopes, fill).await;
-            super::drop_refused(&*this.assertion, &assertion, &result);
+            // A cached one is not sent again.
+            if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::InvalidGrant) {
+                this.assertion.invalidate(&assertion);
+            }
             result
         })
     }
@@ -115,26 +103,17 @@ enum SigningKey {
 impl SignedAssertion {
     /// Signs assertions of this issuer about itself, for this authorization server.
     pub fn new(key: PrivateKey, issuer: &str, audience: &str) -> Self {
-        let lifetime = Duration::from_secs(300);
-        Self {
-            audience: audience.into(),
-            issuer: issuer.into(),
-            key: SigningKey::Fixed(key),
-            lifetime,
-            subject: issuer.into(),
-        }
+        Self::of(SigningKey::Fixed(key), issuer, audience)
     }
 
     /// Signs assertions with the current version of a key of a secret source.
     pub fn from_source(key: PrivateKeySource, issuer: &str, audience: &str) -> Self {
+        Self::of(SigningKey::Named(key), issuer, audience)
+    }
+
+    fn of(key: SigningKey, issuer: &str, audience: &str) -> Self {
         let lifetime = Duration::from_secs(300);
-        Self {
-            audience: audience.into(),
-            issuer: issuer.into(),
-            key: SigningKey::Named(key),
-            lifetime,
-            subject: issuer.into(),
-        }
+        Self { audience: audience.into(), issuer: issuer.into(), key, lifetime, subject: issuer.into() }
     }
 
     /// Sets the lifetime: five minutes by default.

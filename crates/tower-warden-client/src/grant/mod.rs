@@ -25,7 +25,6 @@ pub use self::{
     refresh::RefreshGrant,
     static_key::StaticKey,
 };
-use crate::{Token, TokenError, TokenErrorKind, TokenSource};
 
 mod client_credentials;
 mod custom;
@@ -36,10 +35,3 @@ mod jwt_bearer;
 mod parameters;
 mod refresh;
 mod static_key;
-
-/// Reports to its source that a token was refused as a grant, so that a cached one is not sent again.
-fn drop_refused(source: &dyn TokenSource, token: &Token, result: &Result<Token, TokenError>) {
-    if result.as_ref().is_err_and(|error| error.kind() == TokenErrorKind::InvalidGrant) {
-        source.invalidate(token);
-    }
-}

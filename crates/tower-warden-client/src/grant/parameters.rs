@@ -34,6 +34,31 @@ impl fmt::Debug for Parameters {
     }
 }
 
+/// The settings of a grant that has [`Parameters`], in the field `parameters`.
+macro_rules! parameter_methods {
+    () => {
+        /// Adds a parameter of the server's own, or of the grant.
+        pub fn parameter(mut self, name: &str, value: &str) -> Self {
+            self.parameters.add(name, value);
+            self
+        }
+
+        /// Requests tokens for this resource, a URL ([RFC 8707](https://www.rfc-editor.org/rfc/rfc8707)). Of several calls,
+        /// all apply.
+        pub fn resource(self, url: &str) -> Self {
+            self.parameter("resource", url)
+        }
+
+        /// Requests these scopes.
+        pub fn scopes(mut self, scopes: Scopes) -> Self {
+            self.parameters.scopes = scopes;
+            self
+        }
+    };
+}
+
+pub(super) use parameter_methods;
+
 /// The scopes of both sets.
 pub(crate) fn union(some: &Scopes, others: &Scopes) -> Scopes {
     some.iter().chain(others.iter()).cloned().collect()
