@@ -1,10 +1,14 @@
-use tower_warden::{Digest, Unavailable, caller::Confirmation, scope::Scopes};
+use tower_warden::{
+    Digest, Unavailable,
+    caller::{Confirmation, ConfirmationMethod},
+    scope::Scopes,
+};
 
 use super::{
     family::{FamilyStatus, RefreshFamily},
     token::{RefreshSecret, RefreshToken, random},
 };
-use crate::{GrantType, TokenIssuer, signing::encode};
+use crate::{GrantType, TokenBinding, TokenIssuer, signing::encode};
 
 /// The refresh token that an application wants to have for a client.
 ///
@@ -27,7 +31,7 @@ impl RefreshTokenRequest {
     }
 
     /// Binds the tokens of the family to a key or certificate of the client, which then proves for each refresh that it holds
-    /// it. A lost response cannot be repeated.
+    /// it. A lost response cannot be repeated. A certificate is possible for clients whose tokens are bound to certificates.
     pub fn bound_to(mut self, confirmation: Confirmation) -> Self {
         self.confirmation = Some(confirmation);
         self
@@ -53,8 +57,8 @@ pub enum IssueError {
     /// The issuer has no [`RefreshTokens`](crate::RefreshTokens).
     #[error("the issuer has no refresh tokens")]
     Disabled,
-    /// The client is unknown, may not use the grant, or may not have these scopes or this resource; or the subject is empty
-    /// or longer than 256 bytes.
+    /// The client is unknown, may not use the grant, may not have these scopes or this resource, or cannot prove what the
+    /// token is bound to; or the subject is empty or longer than 256 bytes.
     #[error("the client may not have this refresh token")]
     Refused,
     /// A store did not answer.
@@ -103,6 +107,14 @@ impl TokenIssuer {
         let resource = request.resource.as_deref().or_else(|| client.resources().next());
         let resource = resource.filter(|resource| client.has_resource(resource)).ok_or(IssueError::Refused)?;
         if !client.allowed_scopes().contains_all(scopes) || !(1..=256).contains(&request.subject.len()) {
+            return Err(IssueError::Refused);
+        }
+        // The token endpoint reads the certificates of such clients only.
+        let is_provable = |method: &ConfirmationMethod| {
+            let has_certificate = client.binding() == Some(TokenBinding::Certificate);
+            *method == ConfirmationMethod::KEY || (*method == ConfirmationMethod::CERTIFICATE && has_certificate)
+        };
+        if !request.confirmation.iter().flat_map(Confirmation::iter).all(|member| is_provable(&member.method)) {
             return Err(IssueError::Refused);
         }
         let now = self.0.clock.now();

@@ -14,8 +14,9 @@ use super::{
 
 /// Families of refresh tokens in memory, shared by its clones.
 ///
-/// It has room for 100 000 tokens by default, used ones included, at about 150 bytes each. If there is no room, no token is
-/// issued: none is dropped before its family expires.
+/// It has room for 100 000 tokens by default, used ones included, at about 150 bytes each: so many families times the
+/// refreshes within their absolute lifetime. If there is no room, no token is issued: none is dropped before its family
+/// expires. One family takes half of the room at most.
 ///
 /// # Deployment caveat
 ///
@@ -102,7 +103,8 @@ impl RefreshStore for MemoryRefreshStore {
     fn rotate(&self, rotation: Rotation) -> Eventual<Result<RotationOutcome, Unavailable>> {
         // Comparison and change are in one critical section.
         let mut families = self.families();
-        let has_room = families.has_room(self.capacity, rotation.now);
+        families.has_room(self.capacity, rotation.now);
+        let free = self.capacity.get().saturating_sub(families.tokens.len());
         let Families { by_id, tokens, .. } = &mut *families;
         let Some(entry) = by_id.get_mut(&rotation.family_id) else {
             return Eventual::Now(Ok(RotationOutcome::Missing));
@@ -111,7 +113,8 @@ impl RefreshStore for MemoryRefreshStore {
         if family.generation != rotation.from || family.status == FamilyStatus::Revoked {
             return Eventual::Now(Ok(RotationOutcome::Lost(Box::new(family.clone()))));
         }
-        if !has_room {
+        // A family may have as many as are left free, so that one client does not take all of the room.
+        if free == 0 || entry.tokens.len() > free {
             return Eventual::Now(Err(FULL));
         }
         family.generation += 1;

@@ -101,11 +101,16 @@ impl SigningKeys {
     /// If there is no such key, or no other one: publish one first.
     pub fn withdraw(&self, kid: &str) -> Result<(), ConfigError> {
         let mut state = self.state();
-        let index = state.keys.iter().position(|entry| entry.key.kid() == kid);
-        let Some(index) = index.filter(|_| state.keys.len() > 1) else {
+        if !state.keys.iter().any(|entry| entry.key.kid() == kid) || state.keys.len() < 2 {
             return Err(ConfigError::custom("a key that is withdrawn is one of several").value(kid));
-        };
-        state.keys.remove(index).key.verifying_key().retire();
+        }
+        state.keys.retain(|entry| {
+            let is_kept = entry.key.kid() != kid;
+            if !is_kept {
+                entry.key.verifying_key().retire();
+            }
+            is_kept
+        });
         Ok(())
     }
 
@@ -121,7 +126,14 @@ impl SigningKeys {
     pub(crate) fn publish(&self, key: SigningKey, now: UnixTime) -> UnixTime {
         let mut state = self.state();
         state.advance(now);
+        let current = state.current(now);
+        if state.keys[current].key.kid() == key.kid() {
+            // It signs already. A second entry would retire it with the first.
+            return now;
+        }
         let signs_from = now + Self::LEAD;
+        // An older entry of this key would retire it.
+        state.keys.retain(|entry| entry.key.kid() != key.kid());
         // A key that was to sign first never signs.
         state.keys.retain(|entry| entry.signs_from.is_none_or(|from| from <= now));
         state.keys.push(Entry { key, signs_from: Some(signs_from) });
@@ -157,7 +169,10 @@ impl State {
     /// Generates the next key if it is due, and removes those whose tokens have all expired.
     fn advance(&mut self, now: UnixTime) {
         let current = self.current(now);
-        let signs_from = *self.keys[current].signs_from.get_or_insert(now);
+        // It signs now, even if its time has not come: another key was withdrawn, or the clock was set back.
+        let entry = &mut self.keys[current];
+        let signs_from = entry.signs_from.map_or(now, |from| from.min(now));
+        entry.signs_from = Some(signs_from);
         if let Some(period) = self.period.filter(|_| current + 1 == self.keys.len())
             && signs_from + period <= now + SigningKeys::LEAD
         {

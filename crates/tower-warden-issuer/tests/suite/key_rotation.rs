@@ -117,3 +117,32 @@ fn a_key_has_the_same_id_each_time_it_is_read() {
     assert!(SigningKey::from_pem(Algorithm::ES256, pem.as_bytes()).is_err(), "a key of another type");
     assert!(SigningKey::from_pem(Algorithm::HS256, pem.as_bytes()).is_err());
 }
+
+#[tokio::test]
+async fn a_key_that_is_published_twice_is_withdrawn_as_a_whole() {
+    let setup = Setup::new();
+    let (first, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
+    setup.issuer.rotate_keys(next.clone());
+    setup.issuer.rotate_keys(next.clone());
+    assert_eq!(kids(&setup), [first.as_str(), next.kid()]);
+    setup.advance(600);
+    assert_eq!(setup.issuer.rotate_keys(next.clone()), NOW + Duration::from_secs(600), "it signs already");
+    assert_eq!(kids(&setup), [first.as_str(), next.kid()]);
+    let token = setup.post(CLIENT_CREDENTIALS).await;
+    setup.issuer.keys().withdraw(next.kid()).unwrap();
+    assert_eq!(kids(&setup), [first.as_str()]);
+    assert!(setup.verify(token.token(), ORDERS).await.is_err());
+}
+
+#[tokio::test]
+async fn a_key_that_signs_before_its_time_is_kept_when_another_one_is_published() {
+    let setup = Setup::new();
+    let (first, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
+    setup.issuer.rotate_keys(next.clone());
+    setup.issuer.keys().withdraw(&first).unwrap();
+    let token = setup.post(CLIENT_CREDENTIALS).await;
+    let third = SigningKey::generate(Algorithm::ES256).unwrap();
+    setup.issuer.rotate_keys(third.clone());
+    assert_eq!(kids(&setup), [next.kid(), third.kid()]);
+    assert!(setup.verify(token.token(), ORDERS).await.is_ok());
+}

@@ -11,6 +11,7 @@ mod forms;
 mod introspection;
 mod key_rotation;
 mod refresh;
+mod refresh_bounds;
 mod revocation;
 mod secrecy;
 mod support;

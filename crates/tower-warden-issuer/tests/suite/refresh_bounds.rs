@@ -1,0 +1,71 @@
+//! What refresh tokens may take, and what they may be bound to.
+
+use std::num::NonZeroUsize;
+
+use tower_warden::{Digest, caller::Confirmation, jwt::Algorithm, revocation::MemoryRevocationList};
+use tower_warden_issuer::{GrantType, IssueError, MemoryRefreshStore, RefreshTokenRequest, RefreshTokens, SigningKeys};
+
+use crate::support::{Setup, basic_request};
+
+fn setup(store: MemoryRefreshStore) -> Setup {
+    let refresh = RefreshTokens::new(store, MemoryRevocationList::default());
+    let keys = SigningKeys::generate(Algorithm::ES256).unwrap();
+    let other = MemoryRevocationList::default();
+    let setup = Setup::with_keys(keys, |builder| builder.refresh_tokens(refresh).revocations(other));
+    let client = (*setup.clients.remove("post").unwrap()).clone();
+    setup.clients.insert(client.grants([GrantType::ClientCredentials, GrantType::RefreshToken]));
+    setup
+}
+
+async fn first(setup: &Setup) -> String {
+    let request = RefreshTokenRequest::new("post", "alice");
+    setup.issuer.issue_refresh_token(&request).await.unwrap().expose().to_owned()
+}
+
+#[tokio::test]
+async fn one_family_does_not_take_all_of_the_room() {
+    let setup = setup(MemoryRefreshStore::new(NonZeroUsize::new(100).unwrap()));
+    let (mut token, mut count) = (first(&setup).await, 0);
+    let status = loop {
+        let reply = setup.post(&format!("grant_type=refresh_token&refresh_token={token}")).await;
+        if reply.status != 200 {
+            break reply.status;
+        }
+        token = reply.body["refresh_token"].as_str().unwrap().to_owned();
+        count += 1;
+    };
+    assert_eq!((status.as_u16(), count), (503, 50));
+    let other = first(&setup).await;
+    assert_eq!(setup.post(&format!("grant_type=refresh_token&refresh_token={other}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_access_token_of_a_revoked_family_is_not_active_with_a_list_for_each_kind() {
+    let setup = setup(MemoryRefreshStore::default());
+    let token = first(&setup).await;
+    let reply = setup.post(&format!("grant_type=refresh_token&refresh_token={token}")).await;
+    let introspected = async || {
+        let form = format!("client_id=post&client_secret=s3cret&token={}", reply.token());
+        setup.send(at("/oauth/introspect", &form)).await.body["active"].clone()
+    };
+    assert_eq!(introspected().await, true);
+    let next = reply.body["refresh_token"].as_str().unwrap();
+    let revoked = setup.send(at("/oauth/revoke", &format!("client_id=post&client_secret=s3cret&token={next}"))).await;
+    assert_eq!(revoked.status, 200);
+    assert_eq!(introspected().await, false);
+}
+
+fn at(path: &str, form: &str) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let mut request = basic_request("", form);
+    request.headers_mut().remove("authorization");
+    *request.uri_mut() = path.parse().unwrap();
+    request
+}
+
+#[tokio::test]
+async fn no_token_is_bound_to_a_certificate_that_its_client_never_presents() {
+    let setup = setup(MemoryRefreshStore::default());
+    let certificate = Confirmation::certificate(Digest::of(b"certificate"));
+    let request = RefreshTokenRequest::new("post", "alice").bound_to(certificate);
+    assert!(matches!(setup.issuer.issue_refresh_token(&request).await, Err(IssueError::Refused)));
+}
