@@ -23,6 +23,8 @@ struct State {
     current: Option<Made>,
     previous: Option<Made>,
     refused: Option<Token>,
+    /// The newest version. A refusal does not outlast it.
+    version: u64,
 }
 
 /// A version, and the token that it is; `None` if it is malformed.
@@ -37,7 +39,10 @@ impl RotatingKey {
     /// Returns the token of the version to use.
     pub(crate) fn token(&self, versions: &Versioned<Secret>, now: UnixTime) -> Result<Token, TokenError> {
         let mut state = self.state();
-        let State { current, previous, refused } = &mut *state;
+        let State { current, previous, refused, version } = &mut *state;
+        if *version < versions.version() {
+            (*version, *refused) = (versions.version(), None);
+        }
         let other = versions.previous(now).map(|secret| self.made(secret, [&*current, &*previous]));
         let made = self.made(versions.current(), [&*current, &*previous]);
         let other_token = other.as_ref().and_then(|Made(_, token)| token.clone());

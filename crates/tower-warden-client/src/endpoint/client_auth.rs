@@ -84,7 +84,8 @@ impl ClientAuth {
     /// `tls_client_auth`: the certificate that the HTTP client presents
     /// ([RFC 8705 §2](https://www.rfc-editor.org/rfc/rfc8705#section-2)). The request contains the id.
     ///
-    /// Pass a [`Fetch`](tower_warden::fetch::Fetch) with the certificate, such as a configured `reqwest::Client`.
+    /// Pass a [`Fetch`](tower_warden::fetch::Fetch) with the certificate, such as a `reqwest::Client` with
+    /// `redirect::Policy::none()`.
     #[must_use]
     pub fn mtls(client_id: &str) -> Self {
         Self::of(client_id, Method::Mtls)

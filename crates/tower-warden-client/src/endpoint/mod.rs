@@ -26,8 +26,9 @@ pub(crate) mod response;
 /// The token endpoint of an authorization server ([RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)),
 /// and the client that uses it. Clones are cheap.
 ///
-/// Redirects are not followed, so credentials are sent to the configured URL only. Nothing is repeated here, except
-/// once a request whose proof lacks a nonce: [`CachedToken`](crate::CachedToken) repeats what fails for a temporary
+/// A response that is a redirect is an error. An [`HttpClient`](tower_warden::fetch::HttpClient) follows none, so credentials
+/// are sent to the configured URL only; a `reqwest::Client` needs `redirect::Policy::none()` for that, here and for all other
+/// sources that take a `Fetch`. Nothing is repeated here, except once a request whose proof lacks a nonce: [`CachedToken`](crate::CachedToken) repeats what fails for a temporary
 /// reason.
 ///
 /// # Examples

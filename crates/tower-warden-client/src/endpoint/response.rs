@@ -105,6 +105,9 @@ pub(crate) fn error(response: &Response<Bytes>) -> TokenError {
             (TokenErrorKind::InvalidClient, "the authorization server refused the client")
         }
         "invalid_grant" => (TokenErrorKind::InvalidGrant, "the authorization server refused the grant"),
+        "server_error" | "temporarily_unavailable" => {
+            (TokenErrorKind::Unavailable, "the authorization server is unavailable")
+        }
         _ => (TokenErrorKind::Refused, "the authorization server refused the request"),
     };
     TokenError::new(kind, message).with_code(code)

@@ -280,3 +280,16 @@ fn an_error_does_not_quote_the_line_of_a_value_in_toml() {
         assert!(!format!("{error} {error:?}").contains("123456789"), "{error}");
     }
 }
+
+#[test]
+fn a_number_of_any_length_is_not_quoted() {
+    use serde::{
+        Deserialize,
+        de::value::{Error, MapDeserializer},
+    };
+
+    let digits = 340_282_366_920_938_463_463_u128;
+    let map = MapDeserializer::<_, Error>::new([("staging", digits)].into_iter());
+    let error = CredentialsConfig::deserialize(map).unwrap().check().unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("340282"), "{error}");
+}

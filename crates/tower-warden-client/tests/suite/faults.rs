@@ -85,6 +85,15 @@ async fn invalid_grant_is_an_error_of_its_own() {
     assert!(!format!("{error:?} {error}").contains("secret-detail"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_error_code_of_a_temporary_failure_is_no_refusal() {
+    for code in ["server_error", "temporarily_unavailable"] {
+        let server = Server::default();
+        server.next([reply(400, &format!(r#"{{"error":"{code}"}}"#))]);
+        assert_eq!(token(&server.cached(&PausedClock::environment())).await.unwrap(), "token-2", "it is repeated");
+    }
+}
+
 /// (205)
 #[tokio::test(start_paused = true)]
 async fn an_error_code_that_is_not_registered_is_not_quoted() {

@@ -98,3 +98,17 @@ async fn a_scoped_key_is_a_source_of_tokens_that_follows_its_rotation() {
     assert!(keys.token_source("reports", field).unwrap_err().to_string().contains("reports"));
     assert!(!format!("{source:?}").contains("sk_live"));
 }
+
+#[tokio::test]
+async fn a_refusal_does_not_outlast_the_version_that_was_refused() {
+    let secrets = Rotating::new("first");
+    let key = StaticKey::bearer_from(secrets.clone(), "api-key");
+    let current = async || key.token(&TokenRequest::new(NOW)).wait().await.unwrap();
+    secrets.rotate("second", LATER);
+    key.invalidate(&current().await);
+    assert_eq!(current().await.expose(), "first");
+    secrets.rotate("first", LATER);
+    assert_eq!(current().await.expose(), "first");
+    secrets.rotate("second", LATER);
+    assert_eq!(current().await.expose(), "second", "it is a new version");
+}

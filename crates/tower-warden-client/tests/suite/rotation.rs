@@ -27,7 +27,8 @@ impl Rotating {
     /// Replaces the value. The one before is valid until `end`.
     pub(crate) fn rotate(&self, text: &str, end: UnixTime) {
         let mut value = self.0.lock().unwrap();
-        let rotated = value.as_ref().unwrap().rotated(Secret::new(text), 2, end);
+        let before = value.as_ref().unwrap();
+        let rotated = before.rotated(Secret::new(text), before.version() + 1, end);
         *value = Ok(rotated);
     }
 

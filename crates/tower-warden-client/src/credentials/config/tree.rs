@@ -50,6 +50,15 @@ impl<'de> Visitor<'de> for TreeVisitor {
         Ok(Tree::Number(number))
     }
 
+    // By default, the error would contain the number.
+    fn visit_i128<E: de::Error>(self, _: i128) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
+    fn visit_u128<E: de::Error>(self, _: u128) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
     fn visit_f64<E: de::Error>(self, _: f64) -> Result<Tree, E> {
         Ok(Tree::Other)
     }
