@@ -14,9 +14,9 @@ use super::{
 
 /// Families of refresh tokens in memory, shared by its clones.
 ///
-/// It has room for 100 000 tokens by default, used ones included, at about 150 bytes each: so many families times the
-/// refreshes within their absolute lifetime. If there is no room, no token is issued: none is dropped before its family
-/// expires. One family takes half of the room at most.
+/// It has room for 100 000 tokens by default, used ones included, at about 150 bytes each: the number of families times that
+/// of the refreshes within their absolute lifetime. If there is no room, no token is issued: none is dropped before its
+/// family expires. One family takes half of the room at most.
 ///
 /// # Deployment caveat
 ///
