@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rand;
 use serde_json::Value;
-use tower_warden::{Unavailable, UnixTime};
+use tower_warden::{AuthMethod, Unavailable, UnixTime};
 
 use crate::{
     ClaimsError, ClaimsRequest, GrantType,
@@ -40,6 +40,13 @@ impl Inner {
             ClaimsError::Unavailable(error) => error.into(),
         })?;
         let mut claims = claims.into_members();
+        if let Some(key) = request.presented.filter(|presented| presented.method == AuthMethod::ApiKey) {
+            for (name, value) in [("tenant", &key.tenant), ("tier", &key.tier)] {
+                if let Some(value) = value {
+                    claims.entry(name).or_insert_with(|| (**value).into());
+                }
+            }
+        }
         // RFC 9068 §2.2.
         let members = [
             ("aud", request.resource.into()),

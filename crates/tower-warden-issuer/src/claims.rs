@@ -23,8 +23,8 @@ pub struct ClaimsRequest<'a> {
     pub confirmation: Option<&'a Confirmation>,
     /// The grant.
     pub grant: GrantType,
-    /// The verified credential that the token is issued for: the subject token of an exchange. Its claims are those of its own
-    /// issuer, which may be another one.
+    /// The verified credential that the token is issued for: an API key, or the subject token of an exchange, whose claims are
+    /// those of its own issuer.
     pub presented: Option<&'a Identity>,
     /// The resource that the token is for: `aud`.
     pub resource: &'a str,

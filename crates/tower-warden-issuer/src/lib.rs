@@ -74,7 +74,12 @@
 //! | `client_secret_basic`, `client_secret_post` | the digest of a random secret; old secrets for a [grace period](ClientSecrets::rotated) |
 //! | `private_key_jwt` | an assertion whose only audience is the issuer, never the token endpoint; its `jti` once |
 //!
-//! A wrong credential and an unknown client get the same response, after the same work.
+//! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a request
+//! that is otherwise valid: not by one that lacks a nonce for its DPoP proof.
+//!
+//! With the settings of [`KeyOwners`], the owner of an API key is a client as well, whose secret is the key: an agent exchanges
+//! its key for a short-lived JWT by the grant of client credentials, with any OAuth client and without a registration. The
+//! scopes of the key are those that the owner may request.
 //!
 //! # Scopes and resources
 //!
@@ -127,6 +132,7 @@ pub use self::{
     endpoint::{IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
+    key_owners::KeyOwners,
     refresh::{
         FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
         RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
@@ -143,6 +149,7 @@ mod client;
 mod endpoint;
 mod exchange;
 mod issuer;
+mod key_owners;
 mod refresh;
 mod signing;
 mod subjects;

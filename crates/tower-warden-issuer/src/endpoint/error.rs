@@ -58,6 +58,15 @@ impl OAuthError {
         Self::new("invalid_target", "The resource is malformed, or not one that the client may request tokens for.")
     }
 
+    /// 429: RFC 6749 §5.2 has no code for it.
+    pub(crate) const fn throttled(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            status: StatusCode::TOO_MANY_REQUESTS,
+            ..Self::new("temporarily_unavailable", "The client uses too many assertions or proofs at the moment.")
+        }
+    }
+
     pub(crate) const fn unauthorized_client() -> Self {
         Self::new("unauthorized_client", "The client may not use this grant.")
     }

@@ -132,11 +132,11 @@ impl Inner {
         };
         let mut fields = Vec::new();
         let response = match (endpoint, &self.revocations) {
-            (Endpoint::Introspect, _) => introspect::respond(self, &head.headers, &form)
-                .await
-                .map(|members| not_stored(StatusCode::OK, &members)),
+            (Endpoint::Introspect, _) => {
+                introspect::respond(self, head, &form).await.map(|members| not_stored(StatusCode::OK, &members))
+            }
             (Endpoint::Revoke, Some(list)) => {
-                revoke::respond(self, &**list, &head.headers, &form).await.map(|()| empty(StatusCode::OK, ""))
+                revoke::respond(self, &**list, head, &form).await.map(|()| empty(StatusCode::OK, ""))
             }
             _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
         };

@@ -10,7 +10,7 @@ use tower_warden::{
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
 use crate::{
-    ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, TokenExchange, claims::NoClaims,
+    ClaimsSource, ClientStore, KeyOwners, RefreshTokens, Revoker, SigningKeys, TokenExchange, claims::NoClaims,
     endpoint::own_tokens,
 };
 
@@ -38,6 +38,7 @@ use crate::{
 /// ```
 #[must_use]
 pub struct TokenIssuerBuilder {
+    api_keys: Option<KeyOwners>,
     claims: Arc<dyn ClaimsSource>,
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
@@ -64,6 +65,7 @@ impl TokenIssuerBuilder {
             return Err(if name.contains(['?', '#', '@']) { error } else { error.value(name) });
         }
         Ok(Self {
+            api_keys: None,
             claims: Arc::new(NoClaims),
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
@@ -91,6 +93,12 @@ impl TokenIssuerBuilder {
         }
         self.lifetime = lifetime;
         Ok(self)
+    }
+
+    /// Accepts the owners of API keys as clients. Without it, only registered clients are.
+    pub fn api_keys(mut self, owners: KeyOwners) -> Self {
+        self.api_keys = Some(owners);
+        self
     }
 
     /// Sets the source of further claims, a closure for example. It is called for each token, so that a suspended account
@@ -159,6 +167,7 @@ impl TokenIssuerBuilder {
         };
         let of_refresh_tokens = self.refresh.as_ref().map(|refresh| Arc::clone(&refresh.revoker));
         Ok(TokenIssuer(Arc::new(Inner {
+            api_keys: self.api_keys,
             claims: self.claims,
             clients: self.clients,
             clock: self.clock,

@@ -13,7 +13,9 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange};
+use crate::{
+    ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
+};
 
 mod builder;
 mod decoy;
@@ -25,6 +27,7 @@ mod decoy;
 pub struct TokenIssuer(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) api_keys: Option<KeyOwners>,
     pub(crate) claims: Arc<dyn ClaimsSource>,
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,

@@ -1,6 +1,7 @@
 //! The issuer, its clients and keys, through its endpoints.
 #![allow(clippy::unwrap_used)]
 
+mod api_keys;
 mod assertions;
 mod binding;
 mod claims;
@@ -18,3 +19,4 @@ mod secrecy;
 mod support;
 mod token_exchange;
 mod trusted_issuers;
+mod used_once;

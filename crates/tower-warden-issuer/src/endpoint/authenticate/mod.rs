@@ -1,0 +1,9 @@
+//! The authentication of clients.
+
+pub(super) use self::client::{authenticate, authenticate_for_token};
+
+mod assertion;
+mod client;
+mod credential;
+mod key_owner;
+mod secret;
