@@ -34,6 +34,7 @@ impl Inner {
         let claims = claims.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
                 GrantType::ClientCredentials => OAuthError::unauthorized_client(),
+                GrantType::JwtBearer => OAuthError::invalid_assertion(),
                 GrantType::RefreshToken => OAuthError::invalid_grant(),
                 GrantType::TokenExchange => OAuthError::invalid_subject_token(),
             },

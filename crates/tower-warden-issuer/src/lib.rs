@@ -101,6 +101,17 @@
 //! narrows its own token before it passes it on. `act` names the client that acts for the subject, and those before it. Scopes
 //! never grow, the new token never outlives the old one, and a token that was not meant for the client is refused.
 //!
+//! # Assertions of other issuers
+//!
+//! With the settings of [`JwtBearer`], a client exchanges a short-lived JWT of a trusted issuer for an access token about its
+//! subject ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)): the identity of a workload, or of an employee
+//! who has logged in at an identity provider (ID-JAG). Each is accepted once, and its subjects are [mapped](Subjects).
+//!
+//! | the client presents | use |
+//! |---|---|
+//! | a token that was sent to it, or one of its own, to call the next API | token exchange |
+//! | a JWT that another issuer has made for this issuer | the grant of assertions |
+//!
 //! # Bound tokens
 //!
 //! A token is bound to the key of a DPoP proof that its request has ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and
@@ -132,6 +143,7 @@ pub use self::{
     endpoint::{IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
+    jwt_bearer::JwtBearer,
     key_owners::KeyOwners,
     refresh::{
         FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
@@ -149,6 +161,7 @@ mod client;
 mod endpoint;
 mod exchange;
 mod issuer;
+mod jwt_bearer;
 mod key_owners;
 mod refresh;
 mod signing;

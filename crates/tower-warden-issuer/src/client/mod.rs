@@ -59,6 +59,9 @@ pub enum TokenBinding {
 pub enum GrantType {
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
+    /// [RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1), with the settings of
+    /// [`JwtBearer`](crate::JwtBearer).
+    JwtBearer,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
     /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
     RefreshToken,
@@ -69,13 +72,15 @@ pub enum GrantType {
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::ClientCredentials, Self::JwtBearer, Self::RefreshToken, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }

@@ -34,6 +34,12 @@ impl OAuthError {
         Self::new("invalid_request", "The actor token is invalid, expired or revoked, or not one of the client itself.")
     }
 
+    /// RFC 7523 §3.1: one text for all reasons.
+    pub(crate) const fn invalid_assertion() -> Self {
+        let text = "The assertion is invalid, expired, used or revoked, or not one that the client may use.";
+        Self::new("invalid_grant", text)
+    }
+
     /// One text for all reasons.
     pub(crate) const fn invalid_grant() -> Self {
         Self::new("invalid_grant", "The refresh token is invalid, expired, used or revoked, or of another client.")

@@ -14,6 +14,7 @@ mod delegation;
 mod error;
 mod form;
 mod introspect;
+mod jwt_bearer;
 mod presented;
 mod refresh_token;
 mod response;

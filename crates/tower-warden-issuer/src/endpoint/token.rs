@@ -9,7 +9,7 @@ use super::{
     client_credentials,
     error::OAuthError,
     form::Form,
-    refresh_token,
+    jwt_bearer, refresh_token,
     response::TokenResponse,
     token_exchange,
 };
@@ -52,6 +52,9 @@ pub(super) async fn respond(
     match grant {
         GrantType::ClientCredentials => {
             client_credentials::respond(issuer, &request, authenticated.key.as_deref()).await
+        }
+        GrantType::JwtBearer => {
+            jwt_bearer::respond(issuer, issuer.jwt_bearer.as_ref().ok_or(disabled)?, &request).await
         }
         GrantType::RefreshToken => {
             refresh_token::respond(issuer, issuer.refresh.as_ref().ok_or(disabled)?, &request).await

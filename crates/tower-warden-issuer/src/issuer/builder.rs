@@ -10,8 +10,8 @@ use tower_warden::{
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
 use crate::{
-    ClaimsSource, ClientStore, KeyOwners, RefreshTokens, Revoker, SigningKeys, TokenExchange, claims::NoClaims,
-    endpoint::own_tokens,
+    ClaimsSource, ClientStore, JwtBearer, KeyOwners, RefreshTokens, Revoker, SigningKeys, TokenExchange,
+    claims::NoClaims, endpoint::own_tokens,
 };
 
 /// Configures a [`TokenIssuer`].
@@ -45,6 +45,7 @@ pub struct TokenIssuerBuilder {
     dpop: Option<Dpop>,
     exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
+    jwt_bearer: Option<JwtBearer>,
     keys: SigningKeys,
     lifetime: Duration,
     name: Box<str>,
@@ -72,6 +73,7 @@ impl TokenIssuerBuilder {
             dpop: None,
             exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
+            jwt_bearer: None,
             keys,
             lifetime: Duration::from_secs(15 * 60),
             name: name.into(),
@@ -140,7 +142,13 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets the guard that records the assertions of clients, each of which is accepted once: a [`MemoryReplayGuard`] by
+    /// Supports the grant of assertions, with these settings. Without them, the grant is not supported.
+    pub fn jwt_bearer(mut self, grants: JwtBearer) -> Self {
+        self.jwt_bearer = Some(grants);
+        self
+    }
+
+    /// Sets the guard that records assertions, each of which is accepted once: a [`MemoryReplayGuard`] by
     /// default, which works for one node.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.guard = Arc::new(guard);
@@ -157,7 +165,8 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, or DPoP proofs cannot name the identifier.
+    /// If the system's random generator fails, DPoP proofs cannot name the identifier, or it is that of an issuer whose
+    /// assertions are accepted.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         // The current key begins to sign now, so that its first period does.
         self.keys.current(self.clock.now());
@@ -175,6 +184,7 @@ impl TokenIssuerBuilder {
             dpop,
             exchange: self.exchange,
             guard: self.guard,
+            jwt_bearer: self.jwt_bearer.map(|grants| grants.verify_for(&self.name)).transpose()?,
             own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,
             lifetime: self.lifetime,

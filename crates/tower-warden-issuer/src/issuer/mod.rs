@@ -15,6 +15,7 @@ pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
 use crate::{
     ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
+    jwt_bearer::AssertionGrants,
 };
 
 mod builder;
@@ -35,6 +36,7 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    pub(crate) jwt_bearer: Option<AssertionGrants>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
     pub(crate) name: Box<str>,
@@ -176,6 +178,7 @@ impl Inner {
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
         GrantType::ALL.into_iter().filter(|grant| match grant {
             GrantType::ClientCredentials => true,
+            GrantType::JwtBearer => self.jwt_bearer.is_some(),
             GrantType::RefreshToken => self.refresh.is_some(),
             GrantType::TokenExchange => self.exchange.is_some(),
         })

@@ -11,6 +11,7 @@ mod delegation;
 mod documents;
 mod forms;
 mod introspection;
+mod jwt_bearer;
 mod key_rotation;
 mod refresh;
 mod refresh_bounds;
