@@ -73,6 +73,8 @@
 //! |---|---|
 //! | `client_secret_basic`, `client_secret_post` | the digest of a random secret; old secrets for a [grace period](ClientSecrets::rotated) |
 //! | `private_key_jwt` | an assertion whose only audience is the issuer, never the token endpoint; its `jti` once |
+//! | `tls_client_auth` | a name in the certificate of the connection, of a trusted authority ([with mutual TLS](TokenIssuerBuilder::mutual_tls)) |
+//! | `self_signed_tls_client_auth` | the thumbprint of the certificate of the connection |
 //!
 //! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a request
 //! that is otherwise valid: not by one that lacks a nonce for its DPoP proof.
@@ -116,7 +118,7 @@
 //!
 //! A token is bound to the key of a DPoP proof that its request has ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and
 //! for clients that [declare it](Client::require_binding) to the certificate of the connection
-//! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)). An invalid proof is never treated as an absent one.
+//! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)), if the issuer has [mutual TLS](TokenIssuerBuilder::mutual_tls). An invalid proof is never treated as an absent one.
 //!
 //! # Revocation and introspection
 //!

@@ -43,7 +43,7 @@ impl Possession {
             return Err(OAuthError::invalid_dpop_proof());
         }
         let certificate = match client.binding() {
-            Some(TokenBinding::Certificate) => Some(certificate(head, now)?),
+            Some(TokenBinding::Certificate) => Some(certificate(issuer, head, now)?),
             Some(TokenBinding::Key) | None => None,
         };
         Ok(Self { certificate, proof })
@@ -93,9 +93,9 @@ fn refused(rejection: &Rejection, fields: &mut ResponseFields) -> OAuthError {
 }
 
 /// RFC 8705 §3: the certificate of the connection. Its chain need not be verified, because the token is bound to this one.
-fn certificate(head: &Parts, now: UnixTime) -> Result<Digest, OAuthError> {
+fn certificate(issuer: &Inner, head: &Parts, now: UnixTime) -> Result<Digest, OAuthError> {
     let missing = OAuthError::invalid_request("The client needs a valid certificate, and the connection has none.");
-    let certificate = PeerCertificate::of(&head.extensions).ok_or(missing)?;
+    let certificate = PeerCertificate::of(&head.extensions).filter(|_| issuer.has_mutual_tls).ok_or(missing)?;
     let is_early = certificate.not_before().is_some_and(|begin| now < begin);
     let is_late = certificate.not_after().is_some_and(|end| end < now);
     if is_early || is_late { Err(missing) } else { Ok(*certificate.thumbprint()) }

@@ -45,6 +45,7 @@ pub struct TokenIssuerBuilder {
     dpop: Option<Dpop>,
     exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
+    has_mutual_tls: bool,
     jwt_bearer: Option<JwtBearer>,
     keys: SigningKeys,
     lifetime: Duration,
@@ -73,6 +74,7 @@ impl TokenIssuerBuilder {
             dpop: None,
             exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
+            has_mutual_tls: false,
             jwt_bearer: None,
             keys,
             lifetime: Duration::from_secs(15 * 60),
@@ -148,6 +150,17 @@ impl TokenIssuerBuilder {
         self
     }
 
+    /// Uses the client certificates of connections ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)): to authenticate clients,
+    /// and to bind tokens. The metadata states so.
+    ///
+    /// The certificate is a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request: the
+    /// `TlsListener` of the crate `tower-warden-tls` inserts it, or behind a proxy a
+    /// [`ForwardedCertificateLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.ForwardedCertificateLayer.html).
+    pub const fn mutual_tls(mut self) -> Self {
+        self.has_mutual_tls = true;
+        self
+    }
+
     /// Sets the guard that records assertions, each of which is accepted once: a [`MemoryReplayGuard`] by
     /// default, which works for one node.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
@@ -184,6 +197,7 @@ impl TokenIssuerBuilder {
             dpop,
             exchange: self.exchange,
             guard: self.guard,
+            has_mutual_tls: self.has_mutual_tls,
             jwt_bearer: self.jwt_bearer.map(|grants| grants.verify_for(&self.name)).transpose()?,
             own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,

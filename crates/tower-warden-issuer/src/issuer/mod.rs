@@ -36,6 +36,8 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    /// Whether the certificates of connections are used.
+    pub(crate) has_mutual_tls: bool,
     pub(crate) jwt_bearer: Option<AssertionGrants>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
@@ -148,27 +150,32 @@ impl TokenIssuer {
 
 impl Inner {
     pub(crate) fn metadata(&self) -> Value {
-        const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        if self.has_mutual_tls {
+            methods.extend(["self_signed_tls_client_auth", "tls_client_auth"]);
+        }
         const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
         let mut metadata = json!({
             "dpop_signing_alg_values_supported":
                 self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
             "introspection_endpoint": self.url(paths::INTROSPECT),
-            "introspection_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
             // Required by RFC 8414 §2; there is no authorization endpoint.
             "response_types_supported": [],
-            "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
-            "token_endpoint_auth_methods_supported": METHODS,
+            "token_endpoint_auth_methods_supported": methods,
             "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         });
+        if self.has_mutual_tls {
+            metadata["tls_client_certificate_bound_access_tokens"] = true.into();
+        }
         if self.revocations.is_some() {
             metadata["revocation_endpoint"] = self.url(paths::REVOKE).into();
-            metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
+            metadata["revocation_endpoint_auth_methods_supported"] = methods.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
         }
         metadata

@@ -6,6 +6,7 @@ mod assertions;
 mod binding;
 mod claims;
 mod client_authentication;
+mod client_certificates;
 mod client_credentials;
 mod delegation;
 mod documents;

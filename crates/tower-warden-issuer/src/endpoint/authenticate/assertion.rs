@@ -21,7 +21,7 @@ impl Inner {
     ) -> Result<Option<UsedProof>, OAuthError> {
         let own_keys = client.map_or(&[][..], Client::methods).iter().find_map(|method| match method {
             ClientAuthentication::PrivateKeyJwt(keys) => Some(keys),
-            ClientAuthentication::SecretBasic(_) | ClientAuthentication::SecretPost(_) => None,
+            _ => None,
         });
         let keys: Arc<dyn KeySource> = Arc::clone(own_keys.unwrap_or(&self.decoy.keys));
         let Ok(rules) = Issuer::client_assertion(client_id, &self.name) else { return Ok(None) };

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use http::request::Parts;
 use tower_warden::{Identity, UnixTime, caller::Confirmation, replay::UsedProof};
 
-use super::credential::{ClientCredential, Proof};
+use super::{
+    certificate::accepts_certificate,
+    credential::{ClientCredential, Proof},
+};
 use crate::{
     Client,
     endpoint::{OAuthError, binding::is_proved, form::Form},
@@ -28,7 +31,7 @@ pub(in crate::endpoint) async fn authenticate(
     form: &Form,
     now: UnixTime,
 ) -> Result<Arc<Client>, OAuthError> {
-    let credential = ClientCredential::read(&head.headers, form)?;
+    let credential = ClientCredential::read(issuer, head, form)?;
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
     let authenticated = verify(issuer, registered, &credential, now).await?;
     authenticated.use_once(issuer).await?;
@@ -43,7 +46,7 @@ pub(in crate::endpoint) async fn authenticate_for_token(
     form: &Form,
     now: UnixTime,
 ) -> Result<AuthenticatedClient, OAuthError> {
-    let credential = ClientCredential::read(&head.headers, form)?;
+    let credential = ClientCredential::read(issuer, head, form)?;
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
     // The id of a registered client is never that of an owner: the two could use each other's tokens.
     if registered.is_none()
@@ -67,6 +70,7 @@ async fn verify(
             assertion = issuer.client_assertion(client, &credential.client_id, text, now).await?;
             assertion.is_some()
         }
+        Proof::Certificate(certificate) => accepts_certificate(client, certificate, now),
         Proof::SecretBasic(secret) | Proof::SecretPost(secret) => {
             issuer.accepts_secret(client, &credential.proof, secret, now)
         }

@@ -1,14 +1,18 @@
 //! The credential of a client, as its request has it.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, header};
+use http::{HeaderMap, header, request::Parts};
 use serde::Deserialize;
+use tower_warden::certificate::PeerCertificate;
 use zeroize::Zeroizing;
 
-use crate::endpoint::{
-    OAuthError,
-    form::{Form, decode},
-    presented::unverified,
+use crate::{
+    endpoint::{
+        OAuthError,
+        form::{Form, decode},
+        presented::unverified,
+    },
+    issuer::Inner,
 };
 
 /// The credential of a client, which is not verified yet.
@@ -19,13 +23,15 @@ pub(super) struct ClientCredential {
 
 pub(super) enum Proof {
     Assertion(Zeroizing<String>),
+    /// The certificate of the connection.
+    Certificate(PeerCertificate),
     SecretBasic(Zeroizing<String>),
     SecretPost(Zeroizing<String>),
 }
 
 impl ClientCredential {
-    pub(super) fn read(headers: &HeaderMap, form: &Form) -> Result<Self, OAuthError> {
-        let basic = basic(headers)?;
+    pub(super) fn read(issuer: &Inner, head: &Parts, form: &Form) -> Result<Self, OAuthError> {
+        let basic = basic(&head.headers)?;
         let secret = form.get("client_secret");
         let assertion = form.get("client_assertion");
         // RFC 6749 §2.3: one method for each request.
@@ -44,7 +50,11 @@ impl ClientCredential {
                 }
                 (unverified_subject(assertion), Proof::Assertion(own(assertion)))
             }
-            (None, None, None) => return Err(OAuthError::invalid_client()),
+            // RFC 8705 §2: the id in the form distinguishes it from a request without authentication.
+            (None, None, None) => {
+                let certificate = PeerCertificate::of(&head.extensions).filter(|_| issuer.has_mutual_tls);
+                (form_id.clone(), Proof::Certificate(certificate.ok_or(OAuthError::invalid_client())?.clone()))
+            }
         };
         let client_id = id.ok_or(OAuthError::invalid_client())?;
         // RFC 7521 §4.2: the id in the form identifies the same client.
@@ -57,7 +67,7 @@ impl ClientCredential {
     /// The secret, if the method of authentication is one with a secret.
     pub(super) fn secret(&self) -> Option<&str> {
         match &self.proof {
-            Proof::Assertion(_) => None,
+            Proof::Assertion(_) | Proof::Certificate(_) => None,
             Proof::SecretBasic(secret) | Proof::SecretPost(secret) => Some(secret),
         }
     }

@@ -3,6 +3,7 @@
 pub(super) use self::client::{authenticate, authenticate_for_token};
 
 mod assertion;
+mod certificate;
 mod client;
 mod credential;
 mod key_owner;
