@@ -11,7 +11,9 @@ impl Inner {
     pub(crate) async fn access_token(&self, request: &ClaimsRequest<'_>, now: UnixTime) -> Result<String, OAuthError> {
         let claims = self.claims.claims(request).wait().await;
         let claims = claims.map_err(|error| match error {
-            ClaimsError::Refused if request.grant == GrantType::RefreshToken => OAuthError::invalid_grant(),
+            ClaimsError::Refused if matches!(request.grant, GrantType::AuthorizationCode | GrantType::RefreshToken) => {
+                OAuthError::invalid_grant()
+            }
             ClaimsError::Refused => OAuthError::unauthorized_client(),
             ClaimsError::Unavailable(error) => error.into(),
         })?;

@@ -1,11 +1,19 @@
 //! The endpoints.
 
-pub use self::service::{IssuerService, ResponseFuture};
-pub(crate) use self::{error::OAuthError, presented::own_tokens};
+pub use self::{
+    development::{AutoConsent, ConsentRequest},
+    service::{IssuerService, ResponseFuture},
+};
+pub(crate) use self::{
+    development::{CodeClient, Development},
+    error::OAuthError,
+    presented::own_tokens,
+};
 
 mod authenticate;
 mod binding;
 mod client_credentials;
+mod development;
 mod error;
 mod form;
 mod introspect;

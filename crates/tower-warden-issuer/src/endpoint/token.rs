@@ -4,9 +4,9 @@ use http::request::Parts;
 use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
-    authenticate::authenticate,
     binding::{ResponseFields, confirmation},
     client_credentials,
+    development::{self, identify},
     error::OAuthError,
     form::Form,
     refresh_token,
@@ -32,7 +32,7 @@ pub(super) async fn respond(
     fields: &mut ResponseFields,
 ) -> Result<TokenResponse, OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, &head.headers, form, now).await?;
+    let client = identify(issuer, &head.headers, form, now).await?;
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
     let grant = grant.ok_or(OAuthError::unsupported_grant_type())?;
@@ -41,9 +41,14 @@ pub(super) async fn respond(
     }
     let confirmation = confirmation(issuer, head, &client, now, fields).await?;
     let request = GrantRequest { client: &client, confirmation: confirmation.as_ref(), form, now };
-    match (grant, &issuer.refresh) {
-        (GrantType::ClientCredentials, _) => client_credentials::respond(issuer, &request).await,
-        (GrantType::RefreshToken, Some(refresh)) => refresh_token::respond(issuer, refresh, &request).await,
-        (GrantType::RefreshToken, None) => Err(OAuthError::unsupported_grant_type()),
+    match (grant, &issuer.development, &issuer.refresh) {
+        (GrantType::AuthorizationCode, Some(development), _) => {
+            development::redeem(issuer, development, &request).await
+        }
+        (GrantType::ClientCredentials, ..) => client_credentials::respond(issuer, &request).await,
+        (GrantType::RefreshToken, _, Some(refresh)) => refresh_token::respond(issuer, refresh, &request).await,
+        (GrantType::AuthorizationCode, None, _) | (GrantType::RefreshToken, _, None) => {
+            Err(OAuthError::unsupported_grant_type())
+        }
     }
 }

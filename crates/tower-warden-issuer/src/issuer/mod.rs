@@ -13,7 +13,9 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys};
+use crate::{
+    ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, endpoint::Development,
+};
 
 mod builder;
 mod decoy;
@@ -29,6 +31,7 @@ pub(crate) struct Inner {
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
+    pub(crate) development: Option<Development>,
     pub(crate) dpop: Dpop,
     pub(crate) guard: Arc<dyn ReplayGuard>,
     pub(crate) keys: SigningKeys,
@@ -153,7 +156,7 @@ impl Inner {
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
-            // Required by RFC 8414 §2; there is no authorization endpoint.
+            // Required by RFC 8414 §2, also without an authorization endpoint.
             "response_types_supported": [],
             "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
@@ -165,13 +168,20 @@ impl Inner {
             metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
         }
+        if let Some(development) = &self.development {
+            development.describe(&self.name, &mut metadata);
+        }
         metadata
     }
 
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
-        let has_refresh_tokens = self.refresh.is_some();
-        GrantType::ALL.into_iter().filter(move |grant| has_refresh_tokens || *grant != GrantType::RefreshToken)
+        let (has_codes, has_refresh_tokens) = (self.development.is_some(), self.refresh.is_some());
+        GrantType::ALL.into_iter().filter(move |grant| match grant {
+            GrantType::AuthorizationCode => has_codes,
+            GrantType::ClientCredentials => true,
+            GrantType::RefreshToken => has_refresh_tokens,
+        })
     }
 
     fn url(&self, path: &str) -> String {
