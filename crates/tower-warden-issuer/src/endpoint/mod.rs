@@ -1,7 +1,9 @@
 //! The endpoints.
 
+#[cfg(feature = "client-documents")]
+pub use self::development::ClientDocuments;
 pub use self::{
-    development::{AutoConsent, ConsentRequest},
+    development::{AutoConsent, ClientProfile, ConsentRequest},
     service::{IssuerService, ResponseFuture},
 };
 pub(crate) use self::{

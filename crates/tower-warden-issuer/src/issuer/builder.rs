@@ -169,9 +169,13 @@ impl TokenIssuerBuilder {
             return Err(ConfigError::custom(message));
         }
         let development = self.consent.map(|consent| Development::new(consent, &self.name)).transpose()?;
+        let clients = match &development {
+            Some(development) => development.clients(self.clients, Arc::clone(&self.clock), &self.name),
+            None => self.clients,
+        };
         Ok(TokenIssuer(Arc::new(Inner {
             claims: self.claims,
-            clients: self.clients,
+            clients,
             clock: self.clock,
             decoy: Decoy::generate()?,
             development,

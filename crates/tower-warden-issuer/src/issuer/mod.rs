@@ -86,12 +86,7 @@ impl TokenIssuer {
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     pub fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
-        let secret = self.0.secret_format.generate()?;
-        let digest = match self.0.peppers.first() {
-            Some(pepper) => pepper.digest(secret.expose()),
-            None => KeyDigest::sha256(secret.expose()),
-        };
-        Ok((secret, digest))
+        self.0.generate_secret()
     }
 
     /// The identifier: `iss` of its tokens.
@@ -172,6 +167,16 @@ impl Inner {
             development.describe(&self.name, &mut metadata);
         }
         metadata
+    }
+
+    /// A new secret, and its digest under the newest pepper.
+    pub(crate) fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
+        let secret = self.secret_format.generate()?;
+        let digest = match self.peppers.first() {
+            Some(pepper) => pepper.digest(secret.expose()),
+            None => KeyDigest::sha256(secret.expose()),
+        };
+        Ok((secret, digest))
     }
 
     /// The grants that are supported.

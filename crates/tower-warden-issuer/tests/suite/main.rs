@@ -7,6 +7,8 @@ mod binding;
 mod claims;
 mod client_authentication;
 mod client_credentials;
+#[cfg(feature = "client-documents")]
+mod client_documents;
 mod code_support;
 mod codes;
 mod documents;
@@ -15,6 +17,7 @@ mod introspection;
 mod key_rotation;
 mod refresh;
 mod refresh_bounds;
+mod registration;
 mod revocation;
 mod secrecy;
 mod support;
