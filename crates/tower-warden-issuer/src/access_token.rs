@@ -33,9 +33,9 @@ impl Inner {
         let claims = self.claims.claims(request).wait().await;
         let claims = claims.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
+                GrantType::AuthorizationCode | GrantType::RefreshToken => OAuthError::invalid_grant(),
                 GrantType::ClientCredentials => OAuthError::unauthorized_client(),
                 GrantType::JwtBearer => OAuthError::invalid_assertion(),
-                GrantType::RefreshToken => OAuthError::invalid_grant(),
                 GrantType::TokenExchange => OAuthError::invalid_subject_token(),
             },
             ClaimsError::Unavailable(error) => error.into(),

@@ -1,6 +1,6 @@
 use axum::{Router, body::Body};
 
-use crate::{TokenIssuer, issuer::paths};
+use crate::{TokenIssuer, endpoint::Development, issuer::paths};
 
 /// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata.
 ///
@@ -35,7 +35,12 @@ where
     let base = issuer.0.base_path();
     let own = [paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN].map(|path| format!("{base}{path}"));
     let metadata = format!("{}{base}", paths::METADATA);
+    let development = issuer.0.development.iter().flat_map(Development::paths).map(|path| format!("{base}{path}"));
+    let development: Vec<_> = development.collect();
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();
-    own.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
+    own.iter()
+        .chain(&development)
+        .chain([&metadata])
+        .fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
 }

@@ -126,6 +126,20 @@
 //! revocations. It may introspect its own tokens ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), and those for a resource
 //! that it [serves](Client::serve); all others are reported as not active.
 //!
+//! # Development
+//!
+//! Interactive clients, such as those of MCP servers, need authorization codes. [`AutoConsent`] grants them without asking
+//! anyone, for development on one machine: it is refused for an issuer whose host is not loopback, and so are requests from
+//! elsewhere. [Public clients](Client::public) exist at such an issuer only. For people, use an OpenID provider.
+//!
+//! | endpoint | what it does | option |
+//! |---|---|---|
+//! | `GET /oauth/authorize` | issues a code ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1)), with PKCE and `iss` in the response ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)) | [`auto_consent`](TokenIssuerBuilder::auto_consent) |
+//! | `POST /oauth/register` | registers a client ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)) | [`registration`](AutoConsent::registration) |
+//!
+//! With the feature `client-documents`, `AutoConsent::client_documents` accepts clients whose id is the URL of a document with
+//! their metadata. The metadata of the issuer states what is enabled.
+//!
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
@@ -139,10 +153,12 @@
 
 #[cfg(feature = "axum")]
 pub use self::axum::issuer_routes;
+#[cfg(feature = "client-documents")]
+pub use self::endpoint::ClientDocuments;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
     client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
-    endpoint::{IssuerService, ResponseFuture},
+    endpoint::{AutoConsent, ClientProfile, ConsentRequest, IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
     jwt_bearer::JwtBearer,

@@ -1,16 +1,23 @@
 //! The endpoints.
 
-pub use self::service::{IssuerService, ResponseFuture};
+#[cfg(feature = "client-documents")]
+pub use self::development::ClientDocuments;
 pub(crate) use self::{
     delegation::{MayAct, act},
+    development::{CodeClient, Development},
     error::OAuthError,
     presented::own_tokens,
+};
+pub use self::{
+    development::{AutoConsent, ClientProfile, ConsentRequest},
+    service::{IssuerService, ResponseFuture},
 };
 
 mod authenticate;
 mod binding;
 mod client_credentials;
 mod delegation;
+mod development;
 mod error;
 mod form;
 mod introspect;

@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::{
+    development,
     error::OAuthError,
     form::Form,
     introspect,
@@ -73,7 +74,8 @@ impl TokenIssuer {
 
 /// An endpoint.
 #[derive(Clone, Copy)]
-enum Endpoint {
+enum Endpoint<'a> {
+    Development(development::Endpoint<'a>),
     Introspect,
     JwkSet,
     Metadata,
@@ -83,7 +85,7 @@ enum Endpoint {
 
 impl Inner {
     /// The endpoint at a path.
-    fn endpoint(&self, path: &str) -> Option<Endpoint> {
+    fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
         let base = self.base_path();
         if path.strip_prefix(paths::METADATA) == Some(base) {
             return Some(Endpoint::Metadata);
@@ -93,7 +95,7 @@ impl Inner {
             paths::JWK_SET => Some(Endpoint::JwkSet),
             paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
             paths::TOKEN => Some(Endpoint::Token),
-            _ => None,
+            path => self.development.as_ref()?.endpoint(path).map(Endpoint::Development),
         }
     }
 
@@ -106,6 +108,7 @@ impl Inner {
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
+            Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
@@ -121,7 +124,7 @@ impl Inner {
         document(text, head.method == Method::GET)
     }
 
-    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint, head: &Parts, body: ReqBody) -> Response<B>
+    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint<'_>, head: &Parts, body: ReqBody) -> Response<B>
     where
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -155,16 +158,20 @@ where
         return Err(OAuthError::invalid_request("Parameters are in the body, not in the URL."));
     }
     Form::check_type(&head.headers)?;
-    let read = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, Form::MAX_BYTES).collect()).await;
-    let body = match read {
-        Err(_) => return Err(OAuthError::invalid_request("The form did not arrive in time.")),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(OAuthError::invalid_request("The form is too long."));
-        }
-        Ok(Err(_)) => return Err(OAuthError::invalid_request("The form did not arrive.")),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    Form::parse(&body)
+    Form::parse(&read_body(body, Form::MAX_BYTES).await?)
+}
+
+/// Reads a body within limits of length and time.
+pub(super) async fn read_body<ReqBody>(body: ReqBody, max_bytes: usize) -> Result<Bytes, OAuthError>
+where
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, max_bytes).collect()).await {
+        Err(_) => Err(OAuthError::invalid_request("The body did not arrive in time.")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(OAuthError::invalid_request("The body is too long.")),
+        Ok(Err(_)) => Err(OAuthError::invalid_request("The body did not arrive.")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
 }
 
 impl<B, ReqBody> Service<Request<ReqBody>> for IssuerService<B>

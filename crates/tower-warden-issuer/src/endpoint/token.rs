@@ -4,9 +4,10 @@ use http::request::Parts;
 use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
-    authenticate::authenticate_for_token,
+    authenticate::{AuthenticatedClient, authenticate_for_token},
     binding::{Possession, ResponseFields},
     client_credentials,
+    development::{self, public_client},
     error::OAuthError,
     form::Form,
     jwt_bearer, refresh_token,
@@ -33,7 +34,10 @@ pub(super) async fn respond(
     fields: &mut ResponseFields,
 ) -> Result<TokenResponse, OAuthError> {
     let now = issuer.clock.now();
-    let authenticated = authenticate_for_token(issuer, head, form, now).await?;
+    let authenticated = match public_client(issuer, head, form).await? {
+        Some(client) => AuthenticatedClient::public(client),
+        None => authenticate_for_token(issuer, head, form, now).await?,
+    };
     let client = &*authenticated.client;
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
@@ -50,6 +54,9 @@ pub(super) async fn respond(
     // `Inner::grants` has those that are configured.
     let disabled = OAuthError::unsupported_grant_type();
     match grant {
+        GrantType::AuthorizationCode => {
+            development::redeem(issuer, issuer.development.as_ref().ok_or(disabled)?, &request).await
+        }
         GrantType::ClientCredentials => {
             client_credentials::respond(issuer, &request, authenticated.key.as_deref()).await
         }

@@ -15,7 +15,7 @@ pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
 use crate::{
     ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
-    jwt_bearer::AssertionGrants,
+    endpoint::Development, jwt_bearer::AssertionGrants,
 };
 
 mod builder;
@@ -33,6 +33,7 @@ pub(crate) struct Inner {
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
+    pub(crate) development: Option<Development>,
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
@@ -91,12 +92,7 @@ impl TokenIssuer {
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     pub fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
-        let secret = self.0.secret_format.generate()?;
-        let digest = match self.0.peppers.first() {
-            Some(pepper) => pepper.digest(secret.expose()),
-            None => KeyDigest::sha256(secret.expose()),
-        };
-        Ok((secret, digest))
+        self.0.generate_secret()
     }
 
     /// The identifier: `iss` of its tokens.
@@ -164,7 +160,7 @@ impl Inner {
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
-            // Required by RFC 8414 §2; there is no authorization endpoint.
+            // Required by RFC 8414 §2, also without an authorization endpoint.
             "response_types_supported": [],
             "token_endpoint": self.url(paths::TOKEN),
             "token_endpoint_auth_methods_supported": methods,
@@ -178,12 +174,26 @@ impl Inner {
             metadata["revocation_endpoint_auth_methods_supported"] = methods.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
         }
+        if let Some(development) = &self.development {
+            development.describe(&self.name, &mut metadata);
+        }
         metadata
+    }
+
+    /// A new secret, and its digest under the newest pepper.
+    pub(crate) fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
+        let secret = self.secret_format.generate()?;
+        let digest = match self.peppers.first() {
+            Some(pepper) => pepper.digest(secret.expose()),
+            None => KeyDigest::sha256(secret.expose()),
+        };
+        Ok((secret, digest))
     }
 
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
         GrantType::ALL.into_iter().filter(|grant| match grant {
+            GrantType::AuthorizationCode => self.development.is_some(),
             GrantType::ClientCredentials => true,
             GrantType::JwtBearer => self.jwt_bearer.is_some(),
             GrantType::RefreshToken => self.refresh.is_some(),

@@ -3,11 +3,16 @@
 
 mod api_keys;
 mod assertions;
+mod authorization;
 mod binding;
 mod claims;
 mod client_authentication;
 mod client_certificates;
 mod client_credentials;
+#[cfg(feature = "client-documents")]
+mod client_documents;
+mod code_support;
+mod codes;
 mod delegation;
 mod documents;
 mod forms;
@@ -16,6 +21,7 @@ mod jwt_bearer;
 mod key_rotation;
 mod refresh;
 mod refresh_bounds;
+mod registration;
 mod revocation;
 mod secrecy;
 mod support;

@@ -80,6 +80,11 @@ async fn verify(
 }
 
 impl AuthenticatedClient {
+    /// A client that has no credential.
+    pub(in crate::endpoint) const fn public(client: Arc<Client>) -> Self {
+        Self { assertion: None, client, key: None }
+    }
+
     /// The owner of an API key.
     pub(super) fn owner(client: Client, key: Arc<Identity>) -> Self {
         Self { assertion: None, client: Arc::new(client), key: Some(key) }
