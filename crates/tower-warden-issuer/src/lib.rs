@@ -120,8 +120,8 @@ pub use self::{
     endpoint::{IssuerService, ResponseFuture},
     issuer::{TokenIssuer, TokenIssuerBuilder},
     refresh::{
-        FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
-        RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
+        FamilyStatus, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore, RefreshTokenRequest,
+        RefreshTokens, Revoker, Rotation, RotationOutcome,
     },
     signing::{SigningKey, SigningKeys},
 };

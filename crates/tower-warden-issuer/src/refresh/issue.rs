@@ -6,7 +6,7 @@ use tower_warden::{
 
 use super::{
     family::{FamilyStatus, RefreshFamily},
-    token::{RefreshSecret, RefreshToken, random},
+    token::{FAMILY_BYTES, RefreshSecret, RefreshToken, random},
 };
 use crate::{GrantType, TokenBinding, TokenIssuer, signing::encode};
 
@@ -118,21 +118,26 @@ impl TokenIssuer {
             return Err(IssueError::Refused);
         }
         let now = self.0.clock.now();
-        let token = RefreshToken::generate()?;
+        let (id, key) = (random::<FAMILY_BYTES>()?, Digest::from_bytes(random()?));
+        let token = RefreshToken::first(id, &key)?;
+        let expires_at = now + refresh.absolute;
         let family = RefreshFamily {
-            id: encode(&random()?[..16]).into(),
+            id: encode(&id).into(),
             client_id: request.client_id.clone(),
             subject: request.subject.clone(),
             resource: resource.into(),
             scopes: scopes.clone(),
             confirmation: request.confirmation.clone(),
-            expires_at: now + refresh.absolute,
+            expires_at,
+            idle_until: expires_at.min(now + refresh.idle),
             rotated_at: now,
             generation: 0,
-            seed: None::<Digest>,
+            key,
+            token: token.digest(),
+            seed: None,
             status: FamilyStatus::Active,
         };
-        refresh.store.begin(family, token.digest(), now).wait().await?;
+        refresh.store.begin(family, now).wait().await?;
         Ok(token.into_secret())
     }
 }

@@ -10,6 +10,7 @@ mod documents;
 mod forms;
 mod introspection;
 mod key_rotation;
+mod made_up_tokens;
 mod refresh;
 mod refresh_bounds;
 mod revocation;
