@@ -116,7 +116,10 @@
 pub use self::axum::issuer_routes;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
-    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
+    client::{
+        Client, ClientAuthentication, ClientKeys, ClientRecord, ClientSecrets, ClientStore, GrantType,
+        MemoryClientStore, TokenBinding,
+    },
     endpoint::{IssuerService, ResponseFuture},
     issuer::{TokenIssuer, TokenIssuerBuilder},
     refresh::{

@@ -144,7 +144,7 @@ async fn accepts_assertion(
     now: UnixTime,
 ) -> Result<bool, OAuthError> {
     let own_keys = client.map_or(&[][..], Client::methods).iter().find_map(|method| match method {
-        ClientAuthentication::PrivateKeyJwt(keys) => Some(keys),
+        ClientAuthentication::PrivateKeyJwt(keys) => Some(&keys.source),
         ClientAuthentication::SecretBasic(_) | ClientAuthentication::SecretPost(_) => None,
     });
     let keys: Arc<dyn KeySource> = Arc::clone(own_keys.unwrap_or(&issuer.decoy.keys));

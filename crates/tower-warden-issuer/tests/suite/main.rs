@@ -6,6 +6,7 @@ mod binding;
 mod claims;
 mod client_authentication;
 mod client_credentials;
+mod client_records;
 mod documents;
 mod forms;
 mod introspection;
