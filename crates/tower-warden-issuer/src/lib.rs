@@ -103,9 +103,9 @@
 //!
 //! # Deployment caveats
 //!
-//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
-//! shared [`ClientStore`], [`RefreshStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
-//! [read](SigningKey::from_pem). The token endpoint is public: put a
+//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.
+//! Several nodes need a shared [`ClientStore`] and [`RefreshStore`], which `tower-warden-sql` has, a shared
+//! [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are [read](SigningKey::from_pem). The token endpoint is public: put a
 //! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
 //! it.
 
