@@ -142,9 +142,9 @@
 //!
 //! # Deployment caveats
 //!
-//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
-//! shared [`ClientStore`], [`RefreshStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
-//! [read](SigningKey::from_pem). The token endpoint is public: put a
+//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.
+//! Several nodes need a shared [`ClientStore`] and [`RefreshStore`], which `tower-warden-sql` has, a shared
+//! [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are [read](SigningKey::from_pem). The token endpoint is public: put a
 //! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
 //! it.
 
@@ -157,15 +157,18 @@ pub use self::axum::issuer_routes;
 pub use self::endpoint::ClientDocuments;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
-    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
+    client::{
+        Client, ClientAuthentication, ClientKeys, ClientRecord, ClientSecrets, ClientStore, GrantType,
+        MemoryClientStore, TokenBinding,
+    },
     endpoint::{AutoConsent, ClientProfile, ConsentRequest, IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
     jwt_bearer::JwtBearer,
     key_owners::KeyOwners,
     refresh::{
-        FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
-        RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
+        FamilyStatus, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore, RefreshTokenRequest,
+        RefreshTokens, Revoker, Rotation, RotationOutcome,
     },
     signing::{SigningKey, SigningKeys},
     subjects::Subjects,

@@ -1,4 +1,4 @@
-//! API keys of [`tower-warden`](tower_warden) in SQLite or Postgres.
+//! API keys of [`tower-warden`](tower_warden) in SQLite or Postgres, and the clients and refresh tokens of an issuer.
 //!
 //! [`SqlKeyStore`] is a [`KeyStore`](tower_warden::api_key::KeyStore): [`ApiKeys`](tower_warden::api_key::ApiKeys) mints,
 //! verifies, rotates and revokes the keys whose records it stores. It creates and migrates its own tables, which may be
@@ -86,13 +86,37 @@
 //! there is nothing to migrate, a Postgres user needs `SELECT`, `INSERT` and `UPDATE` on the former, `SELECT` and `UPDATE` on
 //! the latter, `SELECT` on `tower_warden_schema`, `DELETE` on `tower_warden_api_keys` to purge keys, and no right to create
 //! tables.
+//!
+//! # The stores of an issuer
+//!
+//! With the feature `issuer`, `SqlIssuerStore` has the stores of `tower-warden-issuer`: clients with digests of their secrets,
+//! and families of refresh tokens with the digest of their current token. Several nodes use one Postgres database, and
+//! several processes of a machine one file of SQLite. Of concurrent uses of a refresh token on all of them, one succeeds.
+//!
+//! It has tables and migrations of its own, and may share a database with the keys:
+//!
+//! | table | contents | rights of a Postgres user if there is nothing to migrate |
+//! |---|---|---|
+//! | `tower_warden_clients` | `SqlClientStore` | `SELECT`, and to manage clients `INSERT`, `UPDATE`, `DELETE` |
+//! | `tower_warden_refresh_families` | `SqlRefreshStore` | `SELECT`, `INSERT`, `UPDATE`, `DELETE` |
+//! | `tower_warden_issuer_schema` | the applied versions | `SELECT` |
+//!
+//! It needs no notifications: the issuer reads what it needs for each request. `SqlIssuerStore::connect_through_pooler` works
+//! behind a pooler in transaction mode with one URL.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "issuer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "issuer")))]
+pub use self::issuer::{
+    IssuerStoreError, IssuerStoreErrorKind, RegisteredClient, SqlClientStore, SqlIssuerStore, SqlRefreshStore,
+};
 pub use self::store::SqlKeyStore;
 
 mod error;
+#[cfg(feature = "issuer")]
+mod issuer;
 #[cfg(feature = "postgres")]
 mod listener;
 mod migration;

@@ -11,6 +11,7 @@ mod client_certificates;
 mod client_credentials;
 #[cfg(feature = "client-documents")]
 mod client_documents;
+mod client_records;
 mod code_support;
 mod codes;
 mod delegation;
@@ -19,6 +20,7 @@ mod forms;
 mod introspection;
 mod jwt_bearer;
 mod key_rotation;
+mod made_up_tokens;
 mod refresh;
 mod refresh_bounds;
 mod registration;

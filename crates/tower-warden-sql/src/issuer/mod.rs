@@ -1,0 +1,14 @@
+//! The clients, refresh tokens and signing keys of an issuer.
+
+pub use self::{
+    clients::{RegisteredClient, SqlClientStore},
+    error::{IssuerStoreError, IssuerStoreErrorKind},
+    refresh::SqlRefreshStore,
+    store::SqlIssuerStore,
+};
+
+mod clients;
+mod error;
+mod refresh;
+mod store;
+mod tasks;
