@@ -21,7 +21,7 @@ pub struct ClaimsRequest<'a> {
     pub resource: &'a str,
     /// The scopes that are granted.
     pub scopes: &'a Scopes,
-    /// The family of refresh tokens, for a refresh: `sid`.
+    /// The session that the token can be revoked with, of a refresh token or an authorization code: `sid`.
     pub session_id: Option<&'a str>,
     /// The subject: the client itself for client credentials.
     pub subject: &'a str,

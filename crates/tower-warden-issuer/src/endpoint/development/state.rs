@@ -107,6 +107,17 @@ impl Development {
     }
 }
 
+/// Checks a request at another endpoint. With client documents, each may name a URL that is fetched, also one of this machine: so
+/// none is accepted from elsewhere.
+pub(in crate::endpoint) fn check(issuer: &Inner, head: &Parts) -> Result<(), OAuthError> {
+    match &issuer.development {
+        Some(Development { consent, .. }) if consent.documents.is_some() && consent.reach == Reach::Loopback => {
+            access::check(head)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Responds at an endpoint that is for development.
 pub(in crate::endpoint) async fn respond<B, ReqBody>(
     issuer: &Inner,
