@@ -71,6 +71,7 @@ impl Development {
     }
 
     /// The paths of its endpoints, after that of the identifier.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only a router needs them as a list"))]
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
         [AUTHORIZE].into_iter().chain(self.registrations.as_ref().map(|_| REGISTER))
     }
