@@ -138,10 +138,14 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, or DPoP proofs cannot name the identifier.
+    /// If the system's random generator fails, the keys are the stored ones of another issuer, or DPoP proofs cannot name the
+    /// identifier.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
+        if let Some(other) = self.keys.issuer().filter(|issuer| *issuer != &*self.name) {
+            return Err(ConfigError::custom("the stored signing keys are those of another issuer").value(other));
+        }
         // The current key begins to sign now, so that its first period does.
-        self.keys.current(self.clock.now());
+        self.keys.begin(self.clock.now());
         let dpop = match self.dpop {
             Some(dpop) => dpop,
             None => Dpop::new(&self.name)?.path_rewrite(PathRewrite::Unchanged)?,

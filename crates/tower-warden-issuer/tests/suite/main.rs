@@ -16,4 +16,5 @@ mod refresh;
 mod refresh_bounds;
 mod revocation;
 mod secrecy;
+mod stored_keys;
 mod support;
