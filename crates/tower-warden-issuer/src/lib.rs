@@ -143,8 +143,9 @@
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.
-//! Several nodes need a shared [`ClientStore`] and [`RefreshStore`], which `tower-warden-sql` has, a shared
-//! [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are [read](SigningKey::from_pem). The token endpoint is public: put a
+//! Several nodes need a shared [`ClientStore`], [`RefreshStore`] and [`SigningKeyStore`], which `tower-warden-sql` has for SQLite
+//! and Postgres, and a shared [`ReplayGuard`](tower_warden::replay::ReplayGuard) and [`Revoker`]. Their clocks differ by less
+//! than a minute. The token endpoint is public: put a
 //! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
 //! it.
 
@@ -170,7 +171,10 @@ pub use self::{
         FamilyStatus, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore, RefreshTokenRequest,
         RefreshTokens, Revoker, Rotation, RotationOutcome,
     },
-    signing::{SigningKey, SigningKeys},
+    signing::{
+        EncryptedKeys, EncryptionKey, EncryptionKeys, SigningKey, SigningKeyStore, SigningKeys, SigningKeysError,
+        StoredKeys,
+    },
     subjects::Subjects,
 };
 

@@ -118,7 +118,7 @@ impl Inner {
             Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
-            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).to_string(),
+            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).await.to_string(),
             Endpoint::Metadata => self.metadata().to_string(),
         };
         document(text, head.method == Method::GET)

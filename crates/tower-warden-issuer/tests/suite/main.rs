@@ -26,6 +26,7 @@ mod refresh_bounds;
 mod registration;
 mod revocation;
 mod secrecy;
+mod stored_keys;
 mod support;
 mod token_exchange;
 mod trusted_issuers;

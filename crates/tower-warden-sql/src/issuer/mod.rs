@@ -4,11 +4,13 @@ pub use self::{
     clients::{RegisteredClient, SqlClientStore},
     error::{IssuerStoreError, IssuerStoreErrorKind},
     refresh::SqlRefreshStore,
+    signing::SqlSigningKeyStore,
     store::SqlIssuerStore,
 };
 
 mod clients;
 mod error;
 mod refresh;
+mod signing;
 mod store;
 mod tasks;

@@ -9,6 +9,7 @@ use super::{
     clients::SqlClientStore,
     error::{IssuerStoreError, IssuerStoreErrorKind},
     refresh::SqlRefreshStore,
+    signing::SqlSigningKeyStore,
     tasks::connecting,
 };
 #[cfg(feature = "postgres")]
@@ -20,7 +21,7 @@ use crate::{
     pool::Pool,
 };
 
-/// The stores of an issuer in SQLite or Postgres: clients and refresh tokens.
+/// The stores of an issuer in SQLite or Postgres: clients, refresh tokens and signing keys.
 ///
 /// Clones share one pool of connections. Several nodes use one Postgres database, and several processes of one machine one
 /// file of SQLite.
@@ -148,6 +149,12 @@ impl SqlIssuerStore {
     #[must_use]
     pub fn refresh_tokens(&self) -> SqlRefreshStore {
         SqlRefreshStore(self.0.clone())
+    }
+
+    /// The signing keys, for [`SigningKeys::stored`](tower_warden_issuer::SigningKeys::stored).
+    #[must_use]
+    pub fn signing_keys(&self) -> SqlSigningKeyStore {
+        SqlSigningKeyStore(self.0.clone())
     }
 }
 

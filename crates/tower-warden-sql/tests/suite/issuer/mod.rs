@@ -6,6 +6,7 @@ pub(crate) use self::refresh::assert_one_of_100_concurrent_uses_succeeds;
 mod clients;
 mod refresh;
 mod schema;
+mod signing;
 mod support;
 
 /// Names the tests that take the URL of an empty database, and runs each on SQLite and on Postgres.

@@ -58,6 +58,6 @@ async fn debug_output_does_not_contain_the_path() {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("s3cret.db").display());
     let store = SqlIssuerStore::connect(&url).await.unwrap();
-    let shown = format!("{store:?} {:?} {:?}", store.clients(), store.refresh_tokens());
+    let shown = format!("{store:?} {:?} {:?} {:?}", store.clients(), store.refresh_tokens(), store.signing_keys());
     assert!(!shown.contains("s3cret") && shown.contains(r#"database: "sqlite""#), "{shown}");
 }

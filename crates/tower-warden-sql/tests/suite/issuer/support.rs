@@ -139,8 +139,17 @@ impl Reply {
 
 /// The claims of a token, which is not verified.
 pub(super) fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+    segment(token, 1)
+}
+
+/// The header of a token.
+pub(super) fn header_of(token: &str) -> Value {
+    segment(token, 0)
+}
+
+fn segment(token: &str, index: usize) -> Value {
+    let text = token.split('.').nth(index).unwrap();
+    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap()
 }
 
 /// Executes a statement by hand.
