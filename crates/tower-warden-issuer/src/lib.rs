@@ -96,6 +96,20 @@
 //! [`RefreshTokens`]. The closure that adds claims is called at each refresh, so a suspended account stops there. Client
 //! credentials yield no refresh tokens ([RFC 6749 §4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3)).
 //!
+//! # JSON for agents
+//!
+//! APIs for agents often have a login in JSON, which the `JsonLogin` of `tower-warden-client` calls. With
+//! [`agent_api`](TokenIssuerBuilder::agent_api), there are two more endpoints; they are off by default. Clients declare
+//! [`AgentSecret`](ClientAuthentication::AgentSecret); owners of API keys use their key as the secret.
+//!
+//! | endpoint | body | response |
+//! |---|---|---|
+//! | `POST /auth/token` | `{"agent_id", "agent_secret"}`, optionally `scope` and `resource` | that of the token endpoint; with a refresh token if the client may use refresh tokens |
+//! | `POST /auth/refresh` | `{"refresh_token"}`, optionally `scope` | the same |
+//!
+//! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token is used
+//! once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are refused there.
+//!
 //! # Token exchange
 //!
 //! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with fewer scopes

@@ -107,6 +107,9 @@ impl GrantType {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ClientAuthentication {
+    /// A secret in JSON at the [endpoints for agents](crate::TokenIssuerBuilder::agent_api). The client refreshes its tokens
+    /// there without it.
+    AgentSecret(ClientSecrets),
     /// `private_key_jwt`: an assertion that is signed with one of these keys
     /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
     PrivateKeyJwt(ClientKeys),
@@ -134,6 +137,7 @@ impl ClientAuthentication {
 impl fmt::Debug for ClientAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AgentSecret(_) => "AgentSecret(..)",
             Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
             Self::SecretBasic(_) => "SecretBasic(..)",
             Self::SecretPost(_) => "SecretPost(..)",
@@ -218,7 +222,10 @@ impl Client {
     #[must_use]
     pub fn rotate_secret(mut self, digest: &KeyDigest, until: UnixTime) -> Self {
         for method in &mut self.authentication {
-            if let ClientAuthentication::SecretBasic(secrets) | ClientAuthentication::SecretPost(secrets) = method {
+            if let ClientAuthentication::AgentSecret(secrets)
+            | ClientAuthentication::SecretBasic(secrets)
+            | ClientAuthentication::SecretPost(secrets) = method
+            {
                 *secrets = secrets.clone().rotated(digest.clone(), until);
             }
         }
@@ -269,6 +276,11 @@ impl Client {
 
     pub(crate) const fn binding(&self) -> Option<TokenBinding> {
         self.binding
+    }
+
+    /// Returns whether its refresh tokens suffice at the endpoints for agents.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.authentication.iter().any(|method| matches!(method, ClientAuthentication::AgentSecret(_)))
     }
 
     pub(crate) fn serves(&self, resource: &str) -> bool {

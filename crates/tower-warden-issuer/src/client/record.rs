@@ -57,6 +57,7 @@ pub struct ClientRecord {
 #[derive(Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "method")]
 enum MethodRecord {
+    AgentSecret { secrets: SecretsRecord },
     ClientSecretBasic { secrets: SecretsRecord },
     ClientSecretPost { secrets: SecretsRecord },
     PrivateKeyJwt { keys: Vec<Value> },
@@ -138,6 +139,7 @@ impl TryFrom<&ClientAuthentication> for MethodRecord {
 
     fn try_from(method: &ClientAuthentication) -> Result<Self, ConfigError> {
         Ok(match method {
+            ClientAuthentication::AgentSecret(secrets) => Self::AgentSecret { secrets: secrets.into() },
             ClientAuthentication::PrivateKeyJwt(keys) => {
                 let jwks = keys.jwks.as_deref();
                 let message = "the keys of a client that is stored are a JWK set: `ClientKeys::from_jwk_set`";
@@ -159,6 +161,7 @@ impl TryFrom<MethodRecord> for ClientAuthentication {
 
     fn try_from(method: MethodRecord) -> Result<Self, ConfigError> {
         Ok(match method {
+            MethodRecord::AgentSecret { secrets } => Self::AgentSecret(secrets.into()),
             MethodRecord::ClientSecretBasic { secrets } => Self::SecretBasic(secrets.into()),
             MethodRecord::ClientSecretPost { secrets } => Self::SecretPost(secrets.into()),
             MethodRecord::PrivateKeyJwt { keys } => Self::PrivateKeyJwt(ClientKeys::from_jwks(&keys)?),

@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    /// Whether there are endpoints in JSON.
+    pub(crate) has_agent_api: bool,
     /// Whether the certificates of connections are used.
     pub(crate) has_mutual_tls: bool,
     pub(crate) jwt_bearer: Option<AssertionGrants>,
@@ -231,6 +233,8 @@ impl Inner {
 
 /// The paths of the endpoints, after that of the identifier.
 pub(crate) mod paths {
+    pub(crate) const AGENT_REFRESH: &str = "/auth/refresh";
+    pub(crate) const AGENT_TOKEN: &str = "/auth/token";
     pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";
     pub(crate) const REVOKE: &str = "/oauth/revoke";

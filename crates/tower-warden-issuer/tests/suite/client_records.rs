@@ -25,6 +25,7 @@ fn full() -> Client {
         .authentication(ClientAuthentication::PrivateKeyJwt(ClientKeys::from_jwk_set(&jwk_set()).unwrap()))
         .authentication(ClientAuthentication::SelfSignedTls(vec![Digest::of(b"certificate")]))
         .authentication(ClientAuthentication::Tls(CertificateName::dns("Agent-7.example.com")))
+        .authentication(ClientAuthentication::AgentSecret(ClientSecrets::new(KeyDigest::sha256("agent"))))
         .redirect_uri("https://app.example.com/callback")
         .unwrap()
         .public()

@@ -1,6 +1,7 @@
 //! The issuer, its clients and keys, through its endpoints.
 #![allow(clippy::unwrap_used)]
 
+mod agent_api;
 mod api_keys;
 mod assertions;
 mod authorization;
