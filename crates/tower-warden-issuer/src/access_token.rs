@@ -11,7 +11,7 @@ use crate::{
     signing::encode,
 };
 
-/// What limits a token that is issued for another one.
+/// The limits of a token that is issued for another one.
 pub(crate) struct TokenTerms<'a> {
     pub(crate) expires_at: UnixTime,
     pub(crate) may_act: Option<&'a MayAct>,
