@@ -34,6 +34,12 @@ pub struct ConsentRequest<'a> {
 /// client, redirect URI, challenge (`S256` only), resource and scopes, and to a key if the request has `dpop_jkt`. Codes are
 /// kept in the process. The client also gets a refresh token, if it and the issuer may use them.
 ///
+/// # Deployment caveat
+///
+/// Put no reverse proxy in front of it: what it passes on comes from this machine. A request with one of the fields `Forwarded`,
+/// `Via`, `X-Forwarded-For` and `X-Real-IP` is refused, unless a [`ClientAddressLayer`](tower_warden::request::ClientAddressLayer)
+/// has resolved the address, but not every proxy adds one.
+///
 /// # Examples
 ///
 /// ```
