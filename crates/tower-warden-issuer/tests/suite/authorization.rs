@@ -105,7 +105,7 @@ async fn whatever_a_request_names_the_code_goes_to_the_host_and_path_of_the_clie
     let flow = CodeFlow::new();
     let mut accepted = 0;
     for position in 0..=CALLBACK.len() {
-        for byte in 0x21..=0x7e_u8 {
+        for byte in *b"0123456789aZ@:/\\?#%&.[]+-_~!;" {
             for rest in [position, (position + 1).min(CALLBACK.len())] {
                 let uri = format!("{}{}{}", &CALLBACK[..position], char::from(byte), &CALLBACK[rest..]);
                 let reply = flow.authorize(&[("redirect_uri", Some(&uri))]).await;
@@ -413,7 +413,7 @@ async fn a_code_is_not_issued_while_the_store_of_clients_does_not_respond() {
 #[tokio::test]
 async fn no_code_is_issued_while_the_store_of_codes_is_full_and_expired_codes_make_room() {
     let flow = CodeFlow::new();
-    for _ in 0..10_000 {
+    for _ in 0..2000 {
         flow.code(&[]).await;
     }
     let parameters = redirected(&flow.authorize(&[]).await, CALLBACK);

@@ -84,4 +84,4 @@ impl Codes {
     }
 }
 
-const CAPACITY: usize = 10_000;
+const CAPACITY: usize = 2000;

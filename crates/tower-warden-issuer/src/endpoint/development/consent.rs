@@ -32,7 +32,7 @@ pub struct ConsentRequest<'a> {
 ///
 /// A code is valid for up to a minute and once: its second use revokes the tokens that the first has yielded. It is bound to its
 /// client, redirect URI, challenge (`S256` only), resource and scopes, and to a key if the request has `dpop_jkt`. Codes are
-/// kept in the process. The client also gets a refresh token, if it and the issuer may use them.
+/// kept in the process, 2 000 at most. The client also gets a refresh token, if it and the issuer may use them.
 ///
 /// # Deployment caveat
 ///
