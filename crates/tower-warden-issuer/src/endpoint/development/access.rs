@@ -12,8 +12,8 @@ use crate::endpoint::error::OAuthError;
 pub(super) fn check(head: &Parts) -> Result<(), OAuthError> {
     if !Head::from(head).client_address().is_some_and(|address| IpAddr::is_loopback(&address)) {
         return Err(refused(
-            "The address of the client is not loopback, or the server has not inserted it into the request: this issuer is for \
-             development on one machine.",
+            "The address of the client is not loopback, or the server has not inserted it into the request: this issuer \
+             is for development on one machine.",
         ));
     }
     // Without the layer that resolves the address of the client, it would be that of a proxy on this machine.
