@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::{
+    agent_api::{self, AgentEndpoint},
     development,
     error::OAuthError,
     form::Form,
@@ -75,6 +76,7 @@ impl TokenIssuer {
 /// An endpoint.
 #[derive(Clone, Copy)]
 enum Endpoint<'a> {
+    Agent(AgentEndpoint<'a>),
     Development(development::Endpoint<'a>),
     Introspect,
     JwkSet,
@@ -91,6 +93,10 @@ impl Inner {
             return Some(Endpoint::Metadata);
         }
         match path.strip_prefix(base)? {
+            paths::AGENT_REFRESH if self.has_agent_api => {
+                self.refresh.as_ref().map(|tokens| Endpoint::Agent(AgentEndpoint::Refresh(tokens)))
+            }
+            paths::AGENT_TOKEN if self.has_agent_api => Some(Endpoint::Agent(AgentEndpoint::Token)),
             paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
             paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
@@ -109,16 +115,19 @@ impl Inner {
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
             Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
+            Endpoint::Agent(endpoint) if head.method == Method::POST => {
+                return agent_api::respond(self, endpoint, &head, body).await;
+            }
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
-            Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
+            Endpoint::Agent(_) | Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
             }
             Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
-            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).to_string(),
+            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).await.to_string(),
             Endpoint::Metadata => self.metadata().to_string(),
         };
         document(text, head.method == Method::GET)
@@ -139,11 +148,11 @@ impl Inner {
         };
         let mut fields = Vec::new();
         let response = match (endpoint, &self.revocations) {
-            (Endpoint::Introspect, _) => introspect::respond(self, &head.headers, &form)
-                .await
-                .map(|members| not_stored(StatusCode::OK, &members)),
+            (Endpoint::Introspect, _) => {
+                introspect::respond(self, head, &form).await.map(|members| not_stored(StatusCode::OK, &members))
+            }
             (Endpoint::Revoke, Some(list)) => {
-                revoke::respond(self, &**list, &head.headers, &form).await.map(|()| empty(StatusCode::OK, ""))
+                revoke::respond(self, &**list, head, &form).await.map(|()| empty(StatusCode::OK, ""))
             }
             _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
         };

@@ -5,7 +5,7 @@
 pub use self::documents::ClientDocuments;
 pub(crate) use self::{client::CodeClient, state::Development};
 pub(in crate::endpoint) use self::{
-    client::identify,
+    client::{identify, public_client},
     state::{Endpoint, check, respond},
 };
 pub use self::{

@@ -38,11 +38,14 @@ pub(in crate::endpoint) async fn respond(
         return Err(issuer.end_session(&session, client.id(), now).await);
     }
     check(&grant, request)?;
-    let session = encode(&random()?[..16]);
+    let id = random()?;
+    let session = encode(&id);
     let claims = ClaimsRequest {
+        actors: &[],
         client_id: client.id(),
         confirmation,
         grant: GrantType::AuthorizationCode,
+        presented: None,
         resource: resource(form, &grant)?,
         scopes: &grant.scopes,
         session_id: Some(&session),
@@ -56,7 +59,7 @@ pub(in crate::endpoint) async fn respond(
                 client_id: client.id(),
                 // RFC 9449 §5: those of a client that authenticates are bound to it already.
                 confirmation: confirmation.filter(|_| client.is_public()),
-                id: &session,
+                id,
                 resource: &grant.resource,
                 scopes: &grant.scopes,
                 subject: &grant.subject,
@@ -70,8 +73,14 @@ pub(in crate::endpoint) async fn respond(
         Err(Some(first)) => return Err(issuer.end_session(&first, client.id(), now).await),
         Err(None) => return Err(OAuthError::invalid_grant()),
     }
-    let (scopes, token_type) = (grant.scopes.clone(), token_type(confirmation));
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token, scopes, token_type })
+    Ok(TokenResponse {
+        access_token,
+        expires_in: issuer.lifetime,
+        issued_token_type: None,
+        refresh_token,
+        scopes: grant.scopes.clone(),
+        token_type: token_type(confirmation),
+    })
 }
 
 /// Checks that the request agrees with the one that the code was issued for.
