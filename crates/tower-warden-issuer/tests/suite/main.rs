@@ -8,6 +8,7 @@ mod client_authentication;
 mod client_credentials;
 mod client_records;
 mod documents;
+mod encrypted_keys;
 mod forms;
 mod introspection;
 mod key_rotation;
