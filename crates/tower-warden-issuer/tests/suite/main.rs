@@ -17,6 +17,7 @@ mod code_support;
 mod codes;
 mod delegation;
 mod documents;
+mod encrypted_keys;
 mod forms;
 mod introspection;
 mod jwt_bearer;
