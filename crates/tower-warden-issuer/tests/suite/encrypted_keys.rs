@@ -1,5 +1,6 @@
 //! The encryption of stored signing keys: wrong keys, and what somebody has altered who can write to the store.
 
+use tower_warden::jwt::Algorithm;
 use tower_warden_issuer::{
     EncryptedKeys, EncryptionKey, EncryptionKeys, MemoryClientStore, SigningKey, SigningKeys, SigningKeysError,
     TokenIssuer,
