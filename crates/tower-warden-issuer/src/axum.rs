@@ -1,6 +1,6 @@
 use axum::{Router, body::Body};
 
-use crate::{TokenIssuer, issuer::paths};
+use crate::{TokenIssuer, endpoint::Development, issuer::paths};
 
 /// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata.
 ///
@@ -33,9 +33,17 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let base = issuer.0.base_path();
-    let own = [paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN].map(|path| format!("{base}{path}"));
+    // Only if they exist: the application may have routes with these paths.
+    let agents = [paths::AGENT_REFRESH, paths::AGENT_TOKEN].into_iter().filter(|_| issuer.0.has_agent_api);
+    let own = [paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN].into_iter().chain(agents);
+    let own: Vec<_> = own.map(|path| format!("{base}{path}")).collect();
     let metadata = format!("{}{base}", paths::METADATA);
+    let development = issuer.0.development.iter().flat_map(Development::paths).map(|path| format!("{base}{path}"));
+    let development: Vec<_> = development.collect();
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();
-    own.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
+    own.iter()
+        .chain(&development)
+        .chain([&metadata])
+        .fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
 }

@@ -1,14 +1,23 @@
 //! The registered clients.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use tower_warden::{ConfigError, UnixTime, api_key::KeyDigest, jwt::KeySource, scope::Scopes};
+use serde::{Deserialize, Serialize};
+use tower_warden::{
+    ConfigError, Digest, UnixTime, api_key::KeyDigest, certificate::CertificateName, jwt::KeySource, scope::Scopes,
+};
 
 pub use self::{
+    keys::ClientKeys,
+    record::ClientRecord,
     secrets::ClientSecrets,
     store::{ClientStore, MemoryClientStore},
 };
+use crate::endpoint::CodeClient;
 
+mod certificates;
+mod keys;
+mod record;
 mod secrets;
 mod store;
 
@@ -35,6 +44,7 @@ mod store;
 pub struct Client {
     authentication: Vec<ClientAuthentication>,
     binding: Option<TokenBinding>,
+    pub(crate) code: CodeClient,
     grants: Vec<GrantType>,
     id: Box<str>,
     resources: Vec<Box<str>>,
@@ -43,11 +53,13 @@ pub struct Client {
 }
 
 /// The method by which the tokens of a client are always bound.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum TokenBinding {
     /// The client certificate of the connection ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)), which is
-    /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request.
+    /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request. The issuer has
+    /// [mutual TLS](crate::TokenIssuerBuilder::mutual_tls); otherwise the client gets no token.
     Certificate,
     /// The key of a DPoP proof ([RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
     Key,
@@ -57,23 +69,36 @@ pub enum TokenBinding {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GrantType {
+    /// [RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1), at issuers with
+    /// [`AutoConsent`](crate::AutoConsent).
+    AuthorizationCode,
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
+    /// [RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1), with the settings of
+    /// [`JwtBearer`](crate::JwtBearer).
+    JwtBearer,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
     /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
     RefreshToken,
+    /// [RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), with the settings of
+    /// [`TokenExchange`](crate::TokenExchange).
+    TokenExchange,
 }
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::AuthorizationCode, Self::ClientCredentials, Self::JwtBearer, Self::RefreshToken, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
@@ -82,29 +107,42 @@ impl GrantType {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ClientAuthentication {
+    /// A secret in JSON at the [endpoints for agents](crate::TokenIssuerBuilder::agent_api). The client refreshes its tokens
+    /// there without it.
+    AgentSecret(ClientSecrets),
     /// `private_key_jwt`: an assertion that is signed with one of these keys
     /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
-    PrivateKeyJwt(Arc<dyn KeySource>),
+    PrivateKeyJwt(ClientKeys),
     /// `client_secret_basic`: a secret in the field `Authorization`
     /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     SecretBasic(ClientSecrets),
     /// `client_secret_post`: a secret in the form.
     SecretPost(ClientSecrets),
+    /// `self_signed_tls_client_auth`: one of these client certificates, by its SHA-256 thumbprint
+    /// ([RFC 8705 §2.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.2)). Its chain is not verified.
+    SelfSignedTls(Vec<Digest>),
+    /// `tls_client_auth`: a client certificate of a trusted authority that has this name
+    /// ([RFC 8705 §2.1](https://www.rfc-editor.org/rfc/rfc8705#section-2.1)).
+    Tls(CertificateName),
 }
 
 impl ClientAuthentication {
-    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys).
+    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys). A client that is stored has
+    /// [`ClientKeys::from_jwk_set`] instead.
     pub fn private_key_jwt(keys: impl KeySource) -> Self {
-        Self::PrivateKeyJwt(Arc::new(keys))
+        Self::PrivateKeyJwt(ClientKeys::from_source(keys))
     }
 }
 
 impl fmt::Debug for ClientAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AgentSecret(_) => "AgentSecret(..)",
             Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
             Self::SecretBasic(_) => "SecretBasic(..)",
             Self::SecretPost(_) => "SecretPost(..)",
+            Self::SelfSignedTls(_) => "SelfSignedTls(..)",
+            Self::Tls(_) => "Tls(..)",
         })
     }
 }
@@ -127,6 +165,7 @@ impl Client {
         let client = Self {
             authentication: Vec::new(),
             binding: None,
+            code: CodeClient::default(),
             grants: vec![GrantType::ClientCredentials],
             id: id.into(),
             resources: Vec::new(),
@@ -136,9 +175,13 @@ impl Client {
         client.resource(resource)
     }
 
-    /// Adds a method of authentication.
+    /// Adds a method of authentication. Of [`Tls`](ClientAuthentication::Tls), the last one replaces those before it: a client
+    /// has one expected name ([RFC 8705 §2.1.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.1.2)).
     #[must_use]
     pub fn authentication(mut self, method: ClientAuthentication) -> Self {
+        if matches!(method, ClientAuthentication::Tls(_)) {
+            self.authentication.retain(|known| !matches!(known, ClientAuthentication::Tls(_)));
+        }
         self.authentication.push(method);
         self
     }
@@ -179,14 +222,17 @@ impl Client {
     #[must_use]
     pub fn rotate_secret(mut self, digest: &KeyDigest, until: UnixTime) -> Self {
         for method in &mut self.authentication {
-            if let ClientAuthentication::SecretBasic(secrets) | ClientAuthentication::SecretPost(secrets) = method {
+            if let ClientAuthentication::AgentSecret(secrets)
+            | ClientAuthentication::SecretBasic(secrets)
+            | ClientAuthentication::SecretPost(secrets) = method
+            {
                 *secrets = secrets.clone().rotated(digest.clone(), until);
             }
         }
         self
     }
 
-    /// Declares that the client is the server of a resource: it may introspect the access tokens for it.
+    /// Declares that the client is the server of a resource: it may introspect and exchange the access tokens for it.
     #[must_use]
     pub fn serve(mut self, resource: &str) -> Self {
         self.served.push(resource.into());
@@ -221,14 +267,20 @@ impl Client {
         &self.scopes
     }
 
-    /// Returns whether it may use the grant.
+    /// Returns whether it may use the grant. A [public](Self::public) client may use authorization codes and refresh tokens only.
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {
-        self.grants.contains(&grant)
+        let is_for_public = matches!(grant, GrantType::AuthorizationCode | GrantType::RefreshToken);
+        self.grants.contains(&grant) && (is_for_public || !self.is_public())
     }
 
     pub(crate) const fn binding(&self) -> Option<TokenBinding> {
         self.binding
+    }
+
+    /// Returns whether its refresh tokens suffice at the endpoints for agents.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.authentication.iter().any(|method| matches!(method, ClientAuthentication::AgentSecret(_)))
     }
 
     pub(crate) fn serves(&self, resource: &str) -> bool {

@@ -1,31 +1,26 @@
 //! Introspection, RFC 7662.
 
-use http::HeaderMap;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
 use tower_warden::UnixTime;
 
 use super::{authenticate::authenticate, binding::token_type, error::OAuthError, form::Form, presented::IssuedToken};
-use crate::{Client, FoundToken, issuer::Inner};
+use crate::{Client, issuer::Inner, refresh::FoundToken};
 
 /// Reports whether a token is active, and its claims.
 ///
 /// A client may know its own tokens, and a resource server the access tokens for its resources. For all others, the token is
 /// not active (RFC 7662 §2.2).
-pub(super) async fn respond(issuer: &Inner, headers: &HeaderMap, form: &Form) -> Result<Value, OAuthError> {
+pub(super) async fn respond(issuer: &Inner, head: &Parts, form: &Form) -> Result<Value, OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, headers, form, now).await?;
+    let client = authenticate(issuer, head, form, now).await?;
     let token = form.get("token").ok_or(OAuthError::invalid_request("The parameter token is missing."))?;
     let members = match issuer.issued(token, now).await? {
         Some(IssuedToken::Access(identity)) => {
             let may_know = identity.client_id.as_deref() == Some(client.id())
                 || identity.audience.as_deref().is_some_and(|audience| client.serves(audience));
-            // Families are revoked in the list of the refresh tokens, which may be another one.
-            let of_families = issuer.refresh.as_ref().map(|refresh| &refresh.revoker);
-            let mut is_revoked = false;
-            for list in issuer.revocations.iter().chain(of_families).filter(|_| may_know) {
-                is_revoked = is_revoked || list.is_revoked(&identity).wait().await?;
-            }
-            let claims = identity.claims.as_deref().filter(|_| may_know && !is_revoked);
+            let is_active = may_know && !issuer.is_revoked(&identity).await?;
+            let claims = identity.claims.as_deref().filter(|_| is_active);
             claims.and_then(|claims| serde_json::from_str(claims).ok()).map(|mut claims: Map<String, Value>| {
                 let kind = token_type(identity.confirmation.as_ref());
                 claims.insert("token_type".into(), kind.into());
@@ -43,7 +38,7 @@ pub(super) async fn respond(issuer: &Inner, headers: &HeaderMap, form: &Form) ->
 /// The members for a refresh token that can be used.
 fn refresh_token(issuer: &Inner, client: &Client, found: &FoundToken, now: UnixTime) -> Option<Map<String, Value>> {
     let family = &found.family;
-    let is_current = issuer.refresh.as_ref().is_some_and(|refresh| refresh.is_current(family, found.number, now));
+    let is_current = issuer.refresh.as_ref().is_some_and(|refresh| refresh.is_current(found, now));
     if *family.client_id != *client.id() || !is_current {
         return None;
     }

@@ -1,14 +1,28 @@
 //! The endpoints.
 
-pub use self::service::{IssuerService, ResponseFuture};
-pub(crate) use self::{error::OAuthError, presented::own_tokens};
+#[cfg(feature = "client-documents")]
+pub use self::development::ClientDocuments;
+pub(crate) use self::{
+    delegation::{MayAct, act},
+    development::{CodeClient, Development},
+    error::OAuthError,
+    presented::own_tokens,
+};
+pub use self::{
+    development::{AutoConsent, ClientProfile, ConsentRequest},
+    service::{IssuerService, ResponseFuture},
+};
 
+mod agent_api;
 mod authenticate;
 mod binding;
 mod client_credentials;
+mod delegation;
+mod development;
 mod error;
 mod form;
 mod introspect;
+mod jwt_bearer;
 mod presented;
 mod refresh_token;
 mod response;
@@ -16,3 +30,4 @@ mod revoke;
 mod service;
 mod target;
 mod token;
+mod token_exchange;

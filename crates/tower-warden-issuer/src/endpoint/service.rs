@@ -16,6 +16,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::{
+    agent_api::{self, AgentEndpoint},
+    development,
     error::OAuthError,
     form::Form,
     introspect,
@@ -73,7 +75,9 @@ impl TokenIssuer {
 
 /// An endpoint.
 #[derive(Clone, Copy)]
-enum Endpoint {
+enum Endpoint<'a> {
+    Agent(AgentEndpoint<'a>),
+    Development(development::Endpoint<'a>),
     Introspect,
     JwkSet,
     Metadata,
@@ -83,17 +87,21 @@ enum Endpoint {
 
 impl Inner {
     /// The endpoint at a path.
-    fn endpoint(&self, path: &str) -> Option<Endpoint> {
+    fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
         let base = self.base_path();
         if path.strip_prefix(paths::METADATA) == Some(base) {
             return Some(Endpoint::Metadata);
         }
         match path.strip_prefix(base)? {
+            paths::AGENT_REFRESH if self.has_agent_api => {
+                self.refresh.as_ref().map(|tokens| Endpoint::Agent(AgentEndpoint::Refresh(tokens)))
+            }
+            paths::AGENT_TOKEN if self.has_agent_api => Some(Endpoint::Agent(AgentEndpoint::Token)),
             paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
             paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
             paths::TOKEN => Some(Endpoint::Token),
-            _ => None,
+            path => self.development.as_ref()?.endpoint(path).map(Endpoint::Development),
         }
     }
 
@@ -106,37 +114,45 @@ impl Inner {
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
+            Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
+            Endpoint::Agent(endpoint) if head.method == Method::POST => {
+                return agent_api::respond(self, endpoint, &head, body).await;
+            }
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
-            Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
+            Endpoint::Agent(_) | Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
             }
             Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
-            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).to_string(),
+            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).await.to_string(),
             Endpoint::Metadata => self.metadata().to_string(),
         };
         document(text, head.method == Method::GET)
     }
 
-    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint, head: &Parts, body: ReqBody) -> Response<B>
+    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint<'_>, head: &Parts, body: ReqBody) -> Response<B>
     where
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let form = match read_form(head, body).await {
+        let form = match development::check(self, head) {
+            Ok(()) => read_form(head, body).await,
+            Err(error) => Err(error),
+        };
+        let form = match form {
             Ok(form) => form,
             Err(error) => return error.into_response(),
         };
         let mut fields = Vec::new();
         let response = match (endpoint, &self.revocations) {
-            (Endpoint::Introspect, _) => introspect::respond(self, &head.headers, &form)
-                .await
-                .map(|members| not_stored(StatusCode::OK, &members)),
+            (Endpoint::Introspect, _) => {
+                introspect::respond(self, head, &form).await.map(|members| not_stored(StatusCode::OK, &members))
+            }
             (Endpoint::Revoke, Some(list)) => {
-                revoke::respond(self, &**list, &head.headers, &form).await.map(|()| empty(StatusCode::OK, ""))
+                revoke::respond(self, &**list, head, &form).await.map(|()| empty(StatusCode::OK, ""))
             }
             _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
         };
@@ -155,16 +171,20 @@ where
         return Err(OAuthError::invalid_request("Parameters are in the body, not in the URL."));
     }
     Form::check_type(&head.headers)?;
-    let read = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, Form::MAX_BYTES).collect()).await;
-    let body = match read {
-        Err(_) => return Err(OAuthError::invalid_request("The form did not arrive in time.")),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(OAuthError::invalid_request("The form is too long."));
-        }
-        Ok(Err(_)) => return Err(OAuthError::invalid_request("The form did not arrive.")),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    Form::parse(&body)
+    Form::parse(&read_body(body, Form::MAX_BYTES).await?)
+}
+
+/// Reads a body within limits of length and time.
+pub(super) async fn read_body<ReqBody>(body: ReqBody, max_bytes: usize) -> Result<Bytes, OAuthError>
+where
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, max_bytes).collect()).await {
+        Err(_) => Err(OAuthError::invalid_request("The body did not arrive in time.")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(OAuthError::invalid_request("The body is too long.")),
+        Ok(Err(_)) => Err(OAuthError::invalid_request("The body did not arrive.")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
 }
 
 impl<B, ReqBody> Service<Request<ReqBody>> for IssuerService<B>

@@ -9,7 +9,11 @@ use tower_warden::{
 };
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
-use crate::{ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, claims::NoClaims, endpoint::own_tokens};
+use crate::{
+    AutoConsent, ClaimsSource, ClientStore, JwtBearer, KeyOwners, RefreshTokens, Revoker, SigningKeys, TokenExchange,
+    claims::NoClaims,
+    endpoint::{Development, own_tokens},
+};
 
 /// Configures a [`TokenIssuer`].
 ///
@@ -35,11 +39,17 @@ use crate::{ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, clai
 /// ```
 #[must_use]
 pub struct TokenIssuerBuilder {
+    api_keys: Option<KeyOwners>,
     claims: Arc<dyn ClaimsSource>,
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
+    consent: Option<AutoConsent>,
     dpop: Option<Dpop>,
+    exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
+    has_agent_api: bool,
+    has_mutual_tls: bool,
+    jwt_bearer: Option<JwtBearer>,
     keys: SigningKeys,
     lifetime: Duration,
     name: Box<str>,
@@ -60,11 +70,17 @@ impl TokenIssuerBuilder {
             return Err(if name.contains(['?', '#', '@']) { error } else { error.value(name) });
         }
         Ok(Self {
+            api_keys: None,
             claims: Arc::new(NoClaims),
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
+            consent: None,
             dpop: None,
+            exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
+            has_agent_api: false,
+            has_mutual_tls: false,
+            jwt_bearer: None,
             keys,
             lifetime: Duration::from_secs(15 * 60),
             name: name.into(),
@@ -86,6 +102,27 @@ impl TokenIssuerBuilder {
         }
         self.lifetime = lifetime;
         Ok(self)
+    }
+
+    /// Adds the endpoints `/auth/token` and `/auth/refresh`, which take JSON as APIs for agents do: see the
+    /// [crate docs](crate#json-for-agents).
+    pub const fn agent_api(mut self) -> Self {
+        self.has_agent_api = true;
+        self
+    }
+
+    /// Accepts the owners of API keys as clients. Without it, only registered clients are.
+    pub fn api_keys(mut self, owners: KeyOwners) -> Self {
+        self.api_keys = Some(owners);
+        self
+    }
+
+    /// Supports authorization codes, which are granted without asking anyone: for development. It needs
+    /// [`revocations`](Self::revocations) or [`refresh_tokens`](Self::refresh_tokens), so that the second use of a code revokes
+    /// what the first has yielded.
+    pub fn auto_consent(mut self, consent: AutoConsent) -> Self {
+        self.consent = Some(consent);
+        self
     }
 
     /// Sets the source of further claims, a closure for example. It is called for each token, so that a suspended account
@@ -127,10 +164,33 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets the guard that records the assertions of clients, each of which is accepted once: a [`MemoryReplayGuard`] by
+    /// Supports the grant of assertions, with these settings. Without them, the grant is not supported.
+    pub fn jwt_bearer(mut self, grants: JwtBearer) -> Self {
+        self.jwt_bearer = Some(grants);
+        self
+    }
+
+    /// Uses the client certificates of connections ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)): to authenticate clients,
+    /// and to bind tokens. The metadata states so.
+    ///
+    /// The certificate is a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request: the
+    /// `TlsListener` of the crate `tower-warden-tls` inserts it, or behind a proxy a
+    /// [`ForwardedCertificateLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.ForwardedCertificateLayer.html).
+    pub const fn mutual_tls(mut self) -> Self {
+        self.has_mutual_tls = true;
+        self
+    }
+
+    /// Sets the guard that records assertions, each of which is accepted once: a [`MemoryReplayGuard`] by
     /// default, which works for one node.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.guard = Arc::new(guard);
+        self
+    }
+
+    /// Supports token exchange, with these settings. Without them, the grant is not supported.
+    pub fn token_exchange(mut self, exchange: TokenExchange) -> Self {
+        self.exchange = Some(exchange);
         self
     }
 
@@ -138,29 +198,51 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, or DPoP proofs cannot name the identifier.
+    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name the
+    /// identifier, or it is that of an issuer whose assertions are accepted; with [`AutoConsent`], if the identifier is not a URL
+    /// of a loopback host, or there is no list of revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
+        if let Some(other) = self.keys.issuer().filter(|issuer| *issuer != &*self.name) {
+            return Err(ConfigError::custom("the stored signing keys are those of another issuer").value(other));
+        }
         // The current key begins to sign now, so that its first period does.
-        self.keys.current(self.clock.now());
+        self.keys.begin(self.clock.now());
         let dpop = match self.dpop {
             Some(dpop) => dpop,
             None => Dpop::new(&self.name)?.path_rewrite(PathRewrite::Unchanged)?,
         };
         let of_refresh_tokens = self.refresh.as_ref().map(|refresh| Arc::clone(&refresh.revoker));
+        let revocations = self.revocations.or(of_refresh_tokens);
+        if self.consent.is_some() && revocations.is_none() {
+            let message =
+                "`auto_consent` needs `revocations` or `refresh_tokens`: a code that is used twice revokes its tokens";
+            return Err(ConfigError::custom(message));
+        }
+        let development = self.consent.map(|consent| Development::new(consent, &self.name)).transpose()?;
+        let clients = match &development {
+            Some(development) => development.clients(self.clients, Arc::clone(&self.clock), &self.name),
+            None => self.clients,
+        };
         Ok(TokenIssuer(Arc::new(Inner {
+            api_keys: self.api_keys,
             claims: self.claims,
-            clients: self.clients,
+            clients,
             clock: self.clock,
             decoy: Decoy::generate()?,
+            development,
             dpop,
+            exchange: self.exchange,
             guard: self.guard,
+            has_agent_api: self.has_agent_api,
+            has_mutual_tls: self.has_mutual_tls,
+            jwt_bearer: self.jwt_bearer.map(|grants| grants.verify_for(&self.name)).transpose()?,
             own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,
             lifetime: self.lifetime,
             name: self.name,
             peppers: self.peppers,
             refresh: self.refresh,
-            revocations: self.revocations.or(of_refresh_tokens),
+            revocations,
             secret_format: KeyFormat::new("cs")?,
         })))
     }

@@ -13,7 +13,10 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys};
+use crate::{
+    ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, SigningKeysError,
+    TokenExchange, endpoint::Development, jwt_bearer::AssertionGrants,
+};
 
 mod builder;
 mod decoy;
@@ -25,12 +28,20 @@ mod decoy;
 pub struct TokenIssuer(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) api_keys: Option<KeyOwners>,
     pub(crate) claims: Arc<dyn ClaimsSource>,
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
+    pub(crate) development: Option<Development>,
     pub(crate) dpop: Dpop,
+    pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    /// `true` if there are endpoints in JSON.
+    pub(crate) has_agent_api: bool,
+    /// `true` if the certificates of connections are used.
+    pub(crate) has_mutual_tls: bool,
+    pub(crate) jwt_bearer: Option<AssertionGrants>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
     pub(crate) name: Box<str>,
@@ -83,12 +94,7 @@ impl TokenIssuer {
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     pub fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
-        let secret = self.0.secret_format.generate()?;
-        let digest = match self.0.peppers.first() {
-            Some(pepper) => pepper.digest(secret.expose()),
-            None => KeyDigest::sha256(secret.expose()),
-        };
-        Ok((secret, digest))
+        self.0.generate_secret()
     }
 
     /// The identifier: `iss` of its tokens.
@@ -105,31 +111,48 @@ impl TokenIssuer {
 
     /// Publishes a key that will replace the current one, and returns the time from which it signs. See [`SigningKeys`].
     ///
+    /// # Errors
+    ///
+    /// If the store of the keys does not answer, or what it has cannot be used.
+    ///
     /// # Examples
     ///
     /// ```
     /// use tower_warden::{Environment, ManualClock, UnixTime, jwt::Algorithm};
     /// use tower_warden_issuer::{MemoryClientStore, SigningKey, SigningKeys, TokenIssuer};
     ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let now = UnixTime::from_secs(1_800_000_000);
     /// let environment = Environment::default().with_clock(ManualClock::at(now));
     /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
     /// let issuer =
     ///     TokenIssuer::builder("https://auth.example.com", clients, keys)?.environment(&environment).build()?;
     ///
-    /// let signs_from = issuer.rotate_keys(SigningKey::generate(Algorithm::ES256)?);
+    /// let signs_from = issuer.rotate_keys(SigningKey::generate(Algorithm::ES256)?).await?;
     /// assert_eq!(signs_from, now + SigningKeys::LEAD);
-    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[expect(clippy::must_use_candidate, reason = "the key is published, whoever needs the time")]
-    pub fn rotate_keys(&self, next: SigningKey) -> UnixTime {
-        self.0.keys.publish(next, self.0.clock.now())
+    pub async fn rotate_keys(&self, next: SigningKey) -> Result<UnixTime, SigningKeysError> {
+        self.0.keys.publish(&next, self.0.clock.now()).await
+    }
+
+    /// Removes a key that was disclosed, at once: tokens that it signed are refused. Other nodes follow: see
+    /// [`SigningKeys`].
+    ///
+    /// If it is the key that signs, the one before it signs again if that is still published; otherwise the next one signs,
+    /// whether caches have it already or not.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such key, or no other one: publish one first. If the store of the keys does not answer.
+    pub async fn withdraw_key(&self, kid: &str) -> Result<(), SigningKeysError> {
+        self.0.keys.withdraw(kid, self.0.clock.now()).await
     }
 
     /// The key set in JSON ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
-    #[must_use]
-    pub fn jwk_set(&self) -> String {
-        self.0.keys.jwk_set(self.0.clock.now()).to_string()
+    pub async fn jwk_set(&self) -> String {
+        self.0.keys.jwk_set(self.0.clock.now()).await.to_string()
     }
 
     /// The metadata in JSON ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). It states only what is
@@ -142,36 +165,59 @@ impl TokenIssuer {
 
 impl Inner {
     pub(crate) fn metadata(&self) -> Value {
-        const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        if self.has_mutual_tls {
+            methods.extend(["self_signed_tls_client_auth", "tls_client_auth"]);
+        }
         const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
         let mut metadata = json!({
             "dpop_signing_alg_values_supported":
                 self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
             "introspection_endpoint": self.url(paths::INTROSPECT),
-            "introspection_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
-            // Required by RFC 8414 §2; there is no authorization endpoint.
+            // Required by RFC 8414 §2, also without an authorization endpoint.
             "response_types_supported": [],
-            "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
-            "token_endpoint_auth_methods_supported": METHODS,
+            "token_endpoint_auth_methods_supported": methods,
             "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         });
+        if self.has_mutual_tls {
+            metadata["tls_client_certificate_bound_access_tokens"] = true.into();
+        }
         if self.revocations.is_some() {
             metadata["revocation_endpoint"] = self.url(paths::REVOKE).into();
-            metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
+            metadata["revocation_endpoint_auth_methods_supported"] = methods.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
+        }
+        if let Some(development) = &self.development {
+            development.describe(&self.name, &mut metadata);
         }
         metadata
     }
 
+    /// A new secret, and its digest under the newest pepper.
+    pub(crate) fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
+        let secret = self.secret_format.generate()?;
+        let digest = match self.peppers.first() {
+            Some(pepper) => pepper.digest(secret.expose()),
+            None => KeyDigest::sha256(secret.expose()),
+        };
+        Ok((secret, digest))
+    }
+
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
-        let has_refresh_tokens = self.refresh.is_some();
-        GrantType::ALL.into_iter().filter(move |grant| has_refresh_tokens || *grant != GrantType::RefreshToken)
+        GrantType::ALL.into_iter().filter(|grant| match grant {
+            GrantType::AuthorizationCode => self.development.is_some(),
+            GrantType::ClientCredentials => true,
+            GrantType::JwtBearer => self.jwt_bearer.is_some(),
+            GrantType::RefreshToken => self.refresh.is_some(),
+            GrantType::TokenExchange => self.exchange.is_some(),
+        })
     }
 
     fn url(&self, path: &str) -> String {
@@ -187,6 +233,8 @@ impl Inner {
 
 /// The paths of the endpoints, after that of the identifier.
 pub(crate) mod paths {
+    pub(crate) const AGENT_REFRESH: &str = "/auth/refresh";
+    pub(crate) const AGENT_TOKEN: &str = "/auth/token";
     pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";
     pub(crate) const REVOKE: &str = "/oauth/revoke";

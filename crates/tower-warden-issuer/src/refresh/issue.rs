@@ -1,14 +1,14 @@
 use tower_warden::{
-    Digest, Unavailable,
+    Digest, Unavailable, UnixTime,
     caller::{Confirmation, ConfirmationMethod},
     scope::Scopes,
 };
 
 use super::{
     family::{FamilyStatus, RefreshFamily},
-    token::{RefreshSecret, RefreshToken, random},
+    token::{FAMILY_BYTES, RefreshSecret, RefreshToken, random},
 };
-use crate::{GrantType, TokenBinding, TokenIssuer, signing::encode};
+use crate::{GrantType, RefreshTokens, TokenBinding, TokenIssuer, signing::encode};
 
 /// The refresh token that an application wants to have for a client.
 ///
@@ -117,22 +117,51 @@ impl TokenIssuer {
         if !request.confirmation.iter().flat_map(Confirmation::iter).all(|member| is_provable(&member.method)) {
             return Err(IssueError::Refused);
         }
-        let now = self.0.clock.now();
-        let token = RefreshToken::generate()?;
+        let start = FamilyStart {
+            client_id: &request.client_id,
+            confirmation: request.confirmation.as_ref(),
+            id: random()?,
+            resource,
+            scopes,
+            subject: &request.subject,
+        };
+        Ok(refresh.begin(&start, self.0.clock.now()).await?)
+    }
+}
+
+/// A family that is about to begin, with what was granted.
+pub(crate) struct FamilyStart<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) confirmation: Option<&'a Confirmation>,
+    pub(crate) id: [u8; FAMILY_BYTES],
+    pub(crate) resource: &'a str,
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) subject: &'a str,
+}
+
+impl RefreshTokens {
+    /// Stores a new family, and returns its first token.
+    pub(crate) async fn begin(&self, start: &FamilyStart<'_>, now: UnixTime) -> Result<RefreshSecret, Unavailable> {
+        let key = Digest::from_bytes(random()?);
+        let token = RefreshToken::first(start.id, &key)?;
+        let expires_at = now + self.absolute;
         let family = RefreshFamily {
-            id: encode(&random()?[..16]).into(),
-            client_id: request.client_id.clone(),
-            subject: request.subject.clone(),
-            resource: resource.into(),
-            scopes: scopes.clone(),
-            confirmation: request.confirmation.clone(),
-            expires_at: now + refresh.absolute,
+            id: encode(&start.id).into(),
+            client_id: start.client_id.into(),
+            subject: start.subject.into(),
+            resource: start.resource.into(),
+            scopes: start.scopes.clone(),
+            confirmation: start.confirmation.cloned(),
+            expires_at,
+            idle_until: expires_at.min(now + self.idle),
             rotated_at: now,
             generation: 0,
-            seed: None::<Digest>,
+            key,
+            token: token.digest(),
+            seed: None,
             status: FamilyStatus::Active,
         };
-        refresh.store.begin(family, token.digest(), now).wait().await?;
+        self.store.begin(family, now).wait().await?;
         Ok(token.into_secret())
     }
 }

@@ -4,17 +4,22 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_warden::ConfigError;
 
-pub(crate) use self::token::{RefreshToken, random, successor};
 pub use self::{
-    family::{FamilyStatus, FoundToken, RefreshFamily, Rotation, RotationOutcome},
+    family::{FamilyStatus, RefreshFamily, Rotation, RotationOutcome},
     issue::{IssueError, RefreshTokenRequest},
     memory::MemoryRefreshStore,
     revoker::Revoker,
     store::RefreshStore,
     token::RefreshSecret,
 };
+pub(crate) use self::{
+    found::FoundToken,
+    issue::FamilyStart,
+    token::{RefreshToken, random},
+};
 
 mod family;
+mod found;
 mod issue;
 mod memory;
 mod revoker;
