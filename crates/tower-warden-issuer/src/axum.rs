@@ -2,7 +2,8 @@ use axum::{Router, body::Body};
 
 use crate::{TokenIssuer, issuer::paths};
 
-/// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata.
+/// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata;
+/// and an authorization endpoint that refuses all requests.
 ///
 /// They are at the path of the issuer's identifier, and the metadata at the well-known path
 /// ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)): merge them into the outermost router. They need no
@@ -33,7 +34,8 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let base = issuer.0.base_path();
-    let own = [paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN].map(|path| format!("{base}{path}"));
+    let own = [paths::AUTHORIZE, paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN];
+    let own = own.map(|path| format!("{base}{path}"));
     let metadata = format!("{}{base}", paths::METADATA);
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();

@@ -145,6 +145,8 @@ impl Inner {
         const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
         const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
         let mut metadata = json!({
+            // It has no response type. RFC 8414 §2 does not require it, but clients do: the SDKs of MCP.
+            "authorization_endpoint": self.url(paths::AUTHORIZE),
             "dpop_signing_alg_values_supported":
                 self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
@@ -153,7 +155,7 @@ impl Inner {
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
-            // Required by RFC 8414 §2; there is no authorization endpoint.
+            // Required by RFC 8414 §2.
             "response_types_supported": [],
             "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
@@ -187,6 +189,7 @@ impl Inner {
 
 /// The paths of the endpoints, after that of the identifier.
 pub(crate) mod paths {
+    pub(crate) const AUTHORIZE: &str = "/oauth/authorize";
     pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";
     pub(crate) const REVOKE: &str = "/oauth/revoke";
