@@ -1,0 +1,134 @@
+// npm `openid-client`: discovery, then one call for each grant; it repeats requests that need a nonce.
+import * as client from "openid-client";
+import {
+  billing, check, claims, control, fetchAs, issuer, jwks, mtls, orders, refused, register, status, thumbprint,
+} from "./support.mjs";
+
+const name = "openid-client";
+const options = { algorithm: "oauth2", execute: [client.allowInsecureRequests] };
+
+/** The configuration of a registered client, with its method of authentication. */
+async function using(registration, authentication = client.ClientSecretBasic) {
+  const { client_id, client_secret } = await register(registration);
+  return client.discovery(new URL(issuer), client_id, undefined, authentication(client_secret), options);
+}
+
+const id = (config) => config.clientMetadata().client_id;
+const firstToken = async (config, subject) =>
+  (await control("refresh-tokens", { client_id: id(config), subject })).refresh_token;
+
+async function authentication() {
+  for (const [method, auth] of [
+    ["client_secret_basic", client.ClientSecretBasic],
+    ["client_secret_post", client.ClientSecretPost],
+  ]) {
+    const registration = { token_endpoint_auth_methods: [method] };
+    const config = await using(registration, auth);
+    check(`${name}: discovers the issuer`, config.serverMetadata().issuer, issuer);
+    const tokens = await client.clientCredentialsGrant(config, { scope: "orders:read" });
+    check(`${name}: ${method}`, [tokens.expiresIn(), tokens.scope], [900, "orders:read"]);
+    check(`${name}: the token is a JWT of the client`, (await claims(tokens.access_token)).client_id, id(config));
+    const guess = await using(registration, () => auth("guess"));
+    await refused(`${name}: ${method} with a wrong secret`, client.clientCredentialsGrant(guess), 401, "invalid_client");
+  }
+  const { privateKey, publicKey } = await client.randomDPoPKeyPair("ES256", { extractable: true });
+  const registration = { jwks: await jwks(publicKey), token_endpoint_auth_methods: ["private_key_jwt"] };
+  const config = await using(registration, () => client.PrivateKeyJwt(privateKey));
+  check(`${name}: private_key_jwt`, await status((await client.clientCredentialsGrant(config)).access_token), 200);
+  const modify = { [client.modifyAssertion]: (_header, payload) => Object.assign(payload, { jti: "once" }) };
+  const replayed = await using(registration, () => client.PrivateKeyJwt(privateKey, modify));
+  check(`${name}: an assertion`, typeof (await client.clientCredentialsGrant(replayed)).access_token, "string");
+  await refused(`${name}: a replayed assertion`, client.clientCredentialsGrant(replayed), 401, "invalid_client");
+  const none = await using(undefined, () => client.None());
+  await refused(`${name}: no authentication`, client.clientCredentialsGrant(none), 401, "invalid_client");
+}
+
+async function clientCredentials() {
+  const config = await using({ resources: [orders, billing] });
+  const { access_token } = await client.clientCredentialsGrant(config, { resource: billing });
+  check(`${name}: another resource`, (await claims(access_token, billing)).aud, billing);
+  const request = (parameters) => client.clientCredentialsGrant(config, parameters);
+  await refused(`${name}: a resource that is not allowed`, request({ resource: "urn:other" }), 400, "invalid_target");
+  await refused(`${name}: a scope that is not allowed`, request({ scope: "admin" }), 400, "invalid_scope");
+  const unknown = client.genericGrantRequest(config, "urn:example:unknown", {});
+  await refused(`${name}: an unknown grant`, unknown, 400, "unsupported_grant_type");
+  const unauthorized = client.refreshTokenGrant(config, "rt_guess");
+  await refused(`${name}: a grant that the client may not use`, unauthorized, 400, "unauthorized_client");
+}
+
+async function keyBound() {
+  const config = await using({ binding: "key" });
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair());
+  const { access_token, token_type } = await client.clientCredentialsGrant(config, {}, { DPoP });
+  check(`${name}: a token of type DPoP, after a nonce`, token_type, "dpop");
+  const call = (handle) =>
+    client.fetchProtectedResource(config, access_token, new URL(orders), "GET", undefined, undefined, { DPoP: handle });
+  check(`${name}: the API accepts it with a proof`, (await (await call(DPoP)).json()).bound, true);
+  check(`${name}: the API refuses it as a bearer token`, await status(access_token), 401);
+  const stolen = await call(client.getDPoPHandle(config, await client.randomDPoPKeyPair())).catch((error) => error);
+  check(`${name}: the API refuses a proof of another key`, stolen.status, 401);
+  await refused(`${name}: a bound client without a proof`, client.clientCredentialsGrant(config), 400, "invalid_dpop_proof");
+}
+
+async function certificateBound() {
+  const { client_id, client_secret } = await register({ binding: "certificate" });
+  // The configuration of a client that uses the port with TLS.
+  const server = { issuer, jwks_uri: `${mtls}/oauth/jwks`, token_endpoint: `${mtls}/oauth/token` };
+  const config = new client.Configuration(server, client_id, undefined, client.ClientSecretBasic(client_secret));
+  config[client.customFetch] = fetchAs("client");
+  const { access_token } = await client.clientCredentialsGrant(config);
+  const { cnf } = await claims(access_token);
+  check(`${name}: bound to the certificate`, cnf["x5t#S256"], await thumbprint("client"));
+  const call = () => client.fetchProtectedResource(config, access_token, new URL(`${mtls}/orders`), "GET");
+  check(`${name}: the API accepts it with the certificate`, (await call()).status, 200);
+  config[client.customFetch] = fetchAs("other");
+  check(`${name}: the API refuses it with another`, (await call().catch((error) => error)).status, 401);
+  config[client.customFetch] = fetchAs();
+  await refused(`${name}: no certificate`, client.clientCredentialsGrant(config), 400, "invalid_request");
+}
+
+async function refreshTokens() {
+  const config = await using({ grant_types: ["refresh_token"] });
+  const refresh = (token, ...rest) => client.refreshTokenGrant(config, token, ...rest);
+  const zero = await firstToken(config, "alice");
+  const one = await refresh(zero);
+  check(`${name}: a refresh token`, (await claims(one.access_token)).sub, "alice");
+  const two = await refresh(one.refresh_token, { scope: "orders:read" });
+  check(`${name}: is rotated`, [two.scope, [zero, one.refresh_token].includes(two.refresh_token)], ["orders:read", false]);
+  await refused(`${name}: more scopes at a refresh`, refresh(two.refresh_token, { scope: "admin" }), 400, "invalid_scope");
+  const other = await using({ grant_types: ["refresh_token"] });
+  const stolen = client.refreshTokenGrant(other, two.refresh_token);
+  await refused(`${name}: the token of another client`, stolen, 400, "invalid_grant");
+  check(`${name}: the API accepts the access token`, await status(two.access_token), 200);
+  await refused(`${name}: a used refresh token`, refresh(zero), 400, "invalid_grant");
+  await refused(`${name}: its successors are revoked`, refresh(two.refresh_token), 400, "invalid_grant");
+  check(`${name}: and their access tokens`, await status(two.access_token), 401);
+
+  // A family that is not bound: each access token may be.
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair());
+  const bound = await refresh(await firstToken(config, "alice"), undefined, { DPoP });
+  check(`${name}: an access token that is bound at a refresh`, typeof (await claims(bound.access_token)).cnf.jkt, "string");
+}
+
+async function revocationAndIntrospection() {
+  const config = await using({ grant_types: ["client_credentials", "refresh_token"] });
+  const other = await using();
+  const { access_token } = await client.clientCredentialsGrant(config);
+  const introspected = await client.tokenIntrospection(config, access_token);
+  check(`${name}: introspects its token`, [introspected.active, introspected.aud], [true, orders]);
+  check(`${name}: to others it is not active`, await client.tokenIntrospection(other, access_token), { active: false });
+  const revoked = client.tokenRevocation(other, access_token);
+  await refused(`${name}: others cannot revoke it`, revoked, 400, "unauthorized_client");
+  await client.tokenRevocation(config, access_token, { token_type_hint: "refresh_token" });
+  check(`${name}: the API refuses a revoked token`, await status(access_token), 401);
+  check(`${name}: a revoked token is not active`, await client.tokenIntrospection(config, access_token), { active: false });
+  const token = await firstToken(config, "alice");
+  await client.tokenRevocation(config, token);
+  await refused(`${name}: a revoked refresh token`, client.refreshTokenGrant(config, token), 400, "invalid_grant");
+}
+
+for (const part of [
+  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, revocationAndIntrospection,
+]) {
+  await part();
+}
