@@ -4,15 +4,39 @@ use aws_lc_rs::rand;
 use serde_json::Value;
 use tower_warden::{Unavailable, UnixTime};
 
-use crate::{ClaimsError, ClaimsRequest, GrantType, endpoint::OAuthError, issuer::Inner, signing::encode};
+use crate::{
+    ClaimsError, ClaimsRequest, GrantType,
+    endpoint::{MayAct, OAuthError, act},
+    issuer::Inner,
+    signing::encode,
+};
+
+/// What limits a token that is issued for another one.
+pub(crate) struct TokenTerms<'a> {
+    pub(crate) expires_at: UnixTime,
+    pub(crate) may_act: Option<&'a MayAct>,
+}
 
 impl Inner {
     /// Signs an access token.
     pub(crate) async fn access_token(&self, request: &ClaimsRequest<'_>, now: UnixTime) -> Result<String, OAuthError> {
+        self.access_token_with(request, &TokenTerms { expires_at: now + self.lifetime, may_act: None }, now).await
+    }
+
+    /// Signs an access token that is issued for another token.
+    pub(crate) async fn access_token_with(
+        &self,
+        request: &ClaimsRequest<'_>,
+        terms: &TokenTerms<'_>,
+        now: UnixTime,
+    ) -> Result<String, OAuthError> {
         let claims = self.claims.claims(request).wait().await;
         let claims = claims.map_err(|error| match error {
-            ClaimsError::Refused if request.grant == GrantType::RefreshToken => OAuthError::invalid_grant(),
-            ClaimsError::Refused => OAuthError::unauthorized_client(),
+            ClaimsError::Refused => match request.grant {
+                GrantType::ClientCredentials => OAuthError::unauthorized_client(),
+                GrantType::RefreshToken => OAuthError::invalid_grant(),
+                GrantType::TokenExchange => OAuthError::invalid_subject_token(),
+            },
             ClaimsError::Unavailable(error) => error.into(),
         })?;
         let mut claims = claims.into_members();
@@ -20,7 +44,7 @@ impl Inner {
         let members = [
             ("aud", request.resource.into()),
             ("client_id", request.client_id.into()),
-            ("exp", (now + self.lifetime).as_secs().into()),
+            ("exp", terms.expires_at.as_secs().into()),
             ("iat", now.as_secs().into()),
             ("iss", (*self.name).into()),
             ("jti", unique_id()?.into()),
@@ -36,6 +60,13 @@ impl Inner {
                 .iter()
                 .map(|member| (member.method.as_str().to_owned(), Value::from(member.thumbprint.to_base64url())));
             claims.insert("cnf".into(), Value::Object(members.collect()));
+        }
+        if let Some(actor) = act(request.actors) {
+            claims.insert("act".into(), actor);
+        }
+        if let Some(may_act) = terms.may_act {
+            // Instead of one of the application: what the subject token states is never widened.
+            claims.insert("may_act".into(), may_act.to_claim(&self.name));
         }
         if let Some(id) = request.session_id {
             claims.insert("sid".into(), id.into());

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
-use tower_warden::{ConfigError, Eventual, Unavailable, caller::Confirmation, scope::Scopes};
+use serde_json::{Map, Value, json};
+use tower_warden::{
+    ConfigError, Eventual, Identity, Unavailable,
+    caller::{Actor, Confirmation},
+    scope::Scopes,
+};
 
 use crate::GrantType;
 
@@ -11,17 +15,22 @@ use crate::GrantType;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct ClaimsRequest<'a> {
+    /// The parties that act for the subject, the current one first: `act`. Empty if the subject acts itself.
+    pub actors: &'a [Actor],
     /// The client that the token is issued to.
     pub client_id: &'a str,
     /// The key or certificate that the token is bound to: `cnf`.
     pub confirmation: Option<&'a Confirmation>,
     /// The grant.
     pub grant: GrantType,
+    /// The verified credential that the token is issued for: the subject token of an exchange. Its claims are those of its own
+    /// issuer, which may be another one.
+    pub presented: Option<&'a Identity>,
     /// The resource that the token is for: `aud`.
     pub resource: &'a str,
     /// The scopes that are granted.
     pub scopes: &'a Scopes,
-    /// The family of refresh tokens, for a refresh: `sid`.
+    /// The family of refresh tokens, for a refresh and what is exchanged for its tokens: `sid`.
     pub session_id: Option<&'a str>,
     /// The subject: the client itself for client credentials.
     pub subject: &'a str,
@@ -47,7 +56,8 @@ impl ExtraClaims {
     /// # Errors
     ///
     /// If the issuer decides about the claim: `iss`, `sub`, `aud`, `exp`, `iat`, `nbf`, `jti`, `client_id`, `azp`, `appid`,
-    /// `cid`, `scope`, `scp`, `scopes`, `cnf`, `act`, `may_act`, `sid`, `acr`, `amr`, `auth_time`, `nonce`.
+    /// `cid`, `scope`, `scp`, `scopes`, `cnf`, `act`, `may_act`, `sid`, `acr`, `amr`, `auth_time`, `nonce`. For `may_act`, see
+    /// [`may_act`](Self::may_act).
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Result<Self, ConfigError> {
         const RESERVED: [&str; 22] = [
             "iss",
@@ -80,6 +90,25 @@ impl ExtraClaims {
         Ok(self)
     }
 
+    /// Permits a client to act for the subject: it may exchange the token, and no other client may
+    /// ([RFC 8693 §4.4](https://www.rfc-editor.org/rfc/rfc8693#section-4.4)). In an exchange, the `may_act` of the subject
+    /// token is kept instead.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden_issuer::ExtraClaims;
+    ///
+    /// let claims = ExtraClaims::default().may_act("agent-7");
+    /// assert_eq!(format!("{claims:?}"), r#"{"may_act"}"#);
+    /// assert!(claims.with("may_act", "agent-8").is_err());
+    /// ```
+    #[must_use]
+    pub fn may_act(mut self, client_id: &str) -> Self {
+        self.0.insert("may_act".into(), json!({ "client_id": client_id }));
+        self
+    }
+
     pub(crate) fn into_members(self) -> Map<String, Value> {
         self.0
     }
@@ -96,7 +125,8 @@ impl fmt::Debug for ExtraClaims {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// The account is suspended or unknown: `unauthorized_client`, or `invalid_grant` for a refresh.
+    /// The account is suspended or unknown: `unauthorized_client`, or for a grant that presents another token, the error for an
+    /// invalid one.
     #[error("the subject may not have tokens")]
     Refused,
     /// A dependency did not answer: 503.

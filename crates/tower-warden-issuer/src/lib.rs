@@ -90,6 +90,13 @@
 //! [`RefreshTokens`]. The closure that adds claims is called at each refresh, so a suspended account stops there. Client
 //! credentials yield no refresh tokens ([RFC 6749 §4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3)).
 //!
+//! # Token exchange
+//!
+//! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with fewer scopes
+//! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): an API that calls another one for its caller, or an agent that
+//! narrows its own token before it passes it on. `act` names the client that acts for the subject, and those before it. Scopes
+//! never grow, the new token never outlives the old one, and a token that was not meant for the client is refused.
+//!
 //! # Bound tokens
 //!
 //! A token is bound to the key of a DPoP proof that its request has ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and
@@ -119,12 +126,14 @@ pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
     client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
     endpoint::{IssuerService, ResponseFuture},
+    exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
     refresh::{
         FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
         RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
     },
     signing::{SigningKey, SigningKeys},
+    subjects::Subjects,
 };
 
 mod access_token;
@@ -133,6 +142,8 @@ mod axum;
 mod claims;
 mod client;
 mod endpoint;
+mod exchange;
 mod issuer;
 mod refresh;
 mod signing;
+mod subjects;

@@ -62,11 +62,14 @@ pub enum GrantType {
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
     /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
     RefreshToken,
+    /// [RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), with the settings of
+    /// [`TokenExchange`](crate::TokenExchange).
+    TokenExchange,
 }
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 2] = [Self::ClientCredentials, Self::RefreshToken];
+    pub(crate) const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
@@ -74,6 +77,7 @@ impl GrantType {
         match self {
             Self::ClientCredentials => "client_credentials",
             Self::RefreshToken => "refresh_token",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
     }
 }
@@ -186,7 +190,7 @@ impl Client {
         self
     }
 
-    /// Declares that the client is the server of a resource: it may introspect the access tokens for it.
+    /// Declares that the client is the server of a resource: it may introspect and exchange the access tokens for it.
     #[must_use]
     pub fn serve(mut self, resource: &str) -> Self {
         self.served.push(resource.into());

@@ -2,10 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use base64::{
-    Engine,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, Request, header};
 use serde::Deserialize;
 use tower_warden::{
@@ -19,6 +16,7 @@ use zeroize::Zeroizing;
 use super::{
     error::OAuthError,
     form::{Form, decode},
+    presented::unverified,
 };
 use crate::{Client, ClientAuthentication, issuer::Inner};
 
@@ -110,8 +108,7 @@ fn unverified_subject(assertion: &str) -> Option<String> {
     struct Claims {
         sub: String,
     }
-    let payload = BASE64_URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1)?).ok()?;
-    serde_json::from_slice(&payload).ok().map(|claims: Claims| claims.sub)
+    unverified(assertion).map(|claims: Claims| claims.sub)
 }
 
 fn accepts_secret(issuer: &Inner, client: Option<&Client>, proof: &Proof, secret: &str, now: UnixTime) -> bool {

@@ -7,9 +7,11 @@ pub(super) async fn respond(issuer: &Inner, request: &GrantRequest<'_>) -> Resul
     let &GrantRequest { client, confirmation, form, now } = request;
     let scopes = target::scopes(form, client.allowed_scopes())?;
     let request = ClaimsRequest {
+        actors: &[],
         client_id: client.id(),
         confirmation,
         grant: GrantType::ClientCredentials,
+        presented: None,
         resource: target::resource(form, client)?,
         scopes: &scopes,
         session_id: None,
@@ -17,6 +19,12 @@ pub(super) async fn respond(issuer: &Inner, request: &GrantRequest<'_>) -> Resul
         subject: client.id(),
     };
     let access_token = issuer.access_token(&request, now).await?;
-    let token_type = token_type(confirmation);
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token: None, scopes, token_type })
+    Ok(TokenResponse {
+        access_token,
+        expires_in: issuer.lifetime,
+        issued_token_type: None,
+        refresh_token: None,
+        scopes,
+        token_type: token_type(confirmation),
+    })
 }

@@ -29,6 +29,11 @@ impl OAuthError {
         Self::new("invalid_dpop_proof", "The DPoP proof is missing or invalid.")
     }
 
+    /// RFC 8693 §2.2.2: one text for all reasons.
+    pub(crate) const fn invalid_actor_token() -> Self {
+        Self::new("invalid_request", "The actor token is invalid, expired or revoked, or not one of the client itself.")
+    }
+
     /// One text for all reasons.
     pub(crate) const fn invalid_grant() -> Self {
         Self::new("invalid_grant", "The refresh token is invalid, expired, used or revoked, or of another client.")
@@ -40,6 +45,12 @@ impl OAuthError {
 
     pub(crate) const fn invalid_scope() -> Self {
         Self::new("invalid_scope", "The scope is malformed, or contains none that the client may have.")
+    }
+
+    /// RFC 8693 §2.2.2: one text for all reasons.
+    pub(crate) const fn invalid_subject_token() -> Self {
+        let text = "The subject token is invalid, expired or revoked, or not one that the client may exchange.";
+        Self::new("invalid_request", text)
     }
 
     /// RFC 8707 §2.

@@ -19,13 +19,8 @@ pub(super) async fn respond(issuer: &Inner, headers: &HeaderMap, form: &Form) ->
         Some(IssuedToken::Access(identity)) => {
             let may_know = identity.client_id.as_deref() == Some(client.id())
                 || identity.audience.as_deref().is_some_and(|audience| client.serves(audience));
-            // Families are revoked in the list of the refresh tokens, which may be another one.
-            let of_families = issuer.refresh.as_ref().map(|refresh| &refresh.revoker);
-            let mut is_revoked = false;
-            for list in issuer.revocations.iter().chain(of_families).filter(|_| may_know) {
-                is_revoked = is_revoked || list.is_revoked(&identity).wait().await?;
-            }
-            let claims = identity.claims.as_deref().filter(|_| may_know && !is_revoked);
+            let is_active = may_know && !issuer.is_revoked(&identity).await?;
+            let claims = identity.claims.as_deref().filter(|_| is_active);
             claims.and_then(|claims| serde_json::from_str(claims).ok()).map(|mut claims: Map<String, Value>| {
                 let kind = token_type(identity.confirmation.as_ref());
                 claims.insert("token_type".into(), kind.into());

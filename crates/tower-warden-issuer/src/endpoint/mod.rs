@@ -1,11 +1,16 @@
 //! The endpoints.
 
 pub use self::service::{IssuerService, ResponseFuture};
-pub(crate) use self::{error::OAuthError, presented::own_tokens};
+pub(crate) use self::{
+    delegation::{MayAct, act},
+    error::OAuthError,
+    presented::own_tokens,
+};
 
 mod authenticate;
 mod binding;
 mod client_credentials;
+mod delegation;
 mod error;
 mod form;
 mod introspect;
@@ -16,3 +21,4 @@ mod revoke;
 mod service;
 mod target;
 mod token;
+mod token_exchange;

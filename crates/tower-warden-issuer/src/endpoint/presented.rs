@@ -1,15 +1,17 @@
-//! The token that a request to the endpoints of revocation and introspection names.
+//! The tokens that requests present: at the endpoints of revocation and introspection, and to exchange them.
 
 use std::{sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Request;
+use serde::de::DeserializeOwned;
 use tower_warden::{
     Authenticator, ConfigError, Credential, Head, Identity, Presented, RejectionKind, UnixTime,
     jwt::{Issuer, Jwt},
 };
 
 use super::error::OAuthError;
-use crate::{FoundToken, SigningKeys, issuer::Inner, refresh::RefreshToken};
+use crate::{FoundToken, SigningKeys, Subjects, issuer::Inner, refresh::RefreshToken};
 
 /// A token of this issuer. Everything else is none, whatever `token_type_hint` says: RFC 7009 §2.1, RFC 7662 §2.1.
 pub(super) enum IssuedToken {
@@ -24,22 +26,70 @@ impl Inner {
             let Some(refresh) = &self.refresh else { return Ok(None) };
             return Ok(refresh.store.find(&token.digest()).wait().await?.map(IssuedToken::Refresh));
         }
+        Ok(self.verified(&self.own, token, now).await?.map(IssuedToken::Access))
+    }
+
+    /// Returns whether a token is revoked. Families are revoked in the list of the refresh tokens, which may be another one.
+    pub(super) async fn is_revoked(&self, identity: &Identity) -> Result<bool, OAuthError> {
+        let of_families = self.refresh.as_ref().map(|refresh| &refresh.revoker);
+        for list in self.revocations.iter().chain(of_families) {
+            if list.is_revoked(identity).wait().await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The subject of another issuer, as this one names it; `None` if it is refused.
+    pub(super) async fn local_subject(
+        &self,
+        subjects: &Subjects,
+        identity: &Identity,
+    ) -> Result<Option<Box<str>>, OAuthError> {
+        let subject = subjects.map(identity).filter(|subject| (1..=256).contains(&subject.len()));
+        let Some(subject) = subject else { return Ok(None) };
+        // RFC 9068 §5, RFC 9700 §4.15: no subject is confused with a client.
+        let is_client = self.clients.find(&subject).wait().await?.is_some();
+        Ok(Some(subject.into()).filter(|_| !is_client))
+    }
+
+    /// Verifies a JWT; `None` if it is not valid. The expiry is exact, whatever difference of clocks the verifier tolerates.
+    pub(super) async fn verified(
+        &self,
+        verifier: &Jwt,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Identity>>, OAuthError> {
         let credential = Credential::access_token(token);
-        if !self.own.accepts(&credential) {
+        if !verifier.accepts(&credential) {
             return Ok(None);
         }
         let verified = {
             let request = Request::new(());
-            self.own.authenticate(&Presented::new(credential, Head::from(&request), now))
+            verifier.authenticate(&self.presented(credential, Head::from(&request), now))
         };
         match verified.wait().await {
-            Ok(identity) => Ok(Some(IssuedToken::Access(identity))),
+            Ok(identity) => Ok(Some(identity).filter(|identity| identity.expires_at.is_some_and(|end| now < end))),
             Err(rejection) if rejection.kind() == RejectionKind::Unavailable => {
-                Err(OAuthError::unavailable(Duration::from_secs(1)))
+                tracing::warn!(%rejection, "no token was issued, because the keys of an issuer are unavailable");
+                Err(OAuthError::unavailable(rejection.wait().unwrap_or(Duration::from_secs(1))))
             }
             Err(_) => Ok(None),
         }
     }
+
+    /// A credential, with both times: what verifies it may share its cache with a layer.
+    pub(super) fn presented<'a>(&self, credential: Credential<'a>, head: Head<'a>, now: UnixTime) -> Presented<'a> {
+        let mut presented = Presented::new(credential, head, now);
+        presented.steady = self.clock.steady();
+        presented
+    }
+}
+
+/// Claims of a JWT that is not verified yet, by which its verifier is selected.
+pub(super) fn unverified<T: DeserializeOwned>(token: &str) -> Option<T> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
 }
 
 /// Verifies the access tokens of the issuer itself, for whatever resource.

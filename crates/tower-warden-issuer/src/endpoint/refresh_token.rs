@@ -51,9 +51,11 @@ pub(super) async fn respond(
     }
     let scopes = narrowed(form, &found.family.scopes, client.allowed_scopes())?;
     let request = ClaimsRequest {
+        actors: &[],
         client_id: client.id(),
         confirmation,
         grant: GrantType::RefreshToken,
+        presented: None,
         resource: resource(form, &found.family, client)?,
         scopes: &scopes,
         session_id: Some(&found.family.id),
@@ -67,9 +69,14 @@ pub(super) async fn respond(
             issuer.rotate(refresh, &token, &found.family, found.number, now).await?
         }
     };
-    let refresh_token = Some(next.into_secret());
-    let token_type = token_type(confirmation);
-    Ok(TokenResponse { access_token, expires_in: issuer.lifetime, refresh_token, scopes, token_type })
+    Ok(TokenResponse {
+        access_token,
+        expires_in: issuer.lifetime,
+        issued_token_type: None,
+        refresh_token: Some(next.into_secret()),
+        scopes,
+        token_type: token_type(confirmation),
+    })
 }
 
 impl RefreshTokens {

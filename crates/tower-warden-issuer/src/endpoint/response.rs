@@ -15,6 +15,8 @@ use crate::RefreshSecret;
 pub(super) struct TokenResponse {
     pub(super) access_token: String,
     pub(super) expires_in: Duration,
+    /// RFC 8693 §2.2.1.
+    pub(super) issued_token_type: Option<&'static str>,
     pub(super) refresh_token: Option<RefreshSecret>,
     pub(super) scopes: Scopes,
     pub(super) token_type: &'static str,
@@ -27,6 +29,9 @@ impl TokenResponse {
             "expires_in": self.expires_in.as_secs(),
             "token_type": self.token_type,
         });
+        if let Some(kind) = self.issued_token_type {
+            body["issued_token_type"] = kind.into();
+        }
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = token.expose().into();
         }

@@ -11,6 +11,7 @@ use super::{
     form::Form,
     refresh_token,
     response::TokenResponse,
+    token_exchange,
 };
 use crate::{Client, GrantType, issuer::Inner};
 
@@ -41,9 +42,15 @@ pub(super) async fn respond(
     }
     let confirmation = confirmation(issuer, head, &client, now, fields).await?;
     let request = GrantRequest { client: &client, confirmation: confirmation.as_ref(), form, now };
-    match (grant, &issuer.refresh) {
-        (GrantType::ClientCredentials, _) => client_credentials::respond(issuer, &request).await,
-        (GrantType::RefreshToken, Some(refresh)) => refresh_token::respond(issuer, refresh, &request).await,
-        (GrantType::RefreshToken, None) => Err(OAuthError::unsupported_grant_type()),
+    // `Inner::grants` has those that are configured.
+    let disabled = OAuthError::unsupported_grant_type();
+    match grant {
+        GrantType::ClientCredentials => client_credentials::respond(issuer, &request).await,
+        GrantType::RefreshToken => {
+            refresh_token::respond(issuer, issuer.refresh.as_ref().ok_or(disabled)?, &request).await
+        }
+        GrantType::TokenExchange => {
+            token_exchange::respond(issuer, issuer.exchange.as_ref().ok_or(disabled)?, &request).await
+        }
     }
 }

@@ -9,7 +9,10 @@ use tower_warden::{
 };
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
-use crate::{ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, claims::NoClaims, endpoint::own_tokens};
+use crate::{
+    ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, TokenExchange, claims::NoClaims,
+    endpoint::own_tokens,
+};
 
 /// Configures a [`TokenIssuer`].
 ///
@@ -39,6 +42,7 @@ pub struct TokenIssuerBuilder {
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
     dpop: Option<Dpop>,
+    exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
     keys: SigningKeys,
     lifetime: Duration,
@@ -64,6 +68,7 @@ impl TokenIssuerBuilder {
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
             dpop: None,
+            exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
             keys,
             lifetime: Duration::from_secs(15 * 60),
@@ -134,6 +139,12 @@ impl TokenIssuerBuilder {
         self
     }
 
+    /// Supports token exchange, with these settings. Without them, the grant is not supported.
+    pub fn token_exchange(mut self, exchange: TokenExchange) -> Self {
+        self.exchange = Some(exchange);
+        self
+    }
+
     /// Builds the issuer.
     ///
     /// # Errors
@@ -153,6 +164,7 @@ impl TokenIssuerBuilder {
             clock: self.clock,
             decoy: Decoy::generate()?,
             dpop,
+            exchange: self.exchange,
             guard: self.guard,
             own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,

@@ -13,7 +13,7 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys};
+use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange};
 
 mod builder;
 mod decoy;
@@ -30,6 +30,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
     pub(crate) dpop: Dpop,
+    pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
@@ -172,8 +173,11 @@ impl Inner {
 
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
-        let has_refresh_tokens = self.refresh.is_some();
-        GrantType::ALL.into_iter().filter(move |grant| has_refresh_tokens || *grant != GrantType::RefreshToken)
+        GrantType::ALL.into_iter().filter(|grant| match grant {
+            GrantType::ClientCredentials => true,
+            GrantType::RefreshToken => self.refresh.is_some(),
+            GrantType::TokenExchange => self.exchange.is_some(),
+        })
     }
 
     fn url(&self, path: &str) -> String {

@@ -20,7 +20,7 @@ use tower_warden_issuer::{
 use crate::support::{CLIENT_CREDENTIALS, ISSUER, NOW, ORDERS, Reply, Setup, claims, form_request};
 
 /// A proof for the token endpoint. Each has another id.
-fn proof(key: &SigningKey, id: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
+pub(crate) fn proof(key: &SigningKey, id: &str, change: impl FnOnce(&mut serde_json::Value)) -> String {
     let mut jwk = key.jwk();
     jwk.as_object_mut().unwrap().retain(|name, _| !matches!(name.as_str(), "kid" | "alg" | "use"));
     let header = json!({ "alg": "ES256", "typ": "dpop+jwt", "jwk": jwk });
@@ -39,7 +39,7 @@ async fn send(setup: &Setup, proof: &str) -> Reply {
     setup.send(request(CLIENT_CREDENTIALS, proof)).await
 }
 
-fn key() -> SigningKey {
+pub(crate) fn key() -> SigningKey {
     SigningKey::generate(Algorithm::ES256)
 }
 
