@@ -2,7 +2,8 @@
 import { calculateJwkThumbprint, exportJWK } from "jose";
 import * as oauth from "oauth4webapi";
 import {
-  billing, check, claims, control, fetchAs, issuer, jwks, mtls, orders, refused, register, status, thumbprint,
+  billing, check, claims, control, exchange, fetchAs, issuer, jwks, mtls, orders, refused, register, status, subject,
+  thumbprint,
 } from "./support.mjs";
 
 const name = "oauth4webapi";
@@ -183,6 +184,19 @@ async function refreshTokens() {
   await refused(`${name}: a bound refresh token is not repeated`, client.refresh(bound, { DPoP }), 400, "invalid_grant");
 }
 
+async function tokenExchange() {
+  const client = await using({ grant_types: ["client_credentials", exchange], resources: [orders, billing] });
+  const { access_token } = await client.credentials();
+  const narrow = { resource: billing, scope: "orders:read" };
+  const narrowed = await client.generic(exchange, subject(access_token, narrow));
+  const { act, aud, scope } = await claims(narrowed.access_token, billing);
+  check(`${name}: exchanges its token for a narrower one`, [act, aud, scope], [undefined, billing, "orders:read"]);
+  const back = client.generic(exchange, subject(narrowed.access_token, { scope: "orders:write" }));
+  await refused(`${name}: which has no more scopes`, back, 400, "invalid_scope");
+  const forged = `${access_token.slice(0, -8)}AAAAAAAA`;
+  await refused(`${name}: a forged token`, client.generic(exchange, subject(forged)), 400, "invalid_request");
+}
+
 async function revocationAndIntrospection() {
   const client = await using({ grant_types: ["client_credentials", "refresh_token"] });
   const [other, api] = [await using(), await using({ serves: orders })];
@@ -227,7 +241,8 @@ async function verification() {
 }
 
 for (const part of [
-  secrets, assertions, scopesAndResources, keyBound, certificateBound, refreshTokens, revocationAndIntrospection, verification,
+  secrets, assertions, scopesAndResources, keyBound, certificateBound, refreshTokens, tokenExchange, revocationAndIntrospection,
+  verification,
 ]) {
   await part();
 }

@@ -1,7 +1,8 @@
 // npm `openid-client`: discovery, then one call for each grant; it repeats requests that need a nonce.
 import * as client from "openid-client";
 import {
-  billing, check, claims, control, fetchAs, issuer, jwks, mtls, orders, refused, register, status, thumbprint,
+  billing, check, claims, control, exchange, fetchAs, issuer, jwks, mtls, orders, refused, register, status, subject,
+  thumbprint,
 } from "./support.mjs";
 
 const name = "openid-client";
@@ -26,7 +27,7 @@ async function authentication() {
     const config = await using(registration, auth);
     check(`${name}: discovers the issuer`, config.serverMetadata().issuer, issuer);
     const tokens = await client.clientCredentialsGrant(config, { scope: "orders:read" });
-    check(`${name}: ${method}`, [tokens.expiresIn(), tokens.scope], [900, "orders:read"]);
+    check(`${name}: ${method}`, [tokens.expires_in, tokens.scope], [900, "orders:read"]);
     check(`${name}: the token is a JWT of the client`, (await claims(tokens.access_token)).client_id, id(config));
     const guess = await using(registration, () => auth("guess"));
     await refused(`${name}: ${method} with a wrong secret`, client.clientCredentialsGrant(guess), 401, "invalid_client");
@@ -110,6 +111,27 @@ async function refreshTokens() {
   check(`${name}: an access token that is bound at a refresh`, typeof (await claims(bound.access_token)).cnf.jkt, "string");
 }
 
+async function tokenExchange() {
+  const agent = await using({ grant_types: ["refresh_token"] });
+  const { access_token } = await client.refreshTokenGrant(agent, await firstToken(agent, "alice"));
+  // The API that receives the token calls another one, on behalf of alice.
+  const registration = { grant_types: [exchange], resources: [billing], scope: "orders:read admin" };
+  const api = await using({ ...registration, serves: orders });
+  const request = (config, parameters) =>
+    client.genericGrantRequest(config, exchange, subject(access_token, parameters));
+  const tokens = await request(api, { resource: billing });
+  const { act, scope, sub } = await claims(tokens.access_token, billing);
+  check(`${name}: token exchange`, [sub, act, scope], ["alice", { sub: id(api) }, "orders:read"]);
+  check(`${name}: its type`, tokens.issued_token_type, "urn:ietf:params:oauth:token-type:access_token");
+  await refused(`${name}: more scopes by an exchange`, request(api, { scope: "admin" }), 400, "invalid_scope");
+  await refused(`${name}: another resource by an exchange`, request(api, { resource: orders }), 400, "invalid_target");
+  const other = await using(registration);
+  await refused(`${name}: a token that was not meant for the client`, request(other), 400, "invalid_request");
+  const revoker = client.tokenRevocation(agent, access_token);
+  check(`${name}: the client revokes its token`, await revoker, undefined);
+  await refused(`${name}: a revoked token`, request(api), 400, "invalid_request");
+}
+
 async function revocationAndIntrospection() {
   const config = await using({ grant_types: ["client_credentials", "refresh_token"] });
   const other = await using();
@@ -128,7 +150,7 @@ async function revocationAndIntrospection() {
 }
 
 for (const part of [
-  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, revocationAndIntrospection,
+  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, tokenExchange, revocationAndIntrospection,
 ]) {
   await part();
 }

@@ -50,6 +50,14 @@ export function register(options = {}) {
   });
 }
 
+/** The grant of RFC 8693, and its parameters for the access token of another client. */
+export const exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+export const subject = (subject_token, parameters) => ({
+  subject_token,
+  subject_token_type: "urn:ietf:params:oauth:token-type:access_token",
+  ...parameters,
+});
+
 /** A key set with one public key. A key without `alg` would be one for the algorithm of its type. */
 export const jwks = async (key, alg = "ES256") => ({ keys: [{ ...(await exportJWK(key)), alg }] });
 

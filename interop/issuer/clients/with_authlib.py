@@ -122,6 +122,22 @@ def refresh_tokens():
     check(f"{NAME}: and saves the new refresh token", [old for _, old in saved], [zero])
 
 
+def token_exchange():
+    grant = "urn:ietf:params:oauth:grant-type:token-exchange"
+    subject = credentials(using())["access_token"]
+    registration = {"grant_types": [grant], "resources": [BILLING]}
+    api, other = using(serves=ORDERS, **registration), using(**registration)
+    kind = "urn:ietf:params:oauth:token-type:access_token"
+
+    def exchange(session, **parameters):
+        return session.fetch_token(TOKEN, grant_type=grant, subject_token=subject, subject_token_type=kind, **parameters)
+
+    token = exchange(api, resource=BILLING)
+    check(f"{NAME}: token exchange", claims(token["access_token"], BILLING)["act"], {"sub": api.client_id})
+    refused(f"{NAME}: another resource by an exchange", lambda: exchange(api, resource=ORDERS), "invalid_target")
+    refused(f"{NAME}: a token that was not meant for the client", lambda: exchange(other), "invalid_request")
+
+
 def revocation_and_introspection():
     session, other = using(grant_types=["client_credentials", "refresh_token"]), using()
     token = credentials(session)["access_token"]
@@ -139,5 +155,5 @@ def revocation_and_introspection():
     refused(f"{NAME}: a revoked refresh token", lambda: session.refresh_token(TOKEN, refresh), "invalid_grant")
 
 
-for part in (secrets, assertions, certificate_bound, refresh_tokens, revocation_and_introspection):
+for part in (secrets, assertions, certificate_bound, refresh_tokens, token_exchange, revocation_and_introspection):
     part()

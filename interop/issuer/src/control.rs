@@ -103,6 +103,7 @@ fn grant(name: &str) -> Result<GrantType, Failed> {
     match name {
         "client_credentials" => Ok(GrantType::ClientCredentials),
         "refresh_token" => Ok(GrantType::RefreshToken),
+        "urn:ietf:params:oauth:grant-type:token-exchange" => Ok(GrantType::TokenExchange),
         _ => Err(unknown("grant", name)),
     }
 }

@@ -24,7 +24,7 @@ use tower_warden::{
 };
 use tower_warden_issuer::{
     ClaimsError, ClaimsRequest, ExtraClaims, MemoryClientStore, MemoryRefreshStore, RefreshTokens, SigningKeys,
-    TokenIssuer, issuer_routes,
+    TokenExchange, TokenIssuer, issuer_routes,
 };
 use tower_warden_tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection};
 
@@ -53,6 +53,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .claims(claims(Arc::clone(&suspended)))
         .dpop(dpop)
         .refresh_tokens(RefreshTokens::new(MemoryRefreshStore::default(), list.clone()))
+        .token_exchange(TokenExchange::default())
         .build()?;
     let control = Control { clients, issuer: issuer.clone(), suspended };
     let app: Router = issuer_routes(&issuer).merge(api(&issuer, list)?).merge(control.routes());
