@@ -34,7 +34,7 @@ impl Inner {
         let claims = claims.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
                 GrantType::ClientCredentials => OAuthError::unauthorized_client(),
-                GrantType::RefreshToken => OAuthError::invalid_grant(),
+                GrantType::AuthorizationCode | GrantType::RefreshToken => OAuthError::invalid_grant(),
                 GrantType::TokenExchange => OAuthError::invalid_subject_token(),
             },
             ClaimsError::Unavailable(error) => error.into(),

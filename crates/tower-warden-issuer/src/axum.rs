@@ -1,9 +1,11 @@
+use std::collections::BTreeSet;
+
 use axum::{Router, body::Body};
 
-use crate::{TokenIssuer, issuer::paths};
+use crate::{TokenIssuer, endpoint::Development, issuer::paths};
 
 /// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata;
-/// and an authorization endpoint that refuses all requests.
+/// and an authorization endpoint, which refuses all requests unless the issuer has [`AutoConsent`](crate::AutoConsent).
 ///
 /// They are at the path of the issuer's identifier, and the metadata at the well-known path
 /// ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)): merge them into the outermost router. They need no
@@ -34,10 +36,12 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let base = issuer.0.base_path();
-    let own = [paths::AUTHORIZE, paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN];
-    let own = own.map(|path| format!("{base}{path}"));
     let metadata = format!("{}{base}", paths::METADATA);
+    let own = [paths::AUTHORIZE, paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN];
+    let development = issuer.0.development.iter().flat_map(Development::paths);
+    // The authorization endpoint may be one of both.
+    let paths: BTreeSet<_> = own.into_iter().chain(development).map(|path| format!("{base}{path}")).collect();
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();
-    own.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
+    paths.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
 }

@@ -109,6 +109,12 @@
 //! revocations. It may introspect its own tokens ([RFC 7662](https://www.rfc-editor.org/rfc/rfc7662)), and those for a resource
 //! that it [serves](Client::serve); all others are reported as not active.
 //!
+//! # Development
+//!
+//! Interactive clients, such as those of MCP servers, need authorization codes. [`AutoConsent`] grants them without asking
+//! anyone, for development on one machine: it is refused for an issuer whose host is not loopback, and so are requests from
+//! elsewhere. [Public clients](Client::public) exist at such an issuer only. For people, use an OpenID provider.
+//!
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
@@ -125,7 +131,7 @@ pub use self::axum::issuer_routes;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
     client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
-    endpoint::{IssuerService, ResponseFuture},
+    endpoint::{AutoConsent, ConsentRequest, IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
     refresh::{

@@ -8,6 +8,7 @@ pub use self::{
     secrets::ClientSecrets,
     store::{ClientStore, MemoryClientStore},
 };
+use crate::endpoint::CodeClient;
 
 mod secrets;
 mod store;
@@ -35,6 +36,7 @@ mod store;
 pub struct Client {
     authentication: Vec<ClientAuthentication>,
     binding: Option<TokenBinding>,
+    pub(crate) code: CodeClient,
     grants: Vec<GrantType>,
     id: Box<str>,
     resources: Vec<Box<str>>,
@@ -57,6 +59,9 @@ pub enum TokenBinding {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum GrantType {
+    /// [RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1), at issuers with
+    /// [`AutoConsent`](crate::AutoConsent).
+    AuthorizationCode,
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
@@ -69,12 +74,14 @@ pub enum GrantType {
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
+    pub(crate) const ALL: [Self; 4] =
+        [Self::AuthorizationCode, Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -131,6 +138,7 @@ impl Client {
         let client = Self {
             authentication: Vec::new(),
             binding: None,
+            code: CodeClient::default(),
             grants: vec![GrantType::ClientCredentials],
             id: id.into(),
             resources: Vec::new(),
@@ -225,10 +233,11 @@ impl Client {
         &self.scopes
     }
 
-    /// Returns whether it may use the grant.
+    /// Returns whether it may use the grant. A [public](Self::public) client may use authorization codes and refresh tokens only.
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {
-        self.grants.contains(&grant)
+        let is_for_public = matches!(grant, GrantType::AuthorizationCode | GrantType::RefreshToken);
+        self.grants.contains(&grant) && (is_for_public || !self.is_public())
     }
 
     pub(crate) const fn binding(&self) -> Option<TokenBinding> {

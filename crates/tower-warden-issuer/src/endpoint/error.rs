@@ -36,7 +36,7 @@ impl OAuthError {
 
     /// One text for all reasons.
     pub(crate) const fn invalid_grant() -> Self {
-        Self::new("invalid_grant", "The refresh token is invalid, expired, used or revoked, or of another client.")
+        Self::new("invalid_grant", "The grant is invalid, expired, used or revoked, or of another client.")
     }
 
     pub(crate) const fn invalid_request(description: &'static str) -> Self {

@@ -1,16 +1,21 @@
 //! The endpoints.
 
-pub use self::service::{IssuerService, ResponseFuture};
 pub(crate) use self::{
     delegation::{MayAct, act},
+    development::{CodeClient, Development},
     error::OAuthError,
     presented::own_tokens,
+};
+pub use self::{
+    development::{AutoConsent, ConsentRequest},
+    service::{IssuerService, ResponseFuture},
 };
 
 mod authenticate;
 mod binding;
 mod client_credentials;
 mod delegation;
+mod development;
 mod error;
 mod form;
 mod introspect;

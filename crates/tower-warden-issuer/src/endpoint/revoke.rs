@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use tower_warden::revocation::Revocation;
 
-use super::{authenticate::authenticate, error::OAuthError, form::Form, presented::IssuedToken};
+use super::{development::identify, error::OAuthError, form::Form, presented::IssuedToken};
 use crate::{Revoker, issuer::Inner};
 
 /// Revokes a token of the client: a refresh token with its family and their access tokens, or one access token.
@@ -14,7 +14,7 @@ pub(super) async fn respond(
     form: &Form,
 ) -> Result<(), OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, headers, form, now).await?;
+    let client = identify(issuer, headers, form, now).await?;
     let token = form.get("token").ok_or(OAuthError::invalid_request("The parameter token is missing."))?;
     // RFC 7009 §2.2: an invalid token is as good as a revoked one.
     let Some(token) = issuer.issued(token, now).await? else { return Ok(()) };

@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::{
+    development,
     error::OAuthError,
     form::Form,
     introspect,
@@ -74,8 +75,9 @@ impl TokenIssuer {
 
 /// An endpoint.
 #[derive(Clone, Copy)]
-enum Endpoint {
+enum Endpoint<'a> {
     Authorize,
+    Development(development::Endpoint<'a>),
     Introspect,
     JwkSet,
     Metadata,
@@ -85,18 +87,18 @@ enum Endpoint {
 
 impl Inner {
     /// The endpoint at a path.
-    fn endpoint(&self, path: &str) -> Option<Endpoint> {
+    fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
         let base = self.base_path();
         if path.strip_prefix(paths::METADATA) == Some(base) {
             return Some(Endpoint::Metadata);
         }
         match path.strip_prefix(base)? {
-            paths::AUTHORIZE => Some(Endpoint::Authorize),
+            paths::AUTHORIZE if self.development.is_none() => Some(Endpoint::Authorize),
             paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
             paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
             paths::TOKEN => Some(Endpoint::Token),
-            _ => None,
+            path => self.development.as_ref()?.endpoint(path).map(Endpoint::Development),
         }
     }
 
@@ -109,6 +111,7 @@ impl Inner {
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
+            Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head).await,
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
@@ -125,7 +128,7 @@ impl Inner {
         document(text, head.method == Method::GET)
     }
 
-    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint, head: &Parts, body: ReqBody) -> Response<B>
+    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint<'_>, head: &Parts, body: ReqBody) -> Response<B>
     where
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,

@@ -4,9 +4,9 @@ use http::request::Parts;
 use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
-    authenticate::authenticate,
     binding::{ResponseFields, confirmation},
     client_credentials,
+    development::{self, identify},
     error::OAuthError,
     form::Form,
     refresh_token,
@@ -33,7 +33,7 @@ pub(super) async fn respond(
     fields: &mut ResponseFields,
 ) -> Result<TokenResponse, OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, &head.headers, form, now).await?;
+    let client = identify(issuer, &head.headers, form, now).await?;
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
     let grant = grant.ok_or(OAuthError::unsupported_grant_type())?;
@@ -45,6 +45,9 @@ pub(super) async fn respond(
     // `Inner::grants` has those that are configured.
     let disabled = OAuthError::unsupported_grant_type();
     match grant {
+        GrantType::AuthorizationCode => {
+            development::redeem(issuer, issuer.development.as_ref().ok_or(disabled)?, &request).await
+        }
         GrantType::ClientCredentials => client_credentials::respond(issuer, &request).await,
         GrantType::RefreshToken => {
             refresh_token::respond(issuer, issuer.refresh.as_ref().ok_or(disabled)?, &request).await

@@ -10,8 +10,9 @@ use tower_warden::{
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
 use crate::{
-    ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, TokenExchange, claims::NoClaims,
-    endpoint::own_tokens,
+    AutoConsent, ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, TokenExchange,
+    claims::NoClaims,
+    endpoint::{Development, own_tokens},
 };
 
 /// Configures a [`TokenIssuer`].
@@ -41,6 +42,7 @@ pub struct TokenIssuerBuilder {
     claims: Arc<dyn ClaimsSource>,
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
+    consent: Option<AutoConsent>,
     dpop: Option<Dpop>,
     exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
@@ -67,6 +69,7 @@ impl TokenIssuerBuilder {
             claims: Arc::new(NoClaims),
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
+            consent: None,
             dpop: None,
             exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
@@ -91,6 +94,14 @@ impl TokenIssuerBuilder {
         }
         self.lifetime = lifetime;
         Ok(self)
+    }
+
+    /// Supports authorization codes, which are granted without asking anyone: for development. It needs
+    /// [`revocations`](Self::revocations) or [`refresh_tokens`](Self::refresh_tokens), so that the second use of a code revokes
+    /// what the first has yielded.
+    pub fn auto_consent(mut self, consent: AutoConsent) -> Self {
+        self.consent = Some(consent);
+        self
     }
 
     /// Sets the source of further claims, a closure for example. It is called for each token, so that a suspended account
@@ -149,7 +160,8 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, or DPoP proofs cannot name the identifier.
+    /// If the system's random generator fails, or DPoP proofs cannot name the identifier; with [`AutoConsent`], if the identifier
+    /// is not a URL of a loopback host, or there is no list of revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         // The current key begins to sign now, so that its first period does.
         self.keys.current(self.clock.now());
@@ -158,11 +170,19 @@ impl TokenIssuerBuilder {
             None => Dpop::new(&self.name)?.path_rewrite(PathRewrite::Unchanged)?,
         };
         let of_refresh_tokens = self.refresh.as_ref().map(|refresh| Arc::clone(&refresh.revoker));
+        let revocations = self.revocations.or(of_refresh_tokens);
+        if self.consent.is_some() && revocations.is_none() {
+            let message =
+                "`auto_consent` needs `revocations` or `refresh_tokens`: a code that is used twice revokes its tokens";
+            return Err(ConfigError::custom(message));
+        }
+        let development = self.consent.map(|consent| Development::new(consent, &self.name)).transpose()?;
         Ok(TokenIssuer(Arc::new(Inner {
             claims: self.claims,
             clients: self.clients,
             clock: self.clock,
             decoy: Decoy::generate()?,
+            development,
             dpop,
             exchange: self.exchange,
             guard: self.guard,
@@ -172,7 +192,7 @@ impl TokenIssuerBuilder {
             name: self.name,
             peppers: self.peppers,
             refresh: self.refresh,
-            revocations: self.revocations.or(of_refresh_tokens),
+            revocations,
             secret_format: KeyFormat::new("cs")?,
         })))
     }

@@ -13,7 +13,10 @@ use tower_warden::{
 
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
-use crate::{ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange};
+use crate::{
+    ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
+    endpoint::Development,
+};
 
 mod builder;
 mod decoy;
@@ -29,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) decoy: Decoy,
+    pub(crate) development: Option<Development>,
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
@@ -168,12 +172,16 @@ impl Inner {
             metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
         }
+        if let Some(development) = &self.development {
+            development.describe(&self.name, &mut metadata);
+        }
         metadata
     }
 
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
         GrantType::ALL.into_iter().filter(|grant| match grant {
+            GrantType::AuthorizationCode => self.development.is_some(),
             GrantType::ClientCredentials => true,
             GrantType::RefreshToken => self.refresh.is_some(),
             GrantType::TokenExchange => self.exchange.is_some(),

@@ -1,5 +1,5 @@
 use tower_warden::{
-    Digest, Unavailable,
+    Digest, Unavailable, UnixTime,
     caller::{Confirmation, ConfirmationMethod},
     scope::Scopes,
 };
@@ -8,7 +8,7 @@ use super::{
     family::{FamilyStatus, RefreshFamily},
     token::{RefreshSecret, RefreshToken, random},
 };
-use crate::{GrantType, TokenBinding, TokenIssuer, signing::encode};
+use crate::{GrantType, RefreshTokens, TokenBinding, TokenIssuer, signing::encode};
 
 /// The refresh token that an application wants to have for a client.
 ///
@@ -117,22 +117,46 @@ impl TokenIssuer {
         if !request.confirmation.iter().flat_map(Confirmation::iter).all(|member| is_provable(&member.method)) {
             return Err(IssueError::Refused);
         }
-        let now = self.0.clock.now();
+        let start = FamilyStart {
+            client_id: &request.client_id,
+            confirmation: request.confirmation.as_ref(),
+            id: &encode(&random()?[..16]),
+            resource,
+            scopes,
+            subject: &request.subject,
+        };
+        Ok(refresh.begin(&start, self.0.clock.now()).await?)
+    }
+}
+
+/// A family that is about to begin, with what was granted.
+pub(crate) struct FamilyStart<'a> {
+    pub(crate) client_id: &'a str,
+    pub(crate) confirmation: Option<&'a Confirmation>,
+    pub(crate) id: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) scopes: &'a Scopes,
+    pub(crate) subject: &'a str,
+}
+
+impl RefreshTokens {
+    /// Stores a new family, and returns its first token.
+    pub(crate) async fn begin(&self, start: &FamilyStart<'_>, now: UnixTime) -> Result<RefreshSecret, Unavailable> {
         let token = RefreshToken::generate()?;
         let family = RefreshFamily {
-            id: encode(&random()?[..16]).into(),
-            client_id: request.client_id.clone(),
-            subject: request.subject.clone(),
-            resource: resource.into(),
-            scopes: scopes.clone(),
-            confirmation: request.confirmation.clone(),
-            expires_at: now + refresh.absolute,
+            id: start.id.into(),
+            client_id: start.client_id.into(),
+            subject: start.subject.into(),
+            resource: start.resource.into(),
+            scopes: start.scopes.clone(),
+            confirmation: start.confirmation.cloned(),
+            expires_at: now + self.absolute,
             rotated_at: now,
             generation: 0,
             seed: None::<Digest>,
             status: FamilyStatus::Active,
         };
-        refresh.store.begin(family, token.digest(), now).wait().await?;
+        self.store.begin(family, token.digest(), now).wait().await?;
         Ok(token.into_secret())
     }
 }

@@ -4,7 +4,6 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_warden::ConfigError;
 
-pub(crate) use self::token::{RefreshToken, random, successor};
 pub use self::{
     family::{FamilyStatus, FoundToken, RefreshFamily, Rotation, RotationOutcome},
     issue::{IssueError, RefreshTokenRequest},
@@ -12,6 +11,10 @@ pub use self::{
     revoker::Revoker,
     store::RefreshStore,
     token::RefreshSecret,
+};
+pub(crate) use self::{
+    issue::FamilyStart,
+    token::{RefreshToken, random, successor},
 };
 
 mod family;

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 use tower_warden::jwt::{Algorithm, StaticKeys};
 use tower_warden_issuer::{MemoryClientStore, SigningKeys, TokenIssuer};
 
-use crate::support::{CLIENT_CREDENTIALS, ISSUER, Reply, Setup, header_of};
+use crate::{
+    code_support::{CodeFlow, LOCAL},
+    support::{CLIENT_CREDENTIALS, ISSUER, Reply, Setup, header_of},
+};
 
 const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
@@ -113,5 +116,29 @@ fn identifiers_that_clients_would_refuse_are_refused() {
         let keys = SigningKeys::generate(Algorithm::ES256).unwrap();
         let error = TokenIssuer::builder(name, MemoryClientStore::default(), keys).unwrap_err();
         assert!(!error.to_string().contains("secret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_metadata_with_auto_consent_states_the_code_grant() {
+    let flow = CodeFlow::new();
+    let request = Request::get("/.well-known/oauth-authorization-server").body(Full::<Bytes>::default()).unwrap();
+    let metadata = flow.send(request).await.body;
+    for (member, value) in [
+        ("authorization_endpoint", json!(format!("{LOCAL}/oauth/authorize"))),
+        ("authorization_response_iss_parameter_supported", json!(true)),
+        ("code_challenge_methods_supported", json!(["S256"])),
+        ("grant_types_supported", json!(["authorization_code", "client_credentials", "refresh_token"])),
+        ("response_modes_supported", json!(["query"])),
+        ("response_types_supported", json!(["code"])),
+    ] {
+        assert_eq!(metadata[member], value, "{member}");
+    }
+    for member in ["token_endpoint_auth_methods_supported", "revocation_endpoint_auth_methods_supported"] {
+        assert!(metadata[member].as_array().unwrap().contains(&"none".into()), "{member}");
+    }
+    assert_eq!(metadata["introspection_endpoint_auth_methods_supported"], json!(METHODS));
+    for member in ["registration_endpoint", "client_id_metadata_document_supported", "scopes_supported"] {
+        assert!(metadata.get(member).is_none(), "{member}");
     }
 }

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod assertions;
+mod authorization;
 mod binding;
 mod claims;
 mod client_authentication;
 mod client_credentials;
+mod code_support;
+mod codes;
 mod delegation;
 mod documents;
 mod forms;

@@ -73,8 +73,7 @@ impl Setup {
     }
 
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Reply {
-        let service: IssuerService<Full<Bytes>> = self.issuer.service();
-        Reply::of(service.oneshot(request).await.unwrap()).await
+        send(&self.issuer, request).await
     }
 
     /// Sends a form of the client `post`.
@@ -98,6 +97,11 @@ impl Setup {
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+pub(crate) async fn send(issuer: &TokenIssuer, request: Request<Full<Bytes>>) -> Reply {
+    let service: IssuerService<Full<Bytes>> = issuer.service();
+    Reply::of(service.oneshot(request).await.unwrap()).await
 }
 
 /// A client of two resources without a method of authentication.
