@@ -5,7 +5,8 @@ import * as next from "@modelcontextprotocol/client";
 import * as extensions from "@modelcontextprotocol/sdk/client/auth-extensions.js";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { check, claims, issuer, jwks, register } from "./support.mjs";
+import { Provider, authorized } from "../browser.mjs";
+import { check, claims, interactive, issuer, jwks, register } from "./support.mjs";
 
 const url = process.argv[2];
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -51,6 +52,23 @@ for (const [name, sdk] of sdks) {
   const scopeless = await register({ ...registration, scope: "other" });
   const without = credentials(scopeless.client_id, scopeless.client_secret, { scope: "mcp:tools" });
   await fails("a client without the scope", without, "invalid_scope");
+
+  // A person signs in: a registered client, and the code that the browser comes back with.
+  const person = new Provider();
+  person.client = { client_id: (await register({ ...registration, ...interactive })).client_id, issuer };
+  let client, transport;
+  const signIn = async () => {
+    transport = new sdk.StreamableHTTPClientTransport(new URL(url), { authProvider: person });
+    client = new sdk.Client({ name: "interop", version: "1" });
+    await client.connect(transport);
+  };
+  const finish = (parameters) => transport.finishAuth(sdk === next ? parameters : parameters.get("code"));
+  await authorized(person, finish, signIn);
+  const echoed = await client.callTool({ arguments: { text: "hello" }, name: "echo" });
+  check(`${name}: an authorization code: calls a tool`, echoed.content[0].text, "hello");
+  const { aud, sub } = await claims(person.stored.access_token, url);
+  check(`${name}: an authorization code: the token is for the server`, [aud, sub], [url, "alice"]);
+  await client.close();
 
   const keys = { jwks: await jwks(publicKey), token_endpoint_auth_methods: ["private_key_jwt"] };
   const signer = await register({ ...registration, ...keys });

@@ -2,8 +2,8 @@
 import { calculateJwkThumbprint, exportJWK } from "jose";
 import * as oauth from "oauth4webapi";
 import {
-  billing, check, claims, control, exchange, fetchAs, issuer, jwks, mtls, orders, refused, register, status, subject,
-  thumbprint,
+  billing, callback, check, claims, control, exchange, fetchAs, interactive, issuer, jwks, mtls, orders, refused, register,
+  status, subject, thumbprint, visit,
 } from "./support.mjs";
 
 const name = "oauth4webapi";
@@ -184,6 +184,32 @@ async function refreshTokens() {
   await refused(`${name}: a bound refresh token is not repeated`, client.refresh(bound, { DPoP }), 400, "invalid_grant");
 }
 
+async function authorizationCode() {
+  const client = await register(interactive);
+  const verifier = oauth.generateRandomCodeVerifier();
+  const parameters = {
+    client_id: client.client_id,
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    redirect_uri: callback,
+    response_type: "code",
+    state: "state",
+  };
+  const location = await visit(`${server.authorization_endpoint}?${new URLSearchParams(parameters)}`);
+  // It checks the issuer in the response, RFC 9207.
+  const response = oauth.validateAuthResponse(server, client, location, "state");
+  const redeem = async (uri = callback) => {
+    const auth = oauth.None();
+    const tokens = await oauth.authorizationCodeGrantRequest(server, client, auth, response, uri, verifier, http);
+    return oauth.processAuthorizationCodeResponse(server, client, tokens);
+  };
+  await refused(`${name}: a code for another redirect URI`, redeem("http://127.0.0.1:10/callback"), 400, "invalid_grant");
+  const { access_token } = await redeem();
+  check(`${name}: an authorization code with PKCE`, (await claims(access_token)).sub, "alice");
+  await refused(`${name}: a used code`, redeem(), 400, "invalid_grant");
+  check(`${name}: revokes the token of its first use`, await status(access_token), 401);
+}
+
 async function tokenExchange() {
   const client = await using({ grant_types: ["client_credentials", exchange], resources: [orders, billing] });
   const { access_token } = await client.credentials();
@@ -241,8 +267,8 @@ async function verification() {
 }
 
 for (const part of [
-  secrets, assertions, scopesAndResources, keyBound, certificateBound, refreshTokens, tokenExchange, revocationAndIntrospection,
-  verification,
+  secrets, assertions, scopesAndResources, keyBound, certificateBound, refreshTokens, authorizationCode, tokenExchange,
+  revocationAndIntrospection, verification,
 ]) {
   await part();
 }

@@ -1,8 +1,8 @@
 // npm `openid-client`: discovery, then one call for each grant; it repeats requests that need a nonce.
 import * as client from "openid-client";
 import {
-  billing, check, claims, control, exchange, fetchAs, issuer, jwks, mtls, orders, refused, register, status, subject,
-  thumbprint,
+  billing, callback, check, claims, control, exchange, fetchAs, interactive, issuer, jwks, mtls, orders, refused, register,
+  status, subject, thumbprint, visit,
 } from "./support.mjs";
 
 const name = "openid-client";
@@ -111,6 +111,37 @@ async function refreshTokens() {
   check(`${name}: an access token that is bound at a refresh`, typeof (await claims(bound.access_token)).cnf.jkt, "string");
 }
 
+async function authorizationCode() {
+  const config = await using(interactive, () => client.None());
+  const verifier = client.randomPKCECodeVerifier();
+  const code_challenge = await client.calculatePKCECodeChallenge(verifier);
+  const pkce = { code_challenge, code_challenge_method: "S256" };
+  const authorize = (parameters) =>
+    visit(client.buildAuthorizationUrl(config, { redirect_uri: callback, state: "state", ...pkce, ...parameters }));
+  const checks = { expectedState: "state", pkceCodeVerifier: verifier };
+  const location = await authorize({ resource: orders, scope: "orders:read" });
+  const tokens = await client.authorizationCodeGrant(config, location, checks);
+  const { client_id, scope, sub } = await claims(tokens.access_token);
+  check(`${name}: an authorization code with PKCE`, [client_id, scope, sub], [id(config), "orders:read", "alice"]);
+  const next = await client.refreshTokenGrant(config, tokens.refresh_token);
+  check(`${name}: and its refresh token`, await status(next.access_token), 200);
+  const again = client.authorizationCodeGrant(config, location, checks);
+  await refused(`${name}: a used code`, again, 400, "invalid_grant");
+  check(`${name}: revokes the tokens of its first use`, await status(next.access_token), 401);
+  const wrong = { ...checks, pkceCodeVerifier: client.randomPKCECodeVerifier() };
+  const guess = client.authorizationCodeGrant(config, await authorize(), wrong);
+  await refused(`${name}: another verifier`, guess, 400, "invalid_grant");
+  const plain = await authorize({ code_challenge: verifier, code_challenge_method: "plain" });
+  check(`${name}: PKCE without S256`, plain.searchParams.get("error"), "invalid_request");
+  const elsewhere = await authorize({ redirect_uri: "https://attacker.example.com/" });
+  check(`${name}: another redirect URI`, elsewhere.href, "about:blank?status=400");
+  const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair());
+  const bound = await client.authorizationCodeGrant(config, await authorize(), checks, undefined, { DPoP });
+  check(`${name}: a code for a token of type DPoP`, bound.token_type, "dpop");
+  const unbound = client.refreshTokenGrant(config, bound.refresh_token);
+  await refused(`${name}: whose refresh token needs the same key`, unbound, 400, "invalid_grant");
+}
+
 async function tokenExchange() {
   const agent = await using({ grant_types: ["refresh_token"] });
   const { access_token } = await client.refreshTokenGrant(agent, await firstToken(agent, "alice"));
@@ -150,7 +181,8 @@ async function revocationAndIntrospection() {
 }
 
 for (const part of [
-  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, tokenExchange, revocationAndIntrospection,
+  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, authorizationCode, tokenExchange,
+  revocationAndIntrospection,
 ]) {
   await part();
 }

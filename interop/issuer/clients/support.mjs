@@ -58,6 +58,21 @@ export const subject = (subject_token, parameters) => ({
   ...parameters,
 });
 
+/** Nothing listens there: the scripts read the URL of the redirect. */
+export const callback = "http://127.0.0.1:9/callback";
+/** A client that a person uses, without a credential. */
+export const interactive = {
+  grant_types: ["authorization_code", "refresh_token"],
+  redirect_uris: [callback],
+  token_endpoint_auth_methods: [],
+};
+
+/** What a browser does at the authorization endpoint: the URL that it is sent to. */
+export async function visit(url) {
+  const response = await fetch(url, { redirect: "manual" });
+  return new URL(response.headers.get("location") ?? `about:blank?status=${response.status}`);
+}
+
 /** A key set with one public key. A key without `alg` would be one for the algorithm of its type. */
 export const jwks = async (key, alg = "ES256") => ({ keys: [{ ...(await exportJWK(key)), alg }] });
 

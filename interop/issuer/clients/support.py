@@ -11,7 +11,16 @@ MTLS = os.environ["MTLS"]
 AUTHORITY = f"{FOLDER}/ca.pem"
 # The API of the server, and the resource of tokens for it.
 ORDERS = f"{ISSUER}/orders"
+# Nothing listens there: the scripts read the URL of the redirect.
+CALLBACK = "http://127.0.0.1:9/callback"
 BILLING = "https://billing.example.com/api"
+
+# A client that a person uses, without a credential.
+INTERACTIVE = {
+    "grant_types": ["authorization_code", "refresh_token"],
+    "redirect_uris": [CALLBACK],
+    "token_endpoint_auth_methods": [],
+}
 
 _numbers = itertools.count(1)
 
@@ -57,6 +66,11 @@ def metadata():
 def status(token):
     """The status of the API for a token."""
     return requests.get(ORDERS, headers={"authorization": f"Bearer {token}"}, timeout=10).status_code
+
+
+def visit(url):
+    """What a browser does at the authorization endpoint: the URL that it is sent to."""
+    return requests.get(url, allow_redirects=False, timeout=10).headers["location"]
 
 
 def certificate(name):

@@ -3,10 +3,27 @@
 import time
 
 import requests
+from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from joserfc import jwk, jwt
-from support import AUTHORITY, BILLING, ISSUER, MTLS, ORDERS, certificate, check, control, metadata, refused, register, status
+from support import (
+    AUTHORITY,
+    BILLING,
+    CALLBACK,
+    INTERACTIVE,
+    ISSUER,
+    MTLS,
+    ORDERS,
+    certificate,
+    check,
+    control,
+    metadata,
+    refused,
+    register,
+    status,
+    visit,
+)
 
 NAME = "authlib"
 SERVER = metadata()
@@ -122,6 +139,22 @@ def refresh_tokens():
     check(f"{NAME}: and saves the new refresh token", [old for _, old in saved], [zero])
 
 
+def authorization_code():
+    client_id = register(NAME, **INTERACTIVE)["client_id"]
+    session = OAuth2Session(
+        client_id, redirect_uri=CALLBACK, code_challenge_method="S256", token_endpoint_auth_method="none"
+    )
+    verifier = generate_token(48)
+    url, state = session.create_authorization_url(SERVER["authorization_endpoint"], code_verifier=verifier)
+    location = visit(url)
+    redeem = lambda: session.fetch_token(TOKEN, authorization_response=location, code_verifier=verifier, state=state)
+    token = redeem()
+    check(f"{NAME}: an authorization code with PKCE", claims(token["access_token"])["sub"], "alice")
+    check(f"{NAME}: the session calls the API as alice", session.get(ORDERS).json()["subject"], "alice")
+    refused(f"{NAME}: a used code", redeem, "invalid_grant")
+    check(f"{NAME}: revokes the token of its first use", status(token["access_token"]), 401)
+
+
 def token_exchange():
     grant = "urn:ietf:params:oauth:grant-type:token-exchange"
     subject = credentials(using())["access_token"]
@@ -155,5 +188,5 @@ def revocation_and_introspection():
     refused(f"{NAME}: a revoked refresh token", lambda: session.refresh_token(TOKEN, refresh), "invalid_grant")
 
 
-for part in (secrets, assertions, certificate_bound, refresh_tokens, token_exchange, revocation_and_introspection):
+for part in (secrets, assertions, certificate_bound, refresh_tokens, authorization_code, token_exchange, revocation_and_introspection):
     part()

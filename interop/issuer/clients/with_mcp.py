@@ -1,21 +1,27 @@
-"""PyPI `mcp`, the official SDK: its providers for client credentials. Usage: with_mcp.py <url of the MCP server>"""
+"""PyPI `mcp`, the official SDK: its providers for client credentials, and for a person that signs in.
+
+Usage: with_mcp.py <url of the MCP server>
+"""
 
 import asyncio
 import logging
 import sys
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from mcp import Client
+from mcp.client.auth import OAuthClientProvider
 from mcp.client.auth.extensions.client_credentials import (
     ClientCredentialsOAuthProvider,
     PrivateKeyJWTOAuthProvider,
     SignedJWTParameters,
 )
 from mcp.client.streamable_http import streamable_http_client
-from support import ISSUER, check, register
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata
+from support import CALLBACK, INTERACTIVE, ISSUER, check, register, visit
 
 NAME = "mcp of PyPI"
 URL = sys.argv[1]
@@ -23,12 +29,12 @@ logging.disable(logging.ERROR)
 
 
 class Storage:
-    """Tokens, in memory."""
+    """Tokens and the registration of the client, in memory."""
 
-    tokens = None
+    client = tokens = None
 
     async def get_client_info(self):
-        return None
+        return self.client
 
     async def get_tokens(self):
         return self.tokens
@@ -38,6 +44,16 @@ class Storage:
 
     async def set_tokens(self, tokens):
         self.tokens = tokens
+
+
+class Browser:
+    """Goes to the authorization endpoint, and back to the callback."""
+
+    async def redirect(self, url):
+        self.parameters = {name: values[0] for name, values in parse_qs(urlsplit(visit(url)).query).items()}
+
+    async def callback(self):
+        return AuthorizationCodeResult(**{name: self.parameters.get(name) for name in ("code", "state", "iss")})
 
 
 def key():
@@ -68,6 +84,21 @@ def flattened(failure):
     return " ".join([str(failure), *map(flattened, nested)])
 
 
+async def sign_in(registration):
+    metadata = {
+        "grant_types": INTERACTIVE["grant_types"],
+        "redirect_uris": [CALLBACK],
+        "token_endpoint_auth_method": "none",
+    }
+    browser, storage = Browser(), Storage()
+    client_id = register("mcp", **registration, **INTERACTIVE)["client_id"]
+    storage.client = OAuthClientInformationFull(client_id=client_id, issuer=ISSUER, **metadata)
+    auth = OAuthClientProvider(URL, OAuthClientMetadata(**metadata), storage, browser.redirect, browser.callback)
+    check(f"{NAME}: an authorization code: calls a tool", await call(auth), "hello")
+    subject = jwt.decode(storage.tokens.access_token, options={"verify_signature": False})["sub"]
+    check(f"{NAME}: an authorization code: the token is alice's", subject, "alice")
+
+
 async def main():
     registration = {"resources": [URL], "scope": "mcp:tools"}
     for method in ("client_secret_basic", "client_secret_post"):
@@ -85,6 +116,8 @@ async def main():
     await refused("a client that may not use the server", provider(elsewhere), "invalid_target")
     scopeless = register("mcp", token_endpoint_auth_methods=[method], resources=[URL], scope="other")
     await refused("a client without the scope", provider(scopeless), "invalid_scope")
+
+    await sign_in(registration)
 
     pem, public = key()
     keys = {"jwks": {"keys": [public]}, "token_endpoint_auth_methods": ["private_key_jwt"]}

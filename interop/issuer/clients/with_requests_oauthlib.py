@@ -4,7 +4,22 @@ import requests
 from oauthlib.oauth2 import BackendApplicationClient, LegacyApplicationClient
 from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
-from support import AUTHORITY, BILLING, MTLS, ORDERS, certificate, check, control, metadata, refused, register, status
+from support import (
+    AUTHORITY,
+    BILLING,
+    CALLBACK,
+    INTERACTIVE,
+    MTLS,
+    ORDERS,
+    certificate,
+    check,
+    control,
+    metadata,
+    refused,
+    register,
+    status,
+    visit,
+)
 
 NAME = "requests-oauthlib"
 SERVER = metadata()
@@ -76,6 +91,17 @@ def refresh_tokens():
     check(f"{NAME}: and saves it", [token["token_type"] for token in saved], ["Bearer"])
 
 
+def authorization_code():
+    client_id = register(NAME, **INTERACTIVE)["client_id"]
+    session = OAuth2Session(client_id, redirect_uri=CALLBACK, pkce="S256")
+    url, _ = session.authorization_url(SERVER["authorization_endpoint"])
+    location = visit(url)
+    redeem = lambda: session.fetch_token(TOKEN, authorization_response=location, include_client_id=True)
+    redeem()
+    check(f"{NAME}: an authorization code with PKCE", session.get(ORDERS).json()["subject"], "alice")
+    refused(f"{NAME}: a used code", redeem, "invalid_grant")
+
+
 def revocation():
     session, secret = using()
     token = session.fetch_token(TOKEN, client_secret=secret)["access_token"]
@@ -94,5 +120,5 @@ def revocation():
     check(f"{NAME}: the API refuses a revoked token", status(token), 401)
 
 
-for part in (secrets, certificate_bound, refresh_tokens, revocation):
+for part in (secrets, certificate_bound, refresh_tokens, authorization_code, revocation):
     part()

@@ -49,12 +49,15 @@ struct Registration {
     #[serde(default)]
     grant_types: Vec<String>,
     jwks: Option<Value>,
+    #[serde(default)]
+    redirect_uris: Vec<String>,
     /// The API of this server by default. The first is that of requests without one.
     #[serde(default)]
     resources: Vec<String>,
     scope: Option<String>,
     /// The resource that the client is the server of.
     serves: Option<String>,
+    /// A client without one is public.
     token_endpoint_auth_methods: Vec<String>,
 }
 
@@ -81,6 +84,12 @@ async fn register(
             _ => return Err(unknown("method of authentication", method)),
         });
     }
+    if registration.token_endpoint_auth_methods.is_empty() {
+        client = client.public();
+    }
+    for uri in &registration.redirect_uris {
+        client = client.redirect_uri(uri)?;
+    }
     client = match registration.binding.as_deref() {
         Some("certificate") => client.require_binding(TokenBinding::Certificate),
         Some("key") => client.require_binding(TokenBinding::Key),
@@ -91,7 +100,8 @@ async fn register(
         client = client.serve(resource);
     }
     control.clients.insert(client);
-    Ok(Json(json!({ "client_id": client_id, "client_secret": secret.expose() })))
+    let has_secret = registration.token_endpoint_auth_methods.iter().any(|method| method.starts_with("client_secret"));
+    Ok(Json(json!({ "client_id": client_id, "client_secret": has_secret.then(|| secret.expose()) })))
 }
 
 fn first_resource(control: &Control, registration: &Registration) -> String {
@@ -101,6 +111,7 @@ fn first_resource(control: &Control, registration: &Registration) -> String {
 
 fn grant(name: &str) -> Result<GrantType, Failed> {
     match name {
+        "authorization_code" => Ok(GrantType::AuthorizationCode),
         "client_credentials" => Ok(GrantType::ClientCredentials),
         "refresh_token" => Ok(GrantType::RefreshToken),
         "urn:ietf:params:oauth:grant-type:token-exchange" => Ok(GrantType::TokenExchange),

@@ -23,8 +23,8 @@ use tower_warden::{
     revocation::MemoryRevocationList,
 };
 use tower_warden_issuer::{
-    ClaimsError, ClaimsRequest, ExtraClaims, MemoryClientStore, MemoryRefreshStore, RefreshTokens, SigningKeys,
-    TokenExchange, TokenIssuer, issuer_routes,
+    AutoConsent, ClaimsError, ClaimsRequest, ExtraClaims, MemoryClientStore, MemoryRefreshStore, RefreshTokens,
+    SigningKeys, TokenExchange, TokenIssuer, issuer_routes,
 };
 use tower_warden_tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection};
 
@@ -50,6 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Proofs need a nonce of the issuer.
     let dpop = Dpop::new(&url)?.path_rewrite(PathRewrite::Unchanged)?.nonces(Nonces::random()?);
     let issuer = TokenIssuer::builder(&url, clients.clone(), SigningKeys::generate(algorithm)?)?
+        .auto_consent(AutoConsent::new("alice")?)
         .claims(claims(Arc::clone(&suspended)))
         .dpop(dpop)
         .refresh_tokens(RefreshTokens::new(MemoryRefreshStore::default(), list.clone()))
