@@ -70,6 +70,14 @@ for (const [name, sdk] of sdks) {
   check(`${name}: an authorization code: the token is for the server`, [aud, sub], [url, "alice"]);
   await client.close();
 
+  if (sdk.DpopSession) {
+    const bound = credentials(client_id, client_secret);
+    const dpop = await sdk.DpopSession.create();
+    bound.dpop = () => dpop;
+    await works("DPoP", bound, client_id);
+    check(`${name}: DPoP: the type of the token`, bound.tokens().token_type, "DPoP");
+  }
+
   const keys = { jwks: await jwks(publicKey), token_endpoint_auth_methods: ["private_key_jwt"] };
   const signer = await register({ ...registration, ...keys });
   await works("private_key_jwt", assertion(signer.client_id), signer.client_id);
