@@ -43,6 +43,7 @@ const provider = new Provider(issuer, {
   },
   jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), alg, kid: "load", use: "sig" }] },
   scopes: scope.split(" "),
+  ttl: { ClientCredentials: 900 },
 });
 server.on("request", provider.callback());
 console.log(`issuer ${issuer}`);
