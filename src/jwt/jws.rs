@@ -74,6 +74,8 @@ pub(super) enum Kind {
     AccessToken,
     /// `client-authentication+jwt`, draft-ietf-oauth-rfc7523bis §4.
     ClientAssertion,
+    /// `oauth-id-jag+jwt`, draft-ietf-oauth-identity-assertion-authz-grant.
+    IdentityAssertion,
     /// `JOSE`, of JWT-SVIDs.
     Jose,
     /// `JWT`, or no `typ`.
@@ -124,6 +126,8 @@ impl Kind {
             Ok(Self::AccessToken)
         } else if short.eq_ignore_ascii_case("client-authentication+jwt") {
             Ok(Self::ClientAssertion)
+        } else if short.eq_ignore_ascii_case("oauth-id-jag+jwt") {
+            Ok(Self::IdentityAssertion)
         } else if short.eq_ignore_ascii_case("JWT") {
             Ok(Self::Unspecified)
         } else if short.eq_ignore_ascii_case("JOSE") {

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rand;
 use serde_json::Value;
-use tower_warden::{Unavailable, UnixTime};
+use tower_warden::{AuthMethod, Unavailable, UnixTime};
 
 use crate::{
     ClaimsError, ClaimsRequest, GrantType,
@@ -33,13 +33,21 @@ impl Inner {
         let claims = self.claims.claims(request).wait().await;
         let claims = claims.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
-                GrantType::ClientCredentials => OAuthError::unauthorized_client(),
                 GrantType::AuthorizationCode | GrantType::RefreshToken => OAuthError::invalid_grant(),
+                GrantType::ClientCredentials => OAuthError::unauthorized_client(),
+                GrantType::JwtBearer => OAuthError::invalid_assertion(),
                 GrantType::TokenExchange => OAuthError::invalid_subject_token(),
             },
             ClaimsError::Unavailable(error) => error.into(),
         })?;
         let mut claims = claims.into_members();
+        if let Some(key) = request.presented.filter(|presented| presented.method == AuthMethod::ApiKey) {
+            for (name, value) in [("tenant", &key.tenant), ("tier", &key.tier)] {
+                if let Some(value) = value {
+                    claims.entry(name).or_insert_with(|| (**value).into());
+                }
+            }
+        }
         // RFC 9068 §2.2.
         let members = [
             ("aud", request.resource.into()),

@@ -23,8 +23,8 @@ pub struct ClaimsRequest<'a> {
     pub confirmation: Option<&'a Confirmation>,
     /// The grant.
     pub grant: GrantType,
-    /// The verified credential that the token is issued for: the subject token of an exchange. Its claims are those of its own
-    /// issuer, which may be another one.
+    /// The verified credential that the token is issued for: an API key, or the subject token or assertion of another
+    /// issuer or this one, with its own claims.
     pub presented: Option<&'a Identity>,
     /// The resource that the token is for: `aud`.
     pub resource: &'a str,

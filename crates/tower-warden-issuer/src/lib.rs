@@ -74,8 +74,15 @@
 //! |---|---|
 //! | `client_secret_basic`, `client_secret_post` | the digest of a random secret; old secrets for a [grace period](ClientSecrets::rotated) |
 //! | `private_key_jwt` | an assertion whose only audience is the issuer, never the token endpoint; its `jti` once |
+//! | `tls_client_auth` | a name in the certificate of the connection, of a trusted authority ([with mutual TLS](TokenIssuerBuilder::mutual_tls)) |
+//! | `self_signed_tls_client_auth` | the thumbprint of the certificate of the connection |
 //!
-//! A wrong credential and an unknown client get the same response, after the same work.
+//! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a request
+//! that is otherwise valid: not by one that lacks a nonce for its DPoP proof.
+//!
+//! With the settings of [`KeyOwners`], the owner of an API key is a client as well, whose secret is the key: an agent exchanges
+//! its key for a short-lived JWT by the grant of client credentials, with any OAuth client and without a registration. The
+//! scopes of the key are those that the owner may request.
 //!
 //! # Scopes and resources
 //!
@@ -97,11 +104,22 @@
 //! narrows its own token before it passes it on. `act` names the client that acts for the subject, and those before it. Scopes
 //! never grow, the new token never outlives the old one, and a token that was not meant for the client is refused.
 //!
+//! # Assertions of other issuers
+//!
+//! With the settings of [`JwtBearer`], a client exchanges a short-lived JWT of a trusted issuer for an access token about its
+//! subject ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)): the identity of a workload, or of an employee
+//! who has logged in at an identity provider (ID-JAG). Each is accepted once, and its subjects are [mapped](Subjects).
+//!
+//! | the client presents | use |
+//! |---|---|
+//! | a token that was sent to it, or one of its own, to call the next API | token exchange |
+//! | a JWT that another issuer has made for this issuer | the grant of assertions |
+//!
 //! # Bound tokens
 //!
 //! A token is bound to the key of a DPoP proof that its request has ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)), and
 //! for clients that [declare it](Client::require_binding) to the certificate of the connection
-//! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)). An invalid proof is never treated as an absent one.
+//! ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)), if the issuer has [mutual TLS](TokenIssuerBuilder::mutual_tls). An invalid proof is never treated as an absent one.
 //!
 //! # Revocation and introspection
 //!
@@ -114,6 +132,14 @@
 //! Interactive clients, such as those of MCP servers, need authorization codes. [`AutoConsent`] grants them without asking
 //! anyone, for development on one machine: it is refused for an issuer whose host is not loopback, and so are requests from
 //! elsewhere. [Public clients](Client::public) exist at such an issuer only. For people, use an OpenID provider.
+//!
+//! | endpoint | what it does | option |
+//! |---|---|---|
+//! | `GET /oauth/authorize` | issues a code ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1)), with PKCE and `iss` in the response ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)) | [`auto_consent`](TokenIssuerBuilder::auto_consent) |
+//! | `POST /oauth/register` | registers a client ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)) | [`registration`](AutoConsent::registration) |
+//!
+//! With the feature `client-documents`, `AutoConsent::client_documents` accepts clients whose id is the URL of a document with
+//! their metadata. The metadata of the issuer states what is enabled.
 //!
 //! # Deployment caveats
 //!
@@ -128,12 +154,16 @@
 
 #[cfg(feature = "axum")]
 pub use self::axum::issuer_routes;
+#[cfg(feature = "client-documents")]
+pub use self::endpoint::ClientDocuments;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
     client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
-    endpoint::{AutoConsent, ConsentRequest, IssuerService, ResponseFuture},
+    endpoint::{AutoConsent, ClientProfile, ConsentRequest, IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
+    jwt_bearer::JwtBearer,
+    key_owners::KeyOwners,
     refresh::{
         FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
         RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
@@ -150,6 +180,8 @@ mod client;
 mod endpoint;
 mod exchange;
 mod issuer;
+mod jwt_bearer;
+mod key_owners;
 mod refresh;
 mod signing;
 mod subjects;

@@ -12,16 +12,21 @@ use crate::{
 };
 
 impl Claims<'_> {
-    /// Checks that the token is an access token, and with [`Profile::Strict`] the required claims of RFC 9068 §2.2.
+    /// Checks that the token is of the kind that the profile is for, and with [`Profile::Strict`] the required claims of
+    /// RFC 9068 §2.2.
     pub(in crate::jwt) fn check_profile(&self, rules: &Issuer, kind: Kind) -> Result<(), Fault> {
-        match rules.profile {
-            Profile::Strict if kind != Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
+        // RFC 8725 §3.12: no JWT is of two kinds, such as an assertion and an access token.
+        let is_allowed = match rules.profile {
+            Profile::ClientAssertion => matches!(kind, Kind::ClientAssertion | Kind::Unspecified),
+            Profile::Common => matches!(kind, Kind::AccessToken | Kind::Unspecified),
+            Profile::Grant => kind == Kind::Unspecified,
+            Profile::IdentityAssertion => kind == Kind::IdentityAssertion,
+            Profile::Strict => kind == Kind::AccessToken,
             // Only JWT-SVIDs are of this type.
-            Profile::Common | Profile::ClientAssertion if kind == Kind::Jose => return Err(Reason::TOKEN_TYPE.into()),
-            // RFC 8725 §3.12: no JWT is both an assertion of a client and an access token.
-            Profile::ClientAssertion if kind == Kind::AccessToken => return Err(Reason::TOKEN_TYPE.into()),
-            Profile::Common | Profile::Svid if kind == Kind::ClientAssertion => return Err(Reason::TOKEN_TYPE.into()),
-            Profile::ClientAssertion | Profile::Common | Profile::Strict | Profile::Svid => {}
+            Profile::Svid => matches!(kind, Kind::AccessToken | Kind::Jose | Kind::Unspecified),
+        };
+        if !is_allowed {
+            return Err(Reason::TOKEN_TYPE.into());
         }
         if kind == Kind::Unspecified {
             self.check_signs(rules)?;

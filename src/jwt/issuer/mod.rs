@@ -190,6 +190,57 @@ impl Issuer {
         Ok(Self { profile: Profile::ClientAssertion, ..rules })
     }
 
+    /// Accepts assertions of an issuer that are grants for access tokens, at the token endpoint of an authorization server that
+    /// is named by `audience` ([RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1)).
+    ///
+    /// `aud` is the authorization server alone, `sub` and `jti` are required, and the maximum lifetime is ten minutes. `typ` is
+    /// `JWT` or absent. The caller makes sure that each `jti` is used once, with a
+    /// [`ReplayGuard`](crate::replay::ReplayGuard).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::jwt::Issuer;
+    ///
+    /// assert!(Issuer::authorization_grant("https://login.example.com", "https://auth.example.com").is_ok());
+    /// assert!(Issuer::authorization_grant("http://login.example.com", "https://auth.example.com").is_err());
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If one of them is empty, or `name` is an `http` URL of another host than a loopback one.
+    pub fn authorization_grant(name: &str, audience: &str) -> Result<Self, ConfigError> {
+        let rules = Self::new(name, audience)?
+            .refuse_other_audiences()
+            .require_jti()
+            .max_lifetime(Duration::from_secs(10 * 60));
+        Ok(Self { profile: Profile::Grant, ..rules })
+    }
+
+    /// Accepts identity assertions (ID-JAG,
+    /// [draft](https://datatracker.ietf.org/doc/draft-ietf-oauth-identity-assertion-authz-grant/)) of an identity provider, with
+    /// the rules of [`authorization_grant`](Self::authorization_grant), except that `typ` is `oauth-id-jag+jwt`.
+    ///
+    /// The caller compares `client_id` with the client that presents the assertion.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden::jwt::Issuer;
+    ///
+    /// assert!(Issuer::identity_assertion("https://login.example.com", "https://auth.example.com").is_ok());
+    /// assert!(Issuer::identity_assertion("https://login.example.com", "").is_err());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See [`authorization_grant`](Self::authorization_grant).
+    pub fn identity_assertion(name: &str, audience: &str) -> Result<Self, ConfigError> {
+        let rules = Self::authorization_grant(name, audience)?;
+        Ok(Self { profile: Profile::IdentityAssertion, ..rules })
+    }
+
     fn of(name: IssuerName, audience: &str) -> Result<Self, ConfigError> {
         let issuer = Self {
             actors: Actors::Accepted,

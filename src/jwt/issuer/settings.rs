@@ -64,6 +64,10 @@ pub(in crate::jwt) enum Profile {
     ClientAssertion,
     /// All tokens without a `typ` that marks another kind.
     Common,
+    /// Assertions that are grants at the token endpoint, RFC 7523 §2.1.
+    Grant,
+    /// ID-JAG.
+    IdentityAssertion,
     /// RFC 9068.
     Strict,
     /// JWT-SVID.

@@ -2,7 +2,9 @@
 
 use std::{fmt, sync::Arc};
 
-use tower_warden::{ConfigError, UnixTime, api_key::KeyDigest, jwt::KeySource, scope::Scopes};
+use tower_warden::{
+    ConfigError, Digest, UnixTime, api_key::KeyDigest, certificate::CertificateName, jwt::KeySource, scope::Scopes,
+};
 
 pub use self::{
     secrets::ClientSecrets,
@@ -10,6 +12,7 @@ pub use self::{
 };
 use crate::endpoint::CodeClient;
 
+mod certificates;
 mod secrets;
 mod store;
 
@@ -49,7 +52,8 @@ pub struct Client {
 #[non_exhaustive]
 pub enum TokenBinding {
     /// The client certificate of the connection ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)), which is
-    /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request.
+    /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request. The issuer has
+    /// [mutual TLS](crate::TokenIssuerBuilder::mutual_tls); otherwise the client gets no token.
     Certificate,
     /// The key of a DPoP proof ([RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)).
     Key,
@@ -64,6 +68,9 @@ pub enum GrantType {
     AuthorizationCode,
     /// [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4).
     ClientCredentials,
+    /// [RFC 7523 §2.1](https://www.rfc-editor.org/rfc/rfc7523#section-2.1), with the settings of
+    /// [`JwtBearer`](crate::JwtBearer).
+    JwtBearer,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
     /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
     RefreshToken,
@@ -74,8 +81,8 @@ pub enum GrantType {
 
 impl GrantType {
     /// All grants.
-    pub(crate) const ALL: [Self; 4] =
-        [Self::AuthorizationCode, Self::ClientCredentials, Self::RefreshToken, Self::TokenExchange];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::AuthorizationCode, Self::ClientCredentials, Self::JwtBearer, Self::RefreshToken, Self::TokenExchange];
 
     /// The value of `grant_type`.
     #[must_use]
@@ -83,6 +90,7 @@ impl GrantType {
         match self {
             Self::AuthorizationCode => "authorization_code",
             Self::ClientCredentials => "client_credentials",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
@@ -101,6 +109,12 @@ pub enum ClientAuthentication {
     SecretBasic(ClientSecrets),
     /// `client_secret_post`: a secret in the form.
     SecretPost(ClientSecrets),
+    /// `self_signed_tls_client_auth`: one of these client certificates, by its SHA-256 thumbprint
+    /// ([RFC 8705 §2.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.2)). Its chain is not verified.
+    SelfSignedTls(Vec<Digest>),
+    /// `tls_client_auth`: a client certificate of a trusted authority that has this name
+    /// ([RFC 8705 §2.1](https://www.rfc-editor.org/rfc/rfc8705#section-2.1)).
+    Tls(CertificateName),
 }
 
 impl ClientAuthentication {
@@ -116,6 +130,8 @@ impl fmt::Debug for ClientAuthentication {
             Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
             Self::SecretBasic(_) => "SecretBasic(..)",
             Self::SecretPost(_) => "SecretPost(..)",
+            Self::SelfSignedTls(_) => "SelfSignedTls(..)",
+            Self::Tls(_) => "Tls(..)",
         })
     }
 }
@@ -148,9 +164,13 @@ impl Client {
         client.resource(resource)
     }
 
-    /// Adds a method of authentication.
+    /// Adds a method of authentication. Of [`Tls`](ClientAuthentication::Tls), the last one replaces those before it: a client
+    /// has one expected name ([RFC 8705 §2.1.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.1.2)).
     #[must_use]
     pub fn authentication(mut self, method: ClientAuthentication) -> Self {
+        if matches!(method, ClientAuthentication::Tls(_)) {
+            self.authentication.retain(|known| !matches!(known, ClientAuthentication::Tls(_)));
+        }
         self.authentication.push(method);
         self
     }

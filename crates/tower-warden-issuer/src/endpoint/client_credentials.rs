@@ -1,9 +1,18 @@
 //! The grant of client credentials, RFC 6749 §4.4.
 
-use super::{binding::token_type, error::OAuthError, response::TokenResponse, target, token::GrantRequest};
-use crate::{ClaimsRequest, GrantType, issuer::Inner};
+use std::time::Duration;
 
-pub(super) async fn respond(issuer: &Inner, request: &GrantRequest<'_>) -> Result<TokenResponse, OAuthError> {
+use tower_warden::{Identity, UnixTime};
+
+use super::{binding::token_type, error::OAuthError, response::TokenResponse, target, token::GrantRequest};
+use crate::{ClaimsRequest, GrantType, access_token::TokenTerms, issuer::Inner};
+
+/// Issues a token for the client itself: a registered one, or the owner of an API key.
+pub(super) async fn respond(
+    issuer: &Inner,
+    request: &GrantRequest<'_>,
+    key: Option<&Identity>,
+) -> Result<TokenResponse, OAuthError> {
     let &GrantRequest { client, confirmation, form, now } = request;
     let scopes = target::scopes(form, client.allowed_scopes())?;
     let request = ClaimsRequest {
@@ -11,17 +20,22 @@ pub(super) async fn respond(issuer: &Inner, request: &GrantRequest<'_>) -> Resul
         client_id: client.id(),
         confirmation,
         grant: GrantType::ClientCredentials,
-        presented: None,
+        presented: key,
         resource: target::resource(form, client)?,
         scopes: &scopes,
         session_id: None,
         // RFC 9068 §2.2: the client itself.
         subject: client.id(),
     };
-    let access_token = issuer.access_token(&request, now).await?;
+    let end = key.and_then(|key| key.expires_at);
+    let expires_at = end.into_iter().fold(now + issuer.lifetime, UnixTime::min);
+    let access_token = issuer.access_token_with(&request, &TokenTerms { expires_at, may_act: None }, now).await?;
+    if let Some(recorder) = key.and_then(|key| key.on_admission.as_ref()) {
+        recorder.admitted(now);
+    }
     Ok(TokenResponse {
         access_token,
-        expires_in: issuer.lifetime,
+        expires_in: Duration::from_secs(expires_at.as_secs() - now.as_secs()),
         issued_token_type: None,
         refresh_token: None,
         scopes,

@@ -34,6 +34,12 @@ impl OAuthError {
         Self::new("invalid_request", "The actor token is invalid, expired or revoked, or not one of the client itself.")
     }
 
+    /// RFC 7523 §3.1: one text for all reasons.
+    pub(crate) const fn invalid_assertion() -> Self {
+        let text = "The assertion is invalid, expired, used or revoked, or not one that the client may use.";
+        Self::new("invalid_grant", text)
+    }
+
     /// One text for all reasons.
     pub(crate) const fn invalid_grant() -> Self {
         Self::new("invalid_grant", "The grant is invalid, expired, used or revoked, or of another client.")
@@ -56,6 +62,15 @@ impl OAuthError {
     /// RFC 8707 §2.
     pub(crate) const fn invalid_target() -> Self {
         Self::new("invalid_target", "The resource is malformed, or not one that the client may request tokens for.")
+    }
+
+    /// 429: RFC 6749 §5.2 has no code for it.
+    pub(crate) const fn throttled(retry_after: Duration) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            status: StatusCode::TOO_MANY_REQUESTS,
+            ..Self::new("temporarily_unavailable", "The client uses too many assertions or proofs at the moment.")
+        }
     }
 
     pub(crate) const fn unauthorized_client() -> Self {

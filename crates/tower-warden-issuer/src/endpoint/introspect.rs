@@ -1,6 +1,6 @@
 //! Introspection, RFC 7662.
 
-use http::HeaderMap;
+use http::request::Parts;
 use serde_json::{Map, Value, json};
 use tower_warden::UnixTime;
 
@@ -11,9 +11,9 @@ use crate::{Client, FoundToken, issuer::Inner};
 ///
 /// A client may know its own tokens, and a resource server the access tokens for its resources. For all others, the token is
 /// not active (RFC 7662 §2.2).
-pub(super) async fn respond(issuer: &Inner, headers: &HeaderMap, form: &Form) -> Result<Value, OAuthError> {
+pub(super) async fn respond(issuer: &Inner, head: &Parts, form: &Form) -> Result<Value, OAuthError> {
     let now = issuer.clock.now();
-    let client = authenticate(issuer, headers, form, now).await?;
+    let client = authenticate(issuer, head, form, now).await?;
     let token = form.get("token").ok_or(OAuthError::invalid_request("The parameter token is missing."))?;
     let members = match issuer.issued(token, now).await? {
         Some(IssuedToken::Access(identity)) => {

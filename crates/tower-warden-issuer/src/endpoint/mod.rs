@@ -1,5 +1,7 @@
 //! The endpoints.
 
+#[cfg(feature = "client-documents")]
+pub use self::development::ClientDocuments;
 pub(crate) use self::{
     delegation::{MayAct, act},
     development::{CodeClient, Development},
@@ -7,7 +9,7 @@ pub(crate) use self::{
     presented::own_tokens,
 };
 pub use self::{
-    development::{AutoConsent, ConsentRequest},
+    development::{AutoConsent, ClientProfile, ConsentRequest},
     service::{IssuerService, ResponseFuture},
 };
 
@@ -19,6 +21,7 @@ mod development;
 mod error;
 mod form;
 mod introspect;
+mod jwt_bearer;
 mod presented;
 mod refresh_token;
 mod response;

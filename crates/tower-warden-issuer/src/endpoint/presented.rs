@@ -60,6 +60,17 @@ impl Inner {
         token: &str,
         now: UnixTime,
     ) -> Result<Option<Arc<Identity>>, OAuthError> {
+        let verified = self.verified_within_skew(verifier, token, now).await?;
+        Ok(verified.filter(|identity| identity.expires_at.is_some_and(|end| now < end)))
+    }
+
+    /// Verifies a JWT; `None` if it is not valid. It may have expired within the tolerated difference of clocks.
+    pub(super) async fn verified_within_skew(
+        &self,
+        verifier: &Jwt,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<Option<Arc<Identity>>, OAuthError> {
         let credential = Credential::access_token(token);
         if !verifier.accepts(&credential) {
             return Ok(None);
@@ -69,9 +80,9 @@ impl Inner {
             verifier.authenticate(&self.presented(credential, Head::from(&request), now))
         };
         match verified.wait().await {
-            Ok(identity) => Ok(Some(identity).filter(|identity| identity.expires_at.is_some_and(|end| now < end))),
+            Ok(identity) => Ok(Some(identity)),
             Err(rejection) if rejection.kind() == RejectionKind::Unavailable => {
-                tracing::warn!(%rejection, "no token was issued, because the keys of an issuer are unavailable");
+                tracing::warn!(%rejection, "no token was issued, because the keys of a token are unavailable");
                 Err(OAuthError::unavailable(rejection.wait().unwrap_or(Duration::from_secs(1))))
             }
             Err(_) => Ok(None),

@@ -1,6 +1,6 @@
 //! Revocation, RFC 7009.
 
-use http::HeaderMap;
+use http::request::Parts;
 use tower_warden::revocation::Revocation;
 
 use super::{development::identify, error::OAuthError, form::Form, presented::IssuedToken};
@@ -10,11 +10,11 @@ use crate::{Revoker, issuer::Inner};
 pub(super) async fn respond(
     issuer: &Inner,
     revoker: &dyn Revoker,
-    headers: &HeaderMap,
+    head: &Parts,
     form: &Form,
 ) -> Result<(), OAuthError> {
     let now = issuer.clock.now();
-    let client = identify(issuer, headers, form, now).await?;
+    let client = identify(issuer, head, form, now).await?;
     let token = form.get("token").ok_or(OAuthError::invalid_request("The parameter token is missing."))?;
     // RFC 7009 §2.2: an invalid token is as good as a revoked one.
     let Some(token) = issuer.issued(token, now).await? else { return Ok(()) };

@@ -111,7 +111,7 @@ impl Inner {
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
-            Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head).await,
+            Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
@@ -139,11 +139,11 @@ impl Inner {
         };
         let mut fields = Vec::new();
         let response = match (endpoint, &self.revocations) {
-            (Endpoint::Introspect, _) => introspect::respond(self, &head.headers, &form)
-                .await
-                .map(|members| not_stored(StatusCode::OK, &members)),
+            (Endpoint::Introspect, _) => {
+                introspect::respond(self, head, &form).await.map(|members| not_stored(StatusCode::OK, &members))
+            }
             (Endpoint::Revoke, Some(list)) => {
-                revoke::respond(self, &**list, &head.headers, &form).await.map(|()| empty(StatusCode::OK, ""))
+                revoke::respond(self, &**list, head, &form).await.map(|()| empty(StatusCode::OK, ""))
             }
             _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
         };
@@ -162,16 +162,20 @@ where
         return Err(OAuthError::invalid_request("Parameters are in the body, not in the URL."));
     }
     Form::check_type(&head.headers)?;
-    let read = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, Form::MAX_BYTES).collect()).await;
-    let body = match read {
-        Err(_) => return Err(OAuthError::invalid_request("The form did not arrive in time.")),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            return Err(OAuthError::invalid_request("The form is too long."));
-        }
-        Ok(Err(_)) => return Err(OAuthError::invalid_request("The form did not arrive.")),
-        Ok(Ok(body)) => body.to_bytes(),
-    };
-    Form::parse(&body)
+    Form::parse(&read_body(body, Form::MAX_BYTES).await?)
+}
+
+/// Reads a body within limits of length and time.
+pub(super) async fn read_body<ReqBody>(body: ReqBody, max_bytes: usize) -> Result<Bytes, OAuthError>
+where
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    match tokio::time::timeout(READ_TIMEOUT, Limited::new(body, max_bytes).collect()).await {
+        Err(_) => Err(OAuthError::invalid_request("The body did not arrive in time.")),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(OAuthError::invalid_request("The body is too long.")),
+        Ok(Err(_)) => Err(OAuthError::invalid_request("The body did not arrive.")),
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+    }
 }
 
 impl<B, ReqBody> Service<Request<ReqBody>> for IssuerService<B>

@@ -4,12 +4,13 @@ use http::request::Parts;
 use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
-    binding::{ResponseFields, confirmation},
+    authenticate::{AuthenticatedClient, authenticate_for_token},
+    binding::{Possession, ResponseFields},
     client_credentials,
-    development::{self, identify},
+    development::{self, public_client},
     error::OAuthError,
     form::Form,
-    refresh_token,
+    jwt_bearer, refresh_token,
     response::TokenResponse,
     token_exchange,
 };
@@ -33,22 +34,35 @@ pub(super) async fn respond(
     fields: &mut ResponseFields,
 ) -> Result<TokenResponse, OAuthError> {
     let now = issuer.clock.now();
-    let client = identify(issuer, &head.headers, form, now).await?;
+    let authenticated = match public_client(issuer, head, form).await? {
+        Some(client) => AuthenticatedClient::public(client),
+        None => authenticate_for_token(issuer, head, form, now).await?,
+    };
+    let client = &*authenticated.client;
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
     let grant = grant.ok_or(OAuthError::unsupported_grant_type())?;
     if !client.may_use(grant) {
         return Err(OAuthError::unauthorized_client());
     }
-    let confirmation = confirmation(issuer, head, &client, now, fields).await?;
-    let request = GrantRequest { client: &client, confirmation: confirmation.as_ref(), form, now };
+    let possession = Possession::verify(issuer, head, client, now, fields)?;
+    // RFC 9449 §8: a request that lacks the nonce is sent again, maybe with the same assertion.
+    authenticated.use_once(issuer).await?;
+    let confirmation = possession.use_once(issuer, now, fields).await?;
+    authenticated.check_binding(confirmation.as_ref())?;
+    let request = GrantRequest { client, confirmation: confirmation.as_ref(), form, now };
     // `Inner::grants` has those that are configured.
     let disabled = OAuthError::unsupported_grant_type();
     match grant {
         GrantType::AuthorizationCode => {
             development::redeem(issuer, issuer.development.as_ref().ok_or(disabled)?, &request).await
         }
-        GrantType::ClientCredentials => client_credentials::respond(issuer, &request).await,
+        GrantType::ClientCredentials => {
+            client_credentials::respond(issuer, &request, authenticated.key.as_deref()).await
+        }
+        GrantType::JwtBearer => {
+            jwt_bearer::respond(issuer, issuer.jwt_bearer.as_ref().ok_or(disabled)?, &request).await
+        }
         GrantType::RefreshToken => {
             refresh_token::respond(issuer, issuer.refresh.as_ref().ok_or(disabled)?, &request).await
         }

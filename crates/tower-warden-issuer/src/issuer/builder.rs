@@ -10,7 +10,7 @@ use tower_warden::{
 
 use super::{Inner, TokenIssuer, decoy::Decoy};
 use crate::{
-    AutoConsent, ClaimsSource, ClientStore, RefreshTokens, Revoker, SigningKeys, TokenExchange,
+    AutoConsent, ClaimsSource, ClientStore, JwtBearer, KeyOwners, RefreshTokens, Revoker, SigningKeys, TokenExchange,
     claims::NoClaims,
     endpoint::{Development, own_tokens},
 };
@@ -39,6 +39,7 @@ use crate::{
 /// ```
 #[must_use]
 pub struct TokenIssuerBuilder {
+    api_keys: Option<KeyOwners>,
     claims: Arc<dyn ClaimsSource>,
     clients: Arc<dyn ClientStore>,
     clock: Arc<dyn Clock>,
@@ -46,6 +47,8 @@ pub struct TokenIssuerBuilder {
     dpop: Option<Dpop>,
     exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
+    has_mutual_tls: bool,
+    jwt_bearer: Option<JwtBearer>,
     keys: SigningKeys,
     lifetime: Duration,
     name: Box<str>,
@@ -66,6 +69,7 @@ impl TokenIssuerBuilder {
             return Err(if name.contains(['?', '#', '@']) { error } else { error.value(name) });
         }
         Ok(Self {
+            api_keys: None,
             claims: Arc::new(NoClaims),
             clients: Arc::new(clients),
             clock: Arc::new(SystemClock::default()),
@@ -73,6 +77,8 @@ impl TokenIssuerBuilder {
             dpop: None,
             exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
+            has_mutual_tls: false,
+            jwt_bearer: None,
             keys,
             lifetime: Duration::from_secs(15 * 60),
             name: name.into(),
@@ -94,6 +100,12 @@ impl TokenIssuerBuilder {
         }
         self.lifetime = lifetime;
         Ok(self)
+    }
+
+    /// Accepts the owners of API keys as clients. Without it, only registered clients are.
+    pub fn api_keys(mut self, owners: KeyOwners) -> Self {
+        self.api_keys = Some(owners);
+        self
     }
 
     /// Supports authorization codes, which are granted without asking anyone: for development. It needs
@@ -143,7 +155,24 @@ impl TokenIssuerBuilder {
         self
     }
 
-    /// Sets the guard that records the assertions of clients, each of which is accepted once: a [`MemoryReplayGuard`] by
+    /// Supports the grant of assertions, with these settings. Without them, the grant is not supported.
+    pub fn jwt_bearer(mut self, grants: JwtBearer) -> Self {
+        self.jwt_bearer = Some(grants);
+        self
+    }
+
+    /// Uses the client certificates of connections ([RFC 8705](https://www.rfc-editor.org/rfc/rfc8705)): to authenticate clients,
+    /// and to bind tokens. The metadata states so.
+    ///
+    /// The certificate is a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request: the
+    /// `TlsListener` of the crate `tower-warden-tls` inserts it, or behind a proxy a
+    /// [`ForwardedCertificateLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.ForwardedCertificateLayer.html).
+    pub const fn mutual_tls(mut self) -> Self {
+        self.has_mutual_tls = true;
+        self
+    }
+
+    /// Sets the guard that records assertions, each of which is accepted once: a [`MemoryReplayGuard`] by
     /// default, which works for one node.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.guard = Arc::new(guard);
@@ -160,8 +189,9 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, or DPoP proofs cannot name the identifier; with [`AutoConsent`], if the identifier
-    /// is not a URL of a loopback host, or there is no list of revocations.
+    /// If the system's random generator fails, DPoP proofs cannot name the identifier, or it is that of an issuer whose
+    /// assertions are accepted; with [`AutoConsent`], if the identifier is not a URL of a loopback host, or there is no list of
+    /// revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         // The current key begins to sign now, so that its first period does.
         self.keys.current(self.clock.now());
@@ -177,15 +207,22 @@ impl TokenIssuerBuilder {
             return Err(ConfigError::custom(message));
         }
         let development = self.consent.map(|consent| Development::new(consent, &self.name)).transpose()?;
+        let clients = match &development {
+            Some(development) => development.clients(self.clients, Arc::clone(&self.clock), &self.name),
+            None => self.clients,
+        };
         Ok(TokenIssuer(Arc::new(Inner {
+            api_keys: self.api_keys,
             claims: self.claims,
-            clients: self.clients,
+            clients,
             clock: self.clock,
             decoy: Decoy::generate()?,
             development,
             dpop,
             exchange: self.exchange,
             guard: self.guard,
+            has_mutual_tls: self.has_mutual_tls,
+            jwt_bearer: self.jwt_bearer.map(|grants| grants.verify_for(&self.name)).transpose()?,
             own: own_tokens(&self.name, self.keys.clone())?,
             keys: self.keys,
             lifetime: self.lifetime,

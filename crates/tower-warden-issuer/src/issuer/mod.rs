@@ -14,8 +14,8 @@ use tower_warden::{
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
 use crate::{
-    ClaimsSource, ClientStore, GrantType, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
-    endpoint::Development,
+    ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
+    endpoint::Development, jwt_bearer::AssertionGrants,
 };
 
 mod builder;
@@ -28,6 +28,7 @@ mod decoy;
 pub struct TokenIssuer(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
+    pub(crate) api_keys: Option<KeyOwners>,
     pub(crate) claims: Arc<dyn ClaimsSource>,
     pub(crate) clients: Arc<dyn ClientStore>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -36,6 +37,9 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    /// Whether the certificates of connections are used.
+    pub(crate) has_mutual_tls: bool,
+    pub(crate) jwt_bearer: Option<AssertionGrants>,
     pub(crate) keys: SigningKeys,
     pub(crate) lifetime: Duration,
     pub(crate) name: Box<str>,
@@ -88,12 +92,7 @@ impl TokenIssuer {
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     pub fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
-        let secret = self.0.secret_format.generate()?;
-        let digest = match self.0.peppers.first() {
-            Some(pepper) => pepper.digest(secret.expose()),
-            None => KeyDigest::sha256(secret.expose()),
-        };
-        Ok((secret, digest))
+        self.0.generate_secret()
     }
 
     /// The identifier: `iss` of its tokens.
@@ -147,7 +146,10 @@ impl TokenIssuer {
 
 impl Inner {
     pub(crate) fn metadata(&self) -> Value {
-        const METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        let mut methods = vec!["client_secret_basic", "client_secret_post", "private_key_jwt"];
+        if self.has_mutual_tls {
+            methods.extend(["self_signed_tls_client_auth", "tls_client_auth"]);
+        }
         const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
         let mut metadata = json!({
             // It has no response type. RFC 8414 §2 does not require it, but clients do: the SDKs of MCP.
@@ -156,20 +158,22 @@ impl Inner {
                 self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
             "introspection_endpoint": self.url(paths::INTROSPECT),
-            "introspection_endpoint_auth_methods_supported": METHODS,
+            "introspection_endpoint_auth_methods_supported": methods,
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
             // Required by RFC 8414 §2.
             "response_types_supported": [],
-            "tls_client_certificate_bound_access_tokens": true,
             "token_endpoint": self.url(paths::TOKEN),
-            "token_endpoint_auth_methods_supported": METHODS,
+            "token_endpoint_auth_methods_supported": methods,
             "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         });
+        if self.has_mutual_tls {
+            metadata["tls_client_certificate_bound_access_tokens"] = true.into();
+        }
         if self.revocations.is_some() {
             metadata["revocation_endpoint"] = self.url(paths::REVOKE).into();
-            metadata["revocation_endpoint_auth_methods_supported"] = METHODS.into();
+            metadata["revocation_endpoint_auth_methods_supported"] = methods.into();
             metadata["revocation_endpoint_auth_signing_alg_values_supported"] = ALGORITHMS.into();
         }
         if let Some(development) = &self.development {
@@ -178,11 +182,22 @@ impl Inner {
         metadata
     }
 
+    /// A new secret, and its digest under the newest pepper.
+    pub(crate) fn generate_secret(&self) -> Result<(KeySecret, KeyDigest), ConfigError> {
+        let secret = self.secret_format.generate()?;
+        let digest = match self.peppers.first() {
+            Some(pepper) => pepper.digest(secret.expose()),
+            None => KeyDigest::sha256(secret.expose()),
+        };
+        Ok((secret, digest))
+    }
+
     /// The grants that are supported.
     pub(crate) fn grants(&self) -> impl Iterator<Item = GrantType> {
         GrantType::ALL.into_iter().filter(|grant| match grant {
             GrantType::AuthorizationCode => self.development.is_some(),
             GrantType::ClientCredentials => true,
+            GrantType::JwtBearer => self.jwt_bearer.is_some(),
             GrantType::RefreshToken => self.refresh.is_some(),
             GrantType::TokenExchange => self.exchange.is_some(),
         })

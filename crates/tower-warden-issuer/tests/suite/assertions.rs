@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use tower_warden::{
     Authenticator, Credential, Eventual, Head, Presented, Unavailable,
     jwt::{Algorithm, Issuer, Jwt, KeyRequest, KeySource, StaticKeys, VerifyingKey},
-    replay::{ReplayGuard, ReplayVerdict, UsedProof},
     testing::{SigningKey, TokenBuilder},
 };
 use tower_warden_issuer::ClientAuthentication;
@@ -16,7 +15,7 @@ use crate::support::{CLIENT_CREDENTIALS, ISSUER, NOW, Reply, Setup, client, form
 const TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The claims of a valid assertion of the client `signer`.
-fn valid() -> Value {
+pub(crate) fn valid() -> Value {
     let now = NOW.as_secs();
     json!({ "iss": "signer", "sub": "signer", "aud": ISSUER, "jti": "1", "iat": now, "exp": now + 60 })
 }
@@ -33,14 +32,17 @@ fn without(name: &str) -> Value {
     claims
 }
 
-fn sign(key: &SigningKey, kind: &str, claims: &Value) -> String {
+pub(crate) fn sign(key: &SigningKey, kind: &str, claims: &Value) -> String {
     let header = json!({ "alg": key.algorithm().as_str(), "kid": key.id(), "typ": kind });
     TokenBuilder::sign_text(&header.to_string(), &claims.to_string(), key)
 }
 
-async fn send(setup: &Setup, assertion: &str) -> Reply {
-    let form = format!("{CLIENT_CREDENTIALS}&client_assertion_type={TYPE}&client_assertion={assertion}");
-    setup.send(form_request(&form)).await
+pub(crate) fn parameters(assertion: &str) -> String {
+    format!("client_assertion_type={TYPE}&client_assertion={assertion}")
+}
+
+pub(crate) async fn send(setup: &Setup, assertion: &str) -> Reply {
+    setup.send(form_request(&format!("{CLIENT_CREDENTIALS}&{}", parameters(assertion)))).await
 }
 
 async fn send_claims(claims: &Value) -> Reply {
@@ -221,23 +223,4 @@ async fn nothing_is_issued_while_the_keys_of_a_client_are_unavailable() {
     setup.clients.insert(client("signer").authentication(ClientAuthentication::private_key_jwt(Down)));
     let reply = send(&setup, &sign(&setup.key, "JWT", &valid())).await;
     reply.assert_error(503, "temporarily_unavailable");
-}
-
-/// A guard with one verdict, or none.
-struct Guard(Option<ReplayVerdict>);
-
-impl ReplayGuard for Guard {
-    fn record(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
-        Eventual::Now(self.0.ok_or(Unavailable::new("the guard")))
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_issued_while_assertions_cannot_be_recorded() {
-    for verdict in [None, Some(ReplayVerdict::Full), Some(ReplayVerdict::KeyFull)] {
-        let setup = Setup::with(|builder| builder.replay_guard(Guard(verdict)));
-        let reply = send(&setup, &sign(&setup.key, "JWT", &valid())).await;
-        reply.assert_error(503, "temporarily_unavailable");
-        assert!(reply.headers.contains_key("retry-after"));
-    }
 }

@@ -125,8 +125,12 @@ async fn a_client_that_needs_a_key_gets_no_bearer_token() {
     send(&setup, &proof(&key(), "1", |_| {})).await.token();
 }
 
-/// A certificate with times.
-fn certificate() -> PeerCertificate {
+fn with_mutual_tls() -> Setup {
+    Setup::with(tower_warden_issuer::TokenIssuerBuilder::mutual_tls)
+}
+
+/// A certificate with times, the name `CN=BC`, and an email address.
+pub(crate) fn certificate() -> PeerCertificate {
     use base64::{Engine, prelude::BASE64_STANDARD};
     let encoded = include_str!("../../../../tests/vectors/rfc9440/leaf.der.base64").trim();
     PeerCertificate::from_der(&BASE64_STANDARD.decode(encoded).unwrap(), ChainStatus::Unverified).unwrap()
@@ -140,7 +144,7 @@ async fn send_certificate(setup: &Setup, certificate: PeerCertificate) -> Reply 
 
 #[tokio::test]
 async fn a_token_is_bound_to_the_certificate_of_the_connection() {
-    let setup = Setup::new();
+    let setup = with_mutual_tls();
     require(&setup, TokenBinding::Certificate);
     setup.clock.set(certificate().not_before().unwrap());
     let reply = send_certificate(&setup, certificate()).await;
@@ -151,14 +155,23 @@ async fn a_token_is_bound_to_the_certificate_of_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_needs_a_certificate_gets_no_token_without_one() {
-    let setup = Setup::new();
+    let setup = with_mutual_tls();
     require(&setup, TokenBinding::Certificate);
     setup.post(CLIENT_CREDENTIALS).await.assert_error(400, "invalid_request");
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_refused() {
+async fn without_mutual_tls_no_token_is_bound_to_a_certificate() {
     let setup = Setup::new();
+    require(&setup, TokenBinding::Certificate);
+    setup.clock.set(certificate().not_before().unwrap());
+    send_certificate(&setup, certificate()).await.assert_error(400, "invalid_request");
+    assert!(!setup.issuer.metadata().contains("tls_client"));
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let setup = with_mutual_tls();
     require(&setup, TokenBinding::Certificate);
     let second = std::time::Duration::from_secs(1);
     for time in [certificate().not_after().unwrap() + second, certificate().not_before().unwrap() - second] {
@@ -169,7 +182,7 @@ async fn an_expired_certificate_is_refused() {
 
 #[tokio::test]
 async fn a_token_of_a_certificate_and_a_key_is_bound_to_both() {
-    let (setup, key) = (Setup::new(), key());
+    let (setup, key) = (with_mutual_tls(), key());
     require(&setup, TokenBinding::Certificate);
     let thumbprint = Digest::of(b"certificate");
     let mut request = request(CLIENT_CREDENTIALS, &proof(&key, "1", |_| {}));

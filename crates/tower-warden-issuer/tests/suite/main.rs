@@ -1,23 +1,30 @@
 //! The issuer, its clients and keys, through its endpoints.
 #![allow(clippy::unwrap_used)]
 
+mod api_keys;
 mod assertions;
 mod authorization;
 mod binding;
 mod claims;
 mod client_authentication;
+mod client_certificates;
 mod client_credentials;
+#[cfg(feature = "client-documents")]
+mod client_documents;
 mod code_support;
 mod codes;
 mod delegation;
 mod documents;
 mod forms;
 mod introspection;
+mod jwt_bearer;
 mod key_rotation;
 mod refresh;
 mod refresh_bounds;
+mod registration;
 mod revocation;
 mod secrecy;
 mod support;
 mod token_exchange;
 mod trusted_issuers;
+mod used_once;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::{header, request::Parts};
 use tower_warden::{ConfigError, UnixTime};
 
 use super::redirect::RedirectUri;
@@ -75,19 +75,26 @@ impl Client {
 /// Authenticates the client of a request. A public one is identified by its id, RFC 6749 §3.2.1.
 pub(in crate::endpoint) async fn identify(
     issuer: &Inner,
-    headers: &HeaderMap,
+    head: &Parts,
     form: &Form,
     now: UnixTime,
 ) -> Result<Arc<Client>, OAuthError> {
+    match public_client(issuer, head, form).await? {
+        Some(client) => Ok(client),
+        None => authenticate(issuer, head, form, now).await,
+    }
+}
+
+/// The public client of a request without a credential; `None` if it is not one of such a client.
+pub(in crate::endpoint) async fn public_client(
+    issuer: &Inner,
+    head: &Parts,
+    form: &Form,
+) -> Result<Option<Arc<Client>>, OAuthError> {
     const CREDENTIALS: [&str; 3] = ["client_secret", "client_assertion", "client_assertion_type"];
     let has_credential =
-        headers.contains_key(header::AUTHORIZATION) || CREDENTIALS.iter().any(|name| form.get(name).is_some());
+        head.headers.contains_key(header::AUTHORIZATION) || CREDENTIALS.iter().any(|name| form.get(name).is_some());
     let id = form.get("client_id").filter(|_| issuer.development.is_some() && !has_credential);
-    if let Some(id) = id
-        && let Some(client) = issuer.clients.find(id).wait().await?
-        && client.is_public()
-    {
-        return Ok(client);
-    }
-    authenticate(issuer, headers, form, now).await
+    let Some(id) = id else { return Ok(None) };
+    Ok(issuer.clients.find(id).wait().await?.filter(|client| client.is_public()))
 }

@@ -2,6 +2,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tower_warden::{ConfigError, scope::Scopes};
 
+use super::{ClientProfile, clients::Documents};
+
 /// An authorization request that is about to be granted.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -57,7 +59,9 @@ pub struct ConsentRequest<'a> {
 #[must_use]
 pub struct AutoConsent {
     pub(super) code_lifetime: Duration,
+    pub(super) documents: Option<Arc<dyn Documents>>,
     pub(super) reach: Reach,
+    pub(super) registration: Option<ClientProfile>,
     pub(super) subject: Arc<Decision>,
 }
 
@@ -95,7 +99,13 @@ impl AutoConsent {
     /// let consent = AutoConsent::deciding(|request| (request.client_id == "desktop").then(|| "alice".into()));
     /// ```
     pub fn deciding(subject: impl Fn(&ConsentRequest<'_>) -> Option<Box<str>> + Send + Sync + 'static) -> Self {
-        Self { code_lifetime: MAX_LIFETIME, reach: Reach::Loopback, subject: Arc::new(subject) }
+        Self {
+            code_lifetime: MAX_LIFETIME,
+            documents: None,
+            reach: Reach::Loopback,
+            registration: None,
+            subject: Arc::new(subject),
+        }
     }
 
     /// Sets the lifetime of codes, in whole seconds: 60 by default.

@@ -72,9 +72,14 @@ pub(in crate::endpoint) async fn respond(
         Err(Some(first)) => return Err(issuer.end_session(&first, client.id(), now).await),
         Err(None) => return Err(OAuthError::invalid_grant()),
     }
-    let (scopes, token_type) = (grant.scopes.clone(), token_type(confirmation));
-    let expires_in = issuer.lifetime;
-    Ok(TokenResponse { access_token, expires_in, issued_token_type: None, refresh_token, scopes, token_type })
+    Ok(TokenResponse {
+        access_token,
+        expires_in: issuer.lifetime,
+        issued_token_type: None,
+        refresh_token,
+        scopes: grant.scopes.clone(),
+        token_type: token_type(confirmation),
+    })
 }
 
 /// Checks that the request agrees with the one that the code was issued for.

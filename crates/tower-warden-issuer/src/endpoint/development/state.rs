@@ -1,29 +1,49 @@
 //! The state of the grant, and its place in the issuer.
 
+use std::{error::Error, sync::Arc};
+
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
+use http_body::Body;
 use serde_json::Value;
-use tower_warden::ConfigError;
+use tower_warden::{Clock, ConfigError};
 
-use super::{AutoConsent, access, authorize, codes::Codes, consent::Reach, redirect::is_loopback};
-use crate::{endpoint::response::empty, issuer::Inner};
+use super::{
+    AutoConsent, access, authorize,
+    clients::{FoundClients, Places},
+    codes::Codes,
+    consent::Reach,
+    redirect::is_loopback,
+    registration::{self, Registrations},
+};
+use crate::{
+    ClientStore,
+    endpoint::{
+        error::OAuthError,
+        response::{empty, not_stored},
+        service::read_body,
+    },
+    issuer::Inner,
+};
 
 /// What an issuer with [`AutoConsent`] has in addition.
 pub(crate) struct Development {
     pub(super) codes: Codes,
     pub(super) consent: AutoConsent,
+    registrations: Option<Arc<Registrations>>,
 }
 
 /// An endpoint that is for development.
 #[derive(Clone, Copy)]
 pub(in crate::endpoint) struct Endpoint<'a> {
     development: &'a Development,
-    kind: Kind,
+    kind: Kind<'a>,
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum Kind<'a> {
     Authorize,
+    Register(&'a Registrations),
 }
 
 impl Development {
@@ -34,18 +54,32 @@ impl Development {
             return Err(ConfigError::custom(message).value(issuer));
         }
         tracing::warn!(issuer, "authorization codes are issued without asking anyone: this is for development only");
-        Ok(Self { codes: Codes::default(), consent })
+        let registrations = consent.registration.clone().map(|profile| Arc::new(Registrations::new(profile)));
+        Ok(Self { codes: Codes::default(), consent, registrations })
+    }
+
+    /// The clients of the application, and those that it has not registered.
+    pub(crate) fn clients(
+        &self,
+        application: Arc<dyn ClientStore>,
+        clock: Arc<dyn Clock>,
+        issuer: &str,
+    ) -> Arc<dyn ClientStore> {
+        let places = if is_loopback(issuer) { Places::WithLoopback } else { Places::Remote };
+        let documents = self.consent.documents.clone().map(|documents| (documents, places));
+        Arc::new(FoundClients { application, clock, documents, registrations: self.registrations.clone() })
     }
 
     /// The paths of its endpoints, after that of the identifier.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
-        [AUTHORIZE].into_iter()
+        [AUTHORIZE].into_iter().chain(self.registrations.as_ref().map(|_| REGISTER))
     }
 
     /// The endpoint at a path.
     pub(in crate::endpoint) fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
         let kind = match path {
             AUTHORIZE => Kind::Authorize,
+            REGISTER => Kind::Register(self.registrations.as_deref()?),
             _ => return None,
         };
         Some(Endpoint { development: self, kind })
@@ -56,7 +90,13 @@ impl Development {
         metadata["authorization_endpoint"] = format!("{issuer}{AUTHORIZE}").into();
         // RFC 9207 §3.
         metadata["authorization_response_iss_parameter_supported"] = true.into();
+        if self.consent.documents.is_some() {
+            metadata["client_id_metadata_document_supported"] = true.into();
+        }
         metadata["code_challenge_methods_supported"] = ["S256"].into();
+        if self.registrations.is_some() {
+            metadata["registration_endpoint"] = format!("{issuer}{REGISTER}").into();
+        }
         metadata["response_modes_supported"] = ["query"].into();
         metadata["response_types_supported"] = ["code"].into();
         for methods in ["revocation_endpoint_auth_methods_supported", "token_endpoint_auth_methods_supported"] {
@@ -68,14 +108,20 @@ impl Development {
 }
 
 /// Responds at an endpoint that is for development.
-pub(in crate::endpoint) async fn respond<B: From<Bytes>>(
+pub(in crate::endpoint) async fn respond<B, ReqBody>(
     issuer: &Inner,
     endpoint: Endpoint<'_>,
     head: &Parts,
-) -> Response<B> {
+    body: ReqBody,
+) -> Response<B>
+where
+    B: From<Bytes>,
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
     let Endpoint { development, kind } = endpoint;
     let (method, allow) = match kind {
         Kind::Authorize => (Method::GET, "GET"),
+        Kind::Register(_) => (Method::POST, "POST"),
     };
     if head.method != method {
         return empty(StatusCode::METHOD_NOT_ALLOWED, allow);
@@ -87,7 +133,27 @@ pub(in crate::endpoint) async fn respond<B: From<Bytes>>(
     }
     match kind {
         Kind::Authorize => authorize::respond(issuer, development, head).await,
+        Kind::Register(registrations) => match register(issuer, registrations, head, body).await {
+            Ok(client) => not_stored(StatusCode::CREATED, &client),
+            Err(error) => error.into_response(),
+        },
     }
 }
 
+async fn register<ReqBody>(
+    issuer: &Inner,
+    registrations: &Registrations,
+    head: &Parts,
+    body: ReqBody,
+) -> Result<Value, OAuthError>
+where
+    ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
+{
+    registration::check_type(head)?;
+    let body = read_body(body, registration::MAX_BYTES).await?;
+    registration::respond(issuer, registrations, &body)
+}
+
 const AUTHORIZE: &str = "/oauth/authorize";
+
+const REGISTER: &str = "/oauth/register";
