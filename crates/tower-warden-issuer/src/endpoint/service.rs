@@ -133,7 +133,11 @@ impl Inner {
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
     {
-        let form = match read_form(head, body).await {
+        let form = match development::check(self, head) {
+            Ok(()) => read_form(head, body).await,
+            Err(error) => Err(error),
+        };
+        let form = match form {
             Ok(form) => form,
             Err(error) => return error.into_response(),
         };

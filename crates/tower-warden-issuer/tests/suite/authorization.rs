@@ -55,6 +55,7 @@ async fn the_parameters_are_added_to_the_query_of_the_redirect_uri() {
     assert_eq!(redirected(&reply, "https://app.example.com/cb?a=1").len(), 3);
 }
 
+// (213)
 #[tokio::test]
 async fn the_port_of_a_loopback_redirect_uri_may_differ_and_nothing_else() {
     let flow = CodeFlow::new();
@@ -105,6 +106,7 @@ fn assert_direct(reply: &Reply, status: u16, code: &str) {
     assert!(!reply.headers.contains_key(header::LOCATION));
 }
 
+// (212)
 #[tokio::test]
 async fn errors_about_the_client_and_its_redirect_uri_are_not_redirected() {
     let flow = CodeFlow::new();
@@ -130,6 +132,7 @@ async fn a_malformed_query_and_a_repeated_parameter_are_refused() {
     assert_direct(&flow.send(request).await, 400, "invalid_request");
 }
 
+// (214)
 #[tokio::test]
 async fn errors_are_sent_to_the_redirect_uri_with_the_state_and_the_issuer() {
     let flow = CodeFlow::new();
@@ -209,6 +212,7 @@ fn from(address: Option<&str>) -> Request<Full<Bytes>> {
     request
 }
 
+// (215)
 #[tokio::test]
 async fn a_request_from_another_machine_is_refused() {
     let flow = CodeFlow::new();
@@ -220,6 +224,7 @@ async fn a_request_from_another_machine_is_refused() {
     }
 }
 
+// (215)
 #[tokio::test]
 async fn a_request_whose_address_is_unknown_is_refused() {
     let flow = CodeFlow::new();
@@ -229,6 +234,7 @@ async fn a_request_whose_address_is_unknown_is_refused() {
     assert_direct(&flow.send(request).await, 403, "access_denied");
 }
 
+// (215)
 #[tokio::test]
 async fn a_request_that_a_proxy_on_this_machine_forwards_for_another_one_is_refused() {
     use tower::{Layer, ServiceExt};
@@ -242,6 +248,7 @@ async fn a_request_that_a_proxy_on_this_machine_forwards_for_another_one_is_refu
     }
 }
 
+// (216)
 #[tokio::test]
 async fn a_request_to_another_host_name_is_refused() {
     let flow = CodeFlow::new();

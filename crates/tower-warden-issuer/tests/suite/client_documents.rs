@@ -22,8 +22,8 @@ use tower_warden::{
 use tower_warden_issuer::{AutoConsent, ClientDocuments, ClientProfile, MemoryClientStore, SigningKeys, TokenIssuer};
 
 use crate::{
-    code_support::{CALLBACK, CodeFlow, LOCAL, authorization, interactive, query, redirected},
-    support::{NOW, ORDERS, Reply, claims, client, send},
+    code_support::{CALLBACK, CodeFlow, LOCAL, authorization, interactive, peer, query, redirected},
+    support::{NOW, ORDERS, Reply, claims, client, form_request, send},
 };
 
 const URL: &str = "https://app.example.com/oauth/client.json";
@@ -146,6 +146,7 @@ async fn a_document_is_fetched_again_after_a_minute() {
     assert_unknown(&authorize(&flow, URL).await);
 }
 
+// (221)
 #[tokio::test]
 async fn ids_that_are_no_urls_of_documents_are_not_fetched() {
     let server = Server::new();
@@ -175,6 +176,7 @@ async fn ids_that_are_no_urls_of_documents_are_not_fetched() {
     assert_eq!(server.fetches(), 0);
 }
 
+// (221)
 #[tokio::test]
 async fn a_document_that_is_not_valid_is_refused_and_not_cached() {
     let server = Server::new();
@@ -209,6 +211,7 @@ async fn a_document_that_is_not_valid_is_refused_and_not_cached() {
     redirected(&authorize(&flow, URL).await, CALLBACK);
 }
 
+// (223)
 #[tokio::test]
 async fn other_statuses_types_and_lengths_are_refused() {
     let server = Server::new();
@@ -258,6 +261,7 @@ async fn a_server_that_does_not_respond_is_503_after_five_seconds() {
     assert_eq!(begin.elapsed().as_secs(), 5);
 }
 
+// (223)
 #[tokio::test(start_paused = true)]
 async fn more_than_eight_fetches_at_a_time_are_503() {
     let server = Server::new();
@@ -342,6 +346,7 @@ async fn a_client_that_the_application_has_registered_by_its_url_is_not_fetched(
     assert_eq!(server.fetches(), 0);
 }
 
+// (222)
 #[tokio::test]
 async fn documents_of_this_machine_are_for_issuers_on_this_machine_only() {
     let server = Server::new();
@@ -364,6 +369,7 @@ async fn documents_of_this_machine_are_for_issuers_on_this_machine_only() {
     assert_eq!(server.fetches(), before);
 }
 
+// (222)
 #[tokio::test]
 async fn the_built_in_client_fetches_from_this_machine_and_from_no_private_network() {
     use axum::{Json, Router, response::Redirect, routing::get};
@@ -389,6 +395,23 @@ async fn the_built_in_client_fetches_from_this_machine_and_from_no_private_netwo
     {
         assert_unknown(&authorize(&flow, id).await);
     }
+}
+
+// (222)
+#[tokio::test]
+async fn no_request_from_another_machine_causes_a_fetch() {
+    let server = Server::new();
+    let flow = flow(&server);
+    for path in ["/oauth/token", "/oauth/revoke", "/oauth/introspect"] {
+        let mut request = form_request(&format!("client_id={URL}&grant_type=authorization_code&code=a"));
+        *request.uri_mut() = path.parse().unwrap();
+        request.headers_mut().insert(header::HOST, "127.0.0.1:3001".parse().unwrap());
+        request.extensions_mut().insert(peer("192.168.0.7"));
+        flow.send(request).await.assert_error(403, "access_denied");
+    }
+    assert_eq!(server.fetches(), 0);
+    authorize(&flow, URL).await.assert_error(503, "temporarily_unavailable");
+    assert_eq!(server.fetches(), 1);
 }
 
 #[tokio::test]

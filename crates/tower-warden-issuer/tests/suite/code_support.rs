@@ -59,6 +59,13 @@ impl CodeFlow {
         send(&self.issuer, request).await
     }
 
+    /// Sends a request for tokens from this machine.
+    pub(crate) async fn send_form(&self, mut request: Request<Full<Bytes>>) -> Reply {
+        request.extensions_mut().insert(peer("127.0.0.1"));
+        request.headers_mut().insert(header::HOST, "127.0.0.1:3001".parse().unwrap());
+        self.send(request).await
+    }
+
     /// The response to an authorization request of `desktop`.
     pub(crate) async fn authorize(&self, changes: Changes<'_>) -> Reply {
         self.send(authorization(&query(changes))).await
@@ -72,13 +79,13 @@ impl CodeFlow {
 
     /// The response to the request of `desktop` for a token.
     pub(crate) async fn redeem(&self, code: &str, changes: Changes<'_>) -> Reply {
-        self.send(form_request(&redemption(code, changes))).await
+        self.send_form(form_request(&redemption(code, changes))).await
     }
 
     pub(crate) async fn post(&self, path: &str, form: &str) -> Reply {
         let mut request = form_request(form);
         *request.uri_mut() = path.parse().unwrap();
-        self.send(request).await
+        self.send_form(request).await
     }
 
     /// Returns whether an API that queries the list refuses the token, which is valid otherwise.

@@ -12,7 +12,7 @@ use crate::endpoint::error::OAuthError;
 pub(super) fn check(head: &Parts) -> Result<(), OAuthError> {
     if !Head::from(head).client_address().is_some_and(|address| IpAddr::is_loopback(&address)) {
         return Err(refused(
-            "The address of the client is not loopback, or the server has not inserted it into the request: this endpoint is for \
+            "The address of the client is not loopback, or the server has not inserted it into the request: this issuer is for \
              development on one machine.",
         ));
     }

@@ -36,7 +36,9 @@ use crate::{Client, ClientAuthentication};
 /// # Deployment caveat
 ///
 /// The URL comes from whoever sends a request. [`HttpClient`](tower_warden::fetch::HttpClient) connects to public addresses only,
-/// and to this machine for its usual names. Another implementation has to refuse addresses of the internal network itself.
+/// and to this machine for its usual names. Another implementation has to refuse addresses of the internal network itself. An
+/// issuer on this machine therefore also refuses requests for tokens, revocation and introspection from elsewhere, as it does
+/// those for codes.
 ///
 /// # Examples
 ///

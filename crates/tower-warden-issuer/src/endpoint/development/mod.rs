@@ -6,7 +6,7 @@ pub use self::documents::ClientDocuments;
 pub(crate) use self::{client::CodeClient, state::Development};
 pub(in crate::endpoint) use self::{
     client::{identify, public_client},
-    state::{Endpoint, respond},
+    state::{Endpoint, check, respond},
 };
 pub use self::{
     consent::{AutoConsent, ConsentRequest},

@@ -71,6 +71,7 @@ impl Development {
     }
 
     /// The paths of its endpoints, after that of the identifier.
+    #[cfg_attr(not(feature = "axum"), expect(dead_code, reason = "only a router needs them as a list"))]
     pub(crate) fn paths(&self) -> impl Iterator<Item = &'static str> {
         [AUTHORIZE].into_iter().chain(self.registrations.as_ref().map(|_| REGISTER))
     }
@@ -104,6 +105,17 @@ impl Development {
                 methods.push("none".into());
             }
         }
+    }
+}
+
+/// Checks a request at another endpoint. With client documents, each may name a URL that is fetched, also one of this machine: so
+/// none is accepted from elsewhere.
+pub(in crate::endpoint) fn check(issuer: &Inner, head: &Parts) -> Result<(), OAuthError> {
+    match &issuer.development {
+        Some(Development { consent, .. }) if consent.documents.is_some() && consent.reach == Reach::Loopback => {
+            access::check(head)
+        }
+        _ => Ok(()),
     }
 }
 
