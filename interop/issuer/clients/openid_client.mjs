@@ -1,7 +1,7 @@
 // npm `openid-client`: discovery, then one call for each grant; it repeats requests that need a nonce.
 import * as client from "openid-client";
 import {
-  billing, callback, check, claims, control, exchange, fetchAs, interactive, issuer, jwks, mtls, orders, refused, register,
+  any, assertion, bearer, billing, callback, check, claims, control, exchange, fetchAs, interactive, issuer, jwks, mtls, orders, refused, register,
   status, subject, thumbprint, visit,
 } from "./support.mjs";
 
@@ -55,6 +55,69 @@ async function clientCredentials() {
   await refused(`${name}: an unknown grant`, unknown, 400, "unsupported_grant_type");
   const unauthorized = client.refreshTokenGrant(config, "rt_guess");
   await refused(`${name}: a grant that the client may not use`, unauthorized, 400, "unauthorized_client");
+}
+
+async function certificates() {
+  const self_signed = await thumbprint("self");
+  for (const [method, port, who, registration] of [
+    ["tls_client_auth", mtls, "client", { tls_client_auth_san_dns: "client.example" }],
+    ["self_signed_tls_client_auth", any, "self", { self_signed }],
+  ]) {
+    const { client_id } = await register({ ...registration, token_endpoint_auth_methods: [method] });
+    const by = (name, url = port) => {
+      const server = { issuer, token_endpoint: `${url}/oauth/token` };
+      const config = new client.Configuration(server, client_id, undefined, client.TlsClientAuth());
+      config[client.customFetch] = fetchAs(name);
+      return client.clientCredentialsGrant(config);
+    };
+    check(`${name}: ${method}`, (await claims((await by(who)).access_token)).sub, client_id);
+    await refused(`${name}: ${method} with another certificate`, by("other"), 401, "invalid_client");
+    await refused(`${name}: ${method} without a certificate`, by(), 401, "invalid_client");
+    // On this port, nobody has verified by whom the certificate was issued. Both have the same name.
+    const unverified = by(who === "self" ? "client" : "self", any);
+    await refused(`${name}: ${method} with a certificate of the same name`, unverified, 401, "invalid_client");
+  }
+}
+
+async function apiKeys() {
+  const { key } = await control("api-keys", { owner: "agent-7", scope: "orders:read" });
+  const config = (id, secret) => client.discovery(new URL(issuer), id, undefined, client.ClientSecretBasic(secret), options);
+  const owner = await config("agent-7", key);
+  const tokens = await client.clientCredentialsGrant(owner);
+  const { scope, sub } = await claims(tokens.access_token);
+  check(`${name}: an API key as secret`, [sub, scope, await status(tokens.access_token)], ["agent-7", "orders:read", 200]);
+  const more = client.clientCredentialsGrant(owner, { scope: "orders:write" });
+  await refused(`${name}: a scope that the key lacks`, more, 400, "invalid_scope");
+  const other = client.clientCredentialsGrant(await config("agent-8", key));
+  await refused(`${name}: the key of another owner`, other, 401, "invalid_client");
+}
+
+async function jwtBearer() {
+  const config = await using({ grant_types: [bearer] });
+  const request = (token) => client.genericGrantRequest(config, bearer, { assertion: token, scope: "orders:read" });
+  const once = await assertion();
+  const tokens = await request(once);
+  const { client_id, sub } = await claims(tokens.access_token);
+  check(`${name}: JWT bearer`, [client_id, sub, tokens.scope], [id(config), "workload:batch", "orders:read"]);
+  await refused(`${name}: a replayed assertion for a grant`, request(once), 400, "invalid_grant");
+  const aud = config.serverMetadata().token_endpoint;
+  const endpoint = request(await assertion({ aud }));
+  await refused(`${name}: one for the token endpoint`, endpoint, 400, "invalid_grant");
+}
+
+/** A client that registers itself, RFC 7591. */
+async function registration() {
+  const metadata = { grant_types: ["authorization_code"], redirect_uris: [callback], token_endpoint_auth_method: "none" };
+  const config = await client.dynamicClientRegistration(new URL(issuer), metadata, client.None(), options);
+  const verifier = client.randomPKCECodeVerifier();
+  const code_challenge = await client.calculatePKCECodeChallenge(verifier);
+  const parameters = { code_challenge, code_challenge_method: "S256", redirect_uri: callback };
+  const location = await visit(client.buildAuthorizationUrl(config, parameters));
+  const tokens = await client.authorizationCodeGrant(config, location, { pkceCodeVerifier: verifier });
+  check(`${name}: a client that has registered itself`, (await claims(tokens.access_token)).client_id, id(config));
+  const unsafe = { ...metadata, redirect_uris: ["http://attacker.example.com/"] };
+  const refusal = client.dynamicClientRegistration(new URL(issuer), unsafe, client.None(), options);
+  await refused(`${name}: an insecure redirect URI`, refusal, 400, "invalid_redirect_uri");
 }
 
 async function keyBound() {
@@ -181,7 +244,7 @@ async function revocationAndIntrospection() {
 }
 
 for (const part of [
-  authentication, clientCredentials, keyBound, certificateBound, refreshTokens, authorizationCode, tokenExchange,
+  authentication, certificates, clientCredentials, apiKeys, jwtBearer, registration, keyBound, certificateBound, refreshTokens, authorizationCode, tokenExchange,
   revocationAndIntrospection,
 ]) {
   await part();

@@ -1,11 +1,13 @@
 // What the scripts for Node have in common: checks, and the routes by which they register clients.
 import { readFileSync } from "node:fs";
-import { createRemoteJWKSet, exportJWK, jwtVerify } from "jose";
+import { SignJWT, createRemoteJWKSet, exportJWK, importPKCS8, jwtVerify } from "jose";
 import { Agent, fetch as undiciFetch } from "undici";
 
-const { FOLDER, ISSUER, MTLS } = process.env;
+const { ANY, FOLDER, ISSUER, MTLS } = process.env;
 export const issuer = ISSUER;
+/** The port for certificates of the authority, and that for any certificate. */
 export const mtls = MTLS;
+export const any = ANY;
 /** The API of the server, and the resource of tokens for it. */
 export const orders = `${issuer}/orders`;
 /** Another resource. */
@@ -71,6 +73,15 @@ export const interactive = {
 export async function visit(url) {
   const response = await fetch(url, { redirect: "manual" });
   return new URL(response.headers.get("location") ?? `about:blank?status=${response.status}`);
+}
+
+export const bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/** An assertion of the issuer that the server trusts, about the workload `batch`. */
+export async function assertion(claims = {}) {
+  const key = await importPKCS8(readFileSync(`${FOLDER}/workload.key`, "utf8"), "ES256");
+  const payload = { jti: crypto.randomUUID(), ...claims };
+  const jwt = new SignJWT(payload).setProtectedHeader({ alg: "ES256", typ: "JWT" }).setIssuedAt().setExpirationTime("1m");
+  return jwt.setIssuer("https://workloads.example.com").setSubject("batch").setAudience(claims.aud ?? issuer).sign(key);
 }
 
 /** A key set with one public key. A key without `alg` would be one for the algorithm of its type. */

@@ -6,11 +6,13 @@ import requests
 from authlib.common.security import generate_token
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
+from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
 from joserfc import jwk, jwt
 from support import (
     AUTHORITY,
     BILLING,
     CALLBACK,
+    FOLDER,
     INTERACTIVE,
     ISSUER,
     MTLS,
@@ -155,6 +157,38 @@ def authorization_code():
     check(f"{NAME}: revokes the token of its first use", status(token["access_token"]), 401)
 
 
+def jwt_bearer():
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    session = using(grant_types=[grant])
+    with open(f"{FOLDER}/workload.key") as file:
+        key = jwk.ECKey.import_key(file.read())
+
+    def redeem(audience, **claims):
+        claims = {"exp": int(time.time()) + 60} | claims
+        assertion = sign_jwt_bearer_assertion(
+            key, "https://workloads.example.com", audience, "batch", claims=claims, alg="ES256"
+        )
+        return session.fetch_token(TOKEN, grant_type=grant, assertion=assertion)
+
+    token = redeem(ISSUER, jti="authlib")
+    check(f"{NAME}: JWT bearer", claims(token["access_token"])["sub"], "workload:batch")
+    refused(f"{NAME}: a replayed assertion for a grant", lambda: redeem(ISSUER, jti="authlib"), "invalid_grant")
+    refused(f"{NAME}: one for the token endpoint", lambda: redeem(TOKEN), "invalid_grant")
+
+
+def client_certificate():
+    registration = {"token_endpoint_auth_methods": ["tls_client_auth"], "tls_client_auth_san_dns": "client.example"}
+    client_id = register(NAME, **registration)["client_id"]
+
+    def fetch(name):
+        session = OAuth2Session(client_id, token_endpoint_auth_method="none")
+        session.verify, session.cert = AUTHORITY, certificate(name)
+        return session.fetch_token(f"{MTLS}/oauth/token", grant_type="client_credentials")
+
+    check(f"{NAME}: tls_client_auth", claims(fetch("client")["access_token"])["sub"], client_id)
+    refused(f"{NAME}: tls_client_auth with another certificate", lambda: fetch("other"), "invalid_client")
+
+
 def token_exchange():
     grant = "urn:ietf:params:oauth:grant-type:token-exchange"
     subject = credentials(using())["access_token"]
@@ -188,5 +222,5 @@ def revocation_and_introspection():
     refused(f"{NAME}: a revoked refresh token", lambda: session.refresh_token(TOKEN, refresh), "invalid_grant")
 
 
-for part in (secrets, assertions, certificate_bound, refresh_tokens, authorization_code, token_exchange, revocation_and_introspection):
+for part in (secrets, assertions, certificate_bound, client_certificate, refresh_tokens, authorization_code, jwt_bearer, token_exchange, revocation_and_introspection):
     part()

@@ -7,7 +7,8 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 
-/// Writes `ca.pem`, and for `server`, `client` and `other` a certificate and its key: `client.pem`, `client.key`.
+/// Writes `ca.pem`, and for `server`, `client`, `other` and `self` a certificate and its key: `client.pem`, `client.key`. That of
+/// `self` is not issued by the authority.
 pub(crate) fn create(folder: &Path) -> Result<(), Box<dyn Error>> {
     let mut authority = named("interop authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -26,6 +27,12 @@ pub(crate) fn create(folder: &Path) -> Result<(), Box<dyn Error>> {
         client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         write(folder, name, &client, &authority)?;
     }
+    // The same name as `client`, which only the authority vouches for.
+    let mut own = named("client");
+    own.subject_alt_names = vec![SanType::DnsName("client.example".try_into()?)];
+    let key = KeyPair::generate()?;
+    fs::write(folder.join("self.pem"), own.self_signed(&key)?.pem())?;
+    fs::write(folder.join("self.key"), key.serialize_pem())?;
     Ok(())
 }
 

@@ -12,7 +12,14 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tower_warden::{Digest, caller::Confirmation, jwt::StaticKeys, scope::Scopes};
+use tower_warden::{
+    Digest,
+    api_key::{ApiKeys, NewKey},
+    caller::Confirmation,
+    certificate::CertificateName,
+    jwt::StaticKeys,
+    scope::Scopes,
+};
 use tower_warden_issuer::{
     Client, ClientAuthentication, ClientSecrets, GrantType, MemoryClientStore, RefreshTokenRequest, SigningKey,
     TokenBinding, TokenIssuer,
@@ -23,6 +30,7 @@ use crate::{Suspended, api};
 /// The state of the routes.
 #[derive(Clone)]
 pub(crate) struct Control {
+    pub(crate) api_keys: ApiKeys,
     pub(crate) clients: MemoryClientStore,
     pub(crate) issuer: TokenIssuer,
     pub(crate) suspended: Suspended,
@@ -31,6 +39,7 @@ pub(crate) struct Control {
 impl Control {
     pub(crate) fn routes(self) -> Router {
         Router::new()
+            .route("/control/api-keys", post(mint))
             .route("/control/clients", post(register))
             .route("/control/keys", post(replace_key))
             .route("/control/refresh-tokens", post(first_refresh_token))
@@ -55,10 +64,13 @@ struct Registration {
     #[serde(default)]
     resources: Vec<String>,
     scope: Option<String>,
+    /// The thumbprint of a certificate for `self_signed_tls_client_auth`.
+    self_signed: Option<String>,
     /// The resource that the client is the server of.
     serves: Option<String>,
     /// A client without one is public.
     token_endpoint_auth_methods: Vec<String>,
+    tls_client_auth_san_dns: Option<String>,
 }
 
 async fn register(
@@ -80,6 +92,16 @@ async fn register(
             ("client_secret_post", _) => ClientAuthentication::SecretPost(secrets.clone()),
             ("private_key_jwt", Some(jwks)) => {
                 ClientAuthentication::private_key_jwt(StaticKeys::from_jwk_set(&jwks.to_string())?)
+            }
+            ("self_signed_tls_client_auth", _) => {
+                let thumbprint = registration.self_signed.as_deref().and_then(Digest::from_base64url);
+                ClientAuthentication::SelfSignedTls(vec![
+                    thumbprint.ok_or_else(|| unknown("thumbprint of", client_id))?,
+                ])
+            }
+            ("tls_client_auth", _) => {
+                let name = registration.tls_client_auth_san_dns.as_deref();
+                ClientAuthentication::Tls(CertificateName::dns(name.ok_or_else(|| unknown("name of", client_id))?))
             }
             _ => return Err(unknown("method of authentication", method)),
         });
@@ -113,10 +135,24 @@ fn grant(name: &str) -> Result<GrantType, Failed> {
     match name {
         "authorization_code" => Ok(GrantType::AuthorizationCode),
         "client_credentials" => Ok(GrantType::ClientCredentials),
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => Ok(GrantType::JwtBearer),
         "refresh_token" => Ok(GrantType::RefreshToken),
         "urn:ietf:params:oauth:grant-type:token-exchange" => Ok(GrantType::TokenExchange),
         _ => Err(unknown("grant", name)),
     }
+}
+
+/// The owner of an API key.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    owner: String,
+    scope: String,
+}
+
+async fn mint(State(control): State<Control>, Json(owner): Json<Owner>) -> Result<Json<Value>, Failed> {
+    let (_, key) = control.api_keys.mint(NewKey::new(owner.owner).scopes(Scopes::parse(&owner.scope)?)).await?;
+    Ok(Json(json!({ "key": key.expose() })))
 }
 
 /// Publishes a new key for the same algorithm.

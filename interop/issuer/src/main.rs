@@ -1,30 +1,33 @@
 //! The server that third-party clients use: an issuer, an API that trusts it, and routes by which the scripts register
-//! clients. It listens twice, without and with TLS. Usage: `interop-issuer <folder>`, into which it writes certificates.
+//! clients. It listens without TLS, with TLS for client certificates of its authority, and with TLS for any client certificate.
+//! Usage: `interop-issuer <folder>`, into which it writes certificates and keys.
 //!
 //! `ALGORITHM` is that of access tokens: `ES256` by default.
 //!
-//! Prints `mtls <url>` and then `issuer <url>`.
+//! Prints `mtls <url>`, `any <url>` and then `issuer <url>`.
 #![expect(clippy::print_stdout, reason = "the output is for the script that runs it")]
 
 use std::{
     collections::HashSet,
     env,
     error::Error,
+    fs, io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_warden::{
+    api_key::{ApiKeys, KeyFormat, MemoryKeyStore},
     dpop::{Dpop, Nonces, PathRewrite},
-    jwt::Algorithm,
+    jwt::{Algorithm, StaticKeys, VerifyingKey},
     revocation::MemoryRevocationList,
 };
 use tower_warden_issuer::{
-    AutoConsent, ClaimsError, ClaimsRequest, ExtraClaims, MemoryClientStore, MemoryRefreshStore, RefreshTokens,
-    SigningKeys, TokenExchange, TokenIssuer, issuer_routes,
+    AutoConsent, ClaimsError, ClaimsRequest, ClientProfile, ExtraClaims, JwtBearer, KeyOwners, MemoryClientStore,
+    MemoryRefreshStore, RefreshTokens, SigningKeys, Subjects, TokenExchange, TokenIssuer, issuer_routes,
 };
 use tower_warden_tls::{TlsAcceptor, TlsFiles, TlsListener, with_connection};
 
@@ -45,30 +48,56 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
 
+    certificates::create(&folder)?;
     let (clients, list, suspended) =
         (MemoryClientStore::default(), MemoryRevocationList::default(), Suspended::default());
+    let orders = format!("{url}{}", api::PATH);
+    let api_keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_interop")?);
+    let registration = ClientProfile::new(&orders)?.scopes("orders:read orders:write")?;
+    let workloads = workload_keys(&folder)?;
     // Proofs need a nonce of the issuer.
     let dpop = Dpop::new(&url)?.path_rewrite(PathRewrite::Unchanged)?.nonces(Nonces::random()?);
     let issuer = TokenIssuer::builder(&url, clients.clone(), SigningKeys::generate(algorithm)?)?
-        .auto_consent(AutoConsent::new("alice")?)
+        .api_keys(KeyOwners::new(api_keys.clone(), &orders)?)
+        .auto_consent(AutoConsent::new("alice")?.registration(registration))
         .claims(claims(Arc::clone(&suspended)))
         .dpop(dpop)
+        .jwt_bearer(JwtBearer::default().trust(WORKLOADS, workloads, Subjects::prefixed("workload:"))?)
+        .mutual_tls()
         .refresh_tokens(RefreshTokens::new(MemoryRefreshStore::default(), list.clone()))
         .token_exchange(TokenExchange::default())
         .build()?;
-    let control = Control { clients, issuer: issuer.clone(), suspended };
+    let control = Control { api_keys, clients, issuer: issuer.clone(), suspended };
     let app: Router = issuer_routes(&issuer).merge(api(&issuer, list)?).merge(control.routes());
 
-    certificates::create(&folder)?;
-    let files = TlsFiles::new(folder.join("server.pem"), folder.join("server.key"));
-    let files = files.client_authorities(folder.join("ca.pem"));
-    let tls = TlsListener::bind("127.0.0.1:0", TlsAcceptor::open(files).await?).await?;
-    println!("mtls https://localhost:{}", tls.local_addr()?.port());
+    let files = || TlsFiles::new(folder.join("server.pem"), folder.join("server.key"));
+    let issued = serve_tls("mtls", files().client_authorities(folder.join("ca.pem")), app.clone()).await?;
+    let any = serve_tls("any", files().danger_any_client_certificate(), app.clone()).await?;
     println!("issuer {url}");
-    let tls = axum::serve(tls, with_connection(app.clone()));
     let plain = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
-    tokio::try_join!(tls.into_future(), plain.into_future())?;
+    tokio::try_join!(issued, any, plain.into_future())?;
     Ok(())
+}
+
+/// Listens with TLS, and prints the URL.
+async fn serve_tls(
+    name: &str,
+    files: TlsFiles,
+    app: Router,
+) -> Result<impl Future<Output = io::Result<()>>, Box<dyn Error>> {
+    let listener = TlsListener::bind("127.0.0.1:0", TlsAcceptor::open(files).await?).await?;
+    println!("{name} https://localhost:{}", listener.local_addr()?.port());
+    Ok(axum::serve(listener, with_connection(app)).into_future())
+}
+
+/// The issuer of assertions whose key is `workload.key`.
+const WORKLOADS: &str = "https://workloads.example.com";
+
+/// Creates the key of this issuer.
+fn workload_keys(folder: &Path) -> Result<StaticKeys, Box<dyn Error>> {
+    let key = rcgen::KeyPair::generate()?;
+    fs::write(folder.join("workload.key"), key.serialize_pem())?;
+    Ok(StaticKeys::new([VerifyingKey::from_pem(Algorithm::ES256, &key.public_key_pem())?])?)
 }
 
 /// The tenant of each subject, unless it is suspended.
