@@ -1,5 +1,7 @@
 //! The names of certificates.
 
+#[cfg(feature = "serde")]
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
@@ -83,6 +85,51 @@ impl CertificateName {
             Kind::Uri(uri) => Some(uri),
             Kind::Dns(_) | Kind::Email(_) | Kind::Subject(_) | Kind::Thumbprint(_) => None,
         }
+    }
+}
+
+/// The form of a name in configurations: an object with one member, whose name is the kind.
+#[cfg(feature = "serde")]
+#[derive(serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+enum NameRecord<'a> {
+    Dns(Cow<'a, str>),
+    Email(Cow<'a, str>),
+    Subject(Cow<'a, str>),
+    Thumbprint(Cow<'a, str>),
+    Uri(Cow<'a, str>),
+}
+
+/// As an object with one member: `{"dns": "agent-7.example.com"}`, with `email`, `subject`, `thumbprint` (in base64url) or `uri`
+/// for the other kinds.
+#[cfg(feature = "serde")]
+impl serde::Serialize for CertificateName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let record = match &self.0 {
+            Kind::Dns(name) => NameRecord::Dns((&**name).into()),
+            Kind::Email(address) => NameRecord::Email((&**address).into()),
+            Kind::Subject(name) => NameRecord::Subject((&**name).into()),
+            Kind::Thumbprint(thumbprint) => NameRecord::Thumbprint(thumbprint.to_base64url().into()),
+            Kind::Uri(uri) => NameRecord::Uri((&**uri).into()),
+        };
+        record.serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for CertificateName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match NameRecord::deserialize(deserializer)? {
+            NameRecord::Dns(name) => Self::dns(name),
+            NameRecord::Email(address) => Self::email(address),
+            NameRecord::Subject(name) => Self::subject(name),
+            NameRecord::Thumbprint(text) => {
+                let thumbprint = Digest::from_base64url(&text);
+                let refused = || serde::de::Error::custom("a thumbprint is 43 characters of canonical base64url");
+                Self::thumbprint(thumbprint.ok_or_else(refused)?)
+            }
+            NameRecord::Uri(uri) => Self::uri(uri),
+        })
     }
 }
 

@@ -20,15 +20,15 @@ use std::{env, error::Error, io, net::SocketAddr, time::Duration};
 use axum::Router;
 use tokio::net::TcpListener;
 use tower_warden::{
-    api_key::KeySecret,
+    api_key::{ApiKeys, KeyFormat, KeySecret, MemoryKeyStore, NewKey},
     jwt::Algorithm,
     layer::RateLimitLayer,
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     revocation::MemoryRevocationList,
 };
 use tower_warden_issuer::{
-    Client, ClientAuthentication, ClientSecrets, GrantType, MemoryClientStore, MemoryRefreshStore, RefreshTokenRequest,
-    RefreshTokens, SigningKeys, TokenIssuer, issuer_routes,
+    Client, ClientAuthentication, ClientSecrets, GrantType, KeyOwners, MemoryClientStore, MemoryRefreshStore,
+    RefreshTokenRequest, RefreshTokens, SigningKeys, TokenExchange, TokenIssuer, issuer_routes,
 };
 
 #[tokio::main]
@@ -44,18 +44,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clients = MemoryClientStore::default();
     let keys = SigningKeys::generate(algorithm)?.rotate_every(Duration::from_secs(24 * 3600))?;
     let refresh = RefreshTokens::new(MemoryRefreshStore::default(), MemoryRevocationList::default());
-    let issuer = TokenIssuer::builder(&name, clients.clone(), keys)?.refresh_tokens(refresh).build()?;
+    let api_keys = ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent")?);
+    let issuer = TokenIssuer::builder(&name, clients.clone(), keys)?
+        .refresh_tokens(refresh)
+        .token_exchange(TokenExchange::default())
+        .api_keys(KeyOwners::new(api_keys.clone(), &resource)?)
+        .agent_api()
+        .build()?;
 
     println!("listening on http://{address}");
     println!("issuer {name}, tokens for {resource}");
     let reader = register(&issuer, &clients, "reader", &resource, "billing:read")?;
-    register(&issuer, &clients, "agent", &resource, "billing:read billing:write")?;
+    let agent = register(&issuer, &clients, "agent", &resource, "billing:read billing:write")?;
     let first = issuer.issue_refresh_token(&RefreshTokenRequest::new("reader", "alice")).await?;
     let (secret, token) = (reader.expose(), first.expose());
     println!();
     let endpoint = format!("curl -u reader:{secret} {name}/oauth");
     println!("{endpoint}/token -d grant_type=client_credentials -d scope=billing:read");
     println!("{endpoint}/token -d grant_type=refresh_token -d refresh_token={token}");
+    println!(
+        "{endpoint}/token -d grant_type=urn:ietf:params:oauth:grant-type:token-exchange -d subject_token=TOKEN \
+         -d subject_token_type=urn:ietf:params:oauth:token-type:access_token"
+    );
+    let (_, key) = api_keys.mint(NewKey::new("owner").scopes("billing:read")).await?;
+    println!("curl -u owner:{} {name}/oauth/token -d grant_type=client_credentials", key.expose());
+    let login = format!(r#"{{"agent_id":"agent","agent_secret":"{}"}}"#, agent.expose());
+    println!("curl {name}/auth/token -H content-type:application/json -d '{login}'");
     println!("{endpoint}/introspect -d token=TOKEN");
     println!("{endpoint}/revoke -d token=TOKEN");
 
@@ -78,8 +92,9 @@ fn register(
     let secrets = ClientSecrets::new(digest);
     let client = Client::new(id, resource)?
         .authentication(ClientAuthentication::SecretBasic(secrets.clone()))
-        .authentication(ClientAuthentication::SecretPost(secrets))
-        .grants([GrantType::ClientCredentials, GrantType::RefreshToken])
+        .authentication(ClientAuthentication::SecretPost(secrets.clone()))
+        .authentication(ClientAuthentication::AgentSecret(secrets))
+        .grants([GrantType::ClientCredentials, GrantType::RefreshToken, GrantType::TokenExchange])
         .scopes(scopes)?;
     clients.insert(client);
     println!("client {id} secret {}, scopes {scopes}", secret.expose());

@@ -79,7 +79,7 @@ impl Inner {
         if let Some(id) = request.session_id {
             claims.insert("sid".into(), id.into());
         }
-        Ok(self.keys.current(now).sign_jwt("at+jwt", &claims.into())?)
+        Ok(self.keys.current(now).await?.sign_jwt("at+jwt", &claims.into())?)
     }
 }
 

@@ -38,9 +38,12 @@ where
     let base = issuer.0.base_path();
     let metadata = format!("{}{base}", paths::METADATA);
     let own = [paths::AUTHORIZE, paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN];
+    // Only if they exist: the application may have routes with these paths.
+    let agents = [paths::AGENT_REFRESH, paths::AGENT_TOKEN].into_iter().filter(|_| issuer.0.has_agent_api);
     let development = issuer.0.development.iter().flat_map(Development::paths);
-    // The authorization endpoint may be one of both.
-    let paths: BTreeSet<_> = own.into_iter().chain(development).map(|path| format!("{base}{path}")).collect();
+    // The authorization endpoint is own and that for development.
+    let paths = own.into_iter().chain(agents).chain(development);
+    let paths: BTreeSet<_> = paths.map(|path| format!("{base}{path}")).collect();
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();
     paths.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))

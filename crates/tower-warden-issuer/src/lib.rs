@@ -97,6 +97,20 @@
 //! [`RefreshTokens`]. The closure that adds claims is called at each refresh, so a suspended account stops there. Client
 //! credentials yield no refresh tokens ([RFC 6749 §4.4.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.4.3)).
 //!
+//! # JSON for agents
+//!
+//! APIs for agents often have a login in JSON, which the `JsonLogin` of `tower-warden-client` calls. With
+//! [`agent_api`](TokenIssuerBuilder::agent_api), there are two more endpoints; they are off by default. Clients declare
+//! [`AgentSecret`](ClientAuthentication::AgentSecret); owners of API keys use their key as the secret.
+//!
+//! | endpoint | body | response |
+//! |---|---|---|
+//! | `POST /auth/token` | `{"agent_id", "agent_secret"}`, optionally `scope` and `resource` | that of the token endpoint; with a refresh token if the client may use refresh tokens |
+//! | `POST /auth/refresh` | `{"refresh_token"}`, optionally `scope` | the same |
+//!
+//! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token is used
+//! once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are refused there.
+//!
 //! # Token exchange
 //!
 //! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with fewer scopes
@@ -143,9 +157,10 @@
 //!
 //! # Deployment caveats
 //!
-//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process. Several nodes need a
-//! shared [`ClientStore`], [`RefreshStore`] and [`ReplayGuard`](tower_warden::replay::ReplayGuard), and keys that are
-//! [read](SigningKey::from_pem). The token endpoint is public: put a
+//! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.
+//! Several nodes need a shared [`ClientStore`], [`RefreshStore`] and [`SigningKeyStore`], which `tower-warden-sql` has for SQLite
+//! and Postgres, and a shared [`ReplayGuard`](tower_warden::replay::ReplayGuard) and [`Revoker`]. Their clocks differ by less
+//! than a minute. The token endpoint is public: put a
 //! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
 //! it.
 
@@ -158,17 +173,23 @@ pub use self::axum::issuer_routes;
 pub use self::endpoint::ClientDocuments;
 pub use self::{
     claims::{ClaimsError, ClaimsRequest, ClaimsSource, ExtraClaims},
-    client::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, MemoryClientStore, TokenBinding},
+    client::{
+        Client, ClientAuthentication, ClientKeys, ClientRecord, ClientSecrets, ClientStore, GrantType,
+        MemoryClientStore, TokenBinding,
+    },
     endpoint::{AutoConsent, ClientProfile, ConsentRequest, IssuerService, ResponseFuture},
     exchange::TokenExchange,
     issuer::{TokenIssuer, TokenIssuerBuilder},
     jwt_bearer::JwtBearer,
     key_owners::KeyOwners,
     refresh::{
-        FamilyStatus, FoundToken, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore,
-        RefreshTokenRequest, RefreshTokens, Revoker, Rotation, RotationOutcome,
+        FamilyStatus, IssueError, MemoryRefreshStore, RefreshFamily, RefreshSecret, RefreshStore, RefreshTokenRequest,
+        RefreshTokens, Revoker, Rotation, RotationOutcome,
     },
-    signing::{SigningKey, SigningKeys},
+    signing::{
+        EncryptedKeys, EncryptionKey, EncryptionKeys, SigningKey, SigningKeyStore, SigningKeys, SigningKeysError,
+        StoredKeys,
+    },
     subjects::Subjects,
 };
 

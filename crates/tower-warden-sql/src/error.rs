@@ -29,7 +29,7 @@ pub(crate) const POOLER_ADVICE: &str = "notifications or prepared statements are
 
 /// Returns whether an error is typical of a pooler in transaction mode: a prepared statement that another client prepared,
 /// or that this one prepared on another connection, or a parameter that the pooler does not know.
-fn is_of_pooler(error: &Error) -> bool {
+pub(crate) fn is_of_pooler(error: &Error) -> bool {
     let Some(error) = error.as_database_error() else { return false };
     matches!(error.code().as_deref(), Some("26000" | "42P05"))
         || error.message().contains("unsupported startup parameter")

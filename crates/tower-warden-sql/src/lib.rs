@@ -1,4 +1,5 @@
-//! API keys of [`tower-warden`](tower_warden) in SQLite or Postgres.
+//! API keys of [`tower-warden`](tower_warden) in SQLite or Postgres, and the clients, refresh tokens
+//! and signing keys of an issuer.
 //!
 //! [`SqlKeyStore`] is a [`KeyStore`](tower_warden::api_key::KeyStore): [`ApiKeys`](tower_warden::api_key::ApiKeys) mints,
 //! verifies, rotates and revokes the keys whose records it stores. It creates and migrates its own tables, which may be
@@ -86,13 +87,66 @@
 //! there is nothing to migrate, a Postgres user needs `SELECT`, `INSERT` and `UPDATE` on the former, `SELECT` and `UPDATE` on
 //! the latter, `SELECT` on `tower_warden_schema`, `DELETE` on `tower_warden_api_keys` to purge keys, and no right to create
 //! tables.
+//!
+//! # The stores of an issuer
+//!
+//! With the feature `issuer`, `SqlIssuerStore` has the stores of `tower-warden-issuer`: clients with digests of their secrets,
+//! families of refresh tokens with the digest of their current token, and signing keys that are encrypted with a key which is
+//! not in the database. Several nodes use one Postgres database, and several processes of a machine one file of SQLite. Of
+//! concurrent uses of a refresh token on all of them, one succeeds; all have the same signing keys.
+//!
+//! ```no_run
+//! # #[cfg(feature = "issuer")]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use tower_warden::revocation::MemoryRevocationList;
+//! use tower_warden_issuer::{EncryptionKey, EncryptionKeys, RefreshTokens, SigningKeys, TokenIssuer};
+//! use tower_warden_sql::SqlIssuerStore;
+//!
+//! const ISSUER: &str = "https://auth.example.com";
+//!
+//! let store = SqlIssuerStore::connect("postgres://user@host/database").await?;
+//! // What `openssl rand -base64 32` prints.
+//! let encryption = EncryptionKey::from_file("2026-11", "/run/secrets/signing-keys")?;
+//! let keys = SigningKeys::stored(ISSUER, store.signing_keys(), EncryptionKeys::new(encryption)).load().await?;
+//! let keys = keys.rotate_every(Duration::from_secs(30 * 24 * 3600))?;
+//! // On several nodes: a list that they and the APIs share, such as that of `tower-warden-redis`.
+//! let refresh = RefreshTokens::new(store.refresh_tokens(), MemoryRevocationList::default());
+//! let issuer = TokenIssuer::builder(ISSUER, store.clients(), keys)?.refresh_tokens(refresh).build()?;
+//! # let _ = issuer;
+//! # Ok(()) }
+//! ```
+//!
+//! Who reads the database can use neither secrets, tokens nor keys. Who writes to it can add clients, and restore an older
+//! version of the signing keys before a node starts; a running node refuses it. Keys that were altered, or moved from another
+//! issuer, are refused.
+//!
+//! It has tables and migrations of its own, and may share a database with the keys:
+//!
+//! | table | contents | rights of a Postgres user if there is nothing to migrate |
+//! |---|---|---|
+//! | `tower_warden_clients` | `SqlClientStore` | `SELECT`, and to manage clients `INSERT`, `UPDATE`, `DELETE` |
+//! | `tower_warden_refresh_families` | `SqlRefreshStore` | `SELECT`, `INSERT`, `UPDATE`, `DELETE` |
+//! | `tower_warden_signing_keys` | `SqlSigningKeyStore` | `SELECT`, `INSERT`, `UPDATE` |
+//! | `tower_warden_issuer_schema` | the applied versions | `SELECT` |
+//!
+//! It needs no notifications: the issuer reads what it needs for each request. `SqlIssuerStore::connect_through_pooler` works
+//! behind a pooler in transaction mode with one URL.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "issuer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "issuer")))]
+pub use self::issuer::{
+    IssuerStoreError, IssuerStoreErrorKind, RegisteredClient, SqlClientStore, SqlIssuerStore, SqlRefreshStore,
+    SqlSigningKeyStore,
+};
 pub use self::store::SqlKeyStore;
 
 mod error;
+#[cfg(feature = "issuer")]
+mod issuer;
 #[cfg(feature = "postgres")]
 mod listener;
 mod migration;

@@ -5,6 +5,7 @@ use sqlx::SqlitePool;
 use sqlx::{Database, Error, Transaction, pool::PoolConnection};
 use tower_warden::api_key::KeyUse;
 
+use crate::migration::Schema;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresPool;
 
@@ -72,11 +73,15 @@ impl<D: Database> Session<D> {
 pub(crate) trait Dialect {
     type Database: Database;
 
-    /// The migrations of the schema, in order.
-    fn migrations(&self) -> &'static [&'static str];
+    /// The migrations of a schema, in order.
+    fn migrations(&self, schema: Schema) -> &'static [&'static str];
 
-    /// A query for the number of tables of applied versions: zero or one.
-    fn count_version_tables(&self) -> &'static str;
+    /// A query for the number of tables with a name: zero or one.
+    fn count_tables(&self) -> &'static str;
+
+    /// A statement that removes families of refresh tokens which have expired before `$1`, at most `$2` of them.
+    #[cfg(feature = "issuer")]
+    fn remove_families(&self) -> &'static str;
 
     /// Returns whether statements may be prepared under a name, for later operations.
     fn keeps_statements(&self) -> bool;

@@ -10,7 +10,7 @@ use sqlx::{
 use tower_warden::api_key::KeyUse;
 
 use crate::{
-    migration::migrate,
+    migration::{Schema, migrate},
     pool::{Dialect, Pool, Session},
     row::seconds,
 };
@@ -74,7 +74,8 @@ pub(super) async fn connect(url: &str, pooler: Pooler) -> Result<PgPool, Error> 
 pub(super) async fn migrate_directly(options: &PgConnectOptions) -> Result<(), Error> {
     let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIMEOUT);
     let pool = pool.connect_lazy_with(options.clone());
-    let migrated = migrate(&Pool::Postgres(PostgresPool { pool: pool.clone(), pooler: Pooler::None })).await;
+    let migrated =
+        migrate(&Pool::Postgres(PostgresPool { pool: pool.clone(), pooler: Pooler::None }), Schema::ApiKeys).await;
     pool.close().await;
     migrated
 }
@@ -82,16 +83,26 @@ pub(super) async fn migrate_directly(options: &PgConnectOptions) -> Result<(), E
 impl Dialect for PostgresPool {
     type Database = Postgres;
 
-    fn migrations(&self) -> &'static [&'static str] {
-        &[
-            include_str!("migrations/postgres/1_api_keys.sql"),
-            include_str!("migrations/postgres/2_confirmation.sql"),
-            include_str!("migrations/postgres/3_positions.sql"),
-        ]
+    fn migrations(&self, schema: Schema) -> &'static [&'static str] {
+        match schema {
+            Schema::ApiKeys => &[
+                include_str!("migrations/postgres/1_api_keys.sql"),
+                include_str!("migrations/postgres/2_confirmation.sql"),
+                include_str!("migrations/postgres/3_positions.sql"),
+            ],
+            #[cfg(feature = "issuer")]
+            Schema::Issuer => &[include_str!("migrations/postgres/issuer_1.sql")],
+        }
     }
 
-    fn count_version_tables(&self) -> &'static str {
-        "SELECT count(to_regclass('tower_warden_schema'))"
+    fn count_tables(&self) -> &'static str {
+        "SELECT count(to_regclass($1))"
+    }
+
+    #[cfg(feature = "issuer")]
+    fn remove_families(&self) -> &'static str {
+        "DELETE FROM tower_warden_refresh_families WHERE id IN (SELECT id FROM tower_warden_refresh_families \
+         WHERE idle_until < $1 ORDER BY idle_until LIMIT $2 FOR UPDATE SKIP LOCKED)"
     }
 
     fn keeps_statements(&self) -> bool {
@@ -108,7 +119,7 @@ impl Dialect for PostgresPool {
     async fn begin_migration(&self) -> Result<Transaction<'static, Postgres>, Error> {
         let mut transaction = self.begin_write().await?;
         // Any number that is unlikely to be locked by others: the first bytes of "tower-warden".
-        let lock = query("SELECT pg_advisory_xact_lock($1)").bind(i64::from_be_bytes(*b"tower-wa"));
+        let lock = query("SELECT pg_advisory_xact_lock($1)").persistent(false).bind(i64::from_be_bytes(*b"tower-wa"));
         lock.execute(&mut *transaction).await?;
         Ok(transaction)
     }

@@ -9,6 +9,7 @@ use sqlx::{
 use tower_warden::api_key::KeyUse;
 
 use crate::{
+    migration::Schema,
     pool::{Dialect, Session},
     row::seconds,
 };
@@ -61,16 +62,26 @@ fn is_busy(error: &Error) -> bool {
 impl Dialect for SqlitePool {
     type Database = Sqlite;
 
-    fn migrations(&self) -> &'static [&'static str] {
-        &[
-            include_str!("migrations/sqlite/1_api_keys.sql"),
-            include_str!("migrations/sqlite/2_confirmation.sql"),
-            include_str!("migrations/sqlite/3_positions.sql"),
-        ]
+    fn migrations(&self, schema: Schema) -> &'static [&'static str] {
+        match schema {
+            Schema::ApiKeys => &[
+                include_str!("migrations/sqlite/1_api_keys.sql"),
+                include_str!("migrations/sqlite/2_confirmation.sql"),
+                include_str!("migrations/sqlite/3_positions.sql"),
+            ],
+            #[cfg(feature = "issuer")]
+            Schema::Issuer => &[include_str!("migrations/sqlite/issuer_1.sql")],
+        }
     }
 
-    fn count_version_tables(&self) -> &'static str {
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'tower_warden_schema'"
+    fn count_tables(&self) -> &'static str {
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = $1"
+    }
+
+    #[cfg(feature = "issuer")]
+    fn remove_families(&self) -> &'static str {
+        "DELETE FROM tower_warden_refresh_families WHERE id IN (SELECT id FROM tower_warden_refresh_families \
+         WHERE idle_until < $1 ORDER BY idle_until LIMIT $2)"
     }
 
     fn keeps_statements(&self) -> bool {

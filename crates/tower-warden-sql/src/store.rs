@@ -19,7 +19,7 @@ use tower_warden::{
 use crate::sqlite;
 use crate::{
     error::{configuration_error, read_error, unavailable, write_error},
-    migration::migrate,
+    migration::{Schema, migrate},
     operations,
     pool::{Dialect as _, Pool, with_pool},
     statement,
@@ -168,7 +168,7 @@ impl SqlKeyStore {
         let listener = connecting(Listener::start(&direct, &pool.pool, Arc::clone(&watchers))).await?;
         let (pooler, pool) = (pool.pooler, Pool::Postgres(pool));
         match pooler {
-            Pooler::None => connecting(migrate(&pool)).await?,
+            Pooler::None => connecting(migrate(&pool, Schema::ApiKeys)).await?,
             Pooler::Transaction => connecting(postgres::migrate_directly(&direct)).await?,
         }
         Ok(Self(Arc::new(Inner { pool, watchers, _listener: Some(listener) })))
@@ -183,7 +183,7 @@ impl SqlKeyStore {
     #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
     pub async fn sqlite(pool: SqlitePool) -> Result<Self, KeyError> {
         let pool = Pool::Sqlite(pool);
-        connecting(migrate(&pool)).await?;
+        connecting(migrate(&pool, Schema::ApiKeys)).await?;
         Ok(Self(Arc::new(Inner {
             pool,
             watchers: Arc::default(),

@@ -159,7 +159,7 @@ async fn mint(State(control): State<Control>, Json(owner): Json<Owner>) -> Resul
 async fn replace_key(State(control): State<Control>) -> Result<Json<Value>, Failed> {
     let now = tower_warden::Clock::now(&tower_warden::SystemClock::default());
     let algorithm = control.issuer.keys().algorithm(now);
-    let signs_from = control.issuer.rotate_keys(SigningKey::generate(algorithm)?);
+    let signs_from = control.issuer.rotate_keys(SigningKey::generate(algorithm)?).await?;
     Ok(Json(json!({ "signs_from": signs_from.as_secs() })))
 }
 

@@ -1,18 +1,23 @@
 //! The registered clients.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use tower_warden::{
     ConfigError, Digest, UnixTime, api_key::KeyDigest, certificate::CertificateName, jwt::KeySource, scope::Scopes,
 };
 
 pub use self::{
+    keys::ClientKeys,
+    record::ClientRecord,
     secrets::ClientSecrets,
     store::{ClientStore, MemoryClientStore},
 };
 use crate::endpoint::CodeClient;
 
 mod certificates;
+mod keys;
+mod record;
 mod secrets;
 mod store;
 
@@ -48,8 +53,9 @@ pub struct Client {
 }
 
 /// The method by which the tokens of a client are always bound.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
+#[serde(rename_all = "snake_case")]
 pub enum TokenBinding {
     /// The client certificate of the connection ([RFC 8705 §3](https://www.rfc-editor.org/rfc/rfc8705#section-3)), which is
     /// a [`PeerCertificate`](tower_warden::certificate::PeerCertificate) in the extensions of the request. The issuer has
@@ -101,9 +107,12 @@ impl GrantType {
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum ClientAuthentication {
+    /// A secret in JSON at the [endpoints for agents](crate::TokenIssuerBuilder::agent_api). The client refreshes its tokens
+    /// there without it.
+    AgentSecret(ClientSecrets),
     /// `private_key_jwt`: an assertion that is signed with one of these keys
     /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
-    PrivateKeyJwt(Arc<dyn KeySource>),
+    PrivateKeyJwt(ClientKeys),
     /// `client_secret_basic`: a secret in the field `Authorization`
     /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
     SecretBasic(ClientSecrets),
@@ -118,15 +127,17 @@ pub enum ClientAuthentication {
 }
 
 impl ClientAuthentication {
-    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys).
+    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys). A client that is stored has
+    /// [`ClientKeys::from_jwk_set`] instead.
     pub fn private_key_jwt(keys: impl KeySource) -> Self {
-        Self::PrivateKeyJwt(Arc::new(keys))
+        Self::PrivateKeyJwt(ClientKeys::from_source(keys))
     }
 }
 
 impl fmt::Debug for ClientAuthentication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::AgentSecret(_) => "AgentSecret(..)",
             Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
             Self::SecretBasic(_) => "SecretBasic(..)",
             Self::SecretPost(_) => "SecretPost(..)",
@@ -211,7 +222,10 @@ impl Client {
     #[must_use]
     pub fn rotate_secret(mut self, digest: &KeyDigest, until: UnixTime) -> Self {
         for method in &mut self.authentication {
-            if let ClientAuthentication::SecretBasic(secrets) | ClientAuthentication::SecretPost(secrets) = method {
+            if let ClientAuthentication::AgentSecret(secrets)
+            | ClientAuthentication::SecretBasic(secrets)
+            | ClientAuthentication::SecretPost(secrets) = method
+            {
                 *secrets = secrets.clone().rotated(digest.clone(), until);
             }
         }
@@ -262,6 +276,11 @@ impl Client {
 
     pub(crate) const fn binding(&self) -> Option<TokenBinding> {
         self.binding
+    }
+
+    /// Returns whether its refresh tokens suffice at the endpoints for agents.
+    pub(crate) fn is_agent(&self) -> bool {
+        self.authentication.iter().any(|method| matches!(method, ClientAuthentication::AgentSecret(_)))
     }
 
     pub(crate) fn serves(&self, resource: &str) -> bool {

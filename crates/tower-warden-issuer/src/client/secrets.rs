@@ -23,16 +23,16 @@ use tower_warden::{UnixTime, api_key::KeyDigest};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ClientSecrets {
-    current: KeyDigest,
+    pub(super) current: KeyDigest,
     /// The newest first.
-    replaced: Vec<Replaced>,
+    pub(super) replaced: Vec<Replaced>,
 }
 
 /// A secret that was replaced; refused from the second `until` on.
 #[derive(Clone, Debug)]
-struct Replaced {
-    digest: KeyDigest,
-    until: UnixTime,
+pub(super) struct Replaced {
+    pub(super) digest: KeyDigest,
+    pub(super) until: UnixTime,
 }
 
 impl ClientSecrets {

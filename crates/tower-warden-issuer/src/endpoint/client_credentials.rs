@@ -12,6 +12,7 @@ pub(super) async fn respond(
     issuer: &Inner,
     request: &GrantRequest<'_>,
     key: Option<&Identity>,
+    session_id: Option<&str>,
 ) -> Result<TokenResponse, OAuthError> {
     let &GrantRequest { client, confirmation, form, now } = request;
     let scopes = target::scopes(form, client.allowed_scopes())?;
@@ -23,7 +24,7 @@ pub(super) async fn respond(
         presented: key,
         resource: target::resource(form, client)?,
         scopes: &scopes,
-        session_id: None,
+        session_id,
         // RFC 9068 §2.2: the client itself.
         subject: client.id(),
     };

@@ -18,14 +18,7 @@ impl Form {
 
     /// Checks that the body is a form.
     pub(crate) fn check_type(headers: &HeaderMap) -> Result<(), OAuthError> {
-        let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
-        let line = lines.next().filter(|_| lines.next().is_none()).and_then(|line| line.to_str().ok());
-        let mut parts = line.unwrap_or_default().split(';').map(str::trim);
-        let is_form = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
-        // RFC 6749 appendix B: UTF-8.
-        let is_utf8 = parts
-            .all(|parameter| parameter.is_empty() || parameter.replace('"', "").eq_ignore_ascii_case("charset=utf-8"));
-        if is_form && is_utf8 {
+        if is_of_type(headers, "application/x-www-form-urlencoded") {
             Ok(())
         } else {
             Err(OAuthError::invalid_request("The body is not application/x-www-form-urlencoded in UTF-8."))
@@ -54,6 +47,12 @@ impl Form {
         Ok(Self(parameters))
     }
 
+    /// The parameters of a request in another form.
+    pub(super) fn of<const COUNT: usize>(parameters: [(&str, Option<Zeroizing<String>>); COUNT]) -> Self {
+        let present = parameters.into_iter().filter_map(|(name, value)| Some((name.to_owned(), vec![value?])));
+        Self(present.collect())
+    }
+
     /// The value of a parameter. An empty one is as good as none, RFC 6749 §3.2.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_all(name).next()
@@ -63,6 +62,16 @@ impl Form {
     pub(crate) fn get_all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
         self.0.get(name).into_iter().flatten().map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
+}
+
+/// Returns whether the body has a media type, in UTF-8: RFC 6749 appendix B.
+pub(super) fn is_of_type(headers: &HeaderMap, media_type: &str) -> bool {
+    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
+    let line = lines.next().filter(|_| lines.next().is_none()).and_then(|line| line.to_str().ok());
+    let mut parts = line.unwrap_or_default().split(';').map(str::trim);
+    let is_of_type = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(media_type));
+    let is_utf8 = |parameter: &str| parameter.replace('"', "").eq_ignore_ascii_case("charset=utf-8");
+    is_of_type && parts.all(|parameter| parameter.is_empty() || is_utf8(parameter))
 }
 
 /// Decodes a name or value; `None` if it has other characters than a form has, or is not UTF-8.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use tower_warden::UnixTime;
 
 use super::{authenticate::authenticate, binding::token_type, error::OAuthError, form::Form, presented::IssuedToken};
-use crate::{Client, FoundToken, issuer::Inner};
+use crate::{Client, issuer::Inner, refresh::FoundToken};
 
 /// Reports whether a token is active, and its claims.
 ///
@@ -38,7 +38,7 @@ pub(super) async fn respond(issuer: &Inner, head: &Parts, form: &Form) -> Result
 /// The members for a refresh token that can be used.
 fn refresh_token(issuer: &Inner, client: &Client, found: &FoundToken, now: UnixTime) -> Option<Map<String, Value>> {
     let family = &found.family;
-    let is_current = issuer.refresh.as_ref().is_some_and(|refresh| refresh.is_current(family, found.number, now));
+    let is_current = issuer.refresh.as_ref().is_some_and(|refresh| refresh.is_current(found, now));
     if *family.client_id != *client.id() || !is_current {
         return None;
     }

@@ -13,6 +13,7 @@ pub use self::{
     service::{IssuerService, ResponseFuture},
 };
 
+mod agent_api;
 mod authenticate;
 mod binding;
 mod client_credentials;

@@ -11,7 +11,11 @@ use tower_warden::{
 };
 
 use super::error::OAuthError;
-use crate::{FoundToken, SigningKeys, Subjects, issuer::Inner, refresh::RefreshToken};
+use crate::{
+    SigningKeys, Subjects,
+    issuer::Inner,
+    refresh::{FoundToken, RefreshToken},
+};
 
 /// A token of this issuer. Everything else is none, whatever `token_type_hint` says: RFC 7009 §2.1, RFC 7662 §2.1.
 pub(super) enum IssuedToken {
@@ -24,7 +28,7 @@ impl Inner {
     pub(super) async fn issued(&self, token: &str, now: UnixTime) -> Result<Option<IssuedToken>, OAuthError> {
         if let Some(token) = RefreshToken::parse(token) {
             let Some(refresh) = &self.refresh else { return Ok(None) };
-            return Ok(refresh.store.find(&token.digest()).wait().await?.map(IssuedToken::Refresh));
+            return Ok(refresh.find(token).await?.map(IssuedToken::Refresh));
         }
         Ok(self.verified(&self.own, token, now).await?.map(IssuedToken::Access))
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     ClaimsRequest, Client, FamilyStatus, GrantType, RefreshFamily, RefreshTokens, Rotation, RotationOutcome,
     issuer::Inner,
-    refresh::{RefreshToken, random, successor},
+    refresh::{FoundToken, RefreshToken, random},
 };
 
 /// The consequence of presenting a token, by the state of its family.
@@ -20,7 +20,7 @@ enum Use {
     /// It is replaced.
     Rotate,
     /// It was replaced a moment ago: its successor is returned again.
-    Repeat(Digest),
+    Repeat(RefreshToken),
     /// Its family has expired.
     Expired,
     /// It was replaced before, or its family is revoked.
@@ -36,38 +36,37 @@ pub(super) async fn respond(
     let text = form.get("refresh_token");
     let text = text.ok_or(OAuthError::invalid_request("The parameter refresh_token is missing."))?;
     let token = RefreshToken::parse(text).ok_or(OAuthError::invalid_grant())?;
-    let found = refresh.store.find(&token.digest()).wait().await?.ok_or(OAuthError::invalid_grant())?;
+    let found = refresh.find(token).await?.ok_or(OAuthError::invalid_grant())?;
+    let FoundToken { family, token } = &found;
     // RFC 6749 §10.4: it is bound to its client. Another client does not make the family invalid by presenting it.
-    if *found.family.client_id != *client.id() {
+    if *family.client_id != *client.id() {
         return Err(OAuthError::invalid_grant());
     }
     // RFC 9449 §5, RFC 8705 §4: whoever does not hold the key has stolen it, and cannot end the family with it.
-    if found.family.confirmation.as_ref().is_some_and(|bound| !is_proved(bound, confirmation)) {
+    if family.confirmation.as_ref().is_some_and(|bound| !is_proved(bound, confirmation)) {
         return Err(OAuthError::invalid_grant());
     }
-    let usage = refresh.usage(&found.family, found.number, now);
+    let usage = refresh.usage(family, token, now);
     if matches!(usage, Use::Expired | Use::Reused) {
-        return Err(issuer.end(refresh, &found.family, &usage, now).await);
+        return Err(issuer.end(refresh, family, &usage, now).await);
     }
-    let scopes = narrowed(form, &found.family.scopes, client.allowed_scopes())?;
+    let scopes = narrowed(form, &family.scopes, client.allowed_scopes())?;
     let request = ClaimsRequest {
         actors: &[],
         client_id: client.id(),
         confirmation,
         grant: GrantType::RefreshToken,
         presented: None,
-        resource: resource(form, &found.family, client)?,
+        resource: resource(form, family, client)?,
         scopes: &scopes,
-        session_id: Some(&found.family.id),
-        subject: &found.family.subject,
+        session_id: Some(&family.id),
+        subject: &family.subject,
     };
     // Before the rotation: if no access token can be issued, the refresh token is still valid.
     let access_token = issuer.access_token(&request, now).await?;
     let next = match usage {
-        Use::Repeat(seed) => successor(&token, &seed),
-        Use::Expired | Use::Reused | Use::Rotate => {
-            issuer.rotate(refresh, &token, &found.family, found.number, now).await?
-        }
+        Use::Repeat(next) => next,
+        Use::Expired | Use::Reused | Use::Rotate => issuer.rotate(refresh, &found, now).await?,
     };
     Ok(TokenResponse {
         access_token,
@@ -81,26 +80,30 @@ pub(super) async fn respond(
 
 impl RefreshTokens {
     /// Returns whether a token can be used.
-    pub(super) fn is_current(&self, family: &RefreshFamily, number: u64, now: UnixTime) -> bool {
-        matches!(self.usage(family, number, now), Use::Rotate)
+    pub(super) fn is_current(&self, found: &FoundToken, now: UnixTime) -> bool {
+        matches!(self.usage(&found.family, &found.token, now), Use::Rotate)
     }
 
-    fn usage(&self, family: &RefreshFamily, number: u64, now: UnixTime) -> Use {
-        let is_last = number.checked_add(1) == Some(family.generation);
+    fn usage(&self, family: &RefreshFamily, token: &RefreshToken, now: UnixTime) -> Use {
         if family.status != FamilyStatus::Active {
             Use::Reused
-        } else if family.expires_at <= now || family.rotated_at + self.idle <= now {
+        } else if family.expires_at <= now || family.idle_until <= now {
             Use::Expired
-        } else if number == family.generation {
+        } else if token.number() == family.generation {
             Use::Rotate
         } else {
-            // A second holder of a bound token has the key as well: that is worse than a lost response.
-            let may_repeat = is_last && family.confirmation.is_none() && now < family.rotated_at + self.grace;
-            match family.seed.filter(|_| may_repeat) {
-                Some(seed) => Use::Repeat(seed),
-                None => Use::Reused,
-            }
+            self.repeated(family, token, now).map_or(Use::Reused, Use::Repeat)
         }
+    }
+
+    /// The successor of a token that was replaced a moment ago.
+    fn repeated(&self, family: &RefreshFamily, token: &RefreshToken, now: UnixTime) -> Option<RefreshToken> {
+        let is_last = token.number().checked_add(1) == Some(family.generation);
+        // A second holder of a bound token has the key as well: that is worse than a lost response.
+        let may_repeat = is_last && family.confirmation.is_none() && now < family.rotated_at + self.grace;
+        let next = token.successor(&family.seed.filter(|_| may_repeat)?, &family.key);
+        // A token with a tag, but not that of the client, yields another one.
+        Some(next).filter(|next| next.digest() == family.token)
     }
 }
 
@@ -109,19 +112,25 @@ impl Inner {
     async fn rotate(
         &self,
         refresh: &RefreshTokens,
-        token: &RefreshToken,
-        family: &RefreshFamily,
-        number: u64,
+        found: &FoundToken,
         now: UnixTime,
     ) -> Result<RefreshToken, OAuthError> {
+        let FoundToken { family, token } = found;
         let seed = Digest::from_bytes(random()?);
-        let next = successor(token, &seed);
-        let rotation = Rotation { family_id: family.id.clone(), from: number, token: next.digest(), seed, now };
+        let next = token.successor(&seed, &family.key);
+        let rotation = Rotation {
+            family_id: family.id.clone(),
+            from: token.number(),
+            token: next.digest(),
+            seed,
+            idle_until: family.expires_at.min(now + refresh.idle),
+            now,
+        };
         match refresh.store.rotate(rotation).wait().await? {
             RotationOutcome::Rotated => Ok(next),
             RotationOutcome::Missing => Err(OAuthError::invalid_grant()),
-            RotationOutcome::Lost(family) => match refresh.usage(&family, number, now) {
-                Use::Repeat(seed) => Ok(successor(token, &seed)),
+            RotationOutcome::Lost(family) => match refresh.usage(&family, token, now) {
+                Use::Repeat(next) => Ok(next),
                 // The store has reported that the token is not the current one.
                 Use::Rotate => Err(OAuthError::unavailable(std::time::Duration::from_secs(1))),
                 usage @ (Use::Expired | Use::Reused) => Err(self.end(refresh, &family, &usage, now).await),

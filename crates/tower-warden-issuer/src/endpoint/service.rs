@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tower_service::Service;
 
 use super::{
+    agent_api::{self, AgentEndpoint},
     development,
     error::OAuthError,
     form::Form,
@@ -76,6 +77,7 @@ impl TokenIssuer {
 /// An endpoint.
 #[derive(Clone, Copy)]
 enum Endpoint<'a> {
+    Agent(AgentEndpoint<'a>),
     Authorize,
     Development(development::Endpoint<'a>),
     Introspect,
@@ -93,6 +95,10 @@ impl Inner {
             return Some(Endpoint::Metadata);
         }
         match path.strip_prefix(base)? {
+            paths::AGENT_REFRESH if self.has_agent_api => {
+                self.refresh.as_ref().map(|tokens| Endpoint::Agent(AgentEndpoint::Refresh(tokens)))
+            }
+            paths::AGENT_TOKEN if self.has_agent_api => Some(Endpoint::Agent(AgentEndpoint::Token)),
             paths::AUTHORIZE if self.development.is_none() => Some(Endpoint::Authorize),
             paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
@@ -112,17 +118,20 @@ impl Inner {
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
             Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
+            Endpoint::Agent(endpoint) if head.method == Method::POST => {
+                return agent_api::respond(self, endpoint, &head, body).await;
+            }
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
                 return self.respond_to_post(endpoint, &head, body).await;
             }
-            Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
+            Endpoint::Agent(_) | Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
             }
             Endpoint::Authorize | Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
             Endpoint::Authorize => return no_sign_in(head.method == Method::GET),
-            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).to_string(),
+            Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).await.to_string(),
             Endpoint::Metadata => self.metadata().to_string(),
         };
         document(text, head.method == Method::GET)

@@ -58,7 +58,7 @@ pub(super) async fn respond(
             development::redeem(issuer, issuer.development.as_ref().ok_or(disabled)?, &request).await
         }
         GrantType::ClientCredentials => {
-            client_credentials::respond(issuer, &request, authenticated.key.as_deref()).await
+            client_credentials::respond(issuer, &request, authenticated.key.as_deref(), None).await
         }
         GrantType::JwtBearer => {
             jwt_bearer::respond(issuer, issuer.jwt_bearer.as_ref().ok_or(disabled)?, &request).await

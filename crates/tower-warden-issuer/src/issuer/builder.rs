@@ -47,6 +47,7 @@ pub struct TokenIssuerBuilder {
     dpop: Option<Dpop>,
     exchange: Option<TokenExchange>,
     guard: Arc<dyn ReplayGuard>,
+    has_agent_api: bool,
     has_mutual_tls: bool,
     jwt_bearer: Option<JwtBearer>,
     keys: SigningKeys,
@@ -77,6 +78,7 @@ impl TokenIssuerBuilder {
             dpop: None,
             exchange: None,
             guard: Arc::new(MemoryReplayGuard::default()),
+            has_agent_api: false,
             has_mutual_tls: false,
             jwt_bearer: None,
             keys,
@@ -100,6 +102,13 @@ impl TokenIssuerBuilder {
         }
         self.lifetime = lifetime;
         Ok(self)
+    }
+
+    /// Adds the endpoints `/auth/token` and `/auth/refresh`, which take JSON as APIs for agents do: see the
+    /// [crate docs](crate#json-for-agents).
+    pub const fn agent_api(mut self) -> Self {
+        self.has_agent_api = true;
+        self
     }
 
     /// Accepts the owners of API keys as clients. Without it, only registered clients are.
@@ -189,12 +198,15 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, DPoP proofs cannot name the identifier, or it is that of an issuer whose
-    /// assertions are accepted; with [`AutoConsent`], if the identifier is not a URL of a loopback host, or there is no list of
-    /// revocations.
+    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name the
+    /// identifier, or it is that of an issuer whose assertions are accepted; with [`AutoConsent`], if the identifier is not a URL
+    /// of a loopback host, or there is no list of revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
+        if let Some(other) = self.keys.issuer().filter(|issuer| *issuer != &*self.name) {
+            return Err(ConfigError::custom("the stored signing keys are those of another issuer").value(other));
+        }
         // The current key begins to sign now, so that its first period does.
-        self.keys.current(self.clock.now());
+        self.keys.begin(self.clock.now());
         let dpop = match self.dpop {
             Some(dpop) => dpop,
             None => Dpop::new(&self.name)?.path_rewrite(PathRewrite::Unchanged)?,
@@ -221,6 +233,7 @@ impl TokenIssuerBuilder {
             dpop,
             exchange: self.exchange,
             guard: self.guard,
+            has_agent_api: self.has_agent_api,
             has_mutual_tls: self.has_mutual_tls,
             jwt_bearer: self.jwt_bearer.map(|grants| grants.verify_for(&self.name)).transpose()?,
             own: own_tokens(&self.name, self.keys.clone())?,

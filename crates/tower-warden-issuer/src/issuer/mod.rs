@@ -14,8 +14,8 @@ use tower_warden::{
 pub use self::builder::TokenIssuerBuilder;
 use self::decoy::Decoy;
 use crate::{
-    ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, TokenExchange,
-    endpoint::Development, jwt_bearer::AssertionGrants,
+    ClaimsSource, ClientStore, GrantType, KeyOwners, RefreshTokens, Revoker, SigningKey, SigningKeys, SigningKeysError,
+    TokenExchange, endpoint::Development, jwt_bearer::AssertionGrants,
 };
 
 mod builder;
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
+    /// Whether there are endpoints in JSON.
+    pub(crate) has_agent_api: bool,
     /// Whether the certificates of connections are used.
     pub(crate) has_mutual_tls: bool,
     pub(crate) jwt_bearer: Option<AssertionGrants>,
@@ -109,31 +111,48 @@ impl TokenIssuer {
 
     /// Publishes a key that will replace the current one, and returns the time from which it signs. See [`SigningKeys`].
     ///
+    /// # Errors
+    ///
+    /// If the store of the keys does not answer, or what it has cannot be used.
+    ///
     /// # Examples
     ///
     /// ```
     /// use tower_warden::{Environment, ManualClock, UnixTime, jwt::Algorithm};
     /// use tower_warden_issuer::{MemoryClientStore, SigningKey, SigningKeys, TokenIssuer};
     ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
     /// let now = UnixTime::from_secs(1_800_000_000);
     /// let environment = Environment::default().with_clock(ManualClock::at(now));
     /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
     /// let issuer =
     ///     TokenIssuer::builder("https://auth.example.com", clients, keys)?.environment(&environment).build()?;
     ///
-    /// let signs_from = issuer.rotate_keys(SigningKey::generate(Algorithm::ES256)?);
+    /// let signs_from = issuer.rotate_keys(SigningKey::generate(Algorithm::ES256)?).await?;
     /// assert_eq!(signs_from, now + SigningKeys::LEAD);
-    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[expect(clippy::must_use_candidate, reason = "the key is published, whoever needs the time")]
-    pub fn rotate_keys(&self, next: SigningKey) -> UnixTime {
-        self.0.keys.publish(next, self.0.clock.now())
+    pub async fn rotate_keys(&self, next: SigningKey) -> Result<UnixTime, SigningKeysError> {
+        self.0.keys.publish(&next, self.0.clock.now()).await
+    }
+
+    /// Removes a key that was disclosed, at once: tokens that it signed are refused. Other nodes follow: see
+    /// [`SigningKeys`].
+    ///
+    /// If it is the key that signs, the one before it signs again if that is still published; otherwise the next one signs,
+    /// whether caches have it already or not.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such key, or no other one: publish one first. If the store of the keys does not answer.
+    pub async fn withdraw_key(&self, kid: &str) -> Result<(), SigningKeysError> {
+        self.0.keys.withdraw(kid, self.0.clock.now()).await
     }
 
     /// The key set in JSON ([RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5)).
-    #[must_use]
-    pub fn jwk_set(&self) -> String {
-        self.0.keys.jwk_set(self.0.clock.now()).to_string()
+    pub async fn jwk_set(&self) -> String {
+        self.0.keys.jwk_set(self.0.clock.now()).await.to_string()
     }
 
     /// The metadata in JSON ([RFC 8414 §2](https://www.rfc-editor.org/rfc/rfc8414#section-2)). It states only what is
@@ -216,6 +235,8 @@ impl Inner {
 
 /// The paths of the endpoints, after that of the identifier.
 pub(crate) mod paths {
+    pub(crate) const AGENT_REFRESH: &str = "/auth/refresh";
+    pub(crate) const AGENT_TOKEN: &str = "/auth/token";
     pub(crate) const AUTHORIZE: &str = "/oauth/authorize";
     pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";

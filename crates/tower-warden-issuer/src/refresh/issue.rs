@@ -6,7 +6,7 @@ use tower_warden::{
 
 use super::{
     family::{FamilyStatus, RefreshFamily},
-    token::{RefreshSecret, RefreshToken, random},
+    token::{FAMILY_BYTES, RefreshSecret, RefreshToken, random},
 };
 use crate::{GrantType, RefreshTokens, TokenBinding, TokenIssuer, signing::encode};
 
@@ -120,7 +120,7 @@ impl TokenIssuer {
         let start = FamilyStart {
             client_id: &request.client_id,
             confirmation: request.confirmation.as_ref(),
-            id: &encode(&random()?[..16]),
+            id: random()?,
             resource,
             scopes,
             subject: &request.subject,
@@ -133,7 +133,7 @@ impl TokenIssuer {
 pub(crate) struct FamilyStart<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) confirmation: Option<&'a Confirmation>,
-    pub(crate) id: &'a str,
+    pub(crate) id: [u8; FAMILY_BYTES],
     pub(crate) resource: &'a str,
     pub(crate) scopes: &'a Scopes,
     pub(crate) subject: &'a str,
@@ -142,21 +142,26 @@ pub(crate) struct FamilyStart<'a> {
 impl RefreshTokens {
     /// Stores a new family, and returns its first token.
     pub(crate) async fn begin(&self, start: &FamilyStart<'_>, now: UnixTime) -> Result<RefreshSecret, Unavailable> {
-        let token = RefreshToken::generate()?;
+        let key = Digest::from_bytes(random()?);
+        let token = RefreshToken::first(start.id, &key)?;
+        let expires_at = now + self.absolute;
         let family = RefreshFamily {
-            id: start.id.into(),
+            id: encode(&start.id).into(),
             client_id: start.client_id.into(),
             subject: start.subject.into(),
             resource: start.resource.into(),
             scopes: start.scopes.clone(),
             confirmation: start.confirmation.cloned(),
-            expires_at: now + self.absolute,
+            expires_at,
+            idle_until: expires_at.min(now + self.idle),
             rotated_at: now,
             generation: 0,
-            seed: None::<Digest>,
+            key,
+            token: token.digest(),
+            seed: None,
             status: FamilyStatus::Active,
         };
-        self.store.begin(family, token.digest(), now).wait().await?;
+        self.store.begin(family, now).wait().await?;
         Ok(token.into_secret())
     }
 }

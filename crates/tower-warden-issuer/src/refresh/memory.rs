@@ -5,43 +5,37 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tower_warden::{Digest, Eventual, Unavailable, UnixTime};
+use tower_warden::{Eventual, Unavailable, UnixTime};
 
 use super::{
-    family::{FamilyStatus, FoundToken, RefreshFamily, Rotation, RotationOutcome},
+    family::{FamilyStatus, RefreshFamily, Rotation, RotationOutcome},
     store::RefreshStore,
 };
 
 /// Families of refresh tokens in memory, shared by its clones.
 ///
-/// It has room for 100 000 tokens by default, used ones included, at about 150 bytes each: the number of families times that
-/// of the refreshes within their absolute lifetime. If there is no room, no token is issued: none is dropped before its
-/// family expires. One family takes half of the room at most.
+/// It has room for 100 000 families by default, at about 700 bytes each, however often their tokens are used. If there is no
+/// room, no token is issued: no family is dropped before it expires.
 ///
 /// # Deployment caveat
 ///
-/// The families are lost when the process ends: clients then need new tokens.
+/// The families are lost when the process ends: clients then need new tokens. `tower-warden-sql` has a store for several
+/// nodes.
 #[derive(Clone)]
 pub struct MemoryRefreshStore {
     capacity: NonZeroUsize,
     shared: Arc<Mutex<Families>>,
 }
 
-/// Invariant: the tokens of each family are in `tokens`, and its expiry is in `expiries`.
+/// Invariant: `idle_until` of each family is in `expiries`.
 #[derive(Default)]
 struct Families {
-    by_id: HashMap<Box<str>, Entry>,
+    by_id: HashMap<Box<str>, RefreshFamily>,
     expiries: BTreeSet<(UnixTime, Box<str>)>,
-    tokens: HashMap<Digest, (Box<str>, u64)>,
-}
-
-struct Entry {
-    family: RefreshFamily,
-    tokens: Vec<Digest>,
 }
 
 impl MemoryRefreshStore {
-    /// A store with room for this many tokens.
+    /// A store with room for this many families.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         Self { capacity, shared: Arc::default() }
@@ -60,42 +54,41 @@ impl Default for MemoryRefreshStore {
 }
 
 impl Families {
-    /// Removes expired families, and returns whether there is room for another token.
-    fn has_room(&mut self, capacity: NonZeroUsize, now: UnixTime) -> bool {
-        while let Some((expires_at, id)) = self.expiries.first().cloned()
-            && expires_at <= now
+    fn remove_expired(&mut self, now: UnixTime) {
+        while self.expiries.first().is_some_and(|(idle_until, _)| *idle_until <= now)
+            && let Some((_, id)) = self.expiries.pop_first()
         {
-            self.expiries.remove(&(expires_at, id.clone()));
-            let tokens = self.by_id.remove(&id).map(|entry| entry.tokens).unwrap_or_default();
-            tokens.iter().for_each(|token| drop(self.tokens.remove(token)));
+            self.by_id.remove(&id);
         }
-        self.tokens.len() < capacity.get()
+    }
+
+    fn insert(&mut self, family: RefreshFamily) {
+        if let Some(before) = self.by_id.remove(&family.id) {
+            self.expiries.remove(&(before.idle_until, before.id));
+        }
+        self.expiries.insert((family.idle_until, family.id.clone()));
+        self.by_id.insert(family.id.clone(), family);
     }
 }
 
 impl RefreshStore for MemoryRefreshStore {
-    fn begin(&self, family: RefreshFamily, token: Digest, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
+    fn begin(&self, family: RefreshFamily, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
         let mut families = self.families();
-        if !families.has_room(self.capacity, now) {
+        families.remove_expired(now);
+        if families.by_id.len() >= self.capacity.get() {
             return Eventual::Now(Err(FULL));
         }
-        families.tokens.insert(token, (family.id.clone(), family.generation));
-        families.expiries.insert((family.expires_at, family.id.clone()));
-        families.by_id.insert(family.id.clone(), Entry { family, tokens: vec![token] });
+        families.insert(family);
         Eventual::Now(Ok(()))
     }
 
-    fn find(&self, token: &Digest) -> Eventual<Result<Option<FoundToken>, Unavailable>> {
-        let families = self.families();
-        let found = families.tokens.get(token).and_then(|(id, number)| {
-            families.by_id.get(id).map(|entry| FoundToken::new(entry.family.clone(), *number))
-        });
-        Eventual::Now(Ok(found))
+    fn find(&self, family_id: &str) -> Eventual<Result<Option<RefreshFamily>, Unavailable>> {
+        Eventual::Now(Ok(self.families().by_id.get(family_id).cloned()))
     }
 
     fn revoke(&self, family_id: &str) -> Eventual<Result<(), Unavailable>> {
-        if let Some(entry) = self.families().by_id.get_mut(family_id) {
-            entry.family.status = FamilyStatus::Revoked;
+        if let Some(family) = self.families().by_id.get_mut(family_id) {
+            family.status = FamilyStatus::Revoked;
         }
         Eventual::Now(Ok(()))
     }
@@ -103,25 +96,16 @@ impl RefreshStore for MemoryRefreshStore {
     fn rotate(&self, rotation: Rotation) -> Eventual<Result<RotationOutcome, Unavailable>> {
         // Comparison and change are in one critical section.
         let mut families = self.families();
-        families.has_room(self.capacity, rotation.now);
-        let free = self.capacity.get().saturating_sub(families.tokens.len());
-        let Families { by_id, tokens, .. } = &mut *families;
-        let Some(entry) = by_id.get_mut(&rotation.family_id) else {
+        let Some(family) = families.by_id.get(&rotation.family_id) else {
             return Eventual::Now(Ok(RotationOutcome::Missing));
         };
-        let family = &mut entry.family;
-        if family.generation != rotation.from || family.status == FamilyStatus::Revoked {
-            return Eventual::Now(Ok(RotationOutcome::Lost(Box::new(family.clone()))));
-        }
-        // A family may have as many as are left free, so that one client does not take all of the room.
-        if free == 0 || entry.tokens.len() > free {
-            return Eventual::Now(Err(FULL));
-        }
-        family.generation += 1;
-        (family.rotated_at, family.seed) = (rotation.now, Some(rotation.seed));
-        entry.tokens.push(rotation.token);
-        tokens.insert(rotation.token, (rotation.family_id, family.generation));
-        Eventual::Now(Ok(RotationOutcome::Rotated))
+        Eventual::Now(Ok(match rotation.apply(family) {
+            Some(rotated) => {
+                families.insert(rotated);
+                RotationOutcome::Rotated
+            }
+            None => RotationOutcome::Lost(Box::new(family.clone())),
+        }))
     }
 }
 

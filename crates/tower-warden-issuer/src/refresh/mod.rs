@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use tower_warden::ConfigError;
 
 pub use self::{
-    family::{FamilyStatus, FoundToken, RefreshFamily, Rotation, RotationOutcome},
+    family::{FamilyStatus, RefreshFamily, Rotation, RotationOutcome},
     issue::{IssueError, RefreshTokenRequest},
     memory::MemoryRefreshStore,
     revoker::Revoker,
@@ -13,11 +13,13 @@ pub use self::{
     token::RefreshSecret,
 };
 pub(crate) use self::{
+    found::FoundToken,
     issue::FamilyStart,
-    token::{RefreshToken, random, successor},
+    token::{RefreshToken, random},
 };
 
 mod family;
+mod found;
 mod issue;
 mod memory;
 mod revoker;

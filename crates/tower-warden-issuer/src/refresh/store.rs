@@ -1,33 +1,38 @@
 use std::sync::Arc;
 
-use tower_warden::{Digest, Eventual, Unavailable, UnixTime};
+use tower_warden::{Eventual, Unavailable, UnixTime};
 
-use super::family::{FoundToken, RefreshFamily, Rotation, RotationOutcome};
+use super::family::{RefreshFamily, Rotation, RotationOutcome};
 
-/// Keeps families of refresh tokens, by the digests of their tokens.
+/// Keeps families of refresh tokens.
+///
+/// What a token is worth is decided by the issuer, from its family: the store keeps no token, and nothing of tokens that were
+/// replaced, so a family takes the same room however often it is used.
 ///
 /// # Rules
 ///
-/// - [`rotate`](Self::rotate) is one atomic step: of concurrent rotations from one number, one is
+/// - [`rotate`](Self::rotate) is one atomic step: of concurrent rotations from one number, on whatever node, one is
 ///   [`Rotated`](RotationOutcome::Rotated), and all others are [`Lost`](RotationOutcome::Lost) with the family after it.
-/// - Each call has been stored when it returns.
-/// - The digests of all tokens of a family are kept until it expires, so that the use of an old one is noticed.
+///   [`Rotation::apply`] is the comparison and the change.
+/// - Each call has been stored when it returns, and is seen by each call that begins later.
+/// - A family is kept until [`idle_until`](RefreshFamily::idle_until), also if it is revoked.
 ///
-/// [`MemoryRefreshStore`](super::MemoryRefreshStore) is an implementation for one process.
+/// [`MemoryRefreshStore`](super::MemoryRefreshStore) is an implementation for one process, and `tower-warden-sql` has one for
+/// several nodes.
 pub trait RefreshStore: Send + Sync + 'static {
-    /// Stores a new family, and the digest of its first token.
+    /// Stores a new family, whose id no other one has.
     ///
     /// # Errors
     ///
     /// If the store does not answer, or has no room.
-    fn begin(&self, family: RefreshFamily, token: Digest, now: UnixTime) -> Eventual<Result<(), Unavailable>>;
+    fn begin(&self, family: RefreshFamily, now: UnixTime) -> Eventual<Result<(), Unavailable>>;
 
-    /// Finds a token by its digest. It may be one that was replaced.
+    /// Finds a family. The id is that of a presented token, and may be any text of base64url.
     ///
     /// # Errors
     ///
     /// If the store does not answer; the request is refused with 503.
-    fn find(&self, token: &Digest) -> Eventual<Result<Option<FoundToken>, Unavailable>>;
+    fn find(&self, family_id: &str) -> Eventual<Result<Option<RefreshFamily>, Unavailable>>;
 
     /// Revokes a family for good. Does nothing if it does not exist.
     ///
@@ -40,17 +45,17 @@ pub trait RefreshStore: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// If the store does not answer, or has no room: nothing is issued.
+    /// If the store does not answer: nothing is issued.
     fn rotate(&self, rotation: Rotation) -> Eventual<Result<RotationOutcome, Unavailable>>;
 }
 
 impl<S: RefreshStore + ?Sized> RefreshStore for Arc<S> {
-    fn begin(&self, family: RefreshFamily, token: Digest, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
-        (**self).begin(family, token, now)
+    fn begin(&self, family: RefreshFamily, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
+        (**self).begin(family, now)
     }
 
-    fn find(&self, token: &Digest) -> Eventual<Result<Option<FoundToken>, Unavailable>> {
-        (**self).find(token)
+    fn find(&self, family_id: &str) -> Eventual<Result<Option<RefreshFamily>, Unavailable>> {
+        (**self).find(family_id)
     }
 
     fn revoke(&self, family_id: &str) -> Eventual<Result<(), Unavailable>> {

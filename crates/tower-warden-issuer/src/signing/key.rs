@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
     rand::SystemRandom,
     rsa::{self, KeySize, PublicKeyComponents},
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256},
@@ -12,6 +13,7 @@ use tower_warden::{
     ConfigError, Digest, Unavailable,
     jwt::{Algorithm, VerifyingKey},
 };
+use zeroize::Zeroizing;
 
 /// A private key that signs access tokens. Clones are the same key.
 ///
@@ -56,19 +58,8 @@ impl SigningKey {
     ///
     /// If the text is not a key for this algorithm.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, ConfigError> {
-        let refused = || ConfigError::custom("a signing key is one in PEM, of the type that its algorithm needs");
-        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| refused())?;
-        let (bytes, is_pkcs8) = (der.secret_der(), matches!(der, PrivateKeyDer::Pkcs8(_)));
-        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pair = match (algorithm, is_pkcs8) {
-            (Algorithm::ES256, true) => EcdsaKeyPair::from_pkcs8(curve, bytes).map(Pair::Ecdsa),
-            (Algorithm::ES256, false) => EcdsaKeyPair::from_private_key_der(curve, bytes).map(Pair::Ecdsa),
-            (Algorithm::EdDSA, _) => Ed25519KeyPair::from_pkcs8(bytes).map(Pair::Ed25519),
-            (Algorithm::RS256, true) => rsa::KeyPair::from_pkcs8(bytes).map(|pair| Pair::Rsa(Box::new(pair))),
-            (Algorithm::RS256, false) => rsa::KeyPair::from_der(bytes).map(|pair| Pair::Rsa(Box::new(pair))),
-            _ => return Err(unsupported(algorithm)),
-        };
-        Self::of(algorithm, pair.map_err(|_| refused())?)
+        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| malformed())?;
+        Self::from_der(algorithm, der.secret_der(), matches!(der, PrivateKeyDer::Pkcs8(_)))
     }
 
     /// Generates a key. RSA keys have 2048 bits, and take a while.
@@ -106,6 +97,42 @@ impl SigningKey {
 }
 
 impl SigningKey {
+    /// Fails for algorithms of which there are no keys.
+    pub(super) fn check(algorithm: Algorithm) -> Result<(), ConfigError> {
+        match algorithm {
+            Algorithm::ES256 | Algorithm::EdDSA | Algorithm::RS256 => Ok(()),
+            _ => Err(unsupported(algorithm)),
+        }
+    }
+
+    pub(super) fn from_pkcs8(algorithm: Algorithm, der: &[u8]) -> Result<Self, ConfigError> {
+        Self::from_der(algorithm, der, true)
+    }
+
+    fn from_der(algorithm: Algorithm, bytes: &[u8], is_pkcs8: bool) -> Result<Self, ConfigError> {
+        let curve = &ECDSA_P256_SHA256_FIXED_SIGNING;
+        let pair = match (algorithm, is_pkcs8) {
+            (Algorithm::ES256, true) => EcdsaKeyPair::from_pkcs8(curve, bytes).map(Pair::Ecdsa),
+            (Algorithm::ES256, false) => EcdsaKeyPair::from_private_key_der(curve, bytes).map(Pair::Ecdsa),
+            (Algorithm::EdDSA, _) => Ed25519KeyPair::from_pkcs8(bytes).map(Pair::Ed25519),
+            (Algorithm::RS256, true) => rsa::KeyPair::from_pkcs8(bytes).map(|pair| Pair::Rsa(Box::new(pair))),
+            (Algorithm::RS256, false) => rsa::KeyPair::from_der(bytes).map(|pair| Pair::Rsa(Box::new(pair))),
+            _ => return Err(unsupported(algorithm)),
+        };
+        Self::of(algorithm, pair.map_err(|_| malformed())?)
+    }
+
+    /// The private key in PKCS #8.
+    pub(super) fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>, Unavailable> {
+        let copy = |bytes: &[u8]| Zeroizing::new(bytes.to_vec());
+        let der = match &self.0.pair {
+            Pair::Ecdsa(pair) => pair.to_pkcs8v1().map(|document| copy(document.as_ref())),
+            Pair::Ed25519(pair) => pair.to_pkcs8v1().map(|document| copy(document.as_ref())),
+            Pair::Rsa(pair) => AsDer::<Pkcs8V1Der<'_>>::as_der(&**pair).map(|document| copy(document.as_ref())),
+        };
+        der.map_err(|_| Unavailable::new("the library that signs"))
+    }
+
     fn of(algorithm: Algorithm, pair: Pair) -> Result<Self, ConfigError> {
         let mut jwk = pair.required_members();
         // The members of `Value` are in the order of their names, as RFC 7638 §3 requires.
@@ -174,6 +201,20 @@ impl Pair {
 
 pub(crate) fn encode(bytes: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok().map(Zeroizing::new)
+}
+
+/// Generates a key on a thread that may block: an RSA key takes a while.
+pub(super) async fn generate(algorithm: Algorithm) -> Result<SigningKey, ConfigError> {
+    let generated = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
+    generated.unwrap_or_else(|_| Err(ConfigError::custom("the task that generates a key has ended")))
+}
+
+fn malformed() -> ConfigError {
+    ConfigError::custom("a signing key is one in PEM, of the type that its algorithm needs")
 }
 
 fn unsupported(algorithm: Algorithm) -> ConfigError {

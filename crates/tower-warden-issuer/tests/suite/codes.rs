@@ -17,7 +17,7 @@ use tower_warden::{
     testing::{SigningKey, TokenBuilder},
 };
 use tower_warden_issuer::{
-    AutoConsent, ClaimsError, ClaimsRequest, ClientAuthentication, ClientSecrets, ExtraClaims, FoundToken, GrantType,
+    AutoConsent, ClaimsError, ClaimsRequest, ClientAuthentication, ClientSecrets, ExtraClaims, GrantType,
     MemoryRefreshStore, RefreshFamily, RefreshStore, RefreshTokens, Revoker, Rotation, RotationOutcome,
 };
 
@@ -348,15 +348,15 @@ async fn a_code_stays_valid_while_claims_are_refused_or_unavailable() {
 struct Failing(AtomicBool, MemoryRefreshStore);
 
 impl RefreshStore for Failing {
-    fn begin(&self, family: RefreshFamily, token: Digest, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
+    fn begin(&self, family: RefreshFamily, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
         match self.0.load(Ordering::Relaxed) {
             true => Eventual::Now(Err(Unavailable::new("the store"))),
-            false => self.1.begin(family, token, now),
+            false => self.1.begin(family, now),
         }
     }
 
-    fn find(&self, token: &Digest) -> Eventual<Result<Option<FoundToken>, Unavailable>> {
-        self.1.find(token)
+    fn find(&self, family_id: &str) -> Eventual<Result<Option<RefreshFamily>, Unavailable>> {
+        self.1.find(family_id)
     }
 
     fn revoke(&self, family_id: &str) -> Eventual<Result<(), Unavailable>> {

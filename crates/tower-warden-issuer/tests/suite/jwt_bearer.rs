@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tower_warden::{
-    Environment, ManualClock,
-    jwt::Algorithm,
+    Authenticator, Credential, Environment, Head, ManualClock, Presented,
+    jwt::{Algorithm, Issuer, Jwt},
     replay::ReplayVerdict,
     revocation::{MemoryRevocationList, Revocation},
     testing::{TestIssuer, TokenBuilder},
@@ -274,6 +274,18 @@ async fn an_identity_assertion_is_accepted_for_the_client_that_it_names() {
     }
     let azp = grants.employee().without("client_id").claim("azp", "post");
     grants.send(&azp.sign(), "").await.assert_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn an_identity_assertion_is_no_access_token() {
+    let grants = Grants::new();
+    let jwt = Jwt::new(Issuer::new(LOGIN, ISSUER).unwrap(), grants.login.clone());
+    let request = http::Request::new(());
+    for (kind, is_accepted) in [("oauth-id-jag+jwt", false), ("at+jwt", true)] {
+        let token = grants.employee().header("typ", kind).sign();
+        let presented = Presented::new(Credential::access_token(&token), Head::from(&request), NOW);
+        assert_eq!(jwt.authenticate(&presented).wait().await.is_ok(), is_accepted, "{kind}");
+    }
 }
 
 #[tokio::test]

@@ -7,12 +7,12 @@ use tower_warden_issuer::{SigningKey, SigningKeys};
 
 use crate::support::{CLIENT_CREDENTIALS, NOW, ORDERS, Setup, header_of};
 
-fn kids(setup: &Setup) -> Vec<String> {
-    let set: serde_json::Value = serde_json::from_str(&setup.issuer.jwk_set()).unwrap();
+pub(crate) async fn kids(setup: &Setup) -> Vec<String> {
+    let set: serde_json::Value = serde_json::from_str(&setup.issuer.jwk_set().await).unwrap();
     set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn signer(setup: &Setup) -> String {
+pub(crate) async fn signer(setup: &Setup) -> String {
     header_of(setup.post(CLIENT_CREDENTIALS).await.token())["kid"].as_str().unwrap().to_owned()
 }
 
@@ -20,9 +20,9 @@ async fn signer(setup: &Setup) -> String {
 async fn the_next_key_is_published_before_it_signs() {
     let setup = Setup::new();
     let (old, next) = (signer(&setup).await, SigningKey::generate(Algorithm::EdDSA).unwrap());
-    let signs_from = setup.issuer.rotate_keys(next.clone());
+    let signs_from = setup.issuer.rotate_keys(next.clone()).await.unwrap();
     assert_eq!(signs_from, NOW + Duration::from_secs(600));
-    assert_eq!(kids(&setup), [old.as_str(), next.kid()]);
+    assert_eq!(kids(&setup).await, [old.as_str(), next.kid()]);
 
     setup.advance(599);
     assert_eq!(signer(&setup).await, old);
@@ -34,7 +34,7 @@ async fn the_next_key_is_published_before_it_signs() {
 async fn the_old_key_is_kept_until_its_tokens_have_expired() {
     let setup = Setup::with(|builder| builder.access_token_lifetime(Duration::from_secs(1800)).unwrap());
     let (old, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
-    setup.issuer.rotate_keys(next.clone());
+    setup.issuer.rotate_keys(next.clone()).await.unwrap();
     setup.advance(599);
     let last = setup.post(CLIENT_CREDENTIALS).await;
     setup.advance(1799);
@@ -42,9 +42,9 @@ async fn the_old_key_is_kept_until_its_tokens_have_expired() {
 
     // Ten minutes after the publication, plus 35 minutes.
     setup.advance(2700 - 599 - 1799 - 1);
-    assert_eq!(kids(&setup), [old.as_str(), next.kid()]);
+    assert_eq!(kids(&setup).await, [old.as_str(), next.kid()]);
     setup.advance(1);
-    assert_eq!(kids(&setup), [next.kid()]);
+    assert_eq!(kids(&setup).await, [next.kid()]);
 }
 
 #[tokio::test]
@@ -53,16 +53,16 @@ async fn keys_are_replaced_by_a_schedule() {
     let setup = Setup::with_keys(keys, |builder| builder);
     let first = signer(&setup).await;
     setup.advance(86_400 - 601);
-    assert_eq!(kids(&setup), [first.as_str()]);
+    assert_eq!(kids(&setup).await, [first.as_str()]);
     setup.advance(1);
-    let published = kids(&setup);
+    let published = kids(&setup).await;
     assert_eq!(published.len(), 2);
     setup.advance(599);
     assert_eq!(signer(&setup).await, first);
     setup.advance(1);
     assert_eq!(signer(&setup).await, published[1]);
     setup.advance(2100);
-    assert_eq!(kids(&setup), published[1..]);
+    assert_eq!(kids(&setup).await, published[1..]);
 }
 
 #[tokio::test]
@@ -72,9 +72,9 @@ async fn after_a_long_idle_time_no_key_signs_before_it_was_published() {
     let first = signer(&setup).await;
     setup.advance(1_000_000);
     assert_eq!(signer(&setup).await, first);
-    assert_eq!(kids(&setup).len(), 2);
+    assert_eq!(kids(&setup).await.len(), 2);
     setup.advance(600);
-    assert_eq!(signer(&setup).await, kids(&setup)[1]);
+    assert_eq!(signer(&setup).await, kids(&setup).await[1]);
 }
 
 #[tokio::test]
@@ -82,15 +82,14 @@ async fn tokens_of_a_withdrawn_key_are_refused_at_once() {
     let setup = Setup::new();
     let reply = setup.post(CLIENT_CREDENTIALS).await;
     let disclosed = header_of(reply.token())["kid"].as_str().unwrap().to_owned();
-    let keys = setup.issuer.keys();
-    assert!(keys.withdraw(&disclosed).is_err(), "it is the only key");
-    assert!(keys.withdraw("unknown").is_err());
+    assert!(setup.issuer.withdraw_key(&disclosed).await.is_err(), "it is the only key");
+    assert!(setup.issuer.withdraw_key("unknown").await.is_err());
 
     let next = SigningKey::generate(Algorithm::ES256).unwrap();
-    setup.issuer.rotate_keys(next.clone());
-    keys.withdraw(&disclosed).unwrap();
+    setup.issuer.rotate_keys(next.clone()).await.unwrap();
+    setup.issuer.withdraw_key(&disclosed).await.unwrap();
     assert!(setup.verify(reply.token(), ORDERS).await.is_err());
-    assert_eq!((kids(&setup).len(), signer(&setup).await.as_str()), (1, next.kid()));
+    assert_eq!((kids(&setup).await.len(), signer(&setup).await.as_str()), (1, next.kid()));
 }
 
 #[tokio::test]
@@ -99,10 +98,10 @@ async fn a_second_rotation_replaces_a_next_key_that_has_not_signed() {
     let old = signer(&setup).await;
     let (one, other) =
         (SigningKey::generate(Algorithm::ES256).unwrap(), SigningKey::generate(Algorithm::ES256).unwrap());
-    setup.issuer.rotate_keys(one);
+    setup.issuer.rotate_keys(one).await.unwrap();
     setup.advance(60);
-    setup.issuer.rotate_keys(other.clone());
-    assert_eq!(kids(&setup), [old.as_str(), other.kid()]);
+    setup.issuer.rotate_keys(other.clone()).await.unwrap();
+    assert_eq!(kids(&setup).await, [old.as_str(), other.kid()]);
     setup.advance(600);
     assert_eq!(signer(&setup).await, other.kid());
 }
@@ -122,15 +121,19 @@ fn a_key_has_the_same_id_each_time_it_is_read() {
 async fn a_key_that_is_published_twice_is_withdrawn_as_a_whole() {
     let setup = Setup::new();
     let (first, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
-    setup.issuer.rotate_keys(next.clone());
-    setup.issuer.rotate_keys(next.clone());
-    assert_eq!(kids(&setup), [first.as_str(), next.kid()]);
+    setup.issuer.rotate_keys(next.clone()).await.unwrap();
+    setup.issuer.rotate_keys(next.clone()).await.unwrap();
+    assert_eq!(kids(&setup).await, [first.as_str(), next.kid()]);
     setup.advance(600);
-    assert_eq!(setup.issuer.rotate_keys(next.clone()), NOW + Duration::from_secs(600), "it signs already");
-    assert_eq!(kids(&setup), [first.as_str(), next.kid()]);
+    assert_eq!(
+        setup.issuer.rotate_keys(next.clone()).await.unwrap(),
+        NOW + Duration::from_secs(600),
+        "it signs already"
+    );
+    assert_eq!(kids(&setup).await, [first.as_str(), next.kid()]);
     let token = setup.post(CLIENT_CREDENTIALS).await;
-    setup.issuer.keys().withdraw(next.kid()).unwrap();
-    assert_eq!(kids(&setup), [first.as_str()]);
+    setup.issuer.withdraw_key(next.kid()).await.unwrap();
+    assert_eq!(kids(&setup).await, [first.as_str()]);
     assert!(setup.verify(token.token(), ORDERS).await.is_err());
 }
 
@@ -138,11 +141,50 @@ async fn a_key_that_is_published_twice_is_withdrawn_as_a_whole() {
 async fn a_key_that_signs_before_its_time_is_kept_when_another_one_is_published() {
     let setup = Setup::new();
     let (first, next) = (signer(&setup).await, SigningKey::generate(Algorithm::ES256).unwrap());
-    setup.issuer.rotate_keys(next.clone());
-    setup.issuer.keys().withdraw(&first).unwrap();
+    setup.issuer.rotate_keys(next.clone()).await.unwrap();
+    setup.issuer.withdraw_key(&first).await.unwrap();
     let token = setup.post(CLIENT_CREDENTIALS).await;
     let third = SigningKey::generate(Algorithm::ES256).unwrap();
-    setup.issuer.rotate_keys(third.clone());
-    assert_eq!(kids(&setup), [next.kid(), third.kid()]);
+    setup.issuer.rotate_keys(third.clone()).await.unwrap();
+    assert_eq!(kids(&setup).await, [next.kid(), third.kid()]);
     assert!(setup.verify(token.token(), ORDERS).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn requests_while_an_rsa_key_is_generated_publish_one_next_key() {
+    let keys = SigningKeys::generate(Algorithm::RS256).unwrap().rotate_every(Duration::from_secs(3600)).unwrap();
+    let setup = std::sync::Arc::new(Setup::with_keys(keys, |builder| builder));
+    let first = signer(&setup).await;
+    setup.advance(3000);
+    let requests: Vec<_> = (0..20)
+        .map(|_| {
+            let setup = std::sync::Arc::clone(&setup);
+            tokio::spawn(async move { signer(&setup).await })
+        })
+        .collect();
+    for request in requests {
+        assert_eq!(request.await.unwrap(), first);
+    }
+    let published = kids(&setup).await;
+    assert_eq!((published.len(), &published[0]), (2, &first));
+    setup.advance(600);
+    assert_eq!(signer(&setup).await, published[1]);
+}
+
+#[tokio::test]
+async fn the_next_key_is_generated_if_the_request_that_began_it_is_dropped() {
+    let keys = SigningKeys::generate(Algorithm::ES256).unwrap().rotate_every(Duration::from_secs(3600)).unwrap();
+    let setup = Setup::with_keys(keys, |builder| builder);
+    setup.advance(3000);
+    {
+        let mut request = Box::pin(setup.issuer.jwk_set());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(Future::poll(request.as_mut(), &mut context).is_pending());
+    }
+    let published = async {
+        while kids(&setup).await.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), published).await.unwrap();
 }

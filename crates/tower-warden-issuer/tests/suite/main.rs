@@ -1,6 +1,7 @@
 //! The issuer, its clients and keys, through its endpoints.
 #![allow(clippy::unwrap_used)]
 
+mod agent_api;
 mod api_keys;
 mod assertions;
 mod authorization;
@@ -11,6 +12,7 @@ mod client_certificates;
 mod client_credentials;
 #[cfg(feature = "client-documents")]
 mod client_documents;
+mod client_records;
 mod code_support;
 mod codes;
 mod delegation;
@@ -19,11 +21,13 @@ mod forms;
 mod introspection;
 mod jwt_bearer;
 mod key_rotation;
+mod made_up_tokens;
 mod refresh;
 mod refresh_bounds;
 mod registration;
 mod revocation;
 mod secrecy;
+mod stored_keys;
 mod support;
 mod token_exchange;
 mod trusted_issuers;

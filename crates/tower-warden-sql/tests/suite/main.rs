@@ -5,6 +5,8 @@
 mod async_functions;
 mod conformance;
 mod futures;
+#[cfg(feature = "issuer")]
+mod issuer;
 #[cfg(feature = "postgres")]
 mod nodes;
 #[cfg(feature = "postgres")]

@@ -189,6 +189,17 @@ async fn keys_are_verified_minted_and_revoked_on_all_nodes_through_a_pooler() {
     }
 }
 
+#[cfg(feature = "issuer")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "needs PgBouncer and a Postgres server; ./scripts/test runs it"]
+async fn of_100_concurrent_uses_of_a_refresh_token_one_succeeds_through_a_pooler() {
+    let server = Server::shared();
+    let pooler = Pooler::start(&server, "transaction").await;
+    let url = pooler.url(&server.database().await);
+    let store = async || tower_warden_sql::SqlIssuerStore::connect_through_pooler(&url).await.unwrap();
+    crate::issuer::assert_one_of_100_concurrent_uses_succeeds([store().await, store().await]).await;
+}
+
 /// A pooler that begins to share connections later, for example after its configuration was changed.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs PgBouncer and a Postgres server; ./scripts/test runs it"]

@@ -20,7 +20,7 @@ impl Inner {
         now: UnixTime,
     ) -> Result<Option<UsedProof>, OAuthError> {
         let own_keys = client.map_or(&[][..], Client::methods).iter().find_map(|method| match method {
-            ClientAuthentication::PrivateKeyJwt(keys) => Some(keys),
+            ClientAuthentication::PrivateKeyJwt(keys) => Some(&keys.source),
             _ => None,
         });
         let keys: Arc<dyn KeySource> = Arc::clone(own_keys.unwrap_or(&self.decoy.keys));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use tower_warden::{Identity, UnixTime, caller::Confirmation, replay::UsedProof};
+use zeroize::Zeroizing;
 
 use super::{
     certificate::accepts_certificate,
@@ -46,15 +47,32 @@ pub(in crate::endpoint) async fn authenticate_for_token(
     form: &Form,
     now: UnixTime,
 ) -> Result<AuthenticatedClient, OAuthError> {
-    let credential = ClientCredential::read(issuer, head, form)?;
+    verify_any(issuer, &ClientCredential::read(issuer, head, form)?, now).await
+}
+
+/// Authenticates an agent, or the owner of an API key, by a secret in JSON.
+pub(in crate::endpoint) async fn authenticate_agent(
+    issuer: &Inner,
+    client_id: String,
+    secret: Zeroizing<String>,
+    now: UnixTime,
+) -> Result<AuthenticatedClient, OAuthError> {
+    verify_any(issuer, &ClientCredential { client_id, proof: Proof::Agent(secret) }, now).await
+}
+
+async fn verify_any(
+    issuer: &Inner,
+    credential: &ClientCredential,
+    now: UnixTime,
+) -> Result<AuthenticatedClient, OAuthError> {
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
     // The id of a registered client is never that of an owner: the two could use each other's tokens.
     if registered.is_none()
-        && let Some(owner) = issuer.key_owner(&credential, now).await?
+        && let Some(owner) = issuer.key_owner(credential, now).await?
     {
         return Ok(owner);
     }
-    verify(issuer, registered, &credential, now).await
+    verify(issuer, registered, credential, now).await
 }
 
 async fn verify(
@@ -71,7 +89,7 @@ async fn verify(
             assertion.is_some()
         }
         Proof::Certificate(certificate) => accepts_certificate(client, certificate, now),
-        Proof::SecretBasic(secret) | Proof::SecretPost(secret) => {
+        Proof::Agent(secret) | Proof::SecretBasic(secret) | Proof::SecretPost(secret) => {
             issuer.accepts_secret(client, &credential.proof, secret, now)
         }
     };

@@ -22,6 +22,8 @@ pub(super) struct ClientCredential {
 }
 
 pub(super) enum Proof {
+    /// A secret in JSON.
+    Agent(Zeroizing<String>),
     Assertion(Zeroizing<String>),
     /// The certificate of the connection.
     Certificate(PeerCertificate),
@@ -68,7 +70,7 @@ impl ClientCredential {
     pub(super) fn secret(&self) -> Option<&str> {
         match &self.proof {
             Proof::Assertion(_) | Proof::Certificate(_) => None,
-            Proof::SecretBasic(secret) | Proof::SecretPost(secret) => Some(secret),
+            Proof::Agent(secret) | Proof::SecretBasic(secret) | Proof::SecretPost(secret) => Some(secret),
         }
     }
 }

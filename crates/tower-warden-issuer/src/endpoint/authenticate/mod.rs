@@ -1,6 +1,6 @@
 //! The authentication of clients.
 
-pub(super) use self::client::{AuthenticatedClient, authenticate, authenticate_for_token};
+pub(super) use self::client::{AuthenticatedClient, authenticate, authenticate_agent, authenticate_for_token};
 
 mod assertion;
 mod certificate;

@@ -15,7 +15,8 @@ impl Inner {
         let methods = client.map_or(&[][..], Client::methods).iter();
         let mut secrets = methods
             .filter_map(|method| match (method, proof) {
-                (ClientAuthentication::SecretBasic(secrets), Proof::SecretBasic(_))
+                (ClientAuthentication::AgentSecret(secrets), Proof::Agent(_))
+                | (ClientAuthentication::SecretBasic(secrets), Proof::SecretBasic(_))
                 | (ClientAuthentication::SecretPost(secrets), Proof::SecretPost(_)) => Some(secrets),
                 _ => None,
             })

@@ -71,7 +71,7 @@ fn code(
     let subject = (development.consent.subject)(&request).filter(|subject| is_subject(subject));
     let subject = subject.ok_or(denied())?;
     let now = issuer.clock.now();
-    let code = encode(&random()?);
+    let code = encode(&random::<32>()?);
     let grant = CodeGrant {
         challenge,
         client_id: client.id().into(),

@@ -20,6 +20,14 @@ pub(crate) struct CodeClient {
 }
 
 impl CodeClient {
+    pub(crate) const fn is_public(&self) -> bool {
+        self.is_public
+    }
+
+    pub(crate) fn redirect_uris(&self) -> impl Iterator<Item = &str> {
+        self.redirect_uris.iter().map(RedirectUri::as_str)
+    }
+
     pub(super) fn accepts(&self, redirect_uri: &str) -> bool {
         self.redirect_uris.iter().any(|own| own.accepts(redirect_uri))
     }

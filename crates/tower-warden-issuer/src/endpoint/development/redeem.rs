@@ -38,7 +38,8 @@ pub(in crate::endpoint) async fn respond(
         return Err(issuer.end_session(&session, client.id(), now).await);
     }
     check(&grant, request)?;
-    let session = encode(&random()?[..16]);
+    let id = random()?;
+    let session = encode(&id);
     let claims = ClaimsRequest {
         actors: &[],
         client_id: client.id(),
@@ -58,7 +59,7 @@ pub(in crate::endpoint) async fn respond(
                 client_id: client.id(),
                 // RFC 9449 §5: those of a client that authenticates are bound to it already.
                 confirmation: confirmation.filter(|_| client.is_public()),
-                id: &session,
+                id,
                 resource: &grant.resource,
                 scopes: &grant.scopes,
                 subject: &grant.subject,

@@ -20,6 +20,10 @@ impl RedirectUri {
         Err(if text.contains(['?', '#', '@']) { error } else { error.value(text) })
     }
 
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// RFC 9700 §2.1: compared byte for byte. RFC 8252 §7.3: except for the port of a loopback host, which the operating
     /// system of the client chooses.
     pub(super) fn accepts(&self, requested: &str) -> bool {

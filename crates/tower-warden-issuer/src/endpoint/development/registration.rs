@@ -68,7 +68,7 @@ pub(super) fn respond(issuer: &Inner, registrations: &Registrations, body: &[u8]
     let profile = &registrations.profile;
     let grants = metadata.grants(issuer.refresh.is_some())?;
     // No URL, so that it is not one of a metadata document.
-    let id = format!("dc-{}", encode(&random()?[..16]));
+    let id = format!("dc-{}", encode(&random::<16>()?));
     let client = profile.client(&id, &grants).map_err(|_| invalid("The client is invalid."))?;
     let mut client = metadata.add_redirect_uris(client)?;
     // RFC 7591 §2.

@@ -1,0 +1,209 @@
+//! The next key of a schedule, and the keys of other nodes.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
+use tower_warden::{ConfigError, Unavailable, UnixTime};
+
+use super::{
+    error::SigningKeysError,
+    key::generate,
+    keys::{SigningKeys, State},
+    ring::{Entry, Ring},
+    stored::Shelf,
+};
+
+/// The checks of a store.
+#[derive(Default)]
+pub(super) struct Checks {
+    /// `None` for keys that are not stored.
+    at: Option<UnixTime>,
+    is_failing: bool,
+    /// Not before this time, after a failure.
+    retry_at: Option<UnixTime>,
+    version: u64,
+}
+
+/// What a use of the keys does about work that is due.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Due {
+    /// One use does it, and others go on.
+    Soon,
+    /// All uses wait: the keys may have been replaced.
+    Stale,
+}
+
+impl Checks {
+    pub(super) fn new(version: u64, now: UnixTime) -> Self {
+        Self { at: Some(now), version, ..Self::default() }
+    }
+}
+
+impl State {
+    /// Replaces the keys by a version that is stored.
+    pub(super) fn install(&mut self, version: u64, ring: Ring, now: UnixTime) {
+        self.ring.replace(ring);
+        self.advance(now);
+        (self.checks.at, self.checks.version) = (Some(now), version);
+        self.recover();
+    }
+
+    /// Fails if the keys were not compared with the store for too long.
+    pub(super) fn check_usable(&self, now: UnixTime) -> Result<(), Unavailable> {
+        let is_usable = self.checks.at.is_none_or(|at| now < at + MAX_STALENESS);
+        if is_usable { Ok(()) } else { Err(unavailable()) }
+    }
+
+    fn due(&self, now: UnixTime) -> Option<Due> {
+        if self.checks.retry_at.is_some_and(|at| now < at && at <= now + RETRY) {
+            return None;
+        }
+        // Also if the clock was set back; a request may have read it a moment before the one that has checked.
+        let is_older_than = |age| self.checks.at.is_some_and(|at| at + age <= now || now + INTERVAL < at);
+        let next_is_due = || self.period.is_some_and(|period| self.ring.next(period, now).is_some());
+        match (is_older_than(STALE), is_older_than(INTERVAL)) {
+            (true, _) => Some(Due::Stale),
+            (false, true) => Some(Due::Soon),
+            (false, false) => next_is_due().then_some(Due::Soon),
+        }
+    }
+
+    /// The time from which the next key of the schedule is to sign, if it is to be published now.
+    fn next(&self, ring: &Ring, now: UnixTime) -> Option<UnixTime> {
+        self.period.and_then(|period| ring.next(period, now))
+    }
+
+    /// Records a failure, which is logged once.
+    fn fail(&mut self, error: &SigningKeysError, now: UnixTime) {
+        if !self.checks.is_failing {
+            tracing::error!(%error, "signing keys are not checked or rotated until this is solved; the loaded ones are used");
+        }
+        self.checks.is_failing = true;
+        self.checks.retry_at = Some(now + RETRY);
+    }
+
+    fn recover(&mut self) {
+        if self.checks.is_failing {
+            tracing::info!("signing keys are checked and rotated again");
+        }
+        self.checks.is_failing = false;
+        self.checks.retry_at = None;
+    }
+}
+
+impl SigningKeys {
+    /// Returns whether a use of the keys has to [prepare](Self::prepare) them.
+    pub(super) fn is_due(&self, now: UnixTime) -> bool {
+        self.state().due(now).is_some()
+    }
+
+    /// Loads the keys, or generates the next one, if that is due.
+    ///
+    /// It is done by a task, which is not aborted if the future is dropped: other uses do not begin it again.
+    pub(super) async fn prepare(&self, now: UnixTime) {
+        let due = self.state().due(now);
+        let flight = Arc::clone(&self.0.flight);
+        let flight = match due {
+            None => return,
+            Some(Due::Stale) => flight.lock_owned().await,
+            // Another use does it.
+            Some(Due::Soon) => match flight.try_lock_owned() {
+                Ok(flight) => flight,
+                Err(_) => return,
+            },
+        };
+        // The one before has done it.
+        if !self.is_due(now) {
+            return;
+        }
+        let keys = self.clone();
+        let work = tokio::spawn(async move {
+            let outcome = match &keys.0.shelf {
+                Some(shelf) => {
+                    let synchronized = timeout(TIMEOUT, keys.synchronize(shelf, now)).await;
+                    synchronized.unwrap_or_else(|elapsed| Err(unavailable().because(elapsed).into()))
+                }
+                None => keys.generate_next(now).await.map_err(Into::into),
+            };
+            match outcome {
+                Ok(()) => keys.state().recover(),
+                Err(error) => keys.state().fail(&error, now),
+            }
+            drop(flight);
+        });
+        // A panic: the next use begins again.
+        drop(work.await);
+    }
+
+    /// Generates the next key of this process.
+    async fn generate_next(&self, now: UnixTime) -> Result<(), ConfigError> {
+        let algorithm = self.algorithm(now);
+        let key = generate(algorithm).await?;
+        let mut state = self.state();
+        // Another key may have been published in the meantime.
+        if let Some(signs_from) = state.next(&state.ring, now) {
+            state.ring.0.push(Entry { key, signs_from: Some(signs_from) });
+        }
+        Ok(())
+    }
+
+    /// Loads the keys of other nodes, and adds the next one of the schedule if none of them has.
+    async fn synchronize(&self, shelf: &Shelf, now: UnixTime) -> Result<(), SigningKeysError> {
+        let (version, ring) = self.fetch(shelf).await?;
+        let (mut ring, next) = {
+            let mut state = self.state();
+            state.install(version, ring, now);
+            (state.ring.clone(), state.next(&state.ring, now))
+        };
+        let Some(signs_from) = next else { return Ok(()) };
+        let key = generate(shelf.algorithm).await?;
+        let kid = key.kid().to_owned();
+        ring.0.push(Entry { key, signs_from: Some(signs_from) });
+        if shelf.replace(version + 1, &ring).await? {
+            tracing::info!(kid, %signs_from, "the next signing key is published");
+            self.state().install(version + 1, ring, now);
+        } else {
+            // Another node was first.
+            let (version, ring) = self.fetch(shelf).await?;
+            self.state().install(version, ring, now);
+        }
+        Ok(())
+    }
+
+    /// Loads the keys, unless this version is loaded already. An older one is refused: it may have keys that were withdrawn.
+    pub(super) async fn fetch(&self, shelf: &Shelf) -> Result<(u64, Ring), SigningKeysError> {
+        let encrypted = shelf.load().await?;
+        let (version, ring) = {
+            let state = self.state();
+            (state.checks.version, state.ring.clone())
+        };
+        match encrypted.version.cmp(&version) {
+            std::cmp::Ordering::Equal => Ok((version, ring)),
+            std::cmp::Ordering::Greater => Ok((encrypted.version, shelf.decrypt(&encrypted)?.0)),
+            std::cmp::Ordering::Less => {
+                let message = "the stored signing keys are an older version than those in use; start the issuer again to use \
+                     them";
+                Err(ConfigError::custom(message).value(&shelf.issuer).into())
+            }
+        }
+    }
+}
+
+fn unavailable() -> Unavailable {
+    Unavailable::new("the store of signing keys")
+}
+
+/// The time after which a use checks the store.
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The time after which all uses wait for a check: half of the time for which a key is published before it signs.
+const STALE: Duration = Duration::from_secs(300);
+
+/// The time without a check after which no key is used.
+const MAX_STALENESS: Duration = Duration::from_secs(24 * 3600);
+
+/// The time between two checks that fail.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// The longest time that a check may take.
+const TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,465 @@
+//! Signing keys in a store, on several nodes.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tower_warden::{Environment, Eventual, ManualClock, Unavailable, jwt::Algorithm};
+use tower_warden_issuer::{
+    EncryptedKeys, EncryptionKey, EncryptionKeys, MemoryClientStore, SigningKey, SigningKeyStore, SigningKeys,
+    SigningKeysError, TokenIssuer,
+};
+
+use crate::{
+    key_rotation::{kids, signer},
+    support::{CLIENT_CREDENTIALS, ISSUER, NOW, ORDERS, Setup, header_of},
+};
+
+/// A store in memory, which can be down, and altered.
+#[derive(Clone, Default)]
+struct Store {
+    is_down: Arc<AtomicBool>,
+    stored: Arc<Mutex<HashMap<String, EncryptedKeys>>>,
+}
+
+impl Store {
+    fn get(&self, issuer: &str) -> EncryptedKeys {
+        self.stored.lock().unwrap()[issuer].clone()
+    }
+
+    fn set(&self, issuer: &str, keys: EncryptedKeys) {
+        self.stored.lock().unwrap().insert(issuer.to_owned(), keys);
+    }
+
+    fn check(&self) -> Result<(), Unavailable> {
+        if self.is_down.load(Ordering::Relaxed) { Err(Unavailable::new("the store")) } else { Ok(()) }
+    }
+
+    fn down(&self) {
+        self.is_down.store(true, Ordering::Relaxed);
+    }
+
+    fn up(&self) {
+        self.is_down.store(false, Ordering::Relaxed);
+    }
+}
+
+impl SigningKeyStore for Store {
+    fn load(&self, issuer: &str) -> Eventual<Result<Option<EncryptedKeys>, Unavailable>> {
+        let (store, issuer) = (self.clone(), issuer.to_owned());
+        Eventual::later(async move {
+            tokio::task::yield_now().await;
+            store.check()?;
+            Ok(store.stored.lock().unwrap().get(&issuer).cloned())
+        })
+    }
+
+    fn replace(&self, issuer: &str, keys: EncryptedKeys) -> Eventual<Result<bool, Unavailable>> {
+        let (store, issuer) = (self.clone(), issuer.to_owned());
+        Eventual::later(async move {
+            tokio::task::yield_now().await;
+            store.check()?;
+            let mut stored = store.stored.lock().unwrap();
+            let is_next = stored.get(&issuer).map_or(0, |stored| stored.version) + 1 == keys.version;
+            if is_next {
+                stored.insert(issuer, keys);
+            }
+            Ok(is_next)
+        })
+    }
+}
+
+fn encryption_key(id: &str, byte: u8) -> EncryptionKey {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    EncryptionKey::parse(id, &BASE64_STANDARD.encode([byte; 32])).unwrap()
+}
+
+fn one_key() -> EncryptionKeys {
+    EncryptionKeys::new(encryption_key("one", 1))
+}
+
+async fn load_with(store: &Store, issuer: &str, encryption: EncryptionKeys) -> Result<SigningKeys, SigningKeysError> {
+    let environment = Environment::default().with_clock(ManualClock::at(NOW));
+    SigningKeys::stored(issuer, store.clone(), encryption).environment(&environment).load().await
+}
+
+async fn load(store: &Store) -> Result<SigningKeys, SigningKeysError> {
+    load_with(store, ISSUER, one_key()).await
+}
+
+/// Nodes with one clock, which replace their key each day.
+struct Nodes {
+    clock: ManualClock,
+    here: Setup,
+    store: Store,
+    there: Setup,
+}
+
+impl Nodes {
+    async fn start() -> Self {
+        let (clock, store) = (ManualClock::at(NOW), Store::default());
+        let node = async || {
+            let keys = load(&store).await.unwrap().rotate_every(Duration::from_secs(DAY)).unwrap();
+            Setup::with_clock(clock.clone(), keys, |builder| builder)
+        };
+        let (here, there) = (node().await, node().await);
+        Self { clock, here, store, there }
+    }
+
+    fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_the_same_time_have_one_key() {
+    let store = Store::default();
+    let (one, two, three) = tokio::join!(load(&store), load(&store), load(&store));
+    let mut signers = Vec::new();
+    for keys in [one, two, three] {
+        signers.push(signer(&Setup::with_keys(keys.unwrap(), |builder| builder)).await);
+    }
+    signers.dedup();
+    assert_eq!(signers.len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_of_each_algorithm_is_the_same_after_a_restart() {
+    for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::RS256] {
+        let store = Store::default();
+        let environment = Environment::default().with_clock(ManualClock::at(NOW));
+        let start = || {
+            let keys = SigningKeys::stored(ISSUER, store.clone(), one_key()).algorithm(algorithm);
+            keys.environment(&environment).load()
+        };
+        let (before, after) = (start().await.unwrap(), start().await.unwrap());
+        let before = Setup::with_keys(before, |builder| builder);
+        let after = Setup::with_keys(after, |builder| builder);
+        assert_eq!(kids(&before).await, kids(&after).await);
+        let token = before.post(CLIENT_CREDENTIALS).await;
+        assert_eq!(header_of(token.token())["alg"], algorithm.as_str());
+        assert!(after.verify(token.token(), ORDERS).await.is_ok());
+    }
+    let hmac = SigningKeys::stored(ISSUER, Store::default(), one_key()).algorithm(Algorithm::HS256).load().await;
+    assert!(matches!(hmac, Err(SigningKeysError::Configuration(_))));
+}
+
+#[tokio::test]
+async fn one_node_creates_the_next_key_and_the_other_one_loads_it_before_it_signs() {
+    let nodes = Nodes::start().await;
+    let first = signer(&nodes.here).await;
+    nodes.advance(DAY - 600);
+    let published = kids(&nodes.here).await;
+    assert_eq!(published.len(), 2);
+    nodes.advance(30);
+    assert_eq!(kids(&nodes.there).await, published);
+    nodes.advance(569);
+    assert_eq!((signer(&nodes.here).await, signer(&nodes.there).await), (first.clone(), first.clone()));
+    let last = nodes.there.post(CLIENT_CREDENTIALS).await;
+    nodes.advance(1);
+    assert_eq!(signer(&nodes.there).await, published[1]);
+    assert_eq!(signer(&nodes.here).await, published[1]);
+
+    // The old one is kept until its tokens have expired.
+    nodes.advance(899);
+    assert!(nodes.here.verify(last.token(), ORDERS).await.is_ok());
+    nodes.advance(2100 - 899);
+    assert_eq!((kids(&nodes.here).await, kids(&nodes.there).await), (published[1..].to_vec(), published[1..].to_vec()));
+}
+
+#[tokio::test]
+async fn nodes_that_rotate_at_the_same_time_publish_one_key() {
+    let nodes = Nodes::start().await;
+    nodes.advance(DAY - 600);
+    let (here, there) = tokio::join!(kids(&nodes.here), kids(&nodes.there));
+    assert_eq!(here, there);
+    assert_eq!(here.len(), 2);
+}
+
+#[tokio::test]
+async fn an_idle_node_does_not_sign_with_a_key_that_was_replaced() {
+    let nodes = Nodes::start().await;
+    kids(&nodes.there).await;
+    nodes.advance(DAY - 600);
+    let published = kids(&nodes.here).await;
+    nodes.advance(3 * 3600);
+    assert_eq!(signer(&nodes.there).await, published[1]);
+    assert_eq!(kids(&nodes.there).await, published[1..]);
+}
+
+#[tokio::test]
+async fn a_key_on_demand_is_published_on_all_nodes() {
+    let nodes = Nodes::start().await;
+    let next = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    let signs_from = nodes.here.issuer.rotate_keys(next.clone()).await.unwrap();
+    assert_eq!(signs_from, NOW + Duration::from_secs(600));
+    nodes.advance(30);
+    assert_eq!(kids(&nodes.there).await[1], next.kid());
+    nodes.advance(570);
+    assert_eq!(signer(&nodes.there).await, next.kid());
+}
+
+#[tokio::test]
+async fn tokens_of_a_key_that_another_node_has_withdrawn_are_refused() {
+    let nodes = Nodes::start().await;
+    let token = nodes.there.post(CLIENT_CREDENTIALS).await;
+    let disclosed = header_of(token.token())["kid"].as_str().unwrap().to_owned();
+    nodes.here.issuer.rotate_keys(SigningKey::generate(Algorithm::ES256).unwrap()).await.unwrap();
+    nodes.here.issuer.withdraw_key(&disclosed).await.unwrap();
+    assert!(nodes.here.verify(token.token(), ORDERS).await.is_err());
+    nodes.advance(30);
+    assert_ne!(signer(&nodes.there).await, disclosed);
+    assert!(nodes.there.verify(token.token(), ORDERS).await.is_err());
+}
+
+#[tokio::test]
+async fn changes_of_two_nodes_at_the_same_time_are_both_made() {
+    let nodes = Nodes::start().await;
+    let keys = [Algorithm::ES256, Algorithm::EdDSA].map(|algorithm| SigningKey::generate(algorithm).unwrap());
+    let first = signer(&nodes.here).await;
+    nodes.here.issuer.rotate_keys(keys[0].clone()).await.unwrap();
+    nodes.advance(600);
+    // One withdraws the old key, while the other one publishes the next.
+    let (withdrawn, published) =
+        tokio::join!(nodes.here.issuer.withdraw_key(&first), nodes.there.issuer.rotate_keys(keys[1].clone()));
+    withdrawn.unwrap();
+    published.unwrap();
+    nodes.advance(30);
+    for node in [&nodes.here, &nodes.there] {
+        assert_eq!(kids(node).await, [keys[0].kid(), keys[1].kid()]);
+    }
+}
+
+#[tokio::test]
+async fn the_current_key_signs_while_the_store_is_down_at_a_rotation() {
+    let nodes = Nodes::start().await;
+    nodes.advance(DAY - 1200);
+    let first = signer(&nodes.here).await;
+    nodes.store.down();
+    nodes.advance(600);
+    assert_eq!(kids(&nodes.here).await, [first.as_str()]);
+    nodes.advance(3600);
+    assert_eq!(signer(&nodes.here).await, first);
+    let refused = nodes.here.issuer.rotate_keys(SigningKey::generate(Algorithm::ES256).unwrap()).await;
+    assert!(matches!(refused, Err(SigningKeysError::Unavailable(_))));
+
+    nodes.store.up();
+    nodes.advance(5);
+    let published = kids(&nodes.here).await;
+    assert_eq!((published.len(), signer(&nodes.here).await), (2, first));
+    nodes.advance(600);
+    assert_eq!(signer(&nodes.here).await, published[1]);
+}
+
+#[tokio::test]
+async fn an_outage_of_the_store_is_logged_once_and_without_secrets() {
+    let nodes = Nodes::start().await;
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer({
+        let log = log.clone();
+        move || log.clone()
+    });
+    let _guard = tracing::subscriber::set_default(subscriber.with_ansi(false).finish());
+    nodes.store.down();
+    for _ in 0..10 {
+        nodes.advance(60);
+        signer(&nodes.here).await;
+    }
+    let lines = |text: &str| log.0.lock().unwrap().lines().filter(|line| line.contains(text)).count();
+    assert_eq!((lines("ERROR"), lines("are checked and rotated again")), (1, 0), "{:?}", log.0.lock().unwrap());
+    nodes.store.up();
+    nodes.advance(60);
+    signer(&nodes.here).await;
+    assert_eq!((lines("ERROR"), lines("are checked and rotated again")), (1, 1));
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn without_a_usable_key_the_response_is_503() {
+    let nodes = Nodes::start().await;
+    let token = nodes.here.post(CLIENT_CREDENTIALS).await;
+    nodes.store.down();
+    nodes.advance(DAY);
+    nodes.here.post(CLIENT_CREDENTIALS).await.assert_error(503, "temporarily_unavailable");
+    let refused = nodes.here.verify(token.token(), ORDERS).await.unwrap_err();
+    assert_eq!(refused.kind(), tower_warden::RejectionKind::Unavailable);
+    nodes.store.up();
+    nodes.advance(5);
+    nodes.here.post(CLIENT_CREDENTIALS).await.token();
+}
+
+#[tokio::test]
+async fn a_node_does_not_start_while_the_store_is_down() {
+    let store = Store::default();
+    store.down();
+    assert!(matches!(load(&store).await, Err(SigningKeysError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_wrong_encryption_key_is_an_error_at_start_that_says_so() {
+    let store = Store::default();
+    load(&store).await.unwrap();
+    for (wrong, expected) in [
+        (encryption_key("one", 2), "cannot be decrypted with the encryption key of this id"),
+        (encryption_key("two", 1), "encrypted with a key that is not configured"),
+    ] {
+        let error = load_with(&store, ISSUER, EncryptionKeys::new(wrong)).await.unwrap_err();
+        let shown = error.to_string();
+        assert!(matches!(error, SigningKeysError::Configuration(_)));
+        assert!(shown.contains(expected) && shown.contains("one"), "{shown}");
+    }
+    load(&store).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_encryption_key_is_replaced() {
+    let store = Store::default();
+    let first = signer(&Setup::with_keys(load(&store).await.unwrap(), |builder| builder)).await;
+    let both = EncryptionKeys::new(encryption_key("two", 2)).or_read(encryption_key("one", 1)).unwrap();
+    // First it is only read, which changes nothing.
+    let reading = one_key().or_read(encryption_key("two", 2)).unwrap();
+    load_with(&store, ISSUER, reading).await.unwrap();
+    assert_eq!(store.get(ISSUER).version, 1);
+    load_with(&store, ISSUER, both).await.unwrap();
+    assert_eq!(store.get(ISSUER).version, 2);
+    let new = load_with(&store, ISSUER, EncryptionKeys::new(encryption_key("two", 2))).await.unwrap();
+    assert_eq!(signer(&Setup::with_keys(new, |builder| builder)).await, first);
+    assert!(load(&store).await.is_err(), "the old key reads nothing any more");
+}
+
+#[tokio::test]
+async fn keys_that_were_altered_are_refused() {
+    let store = Store::default();
+    load(&store).await.unwrap();
+    let stored = store.get(ISSUER);
+    let refused = async |keys: EncryptedKeys| {
+        store.set(ISSUER, keys);
+        matches!(load(&store).await, Err(SigningKeysError::Configuration(_)))
+    };
+    for position in 0..stored.document.len() {
+        let mut document = stored.document.to_string().into_bytes();
+        document[position] = if document[position] == b'A' { b'B' } else { b'A' };
+        let document = String::from_utf8(document).unwrap();
+        assert!(refused(EncryptedKeys::new(stored.version, document)).await, "{position}");
+    }
+    for document in ["", "v1", "v1.one", "v1.one.", "v1.one.AAAA", "v2.one.AAAA", "v1.ev il.AAAA"] {
+        assert!(refused(EncryptedKeys::new(stored.version, document)).await, "{document}");
+    }
+    for version in [0, 2, u64::MAX] {
+        assert!(refused(EncryptedKeys::new(version, stored.document.clone())).await, "{version}");
+    }
+    assert!(!refused(stored).await);
+}
+
+#[tokio::test]
+async fn keys_of_two_issuers_cannot_be_swapped() {
+    const OTHER: &str = "https://other.example.com";
+    let store = Store::default();
+    load(&store).await.unwrap();
+    load_with(&store, OTHER, one_key()).await.unwrap();
+    let (own, other) = (store.get(ISSUER), store.get(OTHER));
+    store.set(ISSUER, other);
+    store.set(OTHER, own);
+    assert!(matches!(load(&store).await, Err(SigningKeysError::Configuration(_))));
+    assert!(matches!(load_with(&store, OTHER, one_key()).await, Err(SigningKeysError::Configuration(_))));
+}
+
+#[tokio::test]
+async fn keys_that_were_withdrawn_do_not_return_with_an_older_version() {
+    let nodes = Nodes::start().await;
+    let disclosed = signer(&nodes.here).await;
+    let old = nodes.store.get(ISSUER);
+    let next = SigningKey::generate(Algorithm::ES256).unwrap();
+    nodes.here.issuer.rotate_keys(next.clone()).await.unwrap();
+    nodes.here.issuer.withdraw_key(&disclosed).await.unwrap();
+    // The old document under the version of the new one does not load at all, the old row not on a node that runs.
+    let new = nodes.store.get(ISSUER);
+    nodes.store.set(ISSUER, EncryptedKeys::new(new.version, old.document.clone()));
+    assert!(load(&nodes.store).await.is_err());
+    nodes.store.set(ISSUER, old);
+    nodes.advance(30);
+    assert_eq!(kids(&nodes.here).await, [next.kid()]);
+    assert!(nodes.here.issuer.rotate_keys(SigningKey::generate(Algorithm::ES256).unwrap()).await.is_err());
+    nodes.store.set(ISSUER, new);
+    nodes.advance(5);
+    assert_eq!(kids(&nodes.here).await, [next.kid()]);
+}
+
+#[tokio::test]
+async fn keys_that_are_altered_while_a_node_runs_change_nothing() {
+    let nodes = Nodes::start().await;
+    let first = signer(&nodes.here).await;
+    let stored = nodes.store.get(ISSUER);
+    nodes.store.set(ISSUER, EncryptedKeys::new(stored.version + 1, stored.document.clone()));
+    nodes.advance(30);
+    assert_eq!((signer(&nodes.here).await, kids(&nodes.here).await), (first.clone(), vec![first.clone()]));
+    nodes.store.stored.lock().unwrap().clear();
+    nodes.advance(30);
+    assert_eq!(signer(&nodes.here).await, first);
+}
+
+#[tokio::test]
+async fn keys_of_another_issuer_are_refused_at_start() {
+    let keys = load_with(&Store::default(), "https://other.example.com", one_key()).await.unwrap();
+    let error = TokenIssuer::builder(ISSUER, MemoryClientStore::default(), keys).unwrap().build().unwrap_err();
+    assert!(error.to_string().contains("another issuer"), "{error}");
+}
+
+#[tokio::test]
+async fn neither_debug_nor_the_store_shows_a_key() {
+    let store = Store::default();
+    let keys = load(&store).await.unwrap();
+    let encryption = one_key();
+    let shown = format!(
+        "{keys:?} {encryption:?} {:?} {:?}",
+        store.get(ISSUER),
+        SigningKeys::stored(ISSUER, store.clone(), encryption.clone())
+    );
+    assert!(!shown.contains(&store.get(ISSUER).document[10..]) && !shown.contains("AQEBAQ"), "{shown}");
+    let document = store.get(ISSUER).document.to_string();
+    let kid = kids(&Setup::with_keys(keys, |builder| builder)).await.remove(0);
+    assert!(document.starts_with("v1.one.") && !document.contains(&kid), "{document}");
+    // The same keys are another text each time: the nonce is random.
+    let other = Store::default();
+    load(&other).await.unwrap();
+    assert_ne!(other.get(ISSUER).document, store.get(ISSUER).document);
+}
+
+#[test]
+fn malformed_encryption_keys_are_refused_and_not_shown() {
+    let valid = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    assert!(EncryptionKey::parse("one", &format!("{valid}\r\n")).is_ok());
+    for text in ["", "AAEC", &valid[1..], &format!("{valid}{valid}"), &format!(" {valid}"), &valid.replace('=', "")] {
+        let error = EncryptionKey::parse("one", text).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(text.is_empty() || !shown.contains(text.trim()), "{shown}");
+    }
+    for id in ["", "a b", "a.b", "ä", &"x".repeat(65)] {
+        assert!(EncryptionKey::parse(id, valid).is_err(), "{id}");
+    }
+    let file = std::env::temp_dir().join(format!("tower-warden-encryption-key-{}", std::process::id()));
+    std::fs::write(&file, format!("{valid}\n")).unwrap();
+    let read = EncryptionKey::from_file("one", &file);
+    std::fs::remove_file(&file).unwrap();
+    assert!(read.is_ok());
+}
+
+const DAY: u64 = 24 * 3600;
