@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
+
 use axum::{Router, body::Body};
 
 use crate::{TokenIssuer, endpoint::Development, issuer::paths};
 
-/// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata.
+/// Creates the routes of an issuer: the endpoints for tokens, revocation and introspection, the key set and the metadata;
+/// and an authorization endpoint, which refuses all requests unless the issuer has [`AutoConsent`](crate::AutoConsent).
 ///
 /// They are at the path of the issuer's identifier, and the metadata at the well-known path
 /// ([RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)): merge them into the outermost router. They need no
@@ -33,17 +36,15 @@ where
     S: Clone + Send + Sync + 'static,
 {
     let base = issuer.0.base_path();
+    let metadata = format!("{}{base}", paths::METADATA);
+    let own = [paths::AUTHORIZE, paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN];
     // Only if they exist: the application may have routes with these paths.
     let agents = [paths::AGENT_REFRESH, paths::AGENT_TOKEN].into_iter().filter(|_| issuer.0.has_agent_api);
-    let own = [paths::INTROSPECT, paths::JWK_SET, paths::REVOKE, paths::TOKEN].into_iter().chain(agents);
-    let own: Vec<_> = own.map(|path| format!("{base}{path}")).collect();
-    let metadata = format!("{}{base}", paths::METADATA);
-    let development = issuer.0.development.iter().flat_map(Development::paths).map(|path| format!("{base}{path}"));
-    let development: Vec<_> = development.collect();
+    let development = issuer.0.development.iter().flat_map(Development::paths);
+    // The authorization endpoint is own and that for development.
+    let paths = own.into_iter().chain(agents).chain(development);
+    let paths: BTreeSet<_> = paths.map(|path| format!("{base}{path}")).collect();
     // A segment that begins with `:` or `*` is literal.
     let router = Router::new().without_v07_checks();
-    own.iter()
-        .chain(&development)
-        .chain([&metadata])
-        .fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
+    paths.iter().chain([&metadata]).fold(router, |router, path| router.route_service(path, issuer.service::<Body>()))
 }

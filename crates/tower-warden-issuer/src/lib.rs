@@ -16,6 +16,7 @@
 //!  POST /oauth/revoke, /oauth/introspect        for authenticated clients (RFC 7009, RFC 7662)
 //!  GET /oauth/jwks                              the keys: next, current, old
 //!  GET /.well-known/oauth-authorization-server  what is implemented (RFC 8414)
+//!  GET /oauth/authorize                         400: there is no sign-in, but clients require its URL in the metadata
 //! ```
 //!
 //! # Examples

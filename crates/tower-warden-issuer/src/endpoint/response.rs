@@ -72,6 +72,17 @@ pub(super) fn document<B: From<Bytes>>(text: String, with_body: bool) -> Respons
     respond(StatusCode::OK, fields, body)
 }
 
+/// The response at the authorization endpoint. The request names no client that could be redirected to: RFC 6749 §4.1.2.1.
+pub(super) fn no_sign_in<B: From<Bytes>>(with_body: bool) -> Response<B> {
+    const TEXT: &str = "This server has no sign-in. It issues tokens to clients that have credentials of their own.\n";
+    let fields = [
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        (header::CONTENT_LENGTH, TEXT.len().into()),
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+    ];
+    respond(StatusCode::BAD_REQUEST, fields, if with_body { Bytes::from_static(TEXT.as_bytes()) } else { Bytes::new() })
+}
+
 /// A response without a body to a request for no endpoint, or with another method than its endpoint has.
 pub(super) fn empty<B: From<Bytes>>(status: StatusCode, allow: &'static str) -> Response<B> {
     let allow = (!allow.is_empty()).then(|| (header::ALLOW, HeaderValue::from_static(allow)));

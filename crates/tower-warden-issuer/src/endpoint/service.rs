@@ -21,7 +21,7 @@ use super::{
     error::OAuthError,
     form::Form,
     introspect,
-    response::{TokenResponse, document, empty, not_stored},
+    response::{TokenResponse, document, empty, no_sign_in, not_stored},
     revoke, token,
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
 };
 
 /// Responds at the endpoints of a [`TokenIssuer`]: tokens, revocation, introspection, key set, metadata. Other paths get 404.
+/// Browsers at the authorization endpoint get 400 and a sentence, because there is no sign-in.
 ///
 /// It is not a [`Gate`](tower_warden::gate::Gate), because it has no inner service, and is always ready. A form of more than
 /// 64 KiB is refused, and so is one that does not arrive within ten seconds. Put rate limits by peer in front of it.
@@ -77,6 +78,7 @@ impl TokenIssuer {
 #[derive(Clone, Copy)]
 enum Endpoint<'a> {
     Agent(AgentEndpoint<'a>),
+    Authorize,
     Development(development::Endpoint<'a>),
     Introspect,
     JwkSet,
@@ -97,6 +99,7 @@ impl Inner {
                 self.refresh.as_ref().map(|tokens| Endpoint::Agent(AgentEndpoint::Refresh(tokens)))
             }
             paths::AGENT_TOKEN if self.has_agent_api => Some(Endpoint::Agent(AgentEndpoint::Token)),
+            paths::AUTHORIZE if self.development.is_none() => Some(Endpoint::Authorize),
             paths::INTROSPECT => Some(Endpoint::Introspect),
             paths::JWK_SET => Some(Endpoint::JwkSet),
             paths::REVOKE if self.revocations.is_some() => Some(Endpoint::Revoke),
@@ -124,9 +127,10 @@ impl Inner {
             Endpoint::Agent(_) | Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
             }
-            Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
+            Endpoint::Authorize | Endpoint::JwkSet | Endpoint::Metadata if !is_read => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "GET, HEAD");
             }
+            Endpoint::Authorize => return no_sign_in(head.method == Method::GET),
             Endpoint::JwkSet => self.keys.jwk_set(self.clock.now()).await.to_string(),
             Endpoint::Metadata => self.metadata().to_string(),
         };

@@ -171,6 +171,8 @@ impl Inner {
         }
         const ALGORITHMS: [&str; 5] = ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"];
         let mut metadata = json!({
+            // It has no response type. RFC 8414 §2 does not require it, but clients do: the SDKs of MCP.
+            "authorization_endpoint": self.url(paths::AUTHORIZE),
             "dpop_signing_alg_values_supported":
                 self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
@@ -179,7 +181,7 @@ impl Inner {
             "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
             "issuer": self.name,
             "jwks_uri": self.url(paths::JWK_SET),
-            // Required by RFC 8414 §2, also without an authorization endpoint.
+            // Required by RFC 8414 §2.
             "response_types_supported": [],
             "token_endpoint": self.url(paths::TOKEN),
             "token_endpoint_auth_methods_supported": methods,
@@ -235,6 +237,7 @@ impl Inner {
 pub(crate) mod paths {
     pub(crate) const AGENT_REFRESH: &str = "/auth/refresh";
     pub(crate) const AGENT_TOKEN: &str = "/auth/token";
+    pub(crate) const AUTHORIZE: &str = "/oauth/authorize";
     pub(crate) const INTROSPECT: &str = "/oauth/introspect";
     pub(crate) const JWK_SET: &str = "/oauth/jwks";
     pub(crate) const REVOKE: &str = "/oauth/revoke";

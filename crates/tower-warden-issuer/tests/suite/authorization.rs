@@ -354,10 +354,11 @@ fn subjects_and_lifetimes_out_of_range_are_refused() {
 }
 
 #[tokio::test]
-async fn without_the_option_there_is_no_endpoint_and_no_public_client() {
+async fn without_the_option_no_code_is_issued_and_there_is_no_public_client() {
     let setup = Setup::new();
     setup.clients.insert(interactive(client("desktop")).public());
-    assert_eq!(setup.send(authorization(&query(&[]))).await.status, 404);
+    let reply = setup.send(authorization(&query(&[]))).await;
+    assert_eq!((reply.status.as_u16(), reply.headers.get("location")), (400, None));
     let form = "client_id=desktop&grant_type=authorization_code&code=a&redirect_uri=b&code_verifier=c";
     setup.send(crate::support::form_request(form)).await.assert_error(401, "invalid_client");
     setup.post("grant_type=authorization_code&code=a").await.assert_error(400, "unsupported_grant_type");

@@ -24,6 +24,7 @@ async fn the_metadata_states_what_is_implemented() {
     let reply = send(&Setup::new(), Method::GET, "/.well-known/oauth-authorization-server").await;
     let expected = json!({
         "issuer": ISSUER,
+        "authorization_endpoint": format!("{ISSUER}/oauth/authorize"),
         "token_endpoint": format!("{ISSUER}/oauth/token"),
         "jwks_uri": format!("{ISSUER}/oauth/jwks"),
         "introspection_endpoint": format!("{ISSUER}/oauth/introspect"),
@@ -38,6 +39,19 @@ async fn the_metadata_states_what_is_implemented() {
     assert_eq!(reply.body, expected);
     assert_eq!(reply.headers["content-type"], "application/json");
     assert_eq!(reply.headers["access-control-allow-origin"], "*");
+}
+
+/// The SDKs of MCP do not accept metadata without an authorization endpoint, also for client credentials.
+#[tokio::test]
+async fn the_authorization_endpoint_refuses_everything_and_redirects_nowhere() {
+    let setup = Setup::new();
+    let path = "/oauth/authorize?response_type=code&client_id=basic&redirect_uri=https://client.example.com/&state=a";
+    let reply = send(&setup, Method::GET, path).await;
+    assert_eq!((reply.status.as_u16(), reply.headers.get("location")), (400, None));
+    assert_eq!(reply.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(reply.headers["cache-control"], "no-store");
+    assert_eq!(send(&setup, Method::HEAD, path).await.headers, reply.headers);
+    assert_eq!(send(&setup, Method::POST, path).await.status, 405);
 }
 
 #[tokio::test]
