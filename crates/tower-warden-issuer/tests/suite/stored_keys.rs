@@ -23,6 +23,7 @@ use crate::{
 /// A store in memory, which can be down, and altered.
 #[derive(Clone, Default)]
 struct Store {
+    hangs: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
     stored: Arc<Mutex<HashMap<String, EncryptedKeys>>>,
 }
@@ -54,6 +55,9 @@ impl SigningKeyStore for Store {
         let (store, issuer) = (self.clone(), issuer.to_owned());
         Eventual::later(async move {
             tokio::task::yield_now().await;
+            if store.hangs.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
             store.check()?;
             Ok(store.stored.lock().unwrap().get(&issuer).cloned())
         })
@@ -249,11 +253,42 @@ async fn the_current_key_signs_while_the_store_is_down_at_a_rotation() {
     assert!(matches!(refused, Err(SigningKeysError::Unavailable(_))));
 
     nodes.store.up();
-    nodes.advance(5);
-    let published = kids(&nodes.here).await;
+    nodes.advance(10);
+    // No use waits for a check after one that has failed.
+    let mut published = kids(&nodes.here).await;
+    while published.len() < 2 {
+        tokio::task::yield_now().await;
+        published = kids(&nodes.here).await;
+    }
     assert_eq!((published.len(), signer(&nodes.here).await), (2, first));
     nodes.advance(600);
     assert_eq!(signer(&nodes.here).await, published[1]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_use_waits_while_the_store_hangs() {
+    let nodes = Nodes::start().await;
+    let token = nodes.here.post(CLIENT_CREDENTIALS).await.token().to_owned();
+    nodes.store.hangs.store(true, Ordering::Relaxed);
+    let advance = async |seconds| {
+        nodes.advance(seconds);
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+    };
+    let elapsed = async || {
+        let begin = tokio::time::Instant::now();
+        nodes.here.post(CLIENT_CREDENTIALS).await.token();
+        drop(nodes.here.verify(&token, ORDERS).await);
+        begin.elapsed().as_secs()
+    };
+    advance(600).await;
+    assert_eq!(elapsed().await, 5);
+    for _ in 0..120 {
+        advance(10).await;
+        assert_eq!(elapsed().await, 0);
+    }
+    // An idle node waits: the keys may have been replaced.
+    advance(600).await;
+    assert_eq!(elapsed().await, 5);
 }
 
 #[tokio::test]
@@ -275,6 +310,9 @@ async fn an_outage_of_the_store_is_logged_once_and_without_secrets() {
     nodes.store.up();
     nodes.advance(60);
     signer(&nodes.here).await;
+    while lines("are checked") == 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!((lines("ERROR"), lines("are checked and rotated again")), (1, 1));
 }
 
@@ -302,7 +340,7 @@ async fn without_a_usable_key_the_response_is_503() {
     let refused = nodes.here.verify(token.token(), ORDERS).await.unwrap_err();
     assert_eq!(refused.kind(), tower_warden::RejectionKind::Unavailable);
     nodes.store.up();
-    nodes.advance(5);
+    nodes.advance(10);
     nodes.here.post(CLIENT_CREDENTIALS).await.token();
 }
 
