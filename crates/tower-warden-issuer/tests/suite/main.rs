@@ -3,6 +3,7 @@
 
 mod agent_api;
 mod api_keys;
+mod assertion_limits;
 mod assertions;
 mod authorization;
 mod binding;
@@ -16,6 +17,8 @@ mod client_records;
 mod code_support;
 mod codes;
 mod delegation;
+#[cfg(feature = "client-documents")]
+mod document_hosts;
 mod documents;
 mod forms;
 mod introspection;
