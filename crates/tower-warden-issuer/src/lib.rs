@@ -77,7 +77,7 @@
 //! | `self_signed_tls_client_auth` | the thumbprint of the certificate of the connection |
 //!
 //! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a request
-//! that is otherwise valid: not by one that lacks a nonce for its DPoP proof.
+//! whose client, grant and DPoP proof are valid, also if the grant itself is refused: not by one that lacks a nonce for its proof.
 //!
 //! With the settings of [`KeyOwners`], the owner of an API key is a client as well, whose secret is the key: an agent exchanges
 //! its key for a short-lived JWT by the grant of client credentials, with any OAuth client and without a registration. The
@@ -108,13 +108,14 @@
 //! | `POST /auth/refresh` | `{"refresh_token"}`, optionally `scope` | the same |
 //!
 //! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token is used
-//! once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are refused there.
+//! once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are refused there, and
+//! those about another subject than the agent itself.
 //!
 //! # Token exchange
 //!
 //! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with fewer scopes
 //! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): an API that calls another one for its caller, or an agent that
-//! narrows its own token before it passes it on. `act` names the client that acts for the subject, and those before it. Scopes
+//! narrows its own token before it passes it on. A token of a user stays for the resource that was granted to its client. `act` names the client that acts for the subject, and those before it. Scopes
 //! never grow, the new token never outlives the old one, and a token that was not meant for the client is refused.
 //!
 //! # Assertions of other issuers

@@ -40,8 +40,8 @@ impl Exchange {
         let client = |id, resource, scopes| client(id, resource).scopes(scopes).unwrap();
         setup.clients.insert(client("web", ORDERS, "orders:read orders:write").resource(BILLING).unwrap());
         setup.clients.insert(client("agent", ORDERS, "orders:read"));
-        setup.clients.insert(client("orders", BILLING, "orders:read billing:read").serve(ORDERS));
-        setup.clients.insert(client("billing", LEDGER, "orders:read").serve(BILLING));
+        setup.clients.insert(client("orders", BILLING, "orders:read billing:read").serve(ORDERS).unwrap());
+        setup.clients.insert(client("billing", LEDGER, "orders:read").serve(BILLING).unwrap());
         Self { list, setup }
     }
 
@@ -103,11 +103,39 @@ async fn an_api_exchanges_a_token_that_it_has_received() {
 async fn a_client_narrows_its_own_token_and_is_no_actor() {
     let test = Exchange::new();
     let token = test.alice().await;
-    let reply = test.exchange("web", &token, &format!("scope=orders:read&resource={BILLING}")).await;
+    let reply = test.exchange("web", &token, &format!("scope=orders:read&resource={ORDERS}")).await;
     let (old, new) = (claims(&token), claims(reply.token()));
-    assert_eq!((&new["aud"], &new["scope"]), (&BILLING.into(), &"orders:read".into()));
+    assert_eq!((&new["aud"], &new["scope"]), (&ORDERS.into(), &"orders:read".into()));
     assert_eq!((&new["sid"], new.get("act")), (&old["sid"], None));
     assert_ne!(new["jti"], old["jti"]);
+}
+
+#[tokio::test]
+async fn a_client_cannot_widen_the_audience_of_the_token_of_a_user() {
+    let test = Exchange::new();
+    let alice = test.alice().await;
+    for target in
+        [format!("resource={BILLING}"), format!("audience={BILLING}"), format!("resource={ORDERS}&audience={BILLING}")]
+    {
+        test.exchange("web", &alice, &target).await.assert_error(400, "invalid_target");
+    }
+    // Without a resource, it stays the one that was granted, which is not the first of the client.
+    let request = RefreshTokenRequest::new("web", "alice").resource(BILLING);
+    let token = test.setup.issuer.issue_refresh_token(&request).await.unwrap();
+    let reply = test.send("web", &format!("grant_type=refresh_token&refresh_token={}", token.expose())).await;
+    assert_eq!(claims(test.exchange("web", reply.token(), "").await.token())["aud"], BILLING);
+    // What the client has for itself is for all of its resources.
+    let own = test.send("web", CLIENT_CREDENTIALS).await;
+    let exchanged = test.exchange("web", own.token(), &format!("resource={BILLING}")).await;
+    assert_eq!(claims(exchanged.token())["aud"], BILLING);
+}
+
+#[tokio::test]
+async fn a_resource_that_the_client_has_lost_is_refused() {
+    let test = Exchange::new();
+    let token = test.alice().await;
+    test.setup.clients.insert(client("web", BILLING).scopes("orders:read").unwrap());
+    test.exchange("web", &token, "").await.assert_error(400, "invalid_target");
 }
 
 #[tokio::test]
