@@ -30,8 +30,8 @@ pub struct ClaimsRequest<'a> {
     pub resource: &'a str,
     /// The scopes that are granted.
     pub scopes: &'a Scopes,
-    /// The session that the token can be revoked with: that of a refresh token or an authorization code, and of what is exchanged
-    /// for its access tokens: `sid`.
+    /// The session that the token can be revoked with: `sid`. It is that of a refresh token or an authorization code, and of
+    /// what is exchanged for its access tokens.
     pub session_id: Option<&'a str>,
     /// The subject: the client itself for client credentials.
     pub subject: &'a str,

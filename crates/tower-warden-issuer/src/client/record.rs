@@ -41,7 +41,7 @@ pub struct ClientRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     binding: Option<TokenBinding>,
     grants: Vec<GrantType>,
-    /// Whether it has no credential.
+    /// `true` for a client that has no credential.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     public: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

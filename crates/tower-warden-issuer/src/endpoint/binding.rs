@@ -16,7 +16,7 @@ use crate::{Client, TokenBinding, issuer::Inner};
 /// Header fields that are added to the response, such as the nonce for the next proof.
 pub(super) type ResponseFields = Vec<(HeaderName, HeaderValue)>;
 
-/// What the sender has proved to possess. Its proof is not recorded as used yet.
+/// The key and the certificate that the sender has proved to possess. The proof is not recorded as used yet.
 pub(super) struct Possession {
     certificate: Option<Digest>,
     proof: Option<VerifiedProof>,

@@ -20,7 +20,7 @@ use crate::{
 /// A token of this issuer. Everything else is none, whatever `token_type_hint` says: RFC 7009 §2.1, RFC 7662 §2.1.
 pub(super) enum IssuedToken {
     Access(Arc<Identity>),
-    Refresh(FoundToken),
+    Refresh(Box<FoundToken>),
 }
 
 impl Inner {
@@ -28,7 +28,7 @@ impl Inner {
     pub(super) async fn issued(&self, token: &str, now: UnixTime) -> Result<Option<IssuedToken>, OAuthError> {
         if let Some(token) = RefreshToken::parse(token) {
             let Some(refresh) = &self.refresh else { return Ok(None) };
-            return Ok(refresh.find(token).await?.map(IssuedToken::Refresh));
+            return Ok(refresh.find(token).await?.map(|found| IssuedToken::Refresh(Box::new(found))));
         }
         Ok(self.verified(&self.own, token, now).await?.map(IssuedToken::Access))
     }

@@ -44,7 +44,7 @@ pub(super) async fn respond(
     let issued_type = requested_type(form)?;
     let subject = issuer.subject_token(exchange, form, now).await?;
     let actor = issuer.actor_token(request).await?;
-    let acting = actor.as_ref().map_or(client.id(), |actor| &*actor.subject);
+    let acting = actor.as_ref().map_or_else(|| client.id(), |actor| &*actor.subject);
     let party = Party { client_id: client.id(), issuer: &issuer.name, subject: acting };
     subject.check_presenter(client, &party)?;
     let holds = subject.is_issued_to(client);

@@ -37,9 +37,9 @@ pub(crate) struct Inner {
     pub(crate) dpop: Dpop,
     pub(crate) exchange: Option<TokenExchange>,
     pub(crate) guard: Arc<dyn ReplayGuard>,
-    /// Whether there are endpoints in JSON.
+    /// `true` if there are endpoints in JSON.
     pub(crate) has_agent_api: bool,
-    /// Whether the certificates of connections are used.
+    /// `true` if the certificates of connections are used.
     pub(crate) has_mutual_tls: bool,
     pub(crate) jwt_bearer: Option<AssertionGrants>,
     pub(crate) keys: SigningKeys,

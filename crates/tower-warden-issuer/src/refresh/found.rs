@@ -4,7 +4,7 @@ use super::{RefreshTokens, family::RefreshFamily, token::RefreshToken};
 
 /// A token that was issued, and its family. It may be one that was replaced.
 pub(crate) struct FoundToken {
-    pub(crate) family: RefreshFamily,
+    pub(crate) family: Box<RefreshFamily>,
     pub(crate) token: RefreshToken,
 }
 
@@ -16,6 +16,6 @@ impl RefreshTokens {
         let is_issued = token.is_tagged_with(&family.key);
         // The tag alone does not make the current token: a copy of the store has its key.
         let is_forged = token.number() == family.generation && token.digest() != family.token;
-        Ok((is_issued && !is_forged).then_some(FoundToken { family, token }))
+        Ok((is_issued && !is_forged).then(|| FoundToken { family: Box::new(family), token }))
     }
 }

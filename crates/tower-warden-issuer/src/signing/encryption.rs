@@ -70,8 +70,8 @@ impl fmt::Debug for EncryptionKey {
 
 /// The keys that encrypt signing keys in a store: one writes, and others are read.
 ///
-/// To replace a key: add the new one [for reading](Self::or_read) on all nodes; then let it write, with the old one for
-/// reading, on all nodes. The first that starts encrypts the stored keys again, and the old one can be removed.
+/// To replace a key: add the new one [for reading](Self::or_read) on all nodes. Then let it write, with the old one for
+/// reading, on all nodes; the first that starts encrypts the stored keys again. When all have started, remove the old one.
 ///
 /// # Examples
 ///

@@ -20,6 +20,7 @@ mod delegation;
 #[cfg(feature = "client-documents")]
 mod document_hosts;
 mod documents;
+mod encrypted_keys;
 mod forms;
 mod introspection;
 mod jwt_bearer;

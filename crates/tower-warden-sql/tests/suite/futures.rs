@@ -32,7 +32,7 @@ fn futures_of_postgres(url: String, pool: sqlx::PgPool, direct: sqlx::postgres::
 
 #[cfg(feature = "issuer")]
 #[expect(dead_code, reason = "it is compiled only")]
-fn futures_of_the_issuer(store: SqlIssuerStore, client: &Client, digest: &KeyDigest, now: UnixTime) {
+fn futures_of_the_issuer(store: &SqlIssuerStore, client: &Client, digest: &KeyDigest, now: UnixTime) {
     let clients = store.clients();
     assert_send(clients.insert(client));
     assert_send(clients.get(""));

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, StatusCode, header, request::Parts, uri::Authority};
-use tower_warden::Head;
+use tower_warden::{Head, request::ClientAddress};
 
 use super::redirect::is_loopback_host;
 use crate::endpoint::error::OAuthError;
@@ -12,9 +12,14 @@ use crate::endpoint::error::OAuthError;
 pub(super) fn check(head: &Parts) -> Result<(), OAuthError> {
     if !Head::from(head).client_address().is_some_and(|address| IpAddr::is_loopback(&address)) {
         return Err(refused(
-            "The address of the client is not loopback, or the server has not inserted it into the request: this issuer is for \
-             development on one machine.",
+            "The address of the client is not loopback, or the server has not inserted it into the request: this issuer \
+             is for development on one machine.",
         ));
+    }
+    // Without the layer that resolves the address of the client, it would be that of a proxy on this machine.
+    let is_forwarded = FORWARDING.iter().any(|name| head.headers.contains_key(*name));
+    if is_forwarded && head.extensions.get::<ClientAddress>().is_none() {
+        return Err(refused("A proxy has passed the request on: this issuer is for development on one machine."));
     }
     // A page of another site that has resolved its name to this machine (DNS rebinding) sends its own name.
     if is_loopback_target(head) {
@@ -52,3 +57,6 @@ fn field(headers: &HeaderMap) -> Option<Option<Authority>> {
 const fn refused(description: &'static str) -> OAuthError {
     OAuthError { code: "access_denied", description, retry_after: None, status: StatusCode::FORBIDDEN }
 }
+
+/// The fields that proxies add.
+const FORWARDING: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];

@@ -94,7 +94,7 @@ async fn code(
 /// The challenge, if the request is one for a code that is bound to it.
 fn challenge(query: &Form) -> Result<Digest, OAuthError> {
     let refused = |code, description| Err(OAuthError { code, ..OAuthError::invalid_request(description) });
-    // RFC 9101 §10.5: whoever ignores a request object ignores the parameters in it.
+    // RFC 9101 §10.5: a server that ignored a request object would ignore the parameters in it.
     for (name, code) in [("request", "request_not_supported"), ("request_uri", "request_uri_not_supported")] {
         if query.get(name).is_some() {
             return refused(code, "Parameters are in the query, not in a request object.");

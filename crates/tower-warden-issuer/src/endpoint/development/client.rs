@@ -1,4 +1,4 @@
-//! What a client needs for authorization codes.
+//! The part of a client that is for authorization codes.
 
 use std::sync::Arc;
 
@@ -37,8 +37,9 @@ impl Client {
     /// Declares a public client, which has no credential: the method `none`
     /// ([RFC 6749 §2.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.1)).
     ///
-    /// It may use authorization codes and refresh tokens, and no other grant, whatever its [`grants`](Self::grants) are; and
-    /// only at an issuer with [`AutoConsent`](crate::AutoConsent). A client that has a method of authentication is not public.
+    /// It may use authorization codes and refresh tokens, and no other grant, whatever its [`grants`](Self::grants)
+    /// are; and only at an issuer with [`AutoConsent`](crate::AutoConsent). A client that has a method of
+    /// authentication is not public.
     #[must_use]
     pub fn public(mut self) -> Self {
         self.code.is_public = true;
@@ -47,13 +48,13 @@ impl Client {
 
     /// Adds a URI that authorization codes may be sent to.
     ///
-    /// Requests have to name it exactly; the port of `http` URIs of the hosts `127.0.0.1`, `[::1]` and `localhost` may differ
-    /// ([RFC 8252 §7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
+    /// Requests have to name it exactly; the port of `http` URIs of the hosts `127.0.0.1`, `[::1]` and `localhost` may
+    /// differ ([RFC 8252 §7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3)).
     ///
     /// # Errors
     ///
-    /// If it is not an `https` URL, or an `http` URL of one of these hosts, without user information and fragment, of up to 512
-    /// bytes.
+    /// If it is not an `https` URL, or an `http` URL of one of these hosts, without user information and fragment, of
+    /// up to 512 bytes.
     ///
     /// # Examples
     ///

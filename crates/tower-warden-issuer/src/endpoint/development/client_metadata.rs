@@ -27,8 +27,8 @@ impl ClientMetadata {
         Ok(metadata)
     }
 
-    /// The grants that the client gets: those that it states, of those that are for such clients. RFC 7591 §2: the server may
-    /// leave out others.
+    /// The grants that the client gets: those that it states, of those that are for such clients. RFC 7591 §2: the
+    /// server may leave out others.
     pub(super) fn grants(&self, has_refresh_tokens: bool) -> Result<Vec<GrantType>, OAuthError> {
         let states = |names: &Option<Vec<String>>, name: &str, default: bool| {
             names.as_ref().map_or(default, |names| names.iter().any(|stated| stated == name))

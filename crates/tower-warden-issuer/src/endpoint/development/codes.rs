@@ -8,7 +8,7 @@ use std::{
 
 use tower_warden::{Digest, Unavailable, UnixTime, caller::Confirmation, scope::Scopes};
 
-/// What a code stands for: all that the request for a token has to agree with.
+/// The meaning of a code: all that the request for a token has to agree with.
 pub(super) struct CodeGrant {
     /// RFC 7636 §4.2: the digest of the verifier.
     pub(super) challenge: Digest,
@@ -62,7 +62,7 @@ impl Codes {
         Some(FoundCode { grant: Arc::clone(&entry.grant), session: entry.session.clone() })
     }
 
-    /// Records the only use of a code, in one atomic step. It is remembered for the lifetime of the access token, so that a
+    /// Records the only use of a code, in one atomic step. It is kept for the lifetime of the access token, so that a
     /// second use is noticed.
     ///
     /// Fails with the session of the first use, if there was one; or with `None`, if the code is not stored any more.
@@ -84,4 +84,4 @@ impl Codes {
     }
 }
 
-const CAPACITY: usize = 10_000;
+const CAPACITY: usize = 2000;

@@ -22,18 +22,27 @@ pub struct ConsentRequest<'a> {
 /// ([RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1),
 /// [RFC 7636](https://www.rfc-editor.org/rfc/rfc7636)), for development.
 ///
-/// Interactive clients, such as those of MCP servers, obtain tokens only by this grant. Here every request of a registered
-/// client is granted at once, as the subject that the application sets. That is for one machine, so
+/// Interactive clients, such as those of MCP servers, obtain tokens only by this grant. Here every request of a
+/// registered client is granted at once, as the subject that the application sets. That is for one machine, so
 ///
 /// - the identifier of the issuer is a URL of `127.0.0.1`, `[::1]` or `localhost`,
 /// - all endpoints, except those for keys and metadata, refuse requests whose
-///   [client address](tower_warden::Head::client_address) is not loopback or is unknown, and those that were sent to another host name, which is how pages of other sites reach this machine. The server
-///   has to insert the address: axum does so by `into_make_service_with_connect_info::<SocketAddr>()`,
+///   [client address](tower_warden::Head::client_address) is not loopback or is unknown, and those that were sent to
+///   another host name, which is how pages of other sites reach this machine. The server has to insert the address: axum
+///   does so by `into_make_service_with_connect_info::<SocketAddr>()`,
 /// - authorization requests by images and frames of pages are refused.
 ///
-/// A code is valid for up to a minute and once: its second use revokes the tokens that the first has yielded. It is bound to its
-/// client, redirect URI, challenge (`S256` only), resource and scopes, and to a key if the request has `dpop_jkt`. Codes are
-/// kept in the process. The client also gets a refresh token, if it and the issuer may use them.
+/// A code is valid for up to a minute and once: its second use revokes the tokens that the first has yielded. It is
+/// bound to its client, redirect URI, challenge (`S256` only), resource and scopes, and to a key if the request has
+/// `dpop_jkt`. Codes are kept in the process, 2 000 at most. The client also gets a refresh token, if it and the issuer
+/// may use them.
+///
+/// # Deployment caveat
+///
+/// Put no reverse proxy in front of it: what it passes on comes from this machine. A request with one of the fields
+/// `Forwarded`, `Via`, `X-Forwarded-For` and `X-Real-IP` is refused, unless a
+/// [`ClientAddressLayer`](tower_warden::request::ClientAddressLayer) has resolved the address, but not every proxy adds
+/// one.
 ///
 /// # Examples
 ///
@@ -42,7 +51,8 @@ pub struct ConsentRequest<'a> {
 /// use tower_warden_issuer::{AutoConsent, Client, GrantType, MemoryClientStore, SigningKeys, TokenIssuer};
 ///
 /// let clients = MemoryClientStore::default();
-/// let desktop = Client::new("desktop", "http://127.0.0.1:3000/mcp")?.public().redirect_uri("http://127.0.0.1/callback")?;
+/// let desktop = Client::new("desktop", "http://127.0.0.1:3000/mcp")?;
+/// let desktop = desktop.public().redirect_uri("http://127.0.0.1/callback")?;
 /// clients.insert(desktop.grants([GrantType::AuthorizationCode]).scopes("tools:call")?);
 ///
 /// let builder = |name| {
@@ -89,8 +99,8 @@ impl AutoConsent {
         Ok(Self::deciding(move |_| Some(subject.clone())))
     }
 
-    /// Grants requests as the subject that a closure returns; `None` refuses the request, as `access_denied`, and so does a
-    /// subject that is not 1 to 256 bytes long, or has the id of another client.
+    /// Grants requests as the subject that a closure returns; `None` refuses the request, as `access_denied`, and so
+    /// does a subject that is not 1 to 256 bytes long, or has the id of another client.
     ///
     /// # Examples
     ///
@@ -125,8 +135,8 @@ impl AutoConsent {
 
     /// Also accepts issuers whose identifier is not loopback, and requests from other machines and to other host names.
     ///
-    /// Everyone who reaches the endpoint obtains tokens of the subject, without a credential. Use it in a network whose machines
-    /// are all trusted, such as that of a container.
+    /// Everyone who reaches the endpoint obtains tokens of the subject, without a credential. Use it in a network whose
+    /// machines are all trusted, such as that of a container.
     pub const fn danger_beyond_loopback(mut self) -> Self {
         self.reach = Reach::Anywhere;
         self

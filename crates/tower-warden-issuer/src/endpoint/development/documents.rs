@@ -25,20 +25,22 @@ use crate::{Client, ClientAuthentication};
 /// Clients whose id is the URL of a document with their metadata: client ID metadata documents
 /// ([draft-ietf-oauth-client-id-metadata-document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)).
 ///
-/// The id is an `https` URL with a path, without a query, a fragment and dot segments. A host name of this machine, also with
-/// `http`, is accepted if that of the issuer is one, unless it accepts requests [from
-/// elsewhere](AutoConsent::danger_beyond_loopback). The host is in lower case. The document is fetched with the given [`Fetch`]: it has to have the status
-/// 200, a JSON media type and up to 5 KiB, and to name the same `client_id`. Its redirect URIs are those of the client, and need
-/// not be on the same host. The method is `none`, also if the document names none, or `private_key_jwt` with `jwks`.
+/// The id is an `https` URL with a path, without a query, a fragment and dot segments. A host name of this machine,
+/// also with `http`, is accepted if that of the issuer is one, unless it accepts requests
+/// [from elsewhere](AutoConsent::danger_beyond_loopback). The host is in lower case. The document is fetched with the
+/// given [`Fetch`]: it has to have the status 200, a JSON media type and up to 5 KiB, and to name the same `client_id`.
+/// Its redirect URIs are those of the client, and need not be on the same host. The method is `none`, also if the
+/// document names none, or `private_key_jwt` with `jwks`.
 ///
-/// A valid document is cached for a minute, and 256 of them at most; others are not. Eight are fetched at a time, each within 5
-/// seconds; if more are needed, or there is no response, the client's request is refused with 503.
+/// A valid document is cached for a minute, and 256 of them at most; others are not. Eight are fetched at a time, each
+/// within 5 seconds; if more are needed, or there is no response, the client's request is refused with 503.
 ///
 /// # Deployment caveat
 ///
-/// The URL comes from whoever sends a request. [`HttpClient`](tower_warden::fetch::HttpClient) connects to public addresses only,
-/// and to this machine for its usual names. Another implementation has to refuse addresses of the internal network itself.
-/// Requests from elsewhere cause no fetch: see [`AutoConsent`].
+/// The URL comes from the sender of a request, who is not authenticated.
+/// [`HttpClient`](tower_warden::fetch::HttpClient) connects to public addresses only, and to this machine for its usual
+/// names. Another implementation has to refuse addresses of the internal network itself. Requests from elsewhere cause
+/// no fetch, unless they are accepted: see [`AutoConsent`].
 ///
 /// # Examples
 ///

@@ -2,11 +2,12 @@ use tower_warden::{ConfigError, scope::Scopes};
 
 use crate::{Client, GrantType};
 
-/// What clients may request that the application has not registered: those that register themselves, and those that have a
+/// The rights of clients that the application has not registered: those that register themselves, and those that have a
 /// metadata document.
 ///
-/// They may use authorization codes and refresh tokens only, and request all of these scopes: a `scope` of their metadata does
-/// not restrict them, because clients such as those of MCP register with the scopes of their first request.
+/// They may use authorization codes and refresh tokens only, and request all of these scopes: a `scope` of their
+/// metadata does not restrict them, because clients such as those of MCP register with the scopes of their first
+/// request.
 ///
 /// # Examples
 ///

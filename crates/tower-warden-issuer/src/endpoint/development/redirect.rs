@@ -24,8 +24,8 @@ impl RedirectUri {
         &self.0
     }
 
-    /// RFC 9700 §2.1: compared byte for byte. RFC 8252 §7.3: except for the port of a loopback host, which the operating
-    /// system of the client chooses.
+    /// RFC 9700 §2.1: compared byte for byte. RFC 8252 §7.3: except for the port of a loopback host, which the
+    /// operating system of the client chooses.
     pub(super) fn accepts(&self, requested: &str) -> bool {
         let is_of_other_port = || without_port(&self.0).is_some_and(|own| Some(own) == without_port(requested));
         *self.0 == *requested || is_of_other_port()

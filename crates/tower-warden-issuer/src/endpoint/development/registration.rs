@@ -25,11 +25,11 @@ pub(super) struct Registrations {
 }
 
 impl AutoConsent {
-    /// Supports dynamic registration ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)) of clients with this profile, at
-    /// `/oauth/register`.
+    /// Supports dynamic registration ([RFC 7591](https://www.rfc-editor.org/rfc/rfc7591)) of clients with this profile,
+    /// at `/oauth/register`.
     ///
-    /// Anyone on the machine may register. A client is public, or gets a secret. Clients are kept in the process, 1 000 at most:
-    /// then the endpoint responds with 503.
+    /// Anyone on the machine may register. A client is public, or gets a secret. Clients are kept in the process, 1 000
+    /// at most: then the endpoint responds with 503.
     pub fn registration(mut self, profile: ClientProfile) -> Self {
         self.registration = Some(profile);
         self

@@ -26,7 +26,7 @@ use crate::{
     issuer::Inner,
 };
 
-/// What an issuer with [`AutoConsent`] has in addition.
+/// The part of an issuer that [`AutoConsent`] adds.
 pub(crate) struct Development {
     pub(super) codes: Codes,
     pub(super) consent: AutoConsent,
@@ -49,8 +49,8 @@ enum Kind<'a> {
 impl Development {
     pub(crate) fn new(consent: AutoConsent, issuer: &str) -> Result<Self, ConfigError> {
         if consent.reach == Reach::Loopback && !is_loopback(issuer) {
-            let message = "an issuer with `AutoConsent` grants tokens to everyone who reaches it, so its host is 127.0.0.1, \
-                           [::1] or localhost; `AutoConsent::danger_beyond_loopback` accepts others";
+            let message = "an issuer with `AutoConsent` grants tokens to everyone who reaches it, so its host is \
+                           127.0.0.1, [::1] or localhost; `AutoConsent::danger_beyond_loopback` accepts others";
             return Err(ConfigError::custom(message).value(issuer));
         }
         tracing::warn!(issuer, "authorization codes are issued without asking anyone: this is for development only");
@@ -118,8 +118,8 @@ impl Development {
     }
 }
 
-/// Checks a request at another endpoint. Codes are exchanged on this machine as well; and with client documents, each request may
-/// name a URL that is fetched, also one of this machine.
+/// Checks a request at another endpoint. Codes are exchanged on this machine as well; and with client documents, each
+/// request may name a URL that is fetched, also one of this machine.
 pub(in crate::endpoint) fn check(issuer: &Inner, head: &Parts) -> Result<(), OAuthError> {
     match &issuer.development {
         Some(Development { consent, .. }) if consent.reach == Reach::Loopback => access::check(head),
