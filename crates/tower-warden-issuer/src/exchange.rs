@@ -24,11 +24,11 @@ use crate::Subjects;
 ///    received as an API, is refused.
 /// 5. The new token has no scope that the subject token lacks, and none that the client may not have. A subject token without
 ///    scopes yields one without scopes. It expires with the subject token and the actor token, or before.
-/// 6. `act` names the current actor and keeps those before it, up to eight
-///    ([RFC 8693 §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). The client becomes the actor, unless the token was
-///    issued to it: it then only narrows what it has already. If that token is about another subject, the new one is for the
-///    same resource. `may_act` is checked if present, and kept. A token of another issuer that names an actor of this one is
-///    refused.
+/// 6. `act` names the current actor and keeps those before it, up to eight ([RFC 8693
+///    §4.1](https://www.rfc-editor.org/rfc/rfc8693#section-4.1)). The client becomes the actor, unless the token was
+///    issued to it: it then only narrows what it has already. If that token is about another subject, the new one is
+///    for the same resource. `may_act` is checked if present, and kept. A token of another issuer that names an actor
+///    of this one is refused.
 /// 7. The new token is bound to what its request proves. A bound token that was issued to the client needs the proof of its own
 ///    key or certificate; any other bound token yields no bearer token.
 ///
@@ -70,15 +70,16 @@ pub(crate) struct TrustedTokens {
 }
 
 impl TokenExchange {
-    /// Accepts subject tokens of the issuer with this name, which this verifier accepts, and maps its subjects. If the verifier
-    /// accepts tokens of further issuers, these are refused, unless they are trusted as well.
+    /// Accepts subject tokens of the issuer with this name, which this verifier accepts, and maps its subjects. If the
+    /// verifier accepts tokens of further issuers, these are refused, unless they are trusted as well.
     ///
     /// Their audience is a resource that the client serves. The ids of clients at other issuers are not those of clients here,
     /// so such a token is never one that was issued to the client.
     ///
     /// # Errors
     ///
-    /// If the name is empty, an `http` URL of another host than a loopback one, or that of an issuer that is trusted already.
+    /// If the name is empty, an `http` URL of another host than a loopback one, or that of an issuer that is trusted
+    /// already.
     pub fn trust(mut self, name: &str, verifier: Jwt, subjects: Subjects) -> Result<Self, ConfigError> {
         // Checks the name. The verifier has the audiences.
         Issuer::new(name, "audience")?;

@@ -76,8 +76,8 @@ pub enum GrantType {
     /// [`JwtBearer`](crate::JwtBearer).
     JwtBearer,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
-    /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token), of authorization codes, and of the
-    /// [endpoints for agents](crate::TokenIssuerBuilder::agent_api).
+    /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token), of authorization codes, and of
+    /// the [endpoints for agents](crate::TokenIssuerBuilder::agent_api).
     RefreshToken,
     /// [RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), with the settings of
     /// [`TokenExchange`](crate::TokenExchange).

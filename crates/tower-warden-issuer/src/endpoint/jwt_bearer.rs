@@ -90,8 +90,8 @@ impl Inner {
         let Some(identity) = self.verified_within_skew(&trusted.verifier, text, now).await? else { return Ok(None) };
         let read = || {
             let (issuer, id) = (identity.issuer.as_deref()?, identity.token_id.as_deref()?);
-            // One subject cannot use up the room of all others. The id of a client, by which its own assertions are recorded, does
-            // not begin with this character, and the name of an issuer does not contain it.
+            // One subject cannot use up the room of all others. The id of a client, by which its own assertions are
+            // recorded, does not begin with this character, and the name of an issuer does not contain it.
             let key = Digest::of(format!("\0{issuer}\0{}", identity.subject).as_bytes());
             let until = identity.expires_at? + identity.skew;
             let used = UsedProof::new(key, Digest::of(id.as_bytes()), until, now).with_window(LONGEST_VALIDITY);

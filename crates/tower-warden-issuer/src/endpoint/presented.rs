@@ -56,7 +56,8 @@ impl Inner {
         Ok(Some(subject.into()).filter(|_| !is_client))
     }
 
-    /// Returns whether a subject has the id of a registered client. RFC 9068 §5, RFC 9700 §4.15: it is confused with that.
+    /// Returns whether a subject has the id of a registered client. RFC 9068 §5, RFC 9700 §4.15: it is confused with
+    /// that.
     pub(crate) async fn is_client(&self, subject: &str) -> Result<bool, Unavailable> {
         // Not those with a metadata document: a subject may be a URL, and would have it fetched.
         Ok(self.registered.find(subject).wait().await?.is_some())

@@ -25,8 +25,8 @@ pub(super) fn resource<'a>(form: &'a Form, client: &'a Client) -> Result<&'a str
     }
 }
 
-/// The audience of an exchanged token, RFC 8693 §2.1: `audience` and `resource` name one of the same set. If an audience has to
-/// be kept, it is the only one.
+/// The audience of an exchanged token, RFC 8693 §2.1: `audience` and `resource` name one of the same set. If an
+/// audience has to be kept, it is the only one.
 pub(super) fn audience<'a>(form: &'a Form, client: &'a Client, kept: Option<&'a str>) -> Result<&'a str, OAuthError> {
     let mut named = form.get_all("resource").chain(form.get_all("audience"));
     let audience = named.next().or(kept).or_else(|| client.resources().next()).ok_or(OAuthError::invalid_target())?;

@@ -135,15 +135,16 @@ impl SubjectToken {
         self.origin == Origin::Own && self.identity.client_id.as_deref() == Some(client.id())
     }
 
-    /// The audience that the new token has as well: what was granted to a client for another party is for one resource, RFC 8707
-    /// §2.2, and the client becomes no actor. By client credentials, it can request tokens about itself for all of its resources.
+    /// The audience that the new token has as well: what was granted to a client for another party is for one resource,
+    /// RFC 8707 §2.2, and the client becomes no actor. By client credentials, it can request tokens about itself for
+    /// all of its resources.
     fn kept_audience(&self, client: &Client) -> Option<&str> {
         let may_have_any = *self.subject == *client.id() && client.may_use(GrantType::ClientCredentials);
         (self.is_issued_to(client) && !may_have_any).then(|| self.identity.audience.as_deref().unwrap_or_default())
     }
 
-    /// The claims that the new token has as well, unless the application sets them: by the tenant, APIs distinguish owners of API
-    /// keys that have one name.
+    /// The claims that the new token has as well, unless the application sets them: by the tenant, APIs distinguish
+    /// owners of API keys that have one name.
     fn kept_claims(&self) -> Map<String, Value> {
         let text = self.identity.claims.as_deref().filter(|_| self.origin == Origin::Own);
         let claims: Option<Map<String, Value>> = text.and_then(|text| serde_json::from_str(text).ok());

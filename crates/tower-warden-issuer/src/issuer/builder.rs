@@ -198,9 +198,9 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name the
-    /// identifier, or it is that of an issuer whose assertions or tokens are accepted; with [`AutoConsent`], if the identifier is not a URL
-    /// of a loopback host, or there is no list of revocations.
+    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name
+    /// the identifier, or it is that of an issuer whose assertions or tokens are accepted; with [`AutoConsent`], if the
+    /// identifier is not a URL of a loopback host, or there is no list of revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         if let Some(other) = self.keys.issuer().filter(|issuer| *issuer != &*self.name) {
             return Err(ConfigError::custom("the stored signing keys are those of another issuer").value(other));

@@ -90,8 +90,8 @@ impl SqlClientStore {
         Ok(row.map(|(record, suspended_at, _)| decode(id, &record, suspended_at)).transpose()?)
     }
 
-    /// Returns the clients in the order of their ids, from the one after `after` on. A client whose record is malformed is an error
-    /// in its place.
+    /// Returns the clients in the order of their ids, from the one after `after` on. A client whose record is malformed
+    /// is an error in its place.
     ///
     /// # Errors
     ///
@@ -158,8 +158,8 @@ impl SqlClientStore {
         self.update(id, |client| Ok(client.rotate_secret(digest, until))).await
     }
 
-    /// Refuses a client from now on, at every endpoint. Its access tokens are valid until they expire, unless they are revoked; its
-    /// refresh tokens can be used again when it is [resumed](Self::resume).
+    /// Refuses a client from now on, at every endpoint. Its access tokens are valid until they expire, unless they are
+    /// revoked; its refresh tokens can be used again when it is [resumed](Self::resume).
     ///
     /// # Errors
     ///
@@ -177,8 +177,8 @@ impl SqlClientStore {
         self.execute(RESUME, id, None).await
     }
 
-    /// Removes a client for good, and revokes its refresh tokens: they are not those of a later client with this id. Its access
-    /// tokens are valid until they expire, unless they are revoked.
+    /// Removes a client for good, and revokes its refresh tokens: they are not those of a later client with this id.
+    /// Its access tokens are valid until they expire, unless they are revoked.
     ///
     /// # Errors
     ///

@@ -66,7 +66,8 @@ async fn verify_any(
     now: UnixTime,
 ) -> Result<AuthenticatedClient, OAuthError> {
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
-    // Also for the id of a registered client: the response, and the time until it, do not show which ids are registered.
+    // Also for the id of a registered client: the response, and the time until it, do not show which ids are
+    // registered.
     let owner = issuer.key_owner(credential, now).await?;
     // The id of a registered client is never that of an owner: the two could use each other's tokens.
     match owner.filter(|_| registered.is_none()) {

@@ -7,8 +7,8 @@ use super::{client::AuthenticatedClient, credential::ClientCredential};
 use crate::{endpoint::OAuthError, issuer::Inner};
 
 impl Inner {
-    /// Authenticates the owner of an API key; `None` if the secret is not one that is accepted: of another form, unknown, revoked,
-    /// expired, or of another owner.
+    /// Authenticates the owner of an API key; `None` if the secret is not one that is accepted: of another form,
+    /// unknown, revoked, expired, or of another owner.
     pub(super) async fn key_owner(
         &self,
         credential: &ClientCredential,

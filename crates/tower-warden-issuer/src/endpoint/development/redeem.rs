@@ -76,8 +76,8 @@ pub(in crate::endpoint) async fn respond(
     Ok(TokenResponse { refresh_token, ..response })
 }
 
-/// Checks that the request agrees with the one that the code was issued for. A sender that lacks the verifier or the key has
-/// stolen the code, and cannot end the session with it.
+/// Checks that the request agrees with the one that the code was issued for. A sender that lacks the verifier or the
+/// key has stolen the code, and cannot end the session with it.
 fn check(grant: &CodeGrant, request: &GrantRequest<'_>) -> Result<(), OAuthError> {
     let &GrantRequest { confirmation, form, .. } = request;
     let is_same_uri = form.get("redirect_uri") == Some(&*grant.redirect_uri);
