@@ -14,16 +14,15 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower_warden::{
     ConfigError, Eventual, Unavailable,
-    fetch::{Fetch, HttpClient},
+    fetch::Fetch,
     jwt::Algorithm,
-    revocation::MemoryRevocationList,
     testing::{SigningKey, TokenBuilder},
 };
-use tower_warden_issuer::{AutoConsent, ClientDocuments, ClientProfile, MemoryClientStore, SigningKeys, TokenIssuer};
+use tower_warden_issuer::{AutoConsent, ClientDocuments, ClientProfile};
 
 use crate::{
-    code_support::{CALLBACK, CodeFlow, LOCAL, authorization, interactive, peer, query, redirected},
-    support::{NOW, ORDERS, Reply, claims, client, form_request, send},
+    code_support::{CALLBACK, CodeFlow, LOCAL, interactive, redirected},
+    support::{NOW, ORDERS, Reply, claims, client},
 };
 
 pub(crate) const URL: &str = "https://app.example.com/oauth/client.json";

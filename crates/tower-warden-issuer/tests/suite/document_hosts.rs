@@ -1,13 +1,11 @@
 //! The machines that documents of clients are fetched from, and the requests that cause it.
 
-use http::{StatusCode, header};
-use serde_json::json;
+use http::header;
 use tower_warden::{
     Environment, ManualClock, fetch::HttpClient, jwt::Algorithm, revocation::MemoryRevocationList, testing::TestIssuer,
 };
 use tower_warden_issuer::{
-    AutoConsent, ClientDocuments, ClientProfile, GrantType, JwtBearer, MemoryClientStore, SigningKeys, Subjects,
-    TokenIssuer,
+    AutoConsent, ClientDocuments, GrantType, JwtBearer, MemoryClientStore, SigningKeys, Subjects, TokenIssuer,
 };
 
 use crate::{
