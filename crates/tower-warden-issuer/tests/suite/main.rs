@@ -14,6 +14,7 @@ mod client_credentials;
 #[cfg(feature = "client-documents")]
 mod client_documents;
 mod client_records;
+mod code_senders;
 mod code_support;
 mod codes;
 mod delegation;
@@ -21,6 +22,7 @@ mod delegation;
 mod document_hosts;
 mod documents;
 mod encrypted_keys;
+mod exchanged_audience;
 mod forms;
 mod introspection;
 mod jwt_bearer;
