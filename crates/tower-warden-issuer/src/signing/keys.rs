@@ -16,7 +16,7 @@ use super::{
     key::SigningKey,
     ring::Ring,
     store::SigningKeyStore,
-    stored::{ATTEMPTS, Shelf, StoredKeys, contended},
+    stored::{ATTEMPTS, Storage, StoredKeys, contended},
     synchronization::Checks,
 };
 
@@ -61,7 +61,7 @@ pub(super) struct Shared {
     /// Held by the one task that loads or generates keys. No task waits for I/O, or generates a key, with `state` locked.
     pub(super) flight: Arc<tokio::sync::Mutex<()>>,
     /// `None` for keys of this process.
-    pub(super) shelf: Option<Shelf>,
+    pub(super) storage: Option<Storage>,
     pub(super) state: Mutex<State>,
 }
 
@@ -100,7 +100,6 @@ impl SigningKeys {
     /// With `SqlIssuerStore` of `tower-warden-sql`, the store is `store.signing_keys()`.
     ///
     /// ```
-    /// use tower_warden::UnixTime;
     /// use tower_warden_issuer::{EncryptionKey, EncryptionKeys, SigningKeyStore, SigningKeys, SigningKeysError};
     ///
     /// async fn keys(store: impl SigningKeyStore) -> Result<SigningKeys, SigningKeysError> {
@@ -142,18 +141,18 @@ impl SigningKeys {
 
 impl SigningKeys {
     /// Keys that were loaded from a store.
-    pub(super) fn loaded(ring: Ring, version: u64, shelf: Shelf, now: UnixTime) -> Self {
-        Self::with(ring, Some(shelf), Checks::new(version, now))
+    pub(super) fn loaded(ring: Ring, version: u64, storage: Storage, now: UnixTime) -> Self {
+        Self::with(ring, Some(storage), Checks::new(version, now))
     }
 
-    fn with(ring: Ring, shelf: Option<Shelf>, checks: Checks) -> Self {
+    fn with(ring: Ring, storage: Option<Storage>, checks: Checks) -> Self {
         let state = Mutex::new(State { checks, period: None, ring });
-        Self(Arc::new(Shared { flight: Arc::default(), shelf, state }))
+        Self(Arc::new(Shared { flight: Arc::default(), storage, state }))
     }
 
     /// The issuer that stored keys belong to.
     pub(crate) fn issuer(&self) -> Option<&str> {
-        self.0.shelf.as_ref().map(|shelf| &*shelf.issuer)
+        self.0.storage.as_ref().map(|storage| &*storage.issuer)
     }
 
     /// Begins the first period of a key that has not signed.
@@ -200,7 +199,7 @@ impl SigningKeys {
             ring.advance(now);
             Ok::<_, ConfigError>((ring, outcome))
         };
-        let Some(shelf) = &self.0.shelf else {
+        let Some(storage) = &self.0.storage else {
             let mut state = self.state();
             let (ring, outcome) = changed(state.ring.clone())?;
             state.ring.replace(ring);
@@ -208,9 +207,9 @@ impl SigningKeys {
         };
         let _flight = self.0.flight.lock().await;
         for _ in 0..ATTEMPTS {
-            let (version, ring) = self.fetch(shelf).await?;
+            let (version, ring) = self.fetch(storage).await?;
             let (ring, outcome) = changed(ring)?;
-            if shelf.replace(version + 1, &ring).await? {
+            if storage.replace(version + 1, &ring).await? {
                 self.state().install(version + 1, ring, now);
                 return Ok(outcome);
             }

@@ -1,7 +1,8 @@
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use tower_warden::{Clock, ConfigError, Environment, SystemClock, Unavailable, UnixTime, jwt::Algorithm};
+use tokio::time::timeout;
+use tower_warden::{Clock, ConfigError, Environment, Eventual, SystemClock, Unavailable, UnixTime, jwt::Algorithm};
 use zeroize::Zeroizing;
 
 use super::{
@@ -17,18 +18,19 @@ use super::{
 #[must_use]
 pub struct StoredKeys {
     clock: Arc<dyn Clock>,
-    shelf: Shelf,
+    storage: Storage,
 }
 
 impl StoredKeys {
     pub(super) fn new(issuer: &str, store: impl SigningKeyStore, encryption: EncryptionKeys) -> Self {
-        let shelf = Shelf { algorithm: Algorithm::ES256, encryption, issuer: issuer.into(), store: Arc::new(store) };
-        Self { clock: Arc::new(SystemClock::default()), shelf }
+        let storage =
+            Storage { algorithm: Algorithm::ES256, encryption, issuer: issuer.into(), store: Arc::new(store) };
+        Self { clock: Arc::new(SystemClock::default()), storage }
     }
 
     /// Sets the algorithm of the keys that are generated: ES256 by default. Keys that are stored keep theirs.
     pub const fn algorithm(mut self, algorithm: Algorithm) -> Self {
-        self.shelf.algorithm = algorithm;
+        self.storage.algorithm = algorithm;
         self
     }
 
@@ -46,21 +48,21 @@ impl StoredKeys {
     /// If the store does not answer, if the keys are encrypted with a key that is not configured or is another one, if they
     /// were altered, or if the algorithm is not one of [`SigningKey`].
     pub async fn load(self) -> Result<SigningKeys, SigningKeysError> {
-        let (shelf, now) = (self.shelf, self.clock.now());
-        SigningKey::check(shelf.algorithm)?;
+        let (storage, now) = (self.storage, self.clock.now());
+        SigningKey::check(storage.algorithm)?;
         for _ in 0..ATTEMPTS {
-            let (version, ring, is_stored) = match shelf.store.load(&shelf.issuer).wait().await? {
-                None => (0, Ring::new(generate(shelf.algorithm).await?, Some(now)), false),
+            let (version, ring, is_stored) = match limited(storage.store.load(&storage.issuer)).await? {
+                None => (0, Ring::new(generate(storage.algorithm).await?, Some(now)), false),
                 Some(encrypted) => {
-                    let (ring, writer) = shelf.decrypt(&encrypted)?;
+                    let (ring, writer) = storage.decrypt(&encrypted)?;
                     (encrypted.version, ring, writer == Writer::Current)
                 }
             };
             if is_stored {
-                return Ok(SigningKeys::loaded(ring, version, shelf, now));
+                return Ok(SigningKeys::loaded(ring, version, storage, now));
             }
-            if shelf.replace(version + 1, &ring).await? {
-                return Ok(SigningKeys::loaded(ring, version + 1, shelf, now));
+            if storage.replace(version + 1, &ring).await? {
+                return Ok(SigningKeys::loaded(ring, version + 1, storage, now));
             }
         }
         Err(contended().into())
@@ -69,22 +71,22 @@ impl StoredKeys {
 
 impl fmt::Debug for StoredKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoredKeys").field("issuer", &self.shelf.issuer).finish_non_exhaustive()
+        f.debug_struct("StoredKeys").field("issuer", &self.storage.issuer).finish_non_exhaustive()
     }
 }
 
-/// The place of the keys of one issuer in a store.
-pub(super) struct Shelf {
+/// The keys of one issuer in a store, and how they are encrypted and generated.
+pub(super) struct Storage {
     pub(super) algorithm: Algorithm,
     encryption: EncryptionKeys,
     pub(super) issuer: Box<str>,
     store: Arc<dyn SigningKeyStore>,
 }
 
-impl Shelf {
+impl Storage {
     /// Loads the keys, and their version.
     pub(super) async fn load(&self) -> Result<EncryptedKeys, SigningKeysError> {
-        let encrypted = self.store.load(&self.issuer).wait().await?;
+        let encrypted = limited(self.store.load(&self.issuer)).await?;
         encrypted.ok_or_else(|| ConfigError::custom("the stored signing keys were removed").value(&self.issuer).into())
     }
 
@@ -105,7 +107,7 @@ impl Shelf {
         serde_json::to_writer(&mut *document, &KeysRecord { keys })
             .map_err(|error| Unavailable::new("the format of stored signing keys").because(error))?;
         let encrypted = self.encryption.encrypt(&self.issuer, version, document)?;
-        Ok(self.store.replace(&self.issuer, encrypted).wait().await?)
+        Ok(limited(self.store.replace(&self.issuer, encrypted)).await?)
     }
 }
 
@@ -156,9 +158,22 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Limits the time that a store may take.
+async fn limited<T: Send + 'static>(work: Eventual<Result<T, Unavailable>>) -> Result<T, Unavailable> {
+    let outcome = timeout(TIMEOUT, work.wait()).await;
+    outcome.unwrap_or_else(|elapsed| Err(unavailable().because(elapsed)))
+}
+
+pub(super) fn unavailable() -> Unavailable {
+    Unavailable::new("the store of signing keys")
+}
+
 pub(super) fn contended() -> Unavailable {
     Unavailable::new("the store of signing keys, which other nodes change at the same time,")
 }
 
 /// How often a change is tried that another node forestalls.
 pub(super) const ATTEMPTS: u32 = 10;
+
+/// The longest time that a store may take.
+const TIMEOUT: Duration = Duration::from_secs(5);

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::timeout;
 use tower_warden::{ConfigError, Unavailable, UnixTime};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     key::generate,
     keys::{SigningKeys, State},
     ring::{Entry, Ring},
-    stored::Shelf,
+    stored::{Storage, unavailable},
 };
 
 /// The checks of a store.
@@ -120,11 +119,8 @@ impl SigningKeys {
         }
         let keys = self.clone();
         let work = tokio::spawn(async move {
-            let outcome = match &keys.0.shelf {
-                Some(shelf) => {
-                    let synchronized = timeout(TIMEOUT, keys.synchronize(shelf, now)).await;
-                    synchronized.unwrap_or_else(|elapsed| Err(unavailable().because(elapsed).into()))
-                }
+            let outcome = match &keys.0.storage {
+                Some(storage) => keys.synchronize(storage, now).await,
                 None => keys.generate_next(now).await.map_err(Into::into),
             };
             match outcome {
@@ -152,49 +148,45 @@ impl SigningKeys {
     }
 
     /// Loads the keys of other nodes, and adds the next one of the schedule if none of them has.
-    async fn synchronize(&self, shelf: &Shelf, now: UnixTime) -> Result<(), SigningKeysError> {
-        let (version, ring) = self.fetch(shelf).await?;
+    async fn synchronize(&self, storage: &Storage, now: UnixTime) -> Result<(), SigningKeysError> {
+        let (version, ring) = self.fetch(storage).await?;
         let (mut ring, next) = {
             let mut state = self.state();
             state.install(version, ring, now);
             (state.ring.clone(), state.next(&state.ring, now))
         };
         let Some(signs_from) = next else { return Ok(()) };
-        let key = generate(shelf.algorithm).await?;
+        let key = generate(storage.algorithm).await?;
         let kid = key.kid().to_owned();
         ring.0.push(Entry { key, signs_from: Some(signs_from) });
-        if shelf.replace(version + 1, &ring).await? {
+        if storage.replace(version + 1, &ring).await? {
             tracing::info!(kid, %signs_from, "the next signing key is published");
             self.state().install(version + 1, ring, now);
         } else {
             // Another node was first.
-            let (version, ring) = self.fetch(shelf).await?;
+            let (version, ring) = self.fetch(storage).await?;
             self.state().install(version, ring, now);
         }
         Ok(())
     }
 
     /// Loads the keys, unless this version is loaded already. An older one is refused: it may have keys that were withdrawn.
-    pub(super) async fn fetch(&self, shelf: &Shelf) -> Result<(u64, Ring), SigningKeysError> {
-        let encrypted = shelf.load().await?;
+    pub(super) async fn fetch(&self, storage: &Storage) -> Result<(u64, Ring), SigningKeysError> {
+        let encrypted = storage.load().await?;
         let (version, ring) = {
             let state = self.state();
             (state.checks.version, state.ring.clone())
         };
         match encrypted.version.cmp(&version) {
             std::cmp::Ordering::Equal => Ok((version, ring)),
-            std::cmp::Ordering::Greater => Ok((encrypted.version, shelf.decrypt(&encrypted)?.0)),
+            std::cmp::Ordering::Greater => Ok((encrypted.version, storage.decrypt(&encrypted)?.0)),
             std::cmp::Ordering::Less => {
                 let message = "the stored signing keys are an older version than those in use; start the issuer again to use \
                      them";
-                Err(ConfigError::custom(message).value(&shelf.issuer).into())
+                Err(ConfigError::custom(message).value(&storage.issuer).into())
             }
         }
     }
-}
-
-fn unavailable() -> Unavailable {
-    Unavailable::new("the store of signing keys")
 }
 
 /// The time after which a use checks the store.
@@ -206,8 +198,5 @@ const STALE: Duration = Duration::from_secs(300);
 /// The time without a check after which no key is used.
 const MAX_STALENESS: Duration = Duration::from_secs(24 * 3600);
 
-/// The time from the begin of a check that fails to the next one. Longer than a check may take.
+/// The time from the begin of a check that fails to the next one. Longer than an access to the store may take.
 const RETRY: Duration = Duration::from_secs(10);
-
-/// The longest time that a check may take.
-const TIMEOUT: Duration = Duration::from_secs(5);
