@@ -1,8 +1,8 @@
 //! Access tokens, RFC 9068.
 
 use aws_lc_rs::rand;
-use serde_json::Value;
-use tower_warden::{AuthMethod, Unavailable, UnixTime};
+use serde_json::{Map, Value};
+use tower_warden::{Unavailable, UnixTime};
 
 use crate::{
     ClaimsError, ClaimsRequest, GrantType,
@@ -11,27 +11,37 @@ use crate::{
     signing::encode,
 };
 
-/// The limits of a token that is issued for another one.
+/// What a token takes over from the credential that it is issued for.
+#[derive(Default)]
 pub(crate) struct TokenTerms<'a> {
+    /// Claims that it has unless the application sets them.
+    pub(crate) defaults: Map<String, Value>,
     pub(crate) expires_at: UnixTime,
     pub(crate) may_act: Option<&'a MayAct>,
 }
 
+impl TokenTerms<'_> {
+    /// A token that is issued for no other one.
+    pub(crate) fn until(expires_at: UnixTime) -> Self {
+        Self { expires_at, ..Self::default() }
+    }
+}
+
 impl Inner {
-    /// Signs an access token.
-    pub(crate) async fn access_token(&self, request: &ClaimsRequest<'_>, now: UnixTime) -> Result<String, OAuthError> {
-        self.access_token_with(request, &TokenTerms { expires_at: now + self.lifetime, may_act: None }, now).await
+    /// The expiry of a token that is issued now, for credentials that expire at these times.
+    pub(crate) fn expiry(&self, now: UnixTime, ends: impl IntoIterator<Item = UnixTime>) -> UnixTime {
+        ends.into_iter().fold(now + self.lifetime, UnixTime::min)
     }
 
-    /// Signs an access token that is issued for another token.
-    pub(crate) async fn access_token_with(
+    /// Signs an access token.
+    pub(crate) async fn access_token(
         &self,
         request: &ClaimsRequest<'_>,
-        terms: &TokenTerms<'_>,
+        terms: TokenTerms<'_>,
         now: UnixTime,
     ) -> Result<String, OAuthError> {
-        let claims = self.claims.claims(request).wait().await;
-        let claims = claims.map_err(|error| match error {
+        let added = self.claims.claims(request).wait().await;
+        let added = added.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
                 GrantType::AuthorizationCode | GrantType::RefreshToken => OAuthError::invalid_grant(),
                 GrantType::ClientCredentials => OAuthError::unauthorized_client(),
@@ -40,14 +50,8 @@ impl Inner {
             },
             ClaimsError::Unavailable(error) => error.into(),
         })?;
-        let mut claims = claims.into_members();
-        if let Some(key) = request.presented.filter(|presented| presented.method == AuthMethod::ApiKey) {
-            for (name, value) in [("tenant", &key.tenant), ("tier", &key.tier)] {
-                if let Some(value) = value {
-                    claims.entry(name).or_insert_with(|| (**value).into());
-                }
-            }
-        }
+        let mut claims = terms.defaults;
+        claims.extend(added.into_members());
         // RFC 9068 §2.2.
         let members = [
             ("aud", request.resource.into()),

@@ -91,9 +91,9 @@ impl ExtraClaims {
         Ok(self)
     }
 
-    /// Permits a client to act for the subject: it may exchange the token, and no other client may
-    /// ([RFC 8693 §4.4](https://www.rfc-editor.org/rfc/rfc8693#section-4.4)). In an exchange, the `may_act` of the subject
-    /// token is kept instead.
+    /// Permits a client to act for the subject: it may exchange the token, and no other client may ([RFC 8693
+    /// §4.4](https://www.rfc-editor.org/rfc/rfc8693#section-4.4)). A second call replaces the client: the claim names
+    /// one. In an exchange, the `may_act` of the subject token is kept instead.
     ///
     /// # Examples
     ///

@@ -21,7 +21,9 @@ use crate::Subjects;
 ///    all other checks.
 /// 3. The scopes and the resource of the token are those that the client may have. If the assertion has a scope claim or
 ///    `resource`, they are also among those.
-/// 4. `act` of the assertion is kept, `may_act` names the client if present, and a confirmation is proved by the request.
+/// 4. `act` of the assertion is kept, and names no actor of this issuer; `may_act` names the client if present, and a
+///    confirmation is proved by the request. An assertion with `authorization_details` ([RFC
+///    9396](https://www.rfc-editor.org/rfc/rfc9396)) is refused: the token would not have these limits.
 /// 5. An identity assertion (ID-JAG) names the client in `client_id`.
 ///
 /// # Examples

@@ -18,8 +18,9 @@ use crate::{Client, TokenBinding};
 /// 3. The token expires with the key, or before. It stays valid if the key is revoked afterwards: for 30 minutes or less.
 /// 4. A key that is bound to a certificate or to another key needs its proof, and its token is bound in the same way. A key that
 ///    is limited to certain networks is refused, because its token would not be.
-/// 5. An owner with the id of a registered client is refused. Owners of different tenants may have the same name: APIs then
-///    distinguish them by `tenant`.
+/// 5. An owner with the id of a registered client is refused. Owners of different tenants may have the same name: APIs
+///    then distinguish them by `tenant`, which an [exchanged](crate::TokenExchange) token keeps. The names of owners
+///    are not known to the issuer: keep them apart from other subjects, by a prefix for example.
 /// 6. Every key that is refused gets the response to an unknown client. If the key store does not respond, that is 503.
 ///
 /// # Examples

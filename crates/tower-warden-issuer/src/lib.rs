@@ -77,8 +77,9 @@
 //! | `tls_client_auth` | a name in the certificate of the connection, of a trusted authority ([with mutual TLS](TokenIssuerBuilder::mutual_tls)) |
 //! | `self_signed_tls_client_auth` | the thumbprint of the certificate of the connection |
 //!
-//! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a request
-//! that is otherwise valid: not by one that lacks a nonce for its DPoP proof.
+//! A wrong credential and an unknown client get the same response, after the same work. An assertion is used up by a
+//! request whose client, grant and DPoP proof are valid, also if the grant itself is refused: not by one that lacks a
+//! nonce for its proof.
 //!
 //! With the settings of [`KeyOwners`], the owner of an API key is a client as well, whose secret is the key: an agent exchanges
 //! its key for a short-lived JWT by the grant of client credentials, with any OAuth client and without a registration. The
@@ -108,15 +109,17 @@
 //! | `POST /auth/token` | `{"agent_id", "agent_secret"}`, optionally `scope` and `resource` | that of the token endpoint; with a refresh token if the client may use refresh tokens |
 //! | `POST /auth/refresh` | `{"refresh_token"}`, optionally `scope` | the same |
 //!
-//! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token is used
-//! once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are refused there.
+//! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token
+//! is used once, and is bound to the key of its DPoP proof if the login had one. Refresh tokens of other clients are
+//! refused there, and those about another subject than the agent itself.
 //!
 //! # Token exchange
 //!
-//! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with fewer scopes
-//! ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): an API that calls another one for its caller, or an agent that
-//! narrows its own token before it passes it on. `act` names the client that acts for the subject, and those before it. Scopes
-//! never grow, the new token never outlives the old one, and a token that was not meant for the client is refused.
+//! With the settings of a [`TokenExchange`], a client exchanges an access token for one of another resource or with
+//! fewer scopes ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): an API that calls another one for its caller, or
+//! an agent that narrows its own token before it passes it on. A token of a user stays for the resource that was
+//! granted to its client. `act` names the client that acts for the subject, and those before it. Scopes never grow, the
+//! new token never outlives the old one, and a token that was not meant for the client is refused.
 //!
 //! # Assertions of other issuers
 //!

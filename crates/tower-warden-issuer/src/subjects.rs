@@ -32,14 +32,16 @@ impl Subjects {
         Self(Arc::new(map))
     }
 
-    /// The subjects of the other issuer with a prefix, which keeps them apart from all others.
+    /// The subjects of the other issuer with a prefix. It keeps them apart from those of all others that have another
+    /// prefix, and from own subjects that do not begin with it.
     #[must_use]
     pub fn prefixed(prefix: impl Into<Box<str>>) -> Self {
         let prefix = prefix.into();
         Self::by(move |identity| Some(format!("{prefix}{}", identity.subject)))
     }
 
-    /// The same subjects: the other issuer can name every subject of this one that is not a client.
+    /// The same subjects: the other issuer can name every subject of this one that is not a registered client. That
+    /// includes the owners of API keys, so it is not for an issuer with [`KeyOwners`](crate::KeyOwners).
     #[must_use]
     pub fn unchanged() -> Self {
         Self::by(|identity| Some((*identity.subject).to_owned()))

@@ -139,8 +139,8 @@
 #[cfg(feature = "issuer")]
 #[cfg_attr(docsrs, doc(cfg(feature = "issuer")))]
 pub use self::issuer::{
-    IssuerStoreError, IssuerStoreErrorKind, RegisteredClient, SqlClientStore, SqlIssuerStore, SqlRefreshStore,
-    SqlSigningKeyStore,
+    IssuerStoreError, IssuerStoreErrorKind, MalformedClient, RegisteredClient, SqlClientStore, SqlIssuerStore,
+    SqlRefreshStore, SqlSigningKeyStore,
 };
 pub use self::store::SqlKeyStore;
 

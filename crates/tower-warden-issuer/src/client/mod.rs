@@ -1,13 +1,10 @@
 //! The registered clients.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
-use tower_warden::{
-    ConfigError, Digest, UnixTime, api_key::KeyDigest, certificate::CertificateName, jwt::KeySource, scope::Scopes,
-};
+use tower_warden::{ConfigError, UnixTime, api_key::KeyDigest, scope::Scopes};
 
 pub use self::{
+    authentication::ClientAuthentication,
     keys::ClientKeys,
     record::ClientRecord,
     secrets::ClientSecrets,
@@ -15,6 +12,7 @@ pub use self::{
 };
 use crate::endpoint::CodeClient;
 
+mod authentication;
 mod certificates;
 mod keys;
 mod record;
@@ -78,7 +76,8 @@ pub enum GrantType {
     /// [`JwtBearer`](crate::JwtBearer).
     JwtBearer,
     /// [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6), for tokens of
-    /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token).
+    /// [`TokenIssuer::issue_refresh_token`](crate::TokenIssuer::issue_refresh_token), of authorization codes, and of
+    /// the [endpoints for agents](crate::TokenIssuerBuilder::agent_api).
     RefreshToken,
     /// [RFC 8693](https://www.rfc-editor.org/rfc/rfc8693), with the settings of
     /// [`TokenExchange`](crate::TokenExchange).
@@ -100,50 +99,6 @@ impl GrantType {
             Self::RefreshToken => "refresh_token",
             Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
         }
-    }
-}
-
-/// A method of authentication at the token endpoint, with what verifies it.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum ClientAuthentication {
-    /// A secret in JSON at the [endpoints for agents](crate::TokenIssuerBuilder::agent_api). The client refreshes its tokens
-    /// there without it.
-    AgentSecret(ClientSecrets),
-    /// `private_key_jwt`: an assertion that is signed with one of these keys
-    /// ([RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2)).
-    PrivateKeyJwt(ClientKeys),
-    /// `client_secret_basic`: a secret in the field `Authorization`
-    /// ([RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)).
-    SecretBasic(ClientSecrets),
-    /// `client_secret_post`: a secret in the form.
-    SecretPost(ClientSecrets),
-    /// `self_signed_tls_client_auth`: one of these client certificates, by its SHA-256 thumbprint
-    /// ([RFC 8705 §2.2](https://www.rfc-editor.org/rfc/rfc8705#section-2.2)). Its chain is not verified.
-    SelfSignedTls(Vec<Digest>),
-    /// `tls_client_auth`: a client certificate of a trusted authority that has this name
-    /// ([RFC 8705 §2.1](https://www.rfc-editor.org/rfc/rfc8705#section-2.1)).
-    Tls(CertificateName),
-}
-
-impl ClientAuthentication {
-    /// `private_key_jwt` with these keys, such as [`StaticKeys`](tower_warden::jwt::StaticKeys). A client that is stored has
-    /// [`ClientKeys::from_jwk_set`] instead.
-    pub fn private_key_jwt(keys: impl KeySource) -> Self {
-        Self::PrivateKeyJwt(ClientKeys::from_source(keys))
-    }
-}
-
-impl fmt::Debug for ClientAuthentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::AgentSecret(_) => "AgentSecret(..)",
-            Self::PrivateKeyJwt(_) => "PrivateKeyJwt(..)",
-            Self::SecretBasic(_) => "SecretBasic(..)",
-            Self::SecretPost(_) => "SecretPost(..)",
-            Self::SelfSignedTls(_) => "SelfSignedTls(..)",
-            Self::Tls(_) => "Tls(..)",
-        })
     }
 }
 
@@ -208,11 +163,8 @@ impl Client {
     ///
     /// If it is not an absolute URI without a fragment.
     pub fn resource(mut self, resource: &str) -> Result<Self, ConfigError> {
-        if !is_resource(resource) {
-            return Err(ConfigError::custom("a resource is an absolute URI without a fragment").value(resource));
-        }
         if !self.has_resource(resource) {
-            self.resources.push(resource.into());
+            self.resources.push(checked(resource)?.into());
         }
         Ok(self)
     }
@@ -232,11 +184,34 @@ impl Client {
         self
     }
 
-    /// Declares that the client is the server of a resource: it may introspect and exchange the access tokens for it.
+    /// Returns a client with the same id that can do nothing: it has no method of authentication, and no grant. For a
+    /// [store](ClientStore) whose client is suspended: an id that is not found would be free for others.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use tower_warden_issuer::{Client, GrantType};
+    ///
+    /// let client = Client::new("agent-7", "https://orders.example.com")?;
+    /// assert!(client.may_use(GrantType::ClientCredentials));
+    /// let suspended = client.suspended();
+    /// assert_eq!((suspended.id(), suspended.may_use(GrantType::ClientCredentials)), ("agent-7", false));
+    /// # Ok::<(), tower_warden::ConfigError>(())
+    /// ```
     #[must_use]
-    pub fn serve(mut self, resource: &str) -> Self {
-        self.served.push(resource.into());
-        self
+    pub fn suspended(self) -> Self {
+        let (authentication, grants, served) = (Vec::new(), Vec::new(), Vec::new());
+        Self { authentication, code: CodeClient::default(), grants, scopes: Scopes::default(), served, ..self }
+    }
+
+    /// Declares that the client is the server of a resource: it may introspect and exchange the access tokens for it.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an absolute URI without a fragment.
+    pub fn serve(mut self, resource: &str) -> Result<Self, ConfigError> {
+        self.served.push(checked(resource)?.into());
+        Ok(self)
     }
 
     /// Sets the scopes that the client may request. A request without `scope` is granted all of them.
@@ -294,6 +269,11 @@ impl Client {
     pub(crate) fn methods(&self) -> &[ClientAuthentication] {
         &self.authentication
     }
+}
+
+fn checked(resource: &str) -> Result<&str, ConfigError> {
+    let refused = || ConfigError::custom("a resource is an absolute URI without a fragment").value(resource);
+    if is_resource(resource) { Ok(resource) } else { Err(refused()) }
 }
 
 /// RFC 8707 §2: an absolute URI (RFC 3986 §4.3) without a fragment.

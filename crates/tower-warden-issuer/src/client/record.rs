@@ -122,15 +122,14 @@ impl TryFrom<ClientRecord> for Client {
         let client = resources.try_fold(Self::new(&id, first)?, |client, resource| client.resource(resource))?;
         let client = if public { client.public() } else { client };
         let client = redirect_uris.iter().try_fold(client, |client, uri| client.redirect_uri(uri))?;
+        // RFC 8705 §2.1.2: a client has one expected name. Which of two is meant is unknown.
+        let is_name = |method: &&MethodRecord| matches!(method, MethodRecord::TlsClientAuth { .. });
+        if authentication.iter().filter(is_name).count() > 1 {
+            return Err(ConfigError::custom("a client has one name in its certificates").value(&id));
+        }
+        let client = served.iter().try_fold(client, |client, resource| client.serve(resource))?;
         let authentication = authentication.into_iter().map(ClientAuthentication::try_from);
-        Ok(Self {
-            authentication: authentication.collect::<Result<_, _>>()?,
-            binding,
-            grants,
-            scopes,
-            served,
-            ..client
-        })
+        Ok(Self { authentication: authentication.collect::<Result<_, _>>()?, binding, grants, scopes, ..client })
     }
 }
 

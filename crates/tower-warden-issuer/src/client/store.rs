@@ -38,7 +38,9 @@ use super::Client;
 /// # Ok::<(), tower_warden::ConfigError>(())
 /// ```
 pub trait ClientStore: Send + Sync + 'static {
-    /// Finds the client with this id, which is compared byte for byte; `None` if there is none.
+    /// Finds the client with this id, which is compared byte for byte; `None` only if the id is free. The id of a
+    /// client that is suspended is not: the store returns the client as [`Client::suspended`]. Otherwise the owner of
+    /// an API key, a metadata document or the subject of another issuer could take its place.
     ///
     /// # Errors
     ///
@@ -78,7 +80,8 @@ impl MemoryClientStore {
         clients.insert(client.id().into(), Arc::new(client));
     }
 
-    /// Removes a client, and returns it. Its access tokens are valid until they expire, unless they are revoked.
+    /// Removes a client, and returns it. Its access tokens are valid until they expire, unless they are revoked; its
+    /// refresh tokens are those of a later client with this id.
     pub fn remove(&self, id: &str) -> Option<Arc<Client>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(id)
     }

@@ -151,8 +151,11 @@ async fn refresh(
     let token = RefreshToken::parse(&body.refresh_token).ok_or_else(refused)?;
     let found = tokens.find(token).await?.ok_or_else(refused)?;
     let client = issuer.clients.find(&found.family.client_id).wait().await?;
-    // Other clients authenticate for each refresh, RFC 6749 §6.
-    let may_refresh = |client: &Client| client.is_agent() && client.may_use(GrantType::RefreshToken);
+    // RFC 6749 §6: others authenticate for each refresh, and so does an agent whose token is about another subject,
+    // because that token is not one of a login.
+    let may_refresh = |client: &Client| {
+        client.is_agent() && client.may_use(GrantType::RefreshToken) && *found.family.subject == *client.id()
+    };
     let client = client.filter(|client| may_refresh(client)).ok_or_else(refused)?;
     let possession = Possession::verify(issuer, head, &client, now, fields)?;
     let confirmation = possession.use_once(issuer, now, fields).await?;

@@ -1,10 +1,9 @@
 //! The grant of client credentials, RFC 6749 §4.4.
 
-use std::time::Duration;
+use serde_json::Value;
+use tower_warden::Identity;
 
-use tower_warden::{Identity, UnixTime};
-
-use super::{binding::token_type, error::OAuthError, response::TokenResponse, target, token::GrantRequest};
+use super::{error::OAuthError, response::TokenResponse, target, token::GrantRequest};
 use crate::{ClaimsRequest, GrantType, access_token::TokenTerms, issuer::Inner};
 
 /// Issues a token for the client itself: a registered one, or the owner of an API key.
@@ -28,18 +27,17 @@ pub(super) async fn respond(
         // RFC 9068 §2.2: the client itself.
         subject: client.id(),
     };
-    let end = key.and_then(|key| key.expires_at);
-    let expires_at = end.into_iter().fold(now + issuer.lifetime, UnixTime::min);
-    let access_token = issuer.access_token_with(&request, &TokenTerms { expires_at, may_act: None }, now).await?;
+    let expires_at = issuer.expiry(now, key.and_then(|key| key.expires_at));
+    let members = key.map_or([None, None], |key| [("tenant", &key.tenant), ("tier", &key.tier)].map(member));
+    let terms = TokenTerms { defaults: members.into_iter().flatten().collect(), ..TokenTerms::until(expires_at) };
+    let access_token = issuer.access_token(&request, terms, now).await?;
     if let Some(recorder) = key.and_then(|key| key.on_admission.as_ref()) {
         recorder.admitted(now);
     }
-    Ok(TokenResponse {
-        access_token,
-        expires_in: Duration::from_secs(expires_at.as_secs() - now.as_secs()),
-        issued_token_type: None,
-        refresh_token: None,
-        scopes,
-        token_type: token_type(confirmation),
-    })
+    Ok(TokenResponse::new(access_token, confirmation, scopes, expires_at, now))
+}
+
+/// A claim with a value of the key.
+fn member((name, value): (&str, &Option<Box<str>>)) -> Option<(String, Value)> {
+    Some((name.to_owned(), value.as_deref()?.into()))
 }

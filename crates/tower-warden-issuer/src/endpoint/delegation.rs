@@ -6,6 +6,26 @@ use tower_warden::{Identity, caller::Actor};
 /// The longest chain of actors in a token.
 pub(super) const MAX_ACTORS: usize = 8;
 
+/// What a token states about the parties that act for its subject.
+pub(super) struct Delegation {
+    /// The current actor first. Those that the token names without an issuer are of its own issuer.
+    pub(super) actors: Vec<Actor>,
+    pub(super) may_act: Option<MayAct>,
+}
+
+impl Delegation {
+    /// Reads the claims of a token; `None` if no token may be issued for it.
+    pub(super) fn read(identity: &Identity, own_name: &str) -> Option<Self> {
+        let claims: Map<String, Value> = serde_json::from_str(identity.claims.as_deref()?).ok()?;
+        // RFC 9396 §2: they limit the token, and the new one would not have these limits.
+        if claims.contains_key("authorization_details") {
+            return None;
+        }
+        let actors = identity.actors.iter().map(|actor| named(actor, identity, own_name)).collect::<Option<_>>()?;
+        Some(Self { actors, may_act: MayAct::read(&claims, identity).ok()? })
+    }
+}
+
 /// The party that may become the actor.
 pub(crate) struct MayAct {
     client_id: Option<String>,
@@ -23,8 +43,7 @@ pub(super) struct Party<'a> {
 
 impl MayAct {
     /// Reads the claim of a token. A claim that is not understood as a whole is an error: to ignore a member would permit more.
-    pub(super) fn read(identity: &Identity) -> Result<Option<Self>, ()> {
-        let claims: Map<String, Value> = serde_json::from_str(identity.claims.as_deref().ok_or(())?).map_err(|_| ())?;
+    fn read(claims: &Map<String, Value>, identity: &Identity) -> Result<Option<Self>, ()> {
         let Some(value) = claims.get("may_act") else { return Ok(None) };
         let mut named =
             Self { client_id: None, issuer: identity.issuer.as_deref().ok_or(())?.to_owned(), subject: None };
@@ -55,15 +74,17 @@ impl MayAct {
     }
 }
 
-/// The actors of a token, the current one first. Those that it names without an issuer are of its own issuer.
-pub(super) fn actors_of(identity: &Identity, own_name: &str) -> Vec<Actor> {
-    let named = |actor: &Actor| {
-        let issuer = actor.issuer.as_deref().or(identity.issuer.as_deref());
-        let mut named = Actor::new(&*actor.subject);
-        named.issuer = issuer.filter(|issuer| *issuer != own_name).map(Into::into);
-        named
-    };
-    identity.actors.iter().map(named).collect()
+/// An actor of a token with its issuer, if that is not this one; `None` if the token may not name it.
+fn named(actor: &Actor, identity: &Identity, own_name: &str) -> Option<Actor> {
+    let issuer = actor.issuer.as_deref().or(identity.issuer.as_deref());
+    let is_own = issuer == Some(own_name);
+    // Another issuer cannot vouch for a party of this one.
+    if is_own && identity.issuer.as_deref() != Some(own_name) {
+        return None;
+    }
+    let mut named = Actor::new(&*actor.subject);
+    named.issuer = issuer.filter(|_| !is_own).map(Into::into);
+    Some(named)
 }
 
 /// The claim `act`; `None` if the subject acts itself.

@@ -69,7 +69,10 @@ impl OAuthError {
         Self {
             retry_after: Some(retry_after),
             status: StatusCode::TOO_MANY_REQUESTS,
-            ..Self::new("temporarily_unavailable", "The client uses too many assertions or proofs at the moment.")
+            ..Self::new(
+                "temporarily_unavailable",
+                "Too many assertions of this client or subject, or proofs of this key, are used at the moment.",
+            )
         }
     }
 

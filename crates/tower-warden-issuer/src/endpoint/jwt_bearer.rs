@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use tower_warden::{Digest, Identity, UnixTime, replay::UsedProof, scope::Scopes};
 
 use super::{
-    binding::{is_proved, token_type},
-    delegation::{MAX_ACTORS, MayAct, Party, actors_of},
+    binding::is_proved,
+    delegation::{Delegation, MAX_ACTORS, Party},
     error::OAuthError,
     form::Form,
     presented::unverified,
@@ -26,8 +26,8 @@ use crate::{
 /// An assertion that was verified, and is not recorded as used yet.
 struct Assertion<'a> {
     claims: Map<String, Value>,
+    delegation: Delegation,
     identity: Arc<Identity>,
-    may_act: Option<MayAct>,
     trusted: &'a TrustedAssertions,
     used: UsedProof,
 }
@@ -42,7 +42,7 @@ pub(super) async fn respond(
     let text = form.get("assertion").ok_or(OAuthError::invalid_request("The parameter assertion is missing."))?;
     let assertion = issuer.assertion(grants, text, now).await?.ok_or_else(refused)?;
     let identity = &assertion.identity;
-    let actors = actors_of(identity, &issuer.name);
+    let Delegation { actors, may_act } = &assertion.delegation;
     let is_proved = identity.confirmation.as_ref().is_none_or(|bound| is_proved(bound, confirmation));
     if !assertion.may_be_used_by(client, &issuer.name) || !is_proved || actors.len() > MAX_ACTORS {
         return Err(refused());
@@ -53,7 +53,7 @@ pub(super) async fn respond(
     }
     let scopes = assertion.scopes(form, client)?;
     let request = ClaimsRequest {
-        actors: &actors,
+        actors,
         client_id: client.id(),
         confirmation,
         grant: GrantType::JwtBearer,
@@ -63,20 +63,14 @@ pub(super) async fn respond(
         session_id: None,
         subject: &subject,
     };
-    let terms = TokenTerms { expires_at: now + issuer.lifetime, may_act: assertion.may_act.as_ref() };
-    let access_token = issuer.access_token_with(&request, &terms, now).await?;
+    let expires_at = issuer.expiry(now, None);
+    let terms = TokenTerms { may_act: may_act.as_ref(), ..TokenTerms::until(expires_at) };
+    let access_token = issuer.access_token(&request, terms, now).await?;
     // Last: a request that fails for another reason does not use it up.
     if !issuer.use_once(&assertion.used).await? {
         return Err(refused());
     }
-    Ok(TokenResponse {
-        access_token,
-        expires_in: issuer.lifetime,
-        issued_token_type: None,
-        refresh_token: None,
-        scopes,
-        token_type: token_type(confirmation),
-    })
+    Ok(TokenResponse::new(access_token, confirmation, scopes, expires_at, now))
 }
 
 impl Inner {
@@ -96,13 +90,14 @@ impl Inner {
         let Some(identity) = self.verified_within_skew(&trusted.verifier, text, now).await? else { return Ok(None) };
         let read = || {
             let (issuer, id) = (identity.issuer.as_deref()?, identity.token_id.as_deref()?);
-            // The id of a client, by which its own assertions are recorded, has no such character.
-            let key = Digest::of(format!("\0{issuer}").as_bytes());
+            // One subject cannot use up the room of all others. The id of a client, by which its own assertions are
+            // recorded, does not begin with this character, and the name of an issuer does not contain it.
+            let key = Digest::of(format!("\0{issuer}\0{}", identity.subject).as_bytes());
             let until = identity.expires_at? + identity.skew;
             let used = UsedProof::new(key, Digest::of(id.as_bytes()), until, now).with_window(LONGEST_VALIDITY);
             let claims = serde_json::from_str(identity.claims.as_deref()?).ok()?;
-            let may_act = MayAct::read(&identity).ok()?;
-            Some(Assertion { claims, identity: Arc::clone(&identity), may_act, trusted, used })
+            let delegation = Delegation::read(&identity, &self.name)?;
+            Some(Assertion { claims, delegation, identity: Arc::clone(&identity), trusted, used })
         };
         Ok(read())
     }
@@ -111,7 +106,7 @@ impl Inner {
 impl Assertion<'_> {
     fn may_be_used_by(&self, client: &Client, own_name: &str) -> bool {
         let party = Party { client_id: client.id(), issuer: own_name, subject: client.id() };
-        let is_permitted = self.may_act.as_ref().is_none_or(|may_act| may_act.permits(&party));
+        let is_permitted = self.delegation.may_act.as_ref().is_none_or(|may_act| may_act.permits(&party));
         let is_named = match self.trusted.kind {
             AssertionKind::Common => true,
             AssertionKind::Identity => {

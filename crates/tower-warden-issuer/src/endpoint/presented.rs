@@ -6,7 +6,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::Request;
 use serde::de::DeserializeOwned;
 use tower_warden::{
-    Authenticator, ConfigError, Credential, Head, Identity, Presented, RejectionKind, UnixTime,
+    Authenticator, ConfigError, Credential, Head, Identity, Presented, RejectionKind, Unavailable, UnixTime,
     jwt::{Issuer, Jwt},
 };
 
@@ -52,9 +52,15 @@ impl Inner {
     ) -> Result<Option<Box<str>>, OAuthError> {
         let subject = subjects.map(identity).filter(|subject| (1..=256).contains(&subject.len()));
         let Some(subject) = subject else { return Ok(None) };
-        // RFC 9068 §5, RFC 9700 §4.15: no subject is confused with a client.
-        let is_client = self.clients.find(&subject).wait().await?.is_some();
+        let is_client = self.is_client(&subject).await?;
         Ok(Some(subject.into()).filter(|_| !is_client))
+    }
+
+    /// Returns whether a subject has the id of a registered client. RFC 9068 §5, RFC 9700 §4.15: it is confused with
+    /// that.
+    pub(crate) async fn is_client(&self, subject: &str) -> Result<bool, Unavailable> {
+        // Not those with a metadata document: a subject may be a URL, and would have it fetched.
+        Ok(self.registered.find(subject).wait().await?.is_some())
     }
 
     /// Verifies a JWT; `None` if it is not valid. The expiry is exact, whatever difference of clocks the verifier tolerates.

@@ -2,15 +2,10 @@
 
 use tower_warden::{Digest, UnixTime, revocation::Revocation, scope::Scopes};
 
-use super::{
-    binding::{is_proved, token_type},
-    error::OAuthError,
-    form::Form,
-    response::TokenResponse,
-    token::GrantRequest,
-};
+use super::{binding::is_proved, error::OAuthError, form::Form, response::TokenResponse, token::GrantRequest};
 use crate::{
     ClaimsRequest, Client, FamilyStatus, GrantType, RefreshFamily, RefreshTokens, Rotation, RotationOutcome,
+    access_token::TokenTerms,
     issuer::Inner,
     refresh::{FoundToken, RefreshToken, random},
 };
@@ -63,19 +58,14 @@ pub(super) async fn respond(
         subject: &family.subject,
     };
     // Before the rotation: if no access token can be issued, the refresh token is still valid.
-    let access_token = issuer.access_token(&request, now).await?;
+    let expires_at = issuer.expiry(now, None);
+    let access_token = issuer.access_token(&request, TokenTerms::until(expires_at), now).await?;
     let next = match usage {
         Use::Repeat(next) => next,
         Use::Expired | Use::Reused | Use::Rotate => issuer.rotate(refresh, &found, now).await?,
     };
-    Ok(TokenResponse {
-        access_token,
-        expires_in: issuer.lifetime,
-        issued_token_type: None,
-        refresh_token: Some(next.into_secret()),
-        scopes,
-        token_type: token_type(confirmation),
-    })
+    let response = TokenResponse::new(access_token, confirmation, scopes, expires_at, now);
+    Ok(TokenResponse { refresh_token: Some(next.into_secret()), ..response })
 }
 
 impl RefreshTokens {

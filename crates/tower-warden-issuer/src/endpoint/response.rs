@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
-use tower_warden::scope::Scopes;
+use tower_warden::{UnixTime, caller::Confirmation, scope::Scopes};
 use zeroize::Zeroizing;
 
-use super::error::OAuthError;
+use super::{binding::token_type, error::OAuthError};
 use crate::RefreshSecret;
 
 /// A response with a token, RFC 6749 §5.1.
@@ -23,6 +23,24 @@ pub(super) struct TokenResponse {
 }
 
 impl TokenResponse {
+    /// A response with an access token only.
+    pub(super) fn new(
+        access_token: String,
+        confirmation: Option<&Confirmation>,
+        scopes: Scopes,
+        expires_at: UnixTime,
+        now: UnixTime,
+    ) -> Self {
+        Self {
+            access_token,
+            expires_in: Duration::from_secs(expires_at.as_secs().saturating_sub(now.as_secs())),
+            issued_token_type: None,
+            refresh_token: None,
+            scopes,
+            token_type: token_type(confirmation),
+        }
+    }
+
     pub(super) fn into_response<B: From<Bytes>>(self) -> Response<B> {
         let mut body = json!({
             "access_token": self.access_token,

@@ -25,10 +25,11 @@ pub(super) fn resource<'a>(form: &'a Form, client: &'a Client) -> Result<&'a str
     }
 }
 
-/// The audience of an exchanged token, RFC 8693 §2.1: `audience` and `resource` name one of the same set.
-pub(super) fn audience<'a>(form: &'a Form, client: &'a Client) -> Result<&'a str, OAuthError> {
+/// The audience of an exchanged token, RFC 8693 §2.1: `audience` and `resource` name one of the same set. If an
+/// audience has to be kept, it is the only one.
+pub(super) fn audience<'a>(form: &'a Form, client: &'a Client, kept: Option<&'a str>) -> Result<&'a str, OAuthError> {
     let mut named = form.get_all("resource").chain(form.get_all("audience"));
-    let Some(audience) = named.next() else { return client.resources().next().ok_or(OAuthError::invalid_target()) };
-    let is_allowed = client.has_resource(audience) && named.all(|other| other == audience);
-    if is_allowed { Ok(audience) } else { Err(OAuthError::invalid_target()) }
+    let audience = named.next().or(kept).or_else(|| client.resources().next()).ok_or(OAuthError::invalid_target())?;
+    let is_allowed = client.has_resource(audience) && kept.is_none_or(|kept| kept == audience);
+    if is_allowed && named.all(|other| other == audience) { Ok(audience) } else { Err(OAuthError::invalid_target()) }
 }

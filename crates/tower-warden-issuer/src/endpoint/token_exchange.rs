@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tower_warden::{Identity, UnixTime, caller::Actor, scope::Scopes};
 
 use super::{
-    binding::{is_proved, token_type},
-    delegation::{MAX_ACTORS, MayAct, Party, actors_of},
+    binding::is_proved,
+    delegation::{Delegation, MAX_ACTORS, Party},
     error::OAuthError,
     form::Form,
     presented::unverified,
@@ -19,8 +20,8 @@ use crate::{ClaimsRequest, Client, GrantType, TokenExchange, access_token::Token
 
 /// The token of the party on whose behalf the new token is requested.
 struct SubjectToken {
+    delegation: Delegation,
     identity: Arc<Identity>,
-    may_act: Option<MayAct>,
     origin: Origin,
     /// The subject, as this issuer names it.
     subject: Box<str>,
@@ -54,7 +55,8 @@ pub(super) async fn respond(
             "The subject token is bound to a key or certificate, and the request does not prove the one that it needs.";
         return Err(OAuthError::invalid_request(text));
     }
-    let mut actors = actors_of(&subject.identity, &issuer.name);
+    let Delegation { actors, may_act } = &subject.delegation;
+    let mut actors = actors.clone();
     if actor.is_some() || !holds {
         actors.insert(0, Actor::new(acting));
     }
@@ -64,29 +66,23 @@ pub(super) async fn respond(
     let scopes = scopes(form, client, &subject.identity.scopes)?;
     let tokens = [Some(&subject.identity), actor.as_ref()];
     let ends = tokens.into_iter().flatten().filter_map(|token| token.expires_at);
-    let expires_at = ends.fold(now + issuer.lifetime, UnixTime::min);
-    let terms = TokenTerms { expires_at, may_act: subject.may_act.as_ref() };
+    let expires_at = issuer.expiry(now, ends);
+    let terms = TokenTerms { defaults: subject.kept_claims(), expires_at, may_act: may_act.as_ref() };
     let request = ClaimsRequest {
         actors: &actors,
         client_id: client.id(),
         confirmation,
         grant: GrantType::TokenExchange,
         presented: Some(&subject.identity),
-        resource: target::audience(form, client)?,
+        resource: target::audience(form, client, subject.kept_audience(client))?,
         scopes: &scopes,
         // If the session is revoked, so is the new token.
         session_id: subject.identity.session_id.as_deref().filter(|_| subject.origin == Origin::Own),
         subject: &subject.subject,
     };
-    let access_token = issuer.access_token_with(&request, &terms, now).await?;
-    Ok(TokenResponse {
-        access_token,
-        expires_in: std::time::Duration::from_secs(expires_at.as_secs() - now.as_secs()),
-        issued_token_type: Some(issued_type),
-        refresh_token: None,
-        scopes,
-        token_type: token_type(confirmation),
-    })
+    let access_token = issuer.access_token(&request, terms, now).await?;
+    let response = TokenResponse::new(access_token, confirmation, scopes, expires_at, now);
+    Ok(TokenResponse { issued_token_type: Some(issued_type), ..response })
 }
 
 impl Inner {
@@ -104,23 +100,19 @@ impl Inner {
         let token = typed_token(form, "subject_token", "subject_token_type")?;
         let token = token.ok_or(OAuthError::invalid_request("The parameter subject_token is missing."))?;
         let refused = OAuthError::invalid_subject_token;
-        let is_own = unverified(token).is_some_and(|claims: Claims| claims.iss == *self.name);
-        let verifier = match &exchange.trusted {
-            _ if is_own => &self.own,
-            Some((verifier, _)) => verifier,
-            None => return Err(refused()),
-        };
+        let name = unverified(token).map(|claims: Claims| claims.iss).ok_or_else(refused)?;
+        let other = if name == *self.name { None } else { Some(exchange.find(&name).ok_or_else(refused)?) };
+        let verifier = other.map_or(&self.own, |other| &other.verifier);
         let identity = self.verified(verifier, token, now).await?.ok_or_else(refused)?;
-        // The verifier of others may be configured to accept tokens that name this issuer, or none.
-        if (identity.issuer.as_deref() == Some(&*self.name)) != is_own || self.is_revoked(&identity).await? {
+        if identity.issuer.as_deref() != Some(&*name) || self.is_revoked(&identity).await? {
             return Err(refused());
         }
-        let may_act = MayAct::read(&identity).map_err(|()| refused())?;
-        let (origin, subject) = match &exchange.trusted {
-            Some((_, subjects)) if !is_own => (Origin::Other, self.local_subject(subjects, &identity).await?),
-            _ => (Origin::Own, Some(identity.subject.clone())),
+        let delegation = Delegation::read(&identity, &self.name).ok_or_else(refused)?;
+        let (origin, subject) = match other {
+            Some(other) => (Origin::Other, self.local_subject(&other.subjects, &identity).await?),
+            None => (Origin::Own, Some(identity.subject.clone())),
         };
-        Ok(SubjectToken { subject: subject.ok_or_else(refused)?, identity, may_act, origin })
+        Ok(SubjectToken { delegation, subject: subject.ok_or_else(refused)?, identity, origin })
     }
 
     /// Verifies the actor token, which is one of the client itself.
@@ -143,10 +135,26 @@ impl SubjectToken {
         self.origin == Origin::Own && self.identity.client_id.as_deref() == Some(client.id())
     }
 
+    /// The audience that the new token has as well: what was granted to a client for another party is for one resource,
+    /// RFC 8707 §2.2, and the client becomes no actor. By client credentials, it can request tokens about itself for
+    /// all of its resources.
+    fn kept_audience(&self, client: &Client) -> Option<&str> {
+        let may_have_any = *self.subject == *client.id() && client.may_use(GrantType::ClientCredentials);
+        (self.is_issued_to(client) && !may_have_any).then(|| self.identity.audience.as_deref().unwrap_or_default())
+    }
+
+    /// The claims that the new token has as well, unless the application sets them: by the tenant, APIs distinguish
+    /// owners of API keys that have one name.
+    fn kept_claims(&self) -> Map<String, Value> {
+        let text = self.identity.claims.as_deref().filter(|_| self.origin == Origin::Own);
+        let claims: Option<Map<String, Value>> = text.and_then(|text| serde_json::from_str(text).ok());
+        claims.into_iter().flatten().filter(|(name, _)| matches!(&**name, "tenant" | "tier")).collect()
+    }
+
     /// Checks that the token was meant for the client: otherwise a client could use whatever token it came by.
     fn check_presenter(&self, client: &Client, party: &Party<'_>) -> Result<(), OAuthError> {
         let is_sent_to = || self.identity.audience.as_deref().is_some_and(|audience| client.serves(audience));
-        let is_meant = match &self.may_act {
+        let is_meant = match &self.delegation.may_act {
             Some(may_act) => may_act.permits(party),
             None => self.is_issued_to(client) || is_sent_to(),
         };

@@ -198,12 +198,15 @@ impl TokenIssuerBuilder {
     ///
     /// # Errors
     ///
-    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name the
-    /// identifier, or it is that of an issuer whose assertions are accepted; with [`AutoConsent`], if the identifier is not a URL
-    /// of a loopback host, or there is no list of revocations.
+    /// If the system's random generator fails, the keys are the stored ones of another issuer, DPoP proofs cannot name
+    /// the identifier, or it is that of an issuer whose assertions or tokens are accepted; with [`AutoConsent`], if the
+    /// identifier is not a URL of a loopback host, or there is no list of revocations.
     pub fn build(self) -> Result<TokenIssuer, ConfigError> {
         if let Some(other) = self.keys.issuer().filter(|issuer| *issuer != &*self.name) {
             return Err(ConfigError::custom("the stored signing keys are those of another issuer").value(other));
+        }
+        if let Some(exchange) = &self.exchange {
+            exchange.check(&self.name)?;
         }
         // The current key begins to sign now, so that its first period does.
         self.keys.begin(self.clock.now());
@@ -219,9 +222,13 @@ impl TokenIssuerBuilder {
             return Err(ConfigError::custom(message));
         }
         let development = self.consent.map(|consent| Development::new(consent, &self.name)).transpose()?;
-        let clients = match &development {
-            Some(development) => development.clients(self.clients, Arc::clone(&self.clock), &self.name),
+        let registered = match &development {
+            Some(development) => development.registered(self.clients),
             None => self.clients,
+        };
+        let clients = match &development {
+            Some(development) => development.clients(Arc::clone(&registered), Arc::clone(&self.clock), &self.name),
+            None => Arc::clone(&registered),
         };
         Ok(TokenIssuer(Arc::new(Inner {
             api_keys: self.api_keys,
@@ -242,6 +249,7 @@ impl TokenIssuerBuilder {
             name: self.name,
             peppers: self.peppers,
             refresh: self.refresh,
+            registered,
             revocations,
             secret_format: KeyFormat::new("cs")?,
         })))

@@ -50,6 +50,8 @@ pub(crate) struct Inner {
     /// The newest first.
     pub(crate) peppers: Vec<Pepper>,
     pub(crate) refresh: Option<RefreshTokens>,
+    /// The clients that have the only claim to their id: those that are found without asking others.
+    pub(crate) registered: Arc<dyn ClientStore>,
     pub(crate) revocations: Option<Arc<dyn Revoker>>,
     secret_format: KeyFormat,
 }

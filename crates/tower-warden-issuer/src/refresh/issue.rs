@@ -58,7 +58,8 @@ pub enum IssueError {
     #[error("the issuer has no refresh tokens")]
     Disabled,
     /// The client is unknown, may not use the grant, may not have these scopes or this resource, or cannot prove what the
-    /// token is bound to; or the subject is empty or longer than 256 bytes.
+    /// token is bound to; or the subject is empty, longer than 256 bytes, or the id of another
+    /// client.
     #[error("the client may not have this refresh token")]
     Refused,
     /// A store did not answer.
@@ -107,6 +108,9 @@ impl TokenIssuer {
         let resource = request.resource.as_deref().or_else(|| client.resources().next());
         let resource = resource.filter(|resource| client.has_resource(resource)).ok_or(IssueError::Refused)?;
         if !client.allowed_scopes().contains_all(scopes) || !(1..=256).contains(&request.subject.len()) {
+            return Err(IssueError::Refused);
+        }
+        if *request.subject != *client.id() && self.0.is_client(&request.subject).await? {
             return Err(IssueError::Refused);
         }
         // The token endpoint reads the certificates of such clients only.

@@ -34,11 +34,13 @@ use super::{
 ///
 /// # Several nodes
 ///
-/// Keys [in a store](Self::stored) are those of all nodes: each has the same key set, one creates the next key, and all load
-/// it long before it signs. A use of the keys checks the store if that was not done for 30 seconds, and waits for it if it
-/// was not done for five minutes; so a key that is [withdrawn](crate::TokenIssuer::withdraw_key) on another node signs for at
-/// most that time. While the store does not answer, the keys that are loaded are used, and nothing is rotated; the log has
-/// one line when that begins and one when it ends. After 24 hours no key is usable, and the issuer responds with 503.
+/// Keys [in a store](Self::stored) are those of all nodes: each has the same key set, one creates the next key, and all
+/// load it long before it signs. A use of the keys checks the store if that was not done for 30 seconds, and waits for
+/// it if it was not done for five minutes; so a key that is [withdrawn](crate::TokenIssuer::withdraw_key) on another
+/// node signs for at most that time. While the store does not answer, the keys that are loaded are used, and nothing is
+/// rotated: after a check that fails, the next one begins ten seconds later, and for five minutes no use waits for one.
+/// The log has one line when that begins and one when it ends. After 24 hours no key is usable, and the issuer responds
+/// with 503.
 ///
 /// # Examples
 ///

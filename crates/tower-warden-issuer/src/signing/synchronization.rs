@@ -17,15 +17,16 @@ use super::{
 pub(super) struct Checks {
     /// `None` for keys that are not stored.
     at: Option<UnixTime>,
-    is_failing: bool,
-    /// Not before this time, after a failure.
-    retry_at: Option<UnixTime>,
+    /// The time of the last check, if it has failed.
+    failed_at: Option<UnixTime>,
     version: u64,
 }
 
 /// What a use of the keys does about work that is due.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Due {
+    /// One use begins it, and none waits for it: the last check has failed a short time ago, so this one may take long.
+    Retry,
     /// One use does it, and others go on.
     Soon,
     /// All uses wait: the keys may have been replaced.
@@ -54,17 +55,21 @@ impl State {
     }
 
     fn due(&self, now: UnixTime) -> Option<Due> {
-        if self.checks.retry_at.is_some_and(|at| now < at && at <= now + RETRY) {
+        let has_failed_within =
+            |age| self.checks.failed_at.is_some_and(|failed_at| failed_at <= now && now < failed_at + age);
+        if has_failed_within(RETRY) {
             return None;
         }
         // Also if the clock was set back; a request may have read it a moment before the one that has checked.
         let is_older_than = |age| self.checks.at.is_some_and(|at| at + age <= now || now + INTERVAL < at);
         let next_is_due = || self.period.is_some_and(|period| self.ring.next(period, now).is_some());
-        match (is_older_than(STALE), is_older_than(INTERVAL)) {
-            (true, _) => Some(Due::Stale),
-            (false, true) => Some(Due::Soon),
-            (false, false) => next_is_due().then_some(Due::Soon),
-        }
+        let due = match (is_older_than(STALE), is_older_than(INTERVAL)) {
+            (true, _) => Due::Stale,
+            (false, true) => Due::Soon,
+            (false, false) => next_is_due().then_some(Due::Soon)?,
+        };
+        // Without a usable key, there is nothing to do but wait.
+        Some(if has_failed_within(STALE) && self.check_usable(now).is_ok() { Due::Retry } else { due })
     }
 
     /// The time from which the next key of the schedule is to sign, if it is to be published now.
@@ -74,19 +79,16 @@ impl State {
 
     /// Records a failure, which is logged once.
     fn fail(&mut self, error: &SigningKeysError, now: UnixTime) {
-        if !self.checks.is_failing {
+        if self.checks.failed_at.is_none() {
             tracing::error!(%error, "signing keys are not checked or rotated until this is solved; the loaded ones are used");
         }
-        self.checks.is_failing = true;
-        self.checks.retry_at = Some(now + RETRY);
+        self.checks.failed_at = Some(now);
     }
 
     fn recover(&mut self) {
-        if self.checks.is_failing {
+        if self.checks.failed_at.take().is_some() {
             tracing::info!("signing keys are checked and rotated again");
         }
-        self.checks.is_failing = false;
-        self.checks.retry_at = None;
     }
 }
 
@@ -106,7 +108,7 @@ impl SigningKeys {
             None => return,
             Some(Due::Stale) => flight.lock_owned().await,
             // Another use does it.
-            Some(Due::Soon) => match flight.try_lock_owned() {
+            Some(Due::Retry | Due::Soon) => match flight.try_lock_owned() {
                 Ok(flight) => flight,
                 Err(_) => return,
             },
@@ -127,8 +129,10 @@ impl SigningKeys {
             }
             drop(flight);
         });
-        // A panic: the next use begins again.
-        drop(work.await);
+        if due != Some(Due::Retry) {
+            // A panic: the next use begins again.
+            drop(work.await);
+        }
     }
 
     /// Generates the next key of this process.
@@ -194,5 +198,5 @@ const STALE: Duration = Duration::from_secs(300);
 /// The time without a check after which no key is used.
 const MAX_STALENESS: Duration = Duration::from_secs(24 * 3600);
 
-/// The time between two checks that fail.
-const RETRY: Duration = Duration::from_secs(5);
+/// The time from the begin of a check that fails to the next one. Longer than an access to the store may take.
+const RETRY: Duration = Duration::from_secs(10);

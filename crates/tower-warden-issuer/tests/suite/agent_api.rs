@@ -19,7 +19,9 @@ use tower_warden_issuer::{
 
 use crate::{
     binding::{key, proof},
-    support::{BILLING, CLIENT_CREDENTIALS, ISSUER, NOW, ORDERS, Reply, Setup, basic_request, claims, client},
+    support::{
+        BILLING, CLIENT_CREDENTIALS, ISSUER, NOW, ORDERS, Reply, Setup, basic_request, claims, client, form_request,
+    },
 };
 
 const LOGIN: &str = r#"{"agent_id":"agent-7","agent_secret":"s3cret"}"#;
@@ -186,6 +188,20 @@ async fn refresh_tokens_of_other_clients_are_refused() {
     // It was not used.
     agents.setup.post(&format!("grant_type=refresh_token&refresh_token={}", token.expose())).await.token();
     agents.refresh("rt_guess").await.assert_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn a_refresh_token_about_a_user_needs_the_authentication_of_the_client() {
+    let agents = Agents::new();
+    let agent = (*agents.setup.clients.remove("agent-7").unwrap()).clone();
+    let post = ClientAuthentication::SecretPost(ClientSecrets::new(KeyDigest::sha256("posted")));
+    agents.setup.clients.insert(agent.authentication(post));
+    let token = agents.setup.issuer.issue_refresh_token(&RefreshTokenRequest::new("agent-7", "alice")).await.unwrap();
+    agents.refresh(token.expose()).await.assert_error(400, "invalid_grant");
+    // It is neither used nor revoked.
+    let form =
+        format!("client_id=agent-7&client_secret=posted&grant_type=refresh_token&refresh_token={}", token.expose());
+    agents.setup.send(form_request(&form)).await.token();
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ use tower_warden::{
     },
     revocation::{MemoryRevocationList, Revocation},
 };
-use tower_warden_issuer::{ClaimsError, ClaimsRequest, ExtraClaims, KeyOwners, TokenIssuerBuilder};
+use tower_warden_issuer::{ClaimsError, ClaimsRequest, ExtraClaims, KeyOwners, TokenExchange, TokenIssuerBuilder};
 
 use crate::{
     binding::{key as proof_key, proof},
     support::{BILLING, CLIENT_CREDENTIALS, NOW, ORDERS, Reply, Setup, basic_request, claims, client, form_request},
+    token_exchange::{client as exchanging, form as exchange_form},
 };
 
 struct Owners {
@@ -252,4 +253,31 @@ async fn nothing_is_issued_while_the_key_store_is_down() {
     let reply = owners.send(key.expose(), "").await;
     reply.assert_error(503, "temporarily_unavailable");
     assert!(reply.headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn an_outage_of_the_key_store_does_not_show_which_ids_are_registered() {
+    let owners = Owners::with(Down, |builder| builder);
+    let (_, key) = Owners::new().mint(NewKey::new("agent-7")).await;
+    let [registered, unknown] = ["post", "nobody"].map(|id| form_request(&form(id, key.expose(), "")));
+    let (registered, unknown) = (owners.setup.send(registered).await, owners.setup.send(unknown).await);
+    registered.assert_error(503, "temporarily_unavailable");
+    assert_eq!((registered.body, registered.headers), (unknown.body, unknown.headers));
+    // Its own secret does not have the form of a key.
+    owners.setup.post(CLIENT_CREDENTIALS).await.token();
+}
+
+#[tokio::test]
+async fn exchanged_tokens_of_owners_with_one_name_keep_their_tenants() {
+    let owners = Owners::with(MemoryKeyStore::default(), |builder| builder.token_exchange(TokenExchange::default()));
+    owners.setup.clients.insert(exchanging("orders", BILLING).scopes("orders:read").unwrap().serve(ORDERS).unwrap());
+    for tenant in ["acme", "evil"] {
+        let (_, key) = owners.mint(NewKey::new("bot").tenant(tenant).tier("gold")).await;
+        let token = owners.setup.send(form_request(&form("bot", key.expose(), ""))).await;
+        let exchange = exchange_form(token.token(), "client_id=orders&client_secret=s3cret");
+        let reply = owners.setup.send(form_request(&exchange)).await;
+        let claims = claims(reply.token());
+        assert_eq!((&claims["sub"], &claims["act"]["sub"]), (&"bot".into(), &"orders".into()));
+        assert_eq!((&claims["tenant"], &claims["tier"]), (&tenant.into(), &"gold".into()));
+    }
 }

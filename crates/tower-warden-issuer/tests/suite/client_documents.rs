@@ -14,23 +14,22 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tower_warden::{
     ConfigError, Eventual, Unavailable,
-    fetch::{Fetch, HttpClient},
+    fetch::Fetch,
     jwt::Algorithm,
-    revocation::MemoryRevocationList,
     testing::{SigningKey, TokenBuilder},
 };
-use tower_warden_issuer::{AutoConsent, ClientDocuments, ClientProfile, MemoryClientStore, SigningKeys, TokenIssuer};
+use tower_warden_issuer::{AutoConsent, ClientDocuments, ClientProfile};
 
 use crate::{
-    code_support::{CALLBACK, CodeFlow, LOCAL, authorization, interactive, peer, query, redirected},
-    support::{NOW, ORDERS, Reply, claims, client, form_request, send},
+    code_support::{CALLBACK, CodeFlow, LOCAL, interactive, redirected},
+    support::{NOW, ORDERS, Reply, claims, client},
 };
 
-const URL: &str = "https://app.example.com/oauth/client.json";
+pub(crate) const URL: &str = "https://app.example.com/oauth/client.json";
 
 /// A server of documents.
 #[derive(Clone)]
-struct Server(Arc<State>);
+pub(crate) struct Server(Arc<State>);
 
 struct State {
     /// Open, or how many requests are answered.
@@ -40,16 +39,16 @@ struct State {
 }
 
 impl Server {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let answers = Semaphore::new(Semaphore::MAX_PERMITS);
         Self(Arc::new(State { answers, fetches: AtomicUsize::new(0), responses: Mutex::default() }))
     }
 
-    fn respond(&self, url: &str, response: Response<Bytes>) {
+    pub(crate) fn respond(&self, url: &str, response: Response<Bytes>) {
         self.0.responses.lock().unwrap().insert(url.to_owned(), response);
     }
 
-    fn fetches(&self) -> usize {
+    pub(crate) fn fetches(&self) -> usize {
         self.0.fetches.load(Ordering::Relaxed)
     }
 }
@@ -72,31 +71,31 @@ impl Fetch for Server {
     }
 }
 
-fn document() -> Value {
+pub(crate) fn document() -> Value {
     json!({ "client_id": URL, "client_name": "app", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none" })
 }
 
-fn response(document: &Value) -> Response<Bytes> {
+pub(crate) fn response(document: &Value) -> Response<Bytes> {
     let response = Response::builder().header(header::CONTENT_TYPE, "application/json");
     response.body(document.to_string().into()).unwrap()
 }
 
-fn profile() -> ClientProfile {
+pub(crate) fn profile() -> ClientProfile {
     ClientProfile::new(ORDERS).unwrap().scopes("orders:read").unwrap()
 }
 
-fn flow(server: &Server) -> CodeFlow {
+pub(crate) fn flow(server: &Server) -> CodeFlow {
     let documents = ClientDocuments::new(profile(), server.clone());
     CodeFlow::with(AutoConsent::new("alice").unwrap().client_documents(documents), |builder| builder)
 }
 
-async fn authorize(flow: &CodeFlow, id: &str) -> Reply {
+pub(crate) async fn authorize(flow: &CodeFlow, id: &str) -> Reply {
     flow.authorize(&[("client_id", Some(id))]).await
 }
 
 /// Asserts that the client is unknown, whatever its document.
 #[track_caller]
-fn assert_unknown(reply: &Reply) {
+pub(crate) fn assert_unknown(reply: &Reply) {
     reply.assert_error(400, "invalid_request");
     assert!(!reply.headers.contains_key(header::LOCATION));
 }
@@ -344,74 +343,6 @@ async fn a_client_that_the_application_has_registered_by_its_url_is_not_fetched(
     flow.clients.insert(interactive(client(URL)).public());
     redirected(&authorize(&flow, URL).await, CALLBACK);
     assert_eq!(server.fetches(), 0);
-}
-
-// (222)
-#[tokio::test]
-async fn documents_of_this_machine_are_for_issuers_on_this_machine_only() {
-    let server = Server::new();
-    let urls = ["http://127.0.0.1:4000/client.json", "http://localhost/client.json", "https://[::1]/client.json"];
-    for url in urls {
-        let mut document = document();
-        document["client_id"] = url.into();
-        server.respond(url, response(&document));
-        redirected(&authorize(&flow(&server), url).await, CALLBACK);
-    }
-    let documents = ClientDocuments::new(profile(), server.clone());
-    let consent = AutoConsent::new("alice").unwrap().danger_beyond_loopback().client_documents(documents);
-    let keys = SigningKeys::generate(Algorithm::ES256).unwrap();
-    let issuer = TokenIssuer::builder("https://auth.example.com", MemoryClientStore::default(), keys).unwrap();
-    let issuer = issuer.revocations(MemoryRevocationList::default()).auto_consent(consent).build().unwrap();
-    let before = server.fetches();
-    for url in urls {
-        assert_unknown(&send(&issuer, authorization(&query(&[("client_id", Some(url))]))).await);
-    }
-    assert_eq!(server.fetches(), before);
-}
-
-// (222)
-#[tokio::test]
-async fn the_built_in_client_fetches_from_this_machine_and_from_no_private_network() {
-    use axum::{Json, Router, response::Redirect, routing::get};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let mut own = document();
-    own["client_id"] = format!("{base}/client.json").into();
-    let mut moved = own.clone();
-    moved["client_id"] = format!("{base}/moved.json").into();
-    let app = Router::new()
-        .route("/client.json", get(async move || Json(own)))
-        .route("/target.json", get(async move || Json(moved)))
-        .route("/moved.json", get(async || Redirect::temporary("/target.json")));
-    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-
-    let documents = ClientDocuments::new(profile(), HttpClient::new().unwrap());
-    let flow = CodeFlow::with(AutoConsent::new("alice").unwrap().client_documents(documents), |builder| builder);
-    redirected(&authorize(&flow, &format!("{base}/client.json")).await, CALLBACK);
-    assert_unknown(&authorize(&flow, &format!("{base}/moved.json")).await);
-    assert_unknown(&authorize(&flow, &format!("{base}/absent.json")).await);
-    for id in
-        ["https://10.0.0.1/client.json", "https://169.254.169.254/latest/client.json", "https://[fe80::1]/client.json"]
-    {
-        assert_unknown(&authorize(&flow, id).await);
-    }
-}
-
-// (222)
-#[tokio::test]
-async fn no_request_from_another_machine_causes_a_fetch() {
-    let server = Server::new();
-    let flow = flow(&server);
-    for path in ["/oauth/token", "/oauth/revoke", "/oauth/introspect"] {
-        let mut request = form_request(&format!("client_id={URL}&grant_type=authorization_code&code=a"));
-        *request.uri_mut() = path.parse().unwrap();
-        request.headers_mut().insert(header::HOST, "127.0.0.1:3001".parse().unwrap());
-        request.extensions_mut().insert(peer("192.168.0.7"));
-        flow.send(request).await.assert_error(403, "access_denied");
-    }
-    assert_eq!(server.fetches(), 0);
-    authorize(&flow, URL).await.assert_error(503, "temporarily_unavailable");
-    assert_eq!(server.fetches(), 1);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ fn full() -> Client {
         .require_binding(TokenBinding::Key)
         .grants([GrantType::ClientCredentials, GrantType::RefreshToken])
         .serve(BILLING)
+        .unwrap()
 }
 
 fn record(client: &Client) -> Value {
@@ -90,6 +91,24 @@ fn a_record_with_anything_unknown_is_refused() {
         let mut changed = valid.clone();
         changed.as_object_mut().unwrap().remove(member);
         assert!(read(&changed).is_none(), "{member}");
+    }
+}
+
+#[test]
+fn a_record_with_two_names_of_certificates_is_refused() {
+    let mut record = record(&full());
+    let another = json!({ "method": "tls_client_auth", "name": { "dns": "another.example.com" } });
+    record["authentication"].as_array_mut().unwrap().push(another);
+    assert!(read(&record).is_none());
+}
+
+#[test]
+fn a_served_resource_that_is_no_resource_is_refused() {
+    let mut record = record(&full());
+    for served in ["", "orders", "https://orders.example.com/#part"] {
+        record["served"] = json!([served]);
+        assert!(read(&record).is_none(), "{served:?}");
+        assert!(client("a").serve(served).is_err(), "{served:?}");
     }
 }
 

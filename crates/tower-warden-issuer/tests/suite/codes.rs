@@ -76,12 +76,32 @@ async fn a_second_use_is_refused_and_revokes_what_the_first_has_yielded() {
 }
 
 #[tokio::test]
+async fn a_second_use_by_a_sender_without_the_verifier_key_or_uri_revokes_nothing() {
+    let flow = CodeFlow::new();
+    let code = flow.code(&[]).await;
+    let first = flow.redeem(&code, &[]).await;
+    let other = "e".repeat(43);
+    for change in
+        [("code_verifier", None), ("code_verifier", Some(&*other)), ("redirect_uri", Some("http://127.0.0.1/"))]
+    {
+        flow.redeem(&code, &[change]).await.assert_error(400, "invalid_grant");
+        assert!(!flow.is_revoked(first.token()).await, "{change:?}");
+    }
+    let key = SigningKey::generate(Algorithm::ES256);
+    let thumbprint = key.confirmation().key_thumbprint().unwrap().to_base64url();
+    let bound = flow.code(&[("dpop_jkt", Some(&thumbprint))]).await;
+    let proved = prove(&flow, &redemption(&bound, &[]), &proof(&key, "1")).await;
+    flow.redeem(&bound, &[]).await.assert_error(400, "invalid_grant");
+    assert!(!flow.is_revoked(proved.token()).await);
+}
+
+#[tokio::test]
 async fn a_second_use_after_the_code_has_expired_revokes_as_well() {
     let flow = CodeFlow::new();
     let code = flow.code(&[]).await;
     let first = flow.redeem(&code, &[]).await;
     flow.advance(14 * 60);
-    flow.redeem(&code, &[("code_verifier", None)]).await.assert_error(400, "invalid_grant");
+    flow.redeem(&code, &[]).await.assert_error(400, "invalid_grant");
     assert!(flow.is_revoked(first.token()).await);
 }
 
@@ -245,10 +265,10 @@ async fn a_public_client_that_sends_a_credential_is_refused() {
     {
         flow.redeem(&code, &[credential]).await.assert_error(401, "invalid_client");
     }
-    flow.send(basic_request("desktop:", &redemption(&code, &[]))).await.assert_error(401, "invalid_client");
+    flow.send_form(basic_request("desktop:", &redemption(&code, &[]))).await.assert_error(401, "invalid_client");
     let mut request = form_request(&redemption(&code, &[]));
     request.headers_mut().insert("authorization", "Bearer x".parse().unwrap());
-    flow.send(request).await.assert_error(401, "invalid_client");
+    flow.send_form(request).await.assert_error(401, "invalid_client");
     flow.redeem(&code, &[]).await.token();
 }
 
@@ -291,7 +311,7 @@ fn proof(key: &SigningKey, id: &str) -> String {
 async fn prove(flow: &CodeFlow, form: &str, proof: &str) -> Reply {
     let mut request = form_request(form);
     request.headers_mut().insert("dpop", proof.parse().unwrap());
-    flow.send(request).await
+    flow.send_form(request).await
 }
 
 // (218)

@@ -37,7 +37,7 @@ async fn a_ninth_actor_is_refused() {
     let test = Exchange::new();
     let resource = |number: usize| format!("https://api-{number}.example.com");
     for number in 0..9 {
-        let server = client(&format!("api-{number}"), &resource(number + 1)).serve(&resource(number));
+        let server = client(&format!("api-{number}"), &resource(number + 1)).serve(&resource(number)).unwrap();
         test.setup.clients.insert(server);
     }
     test.setup.clients.insert(client("first", &resource(0)));

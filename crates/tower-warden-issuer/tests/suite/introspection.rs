@@ -18,7 +18,7 @@ async fn introspect(setup: &Setup, pair: &str, token: &str) -> Reply {
 /// Adds the client `orders`, which serves the resource.
 fn add_server(setup: &Setup) {
     let secrets = ClientSecrets::new(tower_warden::api_key::KeyDigest::sha256("s3cret"));
-    let server = client("orders").serve(ORDERS).authentication(ClientAuthentication::SecretBasic(secrets));
+    let server = client("orders").serve(ORDERS).unwrap().authentication(ClientAuthentication::SecretBasic(secrets));
     setup.clients.insert(server);
 }
 

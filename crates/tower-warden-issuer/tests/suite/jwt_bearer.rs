@@ -25,18 +25,18 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const WORKLOADS: &str = "https://workloads.example.com";
 const LOGIN: &str = "https://login.example.com";
 
-struct Grants {
+pub(crate) struct Grants {
     login: TestIssuer,
     setup: Setup,
     workloads: TestIssuer,
 }
 
 impl Grants {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|builder| builder)
     }
 
-    fn with(configure: impl FnOnce(TokenIssuerBuilder) -> TokenIssuerBuilder) -> Self {
+    pub(crate) fn with(configure: impl FnOnce(TokenIssuerBuilder) -> TokenIssuerBuilder) -> Self {
         let environment = Environment::default().with_clock(ManualClock::at(NOW));
         let [workloads, login] = [WORKLOADS, LOGIN].map(|name| TestIssuer::new(name).environment(&environment));
         let grants = JwtBearer::default()
@@ -51,17 +51,17 @@ impl Grants {
     }
 
     /// A valid assertion.
-    fn workload(&self) -> TokenBuilder {
+    pub(crate) fn workload(&self) -> TokenBuilder {
         self.workloads.token("job-7").header("typ", "JWT").audience(ISSUER)
     }
 
     /// A valid identity assertion.
-    fn employee(&self) -> TokenBuilder {
+    pub(crate) fn employee(&self) -> TokenBuilder {
         let token = self.login.token("alice").header("typ", "oauth-id-jag+jwt").audience(ISSUER);
         token.client_id("post").scope("orders:read")
     }
 
-    async fn send(&self, assertion: &str, more: &str) -> Reply {
+    pub(crate) async fn send(&self, assertion: &str, more: &str) -> Reply {
         self.setup.post(&format!("grant_type={GRANT}&assertion={assertion}&{more}")).await
     }
 }

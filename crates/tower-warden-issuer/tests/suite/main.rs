@@ -3,6 +3,7 @@
 
 mod agent_api;
 mod api_keys;
+mod assertion_limits;
 mod assertions;
 mod authorization;
 mod binding;
@@ -13,11 +14,15 @@ mod client_credentials;
 #[cfg(feature = "client-documents")]
 mod client_documents;
 mod client_records;
+mod code_senders;
 mod code_support;
 mod codes;
 mod delegation;
+#[cfg(feature = "client-documents")]
+mod document_hosts;
 mod documents;
 mod encrypted_keys;
+mod exchanged_audience;
 mod forms;
 mod introspection;
 mod jwt_bearer;

@@ -288,12 +288,16 @@ async fn no_refresh_token_is_issued_that_the_client_may_not_have() {
         RefreshTokenRequest::new("nobody", "alice"),
         RefreshTokenRequest::new("signer", "alice"),
         RefreshTokenRequest::new("post", ""),
+        // The id of another client.
+        RefreshTokenRequest::new("post", "basic"),
         request().resource("https://other.example.com"),
         request().scopes(Scopes::parse("billing:write").unwrap()),
     ] {
         let outcome = refresh.setup.issuer.issue_refresh_token(&refused).await;
         assert!(matches!(outcome, Err(IssueError::Refused)), "{refused:?}");
     }
+    let own = refresh.setup.issuer.issue_refresh_token(&RefreshTokenRequest::new("post", "post")).await;
+    assert!(own.is_ok(), "about the client itself");
 }
 
 #[tokio::test]

@@ -92,7 +92,7 @@ async fn a_client_with_a_secret_gets_it_once_and_has_to_use_it_by_its_method() {
         let client = ("client_id", Some(&*id));
         flow.redeem(&code, &[client]).await.assert_error(401, "invalid_client");
         let basic =
-            flow.send(basic_request(&format!("{id}:{secret}"), &redemption(&code, &[("client_id", None)]))).await;
+            flow.send_form(basic_request(&format!("{id}:{secret}"), &redemption(&code, &[("client_id", None)]))).await;
         if is_basic {
             basic.token();
         } else {
@@ -265,6 +265,6 @@ async fn a_secret_is_stored_with_the_pepper_of_the_issuer() {
     let (id, secret) = (id(&reply).to_owned(), reply.body["client_secret"].as_str().unwrap());
     let code = flow.code(&[("client_id", Some(&id))]).await;
     let form = redemption(&code, &[("client_id", None)]);
-    flow.send(basic_request(&format!("{id}:{secret}"), &form)).await.token();
+    flow.send_form(basic_request(&format!("{id}:{secret}"), &form)).await.token();
     assert!(!format!("{:?}", flow.issuer).contains(secret));
 }

@@ -128,6 +128,29 @@ async fn a_store_that_never_answers_does_not_hold_requests_for_more_than_five_se
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
 
+#[tokio::test(start_paused = true)]
+async fn only_the_first_use_waits_while_the_store_never_answers() {
+    let (clock, store) = (ManualClock::at(NOW), Silent::default());
+    let environment = Environment::default().with_clock(clock.clone());
+    let keys = SigningKeys::stored(ISSUER, store.clone(), one_key()).environment(&environment).load().await.unwrap();
+    let setup = Setup::with_clock(clock, keys, |builder| builder);
+    store.0.store(true, Ordering::Relaxed);
+    let elapsed_after = async |seconds| {
+        setup.advance(seconds);
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        let begun = tokio::time::Instant::now();
+        let token = setup.post(CLIENT_CREDENTIALS).await;
+        setup.verify(token.token(), ORDERS).await.unwrap();
+        begun.elapsed().as_secs()
+    };
+    assert_eq!(elapsed_after(600).await, 5);
+    for _ in 0..120 {
+        assert_eq!(elapsed_after(10).await, 0);
+    }
+    // An idle node waits: the keys may have been replaced.
+    assert_eq!(elapsed_after(600).await, 5);
+}
+
 /// Nodes with one clock, which replace their key each day.
 pub(crate) struct Nodes {
     clock: ManualClock,
@@ -285,8 +308,13 @@ async fn the_current_key_signs_while_the_store_is_down_at_a_rotation() {
     assert!(matches!(refused, Err(SigningKeysError::Unavailable(_))));
 
     nodes.store.up();
-    nodes.advance(5);
-    let published = kids(&nodes.here).await;
+    nodes.advance(10);
+    // No use waits for a check after one that has failed.
+    let mut published = kids(&nodes.here).await;
+    while published.len() < 2 {
+        tokio::task::yield_now().await;
+        published = kids(&nodes.here).await;
+    }
     assert_eq!((published.len(), signer(&nodes.here).await), (2, first));
     nodes.advance(600);
     assert_eq!(signer(&nodes.here).await, published[1]);
@@ -311,6 +339,9 @@ async fn an_outage_of_the_store_is_logged_once_and_without_secrets() {
     nodes.store.up();
     nodes.advance(60);
     signer(&nodes.here).await;
+    while lines("are checked") == 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!((lines("ERROR"), lines("are checked and rotated again")), (1, 1));
 }
 
@@ -338,7 +369,7 @@ async fn without_a_usable_key_the_response_is_503() {
     let refused = nodes.here.verify(token.token(), ORDERS).await.unwrap_err();
     assert_eq!(refused.kind(), tower_warden::RejectionKind::Unavailable);
     nodes.store.up();
-    nodes.advance(5);
+    nodes.advance(10);
     nodes.here.post(CLIENT_CREDENTIALS).await.token();
 }
 

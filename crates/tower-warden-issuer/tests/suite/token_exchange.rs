@@ -40,8 +40,8 @@ impl Exchange {
         let client = |id, resource, scopes| client(id, resource).scopes(scopes).unwrap();
         setup.clients.insert(client("web", ORDERS, "orders:read orders:write").resource(BILLING).unwrap());
         setup.clients.insert(client("agent", ORDERS, "orders:read"));
-        setup.clients.insert(client("orders", BILLING, "orders:read billing:read").serve(ORDERS));
-        setup.clients.insert(client("billing", LEDGER, "orders:read").serve(BILLING));
+        setup.clients.insert(client("orders", BILLING, "orders:read billing:read").serve(ORDERS).unwrap());
+        setup.clients.insert(client("billing", LEDGER, "orders:read").serve(BILLING).unwrap());
         Self { list, setup }
     }
 
@@ -103,9 +103,9 @@ async fn an_api_exchanges_a_token_that_it_has_received() {
 async fn a_client_narrows_its_own_token_and_is_no_actor() {
     let test = Exchange::new();
     let token = test.alice().await;
-    let reply = test.exchange("web", &token, &format!("scope=orders:read&resource={BILLING}")).await;
+    let reply = test.exchange("web", &token, &format!("scope=orders:read&resource={ORDERS}")).await;
     let (old, new) = (claims(&token), claims(reply.token()));
-    assert_eq!((&new["aud"], &new["scope"]), (&BILLING.into(), &"orders:read".into()));
+    assert_eq!((&new["aud"], &new["scope"]), (&ORDERS.into(), &"orders:read".into()));
     assert_eq!((&new["sid"], new.get("act")), (&old["sid"], None));
     assert_ne!(new["jti"], old["jti"]);
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tower_warden::{
     Environment, ManualClock,
-    jwt::{Issuer, Jwt},
+    jwt::{Algorithm, Issuer, Jwt},
     testing::{TestIssuer, TokenBuilder},
 };
-use tower_warden_issuer::{Subjects, TokenExchange};
+use tower_warden_issuer::{MemoryClientStore, SigningKeys, Subjects, TokenExchange, TokenIssuer};
 
 use crate::{
     support::{BILLING, ISSUER, NOW, ORDERS, claims},
@@ -30,7 +30,7 @@ impl Partner {
     fn with(subjects: Subjects) -> Self {
         let issuer = TestIssuer::new(PARTNER).environment(&Environment::default().with_clock(ManualClock::at(NOW)));
         let rules = Issuer::new(PARTNER, ORDERS).unwrap().accept_audience(BILLING).unwrap();
-        let exchange = TokenExchange::default().trust(Jwt::new(rules, issuer.clone()), subjects);
+        let exchange = TokenExchange::default().trust(PARTNER, Jwt::new(rules, issuer.clone()), subjects).unwrap();
         Self { issuer, test: Exchange::with(|builder| builder.token_exchange(exchange)) }
     }
 
@@ -108,10 +108,74 @@ async fn nothing_is_issued_while_the_keys_of_the_issuer_are_unavailable() {
 #[tokio::test]
 async fn the_actors_of_the_other_issuer_are_named_with_it() {
     let partner = Partner::new();
-    let token = partner.token().claim("act", json!({ "sub": "gateway", "act": { "sub": "agent", "iss": ISSUER } }));
+    let token = partner.token().claim("act", json!({ "sub": "gateway", "act": { "sub": "agent" } }));
     let reply = partner.test.exchange("orders", &token.sign(), "").await;
-    let expected = json!({ "sub": "orders", "act": { "sub": "gateway", "iss": PARTNER, "act": { "sub": "agent" } } });
-    assert_eq!(claims(reply.token())["act"], expected);
+    let before = json!({ "sub": "gateway", "iss": PARTNER, "act": { "sub": "agent", "iss": PARTNER } });
+    assert_eq!(claims(reply.token())["act"], json!({ "sub": "orders", "act": before }));
+}
+
+#[tokio::test]
+async fn another_issuer_does_not_name_an_actor_of_this_one() {
+    let partner = Partner::new();
+    let agent = json!({ "sub": "agent", "iss": ISSUER });
+    for act in [agent.clone(), json!({ "sub": "gateway", "act": agent })] {
+        let token = partner.token().claim("act", act).sign();
+        partner.test.exchange("orders", &token, "").await.assert_error(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn a_token_with_authorization_details_is_refused() {
+    let partner = Partner::new();
+    for details in [json!([{ "type": "payments", "limit": 50 }]), json!([]), json!(null)] {
+        let token = partner.token().claim("authorization_details", details).sign();
+        partner.test.exchange("orders", &token, "").await.assert_error(400, "invalid_request");
+    }
+}
+
+#[tokio::test]
+async fn subjects_of_two_issuers_are_mapped_apart() {
+    const OTHER: &str = "https://login.other.example";
+    let environment = Environment::default().with_clock(ManualClock::at(NOW));
+    let issuers = [PARTNER, OTHER].map(|name| TestIssuer::new(name).environment(&environment));
+    let verifier = |name: &str, issuer: &TestIssuer| Jwt::new(Issuer::new(name, ORDERS).unwrap(), issuer.clone());
+    let exchange = TokenExchange::default()
+        .trust(PARTNER, verifier(PARTNER, &issuers[0]), Subjects::prefixed("partner:"))
+        .and_then(|exchange| exchange.trust(OTHER, verifier(OTHER, &issuers[1]), Subjects::prefixed("other:")));
+    let test = Exchange::with(|builder| builder.token_exchange(exchange.unwrap()));
+    for (issuer, subject) in issuers.iter().zip(["partner:alice", "other:alice"]) {
+        let token = issuer.token("alice").audience(ORDERS).sign();
+        assert_eq!(claims(test.exchange("orders", &token, "").await.token())["sub"], subject);
+    }
+}
+
+#[tokio::test]
+async fn further_issuers_of_a_verifier_are_not_trusted_by_the_name_of_the_first() {
+    const OTHER: &str = "https://login.other.example";
+    let environment = Environment::default().with_clock(ManualClock::at(NOW));
+    let [partner, other] = [PARTNER, OTHER].map(|name| TestIssuer::new(name).environment(&environment));
+    let rules = |name| Issuer::new(name, ORDERS).unwrap();
+    let both = Jwt::builder(rules(PARTNER), partner.clone()).issuer(rules(OTHER), other.clone()).build().unwrap();
+    let exchange = TokenExchange::default().trust(PARTNER, both, Subjects::prefixed("partner:")).unwrap();
+    let test = Exchange::with(|builder| builder.token_exchange(exchange));
+    let token = |issuer: &TestIssuer| issuer.token("alice").audience(ORDERS).sign();
+    test.exchange("orders", &token(&other), "").await.assert_error(400, "invalid_request");
+    test.exchange("orders", &token(&partner), "").await.token();
+}
+
+#[test]
+fn an_issuer_that_is_trusted_twice_or_by_its_own_name_is_refused() {
+    let issuer = TestIssuer::new(PARTNER);
+    let trust = |exchange: TokenExchange, name: &str| {
+        let verifier = Jwt::new(Issuer::new(PARTNER, ORDERS).unwrap(), issuer.clone());
+        exchange.trust(name, verifier, Subjects::unchanged())
+    };
+    let once = trust(TokenExchange::default(), PARTNER).unwrap();
+    assert!(trust(once, PARTNER).is_err() && trust(TokenExchange::default(), "").is_err());
+    let own = trust(TokenExchange::default(), ISSUER).unwrap();
+    let keys = SigningKeys::generate(Algorithm::ES256).unwrap();
+    let builder = TokenIssuer::builder(ISSUER, MemoryClientStore::default(), keys).unwrap();
+    assert!(builder.token_exchange(own).build().is_err());
 }
 
 async fn send_may_act(client: &str, may_act: Value) -> crate::support::Reply {

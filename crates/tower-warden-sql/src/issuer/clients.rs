@@ -5,7 +5,7 @@ use tower_warden::{ConfigError, Eventual, Unavailable, UnixTime, api_key::KeyDig
 use tower_warden_issuer::{Client, ClientRecord, ClientStore};
 
 use super::{
-    error::{IssuerStoreError, IssuerStoreErrorKind, MalformedRecord},
+    error::{IssuerStoreError, IssuerStoreErrorKind, MalformedClient, MalformedRecord},
     tasks::{reading, writing},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// ```
 /// use tower_warden::{UnixTime, api_key::KeyDigest};
-/// use tower_warden_issuer::{Client, ClientAuthentication, ClientSecrets, ClientStore};
+/// use tower_warden_issuer::{Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType};
 /// use tower_warden_sql::SqlIssuerStore;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -37,9 +37,9 @@ use crate::{
 /// clients.rotate_secret("agent-7", &KeyDigest::sha256("another one"), tomorrow).await?;
 /// clients.update("agent-7", |client| client.scopes("orders:read")).await?;
 ///
-/// // The issuer refuses it from now on.
+/// // The issuer refuses it from now on. The id stays taken.
 /// clients.suspend("agent-7", now).await?;
-/// assert!(clients.find("agent-7").wait().await?.is_none());
+/// assert!(clients.find("agent-7").wait().await?.is_some_and(|client| !client.may_use(GrantType::ClientCredentials)));
 /// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -87,19 +87,20 @@ impl SqlClientStore {
             return Ok(None);
         }
         let row = reading(fetch(&self.0, id)).await?;
-        row.map(|(record, suspended_at, _)| decode(id, &record, suspended_at)).transpose()
+        Ok(row.map(|(record, suspended_at, _)| decode(id, &record, suspended_at)).transpose()?)
     }
 
-    /// Returns the clients in the order of their ids, from the one after `after` on.
+    /// Returns the clients in the order of their ids, from the one after `after` on. A client whose record is malformed
+    /// is an error in its place.
     ///
     /// # Errors
     ///
-    /// If the database does not answer, or a record is malformed.
+    /// If the database does not answer.
     pub async fn list(
         &self,
         after: Option<&str>,
         limit: NonZeroU16,
-    ) -> Result<Vec<RegisteredClient>, IssuerStoreError> {
+    ) -> Result<Vec<Result<RegisteredClient, MalformedClient>>, IssuerStoreError> {
         let after = after.filter(|after| !has_nul(after)).unwrap_or_default();
         let rows: Vec<(String, String, Option<i64>)> = reading(async {
             with_pool!(&self.0, pool => {
@@ -111,7 +112,10 @@ impl SqlClientStore {
             })
         })
         .await?;
-        rows.iter().map(|(id, record, suspended_at)| decode(id, record, *suspended_at)).collect()
+        let read = rows.into_iter().map(|(id, record, suspended_at)| {
+            decode(&id, &record, suspended_at).map_err(|_| MalformedClient { id: id.into() })
+        });
+        Ok(read.collect())
     }
 
     /// Changes a client. Whether it is suspended stays as it is.
@@ -154,7 +158,8 @@ impl SqlClientStore {
         self.update(id, |client| Ok(client.rotate_secret(digest, until))).await
     }
 
-    /// Refuses a client from now on, at every endpoint. Its access tokens are valid until they expire, unless they are revoked.
+    /// Refuses a client from now on, at every endpoint. Its access tokens are valid until they expire, unless they are
+    /// revoked; its refresh tokens can be used again when it is [resumed](Self::resume).
     ///
     /// # Errors
     ///
@@ -172,13 +177,30 @@ impl SqlClientStore {
         self.execute(RESUME, id, None).await
     }
 
-    /// Removes a client for good.
+    /// Removes a client for good, and revokes its refresh tokens: they are not those of a later client with this id.
+    /// Its access tokens are valid until they expire, unless they are revoked.
     ///
     /// # Errors
     ///
     /// Returns [`NotFound`](IssuerStoreErrorKind::NotFound) if it does not exist.
     pub async fn remove(&self, id: &str) -> Result<(), IssuerStoreError> {
-        self.execute(REMOVE, id, None).await
+        let not_found = IssuerStoreError::new(IssuerStoreErrorKind::NotFound);
+        if has_nul(id) {
+            return Err(not_found);
+        }
+        let (pool, id) = (self.0.clone(), id.to_owned());
+        let removed = writing(async move {
+            with_pool!(&pool, pool => {
+                let mut transaction = pool.begin_write().await?;
+                let remove = query(REMOVE).persistent(pool.keeps_statements()).bind(&*id);
+                let removed = remove.execute(&mut *transaction).await?.rows_affected();
+                let revoke = query(REVOKE_FAMILIES).persistent(pool.keeps_statements()).bind(&*id);
+                revoke.execute(&mut *transaction).await?;
+                transaction.commit().await?;
+                Ok(removed)
+            })
+        });
+        if removed.await? == 0 { Err(not_found) } else { Ok(()) }
     }
 
     async fn execute(&self, statement: &'static str, id: &str, now: Option<UnixTime>) -> Result<(), IssuerStoreError> {
@@ -207,7 +229,12 @@ impl ClientStore for SqlClientStore {
         // The database.
         Eventual::later(async move {
             let found = store.get(&id).await?;
-            Ok(found.filter(|found| found.suspended_at.is_none()).map(|found| Arc::new(found.client)))
+            // Its id stays taken.
+            let client = |found: RegisteredClient| match found.suspended_at {
+                Some(_) => found.client.suspended(),
+                None => found.client,
+            };
+            Ok(found.map(client).map(Arc::new))
         })
     }
 }
@@ -228,7 +255,7 @@ fn encode(client: &Client) -> Result<String, IssuerStoreError> {
     serde_json::to_string(&record).map_err(|_| IssuerStoreError::new(IssuerStoreErrorKind::Invalid))
 }
 
-fn decode(id: &str, record: &str, suspended_at: Option<i64>) -> Result<RegisteredClient, IssuerStoreError> {
+fn decode(id: &str, record: &str, suspended_at: Option<i64>) -> Result<RegisteredClient, MalformedRecord> {
     // The cause may quote the record.
     let record = serde_json::from_str(record).ok().filter(|record: &ClientRecord| record.id() == id);
     let client = record.and_then(|record| Client::try_from(record).ok());
@@ -246,6 +273,7 @@ const FIND: &str = "SELECT record, suspended_at, version FROM tower_warden_clien
 const INSERT: &str = "INSERT INTO tower_warden_clients (id, version, record) VALUES ($1, 1, $2)";
 const LIST: &str = "SELECT id, record, suspended_at FROM tower_warden_clients WHERE id > $1 ORDER BY id LIMIT $2";
 const REMOVE: &str = "DELETE FROM tower_warden_clients WHERE id = $1";
+const REVOKE_FAMILIES: &str = "UPDATE tower_warden_refresh_families SET revoked = 1 WHERE client_id = $1";
 const RESUME: &str = "UPDATE tower_warden_clients SET suspended_at = NULL WHERE id = $1";
 const SUSPEND: &str = "UPDATE tower_warden_clients SET suspended_at = COALESCE(suspended_at, $2) WHERE id = $1";
 const UPDATE: &str =

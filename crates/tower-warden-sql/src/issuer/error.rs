@@ -100,6 +100,16 @@ impl From<IssuerStoreError> for Unavailable {
 #[error("{0}")]
 struct Cause(Box<dyn Error + Send + Sync>);
 
+/// A client whose record this version cannot read, because a newer one or a person has written it. Its content is not
+/// shown.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the record of client {id:?} is malformed, or of a newer version")]
+#[non_exhaustive]
+pub struct MalformedClient {
+    /// The id of the client.
+    pub id: Box<str>,
+}
+
 /// A row that is not a valid record of this version. Its content is not shown.
 #[derive(Debug, thiserror::Error)]
 #[error("the record of {kind} {id:?} is malformed, or of a newer version")]

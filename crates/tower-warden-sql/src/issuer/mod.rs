@@ -2,7 +2,7 @@
 
 pub use self::{
     clients::{RegisteredClient, SqlClientStore},
-    error::{IssuerStoreError, IssuerStoreErrorKind},
+    error::{IssuerStoreError, IssuerStoreErrorKind, MalformedClient},
     refresh::SqlRefreshStore,
     signing::SqlSigningKeyStore,
     store::SqlIssuerStore,

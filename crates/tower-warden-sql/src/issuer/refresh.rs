@@ -20,9 +20,10 @@ use crate::{
 /// one rotates it. A process that ends before the commit has changed nothing, and the token is still valid; if it ends after
 /// it, the client repeats its request within the grace period and gets the same successor, or the family is revoked.
 ///
-/// Families that have expired are removed when new ones are begun, up to 100 at a time, five minutes later than they have
-/// expired, because the clocks of nodes differ. All families of a subject are revoked by
-/// `UPDATE tower_warden_refresh_families SET revoked = 1 WHERE subject = …`.
+/// Families that have expired are removed when new ones are begun, up to 100 at a time, five minutes later than they
+/// have expired, because the clocks of nodes differ. All families of a subject are revoked by `UPDATE
+/// tower_warden_refresh_families SET revoked = 1 WHERE subject = …`; their access tokens are valid until they expire,
+/// unless the list of revocations has the subject.
 ///
 /// # Examples
 ///
@@ -131,10 +132,11 @@ async fn fetch(pool: &Pool, id: &str) -> Result<Option<RefreshFamily>, IssuerSto
 
 async fn revoke(pool: &Pool, id: &str) -> Result<(), IssuerStoreError> {
     with_pool!(pool, pool => {
-        let mut session = pool.session().await?;
+        // With the isolation that it sets: by a stricter one of the server, it would fail after a concurrent rotation.
+        let mut transaction = pool.begin_write().await?;
         let revoke = query(REVOKE).persistent(pool.keeps_statements()).bind(id);
-        revoke.execute(session.connection()).await?;
-        Ok(session.finish().await?)
+        revoke.execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
     })
 }
 

@@ -66,13 +66,14 @@ async fn verify_any(
     now: UnixTime,
 ) -> Result<AuthenticatedClient, OAuthError> {
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
+    // Also for the id of a registered client: the response, and the time until it, do not show which ids are
+    // registered.
+    let owner = issuer.key_owner(credential, now).await?;
     // The id of a registered client is never that of an owner: the two could use each other's tokens.
-    if registered.is_none()
-        && let Some(owner) = issuer.key_owner(credential, now).await?
-    {
-        return Ok(owner);
+    match owner.filter(|_| registered.is_none()) {
+        Some(owner) => Ok(owner),
+        None => verify(issuer, registered, credential, now).await,
     }
-    verify(issuer, registered, credential, now).await
 }
 
 async fn verify(

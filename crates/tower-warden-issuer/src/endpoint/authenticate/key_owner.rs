@@ -7,8 +7,8 @@ use super::{client::AuthenticatedClient, credential::ClientCredential};
 use crate::{endpoint::OAuthError, issuer::Inner};
 
 impl Inner {
-    /// Authenticates the owner of an API key; `None` if the secret does not have the form of one. Every refusal is the same:
-    /// an unknown key, one that is revoked or has expired, one of another owner.
+    /// Authenticates the owner of an API key; `None` if the secret is not one that is accepted: of another form,
+    /// unknown, revoked, expired, or of another owner.
     pub(super) async fn key_owner(
         &self,
         credential: &ClientCredential,
@@ -23,22 +23,21 @@ impl Inner {
             let request = Request::new(());
             owners.keys.authenticate(&self.presented(key, Head::from(&request), now))
         };
-        let refused = OAuthError::invalid_client;
-        let identity = found.wait().await.map_err(|rejection| match rejection.kind() {
-            RejectionKind::Unavailable => {
+        let identity = match found.wait().await {
+            Ok(identity) => identity,
+            Err(rejection) if rejection.kind() == RejectionKind::Unavailable => {
                 tracing::warn!(%rejection, "no token was issued, because the key store does not respond");
-                OAuthError::unavailable(rejection.wait().unwrap_or(std::time::Duration::from_secs(1)))
+                return Err(OAuthError::unavailable(rejection.wait().unwrap_or(std::time::Duration::from_secs(1))));
             }
-            _ => refused(),
-        })?;
+            Err(_) => return Ok(None),
+        };
         let is_expired = identity.expires_at.is_some_and(|end| end <= now);
         let is_of_owner = *identity.subject == *credential.client_id;
         // A token can be used from any network.
         let is_limited = !identity.networks.is_empty();
         if is_expired || !is_of_owner || is_limited || self.is_revoked(&identity).await? {
-            return Err(refused());
+            return Ok(None);
         }
-        let client = owners.client(&identity).ok_or_else(refused)?;
-        Ok(Some(AuthenticatedClient::owner(client, identity)))
+        Ok(owners.client(&identity).map(|client| AuthenticatedClient::owner(client, identity)))
     }
 }

@@ -29,6 +29,16 @@ pub(super) fn check(head: &Parts) -> Result<(), OAuthError> {
     }
 }
 
+/// Checks that an authorization request is a navigation: an image or a frame of a page of another site sends it unseen.
+pub(super) fn check_navigation(headers: &HeaderMap) -> Result<(), OAuthError> {
+    // Browsers send the field, and pages cannot change it.
+    if headers.get_all("sec-fetch-dest").iter().all(|destination| destination == "document") {
+        Ok(())
+    } else {
+        Err(refused("The request is not the navigation of a browser."))
+    }
+}
+
 /// Returns whether each name that the request gives to the server is a loopback host, and there is one.
 fn is_loopback_target(head: &Parts) -> bool {
     let of_target = head.uri.host().map(is_loopback_host);

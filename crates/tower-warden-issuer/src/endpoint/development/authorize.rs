@@ -6,6 +6,7 @@ use tower_warden::{Digest, caller::Confirmation};
 
 use super::{
     Development,
+    access::check_navigation,
     codes::CodeGrant,
     consent::{ConsentRequest, is_subject},
     redirect::with_parameters,
@@ -28,6 +29,7 @@ pub(super) async fn respond<B: From<Bytes>>(issuer: &Inner, development: &Develo
 
 /// The URL of the response: RFC 6749 §4.1.2, with the issuer (RFC 9207 §2).
 async fn redirection(issuer: &Inner, development: &Development, head: &Parts) -> Result<String, OAuthError> {
+    check_navigation(&head.headers)?;
     let malformed = |_| OAuthError::invalid_request("The query is malformed, or repeats a parameter.");
     let query = Form::parse(head.uri.query().unwrap_or_default().as_bytes()).map_err(malformed)?;
     let id = query.get("client_id").ok_or(OAuthError::invalid_request("The parameter client_id is missing."))?;
@@ -38,7 +40,7 @@ async fn redirection(issuer: &Inner, development: &Development, head: &Parts) ->
     if !client.code.accepts(uri) {
         return Err(OAuthError::invalid_request("The redirect URI is not one of the client."));
     }
-    let granted = code(issuer, development, &client, uri, &query);
+    let granted = code(issuer, development, &client, uri, &query).await;
     let response = match &granted {
         Ok(code) => vec![("code", &**code)],
         Err(error) => vec![("error", error.code), ("error_description", error.description)],
@@ -48,7 +50,7 @@ async fn redirection(issuer: &Inner, development: &Development, head: &Parts) ->
 }
 
 /// Issues a code for a request of this client.
-fn code(
+async fn code(
     issuer: &Inner,
     development: &Development,
     client: &Client,
@@ -70,6 +72,9 @@ fn code(
     let request = ConsentRequest { client_id: client.id(), redirect_uri, resource, scopes: &scopes };
     let subject = (development.consent.subject)(&request).filter(|subject| is_subject(subject));
     let subject = subject.ok_or(denied())?;
+    if *subject != *client.id() && issuer.is_client(&subject).await? {
+        return Err(denied());
+    }
     let now = issuer.clock.now();
     let code = encode(&random::<32>()?);
     let grant = CodeGrant {

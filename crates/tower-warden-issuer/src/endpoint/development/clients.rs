@@ -21,23 +21,35 @@ pub(super) enum Places {
     WithLoopback,
 }
 
+/// The clients of the application, and those that have registered themselves.
+pub(super) struct RegisteredClients {
+    pub(super) application: Arc<dyn ClientStore>,
+    pub(super) registrations: Arc<Registrations>,
+}
+
+impl ClientStore for RegisteredClients {
+    fn find(&self, id: &str) -> Eventual<Result<Option<Arc<Client>>, Unavailable>> {
+        match self.registrations.find(id) {
+            Some(client) => Eventual::Now(Ok(Some(client))),
+            None => self.application.find(id),
+        }
+    }
+}
+
 /// All clients.
 pub(super) struct FoundClients {
-    pub(super) application: Arc<dyn ClientStore>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) documents: Option<(Arc<dyn Documents>, Places)>,
-    pub(super) registrations: Option<Arc<Registrations>>,
+    pub(super) documents: Arc<dyn Documents>,
+    pub(super) places: Places,
+    pub(super) registered: Arc<dyn ClientStore>,
 }
 
 impl ClientStore for FoundClients {
     fn find(&self, id: &str) -> Eventual<Result<Option<Arc<Client>>, Unavailable>> {
-        if let Some(client) = self.registrations.as_ref().and_then(|registrations| registrations.find(id)) {
-            return Eventual::Now(Ok(Some(client)));
-        }
-        let Some((documents, places)) = self.documents.clone() else { return self.application.find(id) };
+        let (documents, places) = (Arc::clone(&self.documents), self.places);
         let (id, now) = (id.to_owned(), self.clock.now());
         // A client that the application has registered by its URL has what is registered.
-        self.application.find(&id).and_then(move |found| match found {
+        self.registered.find(&id).and_then(move |found| match found {
             Ok(None) => documents.find(&id, places, now),
             found => Eventual::Now(found),
         })

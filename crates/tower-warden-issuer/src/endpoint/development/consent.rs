@@ -26,10 +26,11 @@ pub struct ConsentRequest<'a> {
 /// registered client is granted at once, as the subject that the application sets. That is for one machine, so
 ///
 /// - the identifier of the issuer is a URL of `127.0.0.1`, `[::1]` or `localhost`,
-/// - the endpoints of this grant refuse requests whose [client address](tower_warden::Head::client_address) is not
-///   loopback or is unknown, and those that were sent to another host name, which is how pages of other sites reach this
-///   machine. The server has to insert the address: axum does so by
-///   `into_make_service_with_connect_info::<SocketAddr>()`.
+/// - all endpoints, except those for keys and metadata, refuse requests whose [client
+///   address](tower_warden::Head::client_address) is not loopback or is unknown, and those that were sent to another
+///   host name, which is how pages of other sites reach this machine. The server has to insert the address: axum does
+///   so by `into_make_service_with_connect_info::<SocketAddr>()`,
+/// - authorization requests by images and frames of pages are refused.
 ///
 /// A code is valid for up to a minute and once: its second use revokes the tokens that the first has yielded. It is
 /// bound to its client, redirect URI, challenge (`S256` only), resource and scopes, and to a key if the request has
@@ -99,7 +100,7 @@ impl AutoConsent {
     }
 
     /// Grants requests as the subject that a closure returns; `None` refuses the request, as `access_denied`, and so
-    /// does a subject that is not 1 to 256 bytes long.
+    /// does a subject that is not 1 to 256 bytes long, or has the id of another client.
     ///
     /// # Examples
     ///

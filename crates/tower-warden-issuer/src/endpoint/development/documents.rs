@@ -1,6 +1,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -18,7 +19,6 @@ use super::{
     AutoConsent, ClientProfile,
     client_metadata::{ClientMetadata, media_type},
     clients::{Documents, Places},
-    redirect::is_loopback_host,
 };
 use crate::{Client, ClientAuthentication};
 
@@ -26,10 +26,11 @@ use crate::{Client, ClientAuthentication};
 /// ([draft-ietf-oauth-client-id-metadata-document](https://datatracker.ietf.org/doc/draft-ietf-oauth-client-id-metadata-document/)).
 ///
 /// The id is an `https` URL with a path, without a query, a fragment and dot segments. A host name of this machine,
-/// also with `http`, is accepted if that of the issuer is one. The document is fetched with the given [`Fetch`]: it has
-/// to have the status 200, a JSON media type and up to 5 KiB, and to name the same `client_id`. Its redirect URIs are
-/// those of the client, and need not be on the same host. The method is `none`, also if the document names none, or
-/// `private_key_jwt` with `jwks`.
+/// also with `http`, is accepted if that of the issuer is one, unless it accepts requests
+/// [from elsewhere](AutoConsent::danger_beyond_loopback). The host is in lower case. The document is fetched with the
+/// given [`Fetch`]: it has to have the status 200, a JSON media type and up to 5 KiB, and to name the same `client_id`.
+/// Its redirect URIs are those of the client, and need not be on the same host. The method is `none`, also if the
+/// document names none, or `private_key_jwt` with `jwks`.
 ///
 /// A valid document is cached for a minute, and 256 of them at most; others are not. Eight are fetched at a time, each
 /// within 5 seconds; if more are needed, or there is no response, the client's request is refused with 503.
@@ -38,8 +39,8 @@ use crate::{Client, ClientAuthentication};
 ///
 /// The URL comes from the sender of a request, who is not authenticated.
 /// [`HttpClient`](tower_warden::fetch::HttpClient) connects to public addresses only, and to this machine for its usual
-/// names. Another implementation has to refuse addresses of the internal network itself. An issuer on this machine
-/// therefore also refuses requests for tokens, revocation and introspection from elsewhere, as it does those for codes.
+/// names. Another implementation has to refuse addresses of the internal network itself. Requests from elsewhere cause
+/// no fetch, unless they are accepted: see [`AutoConsent`].
 ///
 /// # Examples
 ///
@@ -157,8 +158,20 @@ fn is_document_url(id: &str, places: Places) -> bool {
     }
     let Ok(uri) = id.parse::<Uri>() else { return false };
     let is_dots = |segment: &str| matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..");
-    let is_allowed_host = places == Places::WithLoopback || !uri.host().is_some_and(is_loopback_host);
+    let Some(host) = uri.host() else { return false };
+    // What fetches the document may write the host in lower case, and then treat it as another one.
+    let is_lower_case = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    let is_allowed_host = is_lower_case && (places == Places::WithLoopback || !is_this_machine(host));
     is_allowed_host && id.len() <= MAX_URL_BYTES && uri.path().len() > 1 && !uri.path().split('/').any(is_dots)
+}
+
+/// Returns whether a host in lower case may lead to this machine, in whatever form.
+fn is_this_machine(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address.is_ok_and(|address| address.is_unspecified() || address.to_canonical().is_loopback())
 }
 
 /// The members that only a document has.

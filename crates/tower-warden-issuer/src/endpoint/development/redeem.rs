@@ -8,13 +8,8 @@ use super::{
 };
 use crate::{
     ClaimsRequest, GrantType,
-    endpoint::{
-        binding::{is_proved, token_type},
-        error::OAuthError,
-        form::Form,
-        response::TokenResponse,
-        token::GrantRequest,
-    },
+    access_token::TokenTerms,
+    endpoint::{binding::is_proved, error::OAuthError, form::Form, response::TokenResponse, token::GrantRequest},
     issuer::Inner,
     refresh::{FamilyStart, random},
     signing::encode,
@@ -34,10 +29,13 @@ pub(in crate::endpoint) async fn respond(
     if *grant.client_id != *client.id() {
         return Err(OAuthError::invalid_grant());
     }
+    check(&grant, request)?;
     if let Some(session) = session {
         return Err(issuer.end_session(&session, client.id(), now).await);
     }
-    check(&grant, request)?;
+    if grant.expires_at <= now {
+        return Err(OAuthError::invalid_grant());
+    }
     let id = random()?;
     let session = encode(&id);
     let claims = ClaimsRequest {
@@ -52,7 +50,8 @@ pub(in crate::endpoint) async fn respond(
         subject: &grant.subject,
     };
     // Before the code is used: if no token can be issued, it is still valid.
-    let access_token = issuer.access_token(&claims, now).await?;
+    let expires_at = issuer.expiry(now, None);
+    let access_token = issuer.access_token(&claims, TokenTerms::until(expires_at), now).await?;
     let refresh_token = match &issuer.refresh {
         Some(refresh) if client.may_use(GrantType::RefreshToken) => {
             let start = FamilyStart {
@@ -73,24 +72,22 @@ pub(in crate::endpoint) async fn respond(
         Err(Some(first)) => return Err(issuer.end_session(&first, client.id(), now).await),
         Err(None) => return Err(OAuthError::invalid_grant()),
     }
-    Ok(TokenResponse {
-        access_token,
-        expires_in: issuer.lifetime,
-        issued_token_type: None,
-        refresh_token,
-        scopes: grant.scopes.clone(),
-        token_type: token_type(confirmation),
-    })
+    let response = TokenResponse::new(access_token, confirmation, grant.scopes.clone(), expires_at, now);
+    Ok(TokenResponse { refresh_token, ..response })
 }
 
-/// Checks that the request agrees with the one that the code was issued for.
+/// Checks that the request agrees with the one that the code was issued for. A sender that lacks the verifier or the
+/// key has stolen the code, and cannot end the session with it.
 fn check(grant: &CodeGrant, request: &GrantRequest<'_>) -> Result<(), OAuthError> {
-    let &GrantRequest { confirmation, form, now, .. } = request;
+    let &GrantRequest { confirmation, form, .. } = request;
     let is_same_uri = form.get("redirect_uri") == Some(&*grant.redirect_uri);
     // RFC 9449 §10.
     let is_same_key = grant.confirmation.as_ref().is_none_or(|bound| is_proved(bound, confirmation));
-    let is_valid = now < grant.expires_at && is_same_uri && is_same_key && verifies(form, &grant.challenge);
-    if is_valid { Ok(()) } else { Err(OAuthError::invalid_grant()) }
+    if is_same_uri && is_same_key && verifies(form, &grant.challenge) {
+        Ok(())
+    } else {
+        Err(OAuthError::invalid_grant())
+    }
 }
 
 /// RFC 7636 §4.6. The digests are compared in constant time.

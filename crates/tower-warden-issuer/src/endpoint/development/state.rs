@@ -10,7 +10,7 @@ use tower_warden::{Clock, ConfigError};
 
 use super::{
     AutoConsent, access, authorize,
-    clients::{FoundClients, Places},
+    clients::{FoundClients, Places, RegisteredClients},
     codes::Codes,
     consent::Reach,
     redirect::is_loopback,
@@ -58,16 +58,26 @@ impl Development {
         Ok(Self { codes: Codes::default(), consent, registrations })
     }
 
-    /// The clients of the application, and those that it has not registered.
+    /// The clients of the application, and those that have registered themselves.
+    pub(crate) fn registered(&self, application: Arc<dyn ClientStore>) -> Arc<dyn ClientStore> {
+        match self.registrations.clone() {
+            Some(registrations) => Arc::new(RegisteredClients { application, registrations }),
+            None => application,
+        }
+    }
+
+    /// The registered clients, and those that have a document.
     pub(crate) fn clients(
         &self,
-        application: Arc<dyn ClientStore>,
+        registered: Arc<dyn ClientStore>,
         clock: Arc<dyn Clock>,
         issuer: &str,
     ) -> Arc<dyn ClientStore> {
-        let places = if is_loopback(issuer) { Places::WithLoopback } else { Places::Remote };
-        let documents = self.consent.documents.clone().map(|documents| (documents, places));
-        Arc::new(FoundClients { application, clock, documents, registrations: self.registrations.clone() })
+        let Some(documents) = self.consent.documents.clone() else { return registered };
+        // Otherwise, whoever reaches the issuer would have it fetch from its own machine.
+        let is_of_this_machine = is_loopback(issuer) && self.consent.reach == Reach::Loopback;
+        let places = if is_of_this_machine { Places::WithLoopback } else { Places::Remote };
+        Arc::new(FoundClients { clock, documents, places, registered })
     }
 
     /// The paths of its endpoints, after that of the identifier.
@@ -108,13 +118,11 @@ impl Development {
     }
 }
 
-/// Checks a request at another endpoint. With client documents, each may name a URL that is fetched, also one of this
-/// machine: so none is accepted from elsewhere.
+/// Checks a request at another endpoint. Codes are exchanged on this machine as well; and with client documents, each
+/// request may name a URL that is fetched, also one of this machine.
 pub(in crate::endpoint) fn check(issuer: &Inner, head: &Parts) -> Result<(), OAuthError> {
     match &issuer.development {
-        Some(Development { consent, .. }) if consent.documents.is_some() && consent.reach == Reach::Loopback => {
-            access::check(head)
-        }
+        Some(Development { consent, .. }) if consent.reach == Reach::Loopback => access::check(head),
         _ => Ok(()),
     }
 }

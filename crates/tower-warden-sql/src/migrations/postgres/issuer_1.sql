@@ -1,4 +1,5 @@
--- The clients of an issuer. The record is JSON, with digests of secrets. A client that is suspended is unknown to the issuer.
+-- The clients of an issuer. The record is JSON, with digests of secrets. A client that is suspended is refused, and its id
+-- stays taken.
 -- COLLATE "C": pages follow the order of bytes, as in SQLite.
 CREATE TABLE tower_warden_clients (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
@@ -19,6 +20,8 @@ CREATE TABLE tower_warden_refresh_families (
 );
 
 CREATE INDEX tower_warden_refresh_families_idle ON tower_warden_refresh_families (idle_until);
+
+CREATE INDEX tower_warden_refresh_families_client ON tower_warden_refresh_families (client_id);
 
 CREATE INDEX tower_warden_refresh_families_subject ON tower_warden_refresh_families (subject, client_id);
 

@@ -1,4 +1,5 @@
--- The clients of an issuer. The record is JSON, with digests of secrets. A client that is suspended is unknown to the issuer.
+-- The clients of an issuer. The record is JSON, with digests of secrets. A client that is suspended is refused, and its id
+-- stays taken.
 CREATE TABLE tower_warden_clients (
     id TEXT NOT NULL PRIMARY KEY,
     version BIGINT NOT NULL,
@@ -18,6 +19,8 @@ CREATE TABLE tower_warden_refresh_families (
 );
 
 CREATE INDEX tower_warden_refresh_families_idle ON tower_warden_refresh_families (idle_until);
+
+CREATE INDEX tower_warden_refresh_families_client ON tower_warden_refresh_families (client_id);
 
 CREATE INDEX tower_warden_refresh_families_subject ON tower_warden_refresh_families (subject, client_id);
 

@@ -41,7 +41,8 @@ async fn a_client_is_found_as_it_was_inserted(url: &str) {
         .authentication(ClientAuthentication::PrivateKeyJwt(keys))
         .rotate_secret(&KeyDigest::sha256("new"), NOW)
         .require_binding(TokenBinding::Certificate)
-        .serve(ORDERS);
+        .serve(ORDERS)
+        .unwrap();
     clients.insert(&full).await.unwrap();
     let found = clients.find(full.id()).wait().await.unwrap().unwrap();
     assert_eq!(json(&found), json(&full));
@@ -60,7 +61,11 @@ async fn clients_are_listed_in_the_order_of_their_ids(url: &str) {
     clients.suspend("C", NOW).await.unwrap();
     let page = async |after, limit| {
         let listed = clients.list(after, NonZeroU16::new(limit).unwrap()).await.unwrap();
-        listed.iter().map(|found| (found.client.id().to_owned(), found.suspended_at)).collect::<Vec<_>>()
+        listed
+            .into_iter()
+            .map(Result::unwrap)
+            .map(|found| (found.client.id().to_owned(), found.suspended_at))
+            .collect::<Vec<_>>()
     };
     let of = |id: &str| (id.to_owned(), None::<UnixTime>);
     assert_eq!(page(None, 2).await, [of("B"), ("C".to_owned(), Some(NOW))]);
@@ -174,7 +179,10 @@ async fn a_malformed_client_is_503_and_others_are_not_affected(url: &str) {
         let form = "grant_type=client_credentials&client_id=other&client_secret=s3cret";
         super::support::send(&node.issuer, form).await.assert_issued();
         let error = node.store.clients().get("agent").await.unwrap_err();
-        let shown = format!("{error:?}");
+        let listed = node.store.clients().list(None, NonZeroU16::MAX).await.unwrap();
+        assert_eq!(listed[0].as_ref().unwrap_err().id, "agent".into());
+        assert_eq!(listed[1].as_ref().unwrap().client.id(), "other");
+        let shown = format!("{error:?}{:?}", listed[0]);
         assert!(shown.contains("agent") && !shown.contains("sha256") && !shown.contains("evil"), "{shown}");
         execute(url, "DELETE FROM tower_warden_clients").await;
     }

@@ -4,10 +4,13 @@
 pub(crate) use self::refresh::assert_one_of_100_concurrent_uses_succeeds;
 
 mod clients;
+#[cfg(feature = "postgres")]
+mod isolation;
 mod refresh;
 mod schema;
 mod signing;
 mod support;
+mod suspension;
 
 /// Names the tests that take the URL of an empty database, and runs each on SQLite and on Postgres.
 macro_rules! on_both_databases {

@@ -14,7 +14,7 @@ use tower_warden::{
 };
 use tower_warden_issuer::{
     Client, ClientAuthentication, ClientSecrets, ClientStore, GrantType, IssuerService, RefreshStore,
-    RefreshTokenRequest, RefreshTokens, SigningKeys, TokenIssuer,
+    RefreshTokenRequest, RefreshTokens, SigningKeys, TokenIssuer, TokenIssuerBuilder,
 };
 use tower_warden_sql::SqlIssuerStore;
 
@@ -40,11 +40,20 @@ impl Shared {
     }
 
     pub(super) fn issuer(&self, clients: impl ClientStore, refresh: impl RefreshStore) -> TokenIssuer {
+        self.issuer_with(clients, refresh, |builder| builder)
+    }
+
+    pub(super) fn issuer_with(
+        &self,
+        clients: impl ClientStore,
+        refresh: impl RefreshStore,
+        configure: impl FnOnce(TokenIssuerBuilder) -> TokenIssuerBuilder,
+    ) -> TokenIssuer {
         let refresh = RefreshTokens::new(refresh, self.list.clone()).grace(self.grace).unwrap();
         let refresh = refresh.idle_lifetime(Duration::from_secs(3600)).unwrap();
         let environment = Environment::default().with_clock(self.clock.clone());
         let builder = TokenIssuer::builder(ISSUER, clients, self.keys.clone()).unwrap();
-        builder.environment(&environment).refresh_tokens(refresh).build().unwrap()
+        configure(builder.environment(&environment).refresh_tokens(refresh)).build().unwrap()
     }
 
     /// A node with a pool of its own.
