@@ -31,8 +31,8 @@
 //! | read on | the [`manual`] |
 //!
 //! Stores and servers with dependencies of their own are separate crates: `tower-warden-sql` (API keys in SQLite and
-//! Postgres), `tower-warden-redis` (limits, revocations and used proofs that many nodes share), `tower-warden-rego` (policies in
-//! Rego) and `tower-warden-tls` (a TLS listener for axum and hyper, with client certificates).
+//! Postgres, and the state of an issuer), `tower-warden-redis` (limits, revocations and used proofs that many nodes share),
+//! `tower-warden-rego` (policies in Rego) and `tower-warden-tls` (a TLS listener for axum and hyper, with client certificates).
 //!
 //! # Quick start
 //!

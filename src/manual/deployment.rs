@@ -31,6 +31,7 @@
 //! | rate limits | [`LocalRateLimiter`](crate::rate_limit::LocalRateLimiter) | `RedisRateLimiter` of `tower-warden-redis` |
 //! | revocations | [`MemoryRevocationList`](crate::revocation::MemoryRevocationList) | `RedisRevocationList` |
 //! | used DPoP proofs | [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) | `RedisReplayGuard` |
+//! | clients, refresh tokens and signing keys of `tower-warden-issuer` | its stores in memory, SQLite | `SqlIssuerStore` of `tower-warden-sql` on Postgres |
 //! | changes of keys in any store | the process itself | `RedisNotifiedKeyStore` around the store |
 //!
 //! Two services on one Redis need two namespaces: `RedisConnection::connect` requires one, and `RedisRateLimiter` the
