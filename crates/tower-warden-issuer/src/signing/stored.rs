@@ -172,7 +172,7 @@ pub(super) fn contended() -> Unavailable {
     Unavailable::new("the store of signing keys, which other nodes change at the same time,")
 }
 
-/// How often a change is tried that another node forestalls.
+/// The number of times that a change is tried which another node forestalls.
 pub(super) const ATTEMPTS: u32 = 10;
 
 /// The longest time that a store may take.
