@@ -11,7 +11,7 @@ use crate::{
     signing::encode,
 };
 
-/// The members that a token takes over from the credential that it is issued for.
+/// The parts of a token that it takes over from the credential that it is issued for.
 #[derive(Default)]
 pub(crate) struct TokenTerms<'a> {
     /// Claims that it has unless the application sets them.

@@ -6,7 +6,7 @@ use tower_warden::{Identity, caller::Actor};
 /// The longest chain of actors in a token.
 pub(super) const MAX_ACTORS: usize = 8;
 
-/// The parties of a token that act for its subject.
+/// The parties that act for the subject of a token.
 pub(super) struct Delegation {
     /// The current actor first. Those that the token names without an issuer are of its own issuer.
     pub(super) actors: Vec<Actor>,

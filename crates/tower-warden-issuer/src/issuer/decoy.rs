@@ -51,9 +51,9 @@ mod tests {
 
     #[test]
     fn there_is_a_key_for_each_algorithm_of_the_metadata() {
-        let decoy = Decoy::generate().unwrap();
-        for algorithm in ["ES256", "EdDSA", "PS256", "RS256"] {
-            let request = KeyRequest::new(Some("any"), Algorithm::from_name(algorithm).unwrap(), UnixTime::default());
+        let decoy = Decoy::generate().expect("a random generator");
+        for algorithm in [Algorithm::ES256, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256] {
+            let request = KeyRequest::new(Some("any"), algorithm, UnixTime::default());
             assert!(matches!(decoy.keys.find(&request), Eventual::Now(Ok(Some(_)))), "{algorithm}");
         }
     }

@@ -168,8 +168,8 @@ pub(super) enum Writer {
     Older,
 }
 
-/// The bytes that a document is bound to: it cannot be that of another issuer, nor have another version than its own. An older
-/// document with its version, as in a backup, can be decrypted.
+/// The data that a document is bound to: it cannot be that of another issuer, nor have another version than its own. An
+/// older document with its version, as in a backup, can be decrypted.
 fn associated(id: &str, issuer: &str, version: u64) -> Vec<u8> {
     let mut bytes = b"tower-warden signing keys".to_vec();
     for text in [FORMAT, id, issuer] {

@@ -22,7 +22,7 @@ pub(super) struct Checks {
     version: u64,
 }
 
-/// The work that is due at a use of the keys.
+/// The urgency of work that is due.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Due {
     /// One use begins it, and none waits for it: the last check has failed a short time ago, so this one may take long.

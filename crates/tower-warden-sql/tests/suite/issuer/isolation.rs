@@ -8,9 +8,10 @@ use super::support::{Shared, two_nodes};
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs a Postgres server; ./scripts/test runs it"]
 async fn a_family_is_revoked_after_a_concurrent_rotation_by_a_strict_default_isolation() {
-    let url = crate::server::Server::shared().database().await;
+    let server = crate::server::Server::shared();
+    let url = server.database().await;
     let mut admin = PgConnection::connect(&url).await.unwrap();
-    let name: String = admin.fetch_one("SELECT current_database()").await.unwrap().get(0);
+    let name: String = admin.fetch_one("SELECT current_database()::text").await.unwrap().get(0);
     let set = format!("ALTER DATABASE \"{name}\" SET default_transaction_isolation = 'repeatable read'");
     admin.execute(&*set).await.unwrap();
 
