@@ -55,7 +55,7 @@ async fn the_parameters_are_added_to_the_query_of_the_redirect_uri() {
     assert_eq!(redirected(&reply, "https://app.example.com/cb?a=1").len(), 3);
 }
 
-// (213)
+// (257)
 #[tokio::test]
 async fn the_port_of_a_loopback_redirect_uri_may_differ_and_nothing_else() {
     let flow = CodeFlow::new();
@@ -99,7 +99,7 @@ async fn the_port_of_a_loopback_redirect_uri_may_differ_and_nothing_else() {
     }
 }
 
-// (213)
+// (257)
 #[tokio::test]
 async fn whatever_a_request_names_the_code_goes_to_the_host_and_path_of_the_client() {
     let flow = CodeFlow::new();
@@ -128,7 +128,7 @@ fn assert_direct(reply: &Reply, status: u16, code: &str) {
     assert!(!reply.headers.contains_key(header::LOCATION));
 }
 
-// (212)
+// (256)
 #[tokio::test]
 async fn errors_about_the_client_and_its_redirect_uri_are_not_redirected() {
     let flow = CodeFlow::new();
@@ -154,7 +154,7 @@ async fn a_malformed_query_and_a_repeated_parameter_are_refused() {
     assert_direct(&flow.send(request).await, 400, "invalid_request");
 }
 
-// (214)
+// (258)
 #[tokio::test]
 async fn errors_are_sent_to_the_redirect_uri_with_the_state_and_the_issuer() {
     let flow = CodeFlow::new();
@@ -234,7 +234,7 @@ fn from(address: Option<&str>) -> Request<Full<Bytes>> {
     request
 }
 
-// (215)
+// (259)
 #[tokio::test]
 async fn a_request_from_another_machine_is_refused() {
     let flow = CodeFlow::new();
@@ -246,7 +246,7 @@ async fn a_request_from_another_machine_is_refused() {
     }
 }
 
-// (215)
+// (259)
 #[tokio::test]
 async fn a_request_whose_address_is_unknown_is_refused() {
     let flow = CodeFlow::new();
@@ -256,7 +256,7 @@ async fn a_request_whose_address_is_unknown_is_refused() {
     assert_direct(&flow.send(request).await, 403, "access_denied");
 }
 
-// (215)
+// (259)
 #[tokio::test]
 async fn a_request_that_a_proxy_on_this_machine_forwards_for_another_one_is_refused() {
     use tower::{Layer, ServiceExt};
@@ -270,7 +270,7 @@ async fn a_request_that_a_proxy_on_this_machine_forwards_for_another_one_is_refu
     }
 }
 
-// (215)
+// (259)
 #[tokio::test]
 async fn a_request_that_a_proxy_has_passed_on_is_refused_without_the_layer_that_resolves_its_address() {
     let flow = CodeFlow::new();
@@ -286,7 +286,7 @@ async fn a_request_that_a_proxy_has_passed_on_is_refused_without_the_layer_that_
     }
 }
 
-// (216)
+// (260)
 #[tokio::test]
 async fn a_request_to_another_host_name_is_refused() {
     let flow = CodeFlow::new();

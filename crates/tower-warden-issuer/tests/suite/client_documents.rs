@@ -145,7 +145,7 @@ async fn a_document_is_fetched_again_after_a_minute() {
     assert_unknown(&authorize(&flow, URL).await);
 }
 
-// (221)
+// (265)
 #[tokio::test]
 async fn ids_that_are_no_urls_of_documents_are_not_fetched() {
     let server = Server::new();
@@ -175,7 +175,7 @@ async fn ids_that_are_no_urls_of_documents_are_not_fetched() {
     assert_eq!(server.fetches(), 0);
 }
 
-// (221)
+// (265)
 #[tokio::test]
 async fn a_document_that_is_not_valid_is_refused_and_not_cached() {
     let server = Server::new();
@@ -210,7 +210,7 @@ async fn a_document_that_is_not_valid_is_refused_and_not_cached() {
     redirected(&authorize(&flow, URL).await, CALLBACK);
 }
 
-// (223)
+// (267)
 #[tokio::test]
 async fn other_statuses_types_and_lengths_are_refused() {
     let server = Server::new();
@@ -260,7 +260,7 @@ async fn a_server_that_does_not_respond_is_503_after_five_seconds() {
     assert_eq!(begin.elapsed().as_secs(), 5);
 }
 
-// (223)
+// (267)
 #[tokio::test(start_paused = true)]
 async fn more_than_eight_fetches_at_a_time_are_503() {
     let server = Server::new();

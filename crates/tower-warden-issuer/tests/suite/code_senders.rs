@@ -21,7 +21,7 @@ async fn a_request_by_an_image_or_a_frame_of_a_page_is_refused() {
     redirected(&flow.send(navigation).await, CALLBACK);
 }
 
-// (217)
+// (261)
 #[tokio::test]
 async fn codes_and_tokens_are_exchanged_on_this_machine_only() {
     let flow = CodeFlow::new();

@@ -60,7 +60,7 @@ async fn a_client_that_may_not_refresh_gets_no_refresh_token() {
     assert!(reply.body.get("refresh_token").is_none());
 }
 
-// (217)
+// (261)
 #[tokio::test]
 async fn a_second_use_is_refused_and_revokes_what_the_first_has_yielded() {
     let flow = CodeFlow::new();
@@ -117,7 +117,7 @@ async fn a_second_use_without_refresh_tokens_revokes_by_the_list_of_the_issuer()
     assert!(flow.is_revoked(first.token()).await);
 }
 
-// (217)
+// (261)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_a_hundred_concurrent_uses_one_yields_tokens_which_are_revoked() {
     let flow = Arc::new(CodeFlow::new());
@@ -151,7 +151,7 @@ async fn assert_refused(flow: &CodeFlow, code: &str, changes: Changes<'_>, error
     flow.redeem(code, &[]).await.token();
 }
 
-// (218)
+// (262)
 #[tokio::test]
 async fn a_code_of_another_client_is_refused() {
     let flow = CodeFlow::new();
@@ -169,7 +169,7 @@ async fn a_code_of_another_client_is_refused() {
     assert!(!flow.is_revoked(first.token()).await);
 }
 
-// (218)
+// (262)
 #[tokio::test]
 async fn another_redirect_uri_than_that_of_the_request_is_refused() {
     let flow = CodeFlow::new();
@@ -179,7 +179,7 @@ async fn another_redirect_uri_than_that_of_the_request_is_refused() {
     }
 }
 
-// (218)
+// (262)
 #[tokio::test]
 async fn a_verifier_that_is_not_that_of_the_challenge_is_refused() {
     let flow = CodeFlow::new();
@@ -255,7 +255,7 @@ async fn a_client_that_is_declared_public_and_has_a_secret_is_not_public() {
     flow.redeem(&code, &[]).await.assert_error(401, "invalid_client");
 }
 
-// (219)
+// (263)
 #[tokio::test]
 async fn a_public_client_that_sends_a_credential_is_refused() {
     let flow = CodeFlow::new();
@@ -272,7 +272,7 @@ async fn a_public_client_that_sends_a_credential_is_refused() {
     flow.redeem(&code, &[]).await.token();
 }
 
-// (219)
+// (263)
 #[tokio::test]
 async fn a_public_client_may_not_use_other_grants_nor_introspect() {
     let flow = CodeFlow::new();
@@ -314,7 +314,7 @@ async fn prove(flow: &CodeFlow, form: &str, proof: &str) -> Reply {
     flow.send_form(request).await
 }
 
-// (218)
+// (262)
 #[tokio::test]
 async fn a_code_for_a_key_is_refused_without_its_proof() {
     let (flow, key, other) =

@@ -25,7 +25,7 @@ async fn a_suspended_client_is_not_found_again_by_its_url() {
     assert_eq!(server.fetches(), 0);
 }
 
-// (222)
+// (266)
 #[tokio::test]
 async fn documents_of_this_machine_are_for_issuers_on_this_machine_only() {
     let server = Server::new();
@@ -65,7 +65,7 @@ const OTHER_FORMS: [&str; 9] = [
     "https://0.0.0.0/client.json",
 ];
 
-// (222)
+// (266)
 #[tokio::test]
 async fn the_built_in_client_fetches_from_this_machine_and_from_no_private_network() {
     use axum::{Json, Router, response::Redirect, routing::get};
@@ -93,7 +93,7 @@ async fn the_built_in_client_fetches_from_this_machine_and_from_no_private_netwo
     }
 }
 
-// (222)
+// (266)
 #[tokio::test]
 async fn no_request_from_another_machine_causes_a_fetch() {
     let server = Server::new();

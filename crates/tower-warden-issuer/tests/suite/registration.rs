@@ -115,7 +115,7 @@ async fn each_client_gets_another_id_and_secret() {
     assert!(ids.iter().all(|id| !id.starts_with("http")));
 }
 
-// (220)
+// (264)
 #[tokio::test]
 async fn grants_that_are_not_for_such_clients_are_left_out() {
     let flow = flow();
@@ -140,7 +140,7 @@ async fn grants_that_are_not_for_such_clients_are_left_out() {
     assert!(tokens.body.get("refresh_token").is_none(), "the grant was not registered");
 }
 
-// (220)
+// (264)
 #[tokio::test]
 async fn redirect_uris_that_reveal_a_code_are_refused() {
     let flow = flow();
@@ -185,7 +185,7 @@ async fn metadata_of_other_types_or_values_are_refused() {
     }
 }
 
-// (220)
+// (264)
 #[tokio::test]
 async fn a_body_that_is_not_one_json_object_is_refused() {
     let flow = flow();
@@ -198,7 +198,7 @@ async fn a_body_that_is_not_one_json_object_is_refused() {
     flow.send(request(&long)).await.assert_error(400, "invalid_request");
 }
 
-// (220)
+// (264)
 #[tokio::test]
 async fn other_content_types_are_refused() {
     let flow = flow();
@@ -226,7 +226,7 @@ async fn a_registration_from_another_machine_or_to_another_host_name_is_refused(
     flow.send(rebound).await.assert_error(403, "access_denied");
 }
 
-// (220)
+// (264)
 #[tokio::test]
 async fn the_number_of_clients_is_bounded_and_those_that_exist_are_kept() {
     let flow = flow();
