@@ -71,6 +71,8 @@ pub enum ConfigErrorKind {
     Namespace,
     /// An IP network.
     Network,
+    /// The form of the signatures of payloads, or a key for them.
+    PayloadSignature,
     /// A pepper.
     Pepper,
     /// A policy.

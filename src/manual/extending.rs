@@ -16,6 +16,7 @@
 //! | how URLs are fetched | [`Fetch`](crate::fetch::Fetch) | [`fetch`](crate::fetch) |
 //! | which scopes a role has | [`RoleDirectory`](crate::authorize::RoleDirectory) | [`authorize`](crate::authorize) |
 //! | what a caller may do | [`Policy`](crate::Policy) | [`authorize`](crate::authorize) |
+//! | which secrets API keys are bound to | [`PayloadKeys`](crate::signature::bound::PayloadKeys) | [`signature::bound`](crate::signature::bound) |
 //! | what is read from a request's body before the handler | [`BodyCheck`](crate::body::BodyCheck) | [`body`](crate::body) |
 //! | where audit events go | [`AuditSink`](crate::audit::AuditSink) | [`audit`](crate::audit) |
 //! | how an audit event is written | [`EventFormat`](crate::audit::EventFormat) | [`audit`](crate::audit) |

@@ -1,1 +1,5 @@
 //! Signed requests and responses.
+
+pub mod bound;
+pub mod payload;
+pub mod webhook;
