@@ -78,6 +78,7 @@
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
 //! | [`manual`] | the chapter "Calling protected APIs": which credential, what happens when, a checklist |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
+//! | [`payload_signature`] | [`PayloadSignatureLayer`](payload_signature::PayloadSignatureLayer): signed webhooks and requests |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
 //! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
@@ -117,6 +118,7 @@ mod layer;
 pub mod manual;
 pub mod mcp_headers;
 mod origin;
+pub mod payload_signature;
 mod private_key;
 mod private_key_source;
 pub mod replay;

@@ -174,7 +174,7 @@ impl PrivateKey {
         Ok(Zeroizing::new(format!("{signed}.{}", encode(&signature))))
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let failed = |_| TokenError::new(TokenErrorKind::Unavailable, "the library failed to sign");
         let random = SystemRandom::new();
         match &*self.pair {

@@ -36,7 +36,7 @@ pub struct PayloadProof {
     verifier: Arc<Verifier>,
 }
 
-/// What a signature is verified with.
+/// The keys and rules by which a signature is verified.
 #[derive(Clone)]
 struct Verifier {
     keys: Arc<dyn PayloadKeys>,

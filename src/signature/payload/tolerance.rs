@@ -8,7 +8,7 @@ use crate::{error::ConfigError, reason::Reason, time::UnixTime};
 pub(in crate::signature) struct Tolerance {
     pub(in crate::signature) past: Duration,
     future: Duration,
-    /// How long a request without a timestamp is recorded.
+    /// The time for which a request without a timestamp is recorded.
     pub(in crate::signature) replay_window: Duration,
 }
 

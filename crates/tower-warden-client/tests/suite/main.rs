@@ -16,6 +16,7 @@ mod grants;
 mod layer;
 mod mcp_headers;
 mod origins;
+mod payload_signature;
 mod polling;
 mod refresh;
 mod retry;
