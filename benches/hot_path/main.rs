@@ -24,6 +24,7 @@ mod scale;
 mod threads;
 mod tokens;
 mod tracked;
+mod webhooks;
 mod whole;
 
 use std::env;
@@ -43,7 +44,7 @@ fn main() {
     };
     // Cargo adds `--bench`; what is left is the name of a module, as criterion takes a filter.
     let only = env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let paths: [(&str, fn(Effort)); 18] = [
+    let paths: [(&str, fn(Effort)); 19] = [
         ("paths", paths::cached),
         ("introspected", introspected::cached),
         ("paths", paths::refused),
@@ -57,6 +58,7 @@ fn main() {
         ("whole", whole::stack),
         ("detector", detector::record),
         ("mcp", mcp::calls),
+        ("webhooks", webhooks::verified),
         ("threads", threads::two),
         ("limits", limits::one_key_after_the_other),
         ("limits", limits::layers),

@@ -194,7 +194,7 @@ impl PayloadScheme {
         self
     }
 
-    /// Sets the header field of the request's id. It is required if the template has `{id}`.
+    /// Sets the header field of the request's id, which is unique to a message. It is required if the template has `{id}`.
     #[must_use]
     pub fn id(mut self, field: HeaderName) -> Self {
         self.id = Some(field);

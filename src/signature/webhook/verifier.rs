@@ -49,7 +49,8 @@ pub struct WebhookVerifier {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ReplayId {
-    /// All that the signature covers: a message that its sender sends again, with a new timestamp, is another request.
+    /// Its id and its timestamp if the signature covers both, otherwise all that the signature covers. A message that its
+    /// sender sends again with a new timestamp is another request.
     #[default]
     Delivery,
     /// The id of the message, which must be covered: a message is accepted once within the tolerance, and the sender's own
