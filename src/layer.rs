@@ -36,6 +36,8 @@ pub use crate::drain::DrainLayer;
 pub use crate::mcp::McpGuardLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
+#[cfg(feature = "signature")]
+pub use crate::signature::SignResponseLayer;
 #[cfg(feature = "stream")]
 pub use crate::stream::StreamGuardLayer;
 pub use crate::{

@@ -29,6 +29,7 @@ pub mod mcp;
 mod names;
 mod proof;
 mod request;
+mod signature;
 mod token;
 mod token_bytes;
 
@@ -36,7 +37,7 @@ mod token_bytes;
 /// accepted: a target that refuses everything tests nothing.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("api_key", api_key::run),
     ("certificate", certificate::run),
     ("forwarded", forwarded::run),
@@ -47,6 +48,7 @@ pub const TARGETS: [Target; 12] = [
     ("names", names::run),
     ("proof", proof::run),
     ("request", request::run),
+    ("signature", signature::run),
     ("token", token::run),
     ("token_bytes", token_bytes::run),
 ];

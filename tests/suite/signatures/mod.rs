@@ -1,0 +1,12 @@
+//! Signed requests, RFC 9421 and RFC 9530: each bad one by name.
+
+mod agents;
+mod components;
+mod content;
+mod keys;
+mod mutations;
+mod policy;
+mod proofs;
+mod replays;
+mod responses;
+mod vectors;
