@@ -30,7 +30,7 @@ pub(crate) struct Challenges {
     schemes: Vec<Arc<dyn Scheme>>,
     /// Places of schemes that have a challenge, in the order in which these are written.
     order: Vec<usize>,
-    /// What the schemes that are offered add besides.
+    /// Fields that the offered schemes add to the challenges.
     fields: Box<[(HeaderName, HeaderValue)]>,
     malformed: Box<[HeaderValue]>,
     missing: Box<[HeaderValue]>,

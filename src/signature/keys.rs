@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 use crate::notice::Observer;
 use crate::{Eventual, caller::Identity, error::Unavailable, jwt::VerifyingKey, time::UnixTime};
 
-/// What a signature says about the key that made it. Nothing of it is verified.
+/// The parameters of a signature that identify its key. None of them is verified.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct SignatureKeyRequest<'a> {

@@ -55,7 +55,7 @@ use crate::{
 pub struct SignatureProof(Arc<Inner>);
 
 struct Inner {
-    /// By `kid`, and by thumbprint.
+    /// The keys by `kid`, and by thumbprint.
     keys: HashMap<Box<str>, Arc<VerifyingKey>>,
     policy: SignaturePolicy,
 }

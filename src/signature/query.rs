@@ -2,7 +2,8 @@
 
 /// The value of the parameter with this name, encoded again; `None` unless there is exactly one.
 ///
-/// Names and values are decoded as forms are, and encoded with the component percent-encode set of the URL Standard.
+/// Names and values are decoded as forms are, and encoded with the percent-encode set of forms of the URL Standard, in which a
+/// space is no plus sign.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let mut found = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -46,9 +47,9 @@ fn normalised(text: &str) -> Option<String> {
     Some(encoded)
 }
 
-/// All characters that are not in the component percent-encode set.
+/// All characters that are not in the `application/x-www-form-urlencoded` percent-encode set.
 const fn is_kept(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'!' | b'\'' | b'(' | b')' | b'*' | b'-' | b'.' | b'_' | b'~')
+    byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_')
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {

@@ -23,7 +23,7 @@ pub(super) struct SignatureScheme {
     role: Role,
 }
 
-/// What a signature is.
+/// The role of a signature.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Role {
     Credential,

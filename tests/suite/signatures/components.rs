@@ -150,6 +150,23 @@ async fn query_parameter_that_occurs_twice_is_refused() {
     stack.send(request("/?a=1&b=2")).await.assert_subject("agent:");
 }
 
+#[tokio::test]
+async fn query_parameter_is_encoded_as_forms_are() {
+    let stack = Stack::new();
+    for (sent, covered_value) in [
+        ("a%2fb", "a%2Fb"),
+        ("%41+b", "A%20b"),
+        ("!'()~*-._", "%21%27%28%29%7E*-._"),
+        ("%c3%a4&c", "%C3%A4"),
+        ("100%", "100%25"),
+    ] {
+        let target = format!("/?a={sent}");
+        let parameter = ("\"@query-param\";name=\"a\"".to_owned(), covered_value.to_owned());
+        let components = [&covered("GET", &target)[..], &[parameter]].concat();
+        stack.send(with(&stack, Request::get(&target), &components)).await.assert_subject("agent:");
+    }
+}
+
 // (226)
 #[tokio::test]
 async fn labels_that_differ_are_malformed() {

@@ -5,6 +5,7 @@ mod components;
 mod content;
 mod keys;
 mod mutations;
+mod oracle;
 mod policy;
 mod proofs;
 mod replays;

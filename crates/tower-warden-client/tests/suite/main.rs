@@ -27,6 +27,8 @@ mod secrecy;
 mod secret_files;
 mod secrets;
 mod server;
+#[cfg(feature = "signature")]
+mod signature;
 mod step_up;
 mod stores;
 mod support;
