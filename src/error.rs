@@ -83,6 +83,8 @@ pub enum ConfigErrorKind {
     Scope,
     /// A scope hierarchy with a cycle.
     ScopeCycle,
+    /// The verification or the making of signatures of messages.
+    Signature,
     /// A key that verifies signatures.
     VerifyingKey,
 }

@@ -11,6 +11,8 @@
 //! | where API keys are stored | [`KeyStore`](crate::api_key::KeyStore) | [`api_key`](crate::api_key) |
 //! | where an issuer's keys come from | [`KeySource`](crate::jwt::KeySource) | [`jwt`](crate::jwt) |
 //! | what is revoked | [`RevocationList`](crate::revocation::RevocationList) | [`revocation`](crate::revocation) |
+//! | whose keys sign requests | [`SignatureKeys`](crate::signature::SignatureKeys) | [`signature`](crate::signature) |
+//! | how messages are signed | [`MessageKey`](crate::signature::MessageKey) | [`signature`](crate::signature) |
 //! | where used proofs are recorded | [`ReplayGuard`](crate::replay::ReplayGuard) | [`replay`](crate::replay) |
 //! | where rate limits are counted | [`RateLimiter`](crate::rate_limit::RateLimiter) | [`rate_limit`](crate::rate_limit) |
 //! | how URLs are fetched | [`Fetch`](crate::fetch::Fetch) | [`fetch`](crate::fetch) |

@@ -55,6 +55,8 @@ pub(crate) enum LocateError {
 #[derive(Clone, Copy)]
 enum Candidate<'a> {
     Authorization(&'a HeaderValue),
+    /// Fields that are one credential together.
+    Fields(usize),
     Site(usize, &'a [u8]),
 }
 
@@ -133,6 +135,7 @@ impl Schemes {
         let (site, text) = match found {
             None => return Ok(self.implicit(head)),
             Some(Candidate::Authorization(value)) => self.authorization(value)?,
+            Some(Candidate::Fields(site)) => return Ok(Some(self.located(site, ""))),
             Some(Candidate::Site(site, value)) => (site, self.text(value)?),
         };
         self.read(site, text).map(Some)
@@ -145,14 +148,14 @@ impl Schemes {
         if !matches!(location, Location::Authorization(_)) {
             conceal(headers, &header::AUTHORIZATION);
         }
-        for name in location.field().into_iter().chain(sensitive) {
+        for name in location.fields().iter().chain(sensitive) {
             conceal(headers, name);
         }
     }
 
     /// The fields that may carry credentials, or what inner layers must not print besides.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
-        self.sites.iter().flat_map(|site| site.location.field().into_iter().chain(&site.sensitive))
+        self.sites.iter().flat_map(|site| site.location.fields().iter().chain(&site.sensitive))
     }
 
     fn for_each_candidate<'a>(&self, head: &Head<'a>, found: &mut impl FnMut(Candidate<'a>)) {
@@ -164,6 +167,11 @@ impl Schemes {
             match &site.location {
                 Location::Authorization(_) | Location::Extension(_) => {}
                 Location::Cookie(name) => cookies(head.headers, name).for_each(add),
+                Location::Fields(names) => {
+                    if names.iter().any(|name| head.headers.contains_key(name)) {
+                        found(Candidate::Fields(index));
+                    }
+                }
                 Location::Header(name) => {
                     head.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
                 }

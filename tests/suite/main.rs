@@ -85,6 +85,8 @@ mod roles;
 mod scopes;
 mod secrets;
 mod servers;
+mod signatures;
+mod signed;
 mod signing;
 mod step_up;
 mod streams;

@@ -78,10 +78,11 @@
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
 //! | [`manual`] | the chapter "Calling protected APIs": which credential, what happens when, a checklist |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
-//! | [`payload_signature`] | [`PayloadSignatureLayer`](payload_signature::PayloadSignatureLayer): signed webhooks and requests |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
 //! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
+//! | `payload_signature` | `PayloadSignatureLayer`: signed webhooks, with the feature `signature` |
+//! | `signature` | `SignLayer`: signed requests (RFC 9421), with the feature of this name |
 //!
 //! # Secrets
 //!
@@ -118,6 +119,7 @@ mod layer;
 pub mod manual;
 pub mod mcp_headers;
 mod origin;
+#[cfg(feature = "signature")]
 pub mod payload_signature;
 mod private_key;
 mod private_key_source;
@@ -128,6 +130,8 @@ pub mod retry;
 mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;
+#[cfg(feature = "signature")]
+pub mod signature;
 pub mod store;
 mod token;
 mod wiped;

@@ -110,6 +110,12 @@ impl PrivateKey {
         self
     }
 
+    /// The id, `kid`, if it is set.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
     /// The algorithm of its signatures.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {

@@ -29,6 +29,7 @@ pub mod mcp;
 mod names;
 mod proof;
 mod request;
+mod signature;
 mod token;
 mod token_bytes;
 mod webhook;
@@ -37,7 +38,7 @@ mod webhook;
 /// accepted: a target that refuses everything tests nothing.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-pub const TARGETS: [Target; 13] = [
+pub const TARGETS: [Target; 14] = [
     ("api_key", api_key::run),
     ("certificate", certificate::run),
     ("forwarded", forwarded::run),
@@ -48,6 +49,7 @@ pub const TARGETS: [Target; 13] = [
     ("names", names::run),
     ("proof", proof::run),
     ("request", request::run),
+    ("signature", signature::run),
     ("token", token::run),
     ("token_bytes", token_bytes::run),
     ("webhook", webhook::run),
