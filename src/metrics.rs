@@ -24,18 +24,31 @@ mod names {
     pub(crate) const VERIFICATION_DURATION: &str = "warden.verification.duration";
 }
 
+/// Makes a metric whose labels have fixed values. Its key is a constant: the macros of `metrics` hash it for each call,
+/// unless its name is a literal.
+#[cfg(feature = "metrics")]
+macro_rules! fixed {
+    ($register:ident($name:ident), $($label:literal: $value:literal),+) => {{
+        static LABELS: &[::metrics::Label] = &[$(::metrics::Label::from_static_parts($label, $value)),+];
+        static KEY: ::metrics::Key = ::metrics::Key::from_static_parts($name, LABELS);
+        static METADATA: ::metrics::Metadata<'static> =
+            ::metrics::Metadata::new(module_path!(), ::metrics::Level::INFO, Some(module_path!()));
+        ::metrics::with_recorder(|recorder| recorder.$register(&KEY, &METADATA))
+    }};
+}
+
 /// Makes a metric whose labels have one of these values, without an allocation; those of others are allocated.
 #[cfg(feature = "metrics")]
 macro_rules! labelled {
-    ($kind:ident!($name:ident), $one:literal: $first:ident [$($known:literal)+], $two:literal: $second:ident $others:tt) => {
+    ($kind:ident, $register:ident($name:ident), $one:literal: $first:ident [$($known:literal)+], $two:literal: $second:ident $others:tt) => {
         match $first {
-            $($known => labelled!(@ $kind!($name), $one: $known, $two: $second $first $others),)+
+            $($known => labelled!(@ $kind, $register($name), $one: $known, $two: $second $first $others),)+
             _ => ::metrics::$kind!($name, $one => $first, $two => $second),
         }
     };
-    (@ $kind:ident!($name:ident), $one:literal: $known:literal, $two:literal: $second:ident $first:ident [$($other:literal)+]) => {
+    (@ $kind:ident, $register:ident($name:ident), $one:literal: $known:literal, $two:literal: $second:ident $first:ident [$($other:literal)+]) => {
         match $second {
-            $($other => ::metrics::$kind!($name, $one => $known, $two => $other),)+
+            $($other => fixed!($register($name), $one: $known, $two: $other),)+
             _ => ::metrics::$kind!($name, $one => $first, $two => $second),
         }
     };
@@ -45,7 +58,7 @@ macro_rules! labelled {
 pub(crate) fn cache_looked_up(cache: &'static str, result: &'static str) {
     #[cfg(feature = "metrics")]
     labelled!(
-        counter!(CACHE_LOOKUPS),
+        counter, register_counter(CACHE_LOOKUPS),
         "cache": cache ["introspection" "issuer resolver" "key store" "load balancer keys" "tokens"],
         "result": result ["hit" "miss" "refused"]
     )
@@ -73,8 +86,8 @@ pub(crate) fn key_set_fetched(issuer: &str, at: Option<u64>) {
 pub(crate) fn limiter_decided(decision: &'static str) {
     #[cfg(feature = "metrics")]
     match decision {
-        "admitted" => ::metrics::counter!(LIMITER_DECISIONS, "decision" => "admitted"),
-        "refused" => ::metrics::counter!(LIMITER_DECISIONS, "decision" => "refused"),
+        "admitted" => fixed!(register_counter(LIMITER_DECISIONS), "decision": "admitted"),
+        "refused" => fixed!(register_counter(LIMITER_DECISIONS), "decision": "refused"),
         _ => ::metrics::counter!(LIMITER_DECISIONS, "decision" => decision),
     }
     .increment(1);
@@ -95,8 +108,8 @@ pub(crate) fn audit_queued(sink: &'static str, count: impl FnOnce() -> usize) {
     #[cfg(feature = "metrics")]
     {
         let gauge = match sink {
-            "channel" => ::metrics::gauge!(AUDIT_QUEUE, "sink" => "channel"),
-            "lines" => ::metrics::gauge!(AUDIT_QUEUE, "sink" => "lines"),
+            "channel" => fixed!(register_gauge(AUDIT_QUEUE), "sink": "channel"),
+            "lines" => fixed!(register_gauge(AUDIT_QUEUE), "sink": "lines"),
             _ => ::metrics::gauge!(AUDIT_QUEUE, "sink" => sink),
         };
         #[expect(clippy::cast_precision_loss, reason = "a queue is shorter than 2⁵³")]
@@ -125,7 +138,7 @@ impl Stopwatch {
     #[cfg(feature = "metrics")]
     pub(crate) fn stop(self, method: &'static str, outcome: &'static str) {
         labelled!(
-            histogram!(VERIFICATION_DURATION),
+            histogram, register_histogram(VERIFICATION_DURATION),
             "method": method ["access_token" "api_key" "client_certificate" "introspection" "jwt"],
             "outcome": outcome ["ok" "refused" "unavailable"]
         )

@@ -136,7 +136,7 @@ impl Schemes {
             None => return Ok(self.implicit(head)),
             Some(Candidate::Authorization(value)) => self.authorization(value)?,
             Some(Candidate::Fields(site)) => return Ok(Some(self.located(site, ""))),
-            Some(Candidate::Site(site, value)) => (site, self.text(value)?),
+            Some(Candidate::Site(site, value)) => (site, text(value, self.max_length)?),
         };
         self.read(site, text).map(Some)
     }
@@ -145,12 +145,17 @@ impl Schemes {
     /// carry one that is not for this layer.
     pub(crate) fn conceal(&self, place: Place, headers: &mut HeaderMap) {
         let Site { location, sensitive, .. } = &self.sites[place.site];
+        match (location, location.fields()) {
+            // The only line of the field: each line is a credential, and there was one.
+            (Location::Authorization(_) | Location::Header(_), [name]) => {
+                headers.get_mut(name).into_iter().for_each(|value| value.set_sensitive(true));
+            }
+            (_, names) => names.iter().for_each(|name| conceal(headers, name)),
+        }
         if !matches!(location, Location::Authorization(_)) {
             conceal(headers, &header::AUTHORIZATION);
         }
-        for name in location.fields().iter().chain(sensitive) {
-            conceal(headers, name);
-        }
+        sensitive.iter().for_each(|name| conceal(headers, name));
     }
 
     /// The fields that may carry credentials, or what inner layers must not print besides.
@@ -190,24 +195,23 @@ impl Schemes {
 
     fn authorization<'a>(&self, value: &'a HeaderValue) -> Result<(usize, &'a str), LocateError> {
         let text = text(value.as_bytes(), self.max_length.saturating_add(MAX_SCHEME_LENGTH))?;
-        let (name, credential) = text.split_once(' ').unwrap_or((text, ""));
+        let (name, credential) = first_word(text);
         let site = |name: &str| {
             let is_named = |site: &Site| matches!(&site.location, Location::Authorization(known) if known.eq_ignore_ascii_case(name));
             self.sites.iter().position(is_named)
         };
         if let Some(site) = site(name) {
             // RFC 6750 §2.1 and RFC 9110 §11.4: one or more spaces after the scheme.
-            return Ok((site, self.text(credential.trim_start_matches(' ').as_bytes())?));
+            let credential = credential.trim_ascii_start();
+            return match credential.len() > self.max_length {
+                true => Err(LocateError::Malformed(Reason::CREDENTIAL_TOO_LONG)),
+                false => Ok((site, credential)),
+            };
         }
-        let first_word = |part: &'a str| part.trim_start().split(' ').next().unwrap_or_default();
-        if text.split(',').skip(1).any(|part| site(first_word(part)).is_some()) {
+        if text.split(',').skip(1).any(|part| site(first_word(part.trim_ascii_start()).0).is_some()) {
             return Err(LocateError::Malformed(Reason::CREDENTIAL_LIST));
         }
         Err(LocateError::Missing(Reason::UNSUPPORTED_SCHEME))
-    }
-
-    fn text<'a>(&self, credential: &'a [u8]) -> Result<&'a str, LocateError> {
-        text(credential, self.max_length)
     }
 
     fn read<'a>(&'a self, site: usize, text: &'a str) -> Result<Located<'a>, LocateError> {
@@ -252,6 +256,14 @@ fn protocols<'a>(headers: &'a HeaderMap, prefix: &str) -> impl Iterator<Item = &
     let lines = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries.filter_map(move |entry| entry.trim_ascii().strip_prefix(prefix.as_bytes()))
+}
+
+/// The text before the first space, and the rest after it.
+fn first_word(text: &str) -> (&str, &str) {
+    match text.bytes().position(|byte| byte == b' ') {
+        Some(space) => (&text[..space], &text[space + 1..]),
+        None => (text, ""),
+    }
 }
 
 /// Visible ASCII and space.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tower_warden::{
-    ConfigError, Environment,
+    ConfigError, Environment, UnixTime,
     fetch::{Fetch, HttpClient},
 };
 
@@ -147,7 +147,7 @@ impl CredentialsBuilder {
                         // An error names the member, because the name in the configuration may be a misplaced value.
                         let read = self.secrets.get(&name).wait().await;
                         read.map_err(|error| error.renamed(format!("{service}.{member}")))?;
-                        declarations.push(declaration(config, &label, &name));
+                        declarations.push(self.declaration(config, &label, &name));
                         own.push(label.clone());
                         known.insert(name, (destination, label));
                     }
@@ -156,6 +156,28 @@ impl CredentialsBuilder {
             labels.push(own);
         }
         Ok((declarations, labels))
+    }
+
+    fn declaration(&self, config: &ServiceConfig, label: &str, name: &str) -> KeyDeclaration {
+        let declaration = KeyDeclaration::new(label, name).scopes(config.scopes.clone());
+        let declaration = match &config.kind {
+            Kind::ApiKey { .. } => declaration,
+            // A client secret or a private key, of any form.
+            _ => declaration.any_text(),
+        };
+        match self.rotation(name) {
+            Some((created, period)) => declaration.rotation(created, period),
+            None => declaration,
+        }
+    }
+
+    /// The rotation of a secret that is due first, of the services that use it.
+    fn rotation(&self, secret: &str) -> Option<(UnixTime, Duration)> {
+        let users = self
+            .services
+            .iter()
+            .filter(|(service, config)| grants::secrets(service, config).iter().any(|used| *used.name == *secret));
+        users.filter_map(|(_, config)| config.rotation).min_by_key(|(created, period)| *created + *period)
     }
 
     async fn service(
@@ -183,19 +205,6 @@ impl CredentialsBuilder {
         let tokens = CachedToken::new(grant).environment(&self.environment);
         let layer = TokenLayer::new(tokens.clone(), &origin).map_err(refused)?.environment(&self.environment);
         Ok(Service { layer, secrets, tokens: Some(tokens) })
-    }
-}
-
-fn declaration(config: &ServiceConfig, label: &str, name: &str) -> KeyDeclaration {
-    let declaration = KeyDeclaration::new(label, name).scopes(config.scopes.clone());
-    let declaration = match &config.kind {
-        Kind::ApiKey { .. } => declaration,
-        // A client secret or a private key, of any form.
-        _ => declaration.any_text(),
-    };
-    match config.rotation {
-        Some((created, period)) => declaration.rotation(created, period),
-        None => declaration,
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use tokio::task::AbortHandle;
 use tower_warden::{Clock, Environment, Eventual, UnixTime};
 
-use super::{ChangeSender, Changes, Secret, SecretError, Versioned};
+use super::{ChangeSender, Changes, Secret, SecretError, SecretErrorKind, Versioned};
 
 /// The settings of a source that is read again at an interval.
 ///
@@ -102,13 +102,14 @@ pub(super) struct Polled<R> {
     pub(super) polling: Polling,
     entries: Mutex<HashMap<Box<str>, Entry>>,
     /// The lock of each name that is being read, held until its entry is replaced, so that a slow reading does not
-    /// replace a later one.
+    /// replace a later one. Its content is the result of a reading that has failed, for those that waited for it: each of
+    /// them would otherwise wait for a source that is down, one after another.
     turns: Mutex<HashMap<Box<str>, Weak<Turn>>>,
     changes: ChangeSender,
     task: OnceLock<AbortHandle>,
 }
 
-type Turn = tokio::sync::Mutex<()>;
+type Turn = tokio::sync::Mutex<Option<SecretErrorKind>>;
 
 struct Entry {
     versioned: Versioned<Secret>,
@@ -149,17 +150,28 @@ impl<R: Reader> Polled<R> {
         let (this, name) = (Arc::clone(self), Box::<str>::from(name));
         // The place where the secret is kept.
         Eventual::later(async move {
-            let _turn = match turn.try_lock() {
-                Ok(turn) => turn,
+            let (mut turn, has_waited) = match turn.try_lock() {
+                Ok(turn) => (turn, false),
                 Err(_) => match this.last(&name) {
                     Some(last) => return Ok(last),
-                    None => turn.lock().await,
+                    None => (turn.lock().await, true),
                 },
             };
             // Another caller may have read it in the meantime.
-            match this.recent(&name) {
-                Some(recent) => Ok(recent),
-                None => this.read(&name).await,
+            if let Some(recent) = this.recent(&name) {
+                return Ok(recent);
+            }
+            // A reading that was given up has no result.
+            match turn.take() {
+                Some(failed) if has_waited => {
+                    *turn = Some(failed);
+                    Err(SecretError::new(failed, name, "another caller could not read it either"))
+                }
+                _ => {
+                    let read = this.read(&name).await;
+                    *turn = read.as_ref().err().map(SecretError::kind);
+                    read
+                }
             }
         })
     }

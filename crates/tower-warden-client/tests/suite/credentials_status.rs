@@ -51,6 +51,32 @@ async fn the_status_states_tokens_errors_and_rotations() {
     assert!(!format!("{credentials:?} {statuses:?}").contains("secret_of"));
 }
 
+#[tokio::test]
+async fn the_rotation_of_a_secret_of_two_services_is_the_one_that_is_due_first() {
+    for (of_a, of_b, days) in
+        [(None, Some(20), 20), (Some(20), None, 20), (Some(30), Some(20), 20), (Some(20), Some(30), 20)]
+    {
+        let mut services = json!({
+            "a": client("https://a.example", "agent", "CLIENT"),
+            "b": client("https://b.example", "agent", "CLIENT"),
+        });
+        for (service, period) in [("a", of_a), ("b", of_b)] {
+            if let Some(period) = period {
+                services[service]["created"] = json!("2027-01-01");
+                services[service]["rotate_after_days"] = json!(period);
+            }
+        }
+        let (environment, _) = clock();
+        let credentials = build(&services, secrets()).http(Server::default()).environment(&environment).load();
+        let statuses = credentials.await.unwrap().status();
+        let created = 1_800_489_600 - 20 * 24 * 3_600;
+        for service in ["a", "b"] {
+            let due = status(&statuses, service).rotation_due().unwrap();
+            assert_eq!(due.as_secs(), created + days * 24 * 3_600, "{service} of {of_a:?} and {of_b:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn all_services_are_refreshed_in_the_background_until_the_last_layer_is_dropped() {
     let (log, _guard) = Log::listen();

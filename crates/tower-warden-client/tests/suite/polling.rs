@@ -12,11 +12,12 @@ use bytes::Bytes;
 use http::{Request, Response};
 use tokio::sync::watch;
 use tower_warden::{Eventual, Unavailable, fetch::Fetch};
-use tower_warden_client::secret::{EnvironmentSecrets, Polling, SecretSource, VaultSecrets};
+use tower_warden_client::secret::{EnvironmentSecrets, Polling, SecretErrorKind, SecretSource, VaultSecrets};
 
 use crate::server::{environment, seconds};
 
-/// A server whose secrets have the value `n` for the n-th request of the path, and whose slow paths wait.
+/// A server whose secrets have the value `n` for the n-th request of the path, and whose slow paths wait. It is down for the
+/// path `lost`.
 #[derive(Clone)]
 struct Slow(Arc<State>);
 
@@ -55,6 +56,9 @@ impl Fetch for Slow {
         let mut slow = self.0.slow.subscribe();
         Eventual::later(async move {
             slow.wait_for(|slow| !slow.contains(path.as_str())).await.unwrap();
+            if path == "lost" {
+                return Err(Unavailable::new("the server is down"));
+            }
             let body = format!(r#"{{"data":{{"data":{{"value":"{number}"}},"metadata":{{"version":{number}}}}}}}"#);
             Ok(Response::new(body.into()))
         })
@@ -112,6 +116,25 @@ async fn a_reader_that_gives_up_leaves_the_reading_to_the_next_one() {
     drop(reader);
     slow.release("billing");
     assert_eq!((next.await.as_str(), slow.count("billing")), ("2", 2));
+}
+
+#[tokio::test]
+async fn callers_that_waited_for_a_failed_reading_do_not_read_one_after_another() {
+    let slow = Slow::new();
+    let secrets = slow.secrets(Polling::default());
+    slow.hold("lost");
+    let mut readings: Vec<_> = (0..100).map(|_| Box::pin(secrets.get("lost").wait())).collect();
+    for reading in &mut readings {
+        assert!(poll_once(reading.as_mut()).is_pending());
+    }
+    slow.release("lost");
+    for reading in readings {
+        assert_eq!(reading.await.unwrap_err().kind(), SecretErrorKind::Unavailable);
+    }
+    assert_eq!(slow.count("lost"), 1);
+    // A caller that comes later has not waited, and reads.
+    secrets.get("lost").wait().await.unwrap_err();
+    assert_eq!(slow.count("lost"), 2);
 }
 
 #[tokio::test(start_paused = true)]
