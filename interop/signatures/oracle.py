@@ -5,6 +5,7 @@ Usage: oracle.py sign FOLDER | verify FOLDER
 
 import base64
 import datetime
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -120,10 +121,48 @@ def sign(folder):
                 body=content,
             )
             messages.append(
-                {"algorithm": name, "jwk": jwk, "method": method, "url": url, "headers": message.headers, "body": body or ""}
+                {
+                    "algorithm": name,
+                    "jwk": jwk,
+                    "created": int(now.timestamp()),
+                    "method": method,
+                    "url": url,
+                    "headers": message.headers,
+                    "body": body or "",
+                }
             )
     (folder / "python.json").write_text(json.dumps(messages, indent=1))
-    print(f"ok: {len(messages)} messages are signed by Python")
+    (folder / "python_agents.json").write_text(json.dumps([agent()], indent=1))
+    print(f"ok: {len(messages) + 1} messages are signed by Python")
+
+
+def agent():
+    """A request of Web Bot Auth, with the dictionary `Signature-Agent`."""
+    key, jwk = generate("ed25519")
+    required = json.dumps(jwk, sort_keys=True, separators=(",", ":")).encode()
+    key_id = encode(hashlib.sha256(required).digest())
+    signer = HTTPMessageSigner(signature_algorithm=algorithms.ED25519, key_resolver=resolver(key_id, private=key))
+    headers = {"Signature-Agent": 'other="https://other.test/jwks", sig1="https://agent.test/jwks.json"'}
+    message = SimpleNamespace(method="GET", url="https://api.test/page", headers=headers)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    signer.sign(
+        message,
+        key_id=key_id,
+        created=now,
+        expires=now + datetime.timedelta(minutes=5),
+        label="sig1",
+        tag="web-bot-auth",
+        covered_component_ids=["@authority", '"signature-agent";key="sig1"'],
+    )
+    return {
+        "jwk": jwk,
+        "directory": "https://agent.test/jwks.json",
+        "created": int(now.timestamp()),
+        "method": "GET",
+        "url": message.url,
+        "headers": message.headers,
+        "body": "",
+    }
 
 
 def verify(folder):
@@ -136,11 +175,11 @@ def verify(folder):
         key_resolver = resolver("k1", public=public_key(row["jwk"]))
         verifier = HTTPMessageVerifier(signature_algorithm=ALGORITHMS[row["algorithm"]], key_resolver=key_resolver)
         body = row["body"].encode() or None
-        results = verifier.verify(message, max_age=datetime.timedelta(minutes=5), body=body)
+        results = verifier.verify(message, max_age=datetime.timedelta(days=1), body=body)
         assert len(results) == 1, row
         if body is not None:
             try:
-                verifier.verify(message, max_age=datetime.timedelta(minutes=5), body=body + b" ")
+                verifier.verify(message, max_age=datetime.timedelta(days=1), body=body + b" ")
             except Exception:
                 continue
             raise AssertionError("another body verifies")

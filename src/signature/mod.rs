@@ -90,11 +90,32 @@
 //!
 //! A refusal has status 401, and `Accept-Signature` names what is required. If the key source does not respond, it is 503.
 //!
+//! # Signatures next to tokens
+//!
+//! A token or an API key that is bound to a key (`jkt` in `cnf`) can be proved by a signature of the request instead of DPoP:
+//! [`AuthLayer::signature_proof`](crate::layer::AuthLayer::signature_proof). An agent that signs, and acts for a user with a
+//! token of its own, is [`AuthLayer::acting_for`](crate::layer::AuthLayer::acting_for).
+//!
+//! # Agents
+//!
+//! [Web Bot Auth](https://datatracker.ietf.org/doc/draft-ietf-webbotauth-httpsig-protocol/) identifies agents by the directory in
+//! which they publish their keys: [`SignaturePolicy::web_bot_auth`] with `SignatureAgents` (feature `jwks`). An agent
+//! publishes its own by an [`AgentDirectory`].
+//!
+//! # Signing
+//!
+//! [`MessageSigner`] signs requests and responses with a [`MessageKey`], [`SignResponseLayer`] all responses of a server, and
+//! `SignLayer` of the crate `tower-warden-client` all requests of a client. [`ResponseVerifier`] verifies responses.
+//!
 //! # Deployment caveat
 //!
 //! The content of signed requests is read before their signature can be verified. Put a limit by client address outside of
 //! the [`BodyCheckLayer`](crate::layer::BodyCheckLayer), and choose its [limits](crate::body::BodyLimits) as small as the API
 //! allows. A layer that decompresses requests belongs inside: the digest is that of the bytes that were sent.
+//!
+//! If a proxy changes the path, declare it by [`SignaturePolicy::removed_prefix`]; the value of a covered field must reach the
+//! server unchanged. `@request-target` is not for HTTP/2, where the server sees another form than the client signs. Trailer
+//! fields (`tr`) are not supported.
 //!
 //! Give clones of one [`SignaturePolicy`] to layers on different routes, so that a signature used on one route is refused on
 //! the others. Several nodes need a shared guard.

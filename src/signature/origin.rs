@@ -70,3 +70,8 @@ impl Origin {
         &self.prefix
     }
 }
+
+/// The target that a client sends to the server of an absolute URI (RFC 9112 §3.2.1).
+pub(super) fn origin_form(uri: &Uri) -> Uri {
+    uri.path_and_query().cloned().map_or_else(|| Uri::from_static("/"), Uri::from)
+}

@@ -126,7 +126,8 @@ impl SignaturePolicy {
     /// ([draft](https://datatracker.ietf.org/doc/draft-ietf-webbotauth-httpsig-protocol/)), for keys of
     /// [`SignatureAgents`](super::SignatureAgents): a signature has the tag `web-bot-auth`, `created` and `expires`, and
     /// covers `@authority` or `@target-uri`, and the member of `Signature-Agent` with the URL of its directory. The earlier
-    /// form of that field, a string, is accepted as well. HMAC is not.
+    /// form of that field, a string, is accepted as well. HMAC is not. As any other signature, it is accepted once, up to 300
+    /// seconds after `created`, even if `expires` is later.
     ///
     /// It identifies an agent. It does not protect the method and the path of a request, unless
     /// [`components`](Self::components) requires them.
@@ -135,7 +136,7 @@ impl SignaturePolicy {
     ///
     /// See [`new`](Self::new).
     pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
-        let mut this = Self::new(origin)?.tag("web-bot-auth").max_age(MAX_AGE)?;
+        let mut this = Self::new(origin)?.tag("web-bot-auth");
         this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
         (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
         Ok(this)

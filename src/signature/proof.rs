@@ -164,6 +164,9 @@ impl Inner {
 impl<R> AuthLayer<R> {
     /// Verifies signatures of requests as proofs that the sender holds the key that its credential is bound to: see
     /// [`SignatureProof`]. Refusals state in `Accept-Signature` what is required.
+    ///
+    /// It is for layers whose credential is something else: with [`Signatures`](super::Signatures) in the same layer, requests
+    /// that carry only a signature are refused.
     #[must_use]
     pub fn signature_proof(self, proof: SignatureProof) -> Self {
         let scheme = SignatureScheme::of_proof(proof.0.policy.accept_signature());

@@ -7,7 +7,7 @@ use super::{
     component::Component,
     content_digest::Content,
     message::{Message, RequestHead},
-    origin::Origin,
+    origin::{Origin, origin_form},
     policy::{Required, SignaturePolicy, refused},
 };
 use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTime};
@@ -15,7 +15,8 @@ use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTim
 /// Verifies the signatures of responses, for clients.
 ///
 /// By default, a signature covers `@status`, `@method` and `@target-uri` of the request, and `content-digest` if there is
-/// content. Its `created` is within 300 seconds.
+/// content. Its `created` is within 300 seconds, in which the response can be replayed to an equal request: a client that signs
+/// its requests avoids that if it requires `"signature";req`.
 ///
 /// # Examples
 ///
@@ -103,10 +104,10 @@ impl ResponseVerifier {
         request: &request::Parts,
         now: UnixTime,
     ) -> Result<(), Reason> {
-        let origin = Origin::of(&request.uri);
+        let (origin, uri) = (Origin::of(&request.uri), origin_form(&request.uri));
         let request = origin.as_ref().map(|origin| {
-            let (headers, method, uri) = (&request.headers, &request.method, &request.uri);
-            RequestHead { headers, method, origin, uri }
+            let (headers, method) = (&request.headers, &request.method);
+            RequestHead { headers, method, origin, uri: &uri }
         });
         let (headers, status) = (&response.headers, response.status);
         let content = Some(Content::compare(headers, content));

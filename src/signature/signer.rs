@@ -14,7 +14,7 @@ use super::{
     input::{self, SIGNATURE, SIGNATURE_INPUT},
     key::MessageKey,
     message::{Message, RequestHead},
-    origin::Origin,
+    origin::{Origin, origin_form},
     policy::{covers_content, refused},
 };
 use crate::{
@@ -140,7 +140,7 @@ impl MessageSigner {
         self.add_digest(&mut parts.headers, content);
         let components = self.covered(&["@method", "@target-uri"], &parts.headers, content);
         let fields = {
-            let (headers, method, uri) = (&parts.headers, &parts.method, &parts.uri);
+            let (headers, method, uri) = (&parts.headers, &parts.method, &origin_form(&parts.uri));
             self.sign(&Message::Request(RequestHead { headers, method, origin: &origin, uri }), &components, now)?
         };
         self.add(&mut parts.headers, fields)
@@ -160,7 +160,7 @@ impl MessageSigner {
         now: UnixTime,
     ) -> Result<(), SigningError> {
         let origin = Origin::of(&request.uri).ok_or(SigningError::of("the URI of a request is absolute"))?;
-        let (headers, method, uri) = (&request.headers, &request.method, &request.uri);
+        let (headers, method, uri) = (&request.headers, &request.method, &origin_form(&request.uri));
         self.sign_response_to(RequestHead { headers, method, origin: &origin, uri }, parts, content, now)
     }
 

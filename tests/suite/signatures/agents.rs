@@ -31,7 +31,7 @@ const TWO: &str = "https://two.test/.well-known/http-message-signatures-director
 
 /// Directories by URL, and what was fetched.
 #[derive(Clone, Default)]
-struct Web {
+pub struct Web {
     sets: Arc<Mutex<HashMap<String, (StatusCode, String)>>>,
     fetched: Arc<Mutex<Vec<String>>>,
 }
@@ -42,7 +42,7 @@ impl Web {
         self.set(url, 200, json!({ "keys": keys }).to_string());
     }
 
-    fn set(&self, url: &str, status: u16, body: String) {
+    pub fn set(&self, url: &str, status: u16, body: String) {
         self.sets.lock().unwrap().insert(url.to_owned(), (StatusCode::from_u16(status).unwrap(), body));
     }
 }
