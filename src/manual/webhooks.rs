@@ -25,12 +25,12 @@
 //!
 //! // Zoom: as Slack, with names of its own.
 //! let zoom = PayloadScheme::custom(field("x-zm-signature"), "v0:{timestamp}:{body}")?
-//!     .prefix("v0=")
+//!     .prefix("v0=")?
 //!     .timestamp(field("x-zm-request-timestamp"), TimestampUnit::Seconds);
 //!
 //! // Shopify: the body alone, in base64, with the secret of the app.
 //! let shopify = PayloadScheme::custom(field("x-shopify-hmac-sha256"), "{body}")?
-//!     .encoding(SignatureEncoding::Base64)
+//!     .encoding(SignatureEncoding::Base64)?
 //!     .id(field("x-shopify-webhook-id"))
 //!     .danger_without_timestamp();
 //!

@@ -21,7 +21,7 @@ use tower_warden::{
     caller::Confirmation,
     layer::AuthLayer,
     signature::{
-        bound::{DerivedSecrets, KnownKeys, PayloadKeys, PayloadProof},
+        bound::{DerivedSecrets, PayloadKeyMap, PayloadKeys, PayloadProof},
         payload::{Payload, PayloadKey, PayloadScheme, PayloadSigner},
     },
 };
@@ -232,7 +232,7 @@ async fn a_key_that_is_bound_to_a_public_key_is_accepted_with_its_signatures() {
     let pair = Arc::new(Ed25519KeyPair::generate().unwrap());
     let public = format!("whpk_{}", BASE64_STANDARD.encode(pair.public_key().as_ref()));
     let public = PayloadKey::standard_webhooks(&public).unwrap();
-    let proof = PayloadProof::new(PayloadScheme::timestamped_request(), KnownKeys::new([public.clone()])).unwrap();
+    let proof = PayloadProof::new(PayloadScheme::timestamped_request(), PayloadKeyMap::new([public.clone()])).unwrap();
     let api = Api::new(proof);
     let key = api.mint(Some(public.confirmation())).await;
     let sign_with =
@@ -248,7 +248,7 @@ async fn a_key_that_is_bound_to_a_public_key_is_accepted_with_its_signatures() {
 async fn a_binding_whose_key_is_not_known_is_refused() {
     // (253)
     let known = PayloadKey::secret(b"a secret that is known").unwrap();
-    let proof = PayloadProof::new(PayloadScheme::timestamped_request(), KnownKeys::new([known.clone()])).unwrap();
+    let proof = PayloadProof::new(PayloadScheme::timestamped_request(), PayloadKeyMap::new([known.clone()])).unwrap();
     let api = Api::new(proof);
     let key = api.mint(Some(Confirmation::new(PayloadProof::METHOD, Digest::of(b"unknown")))).await;
     let fields = sign(&signer(known.clone()), "/", START);
@@ -329,7 +329,7 @@ async fn the_body_of_an_unsigned_stale_or_malformed_request_is_not_read() {
         .layer(auth)
         .service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
     let signer = signer(secrets().derive("agent-7").1.key());
-    let stale = sign(&signer, "/", clock.now() - seconds(301));
+    let stale = sign(&signer, "/", clock.now() - seconds(306));
     let mut malformed = sign(&signer, "/", clock.now());
     malformed.insert("x-signature", "zz".parse().unwrap());
     for fields in [HeaderMap::new(), stale, malformed] {
@@ -369,8 +369,38 @@ async fn a_signature_of_the_body_alone_is_accepted_on_request() {
 fn secrets_are_not_shown() {
     let (_, secret) = secrets().derive("agent-7");
     let key = secret.key();
-    let shown = format!("{:?} {secret:?} {key:?} {:?} {:?}", secrets(), proof(), KnownKeys::new([key.clone()]));
+    let shown = format!("{:?} {secret:?} {key:?} {:?} {:?}", secrets(), proof(), PayloadKeyMap::new([key.clone()]));
     assert!(!shown.contains(secret.expose()), "{shown}");
     assert!(shown.starts_with("DerivedSecrets(..) DerivedSecret(..) PayloadKey::Secret(..) PayloadProof"), "{shown}");
     assert!(DerivedSecrets::new(&MASTER[..31]).is_err());
+}
+
+#[tokio::test]
+async fn a_target_without_a_path_is_signed_as_a_server_receives_it() {
+    let api = Api::new(proof());
+    let (binding, secret) = secrets().derive("agent-7");
+    let key = api.mint(Some(binding)).await;
+    let fields = sign(&signer(secret.key()), "https://api.example.com?to=9", START);
+    api.send(&key, "/?to=9", &fields, BODY).await.assert_subject("agent-7 amount=12");
+}
+
+/// The body layer reads its clock before the `AuthLayer` does.
+#[tokio::test]
+async fn the_body_is_read_if_the_timestamp_is_accepted_a_moment_later() {
+    let early = Environment::default().with_clock(ManualClock::at(START - seconds(1)));
+    let clock = ManualClock::at(START);
+    let environment = Environment::default().with_clock(clock.clone());
+    let keys = ApiKeys::builder(MemoryKeyStore::default(), KeyFormat::new("sk_agent").unwrap());
+    let keys = keys.environment(&environment).build();
+    let layer = proof().environment(&early).body_layer();
+    let auth = AuthLayer::new(keys.clone()).environment(&environment).proof(proof());
+    let app = ServiceBuilder::new().layer(layer).layer(auth).service(service_fn(answer::<InspectedBody<Full<Bytes>>>));
+    let api = Api { app: BoxCloneSyncService::new(app), clock, keys };
+
+    let (binding, secret) = secrets().derive("agent-7");
+    let key = api.mint(Some(binding)).await;
+    let fields = sign(&signer(secret.key()), "/transfer", START + seconds(60));
+    api.send(&key, "/transfer", &fields, BODY).await.assert_subject("agent-7 amount=12");
+    let fields = sign(&signer(secret.key()), "/transfer", START + seconds(61));
+    api.send(&key, "/transfer", &fields, BODY).await.assert_reason(401, "payload_in_future");
 }

@@ -68,6 +68,16 @@ fn a_scheme_without_a_covered_timestamp_is_an_error_unless_it_is_accepted() {
 }
 
 #[test]
+fn the_form_of_a_list_of_signatures_is_fixed() {
+    for scheme in [PayloadScheme::standard_webhooks(), PayloadScheme::stripe()] {
+        let error = scheme.clone().prefix("v1=").unwrap_err();
+        assert_eq!(error.kind(), ConfigErrorKind::PayloadSignature);
+        scheme.encoding(SignatureEncoding::Base64).unwrap_err();
+    }
+    assert!(PayloadScheme::github().prefix("sha256:").is_ok());
+}
+
+#[test]
 fn a_key_in_the_form_of_another_scheme_is_an_error() {
     let public = PayloadKey::standard_webhooks("whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=").unwrap();
     let refused = |scheme, key| WebhookVerifier::new(scheme, [key]).unwrap_err().to_string();
@@ -94,7 +104,7 @@ fn a_key_that_is_short_private_or_malformed_is_an_error_that_does_not_quote_it()
 async fn a_custom_scheme_in_base64_with_a_prefix_and_milliseconds_is_accepted() {
     let scheme = PayloadScheme::custom(field("x-acme-signature"), "acme:{id}:{timestamp}:{body}").unwrap();
     let scheme = scheme.id(field("x-acme-id")).timestamp(field("x-acme-time"), TimestampUnit::Milliseconds);
-    let scheme = scheme.encoding(SignatureEncoding::Base64).prefix("v1=");
+    let scheme = scheme.encoding(SignatureEncoding::Base64).unwrap().prefix("v1=").unwrap();
     let fields = signed(scheme.clone(), plain(), START);
     assert_eq!(fields["x-acme-time"], "1800000000000");
     let signature = fields["x-acme-signature"].to_str().unwrap();

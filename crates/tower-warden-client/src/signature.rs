@@ -38,7 +38,7 @@
 use std::{
     error::Error,
     fmt,
-    future::Future,
+    future::{Future, poll_fn},
     mem,
     pin::Pin,
     sync::Arc,
@@ -100,8 +100,8 @@ impl MessageKey for RequestKey {
 
 /// Signs each request. See the [module docs](self).
 ///
-/// The body of a request is read before it is sent, because its digest is signed: up to 1 MiB by default. A request that is
-/// sent again needs a new signature: place a [`RetryLayer`](crate::retry::RetryLayer) outside of this layer.
+/// The body of a request is read before it is sent, because its digest is signed: up to 1 MiB by default. It has no trailers. A
+/// request that is sent again needs a new signature: place a [`RetryLayer`](crate::retry::RetryLayer) outside of this layer.
 #[derive(Clone)]
 pub struct SignLayer(Arc<Settings>);
 
@@ -175,13 +175,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The instance that is ready sends the request.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
+        // What the ready instance has reserved is given back while the body is read.
+        let mut inner = self.inner.clone();
+        drop(mem::replace(&mut self.inner, inner.clone()));
         let settings = Arc::clone(&self.settings);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            let content = Limited::new(body, settings.max_bytes).collect().await?.to_bytes();
+            let content = Limited::new(body, settings.max_bytes).collect().await?;
+            if content.trailers().is_some() {
+                return Err("a signed request has no trailers: the signature does not cover them".into());
+            }
+            let content = content.to_bytes();
+            poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
+            // Not earlier: the wait would make the signature old.
             settings.signer.sign_request(&mut parts, &content, settings.clock.now())?;
             inner.call(Request::from_parts(parts, Full::new(content))).await.map_err(Into::into)
         })

@@ -16,10 +16,10 @@ use crate::{caller::Confirmation, digest::Digest, error::Unavailable, signature:
 /// use std::sync::{Arc, RwLock};
 /// use tower_warden::{
 ///     Digest, Unavailable,
-///     signature::{bound::{KnownKeys, PayloadKeys}, payload::PayloadKey},
+///     signature::{bound::{PayloadKeyMap, PayloadKeys}, payload::PayloadKey},
 /// };
 ///
-/// struct Loaded(Arc<RwLock<Option<KnownKeys>>>);
+/// struct Loaded(Arc<RwLock<Option<PayloadKeyMap>>>);
 ///
 /// impl PayloadKeys for Loaded {
 ///     fn find(&self, thumbprint: &Digest) -> Result<Vec<PayloadKey>, Unavailable> {
@@ -32,7 +32,7 @@ use crate::{caller::Confirmation, digest::Digest, error::Unavailable, signature:
 /// let key = PayloadKey::secret(b"twenty-four random bytes")?;
 /// assert!(Loaded(keys.clone()).find(&key.thumbprint()).is_err(), "503, until they are loaded");
 ///
-/// *keys.write().unwrap() = Some(KnownKeys::new([key.clone()]));
+/// *keys.write().unwrap() = Some(PayloadKeyMap::new([key.clone()]));
 /// assert_eq!(Loaded(keys.clone()).find(&key.thumbprint())?.len(), 1);
 /// assert!(Loaded(keys).find(&Digest::of(b"unknown"))?.is_empty(), "401");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -58,9 +58,9 @@ impl<K: PayloadKeys + ?Sized> PayloadKeys for Arc<K> {
 /// Secrets are random: the record of an API key has the thumbprint, by which a secret that was chosen by a person could be
 /// guessed.
 #[derive(Clone, Default)]
-pub struct KnownKeys(HashMap<Digest, PayloadKey>);
+pub struct PayloadKeyMap(HashMap<Digest, PayloadKey>);
 
-impl KnownKeys {
+impl PayloadKeyMap {
     /// A list of these keys.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = PayloadKey>) -> Self {
@@ -68,15 +68,15 @@ impl KnownKeys {
     }
 }
 
-impl PayloadKeys for KnownKeys {
+impl PayloadKeys for PayloadKeyMap {
     fn find(&self, thumbprint: &Digest) -> Result<Vec<PayloadKey>, Unavailable> {
         Ok(self.0.get(thumbprint).cloned().into_iter().collect())
     }
 }
 
-impl fmt::Debug for KnownKeys {
+impl fmt::Debug for PayloadKeyMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownKeys").field("keys", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("PayloadKeyMap").field("keys", &self.0.len()).finish_non_exhaustive()
     }
 }
 

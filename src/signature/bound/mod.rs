@@ -11,8 +11,11 @@
 //! finds it by the digest.
 //!
 //! - [`DerivedSecrets`] derives each secret from one master secret and the digest, so nothing is stored.
-//! - [`KnownKeys`] has a list of secrets and public keys, by their thumbprints.
+//! - [`PayloadKeyMap`] has a list of secrets and public keys, by their thumbprints.
 //! - A custom implementation reads them from elsewhere, ahead of requests: it does not wait.
+//!
+//! Use a secret for one API key only. The signature covers the request but not the API key: of two keys that are bound to one
+//! secret, whoever relays a request can put one in the place of the other.
 //!
 //! # Examples
 //!
@@ -68,12 +71,15 @@
 //! signature is well formed and its timestamp is recent, which anybody can achieve: up to 1 MiB for up to 10 seconds of each
 //! request, see [`PayloadProof::limits`]. Put a limit by address outside of the layer.
 //!
+//! The signature does not cover the host: two services that share API keys and secrets accept each other's requests. Give each
+//! service secrets of its own, or let clients sign by RFC 9421, whose policies require the authority.
+//!
 //! The target of the request is the one that this server receives. A proxy that rewrites paths makes signatures invalid that
 //! cover it.
 
 pub use self::{
     derived::{DerivedSecret, DerivedSecrets},
-    keys::{KnownKeys, PayloadKeys},
+    keys::{PayloadKeyMap, PayloadKeys},
     proof::PayloadProof,
 };
 

@@ -182,8 +182,7 @@ impl BodyCheck for ReadBody {
         let Self(PayloadProof { clock, limits, verifier, .. }) = self;
         // The body of any other request is not needed: its signature is refused if its credential is bound.
         let fields = SignatureFields::read(&verifier.scheme, head).ok()?;
-        verifier.tolerance.check(fields.timestamp, clock.now()).ok()?;
-        Some(*limits)
+        verifier.tolerance.is_near(fields.timestamp, clock.now()).then_some(*limits)
     }
 
     fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
@@ -211,7 +210,10 @@ impl UnverifiedProof for PresentedSignature {
         let fields = self.fields.as_ref().map_err(|reason| refused(*reason))?;
         tolerance.check(fields.timestamp, now).map_err(refused)?;
         let Some(body) = &self.body else {
-            log::error!("the layer of PayloadProof::body_layer is missing outside of AuthLayer; responding with 500");
+            log::error!(
+                "the layer of PayloadProof::body_layer is missing outside of AuthLayer, or has another clock; \
+                 responding with 500"
+            );
             return Err(Rejection::new(RejectionKind::Internal, Reason::PAYLOAD_NOT_READ));
         };
         let keys = self.verifier.find(thumbprint)?;

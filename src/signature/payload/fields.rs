@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use super::{
     key::PayloadKey,
     scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
-    template::Values,
+    template::{Values, target},
 };
 use crate::{digest::Digest, reason::Reason, request::Head, time::UnixTime};
 
@@ -79,12 +79,9 @@ impl SignatureFields {
         if id.is_some_and(|id| !is_id(id)) {
             return Err(Reason::PAYLOAD_ID_SYNTAX);
         }
-        let values = Values {
-            id,
-            method: head.method.as_str(),
-            target: head.original_uri().path_and_query().map_or("", |target| target.as_str()),
-            timestamp: timestamp.map(|(text, _)| text),
-        };
+        let target = target(head.original_uri());
+        let values =
+            Values { id, method: head.method.as_str(), target: &target, timestamp: timestamp.map(|(text, _)| text) };
         // Of the values, only an id can contain what follows it.
         let covered = scheme.template.render(&values).ok_or(Reason::PAYLOAD_ID_SYNTAX)?;
         Ok(Self {

@@ -23,7 +23,7 @@ reasons! {
     PAYLOAD_IN_FUTURE = "payload_in_future";
     /// The key that the credential is bound to is not known.
     ///
-    /// Look at: `payload-key` in the record's confirmation, against the list of keys (`KnownKeys`) or the name and the master
+    /// Look at: `payload-key` in the record's confirmation, against the list of keys (`PayloadKeyMap`) or the name and the master
     /// secrets (`DerivedSecrets`).
     PAYLOAD_KEY_UNKNOWN = "payload_key_unknown";
     /// The keys that credentials are bound to are not available.

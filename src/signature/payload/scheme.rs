@@ -18,8 +18,8 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// let scheme = PayloadScheme::custom(signature.clone(), "{id}:{timestamp}:{body}")?
 ///     .id(HeaderName::from_static("x-acme-delivery"))
 ///     .timestamp(HeaderName::from_static("x-acme-time"), TimestampUnit::Milliseconds)
-///     .encoding(SignatureEncoding::Base64)
-///     .prefix("v1=");
+///     .encoding(SignatureEncoding::Base64)?
+///     .prefix("v1=")?;
 ///
 /// // Where the values are not separated, two requests have one signature.
 /// assert!(PayloadScheme::custom(signature, "{timestamp}{body}").is_err());
@@ -176,22 +176,26 @@ impl PayloadScheme {
         Self { name, signature, format, timestamp: None, id: None, template, is_timeless: false }
     }
 
-    /// Sets the encoding of the signature, where the field has one signature.
-    #[must_use]
-    pub fn encoding(mut self, new: SignatureEncoding) -> Self {
-        if let Format::Single { encoding, .. } = &mut self.format {
-            *encoding = new;
-        }
-        self
+    /// Sets the encoding of the signature.
+    ///
+    /// # Errors
+    ///
+    /// If the field has a list of signatures, whose encoding is fixed.
+    pub fn encoding(mut self, new: SignatureEncoding) -> Result<Self, ConfigError> {
+        let (_, encoding) = self.single_format()?;
+        *encoding = new;
+        Ok(self)
     }
 
-    /// Sets the text before the signature, such as `sha256=`, where the field has one signature.
-    #[must_use]
-    pub fn prefix(mut self, new: &str) -> Self {
-        if let Format::Single { prefix, .. } = &mut self.format {
-            *prefix = new.into();
-        }
-        self
+    /// Sets the text before the signature, such as `sha256=`.
+    ///
+    /// # Errors
+    ///
+    /// If the field has a list of signatures, whose form is fixed.
+    pub fn prefix(mut self, new: &str) -> Result<Self, ConfigError> {
+        let (prefix, _) = self.single_format()?;
+        *prefix = new.into();
+        Ok(self)
     }
 
     /// Sets the header field of the request's id, which is unique to a message. It is required if the template has `{id}`.
@@ -218,6 +222,15 @@ impl PayloadScheme {
 }
 
 impl PayloadScheme {
+    fn single_format(&mut self) -> Result<(&mut Box<str>, &mut SignatureEncoding), ConfigError> {
+        match &mut self.format {
+            Format::Single { prefix, encoding } => Ok((prefix, encoding)),
+            Format::List | Format::Pairs => {
+                Err(refused("the form of the signatures of this scheme is fixed").value(self.name))
+            }
+        }
+    }
+
     /// Refuses a scheme whose fields and template do not agree.
     pub(in crate::signature) fn check(&self) -> Result<(), ConfigError> {
         let covers_timestamp = self.template.covers(Placeholder::Timestamp);

@@ -7,7 +7,7 @@ use super::{
     fields::is_id,
     key::PayloadKey,
     scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit, refused},
-    template::Values,
+    template::{Values, target},
 };
 use crate::{
     digest::hex,
@@ -114,12 +114,8 @@ impl PayloadSigner {
             _ => payload.timestamp.seconds().as_secs(),
         };
         let timestamp = number.to_string();
-        let values = Values {
-            id,
-            method: payload.method.as_str(),
-            target: payload.uri.path_and_query().map_or("", |target| target.as_str()),
-            timestamp: Some(&timestamp),
-        };
+        let target = target(payload.uri);
+        let values = Values { id, method: payload.method.as_str(), target: &target, timestamp: Some(&timestamp) };
         let covered = scheme.template.render(&values).ok_or(SigningError(Cause::Id))?;
         let mut headers = HeaderMap::new();
         let mut insert = |name: &HeaderName, value: &str| {

@@ -1,3 +1,7 @@
+use std::borrow::Cow;
+
+use http::Uri;
+
 use crate::error::{ConfigError, ConfigErrorKind};
 
 /// The bytes that a signature covers, as a pattern: what precedes the body, which is last.
@@ -26,6 +30,15 @@ pub(super) struct Values<'a> {
     pub(super) method: &'a str,
     pub(super) target: &'a str,
     pub(super) timestamp: Option<&'a str>,
+}
+
+/// The path and the query of a request, as a server receives it: the path of `https://example.com?a=1` is `/`.
+pub(super) fn target(uri: &Uri) -> Cow<'_, str> {
+    match uri.path_and_query() {
+        None => Cow::Borrowed(""),
+        Some(target) if target.as_str().starts_with('?') => Cow::Owned(target.to_string()),
+        Some(target) => Cow::Borrowed(target.as_str()),
+    }
 }
 
 impl Template {

@@ -15,6 +15,7 @@ pub(in crate::signature) struct Tolerance {
 impl Tolerance {
     const MAX_PAST: Duration = Duration::from_secs(24 * 3600);
     const MAX_FUTURE: Duration = Duration::from_secs(600);
+    const MARGIN: Duration = Duration::from_secs(5);
     const REPLAY_WINDOW: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3600);
 
     pub(in crate::signature) fn with(mut self, past: Duration, future: Duration) -> Result<Self, ConfigError> {
@@ -46,6 +47,12 @@ impl Tolerance {
         } else {
             Ok(())
         }
+    }
+
+    /// Returns whether a timestamp is accepted now, or may be by a clock that is read a moment later or earlier.
+    pub(in crate::signature) fn is_near(&self, timestamp: Option<UnixTime>, now: UnixTime) -> bool {
+        let Some(timestamp) = timestamp else { return true };
+        now <= timestamp + self.past + Self::MARGIN && timestamp <= now + self.future + Self::MARGIN
     }
 
     /// The last second in which a request is accepted, or recorded if it has no timestamp; and the longest time for which one
