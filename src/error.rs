@@ -71,6 +71,8 @@ pub enum ConfigErrorKind {
     Namespace,
     /// An IP network.
     Network,
+    /// The form of the signatures of payloads, or a key for them.
+    PayloadSignature,
     /// A pepper.
     Pepper,
     /// A policy.
@@ -81,6 +83,8 @@ pub enum ConfigErrorKind {
     Scope,
     /// A scope hierarchy with a cycle.
     ScopeCycle,
+    /// The verification or the making of signatures of messages.
+    Signature,
     /// A key that verifies signatures.
     VerifyingKey,
 }

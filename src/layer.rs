@@ -18,6 +18,8 @@
 //! 12. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
 //! 13. [`McpGuardLayer`], in front of an MCP server: it decides about the calls in the body.
 //!
+//! [`WebhookLayer`] is in the place of `AuthLayer` where the senders of webhooks sign their requests.
+//!
 //! [`RefusalBodyLayer`] is placed directly outside of a layer that changes the type of response bodies, such as `TraceLayer`, if
 //! layers outside of it refuse.
 //!
@@ -36,6 +38,8 @@ pub use crate::drain::DrainLayer;
 pub use crate::mcp::McpGuardLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
+#[cfg(feature = "signature")]
+pub use crate::signature::{SignResponseLayer, webhook::WebhookLayer};
 #[cfg(feature = "stream")]
 pub use crate::stream::StreamGuardLayer;
 pub use crate::{

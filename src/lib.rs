@@ -18,6 +18,9 @@
 //! | limit requests | [`RateLimitLayer`](layer::RateLimitLayer), [`rate_limit`] |
 //! | use client certificates (RFC 8705) | [`certificate`] |
 //! | use DPoP (RFC 9449) | [`dpop`] |
+//! | verify and make HTTP message signatures (RFC 9421) | [`signature`] |
+//! | receive webhooks (Standard Webhooks, Stripe, Slack, GitHub) | [`signature::webhook`] |
+//! | require a signature beside an API key | [`signature::bound`] |
 //! | refuse revoked credentials of any kind | [`revocation`] |
 //! | end streams and downloads when their credential expires or is revoked | [`stream`] |
 //! | publish metadata (RFC 9728) | [`metadata`] |
@@ -172,6 +175,7 @@
 //! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
+//! | `signature` | signed requests and responses: RFC 9421, RFC 9530; enables `jwt`; needs tokio | |
 //! | `stream` | responses end when their credential expires or is revoked; needs tokio | |
 //! | `testing` | an issuer in the process, tokens of every kind, conformance suites for stores | |
 //! | `full` | all of them except `rust-crypto` | |
@@ -263,6 +267,8 @@ pub mod mcp;
 pub mod metadata;
 #[cfg(feature = "rate-limit")]
 pub mod rate_limit;
+#[cfg(feature = "signature")]
+pub mod signature;
 #[cfg(feature = "stream")]
 pub mod stream;
 #[cfg(feature = "testing")]

@@ -23,7 +23,7 @@ const FLOORS: &[&[&str]] = &[
     &["authorize", "axum", "certificate", "fetch", "rate_limit", "stream"],
     &["api_key", "audit", "decision_point", "metadata"],
     &["jwt"],
-    &["dpop", "introspection"],
+    &["dpop", "introspection", "signature"],
     &["mcp"],
     &["layer", "testing"],
     &["manual"],

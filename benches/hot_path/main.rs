@@ -21,9 +21,11 @@ mod mcp;
 mod measure;
 mod paths;
 mod scale;
+mod signed;
 mod threads;
 mod tokens;
 mod tracked;
+mod webhooks;
 mod whole;
 
 use std::env;
@@ -43,7 +45,7 @@ fn main() {
     };
     // Cargo adds `--bench`; what is left is the name of a module, as criterion takes a filter.
     let only = env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let paths: [(&str, fn(Effort)); 18] = [
+    let paths: [(&str, fn(Effort)); 20] = [
         ("paths", paths::cached),
         ("introspected", introspected::cached),
         ("paths", paths::refused),
@@ -52,11 +54,13 @@ fn main() {
         ("tokens", tokens::verified),
         ("binding", binding::certificates),
         ("binding", binding::proofs),
+        ("signed", signed::requests),
         ("scale", scale::many_keys),
         ("scale", scale::one_cold_key),
         ("whole", whole::stack),
         ("detector", detector::record),
         ("mcp", mcp::calls),
+        ("webhooks", webhooks::verified),
         ("threads", threads::two),
         ("limits", limits::one_key_after_the_other),
         ("limits", limits::layers),

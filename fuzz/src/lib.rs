@@ -10,6 +10,8 @@ pub mod token_response;
 
 #[path = "../../tests/suite/pki.rs"]
 mod pki;
+#[path = "../../tests/suite/signed.rs"]
+mod signed;
 #[path = "../../tests/suite/signing.rs"]
 mod signing;
 #[path = "../../tests/suite/support.rs"]

@@ -101,26 +101,26 @@ impl CredentialSource {
         attempt: &Attempt,
         confirmation: Option<&Confirmation>,
     ) -> Result<(Few<Possession>, Vec<(usize, VerifiedProof)>), Rejection> {
-        let is_bound = |proof: &dyn ProofOfPossession| {
-            confirmation.is_some_and(|confirmation| confirmation.thumbprint(&proof.method()).is_some())
+        let bound_to = |proof: &dyn ProofOfPossession| {
+            confirmation.and_then(|confirmation| confirmation.thumbprint(&proof.method()))
         };
         let scheme = self.schemes().name(attempt.place);
         // RFC 9449 §7.1: a credential that is not bound to a key has no place under the scheme.
-        if self.proofs.iter().any(|proof| proof.is_required_under(scheme) && !is_bound(proof)) {
+        if self.proofs.iter().any(|proof| proof.is_required_under(scheme) && bound_to(proof).is_none()) {
             return Err(Rejection::new(RejectionKind::Invalid, Reason::KEY_NOT_BOUND));
         }
         let (mut proved, mut proofs) = (Few::None, Vec::new());
         for (place, presented) in attempt.presented.as_slice() {
             let proof = &self.proofs[*place];
-            let thumbprint = match presented {
-                PresentedProof::Unverified(unverified) if is_bound(proof) => {
-                    let verified = unverified.verify(attempt.now)?;
+            let thumbprint = match (presented, bound_to(proof)) {
+                (PresentedProof::Unverified(unverified), Some(bound)) => {
+                    let verified = unverified.verify_bound(bound, attempt.now)?;
                     let thumbprint = verified.thumbprint;
                     proofs.push((*place, verified));
                     thumbprint
                 }
-                PresentedProof::Absent | PresentedProof::Unverified(_) => continue,
-                PresentedProof::Verified(thumbprint) => *thumbprint,
+                (PresentedProof::Absent, _) | (PresentedProof::Unverified(_), None) => continue,
+                (PresentedProof::Verified(thumbprint), _) => *thumbprint,
             };
             proved.push(Possession { method: proof.method(), thumbprint });
         }

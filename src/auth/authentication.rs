@@ -287,8 +287,17 @@ impl Authentication {
             Ok(checked) => checked,
             Err(rejection) => return Eventual::Now(Err(rejection)),
         };
-        let source = self.source(checked.role);
-        match source.mark_used(checked.examined.proofs.as_slice(), checked.attempt.now) {
+        let now = checked.attempt.now;
+        let marked = self.source(checked.role).mark_used(checked.examined.proofs.as_slice(), now);
+        let single_use = checked.identity.single_use.clone();
+        let marked = match single_use {
+            Some(single_use) => marked.and_then(move |marked| match marked {
+                Ok(()) => single_use.mark_used(now),
+                Err(rejection) => Eventual::Now(Err(rejection)),
+            }),
+            None => marked,
+        };
+        match marked {
             Eventual::Now(marked) => Eventual::Now(self.admit(checked, marked)),
             Eventual::Later(marked) => {
                 let this = Arc::clone(self);

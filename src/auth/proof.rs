@@ -165,6 +165,17 @@ pub trait UnverifiedProof: Send + Sync {
     /// If it is missing or invalid: [`InvalidProof`](crate::RejectionKind::InvalidProof), or
     /// [`NonceRequired`](crate::RejectionKind::NonceRequired).
     fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection>;
+
+    /// Verifies it for a credential that is bound to this thumbprint, by which a key is found that the request does not carry.
+    /// By default, the thumbprint is not needed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify), and [`Unavailable`](crate::RejectionKind::Unavailable) if the key cannot be found out.
+    fn verify_bound(&self, thumbprint: &Digest, now: UnixTime) -> Result<VerifiedProof, Rejection> {
+        let _ = thumbprint;
+        self.verify(now)
+    }
 }
 
 /// A proof that was verified.

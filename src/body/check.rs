@@ -67,6 +67,17 @@ use crate::{eventual::Eventual, refusal::Rejection, request::Head};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait BodyCheck: Send + Sync + 'static {
+    /// Refuses a request before anything of its body is read, such as one whose header fields are malformed. It is called for
+    /// each request; by default, none is refused.
+    ///
+    /// # Errors
+    ///
+    /// The refusal, as that of [`check`](Self::check).
+    fn check_head(&self, head: &Head<'_>) -> Result<(), Rejection> {
+        let _ = head;
+        Ok(())
+    }
+
     /// Returns the limits within which the body is read, or `None` if this request is not to be inspected.
     ///
     /// The body of a request that is not inspected streams through untouched, without a limit, and
@@ -96,6 +107,10 @@ where
 }
 
 impl<C: BodyCheck + ?Sized> BodyCheck for Arc<C> {
+    fn check_head(&self, head: &Head<'_>) -> Result<(), Rejection> {
+        (**self).check_head(head)
+    }
+
     fn limits(&self, head: &Head<'_>) -> Option<BodyLimits> {
         (**self).limits(head)
     }

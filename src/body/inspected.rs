@@ -35,7 +35,7 @@ pin_project! {
 }
 
 impl<B> InspectedBody<B> {
-    pub(super) fn buffered(content: Content) -> Self {
+    pub(crate) fn buffered(content: Content) -> Self {
         Self { source: Source::Buffered { data: content.data, trailers: content.trailers } }
     }
 

@@ -70,6 +70,8 @@
 //! The check sees the bytes as they arrive at the layer. Behind a layer that decompresses, the limit applies to the
 //! decompressed bytes; outside of one, the check sees compressed bytes and the handler does not.
 
+#[cfg(feature = "signature")]
+pub(crate) use self::reader::{Content, Reader};
 pub use self::{
     check::{BodyCheck, BufferedRequest},
     inspected::InspectedBody,

@@ -25,15 +25,15 @@ const FRAMES_PER_POLL: usize = 64;
 
 /// The content of a body.
 #[derive(Default)]
-pub(super) struct Content {
-    pub(super) data: Bytes,
+pub(crate) struct Content {
+    pub(crate) data: Bytes,
     /// Few requests have some, and all would move their place.
-    pub(super) trailers: Option<Box<HeaderMap>>,
+    pub(crate) trailers: Option<Box<HeaderMap>>,
 }
 
 pin_project! {
     /// A future of the content of a body.
-    pub(super) struct Reader<B> {
+    pub(crate) struct Reader<B> {
         #[pin]
         body: B,
         // Set at the first poll that finds the body incomplete: most bodies need no timer.
@@ -47,7 +47,7 @@ pin_project! {
 
 impl<B: Body> Reader<B> {
     /// Reads a body, which may be known to be too large already.
-    pub(super) fn new(body: B, limits: BodyLimits) -> Result<Self, Rejection> {
+    pub(crate) fn new(body: B, limits: BodyLimits) -> Result<Self, Rejection> {
         if body.size_hint().lower() > limits.max_bytes() as u64 {
             return Err(too_large());
         }

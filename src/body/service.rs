@@ -57,10 +57,14 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let limits = catch_unwind(AssertUnwindSafe(|| self.check.limits(&Head::from(&request))));
+        let limits = catch_unwind(AssertUnwindSafe(|| {
+            let head = Head::from(&request);
+            self.check.check_head(&head).map(|()| self.check.limits(&head))
+        }));
         let state = match limits {
-            Ok(None) => State::calling(request.map(InspectedBody::untouched), &mut self.inner, &self.respond),
-            Ok(Some(limits)) => self.begin(request, limits).unwrap_or_else(|rejection| self.refuse(rejection)),
+            Ok(Ok(None)) => State::calling(request.map(InspectedBody::untouched), &mut self.inner, &self.respond),
+            Ok(Ok(Some(limits))) => self.begin(request, limits).unwrap_or_else(|rejection| self.refuse(rejection)),
+            Ok(Err(rejection)) => self.refuse(rejection.of_request(request.extensions())),
             Err(_) => self.refuse(panicked()),
         };
         ResponseFuture { state }

@@ -4,6 +4,7 @@ use super::{
     confirmation::Confirmation,
     method::{Actor, AuthMethod},
     recheck::Recheck,
+    single_use::SingleUse,
 };
 use crate::{request::Network, scope::Scopes, time::UnixTime};
 
@@ -69,6 +70,8 @@ pub struct Identity {
     pub on_admission: Option<Arc<dyn OnAdmission>>,
     /// Checks the credential again while a long response is sent; `None` if it is valid until it expires.
     pub recheck: Option<Arc<dyn Recheck>>,
+    /// Marks a credential that may be used once; `None` for one that may be used again.
+    pub single_use: Option<Arc<dyn SingleUse>>,
 }
 
 /// Called for each admitted request, for example to record when a credential was last used.
@@ -126,6 +129,7 @@ impl Identity {
             token_id: None,
             on_admission: None,
             recheck: None,
+            single_use: None,
         }
     }
 

@@ -12,6 +12,8 @@ pub enum AuthMethod {
     Introspection,
     /// A JWT access token.
     Jwt,
+    /// The signature of the request ([RFC 9421](https://www.rfc-editor.org/rfc/rfc9421)).
+    Signature,
 }
 
 impl AuthMethod {
@@ -24,6 +26,7 @@ impl AuthMethod {
             Self::Custom(name) => name,
             Self::Introspection => "introspection",
             Self::Jwt => "jwt",
+            Self::Signature => "signature",
         }
     }
 }

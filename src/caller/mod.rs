@@ -37,6 +37,7 @@ pub use self::{
     method::{Actor, AuthMethod},
     principal::Principal,
     recheck::Recheck,
+    single_use::SingleUse,
     terms::DelegatedScopes,
 };
 
@@ -48,4 +49,5 @@ mod method;
 mod principal;
 mod reason;
 mod recheck;
+mod single_use;
 mod terms;

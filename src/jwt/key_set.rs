@@ -20,6 +20,7 @@ pub(super) struct KeySet {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KeySelection {
     pub(super) missing_kid: MissingKid,
+    pub(super) names: Names,
     pub(super) thumbprints: Thumbprints,
     pub(super) undetermined: Undetermined,
 }
@@ -30,6 +31,17 @@ pub(super) enum MissingKid {
     Accept,
     #[default]
     Refuse,
+}
+
+/// The names of keys in a set that was fetched.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Names {
+    /// Their `kid`.
+    #[default]
+    Kid,
+    /// Their thumbprint (RFC 7638), whatever their `kid` is.
+    #[cfg(all(feature = "jwks", feature = "signature"))]
+    Thumbprint,
 }
 
 /// The treatment of tokens that name their key by its certificate.
@@ -56,6 +68,19 @@ impl KeySelection {
     #[cfg(feature = "jwks")]
     pub(super) fn name<'a>(self, request: &KeyRequest<'a>) -> Option<&'a str> {
         request.kid.or_else(|| request.x5t.filter(|_| self.thumbprints == Thumbprints::Accept))
+    }
+
+    /// Gives a key its name.
+    #[cfg(feature = "jwks")]
+    fn named(self, key: VerifyingKey) -> VerifyingKey {
+        match self.names {
+            Names::Kid => key,
+            #[cfg(feature = "signature")]
+            Names::Thumbprint => match key.thumbprint().map(crate::digest::Digest::to_base64url) {
+                Some(thumbprint) => key.with_kid(thumbprint),
+                None => key,
+            },
+        }
     }
 }
 
@@ -90,7 +115,7 @@ impl KeySet {
         let mut keys = Vec::new();
         for key in jwk::read_set(text, Origin::Remote, rsa)? {
             match key {
-                Ok(key) => keys.push(Arc::new(key)),
+                Ok(key) => keys.push(Arc::new(selection.named(key))),
                 Err(unused) => unused.log(server),
             }
         }

@@ -11,11 +11,14 @@
 //! | where API keys are stored | [`KeyStore`](crate::api_key::KeyStore) | [`api_key`](crate::api_key) |
 //! | where an issuer's keys come from | [`KeySource`](crate::jwt::KeySource) | [`jwt`](crate::jwt) |
 //! | what is revoked | [`RevocationList`](crate::revocation::RevocationList) | [`revocation`](crate::revocation) |
+//! | whose keys sign requests | [`SignatureKeys`](crate::signature::SignatureKeys) | [`signature`](crate::signature) |
+//! | how messages are signed | [`MessageKey`](crate::signature::MessageKey) | [`signature`](crate::signature) |
 //! | where used proofs are recorded | [`ReplayGuard`](crate::replay::ReplayGuard) | [`replay`](crate::replay) |
 //! | where rate limits are counted | [`RateLimiter`](crate::rate_limit::RateLimiter) | [`rate_limit`](crate::rate_limit) |
 //! | how URLs are fetched | [`Fetch`](crate::fetch::Fetch) | [`fetch`](crate::fetch) |
 //! | which scopes a role has | [`RoleDirectory`](crate::authorize::RoleDirectory) | [`authorize`](crate::authorize) |
 //! | what a caller may do | [`Policy`](crate::Policy) | [`authorize`](crate::authorize) |
+//! | which secrets API keys are bound to | [`PayloadKeys`](crate::signature::bound::PayloadKeys) | [`signature::bound`](crate::signature::bound) |
 //! | what is read from a request's body before the handler | [`BodyCheck`](crate::body::BodyCheck) | [`body`](crate::body) |
 //! | where audit events go | [`AuditSink`](crate::audit::AuditSink) | [`audit`](crate::audit) |
 //! | how an audit event is written | [`EventFormat`](crate::audit::EventFormat) | [`audit`](crate::audit) |

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     Bearer, Scheme,
@@ -30,6 +30,8 @@ pub(crate) struct Challenges {
     schemes: Vec<Arc<dyn Scheme>>,
     /// Places of schemes that have a challenge, in the order in which these are written.
     order: Vec<usize>,
+    /// Fields that the offered schemes add to the challenges.
+    fields: Box<[(HeaderName, HeaderValue)]>,
     malformed: Box<[HeaderValue]>,
     missing: Box<[HeaderValue]>,
     /// The lines, by the place of their schemes.
@@ -49,6 +51,7 @@ impl Challenges {
             challenge,
             schemes: Vec::new(),
             order: Vec::new(),
+            fields: Box::default(),
             malformed: Box::default(),
             missing: Box::default(),
             invalid: Box::default(),
@@ -59,6 +62,8 @@ impl Challenges {
         if this.order.iter().any(|place| is_offered(schemes[*place].name())) {
             this.order.retain(|place| is_offered(schemes[*place].name()));
         }
+        let offered = |scheme: &&Arc<dyn Scheme>| is_offered(scheme.name()) || !this.is_satisfiable;
+        let fields = schemes.iter().filter(offered).flat_map(|scheme| scheme.challenge_fields()).collect();
         if this.order.is_empty() {
             // RFC 9110 §15.5.2: a 401 has a challenge.
             schemes.push(Arc::new(Bearer::default()));
@@ -72,7 +77,7 @@ impl Challenges {
         let invalid = (0..count)
             .map(|place| this.render(scope, Some(ChallengeError::INVALID_TOKEN), Presented::Scheme(place)))
             .collect();
-        Self { malformed, missing, invalid, ..this }
+        Self { fields, malformed, missing, invalid, ..this }
     }
 
     /// Those of a refusal that no layer made.
@@ -119,6 +124,9 @@ impl Challenges {
         headers.remove(header::WWW_AUTHENTICATE);
         for line in lines {
             headers.append(header::WWW_AUTHENTICATE, line.clone());
+        }
+        for (name, value) in &self.fields {
+            headers.insert(name, value.clone());
         }
     }
 

@@ -76,7 +76,7 @@ impl<'a> Credential<'a> {
         self.scheme
     }
 
-    /// The credential itself; empty for one that is in the request's extensions.
+    /// The credential itself; empty for one that is in the request's extensions, or consists of several header fields.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text

@@ -55,6 +55,8 @@ pub(crate) enum LocateError {
 #[derive(Clone, Copy)]
 enum Candidate<'a> {
     Authorization(&'a HeaderValue),
+    /// Fields that are one credential together.
+    Fields(usize),
     Site(usize, &'a [u8]),
 }
 
@@ -133,6 +135,7 @@ impl Schemes {
         let (site, text) = match found {
             None => return Ok(self.implicit(head)),
             Some(Candidate::Authorization(value)) => self.authorization(value)?,
+            Some(Candidate::Fields(site)) => return Ok(Some(self.located(site, ""))),
             Some(Candidate::Site(site, value)) => (site, text(value, self.max_length)?),
         };
         self.read(site, text).map(Some)
@@ -142,10 +145,12 @@ impl Schemes {
     /// carry one that is not for this layer.
     pub(crate) fn conceal(&self, place: Place, headers: &mut HeaderMap) {
         let Site { location, sensitive, .. } = &self.sites[place.site];
-        match (location, location.field().and_then(|name| headers.get_mut(name))) {
+        match (location, location.fields()) {
             // The only line of the field: each line is a credential, and there was one.
-            (Location::Authorization(_) | Location::Header(_), Some(value)) => value.set_sensitive(true),
-            _ => location.field().into_iter().for_each(|name| conceal(headers, name)),
+            (Location::Authorization(_) | Location::Header(_), [name]) => {
+                headers.get_mut(name).into_iter().for_each(|value| value.set_sensitive(true));
+            }
+            (_, names) => names.iter().for_each(|name| conceal(headers, name)),
         }
         if !matches!(location, Location::Authorization(_)) {
             conceal(headers, &header::AUTHORIZATION);
@@ -155,7 +160,7 @@ impl Schemes {
 
     /// The fields that may carry credentials, or what inner layers must not print besides.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
-        self.sites.iter().flat_map(|site| site.location.field().into_iter().chain(&site.sensitive))
+        self.sites.iter().flat_map(|site| site.location.fields().iter().chain(&site.sensitive))
     }
 
     fn for_each_candidate<'a>(&self, head: &Head<'a>, found: &mut impl FnMut(Candidate<'a>)) {
@@ -167,6 +172,11 @@ impl Schemes {
             match &site.location {
                 Location::Authorization(_) | Location::Extension(_) => {}
                 Location::Cookie(name) => cookies(head.headers, name).for_each(add),
+                Location::Fields(names) => {
+                    if names.iter().any(|name| head.headers.contains_key(name)) {
+                        found(Candidate::Fields(index));
+                    }
+                }
                 Location::Header(name) => {
                     head.headers.get_all(name).iter().for_each(|value| add(value.as_bytes()));
                 }

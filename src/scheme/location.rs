@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, slice};
 
 use http::{Extensions, HeaderName, header};
 
@@ -19,6 +19,10 @@ pub enum Location {
     /// A value that the server put into the request's extensions, such as the certificate of the connection. Used only if
     /// no other location has a credential.
     Extension(fn(&Extensions) -> bool),
+    /// These header fields together, such as `Signature` and `Signature-Input`. A request with any line of any of them
+    /// carries one credential, which has no [text](super::Credential::text): the authenticator reads the fields from
+    /// [`Presented::head`](crate::Presented::head), and limits their length itself.
+    Fields(Cow<'static, [HeaderName]>),
     /// The value of the header field with this name.
     Header(HeaderName),
     /// The entry of `Sec-WebSocket-Protocol` that begins with this prefix; the credential is the rest of the entry.
@@ -54,17 +58,18 @@ impl Location {
         Self::WebSocketProtocol(prefix.into())
     }
 
-    /// The header field that carries the credential.
-    pub(super) fn field(&self) -> Option<&HeaderName> {
-        static AUTHORIZATION: HeaderName = header::AUTHORIZATION;
-        static COOKIE: HeaderName = header::COOKIE;
-        static PROTOCOL: HeaderName = header::SEC_WEBSOCKET_PROTOCOL;
+    /// The header fields that carry the credential.
+    pub(super) fn fields(&self) -> &[HeaderName] {
+        static AUTHORIZATION: [HeaderName; 1] = [header::AUTHORIZATION];
+        static COOKIE: [HeaderName; 1] = [header::COOKIE];
+        static PROTOCOL: [HeaderName; 1] = [header::SEC_WEBSOCKET_PROTOCOL];
         match self {
-            Self::Authorization(_) => Some(&AUTHORIZATION),
-            Self::Cookie(_) => Some(&COOKIE),
-            Self::Extension(_) => None,
-            Self::Header(name) => Some(name),
-            Self::WebSocketProtocol(_) => Some(&PROTOCOL),
+            Self::Authorization(_) => &AUTHORIZATION,
+            Self::Cookie(_) => &COOKIE,
+            Self::Extension(_) => &[],
+            Self::Fields(names) => names,
+            Self::Header(name) => slice::from_ref(name),
+            Self::WebSocketProtocol(_) => &PROTOCOL,
         }
     }
 
@@ -78,7 +83,7 @@ impl Location {
             // What the server put there is unknown.
             (Self::Extension(_), Self::Extension(_)) => true,
             // `Authorization` has one scheme.
-            _ => self.field().is_some() && self.field() == other.field(),
+            _ => self.fields().iter().any(|name| other.fields().contains(name)),
         }
     }
 
@@ -89,6 +94,7 @@ impl Location {
             (Self::Cookie(one), Self::Cookie(other))
             | (Self::WebSocketProtocol(one), Self::WebSocketProtocol(other)) => one == other,
             (Self::Header(one), Self::Header(other)) => one == other,
+            (Self::Fields(one), Self::Fields(other)) => one == other,
             _ => false,
         }
     }

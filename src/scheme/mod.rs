@@ -54,7 +54,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 pub use self::{
     api_key_header::ApiKeyHeader,
@@ -120,6 +120,12 @@ pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     fn challenge_order(&self) -> u16 {
         100
     }
+
+    /// Header fields of responses with a challenge besides `WWW-Authenticate`, such as `Accept-Signature`. They are the same
+    /// for every refusal.
+    fn challenge_fields(&self) -> Vec<(HeaderName, HeaderValue)> {
+        Vec::new()
+    }
 }
 
 impl<S: Scheme + ?Sized> Scheme for Arc<S> {
@@ -149,6 +155,10 @@ impl<S: Scheme + ?Sized> Scheme for Arc<S> {
 
     fn challenge_order(&self) -> u16 {
         (**self).challenge_order()
+    }
+
+    fn challenge_fields(&self) -> Vec<(HeaderName, HeaderValue)> {
+        (**self).challenge_fields()
     }
 }
 

@@ -91,6 +91,23 @@ impl SigningKey {
     }
 }
 
+/// Its id is the `kid`. Keys for an algorithm that RFC 9421 does not have sign as if it were `ed25519`, which verifiers refuse.
+#[cfg(feature = "signature")]
+impl crate::signature::MessageKey for SigningKey {
+    fn algorithm(&self) -> crate::signature::SignatureAlgorithm {
+        crate::signature::SignatureAlgorithm::of(self.0.algorithm)
+            .unwrap_or(crate::signature::SignatureAlgorithm::Ed25519)
+    }
+
+    fn key_id(&self) -> &str {
+        &self.0.id
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, crate::Unavailable> {
+        Ok(Self::sign(self, message))
+    }
+}
+
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inner { algorithm, id, .. } = &*self.0;

@@ -81,6 +81,8 @@
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
 //! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
+//! | `payload_signature` | `PayloadSignatureLayer`: signed webhooks, with the feature `signature` |
+//! | `signature` | `SignLayer`: signed requests (RFC 9421), with the feature of this name |
 //!
 //! # Secrets
 //!
@@ -117,6 +119,8 @@ mod layer;
 pub mod manual;
 pub mod mcp_headers;
 mod origin;
+#[cfg(feature = "signature")]
+pub mod payload_signature;
 mod private_key;
 mod private_key_source;
 pub mod replay;
@@ -126,6 +130,8 @@ pub mod retry;
 mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;
+#[cfg(feature = "signature")]
+pub mod signature;
 pub mod store;
 mod token;
 mod wiped;

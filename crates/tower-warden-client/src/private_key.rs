@@ -110,6 +110,12 @@ impl PrivateKey {
         self
     }
 
+    /// The id, `kid`, if it is set.
+    #[must_use]
+    pub fn kid(&self) -> Option<&str> {
+        self.kid.as_deref()
+    }
+
     /// The algorithm of its signatures.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
@@ -174,7 +180,7 @@ impl PrivateKey {
         Ok(Zeroizing::new(format!("{signed}.{}", encode(&signature))))
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+    pub(crate) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
         let failed = |_| TokenError::new(TokenErrorKind::Unavailable, "the library failed to sign");
         let random = SystemRandom::new();
         match &*self.pair {

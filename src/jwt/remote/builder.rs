@@ -8,6 +8,8 @@ use super::{
     fetcher::{Fetcher, KeySetSource},
     key_set_cache::KeySetCache,
 };
+#[cfg(feature = "signature")]
+use crate::jwt::key_set::Names;
 use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
@@ -70,6 +72,13 @@ impl RemoteKeysBuilder {
     /// tried, and one with the key that is used.
     pub fn try_keys(mut self) -> Self {
         self.selection.undetermined = Undetermined::Try;
+        self
+    }
+
+    /// Names keys by their thumbprints instead of their `kid`.
+    #[cfg(feature = "signature")]
+    pub(crate) const fn named_by_thumbprint(mut self) -> Self {
+        self.selection.names = Names::Thumbprint;
         self
     }
 

@@ -29,14 +29,16 @@ pub mod mcp;
 mod names;
 mod proof;
 mod request;
+mod signature;
 mod token;
 mod token_bytes;
+mod webhook;
 
 /// The name of a target and of its folder of seeds, and a function of arbitrary bytes. It returns whether something was
 /// accepted: a target that refuses everything tests nothing.
 pub type Target = (&'static str, fn(&[u8]) -> bool);
 
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     ("api_key", api_key::run),
     ("certificate", certificate::run),
     ("forwarded", forwarded::run),
@@ -47,8 +49,10 @@ pub const TARGETS: [Target; 12] = [
     ("names", names::run),
     ("proof", proof::run),
     ("request", request::run),
+    ("signature", signature::run),
     ("token", token::run),
     ("token_bytes", token_bytes::run),
+    ("webhook", webhook::run),
 ];
 
 /// Runs one target; for the binaries of libFuzzer.

@@ -16,6 +16,8 @@ mod grants;
 mod layer;
 mod mcp_headers;
 mod origins;
+#[cfg(feature = "signature")]
+mod payload_signature;
 mod polling;
 mod refresh;
 mod retry;
@@ -27,6 +29,8 @@ mod secrecy;
 mod secret_files;
 mod secrets;
 mod server;
+#[cfg(feature = "signature")]
+mod signature;
 mod step_up;
 mod stores;
 mod support;

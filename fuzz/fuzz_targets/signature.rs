@@ -1,0 +1,3 @@
+#![no_main]
+
+tower_warden_fuzz::fuzz!("signature");

@@ -1,0 +1,46 @@
+use crate::{Eventual, refusal::Rejection, time::UnixTime};
+
+/// Marks a credential that is valid for one request as used.
+///
+/// An authenticator whose credentials are made for one request, such as signatures of requests, sets it as
+/// [`Identity::single_use`](super::Identity::single_use). The layer calls it last, after everything else about the request
+/// was found valid: a request that is refused for another reason does not use its credential up.
+///
+/// # Examples
+///
+/// Tickets that are removed when they are used:
+///
+/// ```
+/// use std::{collections::HashSet, sync::{Arc, Mutex}};
+/// use tower_warden::{AuthMethod, Eventual, Identity, Reason, Rejection, RejectionKind, UnixTime, caller::SingleUse};
+///
+/// struct Ticket {
+///     unused: Arc<Mutex<HashSet<u64>>>,
+///     number: u64,
+/// }
+///
+/// impl SingleUse for Ticket {
+///     fn mark_used(&self, _: UnixTime) -> Eventual<Result<(), Rejection>> {
+///         let was_unused = self.unused.lock().expect("no panic while locked").remove(&self.number);
+///         let used = || Rejection::new(RejectionKind::Invalid, const { Reason::custom("ticket_used") });
+///         Eventual::Now(if was_unused { Ok(()) } else { Err(used()) })
+///     }
+/// }
+///
+/// let ticket = Arc::new(Ticket { unused: Arc::new(Mutex::new(HashSet::from([7]))), number: 7 });
+/// let mut identity = Identity::new("alice", AuthMethod::Custom("ticket"));
+/// identity.single_use = Some(ticket.clone());
+///
+/// let now = UnixTime::from_secs(1_800_000_000);
+/// assert!(matches!(ticket.mark_used(now), Eventual::Now(Ok(()))));
+/// assert!(matches!(ticket.mark_used(now), Eventual::Now(Err(_))));
+/// ```
+pub trait SingleUse: Send + Sync {
+    /// Marks the credential as used, in one atomic step: of two concurrent requests with the same credential, one succeeds.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::RejectionKind::Invalid) if it was used before, and
+    /// [`Unavailable`](crate::RejectionKind::Unavailable) if that is unknown.
+    fn mark_used(&self, now: UnixTime) -> Eventual<Result<(), Rejection>>;
+}

@@ -1,0 +1,165 @@
+//! Signatures that a policy selects, and their verification.
+
+use http::HeaderMap;
+
+use super::{
+    agent_url,
+    algorithm::SignatureAlgorithm,
+    content_check::CheckedContent,
+    content_digest::Content,
+    input::{self, ClaimedSignature, Parameters},
+    message::{Message, RequestHead},
+    origin::Origin,
+    policy::{AgentRule, ContentRule, Presence, SignaturePolicy, covers_content},
+};
+use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
+
+/// A signature that meets the policy except for its time, before its key is known. It borrows nothing from the request.
+pub(super) struct Candidate {
+    pub(super) agent: Option<Box<str>>,
+    algorithm: Option<Box<str>>,
+    /// One for each origin that the request may have been sent to.
+    bases: Vec<String>,
+    pub(super) created: Option<UnixTime>,
+    expires: Option<UnixTime>,
+    pub(super) key_id: Box<str>,
+    nonce: Option<Box<str>>,
+    signature: Vec<u8>,
+}
+
+/// The signatures of a request that meet the policy except for their time, in the order in which they came.
+pub(super) fn select(policy: &SignaturePolicy, head: &Head<'_>) -> Result<Vec<Candidate>, Reason> {
+    let (headers, method, uri) = (head.headers, head.method, head.original_uri());
+    let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
+    select_from(policy, headers, content, |origin| Message::Request(RequestHead { headers, method, origin, uri }))
+}
+
+/// The signatures of a message, which depends on the origin of its request.
+///
+/// If none meets the policy, the error is that of the first one that the policy selects by its tag.
+pub(super) fn select_from<'a>(
+    policy: &'a SignaturePolicy,
+    headers: &HeaderMap,
+    content: Option<Content>,
+    message: impl Fn(&'a Origin) -> Message<'a>,
+) -> Result<Vec<Candidate>, Reason> {
+    let (mut candidates, mut refused) = (Vec::new(), None);
+    for signature in input::read(headers)? {
+        let candidate = match signature {
+            Ok(signature) if signature.parameters.tag != policy.tag => continue,
+            Ok(signature) => Candidate::new(policy, signature, headers, content, &message),
+            Err(reason) => Err(reason),
+        };
+        match candidate {
+            Ok(candidate) => candidates.push(candidate),
+            Err(reason) => refused = refused.or(Some(reason)),
+        }
+    }
+    if candidates.is_empty() { Err(refused.unwrap_or(Reason::SIGNATURE_TAG)) } else { Ok(candidates) }
+}
+
+impl Candidate {
+    /// The cheap checks first; the signature is verified last, when its key is known.
+    fn new<'a>(
+        policy: &'a SignaturePolicy,
+        signature: ClaimedSignature,
+        headers: &HeaderMap,
+        content: Option<Content>,
+        message: &impl Fn(&'a Origin) -> Message<'a>,
+    ) -> Result<Self, Reason> {
+        let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
+        let key_id = parameters.key_id.clone().ok_or(Reason::SIGNATURE_KEY_MISSING)?;
+        if parameters.nonce.is_none() && policy.nonce == Presence::Required {
+            return Err(Reason::SIGNATURE_NONCE_MISSING);
+        }
+        if !policy.is_covered_by(&components, headers) {
+            return Err(Reason::SIGNATURE_NOT_COVERED);
+        }
+        let agent = match policy.agent {
+            AgentRule::Covered => Some(agent_url::covered(&components, headers).ok_or(Reason::SIGNATURE_AGENT)?),
+            AgentRule::Ignored => None,
+        };
+        policy.check_content(covers_content(&components), content)?;
+        let base = |origin| message(origin).signature_base(&components, &parameters_text, &policy.types);
+        let mut bases: Vec<_> =
+            policy.origins.iter().map(base).collect::<Option<_>>().ok_or(Reason::SIGNATURE_COMPONENT_ABSENT)?;
+        bases.dedup();
+        let Parameters { algorithm, created, expires, nonce, .. } = parameters;
+        Ok(Self { agent, algorithm, bases, created, expires, key_id, nonce, signature })
+    }
+
+    /// Checks that the signature is neither too old nor of the future.
+    pub(super) fn check_time(&self, policy: &SignaturePolicy, now: UnixTime) -> Result<(), Reason> {
+        if self.created.is_none() && policy.created == Presence::Required {
+            return Err(Reason::SIGNATURE_CREATED_MISSING);
+        }
+        if self.expires.is_none() && policy.expires == Presence::Required {
+            return Err(Reason::SIGNATURE_EXPIRES_MISSING);
+        }
+        if self.created.is_some_and(|created| now + policy.skew < created) {
+            return Err(Reason::SIGNATURE_IN_FUTURE);
+        }
+        if self.created.is_some_and(|created| created + policy.max_age < now) {
+            return Err(Reason::SIGNATURE_TOO_OLD);
+        }
+        // RFC 9421 §2.3: not to be accepted after `expires`.
+        if self.expires.is_some_and(|end| end < now) { Err(Reason::SIGNATURE_EXPIRED) } else { Ok(()) }
+    }
+
+    /// The last second in which the signature is accepted, at `now` or later.
+    fn until(&self, policy: &SignaturePolicy, now: UnixTime) -> UnixTime {
+        let youngest = self.created.unwrap_or(now) + policy.max_age;
+        self.expires.map_or(youngest, |end| end.min(youngest))
+    }
+
+    /// Verifies the signature with a key, whose algorithm it is.
+    pub(super) fn verify(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
+        if !key.is_usable(now) {
+            return Err(Reason::SIGNATURE_KEY_UNKNOWN);
+        }
+        let algorithm = SignatureAlgorithm::of(key.algorithm()).filter(|known| policy.algorithms.contains(known));
+        // RFC 9421 §3.2 step 6: all sources of the algorithm agree.
+        let is_named = |known: SignatureAlgorithm| self.algorithm.as_deref().is_none_or(|name| name == known.as_str());
+        if !algorithm.is_some_and(is_named) {
+            return Err(Reason::SIGNATURE_ALGORITHM);
+        }
+        let verifies = |base: &String| key.verifies(base.as_bytes(), &self.signature);
+        if self.bases.iter().any(verifies) { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
+    }
+
+    /// The signature as the replay guard records it.
+    pub(super) fn used(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> UsedProof {
+        // A secret key has no thumbprint that may be stored.
+        let holder = key.thumbprint().copied().unwrap_or_else(|| Digest::of(self.key_id.as_bytes()));
+        let id = match &self.nonce {
+            Some(nonce) => [b"nonce\n", nonce.as_bytes()].concat(),
+            None => {
+                let created = self.created.map_or_else(String::new, |time| time.to_string());
+                [b"signature\n", created.as_bytes(), b"\n", self.identifying_part(key)].concat()
+            }
+        };
+        UsedProof::new(holder, Digest::of(&id), self.until(policy, now), now).with_window(policy.longest_validity())
+    }
+
+    /// The part of the signature that nobody but its maker can change: of `(r, s)`, the first half. Otherwise `(r, n - s)`
+    /// would be a second signature of the same request.
+    fn identifying_part(&self, key: &VerifyingKey) -> &[u8] {
+        let is_malleable = SignatureAlgorithm::of(key.algorithm()).is_some_and(SignatureAlgorithm::is_malleable);
+        if is_malleable { &self.signature[..self.signature.len() / 2] } else { &self.signature }
+    }
+}
+
+impl SignaturePolicy {
+    /// Checks the content against its digest, which is a part of the message only if the signature covers it.
+    fn check_content(&self, is_covered: bool, content: Option<Content>) -> Result<(), Reason> {
+        if !is_covered && self.content == ContentRule::Unsigned {
+            return Ok(());
+        }
+        match content.ok_or(Reason::SIGNATURE_CONTENT_UNCHECKED)? {
+            Content::Changed => Err(Reason::SIGNATURE_CONTENT_CHANGED),
+            Content::Empty => Ok(()),
+            Content::Verified if is_covered => Ok(()),
+            Content::Unprotected | Content::Verified => Err(Reason::SIGNATURE_CONTENT_NOT_COVERED),
+        }
+    }
+}

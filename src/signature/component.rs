@@ -1,0 +1,206 @@
+//! Identifiers of message components, RFC 9421 §2.
+
+use std::{fmt, str::FromStr};
+
+use http::HeaderName;
+use sfv::{Item, ItemSerializer, Parser};
+
+use crate::error::{ConfigError, ConfigErrorKind};
+
+/// A component of a message that a signature covers ([RFC 9421 §2](https://www.rfc-editor.org/rfc/rfc9421#section-2)): a
+/// header field, or a derived component such as `@method`.
+///
+/// It is written as in `Signature-Input`, or without the quotation marks if it has no parameters. All derived components are
+/// supported, and the parameters `sf`, `bs`, `key`, `req` and `name`; `tr` is not.
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::signature::Component;
+///
+/// let method: Component = "@method".parse()?;
+/// assert_eq!(method.to_string(), r#""@method""#);
+/// assert_eq!(r#""@method""#.parse::<Component>()?, method);
+/// let member: Component = r#""content-digest";key="sha-256""#.parse()?;
+///
+/// assert!("@unknown".parse::<Component>().is_err());
+/// assert!("Content-Digest".parse::<Component>().is_err(), "names are in lower case");
+/// assert!(r#""date";bs;sf"#.parse::<Component>().is_err(), "one of both");
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct Component {
+    /// The identifier, with its parameters in the order in which they came.
+    text: Box<str>,
+    pub(super) kind: Kind,
+    /// `req`: a component of the request that a response belongs to.
+    pub(super) is_of_request: bool,
+}
+
+/// The value that a component has.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Authority,
+    Field(HeaderName, Form),
+    Method,
+    Path,
+    Query,
+    QueryParam(Box<str>),
+    RequestTarget,
+    Scheme,
+    Status,
+    TargetUri,
+}
+
+/// The form in which the value of a field is covered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// `bs`: each line as a byte sequence.
+    Bytes,
+    /// The lines as they are.
+    Combined,
+    /// `key`: a member of a dictionary.
+    Member(Box<str>),
+    /// `sf`: a structured field, serialized again.
+    Strict,
+}
+
+/// The parameters of a component identifier.
+#[derive(Default)]
+struct Parameters {
+    bytes: bool,
+    key: Option<Box<str>>,
+    name: Option<Box<str>>,
+    request: bool,
+    strict: bool,
+}
+
+impl Component {
+    pub(super) fn from_item(item: &Item) -> Option<Self> {
+        let name = item.bare_item.as_string()?.as_str();
+        let parameters = Parameters::read(&item.params)?;
+        let is_of_request = parameters.request;
+        let kind = if name.starts_with('@') { derived(name, parameters)? } else { field(name, parameters)? };
+        // RFC 9421 §2.2.9: a request has no status.
+        if kind == Kind::Status && is_of_request {
+            return None;
+        }
+        let text = ItemSerializer::new().bare_item(&item.bare_item).parameters(&item.params).finish();
+        Some(Self { text: text.into(), kind, is_of_request })
+    }
+
+    /// The identifier, as it is in the signature base.
+    pub(super) fn identifier(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether a signature that covers this component covers the required one: it is the same, or the whole field in
+    /// another form.
+    pub(super) fn covers(&self, required: &Self) -> bool {
+        let is_whole = |form: &Form| !matches!(form, Form::Member(_));
+        let is_same_field = match (&self.kind, &required.kind) {
+            (Kind::Field(name, form), Kind::Field(other, of)) => name == other && is_whole(form) && is_whole(of),
+            _ => false,
+        };
+        self == required || is_same_field && self.is_of_request == required.is_of_request
+    }
+
+    /// Returns whether it is a derived component of a request.
+    pub(super) fn is(&self, kind: &Kind) -> bool {
+        self.kind == *kind && !self.is_of_request
+    }
+}
+
+impl Parameters {
+    /// RFC 9421 §2.5: a parameter that is not understood makes the component unusable.
+    fn read(parameters: &sfv::Parameters) -> Option<Self> {
+        let mut this = Self::default();
+        for (name, value) in parameters {
+            let text = || value.as_string().map(|text| text.as_str().into());
+            match name.as_str() {
+                "bs" => this.bytes = value.as_boolean()?,
+                "key" => this.key = Some(text()?),
+                "name" => this.name = Some(text()?),
+                "req" => this.request = value.as_boolean()?,
+                "sf" => this.strict = value.as_boolean()?,
+                _ => return None,
+            }
+            // `?0` is not what the RFC defines: it would be the component without the parameter, under another name.
+            if value.as_boolean() == Some(false) {
+                return None;
+            }
+        }
+        Some(this)
+    }
+}
+
+fn derived(name: &str, parameters: Parameters) -> Option<Kind> {
+    let Parameters { bytes, key, name: parameter, strict, .. } = parameters;
+    if bytes || strict || key.is_some() || parameter.is_some() != (name == "@query-param") {
+        return None;
+    }
+    Some(match name {
+        "@authority" => Kind::Authority,
+        "@method" => Kind::Method,
+        "@path" => Kind::Path,
+        "@query" => Kind::Query,
+        "@query-param" => Kind::QueryParam(parameter?),
+        "@request-target" => Kind::RequestTarget,
+        "@scheme" => Kind::Scheme,
+        "@status" => Kind::Status,
+        "@target-uri" => Kind::TargetUri,
+        // RFC 9421 §2.3: `@signature-params` is never listed.
+        _ => return None,
+    })
+}
+
+fn field(name: &str, parameters: Parameters) -> Option<Kind> {
+    let Parameters { bytes, key, name: parameter, strict, .. } = parameters;
+    // RFC 9421 §2.1: names are in lower case. §2.5: `bs` excludes `sf` and `key`.
+    let field = HeaderName::from_lowercase(name.as_bytes()).ok()?;
+    if parameter.is_some() || bytes && (strict || key.is_some()) {
+        return None;
+    }
+    let form = match key {
+        Some(key) => Form::Member(key),
+        None if bytes => Form::Bytes,
+        None if strict => Form::Strict,
+        None => Form::Combined,
+    };
+    Some(Kind::Field(field, form))
+}
+
+/// The order of parameters makes no difference (RFC 9421 §2).
+impl PartialEq for Component {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.kind, self.is_of_request) == (&other.kind, other.is_of_request)
+    }
+}
+
+impl Eq for Component {}
+
+impl FromStr for Component {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let quoted = if text.starts_with('"') { text.to_owned() } else { format!("\"{text}\"") };
+        let item = Parser::new(&quoted).parse::<Item>().ok();
+        item.as_ref().and_then(Self::from_item).ok_or_else(|| {
+            let message = "a component is a field name in lower case, or a derived component of RFC 9421 §2.2, with the \
+                           parameters `sf`, `bs`, `key`, `req` or `name` where they apply";
+            ConfigError::new(ConfigErrorKind::Signature, message).value(text)
+        })
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,46 @@
+use http::Extensions;
+
+use super::{content_digest::Content, input};
+use crate::{
+    Eventual,
+    body::{BodyCheck, BodyLimits, BufferedRequest},
+    refusal::Rejection,
+    request::Head,
+};
+
+/// Compares the content of signed requests with their `Content-Digest`, for [`Signatures`](super::Signatures) inside.
+///
+/// It refuses only content that exceeds the limits; what it has found decides inside, where the signature is verified.
+/// Requests without a signature stream through untouched. Mount it by a [`BodyCheckLayer`](crate::layer::BodyCheckLayer)
+/// outside of the [`AuthLayer`](crate::layer::AuthLayer): without it, signed requests are refused with 500.
+///
+/// See the [module docs](super).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ContentDigestCheck {
+    limits: BodyLimits,
+}
+
+impl ContentDigestCheck {
+    /// Reads content within these limits: 1 MiB and 10 seconds by default.
+    #[must_use]
+    pub const fn new(limits: BodyLimits) -> Self {
+        Self { limits }
+    }
+}
+
+impl BodyCheck for ContentDigestCheck {
+    fn limits(&self, head: &Head<'_>) -> Option<BodyLimits> {
+        // What is not signed is refused inside, or is no business of this check.
+        input::is_signed(head.headers).then_some(self.limits)
+    }
+
+    fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
+        let mut extensions = Extensions::new();
+        extensions.insert(CheckedContent(Content::compare(request.head.headers, request.body)));
+        Eventual::Now(Ok(extensions))
+    }
+}
+
+/// The result, in the extensions of a request. Nothing else makes one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CheckedContent(pub(super) Content);

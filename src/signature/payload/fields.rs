@@ -1,0 +1,233 @@
+//! The header fields of a signature, read strictly.
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderName};
+
+use super::{
+    key::PayloadKey,
+    scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
+    template::{Values, target},
+};
+use crate::{digest::Digest, reason::Reason, request::Head, time::UnixTime};
+
+/// The longest header field of a signature, in bytes.
+const MAX_FIELD: usize = 4096;
+
+/// The longest id, in bytes.
+const MAX_ID: usize = 256;
+
+/// The largest number of signatures of a request: each costs a verification.
+const MAX_SIGNATURES: usize = 8;
+
+/// The signatures of a request, and what they cover besides the body.
+pub(in crate::signature) struct SignatureFields {
+    pub(in crate::signature) id: Option<Box<str>>,
+    pub(in crate::signature) timestamp: Option<UnixTime>,
+    /// The covered bytes before the body.
+    covered: Vec<u8>,
+    signatures: Vec<Signature>,
+    has_covered_id: bool,
+}
+
+/// A signature of a version that is supported.
+enum Signature {
+    Ed25519([u8; 64]),
+    Mac(Digest),
+}
+
+impl SignatureFields {
+    /// Reads the fields of a scheme. A field that is malformed is an error, never an absent one.
+    pub(in crate::signature) fn read(scheme: &PayloadScheme, head: &Head<'_>) -> Result<Self, Reason> {
+        let field = one(head.headers, &scheme.signature, Reason::PAYLOAD_SIGNATURE_SYNTAX)?;
+        let field = field.ok_or(Reason::PAYLOAD_SIGNATURE_MISSING)?;
+        if field.len() > MAX_FIELD {
+            return Err(Reason::PAYLOAD_SIGNATURE_TOO_LONG);
+        }
+        let (in_signature, signatures) = match &scheme.format {
+            Format::List => (None, list(field)?),
+            Format::Pairs => pairs(field)?,
+            Format::Single { prefix, encoding } => {
+                let value = field.strip_prefix(&**prefix).ok_or(Reason::PAYLOAD_SIGNATURE_VERSION)?;
+                (None, vec![decode(value, *encoding).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?])
+            }
+        };
+        if signatures.is_empty() {
+            return Err(Reason::PAYLOAD_SIGNATURE_VERSION);
+        }
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(Reason::PAYLOAD_SIGNATURE_TOO_LONG);
+        }
+        let timestamp = match &scheme.timestamp {
+            None => None,
+            Some(TimestampField::InSignature) => Some((in_signature, TimestampUnit::Seconds)),
+            Some(TimestampField::Field(name, unit)) => {
+                Some((one(head.headers, name, Reason::PAYLOAD_TIMESTAMP_SYNTAX)?, *unit))
+            }
+        };
+        let timestamp = match timestamp {
+            None => None,
+            Some((None, _)) => return Err(Reason::PAYLOAD_TIMESTAMP_MISSING),
+            Some((Some(text), unit)) => Some((text, time(text, unit).ok_or(Reason::PAYLOAD_TIMESTAMP_SYNTAX)?)),
+        };
+        let id = match &scheme.id {
+            None => None,
+            Some(name) => one(head.headers, name, Reason::PAYLOAD_ID_SYNTAX)?,
+        };
+        if id.is_none() && scheme.covers_id() {
+            return Err(Reason::PAYLOAD_ID_MISSING);
+        }
+        if id.is_some_and(|id| !is_id(id)) {
+            return Err(Reason::PAYLOAD_ID_SYNTAX);
+        }
+        let target = target(head.original_uri());
+        let values =
+            Values { id, method: head.method.as_str(), target: &target, timestamp: timestamp.map(|(text, _)| text) };
+        // Of the values, only an id can contain what follows it.
+        let covered = scheme.template.render(&values).ok_or(Reason::PAYLOAD_ID_SYNTAX)?;
+        Ok(Self {
+            id: id.map(Into::into),
+            timestamp: timestamp.map(|(_, time)| time),
+            covered,
+            signatures,
+            has_covered_id: scheme.covers_id() && timestamp.is_some(),
+        })
+    }
+
+    /// Verifies the signatures: one must be valid, by one of the keys. Returns what identifies the request among those with the
+    /// same keys.
+    ///
+    /// That does not depend on which of several signatures is valid: otherwise a recorded request could be sent once for each.
+    pub(in crate::signature) fn verify(&self, keys: &[PayloadKey], body: &[u8]) -> Option<Digest> {
+        let (mut first, mut is_valid, mut message) = (None, false, None);
+        for key in keys {
+            if let Some(tag) = key.tag(&self.covered, body) {
+                first = first.or(Some(tag));
+                is_valid = self.signatures.iter().filter_map(Signature::mac).any(|mac| *mac == tag);
+            } else {
+                is_valid = self.signatures.iter().filter_map(Signature::ed25519).any(|signature| {
+                    // Made once, and only where there is a signature for it.
+                    let message = message.get_or_insert_with(|| [&self.covered, body].concat());
+                    key.verifies(message, signature)
+                });
+            }
+            if is_valid {
+                break;
+            }
+        }
+        if !is_valid {
+            return None;
+        }
+        Some(match first {
+            _ if self.has_covered_id => Digest::of(&self.covered),
+            Some(tag) => tag,
+            None => Digest::of(&[&self.covered, body].concat()),
+        })
+    }
+}
+
+impl Signature {
+    const fn ed25519(&self) -> Option<&[u8; 64]> {
+        match self {
+            Self::Ed25519(signature) => Some(signature),
+            Self::Mac(_) => None,
+        }
+    }
+
+    const fn mac(&self) -> Option<&Digest> {
+        match self {
+            Self::Ed25519(_) => None,
+            Self::Mac(mac) => Some(mac),
+        }
+    }
+}
+
+/// The only value of a field; `None` if there is none.
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, malformed: Reason) -> Result<Option<&'a str>, Reason> {
+    let mut values = headers.get_all(name).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Reason::PAYLOAD_FIELD_REPEATED);
+    }
+    // Visible ASCII characters, spaces and tabs.
+    value.to_str().map(Some).map_err(|_| malformed)
+}
+
+/// `v1,<base64> v1a,<base64>`.
+fn list(field: &str) -> Result<Vec<Signature>, Reason> {
+    let mut signatures = Vec::new();
+    for item in field.split(' ') {
+        let (version, value) = item.split_once(',').ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?;
+        let signature = match version {
+            "v1" => mac_in_base64(value),
+            "v1a" => ed25519_in_base64(value),
+            "" => None,
+            _ => continue,
+        };
+        signatures.push(signature.ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?);
+    }
+    Ok(signatures)
+}
+
+/// `t=<timestamp>,v1=<hex>`.
+fn pairs(field: &str) -> Result<(Option<&str>, Vec<Signature>), Reason> {
+    let (mut timestamp, mut signatures) = (None, Vec::new());
+    for item in field.split(',') {
+        match item.split_once('=').ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)? {
+            ("t", _) if timestamp.is_some() => return Err(Reason::PAYLOAD_FIELD_REPEATED),
+            ("t", value) => timestamp = Some(value),
+            ("v1", value) => {
+                let mac = Digest::from_hex(value).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?;
+                signatures.push(Signature::Mac(mac));
+            }
+            ("", _) => return Err(Reason::PAYLOAD_SIGNATURE_SYNTAX),
+            _ => {}
+        }
+    }
+    Ok((timestamp, signatures))
+}
+
+/// A signature by its length.
+fn decode(value: &str, encoding: SignatureEncoding) -> Option<Signature> {
+    match encoding {
+        SignatureEncoding::Base64 => mac_in_base64(value).or_else(|| ed25519_in_base64(value)),
+        SignatureEncoding::Hex => Digest::from_hex(value).map(Signature::Mac).or_else(|| ed25519_in_hex(value)),
+    }
+}
+
+fn mac_in_base64(value: &str) -> Option<Signature> {
+    // As many bytes as whole groups of base64 may need.
+    let mut bytes = [0; 33];
+    let length = BASE64_STANDARD.decode_slice(value, &mut bytes).ok()?;
+    bytes[..length].try_into().ok().map(|bytes| Signature::Mac(Digest::from_bytes(bytes)))
+}
+
+fn ed25519_in_base64(value: &str) -> Option<Signature> {
+    let mut bytes = [0; 66];
+    let length = BASE64_STANDARD.decode_slice(value, &mut bytes).ok()?;
+    bytes[..length].try_into().ok().map(Signature::Ed25519)
+}
+
+fn ed25519_in_hex(value: &str) -> Option<Signature> {
+    let (one, other) = value.split_at_checked(64)?;
+    let mut bytes = [0; 64];
+    bytes[..32].copy_from_slice(Digest::from_hex(one)?.as_bytes());
+    bytes[32..].copy_from_slice(Digest::from_hex(other)?.as_bytes());
+    Some(Signature::Ed25519(bytes))
+}
+
+/// A decimal number without a sign.
+fn time(text: &str, unit: TimestampUnit) -> Option<UnixTime> {
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = text.parse().ok()?;
+    Some(UnixTime::from_secs(match unit {
+        TimestampUnit::Milliseconds => number / 1_000,
+        TimestampUnit::Seconds => number,
+    }))
+}
+
+/// Returns whether a text is 1 to 256 visible ASCII characters.
+pub(super) fn is_id(text: &str) -> bool {
+    (1..=MAX_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

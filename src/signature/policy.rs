@@ -1,0 +1,395 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+
+use super::{
+    algorithm::SignatureAlgorithm,
+    component::{Component, Form, Kind},
+    content_digest::{CONTENT_DIGEST, DigestAlgorithm},
+    field_type::{FieldType, FieldTypes},
+    origin::Origin,
+    replay::Replay,
+};
+use crate::{
+    error::{ConfigError, ConfigErrorKind},
+    replay::ReplayGuard,
+};
+
+/// The longest time for which a signature is accepted.
+const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The largest difference of clocks.
+const MAX_SKEW: Duration = Duration::from_secs(300);
+
+/// The largest number of origins: one signature base is made for each.
+const MAX_ORIGINS: usize = 4;
+
+/// The requirements for signatures of requests
+/// ([RFC 9421 §3.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.2.1)).
+///
+/// By default, a signature covers `@method`, the whole target (`@target-uri`, or `@authority` with `@path` and `@query`),
+/// and `content-digest` if there is content. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
+/// a `keyid`, and no `tag`, and it is accepted once.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_warden::signature::SignaturePolicy;
+///
+/// let policy = SignaturePolicy::new("https://api.example.com")?
+///     .components(["@method", "@target-uri", "authorization"])?
+///     .max_age(Duration::from_secs(60))?
+///     .tag("billing");
+///
+/// assert!(SignaturePolicy::new("http://api.example.com").is_err(), "not https");
+/// let policy = SignaturePolicy::new("https://api.example.com")?;
+/// assert!(policy.components(["@path", "date"]).is_err(), "it could be replayed with another method, to another host");
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct SignaturePolicy {
+    pub(super) agent: AgentRule,
+    pub(super) algorithms: Vec<SignatureAlgorithm>,
+    pub(super) content: ContentRule,
+    pub(super) created: Presence,
+    pub(super) expires: Presence,
+    pub(super) max_age: Duration,
+    pub(super) nonce: Presence,
+    pub(super) origins: Vec<Origin>,
+    pub(super) replay: Option<Replay>,
+    pub(super) required: Required,
+    pub(super) skew: Duration,
+    pub(super) tag: Option<Box<str>>,
+    pub(super) token: TokenRule,
+    pub(super) types: Arc<FieldTypes>,
+}
+
+/// The treatment of `Signature-Agent`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AgentRule {
+    /// A signature covers the directory of its key.
+    Covered,
+    Ignored,
+}
+
+/// The content that must be covered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ContentRule {
+    /// All, by a digest.
+    Signed,
+    /// None.
+    Unsigned,
+}
+
+/// The requirement for `Authorization`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum TokenRule {
+    /// It need not be covered.
+    Any,
+    /// It is covered if it is present.
+    Covered,
+}
+
+/// The requirement of a parameter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Presence {
+    Optional,
+    Required,
+}
+
+/// The components that must be covered.
+#[derive(Clone, Debug)]
+pub(super) enum Required {
+    /// `@authority`, or `@target-uri`.
+    Authority,
+    /// `@method`, and the whole target in one of its forms.
+    MethodAndTarget,
+    /// Each of these.
+    These(Vec<Component>),
+}
+
+impl SignaturePolicy {
+    /// Signatures of requests to this origin, such as `https://api.example.com`, as clients address it. The values of
+    /// `@authority`, `@scheme` and `@target-uri` are made of it, never of `Host` or `X-Forwarded-…`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not an `https` URL, or has a path, a query, a fragment or a user name; `http` is accepted for a loopback
+    /// host.
+    pub fn new(origin: &str) -> Result<Self, ConfigError> {
+        Ok(Self::of(Origin::parse(origin)?))
+    }
+
+    /// The policy of Web Bot Auth
+    /// ([draft](https://datatracker.ietf.org/doc/draft-ietf-webbotauth-httpsig-protocol/)), for keys of
+    /// [`SignatureAgents`](super::SignatureAgents): a signature has the tag `web-bot-auth`, `created` and `expires`, and
+    /// covers `@authority` or `@target-uri`, and the member of `Signature-Agent` with the URL of its directory. The earlier
+    /// form of that field, a string, is accepted as well. HMAC is not. As any other signature, it is accepted once, up to 300
+    /// seconds after `created`, even if `expires` is later.
+    ///
+    /// It identifies an agent. It does not protect the method and the path of a request, unless
+    /// [`components`](Self::components) requires them.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
+        let mut this = Self::new(origin)?.tag("web-bot-auth");
+        this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
+        (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
+        Ok(this)
+    }
+
+    pub(super) fn of(origin: Origin) -> Self {
+        Self {
+            agent: AgentRule::Ignored,
+            algorithms: SignatureAlgorithm::ALL.to_vec(),
+            content: ContentRule::Signed,
+            created: Presence::Required,
+            expires: Presence::Optional,
+            max_age: Duration::from_secs(300),
+            nonce: Presence::Optional,
+            origins: vec![origin],
+            replay: Some(Replay::default()),
+            required: Required::MethodAndTarget,
+            skew: Duration::from_secs(30),
+            tag: None,
+            token: TokenRule::Any,
+            types: Arc::default(),
+        }
+    }
+
+    /// Accepts signatures of requests to this origin as well, at which the same API is available: up to four in all.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new).
+    pub fn origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        let prefix = self.origins.first().map(|origin| origin.removed_prefix().to_owned()).unwrap_or_default();
+        let origin = Origin::parse(origin)?;
+        if self.origins.len() == MAX_ORIGINS {
+            return Err(refused("signatures are accepted for up to four origins").value(origin.as_str()));
+        }
+        self.origins.push(if prefix.is_empty() { origin } else { origin.with_removed_prefix(&prefix)? });
+        Ok(self)
+    }
+
+    /// Sets the prefix of all paths that a proxy removes, such as `/api`: clients sign the path that they call. A prefix that
+    /// axum's `nest` removes is restored without it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not begin with a slash, or ends with one.
+    pub fn removed_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        self.origins =
+            self.origins.into_iter().map(|origin| origin.with_removed_prefix(prefix)).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
+    /// Sets the components that a signature must cover, instead of the method and the whole target.
+    ///
+    /// # Errors
+    ///
+    /// If one is not a component of a request, or if they lack `@method`, or `@authority` and `@target-uri`
+    /// ([RFC 9421 §7.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.1)).
+    pub fn components<'a>(self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let this = self.danger_components(components)?;
+        let Required::These(required) = &this.required else { return Ok(this) };
+        let has = |kind: &Kind| required.iter().any(|component| component.is(kind));
+        if has(&Kind::Method) && (has(&Kind::Authority) || has(&Kind::TargetUri)) {
+            Ok(this)
+        } else {
+            Err(refused("a signature covers `@method`, and `@authority` or `@target-uri`"))
+        }
+    }
+
+    /// Sets the components that a signature must cover, whatever they are. A signature that covers less than method and
+    /// authority is valid for other requests too.
+    ///
+    /// # Errors
+    ///
+    /// If one is not a component of a request.
+    pub fn danger_components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let components = components.into_iter().map(str::parse).collect::<Result<Vec<Component>, _>>()?;
+        if let Some(component) =
+            components.iter().find(|component| component.is_of_request || component.is(&Kind::Status))
+        {
+            return Err(refused("a request has no `@status`, and no component with `req`").value(component));
+        }
+        self.required = Required::These(components);
+        Ok(self)
+    }
+
+    /// Sets the application's tag: a signature needs this `tag`. By default, it needs none, and those with a tag are made for
+    /// something else ([RFC 9421 §7.2.7](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.7)).
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// Sets for how long a signature is accepted after `created`, in whole seconds: 300 by default. `expires` can only
+    /// shorten it.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than 24 hours.
+    pub fn max_age(mut self, age: Duration) -> Result<Self, ConfigError> {
+        if age > MAX_AGE {
+            return Err(refused("signatures are accepted for up to 24 hours").value(format_args!("{age:?}")));
+        }
+        self.max_age = age;
+        Ok(self)
+    }
+
+    /// Sets how far in the future `created` may be, in whole seconds: 30 by default.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than 300 seconds.
+    pub fn skew(mut self, skew: Duration) -> Result<Self, ConfigError> {
+        if skew > MAX_SKEW {
+            return Err(refused("a skew is up to 300 seconds").value(format_args!("{skew:?}")));
+        }
+        self.skew = skew;
+        Ok(self)
+    }
+
+    /// Sets the allowed algorithms of keys: all by default.
+    ///
+    /// # Errors
+    ///
+    /// If the list is empty.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self, ConfigError> {
+        self.algorithms = algorithms.into_iter().collect();
+        if self.algorithms.is_empty() { Err(refused("signatures have one or more algorithms")) } else { Ok(self) }
+    }
+
+    /// Requires a `nonce`. By default it is optional, and without one, two equal requests in one second may have one
+    /// signature, of which the second is refused as a replay.
+    pub fn require_nonce(mut self) -> Self {
+        self.nonce = Presence::Required;
+        self
+    }
+
+    /// Sets the guard that records used signatures: a [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) of its own by
+    /// default. Several nodes need a shared one; it may be that of DPoP.
+    pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
+        self.replay = Some(Replay::new(guard));
+        self
+    }
+
+    /// Declares the type of a structured field, so that signatures may cover it with `sf`. Those of fields that are
+    /// registered by HTTP are known.
+    pub fn structured_field(mut self, name: HeaderName, field_type: FieldType) -> Self {
+        Arc::make_mut(&mut self.types).declare(name, field_type);
+        self
+    }
+
+    /// Accepts signatures as often as they are sent, for as long as they are valid.
+    pub fn danger_accept_replays(mut self) -> Self {
+        self.replay = None;
+        self
+    }
+
+    /// Accepts content that the signature does not cover. A `content-digest` that it covers is still compared, so the
+    /// [`ContentDigestCheck`](super::ContentDigestCheck) is needed for such requests.
+    pub fn danger_accept_unsigned_content(mut self) -> Self {
+        self.content = ContentRule::Unsigned;
+        self
+    }
+
+    /// Accepts signatures without `created`. One without `expires` as well is valid forever, and is recorded as used only
+    /// for as long as one with `created` would be.
+    pub fn danger_accept_without_created(mut self) -> Self {
+        self.created = Presence::Optional;
+        self
+    }
+
+    /// The value of `Accept-Signature` ([RFC 9421 §5](https://www.rfc-editor.org/rfc/rfc9421#section-5)).
+    pub(super) fn accept_signature(&self) -> HeaderValue {
+        let mut components: Vec<&str> = match &self.required {
+            Required::Authority => vec!["\"@authority\"", "\"signature-agent\";key=\"sig1\""],
+            Required::MethodAndTarget => vec!["\"@method\"", "\"@target-uri\""],
+            Required::These(components) => components.iter().map(Component::identifier).collect(),
+        };
+        let (digest, token) = ("\"content-digest\"", "\"authorization\"");
+        if self.token == TokenRule::Covered && !components.contains(&token) {
+            components.push(token);
+        }
+        if self.content == ContentRule::Signed && self.agent == AgentRule::Ignored && !components.contains(&digest) {
+            components.push(digest);
+        }
+        let mut text = format!("sig1=({});created", components.join(" "));
+        if self.expires == Presence::Required {
+            text.push_str(";expires");
+        }
+        if let Some(tag) = self.tag.as_deref().and_then(|tag| sfv::StringRef::from_str(tag).ok()) {
+            let tag = sfv::ItemSerializer::new().bare_item(tag).finish();
+            text.extend([";tag=", &tag]);
+        }
+        HeaderValue::try_from(text).expect("a structured field is visible ASCII")
+    }
+
+    /// Returns whether the required components are covered.
+    pub(super) fn is_covered_by(&self, components: &[Component], headers: &HeaderMap) -> bool {
+        let is_token_covered = || {
+            let covers = |component: &Component| component.is(&Kind::Field(AUTHORIZATION, Form::Combined));
+            !headers.contains_key(AUTHORIZATION) || components.iter().any(covers)
+        };
+        if self.token == TokenRule::Covered && !is_token_covered() {
+            return false;
+        }
+        let has = |kind: Kind| components.iter().any(|component| component.is(&kind));
+        match &self.required {
+            Required::Authority => has(Kind::Authority) || has(Kind::TargetUri),
+            Required::MethodAndTarget => {
+                let path = has(Kind::RequestTarget) || has(Kind::Path) && has(Kind::Query);
+                has(Kind::Method) && (has(Kind::TargetUri) || has(Kind::Authority) && path)
+            }
+            Required::These(required) => {
+                required.iter().all(|required| components.iter().any(|component| component.covers(required)))
+            }
+        }
+    }
+
+    /// The longest time for which a signature is accepted.
+    pub(super) fn longest_validity(&self) -> Duration {
+        self.max_age + self.skew
+    }
+}
+
+/// Returns whether the digest of the content is covered: the field, or its member of a suitable algorithm.
+pub(super) fn covers_content(components: &[Component]) -> bool {
+    let is_digest = |form: &Form| match form {
+        Form::Member(key) => {
+            [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].iter().any(|known| **key == *known.as_str())
+        }
+        Form::Bytes | Form::Combined | Form::Strict => true,
+    };
+    components.iter().any(|component| match &component.kind {
+        Kind::Field(name, form) => *name == CONTENT_DIGEST && !component.is_of_request && is_digest(form),
+        _ => false,
+    })
+}
+
+pub(super) fn refused(message: &'static str) -> ConfigError {
+    ConfigError::new(ConfigErrorKind::Signature, message)
+}
+
+impl fmt::Debug for SignaturePolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignaturePolicy")
+            .field("algorithms", &self.algorithms)
+            .field("content", &self.content)
+            .field("created", &self.created)
+            .field("max_age", &self.max_age)
+            .field("nonce", &self.nonce)
+            .field("origins", &self.origins)
+            .field("required", &self.required)
+            .field("skew", &self.skew)
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
+    }
+}

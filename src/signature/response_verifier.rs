@@ -1,0 +1,135 @@
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use http::{Uri, request, response};
+
+use super::{
+    candidate,
+    component::Component,
+    content_digest::Content,
+    message::{Message, RequestHead},
+    origin::{Origin, origin_form},
+    policy::{Required, SignaturePolicy, refused},
+};
+use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTime};
+
+/// Verifies the signatures of responses, for clients.
+///
+/// By default, a signature covers `@status`, `@method` and `@target-uri` of the request, and `content-digest` if there is
+/// content. Its `created` is within 300 seconds, in which the response can be replayed to an equal request: a client that signs
+/// its requests avoids that if it requires `"signature";req`.
+///
+/// # Examples
+///
+/// ```
+/// use http::{Request, Response};
+/// use tower_warden::{
+///     Reason, UnixTime,
+///     jwt::Algorithm,
+///     signature::{MessageSigner, ResponseVerifier},
+///     testing::SigningKey,
+/// };
+///
+/// let key = SigningKey::named(Algorithm::EdDSA, "server-2026");
+/// let (signer, now) = (MessageSigner::new(key.clone()), UnixTime::from_secs(1_800_000_000));
+/// let (request, ()) = Request::get("https://api.example.com/balance").body(())?.into_parts();
+/// let (mut response, content) = Response::new("12 EUR").into_parts();
+/// signer.sign_response(&mut response, content.as_bytes(), &request, now)?;
+///
+/// let verifier = ResponseVerifier::new([("server-2026", key.verifying_key())]);
+/// assert_eq!(verifier.verify(&response, b"12 EUR", &request, now), Ok(()));
+/// assert_eq!(verifier.verify(&response, b"99 EUR", &request, now), Err(Reason::SIGNATURE_CONTENT_CHANGED));
+/// let (other, ()) = Request::get("https://api.example.com/debts").body(())?.into_parts();
+/// assert_eq!(verifier.verify(&response, b"12 EUR", &other, now), Err(Reason::SIGNATURE_WRONG));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct ResponseVerifier {
+    keys: HashMap<Box<str>, Arc<VerifyingKey>>,
+    policy: SignaturePolicy,
+}
+
+impl ResponseVerifier {
+    /// Accepts signatures of these keys, by the values of `keyid`.
+    pub fn new<I: Into<Box<str>>, K: Into<Arc<VerifyingKey>>>(keys: impl IntoIterator<Item = (I, K)>) -> Self {
+        // The origin is that of each request.
+        let origin = Origin::of(&Uri::from_static("https://localhost")).expect("it is an absolute URI");
+        let mut policy = SignaturePolicy::of(origin);
+        let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
+        let required = ["@status", "\"@method\";req", "\"@target-uri\";req"].into_iter().map(parsed);
+        policy.required = Required::These(required.collect());
+        policy.replay = None;
+        Self { keys: keys.into_iter().map(|(id, key)| (id.into(), key.into())).collect(), policy }
+    }
+
+    /// Sets the components that a signature must cover, instead of the status and the method and target of the request.
+    ///
+    /// # Errors
+    ///
+    /// If one is not a component, or if `@status` is missing.
+    pub fn components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        let components = components.into_iter().map(str::parse).collect::<Result<Vec<Component>, _>>()?;
+        if !components.iter().any(|component| component.identifier() == "\"@status\"") {
+            return Err(refused("a signature of a response covers `@status`"));
+        }
+        self.policy.required = Required::These(components);
+        Ok(self)
+    }
+
+    /// Sets for how long a signature is accepted after `created`, in whole seconds: 300 by default.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than 24 hours.
+    pub fn max_age(mut self, age: Duration) -> Result<Self, ConfigError> {
+        self.policy = self.policy.max_age(age)?;
+        Ok(self)
+    }
+
+    /// Sets the tag that a signature needs.
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
+        self.policy = self.policy.tag(tag);
+        self
+    }
+
+    /// Verifies a response with its content, to a request with an absolute URI.
+    ///
+    /// # Errors
+    ///
+    /// The reason why no signature is valid.
+    pub fn verify(
+        &self,
+        response: &response::Parts,
+        content: &[u8],
+        request: &request::Parts,
+        now: UnixTime,
+    ) -> Result<(), Reason> {
+        let (origin, uri) = (Origin::of(&request.uri), origin_form(&request.uri));
+        let request = origin.as_ref().map(|origin| {
+            let (headers, method) = (&request.headers, &request.method);
+            RequestHead { headers, method, origin, uri: &uri }
+        });
+        let (headers, status) = (&response.headers, response.status);
+        let content = Some(Content::compare(headers, content));
+        let message = |_| Message::Response { headers, request, status };
+        let mut failure = None;
+        for candidate in candidate::select_from(&self.policy, headers, content, message)? {
+            let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
+            let verified =
+                candidate.check_time(&self.policy, now).and_then(|()| candidate.verify(&self.policy, key?, now));
+            match verified {
+                Ok(()) => return Ok(()),
+                Err(reason) => failure = failure.or(Some(reason)),
+            }
+        }
+        Err(failure.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
+    }
+}
+
+impl fmt::Debug for ResponseVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut ids: Vec<_> = self.keys.keys().collect();
+        ids.sort();
+        f.debug_struct("ResponseVerifier").field("keys", &ids).field("policy", &self.policy).finish()
+    }
+}

@@ -1,0 +1,263 @@
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{Arc, LazyLock, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::Extensions;
+
+use super::{challenge::WebhookChallenge, delivery::Delivery};
+use crate::{
+    Eventual,
+    body::{BodyCheck, BodyLimits, BufferedRequest},
+    digest::Digest,
+    environment::Environment,
+    error::{ConfigError, ConfigErrorKind},
+    reason::Reason,
+    refusal::{Rejection, RejectionKind},
+    replay::{MemoryReplayGuard, ReplayGuard, UsedProof},
+    request::Head,
+    scheme::{Challenge, Challenges, Presented, Scheme, Schemes},
+    signature::payload::{PayloadKey, PayloadScheme, Replays, SignatureFields, Tolerance},
+    time::{Clock, SystemClock, UnixTime},
+};
+
+/// Verifies the signatures of webhooks.
+///
+/// Clones share the keys and the record of received requests: give clones of one verifier to all routes that a sender calls.
+/// [`WebhookLayer`](super::WebhookLayer) uses it; [`verify`](Self::verify) is for code without layers. See the
+/// [module docs](super).
+#[derive(Clone)]
+pub struct WebhookVerifier {
+    clock: Arc<dyn Clock>,
+    keys: Arc<RwLock<Arc<[PayloadKey]>>>,
+    limits: BodyLimits,
+    /// The receiver of notices of outages.
+    #[cfg(feature = "audit")]
+    observer: Option<Arc<dyn crate::notice::Observer>>,
+    replay_id: ReplayId,
+    replays: Option<Replays>,
+    scheme: Arc<PayloadScheme>,
+    /// Identifies the sender in the record of requests, also in a store that several verifiers share.
+    sender: Digest,
+    tolerance: Tolerance,
+}
+
+/// The identity of a request, by which it is accepted once.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum ReplayId {
+    /// Its id and its timestamp if the signature covers both, otherwise all that the signature covers. A message that its
+    /// sender sends again with a new timestamp is another request.
+    #[default]
+    Delivery,
+    /// The id of the message, which must be covered: a message is accepted once within the tolerance, and the sender's own
+    /// retries are refused as well. For senders that do not repeat a message whose handler has failed.
+    Message,
+}
+
+impl WebhookVerifier {
+    /// A verifier of signatures by one of these keys. During the rotation of a secret, these are the old one and the new one.
+    ///
+    /// # Errors
+    ///
+    /// If there are no keys or more than 16, if a key has a form that the scheme does not use, or if the scheme covers no
+    /// timestamp, or one without a field.
+    pub fn new(scheme: PayloadScheme, keys: impl IntoIterator<Item = PayloadKey>) -> Result<Self, ConfigError> {
+        scheme.check()?;
+        let keys = scheme.check_keys(keys)?;
+        let sender = Digest::of(&[scheme.name().as_bytes(), keys[0].thumbprint().as_bytes()].concat());
+        Ok(Self {
+            clock: Arc::new(SystemClock),
+            keys: Arc::new(RwLock::new(keys)),
+            limits: BodyLimits::default(),
+            #[cfg(feature = "audit")]
+            observer: None,
+            replay_id: ReplayId::default(),
+            // A sender may take half of it.
+            replays: Some(Replays::new(MemoryReplayGuard::for_rates(PER_SECOND, PER_SECOND))),
+            scheme: Arc::new(scheme),
+            sender,
+            tolerance: Tolerance::default(),
+        })
+    }
+
+    /// Uses the clock, and with the feature `audit` the observer, of an environment.
+    #[must_use]
+    pub fn environment(mut self, environment: &Environment) -> Self {
+        self.clock = environment.clock();
+        #[cfg(feature = "audit")]
+        {
+            self.observer = environment.observer();
+        }
+        self.observed()
+    }
+
+    /// Sets the limits within which the body is read: 1 MiB and 10 seconds by default.
+    #[must_use]
+    pub const fn limits(mut self, limits: BodyLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Sets how far in the past and in the future the timestamp may be, in whole seconds: 300 and 60 by default.
+    ///
+    /// # Errors
+    ///
+    /// If `past` is more than one day, or `future` more than 10 minutes.
+    pub fn tolerance(mut self, past: Duration, future: Duration) -> Result<Self, ConfigError> {
+        self.tolerance = self.tolerance.with(past, future)?;
+        Ok(self)
+    }
+
+    /// Sets the guard that records received requests: by default a [`MemoryReplayGuard`] for 1000 requests per second, of which
+    /// one sender may use half. Several nodes need a guard that they share.
+    #[must_use]
+    pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
+        self.replays = Some(Replays::new(guard));
+        self.observed()
+    }
+
+    /// Sets what identifies a request: [`ReplayId::Delivery`] by default.
+    ///
+    /// # Errors
+    ///
+    /// For [`ReplayId::Message`], if the signature does not cover an id: an attacker could choose another one.
+    pub fn replay_id(mut self, id: ReplayId) -> Result<Self, ConfigError> {
+        if id == ReplayId::Message && !self.scheme.covers_id() {
+            let message = "the id of a message identifies it if the signature covers the id: `{id}` in the template";
+            return Err(ConfigError::new(ConfigErrorKind::PayloadSignature, message).value(self.scheme.name()));
+        }
+        self.replay_id = id;
+        Ok(self)
+    }
+
+    /// Sets how long a request without a timestamp is recorded: one hour by default. Afterwards, it is accepted again.
+    ///
+    /// # Errors
+    ///
+    /// If it is not one minute up to 7 days.
+    pub fn replay_window(mut self, window: Duration) -> Result<Self, ConfigError> {
+        self.tolerance = self.tolerance.with_replay_window(window)?;
+        Ok(self)
+    }
+
+    /// Accepts a request any number of times while its timestamp is valid. An attacker who has recorded one can repeat what it
+    /// does, unless the handler is idempotent.
+    #[must_use]
+    pub fn danger_without_replay_protection(mut self) -> Self {
+        self.replays = None;
+        self
+    }
+
+    /// Replaces the keys, also those of all clones; for the rotation of a secret at run time.
+    ///
+    /// Add a new secret after the old one, and remove the old one later: what was received is recorded under the first.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`new`](Self::new); the previous keys remain.
+    pub fn set_keys(&self, keys: impl IntoIterator<Item = PayloadKey>) -> Result<(), ConfigError> {
+        let keys = self.scheme.check_keys(keys)?;
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// Verifies a request whose body was read, and records it.
+    ///
+    /// # Errors
+    ///
+    /// 401 if it is not signed as the scheme requires, or was received before; 429 if the sender sends more requests than the
+    /// guard has room for; 503 if the guard does not respond.
+    pub fn verify(&self, head: &Head<'_>, body: &Bytes) -> Eventual<Result<Delivery, Rejection>> {
+        match self.verify_signature(head, body) {
+            Ok((delivery, used)) => match &self.replays {
+                None => Eventual::Now(Ok(delivery)),
+                Some(replays) => replays.record(&used, refused).map(|recorded| recorded.map(|()| delivery)),
+            },
+            Err(reason) => Eventual::Now(Err(refused(reason))),
+        }
+    }
+}
+
+impl WebhookVerifier {
+    /// Reports outages of the guard to the observer, whichever of the two is set first.
+    fn observed(self) -> Self {
+        #[cfg(feature = "audit")]
+        if let (Some(replays), Some(observer)) = (&self.replays, &self.observer) {
+            replays.observed_by(observer);
+        }
+        self
+    }
+
+    fn verify_signature(&self, head: &Head<'_>, body: &Bytes) -> Result<(Delivery, UsedProof), Reason> {
+        let now = self.clock.now();
+        let fields = self.read(head, now)?;
+        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
+        let delivery = fields.verify(&keys, body).ok_or(Reason::PAYLOAD_SIGNATURE_WRONG)?;
+        let id = match (self.replay_id, &fields.id) {
+            (ReplayId::Message, Some(id)) => Digest::of(id.as_bytes()),
+            _ => delivery,
+        };
+        let (until, window) = self.tolerance.validity(fields.timestamp, now);
+        let used = UsedProof::new(self.sender, id, until, now).with_window(window);
+        Ok((Delivery::new(fields.id, fields.timestamp, body.clone()), used))
+    }
+
+    fn read(&self, head: &Head<'_>, now: UnixTime) -> Result<SignatureFields, Reason> {
+        let fields = SignatureFields::read(&self.scheme, head)?;
+        self.tolerance.check(fields.timestamp, now)?;
+        Ok(fields)
+    }
+}
+
+/// Verifies every request, whatever its method.
+impl BodyCheck for WebhookVerifier {
+    fn check_head(&self, head: &Head<'_>) -> Result<(), Rejection> {
+        self.read(head, self.clock.now()).map(drop).map_err(refused)
+    }
+
+    fn limits(&self, _: &Head<'_>) -> Option<BodyLimits> {
+        Some(self.limits)
+    }
+
+    fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
+        // For the layer that refuses requests about whose sender no layer has decided.
+        #[cfg(feature = "audit")]
+        crate::trail::note(request.head.extensions, |notes| {
+            notes.see(&request.head);
+            notes.is_decided = true;
+        });
+        self.verify(&request.head, request.body).map(|verified| {
+            let mut extensions = Extensions::new();
+            extensions.insert(verified?);
+            Ok(extensions)
+        })
+    }
+}
+
+impl fmt::Debug for WebhookVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookVerifier")
+            .field("limits", &self.limits)
+            .field("replay_id", &self.replay_id)
+            .field("scheme", &self.scheme.name())
+            .field("tolerance", &self.tolerance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The refusal of a request that is not signed as required: the same for all reasons.
+pub(super) fn refused(reason: Reason) -> Rejection {
+    static CHALLENGES: LazyLock<Arc<Challenges>> = LazyLock::new(|| {
+        let schemes = Schemes::new([Arc::new(WebhookChallenge) as Arc<dyn Scheme>]);
+        Arc::new(Challenges::new(Challenge::default(), &schemes, |_| true))
+    });
+    Rejection::new(RejectionKind::InvalidProof, reason)
+        .with_code("invalid_signature", "The signature of the request is missing or invalid.")
+        .challenged(&CHALLENGES, Presented::Any)
+}
+
+const PER_SECOND: NonZeroU32 = NonZeroU32::new(1_000).expect("not zero");

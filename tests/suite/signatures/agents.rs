@@ -1,0 +1,239 @@
+//! Web Bot Auth: keys by the pair of directory and thumbprint.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, request::Builder};
+use serde_json::{Value, json};
+use tower_warden::{
+    AuthMethod, Environment, Eventual, Identity, ManualClock, Unavailable,
+    fetch::Fetch,
+    jwt::{Algorithm, VerifyingKey},
+    signature::{AgentDirectory, SignatureAgents, SignaturePolicy, Signatures},
+    testing::SigningKey,
+};
+
+use crate::{
+    signed::{App, ORIGIN, app, assert_refused, pair, send, signed},
+    support::START,
+};
+
+const ONE: &str = "https://one.test/jwks.json";
+const TWO: &str = "https://two.test/.well-known/http-message-signatures-directory";
+
+/// Directories by URL, and what was fetched.
+#[derive(Clone, Default)]
+pub struct Web {
+    sets: Arc<Mutex<HashMap<String, (StatusCode, String)>>>,
+    fetched: Arc<Mutex<Vec<String>>>,
+}
+
+impl Web {
+    fn publish(&self, url: &str, keys: &[&SigningKey]) {
+        let keys: Vec<_> = keys.iter().map(|key| key.jwk()).collect();
+        self.set(url, 200, json!({ "keys": keys }).to_string());
+    }
+
+    pub fn set(&self, url: &str, status: u16, body: String) {
+        self.sets.lock().unwrap().insert(url.to_owned(), (StatusCode::from_u16(status).unwrap(), body));
+    }
+}
+
+impl Fetch for Web {
+    fn fetch(&self, request: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
+        let url = request.uri().to_string();
+        self.fetched.lock().unwrap().push(url.clone());
+        let Some((status, body)) = self.sets.lock().unwrap().get(&url).cloned() else {
+            return Eventual::Now(Err(Unavailable::new("the network")));
+        };
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert("location", http::HeaderValue::from_static(TWO));
+        Eventual::Now(Ok(response))
+    }
+}
+
+struct Bots {
+    app: App,
+    one: SigningKey,
+    two: SigningKey,
+    web: Web,
+}
+
+impl Bots {
+    fn new() -> Self {
+        let (web, clock) = (Web::default(), ManualClock::at(START));
+        let (one, two) = (SigningKey::generate(Algorithm::EdDSA), SigningKey::generate(Algorithm::ES256));
+        web.publish(ONE, &[&one]);
+        web.publish(TWO, &[&two]);
+        let bot = |name: &str| Identity::new(name, AuthMethod::Signature);
+        let agents = SignatureAgents::builder()
+            .agent(ONE, bot("one"))
+            .agent("https://two.test", bot("two"))
+            .environment(&Environment::default().with_clock(clock.clone()))
+            .fetch(web.clone())
+            .build()
+            .unwrap();
+        let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap();
+        Self { app: app(Signatures::new(policy, agents), &clock), one, two, web }
+    }
+}
+
+fn thumbprint(key: &SigningKey) -> String {
+    key.verifying_key().thumbprint().unwrap().to_base64url()
+}
+
+fn parameters(key_id: &str) -> String {
+    let now = START.as_secs();
+    format!(";created={now};expires={};keyid=\"{key_id}\";tag=\"web-bot-auth\"", now + 60)
+}
+
+/// A request with the dictionary, whose member `sig1` is covered.
+fn request(key: &SigningKey, directory: &str) -> Builder {
+    let value = format!("\"{directory}\"");
+    let member = ("\"signature-agent\";key=\"sig1\"".to_owned(), value.clone());
+    let request = Request::get("/").header("signature-agent", format!("sig1={value}"));
+    signed(request, key, &[pair("@authority", "api.test"), member], &parameters(&thumbprint(key)))
+}
+
+#[tokio::test]
+async fn agent_is_identified_by_its_directory_and_key() {
+    let bots = Bots::new();
+    send(&bots.app, request(&bots.one, ONE), "").await.assert_subject("one:");
+    send(&bots.app, request(&bots.two, TWO), "").await.assert_subject("two:");
+    // The query is no part of the identifier.
+    let answer = send(&bots.app, request(&bots.two, &format!("{TWO}?a=b")), "").await;
+    answer.assert_subject("two:");
+}
+
+#[tokio::test]
+async fn earlier_form_of_the_field_is_accepted() {
+    let bots = Bots::new();
+    let value = "\"https://two.test\"";
+    let components = [pair("@authority", "api.test"), pair("signature-agent", value)];
+    let request = Request::get("/").header("signature-agent", value);
+    let request = signed(request, &bots.two, &components, &parameters(&thumbprint(&bots.two)));
+    send(&bots.app, request, "").await.assert_subject("two:");
+}
+
+// (234)
+#[tokio::test]
+async fn key_of_another_directory_is_refused() {
+    let bots = Bots::new();
+    assert_refused(&send(&bots.app, request(&bots.two, ONE), "").await, "signature_key_unknown");
+    assert_refused(&send(&bots.app, request(&bots.one, TWO), "").await, "signature_key_unknown");
+}
+
+// (234)
+#[tokio::test]
+async fn directory_that_is_not_declared_is_never_fetched() {
+    let bots = Bots::new();
+    bots.web.publish("https://three.test/jwks.json", &[&bots.one]);
+    let request = request(&bots.one, "https://three.test/jwks.json");
+    assert_refused(&send(&bots.app, request, "").await, "signature_key_unknown");
+    assert!(bots.web.fetched.lock().unwrap().iter().all(|url| !url.contains("three")));
+}
+
+// (234)
+#[tokio::test]
+async fn directory_that_does_not_respond_or_redirects_is_503() {
+    for (status, body) in [(500, ""), (302, ""), (404, ""), (200, "not json")] {
+        let bots = Bots::new();
+        bots.web.set(ONE, status, body.to_owned());
+        let answer = send(&bots.app, request(&bots.one, ONE), "").await;
+        answer.assert_unavailable("signature_keys_unavailable");
+        assert!(!bots.web.fetched.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn signature_without_the_directory_is_refused() {
+    let bots = Bots::new();
+    let id = thumbprint(&bots.one);
+    let member = |value: &str| ("\"signature-agent\";key=\"sig1\"".to_owned(), value.to_owned());
+    let uncovered = Request::get("/").header("signature-agent", format!("sig1=\"{ONE}\""));
+    let uncovered = signed(uncovered, &bots.one, &[pair("@authority", "api.test")], &parameters(&id));
+    assert_refused(&send(&bots.app, uncovered, "").await, "signature_agent");
+    for (field, value) in [
+        ("sig1=\"http://one.test/jwks.json\"", "\"http://one.test/jwks.json\""),
+        ("sig1=\"https://user@one.test/jwks.json\"", "\"https://user@one.test/jwks.json\""),
+        ("sig1=\"https://one.test/a/../jwks.json\"", "\"https://one.test/a/../jwks.json\""),
+        ("sig1=\"https://one.test/jwks.json\";a=1", "\"https://one.test/jwks.json\";a=1"),
+        ("sig1=token", "token"),
+        ("sig1=(\"https://one.test/jwks.json\")", "(\"https://one.test/jwks.json\")"),
+    ] {
+        let components = [pair("@authority", "api.test"), member(value)];
+        let request = Request::get("/").header("signature-agent", field);
+        let request = signed(request, &bots.one, &components, &parameters(&id));
+        assert_refused(&send(&bots.app, request, "").await, "signature_agent");
+    }
+}
+
+#[tokio::test]
+async fn signature_of_an_agent_expires_and_covers_the_authority() {
+    let bots = Bots::new();
+    let value = format!("\"{ONE}\"");
+    let member = ("\"signature-agent\";key=\"sig1\"".to_owned(), value.clone());
+    let request = |components: &[(String, String)], parameters: &str| {
+        let request = Request::get("/").header("signature-agent", format!("sig1={value}"));
+        signed(request, &bots.one, components, parameters)
+    };
+    let whole = [pair("@authority", "api.test"), member.clone()];
+    let endless = format!(";created={START};keyid=\"{}\";tag=\"web-bot-auth\"", thumbprint(&bots.one));
+    assert_refused(&send(&bots.app, request(&whole, &endless), "").await, "signature_expires_missing");
+    let loose = request(&[pair("@path", "/"), member], &parameters(&thumbprint(&bots.one)));
+    assert_refused(&send(&bots.app, loose, "").await, "signature_not_covered");
+}
+
+#[tokio::test]
+async fn test_key_of_rfc_9421_is_refused() {
+    let keys: Value = serde_json::from_str(include_str!("../../vectors/rfc9421/keys.jwks.json")).unwrap();
+    let mut jwk = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == "test-key-ed25519").unwrap().clone();
+    jwk.as_object_mut().unwrap().remove("d");
+    let key_id = VerifyingKey::from_jwk(&jwk.to_string()).unwrap().thumbprint().unwrap().to_base64url();
+    let bots = Bots::new();
+    bots.web.set(ONE, 200, json!({ "keys": [jwk] }).to_string());
+    let value = format!("\"{ONE}\"");
+    let member = ("\"signature-agent\";key=\"sig1\"".to_owned(), value.clone());
+    let request = Request::get("/").header("signature-agent", format!("sig1={value}"));
+    let request = signed(request, &bots.one, &[pair("@authority", "api.test"), member], &parameters(&key_id));
+    // Another key would be `signature_wrong`: this one is not looked up.
+    assert_refused(&send(&bots.app, request, "").await, "signature_key_unknown");
+}
+
+#[tokio::test]
+async fn challenge_asks_for_the_signature_of_an_agent() {
+    let bots = Bots::new();
+    let answer = send(&bots.app, Request::get("/"), "").await;
+    answer.assert_reason(401, "credential_missing");
+    let accepted = r#"sig1=("@authority" "signature-agent";key="sig1");created;expires;tag="web-bot-auth""#;
+    assert_eq!(answer.header("accept-signature"), Some(accepted));
+}
+
+#[test]
+fn published_directory_is_signed_with_its_keys() {
+    let key = SigningKey::generate(Algorithm::EdDSA);
+    let directory = AgentDirectory::new("https://agent.test").unwrap().clock(ManualClock::at(START));
+    let directory = directory.key(&key.jwk().to_string(), key.clone()).unwrap();
+    let response = directory.response().unwrap();
+    let body: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(body, json!({ "keys": [key.jwk()] }));
+    let field = |name: &str| response.headers()[name].to_str().unwrap().strip_prefix("sig0=").unwrap().to_owned();
+    let input = field("signature-input");
+    assert!(input.starts_with("(\"@authority\";req \"content-digest\");created=1800000000;expires=1800000300;"));
+    assert!(input.ends_with(";tag=\"http-message-signatures-directory\""));
+    let digest = response.headers()["content-digest"].to_str().unwrap();
+    let base = format!("\"@authority\";req: agent.test\n\"content-digest\": {digest}\n\"@signature-params\": {input}");
+    let public = BASE64_URL_SAFE_NO_PAD.decode(key.jwk()["x"].as_str().unwrap()).unwrap();
+    let signature = BASE64_STANDARD.decode(field("signature").trim_matches(':')).unwrap();
+    UnparsedPublicKey::new(&ED25519, public).verify(base.as_bytes(), &signature).unwrap();
+    assert!(AgentDirectory::new("http://agent.test").is_err());
+}

@@ -1,0 +1,13 @@
+//! Signed requests, RFC 9421 and RFC 9530: each bad one by name.
+
+mod agents;
+mod components;
+mod content;
+mod keys;
+mod mutations;
+mod oracle;
+mod policy;
+mod proofs;
+mod replays;
+mod responses;
+mod vectors;

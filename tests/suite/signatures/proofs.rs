@@ -1,0 +1,99 @@
+//! Signatures as proofs that the sender holds the key of its token.
+
+use http::{Request, request::Builder};
+use tower_warden::{
+    Environment, ManualClock,
+    jwt::{Algorithm, Jwt},
+    layer::AuthLayer,
+    signature::{SignaturePolicy, SignatureProof},
+    testing::{SigningKey, TestIssuer},
+};
+
+use crate::{
+    signed::{App, ORIGIN, covered, pair, parameters, send, signed, wrapped},
+    support::START,
+    tokens::{AUDIENCE, rules},
+};
+
+struct Bound {
+    app: App,
+    key: SigningKey,
+    other: SigningKey,
+    token: String,
+    loose: String,
+}
+
+impl Bound {
+    fn new() -> Self {
+        let clock = ManualClock::at(START);
+        let environment = Environment::default().with_clock(clock);
+        let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+        let (key, other) = (SigningKey::named(Algorithm::EdDSA, "k1"), SigningKey::named(Algorithm::ES256, "k2"));
+        let policy = SignaturePolicy::new(ORIGIN).unwrap();
+        let proof = SignatureProof::new(policy, [key.verifying_key(), other.verifying_key()]).unwrap();
+        let jwt = Jwt::new(rules(&issuer), issuer.clone());
+        let app = wrapped(AuthLayer::new(jwt).environment(&environment).signature_proof(proof));
+        let token = issuer.token("alice").audience(AUDIENCE).confirmation(&key.confirmation()).sign();
+        let loose = issuer.token("bob").audience(AUDIENCE).sign();
+        Self { app, key, other, token, loose }
+    }
+
+    fn signed(&self, key: &SigningKey, key_id: &str) -> Builder {
+        let value = format!("Bearer {}", self.token);
+        let components = [&covered("GET", "/")[..], &[pair("authorization", &value)]].concat();
+        signed(bearer(&self.token), key, &components, &parameters(START.as_secs(), key_id))
+    }
+}
+
+fn bearer(token: &str) -> Builder {
+    Request::get("/").header("authorization", format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn bound_token_is_admitted_with_a_signature_of_its_key_once() {
+    let bound = Bound::new();
+    send(&bound.app, bound.signed(&bound.key, "k1"), "").await.assert_subject("alice:");
+    send(&bound.app, bound.signed(&bound.key, "k1"), "").await.assert_reason(401, "signature_replay");
+    let thumbprint = bound.key.verifying_key().thumbprint().unwrap().to_base64url();
+    send(&bound.app, bound.signed(&bound.key, &thumbprint), "").await.assert_subject("alice:");
+}
+
+#[tokio::test]
+async fn bound_token_without_a_signature_is_refused_and_asks_for_one() {
+    let bound = Bound::new();
+    let answer = send(&bound.app, bearer(&bound.token), "").await;
+    answer.assert_reason(401, "key_proof_missing");
+    let accepted = r#"sig1=("@method" "@target-uri" "authorization" "content-digest");created"#;
+    assert_eq!(answer.header("accept-signature"), Some(accepted));
+    assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer "));
+}
+
+// (231)
+#[tokio::test]
+async fn bound_token_with_a_signature_of_another_key_is_refused() {
+    let bound = Bound::new();
+    send(&bound.app, bound.signed(&bound.other, "k2"), "").await.assert_reason(401, "key_mismatch");
+    send(&bound.app, bound.signed(&bound.other, "k1"), "").await.assert_reason(401, "signature_wrong");
+    send(&bound.app, bound.signed(&bound.other, "k3"), "").await.assert_reason(401, "signature_key_unknown");
+}
+
+// (231)
+#[tokio::test]
+async fn signature_that_does_not_cover_the_token_is_no_proof() {
+    let bound = Bound::new();
+    let request = signed(bearer(&bound.token), &bound.key, &covered("GET", "/"), &parameters(START.as_secs(), "k1"));
+    send(&bound.app, request, "").await.assert_reason(401, "signature_not_covered");
+}
+
+#[tokio::test]
+async fn malformed_signature_next_to_a_bound_token_is_refused() {
+    let bound = Bound::new();
+    let request = bearer(&bound.token).header("signature", "(").header("signature-input", "(");
+    send(&bound.app, request, "").await.assert_reason(400, "signature_syntax");
+}
+
+#[tokio::test]
+async fn token_that_is_not_bound_needs_no_signature() {
+    let bound = Bound::new();
+    send(&bound.app, bearer(&bound.loose), "").await.assert_subject("bob:");
+}

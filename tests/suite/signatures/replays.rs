@@ -1,0 +1,138 @@
+//! Signatures that are sent again.
+
+use std::sync::Arc;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::{
+    Engine as _,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use http::Request;
+use tower_warden::{
+    AuthMethod, Eventual, Identity, ManualClock, Unavailable,
+    jwt::Algorithm,
+    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
+    signature::{SignatureKeyMap, SignaturePolicy, Signatures},
+    testing::SigningKey,
+};
+
+use crate::{
+    signed::{
+        ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature, signed,
+    },
+    support::START,
+};
+
+// (216)
+#[tokio::test]
+async fn replayed_signature_is_refused_for_as_long_as_it_is_valid() {
+    let stack = Stack::new();
+    let request = || stack.get();
+    stack.send(request()).await.assert_subject("agent:");
+    assert_refused(&stack.send(request()).await, "signature_replay");
+    stack.clock.advance(seconds(300));
+    assert_refused(&stack.send(request()).await, "signature_replay");
+    stack.clock.advance(seconds(1));
+    assert_refused(&stack.send(request()).await, "signature_too_old");
+}
+
+// (216)
+#[tokio::test]
+async fn nonce_is_accepted_once_for_each_key() {
+    let stack = Stack::new();
+    let request = |path: &'static str, nonce: &str| {
+        let parameters = format!("{};nonce=\"{nonce}\"", parameters(START.as_secs(), "k1"));
+        signed(Request::get(path), &stack.key, &covered("GET", path), &parameters)
+    };
+    stack.send(request("/", "1")).await.assert_subject("agent:");
+    stack.send(request("/", "2")).await.assert_subject("agent:");
+    assert_refused(&stack.send(request("/other", "1")).await, "signature_replay");
+}
+
+/// `(r, n - s)` is a signature of the same message.
+#[tokio::test]
+async fn changed_form_of_an_ecdsa_signature_is_a_replay() {
+    const N: &str = "FFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551";
+    let stack = Stack::of(SigningKey::generate(Algorithm::ES256), |policy| policy);
+    let (components, parameters) = (covered("GET", "/"), parameters(START.as_secs(), "k1"));
+    let text = signature(&stack.key, &components, &parameters);
+    let mut bytes = BASE64_STANDARD.decode(text.trim_matches(':')).unwrap();
+    let request = |bytes: &[u8]| {
+        Request::get("/")
+            .header("signature-input", format!("a={}", input(&components, &parameters)))
+            .header("signature", format!("a=:{}:", BASE64_STANDARD.encode(bytes)))
+    };
+    stack.send(request(&bytes)).await.assert_subject("agent:");
+    let n: Vec<u8> = (0..32).map(|index| u8::from_str_radix(&N[2 * index..2 * index + 2], 16).unwrap()).collect();
+    let mut borrow = 0;
+    for index in (0..32).rev() {
+        let difference = i16::from(n[index]) - i16::from(bytes[32 + index]) - borrow;
+        borrow = i16::from(difference < 0);
+        bytes[32 + index] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let jwk = stack.key.jwk();
+    let coordinate = |name: &str| BASE64_URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
+    let point = [vec![4], coordinate("x"), coordinate("y")].concat();
+    let mut base: String = components.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
+    base.push_str(&format!("\"@signature-params\": {}", input(&components, &parameters)));
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(base.as_bytes(), &bytes).expect("it verifies");
+    assert_refused(&stack.send(request(&bytes)).await, "signature_replay");
+}
+
+#[tokio::test]
+async fn guard_is_shared_by_the_layers_of_one_policy_and_by_guards() {
+    let (clock, key) = (ManualClock::at(START), SigningKey::generate(Algorithm::EdDSA));
+    let guard = Arc::new(MemoryReplayGuard::default());
+    let policy = || SignaturePolicy::new(ORIGIN).unwrap().replay_guard(Arc::clone(&guard));
+    let apps = [0, 1].map(|_| app(Signatures::new(policy(), agents(&key)), &clock));
+    let request = || signed(Request::get("/"), &key, &covered("GET", "/"), &parameters(START.as_secs(), "k1"));
+    send(&apps[0], request(), "").await.assert_subject("agent:");
+    assert_refused(&send(&apps[1], request(), "").await, "signature_replay");
+}
+
+#[tokio::test]
+async fn request_that_is_refused_for_another_reason_does_not_use_its_signature_up() {
+    let (clock, key) = (ManualClock::at(START), SigningKey::generate(Algorithm::EdDSA));
+    let guard = Arc::new(MemoryReplayGuard::default());
+    let app_of = |subject: &str, networks: &[&str]| {
+        let mut agent = Identity::new(subject, AuthMethod::Signature);
+        agent.networks = networks.iter().map(|network| network.parse().unwrap()).collect();
+        let policy = SignaturePolicy::new(ORIGIN).unwrap().replay_guard(Arc::clone(&guard));
+        app(Signatures::new(policy, SignatureKeyMap::default().with("k1", key.verifying_key(), agent)), &clock)
+    };
+    let request = || {
+        let request = Request::get("/").extension(tower_warden::request::Peer::new(([192, 0, 2, 1], 80).into()));
+        signed(request, &key, &covered("GET", "/"), &parameters(START.as_secs(), "k1"))
+    };
+    let refused = send(&app_of("agent", &["10.0.0.0/8"]), request(), "").await;
+    refused.assert_reason(401, "network_forbidden");
+    send(&app_of("agent", &[]), request(), "").await.assert_subject("agent:");
+}
+
+#[tokio::test]
+async fn replays_are_accepted_only_by_a_danger() {
+    let stack = Stack::with(SignaturePolicy::danger_accept_replays);
+    stack.send(stack.get()).await.assert_subject("agent:");
+    stack.send(stack.get()).await.assert_subject("agent:");
+}
+
+/// A guard with one verdict.
+struct Fixed(Option<ReplayVerdict>);
+
+impl ReplayGuard for Fixed {
+    fn record(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        Eventual::Now(self.0.ok_or_else(|| Unavailable::new("the guard")))
+    }
+}
+
+#[tokio::test]
+async fn guard_that_cannot_record_refuses() {
+    for (verdict, status, reason) in [
+        (None, 503, "signature_replay_unavailable"),
+        (Some(ReplayVerdict::Full), 503, "signature_replay_full"),
+        (Some(ReplayVerdict::KeyFull), 429, "signature_replay_key_full"),
+    ] {
+        let stack = Stack::with(|policy| policy.replay_guard(Fixed(verdict)));
+        stack.send(stack.get()).await.assert_reason(status, reason);
+    }
+}

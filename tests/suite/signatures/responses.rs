@@ -1,0 +1,157 @@
+//! Signed responses, and requests that are signed by this crate.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use http::{HeaderName, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_warden::{
+    Environment, ManualClock, Reason,
+    body::BodyLimits,
+    jwt::Algorithm,
+    signature::{HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer},
+    testing::SigningKey,
+};
+
+use crate::{
+    signed::{ORIGIN, Stack, assert_refused, seconds},
+    support::{Answer, START},
+};
+
+/// A request that the signer of a client has signed, and a server receives.
+fn sent(signer: &MessageSigner, uri: &str, body: &'static str) -> Request<Full<Bytes>> {
+    let (mut parts, ()) = Request::post(uri).body(()).unwrap().into_parts();
+    signer.sign_request(&mut parts, body.as_bytes(), START).unwrap();
+    parts.uri = parts.uri.path_and_query().unwrap().as_str().parse().unwrap();
+    Request::from_parts(parts, Full::from(body))
+}
+
+#[tokio::test]
+async fn request_that_is_signed_by_each_algorithm_is_admitted() {
+    for algorithm in
+        [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::HS256, Algorithm::PS512, Algorithm::RS256]
+    {
+        let stack = Stack::of(SigningKey::named(algorithm, "k1"), |policy| policy.tag("t"));
+        let signer = MessageSigner::new(stack.key.clone()).tag("t").unwrap().expires_after(seconds(60));
+        for body in ["", "{}"] {
+            let request = sent(&signer, "https://api.test/orders?a=b", body);
+            let answer = Answer::read(stack.app.clone().oneshot(request).await.unwrap()).await;
+            answer.assert_subject(&format!("agent:{body}"));
+        }
+        let wrong = sent(&signer, "https://other.test/orders", "");
+        assert_refused(&Answer::read(stack.app.clone().oneshot(wrong).await.unwrap()).await, "signature_wrong");
+    }
+}
+
+#[tokio::test]
+async fn equal_requests_are_no_replays_because_of_their_nonces() {
+    let stack = Stack::of(SigningKey::named(Algorithm::EdDSA, "k1"), |policy| policy);
+    let signer = MessageSigner::new(stack.key.clone());
+    for signer in [&signer, &signer] {
+        let answer = Answer::read(stack.app.clone().oneshot(sent(signer, ORIGIN, "")).await.unwrap()).await;
+        answer.assert_subject("agent:");
+    }
+    let signer = signer.without_nonce();
+    let answers = [(); 2].map(|()| stack.app.clone().oneshot(sent(&signer, ORIGIN, "")));
+    let [first, second] = answers;
+    Answer::read(first.await.unwrap()).await.assert_subject("agent:");
+    assert_refused(&Answer::read(second.await.unwrap()).await, "signature_replay");
+}
+
+#[test]
+fn what_cannot_be_covered_is_an_error() {
+    let signer = || MessageSigner::new(HmacKey::new("k", &[7; 32]).unwrap());
+    let (mut parts, ()) = Request::get(ORIGIN).body(()).unwrap().into_parts();
+    let absent = signer().components(["date"]).unwrap();
+    assert!(absent.sign_request(&mut parts.clone(), b"", START).is_err());
+    signer().sign_request(&mut parts, b"", START).unwrap();
+    let before = parts.headers.clone();
+    assert!(signer().sign_request(&mut parts, b"", START).is_err(), "the label is taken");
+    assert_eq!(parts.headers, before);
+    signer().label("other").unwrap().sign_request(&mut parts, b"", START).unwrap();
+    assert_eq!(parts.headers.get_all("signature").iter().count(), 2);
+    assert!(signer().label("Sig").is_err());
+    assert!(signer().tag("ä").is_err());
+}
+
+type Body = Full<Bytes>;
+
+async fn call(
+    limits: BodyLimits,
+    handler: impl AsyncFn(Request<Body>) -> Response<Body> + Clone,
+) -> (http::response::Parts, Bytes, ResponseVerifier, http::request::Parts) {
+    let key = SigningKey::named(Algorithm::ES256, "s1");
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let layer = SignResponseLayer::new(ORIGIN, MessageSigner::new(key.clone())).unwrap();
+    let service = service_fn(async |request| Ok::<_, Infallible>(handler(request).await));
+    let mut service = layer.environment(&environment).limits(limits).layer(service);
+    let request = Request::get("/balance?a=b").body(Body::default()).unwrap();
+    let (response, body) = service.ready().await.unwrap().call(request).await.unwrap().into_parts();
+    let content = body.collect().await.unwrap().to_bytes();
+    let (seen, ()) = Request::get("https://api.test/balance?a=b").body(()).unwrap().into_parts();
+    (response, content, ResponseVerifier::new([("s1", key.verifying_key())]), seen)
+}
+
+// (233)
+#[tokio::test]
+async fn signed_response_belongs_to_its_request_status_and_content() {
+    let (response, content, verifier, request) =
+        call(BodyLimits::default(), async |_| Response::new(Full::from("12 EUR"))).await;
+    assert_eq!(verifier.verify(&response, &content, &request, START), Ok(()));
+    assert_eq!(verifier.verify(&response, b"13 EUR", &request, START), Err(Reason::SIGNATURE_CONTENT_CHANGED));
+    let mut other = response.clone();
+    other.status = StatusCode::CREATED;
+    assert_eq!(verifier.verify(&other, &content, &request, START), Err(Reason::SIGNATURE_WRONG));
+    let mut other = request.clone();
+    other.uri = "https://api.test/balance?a=c".parse().unwrap();
+    assert_eq!(verifier.verify(&response, &content, &other, START), Err(Reason::SIGNATURE_WRONG));
+    let mut unsigned = response.clone();
+    unsigned.headers.remove(HeaderName::from_static("signature"));
+    assert_eq!(verifier.verify(&unsigned, &content, &request, START), Err(Reason::SIGNATURE_LABELS));
+    let later = START + seconds(301);
+    assert_eq!(verifier.verify(&response, &content, &request, later), Err(Reason::SIGNATURE_TOO_OLD));
+}
+
+#[tokio::test]
+async fn response_without_content_is_signed() {
+    let (response, content, verifier, request) =
+        call(BodyLimits::default(), async |_| Response::new(Full::default())).await;
+    assert_eq!(verifier.verify(&response, &content, &request, START), Ok(()));
+    assert_eq!(verifier.verify(&response, b"x", &request, START), Err(Reason::SIGNATURE_CONTENT_NOT_COVERED));
+}
+
+// (233)
+#[tokio::test]
+async fn response_that_cannot_be_signed_is_not_sent() {
+    let limits = BodyLimits::new(3, seconds(1)).unwrap();
+    let (response, content, verifier, request) = call(limits, async |_| Response::new(Full::from("secret"))).await;
+    assert_eq!((response.status.as_u16(), content.len()), (500, 0));
+    assert_eq!(verifier.verify(&response, &content, &request, START), Err(Reason::SIGNATURE_LABELS));
+}
+
+/// Appendix B.2.4.
+#[test]
+fn signature_of_a_response_is_that_of_rfc_9421() {
+    use tower_warden::{UnixTime, jwt::VerifyingKey};
+    let rows: serde_json::Value = serde_json::from_str(include_str!("../../vectors/rfc9421/signatures.json")).unwrap();
+    let row = rows["tests"].as_array().unwrap().iter().find(|row| row["name"].as_str().unwrap().starts_with("B.2.4"));
+    let text = |name: &str| row.unwrap()[name].as_str().unwrap();
+    let (head, content) = text("message").split_once("\n\n").unwrap();
+    let mut response = Response::builder().status(200);
+    for line in head.lines().skip(1) {
+        let (name, value) = line.split_once(": ").unwrap();
+        response = response.header(name, value);
+    }
+    let response = response.header("signature-input", text("signature_input")).header("signature", text("signature"));
+    let (response, ()) = response.body(()).unwrap().into_parts();
+    let keys: serde_json::Value = serde_json::from_str(include_str!("../../vectors/rfc9421/keys.jwks.json")).unwrap();
+    let mut jwk = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == text("keyid")).unwrap().clone();
+    jwk.as_object_mut().unwrap().remove("d");
+    let key = VerifyingKey::from_jwk(&jwk.to_string()).unwrap();
+    let verifier = ResponseVerifier::new([(text("keyid"), key)]).components(["@status"]).unwrap();
+    let (request, ()) = Request::get("https://example.com/").body(()).unwrap().into_parts();
+    let then = UnixTime::from_secs(1_618_884_473);
+    assert_eq!(verifier.verify(&response, content.as_bytes(), &request, then), Ok(()));
+    assert!(verifier.verify(&response, b"", &request, then).is_err());
+}
