@@ -20,6 +20,7 @@ pub(super) struct KeySet {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct KeySelection {
     pub(super) missing_kid: MissingKid,
+    #[cfg(feature = "jwks")]
     pub(super) names: Names,
     pub(super) thumbprints: Thumbprints,
     pub(super) undetermined: Undetermined,
@@ -34,13 +35,14 @@ pub(super) enum MissingKid {
 }
 
 /// The names of keys in a set that was fetched.
+#[cfg(feature = "jwks")]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Names {
     /// Their `kid`.
     #[default]
     Kid,
     /// Their thumbprint (RFC 7638), whatever their `kid` is.
-    #[cfg(all(feature = "jwks", feature = "signature"))]
+    #[cfg(feature = "signature")]
     Thumbprint,
 }
 
