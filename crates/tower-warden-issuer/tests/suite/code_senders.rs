@@ -1,10 +1,12 @@
 //! Authorization codes: the senders of requests, and the subjects.
 
 use http::header;
+use tower_warden::{jwt::Algorithm, testing::SigningKey};
 use tower_warden_issuer::AutoConsent;
 
 use crate::{
     code_support::{CALLBACK, CodeFlow, authorization, peer, query, redemption, redirected},
+    codes::{proof, prove},
     support::form_request,
 };
 
@@ -45,4 +47,24 @@ async fn a_subject_with_the_id_of_another_client_is_denied() {
     let flow = CodeFlow::with(AutoConsent::new("web").unwrap(), |builder| builder);
     let parameters = redirected(&flow.authorize(&[]).await, CALLBACK);
     assert_eq!((&*parameters["error"], parameters.get("code")), ("access_denied", None));
+}
+
+#[tokio::test]
+async fn a_second_use_by_a_sender_without_the_verifier_key_or_uri_revokes_nothing() {
+    let flow = CodeFlow::new();
+    let code = flow.code(&[]).await;
+    let first = flow.redeem(&code, &[]).await;
+    let other = "e".repeat(43);
+    for change in
+        [("code_verifier", None), ("code_verifier", Some(&*other)), ("redirect_uri", Some("http://127.0.0.1/"))]
+    {
+        flow.redeem(&code, &[change]).await.assert_error(400, "invalid_grant");
+        assert!(!flow.is_revoked(first.token()).await, "{change:?}");
+    }
+    let key = SigningKey::generate(Algorithm::ES256);
+    let thumbprint = key.confirmation().key_thumbprint().unwrap().to_base64url();
+    let bound = flow.code(&[("dpop_jkt", Some(&thumbprint))]).await;
+    let proved = prove(&flow, &redemption(&bound, &[]), &proof(&key, "1")).await;
+    flow.redeem(&bound, &[]).await.assert_error(400, "invalid_grant");
+    assert!(!flow.is_revoked(proved.token()).await);
 }

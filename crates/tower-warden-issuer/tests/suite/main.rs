@@ -33,6 +33,7 @@ mod refresh_bounds;
 mod registration;
 mod revocation;
 mod secrecy;
+mod silent_store;
 mod stored_keys;
 mod support;
 mod token_exchange;
