@@ -119,7 +119,7 @@ async fn register(
         None => client,
     };
     if let Some(resource) = &registration.serves {
-        client = client.serve(resource);
+        client = client.serve(resource)?;
     }
     control.clients.insert(client);
     let has_secret = registration.token_endpoint_auth_methods.iter().any(|method| method.starts_with("client_secret"));
