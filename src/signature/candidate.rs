@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
-/// A signature that meets the policy except for its time, before its key is known. It borrows nothing from the request.
+/// A signature that meets the policy, before its key is known. It borrows nothing from the request.
 pub(super) struct Candidate {
     pub(super) agent: Option<Box<str>>,
     algorithm: Option<Box<str>>,
@@ -27,11 +27,17 @@ pub(super) struct Candidate {
     signature: Vec<u8>,
 }
 
-/// The signatures of a request that meet the policy except for their time, in the order in which they came.
-pub(super) fn select(policy: &SignaturePolicy, head: &Head<'_>) -> Result<Vec<Candidate>, Reason> {
+/// The signatures of a request that meet the policy, in the order in which they came.
+///
+/// Without `now`, their time is not checked here.
+pub(super) fn select(
+    policy: &SignaturePolicy,
+    head: &Head<'_>,
+    now: Option<UnixTime>,
+) -> Result<Vec<Candidate>, Reason> {
     let (headers, method, uri) = (head.headers, head.method, head.original_uri());
     let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
-    select_from(policy, headers, content, |origin| Message::Request(RequestHead { headers, method, origin, uri }))
+    select_from(policy, headers, content, now, |origin| Message::Request(RequestHead { headers, method, origin, uri }))
 }
 
 /// The signatures of a message, which depends on the origin of its request.
@@ -41,17 +47,20 @@ pub(super) fn select_from<'a>(
     policy: &'a SignaturePolicy,
     headers: &HeaderMap,
     content: Option<Content>,
+    now: Option<UnixTime>,
     message: impl Fn(&'a Origin) -> Message<'a>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (mut candidates, mut refused) = (Vec::new(), None);
     for signature in input::read(headers)? {
         let candidate = match signature {
             Ok(signature) if signature.parameters.tag != policy.tag => continue,
-            Ok(signature) => Candidate::new(policy, signature, headers, content, &message),
+            Ok(signature) => Candidate::new(policy, signature, headers, content, now, &message),
             Err(reason) => Err(reason),
         };
         match candidate {
             Ok(candidate) => candidates.push(candidate),
+            // It would be accepted later: the request would be accepted twice.
+            Err(Reason::SIGNATURE_IN_FUTURE) => return Err(Reason::SIGNATURE_IN_FUTURE),
             Err(reason) => refused = refused.or(Some(reason)),
         }
     }
@@ -65,6 +74,7 @@ impl Candidate {
         signature: ClaimedSignature,
         headers: &HeaderMap,
         content: Option<Content>,
+        now: Option<UnixTime>,
         message: &impl Fn(&'a Origin) -> Message<'a>,
     ) -> Result<Self, Reason> {
         let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
@@ -80,12 +90,15 @@ impl Candidate {
             AgentRule::Ignored => None,
         };
         policy.check_content(covers_content(&components), content)?;
-        let base = |origin| message(origin).signature_base(&components, &parameters_text, &policy.types);
-        let mut bases: Vec<_> =
-            policy.origins.iter().map(base).collect::<Option<_>>().ok_or(Reason::SIGNATURE_COMPONENT_ABSENT)?;
-        bases.dedup();
         let Parameters { algorithm, created, expires, nonce, .. } = parameters;
-        Ok(Self { agent, algorithm, bases, created, expires, key_id, nonce, signature })
+        let mut this = Self { agent, algorithm, bases: Vec::new(), created, expires, key_id, nonce, signature };
+        if let Some(now) = now {
+            this.check_time(policy, now)?;
+        }
+        let base = |origin| message(origin).signature_base(&components, &parameters_text, &policy.types);
+        this.bases = policy.origins.iter().map(base).collect::<Option<_>>().ok_or(Reason::SIGNATURE_COMPONENT_ABSENT)?;
+        this.bases.dedup();
+        Ok(this)
     }
 
     /// Checks that the signature is neither too old nor of the future.

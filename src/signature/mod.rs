@@ -77,7 +77,7 @@
 //! 1. `Signature-Input` and `Signature` are dictionaries with the same labels, each at most 16 KiB long, with up to 8
 //!    signatures of up to 64 components. Anything else is refused with 400.
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
-//!    valid, and others make no difference.
+//!    valid, and others make no difference: the caller is the holder of the first valid one.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
 //! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it. The
 //!    content is read completely before the signature is verified, and before the handler runs.
@@ -85,8 +85,9 @@
 //!    never that of `Host`.
 //! 6. The key is known, its algorithm is allowed, and `alg` does not name another one.
 //! 7. The signature is the one of the key over these components.
-//! 8. After all other checks of the layer, the signature is recorded by a [`ReplayGuard`](crate::replay::ReplayGuard): by its
-//!    nonce, or by key, `created` and signature. It is accepted once.
+//! 8. After all other checks of the layer, each valid signature is recorded by a
+//!    [`ReplayGuard`](crate::replay::ReplayGuard): by its nonce, or by key, `created` and signature. A request is accepted once,
+//!    whichever of its signatures it is sent with again.
 //!
 //! A refusal has status 401, and `Accept-Signature` names what is required. If the key source does not respond, it is 503.
 //!

@@ -11,6 +11,7 @@ use crate::{
     Eventual,
     auth::{AuthLayer, PresentedProof, ProofOfPossession, UnverifiedProof, VerifiedProof},
     caller::ConfirmationMethod,
+    digest::Digest,
     jwt::VerifyingKey,
     reason::Reason,
     refusal::Rejection,
@@ -96,16 +97,16 @@ impl ProofOfPossession for SignatureProof {
         if !input::is_signed(head.headers) {
             return PresentedProof::Absent;
         }
-        let candidates = candidate::select(&self.0.policy, head);
+        let candidates = candidate::select(&self.0.policy, head, None);
         PresentedProof::Unverified(Box::new(SignedHead { candidates, verifier: Arc::clone(&self.0) }))
     }
 
     fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
-        let (Some((id, until)), Some(replay)) = (proof.single_use, &self.0.policy.replay) else {
-            return Eventual::Now(Ok(()));
-        };
-        let used = UsedProof::new(proof.thumbprint, id, until, now);
-        replay.record(&used.with_window(self.0.policy.longest_validity()))
+        let Some(replay) = &self.0.policy.replay else { return Eventual::Now(Ok(())) };
+        let window = self.0.policy.longest_validity();
+        let used = proof.single_use.iter().chain(&proof.also_used);
+        let used = used.map(|(id, until)| UsedProof::new(proof.thumbprint, *id, *until, now).with_window(window));
+        replay.record_all(used.collect())
     }
 
     #[cfg(feature = "audit")]
@@ -129,35 +130,56 @@ struct SignedHead {
 }
 
 impl SignedHead {
-    fn first_valid(&self, now: UnixTime) -> Result<VerifiedProof, Reason> {
+    /// Verifies all signatures of the key with this thumbprint, or of that of the first valid one: by each of them the request
+    /// would be accepted again. Those of other keys make no difference.
+    fn verify_all(&self, bound: Option<&Digest>, now: UnixTime) -> Result<VerifiedProof, Reason> {
         let candidates = self.candidates.as_ref().map_err(|reason| *reason)?;
-        let mut refused = None;
+        let (mut proof, mut refused): (Option<VerifiedProof>, Option<Reason>) = (None, None);
         for candidate in candidates {
-            match self.verifier.verify(candidate, now) {
-                Ok(proof) => return Ok(proof),
-                Err(reason) => refused = refused.or(Some(reason)),
+            let bound = proof.as_ref().map(|proof| proof.thumbprint).or(bound.copied());
+            match self.verifier.verify(candidate, bound.as_ref(), now) {
+                Ok((thumbprint, used)) => match &mut proof {
+                    Some(proof) => proof.also_used.push((used.id, used.until)),
+                    None => {
+                        let single_use = Some((used.id, used.until));
+                        proof = Some(VerifiedProof { single_use, ..VerifiedProof::new(thumbprint) });
+                    }
+                },
+                // It would be accepted later.
+                Err(Reason::SIGNATURE_IN_FUTURE) => return Err(Reason::SIGNATURE_IN_FUTURE),
+                Err(reason) if matches!(refused, None | Some(Reason::KEY_MISMATCH)) => refused = Some(reason),
+                Err(_) => {}
             }
         }
-        Err(refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
+        proof.ok_or(refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
     }
 }
 
 impl UnverifiedProof for SignedHead {
     fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection> {
-        self.first_valid(now).map_err(invalid_proof)
+        self.verify_all(None, now).map_err(invalid_proof)
+    }
+
+    fn verify_bound(&self, thumbprint: &Digest, now: UnixTime) -> Result<VerifiedProof, Rejection> {
+        self.verify_all(Some(thumbprint), now).map_err(invalid_proof)
     }
 }
 
 impl Inner {
-    fn verify(&self, candidate: &Candidate, now: UnixTime) -> Result<VerifiedProof, Reason> {
-        candidate.check_time(&self.policy, now)?;
+    fn verify(
+        &self,
+        candidate: &Candidate,
+        bound: Option<&Digest>,
+        now: UnixTime,
+    ) -> Result<(Digest, UsedProof), Reason> {
         let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
+        let thumbprint = *key.thumbprint().ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
+        if bound.is_some_and(|bound| *bound != thumbprint) {
+            return Err(Reason::KEY_MISMATCH);
+        }
+        candidate.check_time(&self.policy, now)?;
         candidate.verify(&self.policy, key, now)?;
-        let thumbprint = key.thumbprint().ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
-        let mut proof = VerifiedProof::new(*thumbprint);
-        let used = candidate.used(&self.policy, key, now);
-        proof.single_use = Some((used.id, used.until));
-        Ok(proof)
+        Ok((thumbprint, candidate.used(&self.policy, key, now)))
     }
 }
 

@@ -113,11 +113,9 @@ impl ResponseVerifier {
         let content = Some(Content::compare(headers, content));
         let message = |_| Message::Response { headers, request, status };
         let mut failure = None;
-        for candidate in candidate::select_from(&self.policy, headers, content, message)? {
+        for candidate in candidate::select_from(&self.policy, headers, content, Some(now), message)? {
             let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-            let verified =
-                candidate.check_time(&self.policy, now).and_then(|()| candidate.verify(&self.policy, key?, now));
-            match verified {
+            match key.and_then(|key| candidate.verify(&self.policy, key, now)) {
                 Ok(()) => return Ok(()),
                 Err(reason) => failure = failure.or(Some(reason)),
             }

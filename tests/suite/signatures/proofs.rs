@@ -10,7 +10,7 @@ use tower_warden::{
 };
 
 use crate::{
-    signed::{App, ORIGIN, covered, pair, parameters, send, signed, wrapped},
+    signed::{App, Labelled, ORIGIN, covered, pair, parameters, send, signed, signed_by_all, wrapped},
     support::START,
     tokens::{AUDIENCE, rules},
 };
@@ -96,4 +96,38 @@ async fn malformed_signature_next_to_a_bound_token_is_refused() {
 async fn token_that_is_not_bound_needs_no_signature() {
     let bound = Bound::new();
     send(&bound.app, bearer(&bound.loose), "").await.assert_subject("bob:");
+}
+
+impl Bound {
+    /// A request with the bound token, and a signature of each of these keys, by their ids.
+    fn signed_by(&self, keys: &[(&str, &SigningKey, &str)]) -> Builder {
+        let value = format!("Bearer {}", self.token);
+        let components = [&covered("GET", "/")[..], &[pair("authorization", &value)]].concat();
+        let parameters: Vec<String> = keys.iter().map(|(.., id)| parameters(START.as_secs(), id)).collect();
+        let signatures = keys.iter().zip(&parameters);
+        let signatures: Vec<_> = signatures
+            .map(|((label, key, _), parameters)| Labelled(label, key, &components, parameters))
+            .collect();
+        signed_by_all(bearer(&self.token), &signatures)
+    }
+}
+
+// (225, 231)
+#[tokio::test]
+async fn valid_signature_of_another_key_before_that_of_the_bound_key_makes_no_difference() {
+    let bound = Bound::new();
+    let request = bound.signed_by(&[("gw", &bound.other, "k2"), ("me", &bound.key, "k1")]);
+    send(&bound.app, request, "").await.assert_subject("alice:");
+    let request = bound.signed_by(&[("me", &bound.key, "k1"), ("gw", &bound.other, "k2")]);
+    send(&bound.app, request, "").await.assert_reason(401, "signature_replay");
+}
+
+// (216, 231)
+#[tokio::test]
+async fn request_with_two_signatures_of_the_bound_key_is_accepted_once() {
+    let bound = Bound::new();
+    let thumbprint = bound.key.verifying_key().thumbprint().unwrap().to_base64url();
+    let (one, other) = (("a", &bound.key, "k1"), ("b", &bound.key, &*thumbprint));
+    send(&bound.app, bound.signed_by(&[one, other]), "").await.assert_subject("alice:");
+    send(&bound.app, bound.signed_by(&[other]), "").await.assert_reason(401, "signature_replay");
 }
