@@ -18,6 +18,9 @@ pub(super) const WELL_KNOWN: &str = "/.well-known/http-message-signatures-direct
 /// The longest URL of a directory, in bytes.
 const MAX_LENGTH: usize = 1024;
 
+/// The longest value of the field, in bytes.
+const MAX_FIELD: usize = 4 * 1024;
+
 /// The normalised URL of the directory that a signature covers: a member of the dictionary, or the only string of the earlier
 /// form, which is the origin of the directory.
 pub(super) fn covered(components: &[Component], headers: &HeaderMap) -> Option<Box<str>> {
@@ -26,6 +29,10 @@ pub(super) fn covered(components: &[Component], headers: &HeaderMap) -> Option<B
         (*name == SIGNATURE_AGENT).then_some(form)
     });
     let (form, None) = (forms.next()?, forms.next()) else { return None };
+    let lines = headers.get_all(SIGNATURE_AGENT).iter();
+    if lines.map(|line| line.len()).sum::<usize>() > MAX_FIELD {
+        return None;
+    }
     let value = combined(headers, &SIGNATURE_AGENT)?;
     let item = match form {
         Form::Member(key) => {

@@ -5,6 +5,7 @@ use http::HeaderMap;
 use super::{
     agent_url,
     algorithm::SignatureAlgorithm,
+    base::{Base, Values},
     content_check::CheckedContent,
     content_digest::Content,
     input::{self, ClaimedSignature, Parameters},
@@ -14,12 +15,14 @@ use super::{
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
+/// The largest number of signatures that meet the policy: for each of them, a key is looked up.
+const MAX_CANDIDATES: usize = 3;
+
 /// A signature that meets the policy, before its key is known. It borrows nothing from the request.
 pub(super) struct Candidate {
     pub(super) agent: Option<Box<str>>,
     algorithm: Option<Box<str>>,
-    /// One for each origin that the request may have been sent to.
-    bases: Vec<String>,
+    base: Base,
     pub(super) created: Option<UnixTime>,
     expires: Option<UnixTime>,
     pub(super) key_id: Box<str>,
@@ -37,30 +40,38 @@ pub(super) fn select(
 ) -> Result<Vec<Candidate>, Reason> {
     let (headers, method, uri) = (head.headers, head.method, head.original_uri());
     let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
-    select_from(policy, headers, content, now, |origin| Message::Request(RequestHead { headers, method, origin, uri }))
+    // All origins have the same one.
+    let prefix = policy.origins.first().map_or("", Origin::removed_prefix);
+    select_from(policy, headers, content, now, Message::Request(RequestHead { headers, method, prefix, uri }))
 }
 
-/// The signatures of a message, which depends on the origin of its request.
+/// The signatures of a message.
 ///
 /// If none meets the policy, the error is that of the first one that the policy selects by its tag.
-pub(super) fn select_from<'a>(
-    policy: &'a SignaturePolicy,
+pub(super) fn select_from(
+    policy: &SignaturePolicy,
     headers: &HeaderMap,
     content: Option<Content>,
     now: Option<UnixTime>,
-    message: impl Fn(&'a Origin) -> Message<'a>,
+    message: Message<'_>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (mut candidates, mut refused) = (Vec::new(), None);
+    let mut values = Values::new(message, &policy.types);
     for signature in input::read(headers)? {
         let candidate = match signature {
             Ok(signature) if signature.parameters.tag != policy.tag => continue,
-            Ok(signature) => Candidate::new(policy, signature, headers, content, now, &message),
-            Err(reason) => Err(reason),
+            Ok(signature) => Candidate::new(policy, signature, headers, content, now, &mut values),
+            Err(reason) => {
+                refused = refused.or(Some(reason));
+                continue;
+            }
         };
         match candidate {
+            Ok(_) if candidates.len() == MAX_CANDIDATES => return Err(Reason::SIGNATURE_TOO_LONG),
             Ok(candidate) => candidates.push(candidate),
-            // It would be accepted later: the request would be accepted twice.
-            Err(Reason::SIGNATURE_IN_FUTURE) => return Err(Reason::SIGNATURE_IN_FUTURE),
+            // One of the future would be accepted later, and one that is not verified may be valid: the request would be
+            // accepted twice.
+            Err(reason @ (Reason::SIGNATURE_IN_FUTURE | Reason::SIGNATURE_TOO_LONG)) => return Err(reason),
             Err(reason) => refused = refused.or(Some(reason)),
         }
     }
@@ -69,13 +80,13 @@ pub(super) fn select_from<'a>(
 
 impl Candidate {
     /// The cheap checks first; the signature is verified last, when its key is known.
-    fn new<'a>(
-        policy: &'a SignaturePolicy,
+    fn new(
+        policy: &SignaturePolicy,
         signature: ClaimedSignature,
         headers: &HeaderMap,
         content: Option<Content>,
         now: Option<UnixTime>,
-        message: &impl Fn(&'a Origin) -> Message<'a>,
+        values: &mut Values<'_>,
     ) -> Result<Self, Reason> {
         let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
         let key_id = parameters.key_id.clone().ok_or(Reason::SIGNATURE_KEY_MISSING)?;
@@ -91,13 +102,11 @@ impl Candidate {
         };
         policy.check_content(covers_content(&components), content)?;
         let Parameters { algorithm, created, expires, nonce, .. } = parameters;
-        let mut this = Self { agent, algorithm, bases: Vec::new(), created, expires, key_id, nonce, signature };
+        let mut this = Self { agent, algorithm, base: Base::default(), created, expires, key_id, nonce, signature };
         if let Some(now) = now {
             this.check_time(policy, now)?;
         }
-        let base = |origin| message(origin).signature_base(&components, &parameters_text, &policy.types);
-        this.bases = policy.origins.iter().map(base).collect::<Option<_>>().ok_or(Reason::SIGNATURE_COMPONENT_ABSENT)?;
-        this.bases.dedup();
+        this.base = values.base(&components, &parameters_text)?;
         Ok(this)
     }
 
@@ -125,8 +134,14 @@ impl Candidate {
         self.expires.map_or(youngest, |end| end.min(youngest))
     }
 
-    /// Verifies the signature with a key, whose algorithm it is.
-    pub(super) fn verify(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
+    /// Verifies the signature of a message to one of these origins with a key, whose algorithm it is.
+    pub(super) fn verify(
+        &self,
+        policy: &SignaturePolicy,
+        origins: &[Origin],
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<(), Reason> {
         if !key.is_usable(now) {
             return Err(Reason::SIGNATURE_KEY_UNKNOWN);
         }
@@ -136,8 +151,8 @@ impl Candidate {
         if !algorithm.is_some_and(is_named) {
             return Err(Reason::SIGNATURE_ALGORITHM);
         }
-        let verifies = |base: &String| key.verifies(base.as_bytes(), &self.signature);
-        if self.bases.iter().any(verifies) { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
+        let is_valid = self.base.is_any(origins, |base| key.verifies(base, &self.signature));
+        if is_valid { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
     }
 
     /// The signature as the replay guard records it.

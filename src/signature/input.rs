@@ -21,7 +21,7 @@ const MAX_LENGTH: usize = 16 * 1024;
 const MAX_SIGNATURES: usize = 8;
 
 /// The largest number of components that a signature covers.
-const MAX_COMPONENTS: usize = 64;
+const MAX_COMPONENTS: usize = 32;
 
 /// The longest `keyid` and `nonce`, in bytes.
 const MAX_TEXT: usize = 256;

@@ -75,14 +75,15 @@
 //! # What is verified
 //!
 //! 1. `Signature-Input` and `Signature` are dictionaries with the same labels, each at most 16 KiB long, with up to 8
-//!    signatures of up to 64 components. Anything else is refused with 400.
+//!    signatures of up to 32 components. Anything else is refused with 400.
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
 //!    valid, and others make no difference: the caller is the holder of the first valid one.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
 //! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it. The
 //!    content is read completely before the signature is verified, and before the handler runs.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
-//!    never that of `Host`.
+//!    never that of `Host`. Up to three signatures meet the policy, and their components have at most 128 KiB in all, of which
+//!    structured fields that are parsed (`sf`, `key`) count four times; more is refused with 400.
 //! 6. The key is known, its algorithm is allowed, and `alg` does not name another one.
 //! 7. The signature is the one of the key over these components.
 //! 8. After all other checks of the layer, each valid signature is recorded by a
@@ -146,6 +147,7 @@ mod agent_url;
 mod agents;
 mod algorithm;
 mod authenticator;
+mod base;
 pub mod bound;
 mod candidate;
 mod component;

@@ -178,7 +178,7 @@ impl Inner {
             return Err(Reason::KEY_MISMATCH);
         }
         candidate.check_time(&self.policy, now)?;
-        candidate.verify(&self.policy, key, now)?;
+        candidate.verify(&self.policy, &self.policy.origins, key, now)?;
         Ok((thumbprint, candidate.used(&self.policy, key, now)))
     }
 }

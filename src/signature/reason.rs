@@ -111,9 +111,11 @@ reasons! {
     /// Look at: the `tag` that clients use against `SignaturePolicy::tag`; without one there, signatures with a tag
     /// are made for something else.
     SIGNATURE_TAG = "signature_tag";
-    /// `Signature-Input` or `Signature` is longer than 16 KiB, or a signature covers more than 64 components.
+    /// `Signature-Input` or `Signature` is longer than 16 KiB, a signature covers more than 32 components, more than three
+    /// signatures meet the policy, or what they cover is longer than 128 KiB.
     ///
-    /// Look at: what the client sends.
+    /// Look at: what the client sends. Fields that are covered with `sf` or `key` count four times, and the query once more if
+    /// a parameter of it is covered.
     SIGNATURE_TOO_LONG = "signature_too_long";
     /// The signature was made too long ago (`created`).
     ///

@@ -145,8 +145,8 @@ struct Exchange {
 impl Exchange {
     fn sign<B>(&self, mut parts: response::Parts, content: Content) -> Response<InspectedBody<B>> {
         let Settings { clock, origin, signer, .. } = &*self.settings;
-        let request = RequestHead { headers: &self.headers, method: &self.method, origin, uri: &self.uri };
-        match signer.sign_response_to(request, &mut parts, &content.data, clock.now()) {
+        let request = RequestHead { headers: &self.headers, method: &self.method, prefix: "", uri: &self.uri };
+        match signer.sign_response_to(request, origin, &mut parts, &content.data, clock.now()) {
             Ok(()) => Response::from_parts(parts, InspectedBody::buffered(content)),
             Err(error) => {
                 log::error!(error = %Causes(&error), "a response could not be signed");

@@ -105,17 +105,17 @@ impl ResponseVerifier {
         now: UnixTime,
     ) -> Result<(), Reason> {
         let (origin, uri) = (Origin::of(&request.uri), origin_form(&request.uri));
-        let request = origin.as_ref().map(|origin| {
+        let request = origin.as_ref().map(|_| {
             let (headers, method) = (&request.headers, &request.method);
-            RequestHead { headers, method, origin, uri: &uri }
+            RequestHead { headers, method, prefix: "", uri: &uri }
         });
         let (headers, status) = (&response.headers, response.status);
         let content = Some(Content::compare(headers, content));
-        let message = |_| Message::Response { headers, request, status };
+        let message = Message::Response { headers, request, status };
         let mut failure = None;
         for candidate in candidate::select_from(&self.policy, headers, content, Some(now), message)? {
             let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-            match key.and_then(|key| candidate.verify(&self.policy, key, now)) {
+            match key.and_then(|key| candidate.verify(&self.policy, origin.as_slice(), key, now)) {
                 Ok(()) => return Ok(()),
                 Err(reason) => failure = failure.or(Some(reason)),
             }

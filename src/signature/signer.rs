@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request, response};
 use sfv::{ItemSerializer, KeyRef, StringRef};
 
 use super::{
+    base::Values,
     component::Component,
     content_digest::{CONTENT_DIGEST, DigestAlgorithm},
     field_type::FieldTypes,
@@ -141,7 +142,8 @@ impl MessageSigner {
         let components = self.covered(&["@method", "@target-uri"], &parts.headers, content);
         let fields = {
             let (headers, method, uri) = (&parts.headers, &parts.method, &origin_form(&parts.uri));
-            self.sign(&Message::Request(RequestHead { headers, method, origin: &origin, uri }), &components, now)?
+            let message = Message::Request(RequestHead { headers, method, prefix: "", uri });
+            self.sign(message, &origin, &components, now)?
         };
         self.add(&mut parts.headers, fields)
     }
@@ -161,12 +163,13 @@ impl MessageSigner {
     ) -> Result<(), SigningError> {
         let origin = Origin::of(&request.uri).ok_or(SigningError::of("the URI of a request is absolute"))?;
         let (headers, method, uri) = (&request.headers, &request.method, &origin_form(&request.uri));
-        self.sign_response_to(RequestHead { headers, method, origin: &origin, uri }, parts, content, now)
+        self.sign_response_to(RequestHead { headers, method, prefix: "", uri }, &origin, parts, content, now)
     }
 
     pub(super) fn sign_response_to(
         &self,
         request: RequestHead<'_>,
+        origin: &Origin,
         parts: &mut response::Parts,
         content: &[u8],
         now: UnixTime,
@@ -176,7 +179,7 @@ impl MessageSigner {
         let components = self.covered(&default, &parts.headers, content);
         let fields = {
             let (headers, status) = (&parts.headers, parts.status);
-            self.sign(&Message::Response { headers, request: Some(request), status }, &components, now)?
+            self.sign(Message::Response { headers, request: Some(request), status }, origin, &components, now)?
         };
         self.add(&mut parts.headers, fields)
     }
@@ -202,14 +205,16 @@ impl MessageSigner {
     /// The values of the two fields.
     fn sign(
         &self,
-        message: &Message<'_>,
+        message: Message<'_>,
+        origin: &Origin,
         components: &[Component],
         now: UnixTime,
     ) -> Result<[HeaderValue; 2], SigningError> {
         let names: Vec<_> = components.iter().map(Component::identifier).collect();
         let parameters = format!("({}){}", names.join(" "), self.parameters(now)?);
-        let base = message.signature_base(components, &parameters, &FieldTypes::default());
-        let base = base.ok_or(SigningError::of("a component that is to be covered is absent, or is not ASCII"))?;
+        let base = Values::own(message, &FieldTypes::default()).base(components, &parameters);
+        let absent = |_| SigningError::of("a component that is to be covered is absent, or is not ASCII");
+        let base = base.map_err(absent)?.with_origin(origin);
         let failed = |error| SigningError { message: "the key cannot be used", source: Some(error) };
         let signature = STANDARD.encode(self.key.sign(base.as_bytes()).map_err(failed)?);
         let value = |text: String| {
