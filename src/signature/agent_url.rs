@@ -10,7 +10,7 @@ use super::{
 };
 use crate::url;
 
-const SIGNATURE_AGENT: HeaderName = HeaderName::from_static("signature-agent");
+pub(super) const SIGNATURE_AGENT: HeaderName = HeaderName::from_static("signature-agent");
 
 /// The path of a directory whose URL is only an origin.
 pub(super) const WELL_KNOWN: &str = "/.well-known/http-message-signatures-directory";

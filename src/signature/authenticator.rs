@@ -48,7 +48,7 @@ impl Signatures {
 
 impl Authenticator for Signatures {
     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
-        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature()))]
+        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature("sig1", None)))]
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -57,7 +57,7 @@ impl Authenticator for Signatures {
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let now = presented.now;
-        match candidate::select(&self.0.policy, &presented.head, Some(now)) {
+        match candidate::select(&self.0.policy, &presented.head, &[], Some(now)) {
             Ok(candidates) => Inner::verify_all(&self.0, Verified::default(), candidates.into(), now),
             Err(reason) => Eventual::Now(Err(refused(reason))),
         }

@@ -1,6 +1,6 @@
 //! Signatures that a policy selects, and their verification.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     agent_url,
@@ -11,7 +11,8 @@ use super::{
     input::{self, ClaimedSignature, Parameters},
     message::{Message, RequestHead},
     origin::Origin,
-    policy::{AgentRule, ContentRule, Presence, SignaturePolicy, covers_content},
+    policy::{AgentRule, ContentRule, Presence, SignaturePolicy},
+    requirement::covers_content,
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
@@ -30,19 +31,30 @@ pub(super) struct Candidate {
     signature: Vec<u8>,
 }
 
+/// What a message has besides its signatures.
+pub(super) struct Received<'a> {
+    pub(super) content: Option<Content>,
+    /// The fields of the credential that a signature proves.
+    pub(super) credential: &'a [HeaderName],
+    pub(super) headers: &'a HeaderMap,
+    pub(super) now: Option<UnixTime>,
+}
+
 /// The signatures of a request that meet the policy, in the order in which they came.
 ///
-/// Without `now`, their time is not checked here.
+/// They cover the fields of the credential that the request has. Without `now`, their time is not checked here.
 pub(super) fn select(
     policy: &SignaturePolicy,
     head: &Head<'_>,
+    credential: &[HeaderName],
     now: Option<UnixTime>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (headers, method, uri) = (head.headers, head.method, head.original_uri());
     let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
     // All origins have the same one.
     let prefix = policy.origins.first().map_or("", Origin::removed_prefix);
-    select_from(policy, headers, content, now, Message::Request(RequestHead { headers, method, prefix, uri }))
+    let message = Message::Request(RequestHead { headers, method, prefix, uri });
+    select_from(policy, &Received { content, credential, headers, now }, message)
 }
 
 /// The signatures of a message.
@@ -50,17 +62,15 @@ pub(super) fn select(
 /// If none meets the policy, the error is that of the first one that the policy selects by its tag.
 pub(super) fn select_from(
     policy: &SignaturePolicy,
-    headers: &HeaderMap,
-    content: Option<Content>,
-    now: Option<UnixTime>,
+    received: &Received<'_>,
     message: Message<'_>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (mut candidates, mut refused) = (Vec::new(), None);
     let mut values = Values::new(message, &policy.types);
-    for signature in input::read(headers)? {
+    for signature in input::read(received.headers)? {
         let candidate = match signature {
             Ok(signature) if signature.parameters.tag != policy.tag => continue,
-            Ok(signature) => Candidate::new(policy, signature, headers, content, now, &mut values),
+            Ok(signature) => Candidate::new(policy, signature, received, &mut values),
             Err(reason) => {
                 refused = refused.or(Some(reason));
                 continue;
@@ -83,17 +93,16 @@ impl Candidate {
     fn new(
         policy: &SignaturePolicy,
         signature: ClaimedSignature,
-        headers: &HeaderMap,
-        content: Option<Content>,
-        now: Option<UnixTime>,
+        received: &Received<'_>,
         values: &mut Values<'_>,
     ) -> Result<Self, Reason> {
+        let Received { content, credential, headers, now } = *received;
         let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
         let key_id = parameters.key_id.clone().ok_or(Reason::SIGNATURE_KEY_MISSING)?;
         if parameters.nonce.is_none() && policy.nonce == Presence::Required {
             return Err(Reason::SIGNATURE_NONCE_MISSING);
         }
-        if !policy.is_covered_by(&components, headers) {
+        if !policy.is_covered_by(&components, headers, content, credential) {
             return Err(Reason::SIGNATURE_NOT_COVERED);
         }
         let agent = match policy.agent {

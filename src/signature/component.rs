@@ -105,6 +105,16 @@ impl Component {
         self == required || is_same_field && self.is_of_request == required.is_of_request
     }
 
+    /// Returns whether it is this field of a request, or a member of it.
+    pub(super) fn is_field(&self, name: &HeaderName) -> bool {
+        matches!(&self.kind, Kind::Field(known, _) if known == name) && !self.is_of_request
+    }
+
+    /// Returns whether it is this whole field of a request.
+    pub(super) fn is_whole_field(&self, name: &HeaderName) -> bool {
+        self.is_field(name) && !matches!(self.kind, Kind::Field(_, Form::Member(_)))
+    }
+
     /// Returns whether it is a derived component of a request.
     pub(super) fn is(&self, kind: &Kind) -> bool {
         self.kind == *kind && !self.is_of_request

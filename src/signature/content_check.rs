@@ -11,7 +11,7 @@ use crate::{
 /// Compares the content of signed requests with their `Content-Digest`, for [`Signatures`](super::Signatures) inside.
 ///
 /// It refuses only content that exceeds the limits; what it has found decides inside, where the signature is verified.
-/// Requests without a signature stream through untouched. Mount it by a [`BodyCheckLayer`](crate::layer::BodyCheckLayer)
+/// Trailer fields, which no signature covers, count as changed content. Requests without a signature stream through untouched. Mount it by a [`BodyCheckLayer`](crate::layer::BodyCheckLayer)
 /// outside of the [`AuthLayer`](crate::layer::AuthLayer): without it, signed requests are refused with 500.
 ///
 /// See the [module docs](super).
@@ -36,7 +36,12 @@ impl BodyCheck for ContentDigestCheck {
 
     fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
         let mut extensions = Extensions::new();
-        extensions.insert(CheckedContent(Content::compare(request.head.headers, request.body)));
+        let content = match request.trailers {
+            // No signature covers them.
+            Some(trailers) if !trailers.is_empty() => Content::Changed,
+            _ => Content::compare(request.head.headers, request.body),
+        };
+        extensions.insert(CheckedContent(content));
         Eventual::Now(Ok(extensions))
     }
 }

@@ -62,7 +62,7 @@
 //! assert_eq!(unsigned.status(), 401);
 //! assert_eq!(
 //!     unsigned.headers()["accept-signature"],
-//!     r#"sig1=("@method" "@target-uri" "content-digest");created"#
+//!     r#"sig1=("@method" "@target-uri" "content-digest" "content-type");created"#
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # use base64::Engine as _;
@@ -79,8 +79,8 @@
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
 //!    valid, and others make no difference: the caller is the holder of the first valid one.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
-//! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it. The
-//!    content is read completely before the signature is verified, and before the handler runs.
+//! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
+//!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely before the signature is verified, and before the handler runs.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
 //!    never that of `Host`. Up to three signatures meet the policy, and their components have at most 128 KiB in all, of which
 //!    structured fields that are parsed (`sf`, `key`) count four times; more is refused with 400.
@@ -117,7 +117,7 @@
 //!
 //! If a proxy changes the path, declare it by [`SignaturePolicy::removed_prefix`]; the value of a covered field must reach the
 //! server unchanged. `@request-target` is not for HTTP/2, where the server sees another form than the client signs. Trailer
-//! fields (`tr`) are not supported.
+//! fields (`tr`) are not supported, and a signed request with any is refused.
 //!
 //! Give clones of one [`SignaturePolicy`] to layers on different routes, so that a signature used on one route is refused on
 //! the others. Several nodes need a shared guard.
@@ -167,6 +167,7 @@ mod query;
 mod reason;
 mod refusal;
 mod replay;
+mod requirement;
 mod response_layer;
 mod response_verifier;
 mod scheme;

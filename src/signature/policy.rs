@@ -1,14 +1,14 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::HeaderName;
 
 use super::{
     algorithm::SignatureAlgorithm,
-    component::{Component, Form, Kind},
-    content_digest::{CONTENT_DIGEST, DigestAlgorithm},
+    component::{Component, Kind},
     field_type::{FieldType, FieldTypes},
     origin::Origin,
     replay::Replay,
+    requirement::Required,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -28,7 +28,7 @@ const MAX_ORIGINS: usize = 4;
 /// ([RFC 9421 §3.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.2.1)).
 ///
 /// By default, a signature covers `@method`, the whole target (`@target-uri`, or `@authority` with `@path` and `@query`),
-/// and `content-digest` if there is content. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
+/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
 /// a `keyid`, and no `tag`, and it is accepted once.
 ///
 /// # Examples
@@ -62,7 +62,6 @@ pub struct SignaturePolicy {
     pub(super) required: Required,
     pub(super) skew: Duration,
     pub(super) tag: Option<Box<str>>,
-    pub(super) token: TokenRule,
     pub(super) types: Arc<FieldTypes>,
 }
 
@@ -83,31 +82,11 @@ pub(super) enum ContentRule {
     Unsigned,
 }
 
-/// The requirement for `Authorization`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TokenRule {
-    /// It need not be covered.
-    Any,
-    /// It is covered if it is present.
-    Covered,
-}
-
 /// The requirement of a parameter.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Presence {
     Optional,
     Required,
-}
-
-/// The components that must be covered.
-#[derive(Clone, Debug)]
-pub(super) enum Required {
-    /// `@authority`, or `@target-uri`.
-    Authority,
-    /// `@method`, and the whole target in one of its forms.
-    MethodAndTarget,
-    /// Each of these.
-    These(Vec<Component>),
 }
 
 impl SignaturePolicy {
@@ -156,7 +135,6 @@ impl SignaturePolicy {
             required: Required::MethodAndTarget,
             skew: Duration::from_secs(30),
             tag: None,
-            token: TokenRule::Any,
             types: Arc::default(),
         }
     }
@@ -307,71 +285,10 @@ impl SignaturePolicy {
         self
     }
 
-    /// The value of `Accept-Signature` ([RFC 9421 §5](https://www.rfc-editor.org/rfc/rfc9421#section-5)).
-    pub(super) fn accept_signature(&self) -> HeaderValue {
-        let mut components: Vec<&str> = match &self.required {
-            Required::Authority => vec!["\"@authority\"", "\"signature-agent\";key=\"sig1\""],
-            Required::MethodAndTarget => vec!["\"@method\"", "\"@target-uri\""],
-            Required::These(components) => components.iter().map(Component::identifier).collect(),
-        };
-        let (digest, token) = ("\"content-digest\"", "\"authorization\"");
-        if self.token == TokenRule::Covered && !components.contains(&token) {
-            components.push(token);
-        }
-        if self.content == ContentRule::Signed && self.agent == AgentRule::Ignored && !components.contains(&digest) {
-            components.push(digest);
-        }
-        let mut text = format!("sig1=({});created", components.join(" "));
-        if self.expires == Presence::Required {
-            text.push_str(";expires");
-        }
-        if let Some(tag) = self.tag.as_deref().and_then(|tag| sfv::StringRef::from_str(tag).ok()) {
-            let tag = sfv::ItemSerializer::new().bare_item(tag).finish();
-            text.extend([";tag=", &tag]);
-        }
-        HeaderValue::try_from(text).expect("a structured field is visible ASCII")
-    }
-
-    /// Returns whether the required components are covered.
-    pub(super) fn is_covered_by(&self, components: &[Component], headers: &HeaderMap) -> bool {
-        let is_token_covered = || {
-            let covers = |component: &Component| component.is(&Kind::Field(AUTHORIZATION, Form::Combined));
-            !headers.contains_key(AUTHORIZATION) || components.iter().any(covers)
-        };
-        if self.token == TokenRule::Covered && !is_token_covered() {
-            return false;
-        }
-        let has = |kind: Kind| components.iter().any(|component| component.is(&kind));
-        match &self.required {
-            Required::Authority => has(Kind::Authority) || has(Kind::TargetUri),
-            Required::MethodAndTarget => {
-                let path = has(Kind::RequestTarget) || has(Kind::Path) && has(Kind::Query);
-                has(Kind::Method) && (has(Kind::TargetUri) || has(Kind::Authority) && path)
-            }
-            Required::These(required) => {
-                required.iter().all(|required| components.iter().any(|component| component.covers(required)))
-            }
-        }
-    }
-
     /// The longest time for which a signature is accepted.
     pub(super) fn longest_validity(&self) -> Duration {
         self.max_age + self.skew
     }
-}
-
-/// Returns whether the digest of the content is covered: the field, or its member of a suitable algorithm.
-pub(super) fn covers_content(components: &[Component]) -> bool {
-    let is_digest = |form: &Form| match form {
-        Form::Member(key) => {
-            [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].iter().any(|known| **key == *known.as_str())
-        }
-        Form::Bytes | Form::Combined | Form::Strict => true,
-    };
-    components.iter().any(|component| match &component.kind {
-        Kind::Field(name, form) => *name == CONTENT_DIGEST && !component.is_of_request && is_digest(form),
-        _ => false,
-    })
 }
 
 pub(super) fn refused(message: &'static str) -> ConfigError {

@@ -1,11 +1,13 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use http::header::AUTHORIZATION;
+
 use super::{
     candidate::{self, Candidate},
     input,
-    policy::{SignaturePolicy, TokenRule},
+    policy::SignaturePolicy,
     refusal::invalid_proof,
-    scheme::SignatureScheme,
+    scheme::{FIELDS, SignatureScheme},
 };
 use crate::{
     Eventual,
@@ -26,8 +28,9 @@ use crate::{
 ///
 /// The public keys are known to the server; a signature names one by `keyid`: its `kid`, or its thumbprint
 /// ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)) in base64url. The credential decides which key it must be. A
-/// signature covers `authorization` if the request has that field, besides what the policy requires. It needs a
-/// [`ContentDigestCheck`](super::ContentDigestCheck), as [`Signatures`](super::Signatures) does.
+/// signature covers the whole header field that carries the credential, and `authorization` if the request has that field,
+/// besides what the policy requires. It needs a [`ContentDigestCheck`](super::ContentDigestCheck), as
+/// [`Signatures`](super::Signatures) does.
 ///
 /// [`AuthLayer::signature_proof`] adds it to a layer.
 ///
@@ -83,7 +86,6 @@ impl SignatureProof {
             }
             known.insert(thumbprint, key);
         }
-        let policy = SignaturePolicy { token: TokenRule::Covered, ..policy };
         Ok(Self(Arc::new(Inner { keys: known, policy })))
     }
 }
@@ -93,11 +95,13 @@ impl ProofOfPossession for SignatureProof {
         ConfirmationMethod::KEY
     }
 
-    fn read(&self, head: &Head<'_>, _: &Credential<'_>) -> PresentedProof {
+    fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof {
         if !input::is_signed(head.headers) {
             return PresentedProof::Absent;
         }
-        let candidates = candidate::select(&self.0.policy, head, None);
+        // Otherwise the credential could be exchanged for another one that is bound to the same key.
+        let fields = [credential.fields(), &[AUTHORIZATION]].concat();
+        let candidates = candidate::select(&self.0.policy, head, &fields, None);
         PresentedProof::Unverified(Box::new(SignedHead { candidates, verifier: Arc::clone(&self.0) }))
     }
 
@@ -185,13 +189,22 @@ impl Inner {
 
 impl<R> AuthLayer<R> {
     /// Verifies signatures of requests as proofs that the sender holds the key that its credential is bound to: see
-    /// [`SignatureProof`]. Refusals state in `Accept-Signature` what is required.
+    /// [`SignatureProof`]. Refusals state in `Accept-Signature` what is required, one line for each field in which the layer
+    /// takes credentials by now: add schemes first.
     ///
-    /// It is for layers whose credential is something else: with [`Signatures`](super::Signatures) in the same layer, requests
-    /// that carry only a signature are refused.
+    /// If the layer has [`Signatures`](super::Signatures) as well, the signature of a request without another credential is its
+    /// credential. Next to another one, it is the proof, which counts only if that one is bound.
     #[must_use]
     pub fn signature_proof(self, proof: SignatureProof) -> Self {
-        let scheme = SignatureScheme::of_proof(proof.0.policy.accept_signature());
-        self.caller(|caller| caller.scheme(scheme).proof(proof))
+        self.caller(|caller| {
+            let caller = caller.proof_in(&FIELDS);
+            let fields = caller.credential_fields();
+            let accepted = |(index, field)| proof.0.policy.accept_signature(&format!("proof{index}"), field);
+            let lines = match fields.len() {
+                0 => vec![accepted((1, None))],
+                _ => (1..).zip(fields.iter().map(Some)).map(accepted).collect(),
+            };
+            caller.scheme(SignatureScheme::of_proof(lines)).proof(proof)
+        })
     }
 }

@@ -22,7 +22,7 @@ reasons! {
     /// Look at: proxies that remove header fields; a covered field that holds other characters than ASCII needs
     /// `bs`, and one with `sf` a type, see `SignaturePolicy::structured_field`.
     SIGNATURE_COMPONENT_ABSENT = "signature_component_absent";
-    /// The content of the request is not the one that `Content-Digest` describes.
+    /// The content of the request is not the one that `Content-Digest` describes, or has trailer fields.
     ///
     /// Look at: layers and proxies that change the body, such as by decompression, and how the client computes the
     /// digest: over the bytes that are sent.
@@ -75,7 +75,8 @@ reasons! {
     /// The signature does not cover a required component.
     ///
     /// Look at: the components in `Signature-Input` against `Accept-Signature` in the response, which names those
-    /// that are required.
+    /// that are required: of `content-type`, and of `content-encoding`, which it does not name, those that a request
+    /// with content has.
     SIGNATURE_NOT_COVERED = "signature_not_covered";
     /// A parameter of the signature has the wrong type or is too long, or `expires` is before `created`.
     ///

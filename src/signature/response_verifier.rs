@@ -3,12 +3,13 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use http::{Uri, request, response};
 
 use super::{
-    candidate,
+    candidate::{self, Received},
     component::Component,
     content_digest::Content,
     message::{Message, RequestHead},
     origin::{Origin, origin_form},
-    policy::{Required, SignaturePolicy, refused},
+    policy::{SignaturePolicy, refused},
+    requirement::Required,
 };
 use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTime};
 
@@ -111,9 +112,10 @@ impl ResponseVerifier {
         });
         let (headers, status) = (&response.headers, response.status);
         let content = Some(Content::compare(headers, content));
+        let received = Received { content, credential: &[], headers, now: Some(now) };
         let message = Message::Response { headers, request, status };
         let mut failure = None;
-        for candidate in candidate::select_from(&self.policy, headers, content, Some(now), message)? {
+        for candidate in candidate::select_from(&self.policy, &received, message)? {
             let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
             match key.and_then(|key| candidate.verify(&self.policy, origin.as_slice(), key, now)) {
                 Ok(()) => return Ok(()),

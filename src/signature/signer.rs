@@ -4,7 +4,11 @@ use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+    request, response,
+};
 use sfv::{ItemSerializer, KeyRef, StringRef};
 
 use super::{
@@ -16,17 +20,21 @@ use super::{
     key::MessageKey,
     message::{Message, RequestHead},
     origin::{Origin, origin_form},
-    policy::{covers_content, refused},
+    policy::refused,
+    requirement::{REPRESENTATION, covers_content},
 };
 use crate::{
     error::{ConfigError, Unavailable},
     time::UnixTime,
 };
 
+/// Fields that carry credentials.
+static CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
+
 /// Signs messages ([RFC 9421 §3.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.1)).
 ///
-/// By default, a signature of a request covers `@method` and `@target-uri`, and `authorization` if the request has it. Content
-/// is covered by a `Content-Digest`. The parameters are `created`, `keyid`, and a random `nonce`.
+/// By default, a signature of a request covers `@method` and `@target-uri`, and `authorization`, `cookie` and `x-api-key` if the
+/// request has them. Content is covered by a `Content-Digest`, with `content-type` and `content-encoding`. The parameters are `created`, `keyid`, and a random `nonce`.
 ///
 /// The crate `tower-warden-client` has a layer that signs each request.
 ///
@@ -193,8 +201,9 @@ impl MessageSigner {
     fn covered(&self, default: &[&str], headers: &HeaderMap, content: &[u8]) -> Vec<Component> {
         let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
         let mut components = self.components.clone().unwrap_or_else(|| {
-            let token = headers.contains_key(AUTHORIZATION).then_some("authorization");
-            default.iter().copied().chain(token).map(parsed).collect()
+            let content: &[HeaderName] = if content.is_empty() { &[] } else { &REPRESENTATION };
+            let fields = CREDENTIALS.iter().chain(content).filter(|name| headers.contains_key(*name));
+            default.iter().copied().chain(fields.map(HeaderName::as_str)).map(parsed).collect()
         });
         if !content.is_empty() && !covers_content(&components) {
             components.push(parsed("content-digest"));

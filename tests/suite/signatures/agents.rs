@@ -214,8 +214,19 @@ async fn challenge_asks_for_the_signature_of_an_agent() {
     let bots = Bots::new();
     let answer = send(&bots.app, Request::get("/"), "").await;
     answer.assert_reason(401, "credential_missing");
-    let accepted = r#"sig1=("@authority" "signature-agent";key="sig1");created;expires;tag="web-bot-auth""#;
+    let accepted = r#"sig1=("@authority" "signature-agent";key="sig1" "content-digest");created;expires;tag="web-bot-auth""#;
     assert_eq!(answer.header("accept-signature"), Some(accepted));
+}
+
+#[tokio::test]
+async fn challenge_of_an_agent_that_covers_more_names_its_directory() {
+    let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap().components(["@method", "@target-uri"]).unwrap();
+    let agents = SignatureAgents::builder().fetch(Web::default()).build().unwrap();
+    let app = app(Signatures::new(policy, agents), &ManualClock::at(START));
+    let answer = send(&app, Request::get("/"), "").await;
+    let accepted = "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\")";
+    let value = answer.header("accept-signature").unwrap();
+    assert_eq!(value, format!("{accepted};created;expires;tag=\"web-bot-auth\""));
 }
 
 #[test]

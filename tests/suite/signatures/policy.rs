@@ -20,7 +20,7 @@ async fn request_without_a_signature_is_asked_for_one() {
     let answer = stack.send(Request::get("/")).await;
     answer.assert_reason(401, "credential_missing");
     assert_eq!(answer.header("www-authenticate"), Some("Signature realm=\"api\""));
-    let accepted = r#"sig1=("@method" "@target-uri" "content-digest");created;tag="billing""#;
+    let accepted = r#"sig1=("@method" "@target-uri" "content-digest" "content-type");created;tag="billing""#;
     assert_eq!(answer.header("accept-signature"), Some(accepted));
 }
 
