@@ -136,7 +136,8 @@ impl Inner {
         };
         self.outage.end();
         let key = found.ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-        let valid = key.and_then(|known| candidate.verify(&self.policy, &self.policy.origins, &known.key, now).map(|()| known));
+        let valid =
+            key.and_then(|known| candidate.verify(&self.policy, &self.policy.origins, &known.key, now).map(|()| known));
         match valid {
             Ok(KnownKey { identity, key }) => {
                 verified.used.push(candidate.used(&self.policy, &key, now));

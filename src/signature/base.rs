@@ -117,7 +117,11 @@ impl<'a> Values<'a> {
         Ok((part.flatten(), value))
     }
 
-    fn query_parameter(&mut self, request: Option<RequestHead<'a>>, name: &str) -> Result<Option<Cow<'a, str>>, Reason> {
+    fn query_parameter(
+        &mut self,
+        request: Option<RequestHead<'a>>,
+        name: &str,
+    ) -> Result<Option<Cow<'a, str>>, Reason> {
         let query = request.and_then(|request| request.uri.query()).unwrap_or_default();
         if self.query.is_none() {
             self.read(query.len())?;

@@ -11,8 +11,8 @@ use super::{
     input::{self, ClaimedSignature, Parameters},
     message::{Message, RequestHead},
     origin::Origin,
-    policy::{AgentRule, ContentRule, Presence, SignaturePolicy},
-    requirement::covers_content,
+    policy::SignaturePolicy,
+    requirement::{AgentRule, ContentRule, Presence, covers_content},
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
@@ -166,8 +166,8 @@ impl Candidate {
 
     /// The signature as the replay guard records it.
     pub(super) fn used(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> UsedProof {
-        // A secret key has no thumbprint that may be stored.
-        let holder = key.thumbprint().copied().unwrap_or_else(|| Digest::of(self.key_id.as_bytes()));
+        // Not the id: with a shared guard, other keys may have the same one.
+        let holder = key.fingerprint();
         let id = match &self.nonce {
             Some(nonce) => [b"nonce\n", nonce.as_bytes()].concat(),
             None => {

@@ -139,7 +139,8 @@ pub use self::{
     proof::SignatureProof,
     response_layer::{SignResponse, SignResponseFuture, SignResponseLayer},
     response_verifier::ResponseVerifier,
-    signer::{MessageSigner, SigningError},
+    signer::MessageSigner,
+    signing_error::SigningError,
 };
 
 mod agent_url;
@@ -172,4 +173,5 @@ mod response_layer;
 mod response_verifier;
 mod scheme;
 mod signer;
+mod signing_error;
 pub mod webhook;

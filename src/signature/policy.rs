@@ -1,6 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::HeaderName;
+use sfv::StringRef;
 
 use super::{
     algorithm::SignatureAlgorithm,
@@ -8,7 +9,7 @@ use super::{
     field_type::{FieldType, FieldTypes},
     origin::Origin,
     replay::Replay,
-    requirement::Required,
+    requirement::{AgentRule, ContentRule, Presence, Required},
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -40,7 +41,7 @@ const MAX_ORIGINS: usize = 4;
 /// let policy = SignaturePolicy::new("https://api.example.com")?
 ///     .components(["@method", "@target-uri", "authorization"])?
 ///     .max_age(Duration::from_secs(60))?
-///     .tag("billing");
+///     .tag("billing")?;
 ///
 /// assert!(SignaturePolicy::new("http://api.example.com").is_err(), "not https");
 /// let policy = SignaturePolicy::new("https://api.example.com")?;
@@ -63,30 +64,6 @@ pub struct SignaturePolicy {
     pub(super) skew: Duration,
     pub(super) tag: Option<Box<str>>,
     pub(super) types: Arc<FieldTypes>,
-}
-
-/// The treatment of `Signature-Agent`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum AgentRule {
-    /// A signature covers the directory of its key.
-    Covered,
-    Ignored,
-}
-
-/// The content that must be covered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum ContentRule {
-    /// All, by a digest.
-    Signed,
-    /// None.
-    Unsigned,
-}
-
-/// The requirement of a parameter.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Presence {
-    Optional,
-    Required,
 }
 
 impl SignaturePolicy {
@@ -115,7 +92,7 @@ impl SignaturePolicy {
     ///
     /// See [`new`](Self::new).
     pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
-        let mut this = Self::new(origin)?.tag("web-bot-auth");
+        let mut this = Self::new(origin)?.tag("web-bot-auth")?;
         this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
         (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
         Ok(this)
@@ -170,7 +147,7 @@ impl SignaturePolicy {
     ///
     /// # Errors
     ///
-    /// If one is not a component of a request, or if they lack `@method`, or `@authority` and `@target-uri`
+    /// If one is not a component of a request, or is there twice, or if they lack `@method`, or `@authority` and `@target-uri`
     /// ([RFC 9421 §7.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.1)).
     pub fn components<'a>(self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let this = self.danger_components(components)?;
@@ -188,9 +165,9 @@ impl SignaturePolicy {
     ///
     /// # Errors
     ///
-    /// If one is not a component of a request.
+    /// If one is not a component of a request, or is there twice.
     pub fn danger_components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let components = components.into_iter().map(str::parse).collect::<Result<Vec<Component>, _>>()?;
+        let components = Component::parse_all(components)?;
         if let Some(component) =
             components.iter().find(|component| component.is_of_request || component.is(&Kind::Status))
         {
@@ -202,13 +179,20 @@ impl SignaturePolicy {
 
     /// Sets the application's tag: a signature needs this `tag`. By default, it needs none, and those with a tag are made for
     /// something else ([RFC 9421 §7.2.7](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.7)).
-    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
-        self.tag = Some(tag.into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it has a character that is not visible ASCII or a space.
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+        let tag = tag.into();
+        StringRef::from_str(&tag).map_err(|_| refused("a tag is visible ASCII").value(&tag))?;
+        self.tag = Some(tag);
+        Ok(self)
     }
 
     /// Sets for how long a signature is accepted after `created`, in whole seconds: 300 by default. `expires` can only
-    /// shorten it.
+    /// shorten it. Used signatures are recorded for as long: with 24 hours, the default guard has room for 4 requests a second,
+    /// and one in 4 seconds of each key: see [`replay_guard`](Self::replay_guard).
     ///
     /// # Errors
     ///
@@ -252,7 +236,8 @@ impl SignaturePolicy {
     }
 
     /// Sets the guard that records used signatures: a [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) of its own by
-    /// default. Several nodes need a shared one; it may be that of DPoP.
+    /// default, for up to 400 000 signatures, and 20 000 of each key, in about 80 MB. By the default
+    /// [`max_age`](Self::max_age), that is 1 200 requests a second, and 60 of each key. Several nodes need a shared one; it may be that of DPoP.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.replay = Some(Replay::new(guard));
         self

@@ -90,13 +90,13 @@ reasons! {
     SIGNATURE_REPLAY = "signature_replay";
     /// The replay guard has no room for another signature.
     ///
-    /// Look at: the rate of all signed requests against the one declared with `MemoryReplayGuard::for_rates` (1 000
-    /// a second by default), and `SignaturePolicy::max_age`: a signature is kept for as long as it is valid.
+    /// Look at: the rate of all signed requests against the guard of `SignaturePolicy::replay_guard` (400 000 signatures
+    /// by default), and `SignaturePolicy::max_age`: a signature is kept for as long as it is valid.
     SIGNATURE_REPLAY_FULL = "signature_replay_full";
     /// The replay guard has no room for another signature of this key.
     ///
-    /// Look at: the client's request rate against the one declared with `MemoryReplayGuard::for_rates` or
-    /// `RedisReplayGuard::per_key` (10 a second by default), and `SignaturePolicy::max_age`.
+    /// Look at: the client's request rate against the guard of `SignaturePolicy::replay_guard` (20 000 signatures of a
+    /// key by default, 10 a second by `RedisReplayGuard::per_key`), and `SignaturePolicy::max_age`.
     SIGNATURE_REPLAY_KEY_FULL = "signature_replay_key_full";
     /// The replay guard could not be queried.
     ///

@@ -1,6 +1,6 @@
 //! Signatures that are accepted once.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use crate::{
     Eventual,
@@ -62,7 +62,10 @@ impl Replay {
 
 impl Default for Replay {
     fn default() -> Self {
-        Self::new(MemoryReplayGuard::default())
+        // Not for rates: a policy may accept signatures for 24 hours, and each would be kept for as long.
+        const CAPACITY: NonZeroUsize = NonZeroUsize::new(400_000).expect("not zero");
+        const CAPACITY_PER_KEY: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero");
+        Self::new(MemoryReplayGuard::new(CAPACITY, CAPACITY_PER_KEY))
     }
 }
 

@@ -10,11 +10,35 @@ use super::{
     agent_url::SIGNATURE_AGENT,
     component::{Component, Form, Kind},
     content_digest::{CONTENT_DIGEST, Content, DigestAlgorithm},
-    policy::{AgentRule, ContentRule, Presence, SignaturePolicy},
+    policy::SignaturePolicy,
 };
 
 /// Fields by which the same content has another meaning.
 pub(super) static REPRESENTATION: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
+
+/// The treatment of `Signature-Agent`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum AgentRule {
+    /// A signature covers the directory of its key.
+    Covered,
+    Ignored,
+}
+
+/// The content that must be covered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum ContentRule {
+    /// All, by a digest.
+    Signed,
+    /// None.
+    Unsigned,
+}
+
+/// The requirement of a parameter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Presence {
+    Optional,
+    Required,
+}
 
 /// The components that must be covered.
 #[derive(Clone, Debug)]
@@ -36,7 +60,9 @@ impl SignaturePolicy {
         let mut components: Vec<String> = match &self.required {
             Required::Authority => vec!["\"@authority\"".to_owned()],
             Required::MethodAndTarget => vec!["\"@method\"".to_owned(), "\"@target-uri\"".to_owned()],
-            Required::These(components) => components.iter().map(|component| component.identifier().to_owned()).collect(),
+            Required::These(components) => {
+                components.iter().map(|component| component.identifier().to_owned()).collect()
+            }
         };
         let has = |name: &HeaderName| match &self.required {
             Required::Authority | Required::MethodAndTarget => false,
@@ -100,13 +126,10 @@ impl SignaturePolicy {
 
 /// Returns whether the digest of the content is covered: the field, or its member of a suitable algorithm.
 pub(super) fn covers_content(components: &[Component]) -> bool {
-    let is_suitable = |key: &str| {
-        [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].iter().any(|known| key == known.as_str())
-    };
+    let is_suitable =
+        |key: &str| [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].iter().any(|known| key == known.as_str());
     components.iter().any(|component| match &component.kind {
-        Kind::Field(name, Form::Member(key)) => {
-            *name == CONTENT_DIGEST && !component.is_of_request && is_suitable(key)
-        }
+        Kind::Field(name, Form::Member(key)) => *name == CONTENT_DIGEST && !component.is_of_request && is_suitable(key),
         _ => component.is_whole_field(&CONTENT_DIGEST),
     })
 }

@@ -1,4 +1,4 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base64::{
     Engine as _,
@@ -22,11 +22,9 @@ use super::{
     origin::{Origin, origin_form},
     policy::refused,
     requirement::{REPRESENTATION, covers_content},
+    signing_error::SigningError,
 };
-use crate::{
-    error::{ConfigError, Unavailable},
-    time::UnixTime,
-};
+use crate::{error::ConfigError, time::UnixTime};
 
 /// Fields that carry credentials.
 static CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
@@ -93,9 +91,9 @@ impl MessageSigner {
     ///
     /// # Errors
     ///
-    /// If one is not a component.
+    /// If one is not a component, or is there twice.
     pub fn components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        self.components = Some(components.into_iter().map(str::parse).collect::<Result<_, _>>()?);
+        self.components = Some(Component::parse_all(components)?);
         Ok(self)
     }
 
@@ -156,8 +154,8 @@ impl MessageSigner {
         self.add(&mut parts.headers, fields)
     }
 
-    /// Adds the same to a response. By default, the signature covers `@status`, and `@method` and `@target-uri` of the
-    /// request, which has an absolute URI.
+    /// Adds the same to a response. By default, the signature covers `@status`, and of the request, which has an absolute URI,
+    /// `@method`, `@target-uri`, and its first signature, or else its `content-digest`, if it has one.
     ///
     /// # Errors
     ///
@@ -174,6 +172,11 @@ impl MessageSigner {
         self.sign_response_to(RequestHead { headers, method, prefix: "", uri }, &origin, parts, content, now)
     }
 
+    /// Signs a response that may have signatures of somebody else.
+    pub(super) fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
+        Self { label: input::free_label(headers, &self.label), ..self.clone() }
+    }
+
     pub(super) fn sign_response_to(
         &self,
         request: RequestHead<'_>,
@@ -184,7 +187,10 @@ impl MessageSigner {
     ) -> Result<(), SigningError> {
         self.add_digest(&mut parts.headers, content);
         let default = ["@status", "\"@method\";req", "\"@target-uri\";req"];
-        let components = self.covered(&default, &parts.headers, content);
+        let mut components = self.covered(&default, &parts.headers, content);
+        if self.components.is_none() {
+            components.extend(input::binding(request.headers));
+        }
         let fields = {
             let (headers, status) = (&parts.headers, parts.status);
             self.sign(Message::Response { headers, request: Some(request), status }, origin, &components, now)?
@@ -224,7 +230,7 @@ impl MessageSigner {
         let base = Values::own(message, &FieldTypes::default()).base(components, &parameters);
         let absent = |_| SigningError::of("a component that is to be covered is absent, or is not ASCII");
         let base = base.map_err(absent)?.with_origin(origin);
-        let failed = |error| SigningError { message: "the key cannot be used", source: Some(error) };
+        let failed = |error| SigningError::of("the key cannot be used").because(error);
         let signature = STANDARD.encode(self.key.sign(base.as_bytes()).map_err(failed)?);
         let value = |text: String| {
             HeaderValue::try_from(text).map_err(|_| SigningError::of("the id of the key is not visible ASCII"))
@@ -255,36 +261,15 @@ impl MessageSigner {
 
     /// Adds the fields to those of other signatures.
     fn add(&self, headers: &mut HeaderMap, [input, signature]: [HeaderValue; 2]) -> Result<(), SigningError> {
-        if input::has_label(headers, &self.label) {
-            return Err(SigningError::of("the message has a signature with this label"));
+        match input::labels(headers) {
+            None => return Err(SigningError::of("the signatures of the message are malformed")),
+            Some(taken) if taken.iter().any(|label| **label == *self.label) => {
+                return Err(SigningError::of("the message has a signature with this label"));
+            }
+            Some(_) => {}
         }
         headers.append(SIGNATURE_INPUT, input);
         headers.append(SIGNATURE, signature);
         Ok(())
-    }
-}
-
-/// A message that could not be signed.
-#[derive(Debug)]
-pub struct SigningError {
-    message: &'static str,
-    source: Option<Unavailable>,
-}
-
-impl SigningError {
-    pub(super) const fn of(message: &'static str) -> Self {
-        Self { message, source: None }
-    }
-}
-
-impl fmt::Display for SigningError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
-    }
-}
-
-impl Error for SigningError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
     }
 }

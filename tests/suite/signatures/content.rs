@@ -195,3 +195,25 @@ async fn trailers_of_a_signed_request_are_refused() {
     assert_refused(&send(role).await, "signature_content_changed");
     assert_eq!(send(HeaderMap::new()).await.status, 200);
 }
+
+// (239)
+#[tokio::test]
+async fn content_of_a_request_with_malformed_signatures_is_not_read() {
+    let stack = Stack::new();
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&stack.key));
+    let handler = service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let limits = BodyLimits::new(3, seconds(1)).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(BodyCheckLayer::new(ContentDigestCheck::new(limits)))
+        .layer(auth(signatures, &stack.clock))
+        .service(handler);
+    let send = async |input: &str| {
+        let request = Request::post("/").header("signature-input", input).header("signature", "a=:AAAA:");
+        let request = request.body(Full::<Bytes>::from("12345")).unwrap();
+        Answer::read(service.clone().oneshot(request).await.unwrap()).await
+    };
+    send("a=(").await.assert_reason(400, "signature_syntax");
+    send("b=()").await.assert_reason(400, "signature_labels");
+    assert_eq!(send("a=(\"@unknown\")").await.reason, Some("signature_component"));
+    assert_eq!(send("a=()").await.status, 413);
+}

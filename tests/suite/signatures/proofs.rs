@@ -129,9 +129,8 @@ impl Bound {
         let components = [&covered("GET", "/")[..], &[pair("authorization", &value)]].concat();
         let parameters: Vec<String> = keys.iter().map(|(.., id)| parameters(START.as_secs(), id)).collect();
         let signatures = keys.iter().zip(&parameters);
-        let signatures: Vec<_> = signatures
-            .map(|((label, key, _), parameters)| Labelled(label, key, &components, parameters))
-            .collect();
+        let signatures: Vec<_> =
+            signatures.map(|((label, key, _), parameters)| Labelled(label, key, &components, parameters)).collect();
         signed_by_all(bearer(&self.token), &signatures)
     }
 }

@@ -18,8 +18,8 @@ use tower_warden::{
 
 use crate::{
     signed::{
-        Labelled, ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature, signed,
-        signed_by_all,
+        Labelled, ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature,
+        signed, signed_by_all,
     },
     support::{Answer, START},
 };
@@ -185,6 +185,20 @@ async fn request_that_is_refused_for_another_reason_does_not_use_its_signature_u
     let refused = send(&app_of("agent", &["10.0.0.0/8"]), request(), "").await;
     refused.assert_reason(401, "network_forbidden");
     send(&app_of("agent", &[]), request(), "").await.assert_subject("agent:");
+}
+
+#[tokio::test]
+async fn secret_keys_with_the_same_id_use_nonces_of_their_own() {
+    let (clock, guard) = (ManualClock::at(START), Arc::new(MemoryReplayGuard::default()));
+    let keys = [0, 1].map(|_| SigningKey::named(Algorithm::HS256, "k1"));
+    let parameters = format!("{};nonce=\"1\"", parameters(START.as_secs(), "k1"));
+    for key in &keys {
+        let policy = SignaturePolicy::new(ORIGIN).unwrap().replay_guard(Arc::clone(&guard));
+        let app = app(Signatures::new(policy, agents(key)), &clock);
+        let request = || signed(Request::get("/"), key, &covered("GET", "/"), &parameters);
+        send(&app, request(), "").await.assert_subject("agent:");
+        assert_refused(&send(&app, request(), "").await, "signature_replay");
+    }
 }
 
 #[tokio::test]
