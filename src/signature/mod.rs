@@ -77,7 +77,8 @@
 //! 1. `Signature-Input` and `Signature` are dictionaries with the same labels, each at most 16 KiB long, with up to 8
 //!    signatures of up to 32 components. Anything else is refused with 400.
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
-//!    valid, and others make no difference: the caller is the holder of the first valid one.
+//!    valid, and the caller is the holder of the first valid one. Others make no difference, except for one of the future, or one
+//!    whose key source does not respond: they could be sent again alone, so the request is refused.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
 //! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
 //!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely before the signature is verified, and before the handler runs.

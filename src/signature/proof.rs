@@ -140,7 +140,7 @@ impl SignedHead {
         let candidates = self.candidates.as_ref().map_err(|reason| *reason)?;
         let (mut proof, mut refused): (Option<VerifiedProof>, Option<Reason>) = (None, None);
         for candidate in candidates {
-            let bound = proof.as_ref().map(|proof| proof.thumbprint).or(bound.copied());
+            let bound = proof.as_ref().map(|proof| proof.thumbprint).or_else(|| bound.copied());
             match self.verifier.verify(candidate, bound.as_ref(), now) {
                 Ok((thumbprint, used)) => match &mut proof {
                     Some(proof) => proof.also_used.push((used.id, used.until)),
@@ -155,7 +155,7 @@ impl SignedHead {
                 Err(_) => {}
             }
         }
-        proof.ok_or(refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
+        proof.ok_or_else(|| refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
     }
 }
 

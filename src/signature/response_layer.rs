@@ -25,7 +25,8 @@ use crate::{
 };
 
 /// Signs responses, so that clients can verify who sent them, and to which request: a signature covers the first one of the
-/// request, or else its `Content-Digest`. An unsigned request without content is any equal one.
+/// request, or else its `Content-Digest`. A response to a request without both belongs to any request with the same method and
+/// target.
 ///
 /// A response that has signatures, such as that of a proxied server, keeps them, and gets one with another label. Those that are
 /// malformed, or too many, are removed.
