@@ -66,7 +66,7 @@ impl Base {
 /// Reads the values of the components of one message, each field and the query once, and within a limit: it is done before
 /// anything is verified.
 pub(super) struct Values<'a> {
-    /// By the origin of the field: true for that of the request of a response.
+    /// The parsed fields by their names; true for one of the request of a response.
     dictionaries: HashMap<(HeaderName, bool), Option<Dictionary>>,
     message: Message<'a>,
     query: Option<Query<'a>>,

@@ -31,7 +31,7 @@ pub(super) struct Candidate {
     signature: Vec<u8>,
 }
 
-/// What a message has besides its signatures.
+/// The parts of a message that are needed besides its signatures.
 pub(super) struct Received<'a> {
     pub(super) content: Option<Content>,
     /// The fields of the credential that a signature proves.

@@ -55,7 +55,7 @@ pub struct ResponseVerifier {
     required: Option<Vec<Component>>,
 }
 
-/// What a signature covers by default, besides what binds the response to its request.
+/// The components that a signature covers by default, besides the one that binds the response to its request.
 const DEFAULT: [&str; 3] = ["@status", "\"@method\";req", "\"@target-uri\";req"];
 
 impl ResponseVerifier {

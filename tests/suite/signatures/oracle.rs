@@ -37,7 +37,7 @@ fn request(row: &Value, body: &str) -> Request<Full<Bytes>> {
     let target = uri.path_and_query().map_or("/", |target| target.as_str());
     let mut request = Request::builder().method(row["method"].as_str().unwrap()).uri(target);
     for (name, value) in row["headers"].as_object().unwrap() {
-        for value in value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice) {
+        for value in value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice) {
             request = request.header(name, value.as_str().unwrap().trim());
         }
     }

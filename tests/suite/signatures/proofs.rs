@@ -16,6 +16,7 @@ use crate::{
     tokens::{AUDIENCE, rules},
 };
 
+#[derive(Clone, Copy)]
 enum Credentials {
     Tokens,
     TokensAndSignatures,
