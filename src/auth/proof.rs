@@ -187,6 +187,9 @@ pub struct VerifiedProof {
     /// The id of a proof that may be used once: its id among the proofs of this thumbprint, and the last second in which it
     /// is valid.
     pub single_use: Option<(Digest, UnixTime)>,
+    /// Further proofs of the same request, by any of which it would be accepted again: they are marked as used with the first
+    /// one.
+    pub also_used: Vec<(Digest, UnixTime)>,
     /// Header fields that the response gets, such as the nonce for the next proof.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
 }
@@ -195,6 +198,6 @@ impl VerifiedProof {
     /// A proof of possession that may be used any number of times.
     #[must_use]
     pub const fn new(thumbprint: Digest) -> Self {
-        Self { thumbprint, single_use: None, response_fields: Vec::new() }
+        Self { thumbprint, single_use: None, also_used: Vec::new(), response_fields: Vec::new() }
     }
 }

@@ -5,6 +5,9 @@ use std::{
     sync::{Arc, Once},
 };
 
+#[cfg(feature = "signature")]
+use http::HeaderName;
+
 use super::{authenticator::Authenticator, proof::ProofOfPossession};
 use crate::{
     caller::{ConfirmationMethod, DelegatedScopes, SenderConstraint, Terms},
@@ -134,6 +137,24 @@ impl CredentialSource {
     /// Replaces the scheme of the same name, or adds one.
     pub fn scheme(self, scheme: impl Scheme) -> Self {
         self.with(|settings| settings.schemes.set(&(Arc::new(scheme) as _)))
+    }
+
+    /// Takes a credential in these fields as the proof of another one, if a request has one.
+    #[cfg(feature = "signature")]
+    pub(crate) fn proof_in(self, fields: &[HeaderName]) -> Self {
+        self.with(|settings| settings.schemes.set_proof_fields(fields))
+    }
+
+    /// The header fields that carry credentials, each once.
+    #[cfg(feature = "signature")]
+    pub(crate) fn credential_fields(&self) -> Vec<HeaderName> {
+        let mut fields: Vec<HeaderName> = Vec::new();
+        for field in self.settings.schemes.credential_fields() {
+            if !fields.contains(field) {
+                fields.push(field.clone());
+            }
+        }
+        fields
     }
 
     /// Removes the scheme with this name: see [`AuthLayer::without_scheme`](crate::layer::AuthLayer::without_scheme).

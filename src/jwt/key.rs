@@ -166,6 +166,15 @@ impl VerifyingKey {
 }
 
 impl VerifyingKey {
+    /// A digest by which records name the key, also a secret one, from which nothing about a random secret can be found out.
+    #[cfg(feature = "signature")]
+    pub(crate) fn fingerprint(&self) -> Digest {
+        match self.thumbprint() {
+            Some(thumbprint) => *thumbprint,
+            None => Digest::of(&[b"tower-warden signature key v1\n", &self.thumbprint.as_bytes()[..]].concat()),
+        }
+    }
+
     pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.verifier.verifies(message, signature)
     }

@@ -125,8 +125,9 @@ impl Challenges {
         for line in lines {
             headers.append(header::WWW_AUTHENTICATE, line.clone());
         }
+        self.fields.iter().for_each(|(name, _)| drop(headers.remove(name)));
         for (name, value) in &self.fields {
-            headers.insert(name, value.clone());
+            headers.append(name, value.clone());
         }
     }
 

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use http::HeaderName;
+
 /// A credential, borrowed from the request. What it claims is not verified yet.
 ///
 /// # Examples
@@ -13,6 +15,7 @@ use std::fmt;
 /// ```
 #[derive(Clone, Copy)]
 pub struct Credential<'a> {
+    fields: &'a [HeaderName],
     kind: CredentialKind,
     scheme: &'a str,
     text: &'a str,
@@ -49,7 +52,13 @@ impl<'a> Credential<'a> {
     /// A credential of this kind, located by the [scheme](super::Scheme::name) of this name.
     #[must_use]
     pub const fn new(kind: CredentialKind, scheme: &'a str, text: &'a str) -> Self {
-        Self { kind, scheme, text }
+        Self { fields: &[], kind, scheme, text }
+    }
+
+    /// Sets the header fields that carry it.
+    pub(crate) const fn carried_by(mut self, fields: &'a [HeaderName]) -> Self {
+        self.fields = fields;
+        self
     }
 
     /// An access token under the scheme `Bearer`; for tests of an authenticator.
@@ -62,6 +71,13 @@ impl<'a> Credential<'a> {
     #[must_use]
     pub const fn api_key(text: &'a str) -> Self {
         Self::new(CredentialKind::ApiKey, super::api_key_header::NAME, text)
+    }
+
+    /// The header fields that carry it, which a signature covers to be a proof of this credential; none if it is in the
+    /// request's extensions, or was not located in a request.
+    #[must_use]
+    pub const fn fields(&self) -> &'a [HeaderName] {
+        self.fields
     }
 
     /// The kind.

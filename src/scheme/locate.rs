@@ -19,6 +19,8 @@ pub(crate) struct Schemes {
     has_authorization: bool,
     /// The longest credential that is read, in bytes.
     max_length: usize,
+    /// Fields that prove another credential, if a request has one.
+    proof_fields: Vec<HeaderName>,
 }
 
 #[derive(Clone, Debug)]
@@ -62,8 +64,13 @@ enum Candidate<'a> {
 
 impl Schemes {
     pub(crate) fn new(schemes: impl IntoIterator<Item = Arc<dyn Scheme>>) -> Self {
-        let mut this =
-            Self { schemes: Vec::new(), sites: Vec::new(), has_authorization: false, max_length: MAX_CREDENTIAL_BYTES };
+        let mut this = Self {
+            schemes: Vec::new(),
+            sites: Vec::new(),
+            has_authorization: false,
+            max_length: MAX_CREDENTIAL_BYTES,
+            proof_fields: Vec::new(),
+        };
         schemes.into_iter().for_each(|scheme| this.set(&scheme));
         this
     }
@@ -72,6 +79,12 @@ impl Schemes {
     pub(crate) const fn with_max_length(mut self, bytes: usize) -> Self {
         self.max_length = bytes;
         self
+    }
+
+    /// Takes a credential in exactly these fields as the proof of another one, if a request has one.
+    #[cfg(feature = "signature")]
+    pub(crate) fn set_proof_fields(&mut self, fields: &[HeaderName]) {
+        self.proof_fields = fields.to_vec();
     }
 
     /// Replaces the scheme of the same name, or adds one.
@@ -123,16 +136,19 @@ impl Schemes {
 
     /// The one credential of a request, or none.
     pub(crate) fn locate<'a>(&'a self, head: &Head<'a>) -> Result<Option<Located<'a>>, LocateError> {
-        let (mut found, mut count) = (None, 0_u32);
-        self.for_each_candidate(head, &mut |candidate| {
-            found = Some(candidate);
-            count += 1;
+        let (mut found, mut proof, mut count) = (None, None, 0_u32);
+        self.for_each_candidate(head, &mut |candidate| match candidate {
+            Candidate::Fields(site) if self.is_proof(site) => proof = Some(candidate),
+            candidate => {
+                found = Some(candidate);
+                count += 1;
+            }
         });
         // Counted before one is read, so that their order makes no difference.
         if count > 1 {
             return Err(LocateError::Malformed(Reason::SEVERAL_CREDENTIALS));
         }
-        let (site, text) = match found {
+        let (site, text) = match found.or(proof) {
             None => return Ok(self.implicit(head)),
             Some(Candidate::Authorization(value)) => self.authorization(value)?,
             Some(Candidate::Fields(site)) => return Ok(Some(self.located(site, ""))),
@@ -161,6 +177,17 @@ impl Schemes {
     /// The fields that may carry credentials, or what inner layers must not print besides.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &HeaderName> {
         self.sites.iter().flat_map(|site| site.location.fields().iter().chain(&site.sensitive))
+    }
+
+    /// The fields that carry credentials, except for those that prove others.
+    #[cfg(feature = "signature")]
+    pub(crate) fn credential_fields(&self) -> impl Iterator<Item = &HeaderName> {
+        let sites = (0..self.sites.len()).filter(|site| !self.is_proof(*site));
+        sites.flat_map(|site| self.sites[site].location.fields())
+    }
+
+    fn is_proof(&self, site: usize) -> bool {
+        matches!(&self.sites[site].location, Location::Fields(names) if **names == *self.proof_fields)
     }
 
     fn for_each_candidate<'a>(&self, head: &Head<'a>, found: &mut impl FnMut(Candidate<'a>)) {
@@ -227,9 +254,11 @@ impl Schemes {
     }
 
     fn located<'a>(&'a self, site: usize, text: &'a str) -> Located<'a> {
-        let place = Place { scheme: self.sites[site].scheme, site };
+        let Site { scheme, location, .. } = &self.sites[site];
+        let place = Place { scheme: *scheme, site };
         let scheme = &self.schemes[place.scheme];
-        Located { credential: Credential::new(scheme.kind(), scheme.name(), text), place }
+        let credential = Credential::new(scheme.kind(), scheme.name(), text).carried_by(location.fields());
+        Located { credential, place }
     }
 }
 

@@ -10,13 +10,16 @@ use super::{
 };
 use crate::url;
 
-const SIGNATURE_AGENT: HeaderName = HeaderName::from_static("signature-agent");
+pub(super) const SIGNATURE_AGENT: HeaderName = HeaderName::from_static("signature-agent");
 
 /// The path of a directory whose URL is only an origin.
 pub(super) const WELL_KNOWN: &str = "/.well-known/http-message-signatures-directory";
 
 /// The longest URL of a directory, in bytes.
 const MAX_LENGTH: usize = 1024;
+
+/// The longest value of the field, in bytes.
+const MAX_FIELD: usize = 4 * 1024;
 
 /// The normalised URL of the directory that a signature covers: a member of the dictionary, or the only string of the earlier
 /// form, which is the origin of the directory.
@@ -26,6 +29,10 @@ pub(super) fn covered(components: &[Component], headers: &HeaderMap) -> Option<B
         (*name == SIGNATURE_AGENT).then_some(form)
     });
     let (form, None) = (forms.next()?, forms.next()) else { return None };
+    let lines = headers.get_all(SIGNATURE_AGENT).iter();
+    if lines.map(|line| line.len()).sum::<usize>() > MAX_FIELD {
+        return None;
+    }
     let value = combined(headers, &SIGNATURE_AGENT)?;
     let item = match form {
         Form::Member(key) => {

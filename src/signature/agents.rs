@@ -13,8 +13,14 @@ use crate::{
     jwt::{Algorithm, KeyRequest, KeySource as _, RemoteKeys},
 };
 
-/// The thumbprint of `test-key-ed25519` of RFC 9421 appendix B.1.4, whose private key everybody has.
-const TEST_KEY: &str = "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U";
+/// The thumbprints of the test keys of RFC 9421 appendix B.1, whose private keys everybody has: `test-key-rsa`,
+/// `test-key-rsa-pss`, `test-key-ecc-p256` and `test-key-ed25519`.
+const TEST_KEYS: [&str; 4] = [
+    "BHj8s0GPnMEQtkaULIM-PLgEhLBbuGUQ1vMxmBWZzEo",
+    "oD0HwocPBSfpNy5W3bpJeyFGY_IQ_YpqxSjQ3Yd-CLA",
+    "ydQXMtvbsOsZyFir-Y7A8t7fKEM1gbKPvyFkdpu4fvI",
+    "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U",
+];
 
 /// The keys of agents, from the directories that they publish
 /// ([Web Bot Auth](https://datatracker.ietf.org/doc/draft-ietf-webbotauth-httpsig-protocol/)).
@@ -22,7 +28,7 @@ const TEST_KEY: &str = "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U";
 /// A signature names a directory by the field `Signature-Agent`, and a key by its thumbprint. Directories that are not
 /// declared are not fetched, and a key counts only in its own directory. They are fetched as [`RemoteKeys`] are: over `https`
 /// without redirects, within limits of time, size and number of keys; a key that leaves its directory is refused at once, and
-/// a directory that does not respond keeps its keys. Redirects are not followed. The test key of RFC 9421 is refused.
+/// a directory that does not respond keeps its keys. The test keys of RFC 9421 are refused.
 ///
 /// # Examples
 ///
@@ -118,7 +124,7 @@ impl SignatureAgentsBuilder {
 impl SignatureKeys for SignatureAgents {
     fn find(&self, request: &SignatureKeyRequest<'_>) -> Eventual<Result<Option<KnownKey>, Unavailable>> {
         let agent = request.agent.and_then(|agent| self.0.get(agent));
-        let Some(Agent { identity, keys }) = agent.filter(|_| request.key_id != TEST_KEY) else {
+        let Some(Agent { identity, keys }) = agent.filter(|_| !TEST_KEYS.contains(&request.key_id)) else {
             return Eventual::Now(Ok(None));
         };
         let identity = Arc::clone(identity);

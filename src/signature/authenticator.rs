@@ -5,7 +5,7 @@ use super::{
     keys::{KnownKey, SignatureKeyRequest, SignatureKeys},
     policy::SignaturePolicy,
     refused,
-    replay::UsedSignature,
+    replay::UsedSignatures,
     scheme::{KIND, SignatureScheme},
 };
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
+    replay::UsedProof,
     scheme::{Credential, Scheme},
     time::UnixTime,
 };
@@ -47,7 +48,7 @@ impl Signatures {
 
 impl Authenticator for Signatures {
     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
-        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature()))]
+        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature("sig1", None)))]
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -56,8 +57,8 @@ impl Authenticator for Signatures {
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
         let now = presented.now;
-        match candidate::select(&self.0.policy, &presented.head) {
-            Ok(candidates) => Inner::first_valid(&self.0, candidates.into(), now, None),
+        match candidate::select(&self.0.policy, &presented.head, &[], Some(now)) {
+            Ok(candidates) => Inner::verify_all(&self.0, Verified::default(), candidates.into(), now),
             Err(reason) => Eventual::Now(Err(refused(reason))),
         }
     }
@@ -72,48 +73,55 @@ impl Authenticator for Signatures {
     }
 }
 
+/// The result of the signatures of a request that were verified so far.
+#[derive(Default)]
+struct Verified {
+    /// The refusal of the first signature that is not valid.
+    failure: Option<Rejection>,
+    /// That of the first valid signature.
+    identity: Option<Identity>,
+    /// The valid signatures.
+    used: Vec<UsedProof>,
+}
+
 impl Inner {
-    /// Verifies one signature after the other, until one is valid. The refusal is that of the first one, unless a key could
-    /// not be looked up: then it is unknown whether that one is valid.
-    fn first_valid(
+    /// Verifies all signatures, also after a valid one: a request is accepted once, so each signature by which it would be
+    /// accepted again is recorded. It is refused if that is unknown of one, because its key could not be looked up.
+    fn verify_all(
         this: &Arc<Self>,
+        mut verified: Verified,
         mut candidates: VecDeque<Candidate>,
         now: UnixTime,
-        mut failure: Option<Rejection>,
     ) -> Eventual<Result<Arc<Identity>, Rejection>> {
         while let Some(candidate) = candidates.pop_front() {
-            if let Err(reason) = candidate.check_time(&this.policy, now) {
-                failure = Some(after(failure, refused(reason)));
-                continue;
-            }
             let wanted = SignatureKeyRequest::new(&candidate.key_id, now).with_agent(candidate.agent.as_deref());
             match this.keys.find(&wanted) {
-                Eventual::Now(found) => match this.settle(&candidate, found, now) {
-                    Ok(identity) => return Eventual::Now(Ok(identity)),
-                    Err(rejection) => failure = Some(after(failure, rejection)),
-                },
+                Eventual::Now(found) => {
+                    if let Err(outage) = this.settle(&mut verified, &candidate, found, now) {
+                        return Eventual::Now(Err(outage));
+                    }
+                }
                 Eventual::Later(found) => {
                     let this = Arc::clone(this);
                     // The key source.
                     return Eventual::later(async move {
-                        let failure = match this.settle(&candidate, found.await, now) {
-                            Ok(identity) => return Ok(identity),
-                            Err(rejection) => Some(after(failure, rejection)),
-                        };
-                        Self::first_valid(&this, candidates, now, failure).wait().await
+                        this.settle(&mut verified, &candidate, found.await, now)?;
+                        Self::verify_all(&this, verified, candidates, now).wait().await
                     });
                 }
             }
         }
-        Eventual::Now(Err(failure.unwrap_or_else(|| refused(Reason::SIGNATURE_KEY_UNKNOWN))))
+        Eventual::Now(this.finish(verified))
     }
 
+    /// Verifies one signature. An error is an outage of the key source.
     fn settle(
         &self,
+        verified: &mut Verified,
         candidate: &Candidate,
         found: Result<Option<KnownKey>, Unavailable>,
         now: UnixTime,
-    ) -> Result<Arc<Identity>, Rejection> {
+    ) -> Result<(), Rejection> {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
@@ -127,24 +135,35 @@ impl Inner {
             }
         };
         self.outage.end();
-        let KnownKey { identity, key } = found.ok_or_else(|| refused(Reason::SIGNATURE_KEY_UNKNOWN))?;
-        candidate.verify(&self.policy, &key, now).map_err(refused)?;
-        let mut identity = Identity::clone(&identity);
-        identity.method = AuthMethod::Signature;
-        identity.issued_at = identity.issued_at.or(candidate.created);
-        identity.key_id.get_or_insert_with(|| candidate.key_id.clone());
-        let replay = self.policy.replay.clone();
-        identity.single_use =
-            replay.map(|replay| Arc::new(UsedSignature { replay, used: candidate.used(&self.policy, &key, now) }) as _);
-        Ok(Arc::new(identity))
+        let key = found.ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
+        let valid =
+            key.and_then(|known| candidate.verify(&self.policy, &self.policy.origins, &known.key, now).map(|()| known));
+        match valid {
+            Ok(KnownKey { identity, key }) => {
+                verified.used.push(candidate.used(&self.policy, &key, now));
+                verified.identity.get_or_insert_with(|| {
+                    let mut identity = Identity::clone(&identity);
+                    identity.method = AuthMethod::Signature;
+                    identity.issued_at = identity.issued_at.or(candidate.created);
+                    identity.key_id.get_or_insert_with(|| candidate.key_id.clone());
+                    identity
+                });
+            }
+            Err(reason) => {
+                verified.failure.get_or_insert_with(|| refused(reason));
+            }
+        }
+        Ok(())
     }
-}
 
-/// The refusal after those of other signatures: an outage, or else the first one.
-fn after(failure: Option<Rejection>, rejection: Rejection) -> Rejection {
-    match failure {
-        Some(failure) if rejection.kind() != RejectionKind::Unavailable => failure,
-        _ => rejection,
+    fn finish(&self, verified: Verified) -> Result<Arc<Identity>, Rejection> {
+        let Verified { failure, identity, used } = verified;
+        let Some(mut identity) = identity else {
+            return Err(failure.unwrap_or_else(|| refused(Reason::SIGNATURE_KEY_UNKNOWN)));
+        };
+        let replay = self.policy.replay.clone();
+        identity.single_use = replay.map(|replay| Arc::new(UsedSignatures { replay, used }) as _);
+        Ok(Arc::new(identity))
     }
 }
 

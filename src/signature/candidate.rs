@@ -1,25 +1,29 @@
 //! Signatures that a policy selects, and their verification.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use super::{
     agent_url,
     algorithm::SignatureAlgorithm,
+    base::{Base, Values},
     content_check::CheckedContent,
     content_digest::Content,
     input::{self, ClaimedSignature, Parameters},
     message::{Message, RequestHead},
     origin::Origin,
-    policy::{AgentRule, ContentRule, Presence, SignaturePolicy, covers_content},
+    policy::SignaturePolicy,
+    requirement::{AgentRule, ContentRule, Presence, covers_content},
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
-/// A signature that meets the policy except for its time, before its key is known. It borrows nothing from the request.
+/// The largest number of signatures that meet the policy: for each of them, a key is looked up.
+const MAX_CANDIDATES: usize = 3;
+
+/// A signature that meets the policy, before its key is known. It borrows nothing from the request.
 pub(super) struct Candidate {
     pub(super) agent: Option<Box<str>>,
     algorithm: Option<Box<str>>,
-    /// One for each origin that the request may have been sent to.
-    bases: Vec<String>,
+    base: Base,
     pub(super) created: Option<UnixTime>,
     expires: Option<UnixTime>,
     pub(super) key_id: Box<str>,
@@ -27,31 +31,57 @@ pub(super) struct Candidate {
     signature: Vec<u8>,
 }
 
-/// The signatures of a request that meet the policy except for their time, in the order in which they came.
-pub(super) fn select(policy: &SignaturePolicy, head: &Head<'_>) -> Result<Vec<Candidate>, Reason> {
-    let (headers, method, uri) = (head.headers, head.method, head.original_uri());
-    let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
-    select_from(policy, headers, content, |origin| Message::Request(RequestHead { headers, method, origin, uri }))
+/// The parts of a message that are needed besides its signatures.
+pub(super) struct Received<'a> {
+    pub(super) content: Option<Content>,
+    /// The fields of the credential that a signature proves.
+    pub(super) credential: &'a [HeaderName],
+    pub(super) headers: &'a HeaderMap,
+    pub(super) now: Option<UnixTime>,
 }
 
-/// The signatures of a message, which depends on the origin of its request.
+/// The signatures of a request that meet the policy, in the order in which they came.
+///
+/// They cover the fields of the credential that the request has. Without `now`, their time is not checked here.
+pub(super) fn select(
+    policy: &SignaturePolicy,
+    head: &Head<'_>,
+    credential: &[HeaderName],
+    now: Option<UnixTime>,
+) -> Result<Vec<Candidate>, Reason> {
+    let (headers, method, uri) = (head.headers, head.method, head.original_uri());
+    let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
+    // All origins have the same one.
+    let prefix = policy.origins.first().map_or("", Origin::removed_prefix);
+    let message = Message::Request(RequestHead { headers, method, prefix, uri });
+    select_from(policy, &Received { content, credential, headers, now }, message)
+}
+
+/// The signatures of a message.
 ///
 /// If none meets the policy, the error is that of the first one that the policy selects by its tag.
-pub(super) fn select_from<'a>(
-    policy: &'a SignaturePolicy,
-    headers: &HeaderMap,
-    content: Option<Content>,
-    message: impl Fn(&'a Origin) -> Message<'a>,
+pub(super) fn select_from(
+    policy: &SignaturePolicy,
+    received: &Received<'_>,
+    message: Message<'_>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (mut candidates, mut refused) = (Vec::new(), None);
-    for signature in input::read(headers)? {
+    let mut values = Values::new(message, &policy.types);
+    for signature in input::read(received.headers)? {
         let candidate = match signature {
             Ok(signature) if signature.parameters.tag != policy.tag => continue,
-            Ok(signature) => Candidate::new(policy, signature, headers, content, &message),
-            Err(reason) => Err(reason),
+            Ok(signature) => Candidate::new(policy, signature, received, &mut values),
+            Err(reason) => {
+                refused = refused.or(Some(reason));
+                continue;
+            }
         };
         match candidate {
+            Ok(_) if candidates.len() == MAX_CANDIDATES => return Err(Reason::SIGNATURE_TOO_LONG),
             Ok(candidate) => candidates.push(candidate),
+            // One of the future would be accepted later, and one that is not verified may be valid: the request would be
+            // accepted twice.
+            Err(reason @ (Reason::SIGNATURE_IN_FUTURE | Reason::SIGNATURE_TOO_LONG)) => return Err(reason),
             Err(reason) => refused = refused.or(Some(reason)),
         }
     }
@@ -60,19 +90,19 @@ pub(super) fn select_from<'a>(
 
 impl Candidate {
     /// The cheap checks first; the signature is verified last, when its key is known.
-    fn new<'a>(
-        policy: &'a SignaturePolicy,
+    fn new(
+        policy: &SignaturePolicy,
         signature: ClaimedSignature,
-        headers: &HeaderMap,
-        content: Option<Content>,
-        message: &impl Fn(&'a Origin) -> Message<'a>,
+        received: &Received<'_>,
+        values: &mut Values<'_>,
     ) -> Result<Self, Reason> {
+        let Received { content, credential, headers, now } = *received;
         let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
         let key_id = parameters.key_id.clone().ok_or(Reason::SIGNATURE_KEY_MISSING)?;
         if parameters.nonce.is_none() && policy.nonce == Presence::Required {
             return Err(Reason::SIGNATURE_NONCE_MISSING);
         }
-        if !policy.is_covered_by(&components, headers) {
+        if !policy.is_covered_by(&components, headers, content, credential) {
             return Err(Reason::SIGNATURE_NOT_COVERED);
         }
         let agent = match policy.agent {
@@ -80,12 +110,13 @@ impl Candidate {
             AgentRule::Ignored => None,
         };
         policy.check_content(covers_content(&components), content)?;
-        let base = |origin| message(origin).signature_base(&components, &parameters_text, &policy.types);
-        let mut bases: Vec<_> =
-            policy.origins.iter().map(base).collect::<Option<_>>().ok_or(Reason::SIGNATURE_COMPONENT_ABSENT)?;
-        bases.dedup();
         let Parameters { algorithm, created, expires, nonce, .. } = parameters;
-        Ok(Self { agent, algorithm, bases, created, expires, key_id, nonce, signature })
+        let mut this = Self { agent, algorithm, base: Base::default(), created, expires, key_id, nonce, signature };
+        if let Some(now) = now {
+            this.check_time(policy, now)?;
+        }
+        this.base = values.base(&components, &parameters_text)?;
+        Ok(this)
     }
 
     /// Checks that the signature is neither too old nor of the future.
@@ -112,8 +143,14 @@ impl Candidate {
         self.expires.map_or(youngest, |end| end.min(youngest))
     }
 
-    /// Verifies the signature with a key, whose algorithm it is.
-    pub(super) fn verify(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
+    /// Verifies the signature of a message to one of these origins with a key, whose algorithm it is.
+    pub(super) fn verify(
+        &self,
+        policy: &SignaturePolicy,
+        origins: &[Origin],
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<(), Reason> {
         if !key.is_usable(now) {
             return Err(Reason::SIGNATURE_KEY_UNKNOWN);
         }
@@ -123,14 +160,14 @@ impl Candidate {
         if !algorithm.is_some_and(is_named) {
             return Err(Reason::SIGNATURE_ALGORITHM);
         }
-        let verifies = |base: &String| key.verifies(base.as_bytes(), &self.signature);
-        if self.bases.iter().any(verifies) { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
+        let is_valid = self.base.is_any(origins, |base| key.verifies(base, &self.signature));
+        if is_valid { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
     }
 
     /// The signature as the replay guard records it.
     pub(super) fn used(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> UsedProof {
-        // A secret key has no thumbprint that may be stored.
-        let holder = key.thumbprint().copied().unwrap_or_else(|| Digest::of(self.key_id.as_bytes()));
+        // Not the id: with a shared guard, other keys may have the same one.
+        let holder = key.fingerprint();
         let id = match &self.nonce {
             Some(nonce) => [b"nonce\n", nonce.as_bytes()].concat(),
             None => {

@@ -89,6 +89,19 @@ impl Component {
         Some(Self { text: text.into(), kind, is_of_request })
     }
 
+    /// Parses components, each of which is there once (RFC 9421 §2).
+    pub(super) fn parse_all<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, ConfigError> {
+        let mut components: Vec<Self> = Vec::new();
+        for text in texts {
+            let component = text.parse()?;
+            if components.contains(&component) {
+                return Err(ConfigError::new(ConfigErrorKind::Signature, "a component is covered once").value(text));
+            }
+            components.push(component);
+        }
+        Ok(components)
+    }
+
     /// The identifier, as it is in the signature base.
     pub(super) fn identifier(&self) -> &str {
         &self.text
@@ -99,10 +112,23 @@ impl Component {
     pub(super) fn covers(&self, required: &Self) -> bool {
         let is_whole = |form: &Form| !matches!(form, Form::Member(_));
         let is_same_field = match (&self.kind, &required.kind) {
-            (Kind::Field(name, form), Kind::Field(other, of)) => name == other && is_whole(form) && is_whole(of),
+            // A client knows whether its own request has the member, for which the whole field is enough.
+            (Kind::Field(name, form), Kind::Field(other, of)) => {
+                name == other && is_whole(form) && (is_whole(of) || self.is_of_request)
+            }
             _ => false,
         };
         self == required || is_same_field && self.is_of_request == required.is_of_request
+    }
+
+    /// Returns whether it is this field of a request, or a member of it.
+    pub(super) fn is_field(&self, name: &HeaderName) -> bool {
+        matches!(&self.kind, Kind::Field(known, _) if known == name) && !self.is_of_request
+    }
+
+    /// Returns whether it is this whole field of a request.
+    pub(super) fn is_whole_field(&self, name: &HeaderName) -> bool {
+        self.is_field(name) && !matches!(self.kind, Kind::Field(_, Form::Member(_)))
     }
 
     /// Returns whether it is a derived component of a request.

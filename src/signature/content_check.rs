@@ -11,7 +11,7 @@ use crate::{
 /// Compares the content of signed requests with their `Content-Digest`, for [`Signatures`](super::Signatures) inside.
 ///
 /// It refuses only content that exceeds the limits; what it has found decides inside, where the signature is verified.
-/// Requests without a signature stream through untouched. Mount it by a [`BodyCheckLayer`](crate::layer::BodyCheckLayer)
+/// Trailer fields, which no signature covers, count as changed content. Requests without a signature that is well formed stream through untouched. Mount it by a [`BodyCheckLayer`](crate::layer::BodyCheckLayer)
 /// outside of the [`AuthLayer`](crate::layer::AuthLayer): without it, signed requests are refused with 500.
 ///
 /// See the [module docs](super).
@@ -30,13 +30,21 @@ impl ContentDigestCheck {
 
 impl BodyCheck for ContentDigestCheck {
     fn limits(&self, head: &Head<'_>) -> Option<BodyLimits> {
-        // What is not signed is refused inside, or is no business of this check.
-        input::is_signed(head.headers).then_some(self.limits)
+        // What is not signed, or by malformed fields only, is refused inside without its content, or is no business of this
+        // check.
+        let has_readable = |signatures: Vec<Result<_, _>>| signatures.iter().any(Result::is_ok);
+        let is_readable = input::is_signed(head.headers) && input::read(head.headers).is_ok_and(has_readable);
+        is_readable.then_some(self.limits)
     }
 
     fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
         let mut extensions = Extensions::new();
-        extensions.insert(CheckedContent(Content::compare(request.head.headers, request.body)));
+        let content = match request.trailers {
+            // No signature covers them.
+            Some(trailers) if !trailers.is_empty() => Content::Changed,
+            _ => Content::compare(request.head.headers, request.body),
+        };
+        extensions.insert(CheckedContent(content));
         Eventual::Now(Ok(extensions))
     }
 }

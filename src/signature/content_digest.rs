@@ -64,7 +64,7 @@ impl DigestAlgorithm {
 /// The relation of a message's content to its `Content-Digest`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Content {
-    /// It is not the content that was digested, or the field is malformed.
+    /// It is not the content that was digested, the field is malformed, or there are trailer fields.
     Changed,
     /// There is no content, and no digest.
     Empty,

@@ -4,11 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 
 use super::{
-    agent_url::WELL_KNOWN,
-    key::MessageKey,
-    origin::Origin,
-    policy::refused,
-    signer::{MessageSigner, SigningError},
+    agent_url::WELL_KNOWN, key::MessageKey, origin::Origin, policy::refused, signer::MessageSigner,
+    signing_error::SigningError,
 };
 use crate::{
     error::ConfigError,
@@ -33,7 +30,7 @@ const LIFETIME: Duration = Duration::from_secs(300);
 /// ```
 /// use tower_warden::{jwt::Algorithm, signature::AgentDirectory, testing::SigningKey};
 ///
-/// let key = SigningKey::generate(Algorithm::EdDSA);
+/// let key = SigningKey::named_by_thumbprint(Algorithm::EdDSA);
 /// let directory = AgentDirectory::new("https://agent.example")?.key(&key.jwk().to_string(), key.clone())?;
 /// let response = directory.response()?;
 /// assert_eq!(response.headers()["content-type"], "application/http-message-signatures-directory+json");
@@ -65,11 +62,22 @@ impl AgentDirectory {
     ///
     /// # Errors
     ///
-    /// If the text is not a public key.
+    /// If the text is not a public key, if the id of what signs is not its thumbprint
+    /// ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)), by which verifiers look for it, or if what it signs does not verify
+    /// with the public key.
     pub fn key(mut self, public_jwk: &str, key: impl MessageKey) -> Result<Self, ConfigError> {
         let parsed = VerifyingKey::from_jwk(public_jwk)?;
-        if parsed.thumbprint().is_none() {
+        let Some(thumbprint) = parsed.thumbprint() else {
             return Err(refused("a directory has public keys only"));
+        };
+        if key.key_id() != thumbprint.to_base64url() {
+            return Err(refused("the id of a key in a directory is its thumbprint").value(key.key_id()));
+        }
+        let probe = b"tower-warden directory of keys";
+        if !key.sign(probe).is_ok_and(|signature| parsed.verifies(probe, &signature)) {
+            return Err(
+                refused("what signs in a directory is not the private key of the public one").value(key.key_id())
+            );
         }
         self.keys.push((public_jwk.into(), Arc::new(key)));
         Ok(self)

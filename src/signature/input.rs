@@ -1,6 +1,6 @@
 //! The fields `Signature-Input` and `Signature`, RFC 9421 §4.
 
-use std::{error::Error, fmt};
+use std::{borrow::Cow, error::Error, fmt};
 
 use http::{HeaderMap, HeaderName};
 use sfv::{
@@ -8,7 +8,7 @@ use sfv::{
     visitor::{DictionaryVisitor, EntryVisitor},
 };
 
-use super::{component::Component, message::combined};
+use super::{component::Component, content_digest::CONTENT_DIGEST, message::combined};
 use crate::{reason::Reason, time::UnixTime};
 
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -21,7 +21,7 @@ const MAX_LENGTH: usize = 16 * 1024;
 const MAX_SIGNATURES: usize = 8;
 
 /// The largest number of components that a signature covers.
-const MAX_COMPONENTS: usize = 64;
+const MAX_COMPONENTS: usize = 32;
 
 /// The longest `keyid` and `nonce`, in bytes.
 const MAX_TEXT: usize = 256;
@@ -51,12 +51,40 @@ pub(super) fn is_signed(headers: &HeaderMap) -> bool {
     headers.contains_key(SIGNATURE) || headers.contains_key(SIGNATURE_INPUT)
 }
 
-/// Returns whether a message has a signature with this label, or fields that cannot be read.
-pub(super) fn has_label(headers: &HeaderMap, label: &str) -> bool {
-    [SIGNATURE_INPUT, SIGNATURE].iter().any(|name| match dictionary(headers, name) {
-        Ok(members) => members.contains_key(label),
-        Err(_) => true,
-    })
+/// The labels of the signatures of a message; `None` if the two fields cannot be read, or do not have the same ones.
+pub(super) fn labels(headers: &HeaderMap) -> Option<Vec<String>> {
+    let (inputs, signatures) = (dictionary(headers, &SIGNATURE_INPUT).ok()?, dictionary(headers, &SIGNATURE).ok()?);
+    let is_both = inputs.len() == signatures.len() && inputs.keys().all(|label| signatures.contains_key(label));
+    is_both.then(|| inputs.keys().map(|label| label.as_str().to_owned()).collect())
+}
+
+/// Makes room for a further signature, and returns a label for it, which is `wanted` or derived of it. Fields to which none can
+/// be added, because they are malformed or full, are removed: nobody could verify the signatures in them.
+pub(super) fn free_label(headers: &mut HeaderMap, wanted: &str) -> Box<str> {
+    let Some(taken) = labels(headers).filter(|taken| taken.len() < MAX_SIGNATURES) else {
+        headers.remove(SIGNATURE_INPUT);
+        headers.remove(SIGNATURE);
+        return wanted.into();
+    };
+    let mut label = wanted.to_owned();
+    let mut number = 1;
+    while taken.contains(&label) {
+        number += 1;
+        label = format!("{wanted}-{number}");
+    }
+    label.into()
+}
+
+/// The component of a request that binds a response to it (RFC 9421 §2.4): its first signature, to which a proxy may have added
+/// others, or else the digest of its content.
+pub(super) fn binding(request: &HeaderMap) -> Option<Component> {
+    let parsed = |text: String| text.parse().expect("a component of RFC 9421");
+    if let Some(label) = labels(request).unwrap_or_default().first() {
+        return Some(parsed(format!("\"signature\";req;key=\"{label}\"")));
+    }
+    let is_text = |value: Cow<'_, str>| value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let has_digest = combined(request, &CONTENT_DIGEST).is_some_and(is_text);
+    has_digest.then(|| parsed("\"content-digest\";req".to_owned()))
 }
 
 /// Reads the signatures of a message. One with a component or parameter that is not understood is an

@@ -62,7 +62,7 @@
 //! assert_eq!(unsigned.status(), 401);
 //! assert_eq!(
 //!     unsigned.headers()["accept-signature"],
-//!     r#"sig1=("@method" "@target-uri" "content-digest");created"#
+//!     r#"sig1=("@method" "@target-uri" "content-digest" "content-type");created"#
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 //! # use base64::Engine as _;
@@ -75,18 +75,21 @@
 //! # What is verified
 //!
 //! 1. `Signature-Input` and `Signature` are dictionaries with the same labels, each at most 16 KiB long, with up to 8
-//!    signatures of up to 64 components. Anything else is refused with 400.
+//!    signatures of up to 32 components. Anything else is refused with 400.
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
-//!    valid, and others make no difference.
+//!    valid, and the caller is the holder of the first valid one. Others make no difference, except for one of the future, or one
+//!    whose key source does not respond: they could be sent again alone, so the request is refused.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
-//! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it. The
-//!    content is read completely before the signature is verified, and before the handler runs.
+//! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
+//!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely before the signature is verified, and before the handler runs.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
-//!    never that of `Host`.
+//!    never that of `Host`. Up to three signatures meet the policy, and their components have at most 128 KiB in all, of which
+//!    structured fields that are parsed (`sf`, `key`) count four times; more is refused with 400.
 //! 6. The key is known, its algorithm is allowed, and `alg` does not name another one.
 //! 7. The signature is the one of the key over these components.
-//! 8. After all other checks of the layer, the signature is recorded by a [`ReplayGuard`](crate::replay::ReplayGuard): by its
-//!    nonce, or by key, `created` and signature. It is accepted once.
+//! 8. After all other checks of the layer, each valid signature is recorded by a
+//!    [`ReplayGuard`](crate::replay::ReplayGuard): by its nonce, or by key, `created` and signature. A request is accepted once,
+//!    whichever of its signatures it is sent with again.
 //!
 //! A refusal has status 401, and `Accept-Signature` names what is required. If the key source does not respond, it is 503.
 //!
@@ -115,7 +118,7 @@
 //!
 //! If a proxy changes the path, declare it by [`SignaturePolicy::removed_prefix`]; the value of a covered field must reach the
 //! server unchanged. `@request-target` is not for HTTP/2, where the server sees another form than the client signs. Trailer
-//! fields (`tr`) are not supported.
+//! fields (`tr`) are not supported, and a signed request with any is refused.
 //!
 //! Give clones of one [`SignaturePolicy`] to layers on different routes, so that a signature used on one route is refused on
 //! the others. Several nodes need a shared guard.
@@ -137,7 +140,8 @@ pub use self::{
     proof::SignatureProof,
     response_layer::{SignResponse, SignResponseFuture, SignResponseLayer},
     response_verifier::ResponseVerifier,
-    signer::{MessageSigner, SigningError},
+    signer::MessageSigner,
+    signing_error::SigningError,
 };
 
 mod agent_url;
@@ -145,6 +149,7 @@ mod agent_url;
 mod agents;
 mod algorithm;
 mod authenticator;
+mod base;
 pub mod bound;
 mod candidate;
 mod component;
@@ -164,8 +169,10 @@ mod query;
 mod reason;
 mod refusal;
 mod replay;
+mod requirement;
 mod response_layer;
 mod response_verifier;
 mod scheme;
 mod signer;
+mod signing_error;
 pub mod webhook;

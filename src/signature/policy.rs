@@ -1,14 +1,15 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::HeaderName;
+use sfv::StringRef;
 
 use super::{
     algorithm::SignatureAlgorithm,
-    component::{Component, Form, Kind},
-    content_digest::{CONTENT_DIGEST, DigestAlgorithm},
+    component::{Component, Kind},
     field_type::{FieldType, FieldTypes},
     origin::Origin,
     replay::Replay,
+    requirement::{AgentRule, ContentRule, Presence, Required},
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -28,7 +29,7 @@ const MAX_ORIGINS: usize = 4;
 /// ([RFC 9421 §3.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.2.1)).
 ///
 /// By default, a signature covers `@method`, the whole target (`@target-uri`, or `@authority` with `@path` and `@query`),
-/// and `content-digest` if there is content. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
+/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
 /// a `keyid`, and no `tag`, and it is accepted once.
 ///
 /// # Examples
@@ -40,7 +41,7 @@ const MAX_ORIGINS: usize = 4;
 /// let policy = SignaturePolicy::new("https://api.example.com")?
 ///     .components(["@method", "@target-uri", "authorization"])?
 ///     .max_age(Duration::from_secs(60))?
-///     .tag("billing");
+///     .tag("billing")?;
 ///
 /// assert!(SignaturePolicy::new("http://api.example.com").is_err(), "not https");
 /// let policy = SignaturePolicy::new("https://api.example.com")?;
@@ -62,52 +63,7 @@ pub struct SignaturePolicy {
     pub(super) required: Required,
     pub(super) skew: Duration,
     pub(super) tag: Option<Box<str>>,
-    pub(super) token: TokenRule,
     pub(super) types: Arc<FieldTypes>,
-}
-
-/// The treatment of `Signature-Agent`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum AgentRule {
-    /// A signature covers the directory of its key.
-    Covered,
-    Ignored,
-}
-
-/// The content that must be covered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum ContentRule {
-    /// All, by a digest.
-    Signed,
-    /// None.
-    Unsigned,
-}
-
-/// The requirement for `Authorization`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum TokenRule {
-    /// It need not be covered.
-    Any,
-    /// It is covered if it is present.
-    Covered,
-}
-
-/// The requirement of a parameter.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Presence {
-    Optional,
-    Required,
-}
-
-/// The components that must be covered.
-#[derive(Clone, Debug)]
-pub(super) enum Required {
-    /// `@authority`, or `@target-uri`.
-    Authority,
-    /// `@method`, and the whole target in one of its forms.
-    MethodAndTarget,
-    /// Each of these.
-    These(Vec<Component>),
 }
 
 impl SignaturePolicy {
@@ -136,7 +92,7 @@ impl SignaturePolicy {
     ///
     /// See [`new`](Self::new).
     pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
-        let mut this = Self::new(origin)?.tag("web-bot-auth");
+        let mut this = Self::new(origin)?.tag("web-bot-auth")?;
         this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
         (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
         Ok(this)
@@ -156,7 +112,6 @@ impl SignaturePolicy {
             required: Required::MethodAndTarget,
             skew: Duration::from_secs(30),
             tag: None,
-            token: TokenRule::Any,
             types: Arc::default(),
         }
     }
@@ -192,7 +147,7 @@ impl SignaturePolicy {
     ///
     /// # Errors
     ///
-    /// If one is not a component of a request, or if they lack `@method`, or `@authority` and `@target-uri`
+    /// If one is not a component of a request, or is there twice, or if they lack `@method`, or `@authority` and `@target-uri`
     /// ([RFC 9421 §7.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.1)).
     pub fn components<'a>(self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let this = self.danger_components(components)?;
@@ -210,9 +165,9 @@ impl SignaturePolicy {
     ///
     /// # Errors
     ///
-    /// If one is not a component of a request.
+    /// If one is not a component of a request, or is there twice.
     pub fn danger_components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let components = components.into_iter().map(str::parse).collect::<Result<Vec<Component>, _>>()?;
+        let components = Component::parse_all(components)?;
         if let Some(component) =
             components.iter().find(|component| component.is_of_request || component.is(&Kind::Status))
         {
@@ -224,13 +179,20 @@ impl SignaturePolicy {
 
     /// Sets the application's tag: a signature needs this `tag`. By default, it needs none, and those with a tag are made for
     /// something else ([RFC 9421 §7.2.7](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.7)).
-    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
-        self.tag = Some(tag.into());
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it has a character that is not visible ASCII or a space.
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+        let tag = tag.into();
+        StringRef::from_str(&tag).map_err(|_| refused("a tag is visible ASCII").value(&tag))?;
+        self.tag = Some(tag);
+        Ok(self)
     }
 
     /// Sets for how long a signature is accepted after `created`, in whole seconds: 300 by default. `expires` can only
-    /// shorten it.
+    /// shorten it. Used signatures are recorded for as long: with 24 hours, the default guard has room for 4 requests a second,
+    /// and one in 4 seconds of each key: see [`replay_guard`](Self::replay_guard).
     ///
     /// # Errors
     ///
@@ -274,7 +236,8 @@ impl SignaturePolicy {
     }
 
     /// Sets the guard that records used signatures: a [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) of its own by
-    /// default. Several nodes need a shared one; it may be that of DPoP.
+    /// default, for up to 400 000 signatures, and 20 000 of each key, in about 80 MB. By the default
+    /// [`max_age`](Self::max_age), that is 1 200 requests a second, and 60 of each key. Several nodes need a shared one; it may be that of DPoP.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.replay = Some(Replay::new(guard));
         self
@@ -307,71 +270,10 @@ impl SignaturePolicy {
         self
     }
 
-    /// The value of `Accept-Signature` ([RFC 9421 §5](https://www.rfc-editor.org/rfc/rfc9421#section-5)).
-    pub(super) fn accept_signature(&self) -> HeaderValue {
-        let mut components: Vec<&str> = match &self.required {
-            Required::Authority => vec!["\"@authority\"", "\"signature-agent\";key=\"sig1\""],
-            Required::MethodAndTarget => vec!["\"@method\"", "\"@target-uri\""],
-            Required::These(components) => components.iter().map(Component::identifier).collect(),
-        };
-        let (digest, token) = ("\"content-digest\"", "\"authorization\"");
-        if self.token == TokenRule::Covered && !components.contains(&token) {
-            components.push(token);
-        }
-        if self.content == ContentRule::Signed && self.agent == AgentRule::Ignored && !components.contains(&digest) {
-            components.push(digest);
-        }
-        let mut text = format!("sig1=({});created", components.join(" "));
-        if self.expires == Presence::Required {
-            text.push_str(";expires");
-        }
-        if let Some(tag) = self.tag.as_deref().and_then(|tag| sfv::StringRef::from_str(tag).ok()) {
-            let tag = sfv::ItemSerializer::new().bare_item(tag).finish();
-            text.extend([";tag=", &tag]);
-        }
-        HeaderValue::try_from(text).expect("a structured field is visible ASCII")
-    }
-
-    /// Returns whether the required components are covered.
-    pub(super) fn is_covered_by(&self, components: &[Component], headers: &HeaderMap) -> bool {
-        let is_token_covered = || {
-            let covers = |component: &Component| component.is(&Kind::Field(AUTHORIZATION, Form::Combined));
-            !headers.contains_key(AUTHORIZATION) || components.iter().any(covers)
-        };
-        if self.token == TokenRule::Covered && !is_token_covered() {
-            return false;
-        }
-        let has = |kind: Kind| components.iter().any(|component| component.is(&kind));
-        match &self.required {
-            Required::Authority => has(Kind::Authority) || has(Kind::TargetUri),
-            Required::MethodAndTarget => {
-                let path = has(Kind::RequestTarget) || has(Kind::Path) && has(Kind::Query);
-                has(Kind::Method) && (has(Kind::TargetUri) || has(Kind::Authority) && path)
-            }
-            Required::These(required) => {
-                required.iter().all(|required| components.iter().any(|component| component.covers(required)))
-            }
-        }
-    }
-
     /// The longest time for which a signature is accepted.
     pub(super) fn longest_validity(&self) -> Duration {
         self.max_age + self.skew
     }
-}
-
-/// Returns whether the digest of the content is covered: the field, or its member of a suitable algorithm.
-pub(super) fn covers_content(components: &[Component]) -> bool {
-    let is_digest = |form: &Form| match form {
-        Form::Member(key) => {
-            [DigestAlgorithm::Sha256, DigestAlgorithm::Sha512].iter().any(|known| **key == *known.as_str())
-        }
-        Form::Bytes | Form::Combined | Form::Strict => true,
-    };
-    components.iter().any(|component| match &component.kind {
-        Kind::Field(name, form) => *name == CONTENT_DIGEST && !component.is_of_request && is_digest(form),
-        _ => false,
-    })
 }
 
 pub(super) fn refused(message: &'static str) -> ConfigError {

@@ -1,16 +1,19 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
+use http::header::AUTHORIZATION;
+
 use super::{
     candidate::{self, Candidate},
     input,
-    policy::{SignaturePolicy, TokenRule},
+    policy::SignaturePolicy,
     refusal::invalid_proof,
-    scheme::SignatureScheme,
+    scheme::{FIELDS, SignatureScheme},
 };
 use crate::{
     Eventual,
     auth::{AuthLayer, PresentedProof, ProofOfPossession, UnverifiedProof, VerifiedProof},
     caller::ConfirmationMethod,
+    digest::Digest,
     jwt::VerifyingKey,
     reason::Reason,
     refusal::Rejection,
@@ -25,8 +28,9 @@ use crate::{
 ///
 /// The public keys are known to the server; a signature names one by `keyid`: its `kid`, or its thumbprint
 /// ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)) in base64url. The credential decides which key it must be. A
-/// signature covers `authorization` if the request has that field, besides what the policy requires. It needs a
-/// [`ContentDigestCheck`](super::ContentDigestCheck), as [`Signatures`](super::Signatures) does.
+/// signature covers the whole header field that carries the credential, and `authorization` if the request has that field,
+/// besides what the policy requires. It needs a [`ContentDigestCheck`](super::ContentDigestCheck), as
+/// [`Signatures`](super::Signatures) does.
 ///
 /// [`AuthLayer::signature_proof`] adds it to a layer.
 ///
@@ -82,7 +86,6 @@ impl SignatureProof {
             }
             known.insert(thumbprint, key);
         }
-        let policy = SignaturePolicy { token: TokenRule::Covered, ..policy };
         Ok(Self(Arc::new(Inner { keys: known, policy })))
     }
 }
@@ -92,20 +95,22 @@ impl ProofOfPossession for SignatureProof {
         ConfirmationMethod::KEY
     }
 
-    fn read(&self, head: &Head<'_>, _: &Credential<'_>) -> PresentedProof {
+    fn read(&self, head: &Head<'_>, credential: &Credential<'_>) -> PresentedProof {
         if !input::is_signed(head.headers) {
             return PresentedProof::Absent;
         }
-        let candidates = candidate::select(&self.0.policy, head);
+        // Otherwise the credential could be exchanged for another one that is bound to the same key.
+        let fields = [credential.fields(), &[AUTHORIZATION]].concat();
+        let candidates = candidate::select(&self.0.policy, head, &fields, None);
         PresentedProof::Unverified(Box::new(SignedHead { candidates, verifier: Arc::clone(&self.0) }))
     }
 
     fn mark_used(&self, proof: &VerifiedProof, now: UnixTime) -> Eventual<Result<(), Rejection>> {
-        let (Some((id, until)), Some(replay)) = (proof.single_use, &self.0.policy.replay) else {
-            return Eventual::Now(Ok(()));
-        };
-        let used = UsedProof::new(proof.thumbprint, id, until, now);
-        replay.record(&used.with_window(self.0.policy.longest_validity()))
+        let Some(replay) = &self.0.policy.replay else { return Eventual::Now(Ok(())) };
+        let window = self.0.policy.longest_validity();
+        let used = proof.single_use.iter().chain(&proof.also_used);
+        let used = used.map(|(id, until)| UsedProof::new(proof.thumbprint, *id, *until, now).with_window(window));
+        replay.record_all(used.collect())
     }
 
     #[cfg(feature = "audit")]
@@ -129,47 +134,77 @@ struct SignedHead {
 }
 
 impl SignedHead {
-    fn first_valid(&self, now: UnixTime) -> Result<VerifiedProof, Reason> {
+    /// Verifies all signatures of the key with this thumbprint, or of that of the first valid one: by each of them the request
+    /// would be accepted again. Those of other keys make no difference.
+    fn verify_all(&self, bound: Option<&Digest>, now: UnixTime) -> Result<VerifiedProof, Reason> {
         let candidates = self.candidates.as_ref().map_err(|reason| *reason)?;
-        let mut refused = None;
+        let (mut proof, mut refused): (Option<VerifiedProof>, Option<Reason>) = (None, None);
         for candidate in candidates {
-            match self.verifier.verify(candidate, now) {
-                Ok(proof) => return Ok(proof),
-                Err(reason) => refused = refused.or(Some(reason)),
+            let bound = proof.as_ref().map(|proof| proof.thumbprint).or_else(|| bound.copied());
+            match self.verifier.verify(candidate, bound.as_ref(), now) {
+                Ok((thumbprint, used)) => match &mut proof {
+                    Some(proof) => proof.also_used.push((used.id, used.until)),
+                    None => {
+                        let single_use = Some((used.id, used.until));
+                        proof = Some(VerifiedProof { single_use, ..VerifiedProof::new(thumbprint) });
+                    }
+                },
+                // It would be accepted later.
+                Err(Reason::SIGNATURE_IN_FUTURE) => return Err(Reason::SIGNATURE_IN_FUTURE),
+                Err(reason) if matches!(refused, None | Some(Reason::KEY_MISMATCH)) => refused = Some(reason),
+                Err(_) => {}
             }
         }
-        Err(refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
+        proof.ok_or_else(|| refused.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
     }
 }
 
 impl UnverifiedProof for SignedHead {
     fn verify(&self, now: UnixTime) -> Result<VerifiedProof, Rejection> {
-        self.first_valid(now).map_err(invalid_proof)
+        self.verify_all(None, now).map_err(invalid_proof)
+    }
+
+    fn verify_bound(&self, thumbprint: &Digest, now: UnixTime) -> Result<VerifiedProof, Rejection> {
+        self.verify_all(Some(thumbprint), now).map_err(invalid_proof)
     }
 }
 
 impl Inner {
-    fn verify(&self, candidate: &Candidate, now: UnixTime) -> Result<VerifiedProof, Reason> {
-        candidate.check_time(&self.policy, now)?;
+    fn verify(
+        &self,
+        candidate: &Candidate,
+        bound: Option<&Digest>,
+        now: UnixTime,
+    ) -> Result<(Digest, UsedProof), Reason> {
         let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
-        candidate.verify(&self.policy, key, now)?;
-        let thumbprint = key.thumbprint().ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
-        let mut proof = VerifiedProof::new(*thumbprint);
-        let used = candidate.used(&self.policy, key, now);
-        proof.single_use = Some((used.id, used.until));
-        Ok(proof)
+        let thumbprint = *key.thumbprint().ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
+        if bound.is_some_and(|bound| *bound != thumbprint) {
+            return Err(Reason::KEY_MISMATCH);
+        }
+        candidate.check_time(&self.policy, now)?;
+        candidate.verify(&self.policy, &self.policy.origins, key, now)?;
+        Ok((thumbprint, candidate.used(&self.policy, key, now)))
     }
 }
 
 impl<R> AuthLayer<R> {
     /// Verifies signatures of requests as proofs that the sender holds the key that its credential is bound to: see
-    /// [`SignatureProof`]. Refusals state in `Accept-Signature` what is required.
+    /// [`SignatureProof`]. Refusals state in `Accept-Signature` what is required, one line for each field in which the layer
+    /// takes credentials by now: add schemes first.
     ///
-    /// It is for layers whose credential is something else: with [`Signatures`](super::Signatures) in the same layer, requests
-    /// that carry only a signature are refused.
+    /// If the layer has [`Signatures`](super::Signatures) as well, the signature of a request without another credential is its
+    /// credential. Next to another one, it is the proof, which counts only if that one is bound.
     #[must_use]
     pub fn signature_proof(self, proof: SignatureProof) -> Self {
-        let scheme = SignatureScheme::of_proof(proof.0.policy.accept_signature());
-        self.caller(|caller| caller.scheme(scheme).proof(proof))
+        self.caller(|caller| {
+            let caller = caller.proof_in(&FIELDS);
+            let fields = caller.credential_fields();
+            let accepted = |(index, field)| proof.0.policy.accept_signature(&format!("proof{index}"), field);
+            let lines = match fields.len() {
+                0 => vec![accepted((1, None))],
+                _ => (1..).zip(fields.iter().map(Some)).map(accepted).collect(),
+            };
+            caller.scheme(SignatureScheme::of_proof(lines)).proof(proof)
+        })
     }
 }

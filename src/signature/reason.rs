@@ -22,7 +22,7 @@ reasons! {
     /// Look at: proxies that remove header fields; a covered field that holds other characters than ASCII needs
     /// `bs`, and one with `sf` a type, see `SignaturePolicy::structured_field`.
     SIGNATURE_COMPONENT_ABSENT = "signature_component_absent";
-    /// The content of the request is not the one that `Content-Digest` describes.
+    /// The content of the request is not the one that `Content-Digest` describes, or has trailer fields.
     ///
     /// Look at: layers and proxies that change the body, such as by decompression, and how the client computes the
     /// digest: over the bytes that are sent.
@@ -75,7 +75,8 @@ reasons! {
     /// The signature does not cover a required component.
     ///
     /// Look at: the components in `Signature-Input` against `Accept-Signature` in the response, which names those
-    /// that are required.
+    /// that are required: of `content-type`, and of `content-encoding`, which it does not name, those that a request
+    /// with content has.
     SIGNATURE_NOT_COVERED = "signature_not_covered";
     /// A parameter of the signature has the wrong type or is too long, or `expires` is before `created`.
     ///
@@ -89,13 +90,13 @@ reasons! {
     SIGNATURE_REPLAY = "signature_replay";
     /// The replay guard has no room for another signature.
     ///
-    /// Look at: the rate of all signed requests against the one declared with `MemoryReplayGuard::for_rates` (1 000
-    /// a second by default), and `SignaturePolicy::max_age`: a signature is kept for as long as it is valid.
+    /// Look at: the rate of all signed requests against the guard of `SignaturePolicy::replay_guard` (400 000 signatures
+    /// by default), and `SignaturePolicy::max_age`: a signature is kept for as long as it is valid.
     SIGNATURE_REPLAY_FULL = "signature_replay_full";
     /// The replay guard has no room for another signature of this key.
     ///
-    /// Look at: the client's request rate against the one declared with `MemoryReplayGuard::for_rates` or
-    /// `RedisReplayGuard::per_key` (10 a second by default), and `SignaturePolicy::max_age`.
+    /// Look at: the client's request rate against the guard of `SignaturePolicy::replay_guard` (20 000 signatures of a
+    /// key by default, 10 a second by `RedisReplayGuard::per_key`), and `SignaturePolicy::max_age`.
     SIGNATURE_REPLAY_KEY_FULL = "signature_replay_key_full";
     /// The replay guard could not be queried.
     ///
@@ -111,9 +112,11 @@ reasons! {
     /// Look at: the `tag` that clients use against `SignaturePolicy::tag`; without one there, signatures with a tag
     /// are made for something else.
     SIGNATURE_TAG = "signature_tag";
-    /// `Signature-Input` or `Signature` is longer than 16 KiB, or a signature covers more than 64 components.
+    /// `Signature-Input` or `Signature` is longer than 16 KiB, a signature covers more than 32 components, more than three
+    /// signatures meet the policy, or what they cover is longer than 128 KiB.
     ///
-    /// Look at: what the client sends.
+    /// Look at: what the client sends. Fields that are covered with `sf` or `key` count four times, and the query once more if
+    /// a parameter of it is covered.
     SIGNATURE_TOO_LONG = "signature_too_long";
     /// The signature was made too long ago (`created`).
     ///

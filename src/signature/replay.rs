@@ -1,6 +1,6 @@
 //! Signatures that are accepted once.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use crate::{
     Eventual,
@@ -26,8 +26,35 @@ impl Replay {
         Self { guard: Arc::new(guard), outage: Outage::of("replay guard") }
     }
 
+    /// Records all valid signatures of a request; an error if one was recorded before.
+    pub(super) fn record_all(&self, mut used: Vec<UsedProof>) -> Eventual<Result<(), Rejection>> {
+        // Of two concurrent requests with the same signatures in different orders, one is accepted. A signature may be there
+        // twice, under two labels.
+        used.sort_by_key(|proof| *proof.digest().as_bytes());
+        used.dedup_by_key(|proof| *proof.digest().as_bytes());
+        let mut rest = used.into_iter();
+        while let Some(proof) = rest.next() {
+            match self.record(&proof) {
+                Eventual::Now(Ok(())) => {}
+                Eventual::Now(Err(rejection)) => return Eventual::Now(Err(rejection)),
+                Eventual::Later(recorded) => {
+                    let this = self.clone();
+                    // The replay guard.
+                    return Eventual::later(async move {
+                        recorded.await?;
+                        for proof in rest {
+                            this.record(&proof).wait().await?;
+                        }
+                        Ok(())
+                    });
+                }
+            }
+        }
+        Eventual::Now(Ok(()))
+    }
+
     /// Records a signature; an error if it was recorded before.
-    pub(super) fn record(&self, used: &UsedProof) -> Eventual<Result<(), Rejection>> {
+    fn record(&self, used: &UsedProof) -> Eventual<Result<(), Rejection>> {
         let outage = self.outage.clone();
         self.guard.record_or_wait(used).map(move |outcome| require_new(outcome, &outage))
     }
@@ -35,19 +62,22 @@ impl Replay {
 
 impl Default for Replay {
     fn default() -> Self {
-        Self::new(MemoryReplayGuard::default())
+        // Not for rates: a policy may accept signatures for 24 hours, and each would be kept for as long.
+        const CAPACITY: NonZeroUsize = NonZeroUsize::new(400_000).expect("not zero");
+        const CAPACITY_PER_KEY: NonZeroUsize = NonZeroUsize::new(20_000).expect("not zero");
+        Self::new(MemoryReplayGuard::new(CAPACITY, CAPACITY_PER_KEY))
     }
 }
 
-/// A verified signature that is marked as used when its request is admitted.
-pub(super) struct UsedSignature {
+/// The valid signatures of a request, which are marked as used when it is admitted.
+pub(super) struct UsedSignatures {
     pub(super) replay: Replay,
-    pub(super) used: UsedProof,
+    pub(super) used: Vec<UsedProof>,
 }
 
-impl SingleUse for UsedSignature {
+impl SingleUse for UsedSignatures {
     fn mark_used(&self, _: UnixTime) -> Eventual<Result<(), Rejection>> {
-        self.replay.record(&self.used)
+        self.replay.record_all(self.used.clone())
     }
 }
 

@@ -24,7 +24,12 @@ use crate::{
     time::Clock,
 };
 
-/// Signs responses, so that clients can verify who sent them, and to which request.
+/// Signs responses, so that clients can verify who sent them, and to which request: a signature covers the first one of the
+/// request, or else its `Content-Digest`. A response to a request without both belongs to any request with the same method and
+/// target.
+///
+/// A response that has signatures, such as that of a proxied server, keeps them, and gets one with another label. Those that are
+/// malformed, or too many, are removed.
 ///
 /// The content is read completely, within limits, before the response is sent: it is not for streams. A response that cannot
 /// be read or signed is replaced by 500 without content, and an error is logged. Make it one of the outermost layers, so that
@@ -145,8 +150,14 @@ struct Exchange {
 impl Exchange {
     fn sign<B>(&self, mut parts: response::Parts, content: Content) -> Response<InspectedBody<B>> {
         let Settings { clock, origin, signer, .. } = &*self.settings;
-        let request = RequestHead { headers: &self.headers, method: &self.method, origin, uri: &self.uri };
-        match signer.sign_response_to(request, &mut parts, &content.data, clock.now()) {
+        let request = RequestHead { headers: &self.headers, method: &self.method, prefix: "", uri: &self.uri };
+        match signer.with_free_label(&mut parts.headers).sign_response_to(
+            request,
+            origin,
+            &mut parts,
+            &content.data,
+            clock.now(),
+        ) {
             Ok(()) => Response::from_parts(parts, InspectedBody::buffered(content)),
             Err(error) => {
                 log::error!(error = %Causes(&error), "a response could not be signed");

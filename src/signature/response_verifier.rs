@@ -3,20 +3,24 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use http::{Uri, request, response};
 
 use super::{
-    candidate,
+    candidate::{self, Received},
     component::Component,
     content_digest::Content,
+    input,
     message::{Message, RequestHead},
     origin::{Origin, origin_form},
-    policy::{Required, SignaturePolicy, refused},
+    policy::{SignaturePolicy, refused},
+    requirement::Required,
 };
 use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTime};
 
 /// Verifies the signatures of responses, for clients.
 ///
 /// By default, a signature covers `@status`, `@method` and `@target-uri` of the request, and `content-digest` if there is
-/// content. Its `created` is within 300 seconds, in which the response can be replayed to an equal request: a client that signs
-/// its requests avoids that if it requires `"signature";req`.
+/// content. So that it is no response to another request, it covers the first signature of a signed request, or else the
+/// `content-digest` of a request that has one ([RFC 9421 §2.4](https://www.rfc-editor.org/rfc/rfc9421#section-2.4)): pass the
+/// request as it was sent. A request without both should be signed if it is not always the same: for 300 seconds after
+/// `created`, a response can be replayed to another request with this method and target.
 ///
 /// # Examples
 ///
@@ -47,7 +51,12 @@ use crate::{error::ConfigError, jwt::VerifyingKey, reason::Reason, time::UnixTim
 pub struct ResponseVerifier {
     keys: HashMap<Box<str>, Arc<VerifyingKey>>,
     policy: SignaturePolicy,
+    /// `None` for the defaults, which depend on the request.
+    required: Option<Vec<Component>>,
 }
+
+/// The components that a signature covers by default, besides the one that binds the response to its request.
+const DEFAULT: [&str; 3] = ["@status", "\"@method\";req", "\"@target-uri\";req"];
 
 impl ResponseVerifier {
     /// Accepts signatures of these keys, by the values of `keyid`.
@@ -55,24 +64,23 @@ impl ResponseVerifier {
         // The origin is that of each request.
         let origin = Origin::of(&Uri::from_static("https://localhost")).expect("it is an absolute URI");
         let mut policy = SignaturePolicy::of(origin);
-        let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
-        let required = ["@status", "\"@method\";req", "\"@target-uri\";req"].into_iter().map(parsed);
-        policy.required = Required::These(required.collect());
         policy.replay = None;
-        Self { keys: keys.into_iter().map(|(id, key)| (id.into(), key.into())).collect(), policy }
+        let keys = keys.into_iter().map(|(id, key)| (id.into(), key.into())).collect();
+        Self { keys, policy, required: None }
     }
 
-    /// Sets the components that a signature must cover, instead of the status and the method and target of the request.
+    /// Sets the components that a signature must cover, instead of the status, the method and target of the request, and its
+    /// signatures or digest.
     ///
     /// # Errors
     ///
-    /// If one is not a component, or if `@status` is missing.
+    /// If one is not a component, or is there twice, or if `@status` is missing.
     pub fn components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let components = components.into_iter().map(str::parse).collect::<Result<Vec<Component>, _>>()?;
+        let components = Component::parse_all(components)?;
         if !components.iter().any(|component| component.identifier() == "\"@status\"") {
             return Err(refused("a signature of a response covers `@status`"));
         }
-        self.policy.required = Required::These(components);
+        self.required = Some(components);
         Ok(self)
     }
 
@@ -87,9 +95,13 @@ impl ResponseVerifier {
     }
 
     /// Sets the tag that a signature needs.
-    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
-        self.policy = self.policy.tag(tag);
-        self
+    ///
+    /// # Errors
+    ///
+    /// If it has a character that is not visible ASCII or a space.
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Result<Self, ConfigError> {
+        self.policy = self.policy.tag(tag)?;
+        Ok(self)
     }
 
     /// Verifies a response with its content, to a request with an absolute URI.
@@ -105,24 +117,35 @@ impl ResponseVerifier {
         now: UnixTime,
     ) -> Result<(), Reason> {
         let (origin, uri) = (Origin::of(&request.uri), origin_form(&request.uri));
-        let request = origin.as_ref().map(|origin| {
+        let request = origin.as_ref().map(|_| {
             let (headers, method) = (&request.headers, &request.method);
-            RequestHead { headers, method, origin, uri: &uri }
+            RequestHead { headers, method, prefix: "", uri: &uri }
         });
         let (headers, status) = (&response.headers, response.status);
         let content = Some(Content::compare(headers, content));
-        let message = |_| Message::Response { headers, request, status };
+        let received = Received { content, credential: &[], headers, now: Some(now) };
+        let message = Message::Response { headers, request, status };
+        let policy = SignaturePolicy { required: Required::These(self.required(request)), ..self.policy.clone() };
         let mut failure = None;
-        for candidate in candidate::select_from(&self.policy, headers, content, message)? {
+        for candidate in candidate::select_from(&policy, &received, message)? {
             let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-            let verified =
-                candidate.check_time(&self.policy, now).and_then(|()| candidate.verify(&self.policy, key?, now));
-            match verified {
+            match key.and_then(|key| candidate.verify(&policy, origin.as_slice(), key, now)) {
                 Ok(()) => return Ok(()),
                 Err(reason) => failure = failure.or(Some(reason)),
             }
         }
         Err(failure.unwrap_or(Reason::SIGNATURE_KEY_UNKNOWN))
+    }
+}
+
+impl ResponseVerifier {
+    fn required(&self, request: Option<RequestHead<'_>>) -> Vec<Component> {
+        if let Some(required) = &self.required {
+            return required.clone();
+        }
+        let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
+        let binding = request.and_then(|request| input::binding(request.headers));
+        DEFAULT.into_iter().map(parsed).chain(binding).collect()
     }
 }
 

@@ -9,9 +9,12 @@ pub(super) const KIND: CredentialKind = CredentialKind::Custom("signature");
 
 const NAME: &str = "Signature";
 
+/// No scheme of credentials, so that it replaces none.
+const PROOF_NAME: &str = "SignatureProof";
+
 const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
-static FIELDS: [HeaderName; 2] = [SIGNATURE, SIGNATURE_INPUT];
+pub(super) static FIELDS: [HeaderName; 2] = [SIGNATURE, SIGNATURE_INPUT];
 
 /// The signature of a request in `Signature` and `Signature-Input`.
 ///
@@ -19,7 +22,7 @@ static FIELDS: [HeaderName; 2] = [SIGNATURE, SIGNATURE_INPUT];
 /// `Accept-Signature` need not understand it.
 #[derive(Debug)]
 pub(super) struct SignatureScheme {
-    accept_signature: HeaderValue,
+    accept_signature: Vec<HeaderValue>,
     role: Role,
 }
 
@@ -32,18 +35,21 @@ enum Role {
 }
 
 impl SignatureScheme {
-    pub(super) const fn new(accept_signature: HeaderValue) -> Self {
-        Self { accept_signature, role: Role::Credential }
+    pub(super) fn new(accept_signature: HeaderValue) -> Self {
+        Self { accept_signature: vec![accept_signature], role: Role::Credential }
     }
 
-    pub(super) const fn of_proof(accept_signature: HeaderValue) -> Self {
+    pub(super) const fn of_proof(accept_signature: Vec<HeaderValue>) -> Self {
         Self { accept_signature, role: Role::Proof }
     }
 }
 
 impl Scheme for SignatureScheme {
     fn name(&self) -> &str {
-        NAME
+        match self.role {
+            Role::Credential => NAME,
+            Role::Proof => PROOF_NAME,
+        }
     }
 
     fn kind(&self) -> CredentialKind {
@@ -70,6 +76,6 @@ impl Scheme for SignatureScheme {
     }
 
     fn challenge_fields(&self) -> Vec<(HeaderName, HeaderValue)> {
-        vec![(ACCEPT_SIGNATURE, self.accept_signature.clone())]
+        self.accept_signature.iter().map(|value| (ACCEPT_SIGNATURE, value.clone())).collect()
     }
 }

@@ -1,13 +1,18 @@
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use base64::{
     Engine as _,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION, request, response};
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{AUTHORIZATION, COOKIE},
+    request, response,
+};
 use sfv::{ItemSerializer, KeyRef, StringRef};
 
 use super::{
+    base::Values,
     component::Component,
     content_digest::{CONTENT_DIGEST, DigestAlgorithm},
     field_type::FieldTypes,
@@ -15,17 +20,19 @@ use super::{
     key::MessageKey,
     message::{Message, RequestHead},
     origin::{Origin, origin_form},
-    policy::{covers_content, refused},
+    policy::refused,
+    requirement::{REPRESENTATION, covers_content},
+    signing_error::SigningError,
 };
-use crate::{
-    error::{ConfigError, Unavailable},
-    time::UnixTime,
-};
+use crate::{error::ConfigError, time::UnixTime};
+
+/// Fields that carry credentials.
+static CREDENTIALS: [HeaderName; 3] = [AUTHORIZATION, COOKIE, HeaderName::from_static("x-api-key")];
 
 /// Signs messages ([RFC 9421 §3.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.1)).
 ///
-/// By default, a signature of a request covers `@method` and `@target-uri`, and `authorization` if the request has it. Content
-/// is covered by a `Content-Digest`. The parameters are `created`, `keyid`, and a random `nonce`.
+/// By default, a signature of a request covers `@method` and `@target-uri`, and `authorization`, `cookie` and `x-api-key` if the
+/// request has them. Content is covered by a `Content-Digest`, with `content-type` and `content-encoding`. The parameters are `created`, `keyid`, and a random `nonce`.
 ///
 /// The crate `tower-warden-client` has a layer that signs each request.
 ///
@@ -84,9 +91,9 @@ impl MessageSigner {
     ///
     /// # Errors
     ///
-    /// If one is not a component.
+    /// If one is not a component, or is there twice.
     pub fn components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        self.components = Some(components.into_iter().map(str::parse).collect::<Result<_, _>>()?);
+        self.components = Some(Component::parse_all(components)?);
         Ok(self)
     }
 
@@ -141,13 +148,14 @@ impl MessageSigner {
         let components = self.covered(&["@method", "@target-uri"], &parts.headers, content);
         let fields = {
             let (headers, method, uri) = (&parts.headers, &parts.method, &origin_form(&parts.uri));
-            self.sign(&Message::Request(RequestHead { headers, method, origin: &origin, uri }), &components, now)?
+            let message = Message::Request(RequestHead { headers, method, prefix: "", uri });
+            self.sign(message, &origin, &components, now)?
         };
         self.add(&mut parts.headers, fields)
     }
 
-    /// Adds the same to a response. By default, the signature covers `@status`, and `@method` and `@target-uri` of the
-    /// request, which has an absolute URI.
+    /// Adds the same to a response. By default, the signature covers `@status`, and of the request, which has an absolute URI,
+    /// `@method`, `@target-uri`, and its first signature, or else its `content-digest`, if it has one.
     ///
     /// # Errors
     ///
@@ -161,22 +169,31 @@ impl MessageSigner {
     ) -> Result<(), SigningError> {
         let origin = Origin::of(&request.uri).ok_or(SigningError::of("the URI of a request is absolute"))?;
         let (headers, method, uri) = (&request.headers, &request.method, &origin_form(&request.uri));
-        self.sign_response_to(RequestHead { headers, method, origin: &origin, uri }, parts, content, now)
+        self.sign_response_to(RequestHead { headers, method, prefix: "", uri }, &origin, parts, content, now)
+    }
+
+    /// Signs a response that may have signatures of somebody else.
+    pub(super) fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
+        Self { label: input::free_label(headers, &self.label), ..self.clone() }
     }
 
     pub(super) fn sign_response_to(
         &self,
         request: RequestHead<'_>,
+        origin: &Origin,
         parts: &mut response::Parts,
         content: &[u8],
         now: UnixTime,
     ) -> Result<(), SigningError> {
         self.add_digest(&mut parts.headers, content);
         let default = ["@status", "\"@method\";req", "\"@target-uri\";req"];
-        let components = self.covered(&default, &parts.headers, content);
+        let mut components = self.covered(&default, &parts.headers, content);
+        if self.components.is_none() {
+            components.extend(input::binding(request.headers));
+        }
         let fields = {
             let (headers, status) = (&parts.headers, parts.status);
-            self.sign(&Message::Response { headers, request: Some(request), status }, &components, now)?
+            self.sign(Message::Response { headers, request: Some(request), status }, origin, &components, now)?
         };
         self.add(&mut parts.headers, fields)
     }
@@ -190,8 +207,9 @@ impl MessageSigner {
     fn covered(&self, default: &[&str], headers: &HeaderMap, content: &[u8]) -> Vec<Component> {
         let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
         let mut components = self.components.clone().unwrap_or_else(|| {
-            let token = headers.contains_key(AUTHORIZATION).then_some("authorization");
-            default.iter().copied().chain(token).map(parsed).collect()
+            let content: &[HeaderName] = if content.is_empty() { &[] } else { &REPRESENTATION };
+            let fields = CREDENTIALS.iter().chain(content).filter(|name| headers.contains_key(*name));
+            default.iter().copied().chain(fields.map(HeaderName::as_str)).map(parsed).collect()
         });
         if !content.is_empty() && !covers_content(&components) {
             components.push(parsed("content-digest"));
@@ -202,15 +220,17 @@ impl MessageSigner {
     /// The values of the two fields.
     fn sign(
         &self,
-        message: &Message<'_>,
+        message: Message<'_>,
+        origin: &Origin,
         components: &[Component],
         now: UnixTime,
     ) -> Result<[HeaderValue; 2], SigningError> {
         let names: Vec<_> = components.iter().map(Component::identifier).collect();
         let parameters = format!("({}){}", names.join(" "), self.parameters(now)?);
-        let base = message.signature_base(components, &parameters, &FieldTypes::default());
-        let base = base.ok_or(SigningError::of("a component that is to be covered is absent, or is not ASCII"))?;
-        let failed = |error| SigningError { message: "the key cannot be used", source: Some(error) };
+        let base = Values::own(message, &FieldTypes::default()).base(components, &parameters);
+        let absent = |_| SigningError::of("a component that is to be covered is absent, or is not ASCII");
+        let base = base.map_err(absent)?.with_origin(origin);
+        let failed = |error| SigningError::of("the key cannot be used").because(error);
         let signature = STANDARD.encode(self.key.sign(base.as_bytes()).map_err(failed)?);
         let value = |text: String| {
             HeaderValue::try_from(text).map_err(|_| SigningError::of("the id of the key is not visible ASCII"))
@@ -241,36 +261,15 @@ impl MessageSigner {
 
     /// Adds the fields to those of other signatures.
     fn add(&self, headers: &mut HeaderMap, [input, signature]: [HeaderValue; 2]) -> Result<(), SigningError> {
-        if input::has_label(headers, &self.label) {
-            return Err(SigningError::of("the message has a signature with this label"));
+        match input::labels(headers) {
+            None => return Err(SigningError::of("the signatures of the message are malformed")),
+            Some(taken) if taken.iter().any(|label| **label == *self.label) => {
+                return Err(SigningError::of("the message has a signature with this label"));
+            }
+            Some(_) => {}
         }
         headers.append(SIGNATURE_INPUT, input);
         headers.append(SIGNATURE, signature);
         Ok(())
-    }
-}
-
-/// A message that could not be signed.
-#[derive(Debug)]
-pub struct SigningError {
-    message: &'static str,
-    source: Option<Unavailable>,
-}
-
-impl SigningError {
-    pub(super) const fn of(message: &'static str) -> Self {
-        Self { message, source: None }
-    }
-}
-
-impl fmt::Display for SigningError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message)
-    }
-}
-
-impl Error for SigningError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|error| error as _)
     }
 }

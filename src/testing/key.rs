@@ -51,7 +51,24 @@ impl SigningKey {
     /// Generates a key with this `kid`.
     #[must_use]
     pub fn named(algorithm: Algorithm, id: impl Into<String>) -> Self {
-        let (id, pair) = (id.into(), Pair::generate(algorithm));
+        Self::of(algorithm, Pair::generate(algorithm), id.into())
+    }
+
+    /// Generates a key pair whose `kid` is its thumbprint ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)), as that of an
+    /// agent of Web Bot Auth.
+    ///
+    /// # Panics
+    ///
+    /// If the algorithm is symmetric.
+    #[must_use]
+    pub fn named_by_thumbprint(algorithm: Algorithm) -> Self {
+        let pair = Pair::generate(algorithm);
+        let key = VerifyingKey::from_jwk(&pair.jwk(algorithm, "").to_string());
+        let id = key.ok().and_then(|key| Some(key.thumbprint()?.to_base64url()));
+        Self::of(algorithm, pair, id.expect("a key pair has a thumbprint"))
+    }
+
+    fn of(algorithm: Algorithm, pair: Pair, id: String) -> Self {
         let verifying = match &pair {
             Pair::Secret(secret) => VerifyingKey::hmac(algorithm, secret).map(|key| key.with_kid(&*id)),
             pair => VerifyingKey::from_jwk(&pair.jwk(algorithm, &id).to_string()),

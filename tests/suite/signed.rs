@@ -124,6 +124,19 @@ pub fn signed(request: Builder, key: &SigningKey, components: &[(String, String)
         .header("signature", format!("sig1={}", signature(key, components, parameters)))
 }
 
+/// A signature of some components, with its label and parameters.
+#[derive(Clone, Copy)]
+pub struct Labelled<'a>(pub &'a str, pub &'a SigningKey, pub &'a [(String, String)], pub &'a str);
+
+/// Adds several signatures, in this order.
+pub fn signed_by_all(request: Builder, signatures: &[Labelled<'_>]) -> Builder {
+    signatures.iter().fold(request, |request, Labelled(label, key, components, parameters)| {
+        request
+            .header("signature-input", format!("{label}={}", input(components, parameters)))
+            .header("signature", format!("{label}={}", signature(key, components, parameters)))
+    })
+}
+
 /// A good `POST /orders` with this body.
 pub fn post(stack: &Stack, body: &str) -> Builder {
     let digest = DigestAlgorithm::Sha256.content_digest(body.as_bytes());

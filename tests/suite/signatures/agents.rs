@@ -14,10 +14,10 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode, request::Builder};
 use serde_json::{Value, json};
 use tower_warden::{
-    AuthMethod, Environment, Eventual, Identity, ManualClock, Unavailable,
+    AuthMethod, ConfigErrorKind, Environment, Eventual, Identity, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Algorithm, VerifyingKey},
-    signature::{AgentDirectory, SignatureAgents, SignaturePolicy, Signatures},
+    signature::{AgentDirectory, MessageKey, SignatureAgents, SignatureAlgorithm, SignaturePolicy, Signatures},
     testing::SigningKey,
 };
 
@@ -194,10 +194,18 @@ async fn signature_of_an_agent_expires_and_covers_the_authority() {
 }
 
 #[tokio::test]
-async fn test_key_of_rfc_9421_is_refused() {
+async fn test_keys_of_rfc_9421_are_refused() {
+    for name in ["test-key-rsa", "test-key-rsa-pss", "test-key-ecc-p256", "test-key-ed25519"] {
+        test_key_is_refused(name).await;
+    }
+}
+
+async fn test_key_is_refused(name: &str) {
     let keys: Value = serde_json::from_str(include_str!("../../vectors/rfc9421/keys.jwks.json")).unwrap();
-    let mut jwk = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == "test-key-ed25519").unwrap().clone();
-    jwk.as_object_mut().unwrap().remove("d");
+    let mut jwk = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == name).unwrap().clone();
+    for private in ["d", "p", "q", "dp", "dq", "qi"] {
+        jwk.as_object_mut().unwrap().remove(private);
+    }
     let key_id = VerifyingKey::from_jwk(&jwk.to_string()).unwrap().thumbprint().unwrap().to_base64url();
     let bots = Bots::new();
     bots.web.set(ONE, 200, json!({ "keys": [jwk] }).to_string());
@@ -214,13 +222,25 @@ async fn challenge_asks_for_the_signature_of_an_agent() {
     let bots = Bots::new();
     let answer = send(&bots.app, Request::get("/"), "").await;
     answer.assert_reason(401, "credential_missing");
-    let accepted = r#"sig1=("@authority" "signature-agent";key="sig1");created;expires;tag="web-bot-auth""#;
+    let accepted =
+        r#"sig1=("@authority" "signature-agent";key="sig1" "content-digest");created;expires;tag="web-bot-auth""#;
     assert_eq!(answer.header("accept-signature"), Some(accepted));
+}
+
+#[tokio::test]
+async fn challenge_of_an_agent_that_covers_more_names_its_directory() {
+    let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap().components(["@method", "@target-uri"]).unwrap();
+    let agents = SignatureAgents::builder().fetch(Web::default()).build().unwrap();
+    let app = app(Signatures::new(policy, agents), &ManualClock::at(START));
+    let answer = send(&app, Request::get("/"), "").await;
+    let accepted = "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\")";
+    let value = answer.header("accept-signature").unwrap();
+    assert_eq!(value, format!("{accepted};created;expires;tag=\"web-bot-auth\""));
 }
 
 #[test]
 fn published_directory_is_signed_with_its_keys() {
-    let key = SigningKey::generate(Algorithm::EdDSA);
+    let key = SigningKey::named_by_thumbprint(Algorithm::EdDSA);
     let directory = AgentDirectory::new("https://agent.test").unwrap().clock(ManualClock::at(START));
     let directory = directory.key(&key.jwk().to_string(), key.clone()).unwrap();
     let response = directory.response().unwrap();
@@ -236,4 +256,38 @@ fn published_directory_is_signed_with_its_keys() {
     let signature = BASE64_STANDARD.decode(field("signature").trim_matches(':')).unwrap();
     UnparsedPublicKey::new(&ED25519, public).verify(base.as_bytes(), &signature).unwrap();
     assert!(AgentDirectory::new("http://agent.test").is_err());
+}
+
+#[test]
+fn directory_with_a_key_whose_id_is_not_its_thumbprint_is_a_configuration_error() {
+    let key = SigningKey::named(Algorithm::EdDSA, "agent-7");
+    let directory = AgentDirectory::new("https://agent.test").unwrap();
+    assert_eq!(directory.key(&key.jwk().to_string(), key).unwrap_err().kind(), ConfigErrorKind::Signature);
+}
+
+/// Signs with one key under the id of another one.
+#[derive(Debug)]
+struct Misnamed(SigningKey, String);
+
+impl MessageKey for Misnamed {
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::Ed25519
+    }
+
+    fn key_id(&self) -> &str {
+        &self.1
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        Ok(self.0.sign(message))
+    }
+}
+
+#[test]
+fn directory_with_a_key_and_what_signs_with_another_one_is_a_configuration_error() {
+    let [published, other] = [0, 1].map(|_| SigningKey::named_by_thumbprint(Algorithm::EdDSA));
+    let misnamed = Misnamed(other, published.id().to_owned());
+    let directory = AgentDirectory::new("https://agent.test").unwrap();
+    let error = directory.key(&published.jwk().to_string(), misnamed).unwrap_err();
+    assert_eq!(error.kind(), ConfigErrorKind::Signature);
 }

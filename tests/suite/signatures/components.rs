@@ -224,7 +224,7 @@ async fn number_of_signatures_and_components_is_bounded() {
     let long = Request::get("/").header("signature-input", format!("a=({})", "\"x\" ".repeat(5_000)));
     stack.send(long.header("signature", "a=:AAAA:")).await.assert_reason(400, "signature_too_long");
 
-    let many: Vec<_> = (0..65).map(|n| pair(&format!("x-{n}"), "")).collect();
+    let many: Vec<_> = (0..33).map(|n| pair(&format!("x-{n}"), "")).collect();
     let request = with(&stack, Request::get("/"), &[&covered("GET", "/")[..], &many].concat());
     stack.send(request).await.assert_reason(400, "signature_too_long");
 }

@@ -1,11 +1,12 @@
 //! Content, and its digest.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
-use http::Request;
-use http::Response;
-use http_body_util::Full;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, request::Builder};
+use http_body_util::{BodyExt, Full};
 use serde_json::Value;
-use tower::{ServiceBuilder, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
     Environment,
     body::BodyLimits,
@@ -14,8 +15,8 @@ use tower_warden::{
 };
 
 use crate::{
-    signed::{ORIGIN, Stack, agents, assert_refused, covered, pair, parameters, post, seconds, send, signed},
-    support::{self, START},
+    signed::{ORIGIN, Stack, agents, assert_refused, auth, covered, pair, parameters, post, seconds, send, signed},
+    support::{self, Answer, START},
 };
 
 #[tokio::test]
@@ -128,4 +129,91 @@ async fn digests_are_those_of_rfc_9530() {
         assert_eq!(answer.status == 200, text("result") == "valid", "{}: {answer:?}", text("name"));
     }
     assert_eq!(rows.len(), 14);
+}
+
+/// A signed `POST /orders`, whose signature covers these fields as well as its content.
+fn with_fields(stack: &Stack, fields: &[(&str, &str)], covered_fields: &[(&str, &str)]) -> Builder {
+    let digest = DigestAlgorithm::Sha256.content_digest(b"{}");
+    let mut components = covered("POST", "/orders");
+    components.push(pair("content-digest", digest.to_str().unwrap()));
+    components.extend(covered_fields.iter().map(|(name, value)| pair(name, value)));
+    let request = Request::post("/orders").header("content-digest", digest);
+    let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    signed(request, &stack.key, &components, &parameters(START.as_secs(), "k1"))
+}
+
+// (237)
+#[tokio::test]
+async fn content_type_that_is_not_covered_is_refused() {
+    let (stack, json) = (Stack::new(), [("content-type", "application/json")]);
+    let request = with_fields(&stack, &json, &[]);
+    assert_refused(&stack.send_with(request, "{}").await, "signature_not_covered");
+    stack.send_with(with_fields(&stack, &json, &json), "{}").await.assert_subject("agent:{}");
+}
+
+// (237)
+#[tokio::test]
+async fn content_type_that_was_changed_is_refused() {
+    let stack = Stack::new();
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let request = with_fields(&stack, &form, &[("content-type", "application/json")]);
+    assert_refused(&stack.send_with(request, "{}").await, "signature_wrong");
+}
+
+// (237)
+#[tokio::test]
+async fn content_encoding_that_was_added_is_refused() {
+    let stack = Stack::new();
+    let request = with_fields(&stack, &[("content-encoding", "gzip")], &[]);
+    assert_refused(&stack.send_with(request, "{}").await, "signature_not_covered");
+}
+
+#[tokio::test]
+async fn content_type_without_content_need_not_be_covered() {
+    let stack = Stack::new();
+    let request = Request::get("/").header("content-type", "text/plain");
+    let request = signed(request, &stack.key, &covered("GET", "/"), &parameters(START.as_secs(), "k1"));
+    stack.send(request).await.assert_subject("agent:");
+}
+
+// (238)
+#[tokio::test]
+async fn trailers_of_a_signed_request_are_refused() {
+    let stack = Stack::new();
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&stack.key));
+    let handler = service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let service = ServiceBuilder::new()
+        .layer(BodyCheckLayer::new(ContentDigestCheck::default()))
+        .layer(auth(signatures, &stack.clock))
+        .service(handler);
+    let send = async |trailers: HeaderMap| {
+        let body = Full::<Bytes>::from("{}").with_trailers(async move { Some(Ok(trailers)) }).boxed_unsync();
+        let request = post(&stack, "{}").body(body).unwrap();
+        Answer::read(service.clone().oneshot(request).await.unwrap()).await
+    };
+    let role = HeaderMap::from_iter([(HeaderName::from_static("x-role"), HeaderValue::from_static("admin"))]);
+    assert_refused(&send(role).await, "signature_content_changed");
+    assert_eq!(send(HeaderMap::new()).await.status, 200);
+}
+
+// (239)
+#[tokio::test]
+async fn content_of_a_request_with_malformed_signatures_is_not_read() {
+    let stack = Stack::new();
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&stack.key));
+    let handler = service_fn(async |_: Request<_>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())));
+    let limits = BodyLimits::new(3, seconds(1)).unwrap();
+    let service = ServiceBuilder::new()
+        .layer(BodyCheckLayer::new(ContentDigestCheck::new(limits)))
+        .layer(auth(signatures, &stack.clock))
+        .service(handler);
+    let send = async |input: &str| {
+        let request = Request::post("/").header("signature-input", input).header("signature", "a=:AAAA:");
+        let request = request.body(Full::<Bytes>::from("12345")).unwrap();
+        Answer::read(service.clone().oneshot(request).await.unwrap()).await
+    };
+    send("a=(").await.assert_reason(400, "signature_syntax");
+    send("b=()").await.assert_reason(400, "signature_labels");
+    assert_eq!(send("a=(\"@unknown\")").await.reason, Some("signature_component"));
+    assert_eq!(send("a=()").await.status, 413);
 }

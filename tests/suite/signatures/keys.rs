@@ -17,8 +17,8 @@ use tower_warden::{
 
 use crate::{
     signed::{
-        ORIGIN, Stack, agents, app_of, assert_refused, auth, covered, input, parameters, send, signature, signed,
-        wrapped,
+        Labelled, ORIGIN, Stack, agents, app_of, assert_refused, auth, covered, input, parameters, send, signed,
+        signed_by_all, wrapped,
     },
     support::START,
 };
@@ -149,18 +149,25 @@ async fn key_source_that_is_down_is_503_and_never_401() {
     is_up.store(false, Ordering::Relaxed);
     send(&app, request("k1"), "").await.assert_unavailable("signature_keys_unavailable");
     send(&app, request("k2"), "").await.assert_unavailable("signature_keys_unavailable");
+}
 
-    // Of two signatures, the valid one admits; without one, it is unknown whether the other one is valid.
-    let components = covered("GET", "/");
-    let both = |id: &str| {
-        let (one, other) =
-            (parameters(START.as_secs(), "k1"), format!("{};nonce=\"1\"", parameters(START.as_secs(), id)));
-        Request::get("/")
-            .header("signature-input", format!("a={}, b={}", input(&components, &one), input(&components, &other)))
-            .header("signature", format!("a=:AAAA:, b={}", signature(&key, &components, &other)))
-    };
-    send(&app, both("cached"), "").await.assert_subject("cached agent:");
-    send(&app, both("k2"), "").await.assert_unavailable("signature_keys_unavailable");
+// (230)
+#[tokio::test]
+async fn valid_signature_beside_one_whose_key_is_unknown_for_an_outage_is_503() {
+    let (clock, key) = (ManualClock::at(START), SigningKey::generate(Algorithm::EdDSA));
+    let is_up = Arc::new(AtomicBool::new(false));
+    let known = Identity::new("cached agent", AuthMethod::Signature);
+    let keys = agents(&key).with("cached", key.verifying_key(), known);
+    let app = app_of(Remote { is_up: Arc::clone(&is_up), keys }, &clock);
+    let (components, now) = (covered("GET", "/"), START.as_secs());
+    let (cached, down) = (parameters(now, "cached"), parameters(now, "k1"));
+    let both = [Labelled("a", &key, &components, &cached), Labelled("b", &key, &components, &down)];
+    // Otherwise the second one could not be recorded, and would be accepted alone later.
+    let request = || signed_by_all(Request::get("/"), &both);
+    send(&app, request(), "").await.assert_unavailable("signature_keys_unavailable");
+    is_up.store(true, Ordering::Relaxed);
+    send(&app, request(), "").await.assert_subject("cached agent:");
+    assert_refused(&send(&app, signed_by_all(Request::get("/"), &both[1..]), "").await, "signature_replay");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod agents;
 mod components;
 mod content;
 mod keys;
+mod limits;
 mod mutations;
 mod oracle;
 mod policy;

@@ -2,29 +2,46 @@
 
 use http::{Request, request::Builder};
 use tower_warden::{
-    Environment, ManualClock,
+    AuthMethod, Environment, Identity, ManualClock,
     jwt::{Algorithm, Jwt},
     layer::AuthLayer,
-    signature::{SignaturePolicy, SignatureProof},
+    scheme::{Bearer, Location},
+    signature::{SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures},
     testing::{SigningKey, TestIssuer},
 };
 
 use crate::{
-    signed::{App, ORIGIN, covered, pair, parameters, send, signed, wrapped},
+    signed::{App, Labelled, ORIGIN, covered, pair, parameters, send, signed, signed_by_all, wrapped},
     support::START,
     tokens::{AUDIENCE, rules},
 };
+
+#[derive(Clone, Copy)]
+enum Credentials {
+    Tokens,
+    TokensAndSignatures,
+}
 
 struct Bound {
     app: App,
     key: SigningKey,
     other: SigningKey,
     token: String,
+    /// Another token of the same key.
+    admin: String,
     loose: String,
 }
 
 impl Bound {
     fn new() -> Self {
+        Self::with(|auth| auth)
+    }
+
+    fn with(change: impl FnOnce(AuthLayer) -> AuthLayer) -> Self {
+        Self::of(Credentials::Tokens, change)
+    }
+
+    fn of(credentials: Credentials, change: impl FnOnce(AuthLayer) -> AuthLayer) -> Self {
         let clock = ManualClock::at(START);
         let environment = Environment::default().with_clock(clock);
         let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
@@ -32,10 +49,18 @@ impl Bound {
         let policy = SignaturePolicy::new(ORIGIN).unwrap();
         let proof = SignatureProof::new(policy, [key.verifying_key(), other.verifying_key()]).unwrap();
         let jwt = Jwt::new(rules(&issuer), issuer.clone());
-        let app = wrapped(AuthLayer::new(jwt).environment(&environment).signature_proof(proof));
+        let agent = Identity::new("agent", AuthMethod::Signature);
+        let agents = SignatureKeyMap::default().with("agent", other.verifying_key(), agent);
+        let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents);
+        let layer = match credentials {
+            Credentials::Tokens => AuthLayer::new(jwt),
+            Credentials::TokensAndSignatures => AuthLayer::new((jwt, signatures)),
+        };
+        let app = wrapped(change(layer.environment(&environment)).signature_proof(proof));
         let token = issuer.token("alice").audience(AUDIENCE).confirmation(&key.confirmation()).sign();
+        let admin = issuer.token("admin").audience(AUDIENCE).confirmation(&key.confirmation()).sign();
         let loose = issuer.token("bob").audience(AUDIENCE).sign();
-        Self { app, key, other, token, loose }
+        Self { app, key, other, token, admin, loose }
     }
 
     fn signed(&self, key: &SigningKey, key_id: &str) -> Builder {
@@ -63,7 +88,7 @@ async fn bound_token_without_a_signature_is_refused_and_asks_for_one() {
     let bound = Bound::new();
     let answer = send(&bound.app, bearer(&bound.token), "").await;
     answer.assert_reason(401, "key_proof_missing");
-    let accepted = r#"sig1=("@method" "@target-uri" "authorization" "content-digest");created"#;
+    let accepted = r#"proof1=("@method" "@target-uri" "authorization" "content-digest" "content-type");created"#;
     assert_eq!(answer.header("accept-signature"), Some(accepted));
     assert!(answer.header("www-authenticate").unwrap().starts_with("Bearer "));
 }
@@ -96,4 +121,125 @@ async fn malformed_signature_next_to_a_bound_token_is_refused() {
 async fn token_that_is_not_bound_needs_no_signature() {
     let bound = Bound::new();
     send(&bound.app, bearer(&bound.loose), "").await.assert_subject("bob:");
+}
+
+impl Bound {
+    /// A request with the bound token, and a signature of each of these keys, by their ids.
+    fn signed_by(&self, keys: &[(&str, &SigningKey, &str)]) -> Builder {
+        let value = format!("Bearer {}", self.token);
+        let components = [&covered("GET", "/")[..], &[pair("authorization", &value)]].concat();
+        let parameters: Vec<String> = keys.iter().map(|(.., id)| parameters(START.as_secs(), id)).collect();
+        let signatures = keys.iter().zip(&parameters);
+        let signatures: Vec<_> =
+            signatures.map(|((label, key, _), parameters)| Labelled(label, key, &components, parameters)).collect();
+        signed_by_all(bearer(&self.token), &signatures)
+    }
+}
+
+// (225, 231)
+#[tokio::test]
+async fn valid_signature_of_another_key_before_that_of_the_bound_key_makes_no_difference() {
+    let bound = Bound::new();
+    let request = bound.signed_by(&[("gw", &bound.other, "k2"), ("me", &bound.key, "k1")]);
+    send(&bound.app, request, "").await.assert_subject("alice:");
+    let request = bound.signed_by(&[("me", &bound.key, "k1"), ("gw", &bound.other, "k2")]);
+    send(&bound.app, request, "").await.assert_reason(401, "signature_replay");
+}
+
+// (216, 231)
+#[tokio::test]
+async fn request_with_two_signatures_of_the_bound_key_is_accepted_once() {
+    let bound = Bound::new();
+    let thumbprint = bound.key.verifying_key().thumbprint().unwrap().to_base64url();
+    let (one, other) = (("a", &bound.key, "k1"), ("b", &bound.key, &*thumbprint));
+    send(&bound.app, bound.signed_by(&[one, other]), "").await.assert_subject("alice:");
+    send(&bound.app, bound.signed_by(&[other]), "").await.assert_reason(401, "signature_replay");
+}
+
+/// Tokens in a field of their own, and in a cookie.
+fn in_field() -> Bound {
+    Bound::with(|auth| auth.scheme(Bearer::from(Location::header("x-user-token"))))
+}
+
+fn in_cookie() -> Bound {
+    Bound::with(|auth| auth.scheme(Bearer::from(Location::cookie("token"))))
+}
+
+/// A request with this field, and a signature that covers also the given components.
+fn covering(bound: &Bound, field: (&str, &str), more: &[(String, String)]) -> Builder {
+    let components = [&covered("GET", "/")[..], more].concat();
+    let request = Request::get("/").header(field.0, field.1);
+    signed(request, &bound.key, &components, &parameters(START.as_secs(), "k1"))
+}
+
+// (231)
+#[tokio::test]
+async fn signature_that_does_not_cover_the_field_of_the_token_is_no_proof() {
+    let bound = in_field();
+    let field = ("x-user-token", &*bound.token);
+    let answer = send(&bound.app, covering(&bound, field, &[]), "").await;
+    answer.assert_reason(401, "signature_not_covered");
+    let accepted = r#"proof1=("@method" "@target-uri" "x-user-token" "content-digest" "content-type");created"#;
+    assert_eq!(answer.header("accept-signature"), Some(accepted));
+    let covered = [pair("x-user-token", &bound.token)];
+    send(&bound.app, covering(&bound, field, &covered), "").await.assert_subject("alice:");
+}
+
+// (231)
+#[tokio::test]
+async fn signature_that_does_not_cover_the_cookie_of_the_token_is_no_proof() {
+    let bound = in_cookie();
+    let value = format!("a=b; token={}", bound.token);
+    let field = ("cookie", &*value);
+    send(&bound.app, covering(&bound, field, &[]), "").await.assert_reason(401, "signature_not_covered");
+    send(&bound.app, covering(&bound, field, &[pair("cookie", &value)]), "").await.assert_subject("alice:");
+}
+
+// (231)
+#[tokio::test]
+async fn token_that_was_exchanged_for_another_one_of_the_same_key_is_refused() {
+    let bound = in_field();
+    let request = covering(&bound, ("x-user-token", &bound.admin), &[pair("x-user-token", &bound.token)]);
+    send(&bound.app, request, "").await.assert_reason(401, "signature_wrong");
+}
+
+/// Tokens with proofs, and signatures without a token, of a layer.
+fn with_signatures(change: impl FnOnce(AuthLayer) -> AuthLayer) -> Bound {
+    Bound::of(Credentials::TokensAndSignatures, change)
+}
+
+// (236)
+#[tokio::test]
+async fn signature_alone_is_a_credential_also_where_signatures_prove_tokens() {
+    let bound = with_signatures(|auth| auth);
+    let alone = |id| signed(Request::get("/"), &bound.other, &covered("GET", "/"), &parameters(START.as_secs(), id));
+    send(&bound.app, alone("agent"), "").await.assert_subject("agent:");
+    send(&bound.app, alone("k2"), "").await.assert_reason(401, "signature_key_unknown");
+}
+
+// (236)
+#[tokio::test]
+async fn signature_beside_a_token_is_its_proof_also_where_signatures_are_credentials() {
+    let bound = with_signatures(|auth| auth);
+    send(&bound.app, bound.signed(&bound.key, "k1"), "").await.assert_subject("alice:");
+    send(&bound.app, bound.signed(&bound.other, "agent"), "").await.assert_reason(401, "signature_key_unknown");
+    send(&bound.app, bearer(&bound.token), "").await.assert_reason(401, "key_proof_missing");
+}
+
+// (236)
+#[tokio::test]
+async fn bad_signature_alone_is_refused_by_an_optional_layer_with_a_proof() {
+    let bound = with_signatures(AuthLayer::optional);
+    let request = signed(Request::get("/"), &bound.key, &covered("GET", "/"), &parameters(START.as_secs(), "agent"));
+    send(&bound.app, request, "").await.assert_reason(401, "signature_wrong");
+    send(&bound.app, Request::get("/").header("signature", "("), "").await.assert_reason(400, "signature_syntax");
+}
+
+#[tokio::test]
+async fn accepted_signatures_of_both_roles_are_named() {
+    let bound = with_signatures(|auth| auth);
+    let answer = send(&bound.app, Request::get("/"), "").await;
+    let lines: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "accept-signature").collect();
+    let labels: Vec<_> = lines.iter().filter_map(|(_, value)| value.split_once('=')).map(|(label, _)| label).collect();
+    assert_eq!(labels, ["proof1", "sig1"]);
 }

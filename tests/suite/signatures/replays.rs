@@ -18,9 +18,10 @@ use tower_warden::{
 
 use crate::{
     signed::{
-        ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature, signed,
+        Labelled, ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature,
+        signed, signed_by_all,
     },
-    support::START,
+    support::{Answer, START},
 };
 
 // (216)
@@ -79,6 +80,83 @@ async fn changed_form_of_an_ecdsa_signature_is_a_replay() {
     assert_refused(&stack.send(request(&bytes)).await, "signature_replay");
 }
 
+/// A server that knows two keys, and a request with a signature of each, of which some are sent, in an order.
+async fn sent_with_both(sent: &[&[usize]]) -> Vec<Answer> {
+    let (clock, keys) = (ManualClock::at(START), [0, 1].map(|_| SigningKey::generate(Algorithm::EdDSA)));
+    let [one, other] = &keys;
+    let gateway = Identity::new("gateway", AuthMethod::Signature);
+    let known = agents(one).with("k2", other.verifying_key(), gateway);
+    let app = app(Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), known), &clock);
+    let (components, now) = (covered("GET", "/"), START.as_secs());
+    let (first, second) = (parameters(now, "k1"), parameters(now, "k2"));
+    let signatures = [Labelled("a", one, &components, &first), Labelled("b", other, &components, &second)];
+    let mut answers = Vec::new();
+    for places in sent {
+        let chosen: Vec<_> = places.iter().map(|place| signatures[*place]).collect();
+        answers.push(send(&app, signed_by_all(Request::get("/"), &chosen), "").await);
+    }
+    answers
+}
+
+// (216)
+#[tokio::test]
+async fn request_with_two_valid_signatures_is_not_accepted_again_without_the_first() {
+    let answers = sent_with_both(&[&[0, 1], &[1]]).await;
+    answers[0].assert_subject("agent:");
+    assert_refused(&answers[1], "signature_replay");
+}
+
+// (216)
+#[tokio::test]
+async fn request_with_two_valid_signatures_is_not_accepted_again_in_another_order() {
+    let answers = sent_with_both(&[&[0, 1], &[1, 0]]).await;
+    answers[0].assert_subject("agent:");
+    assert_refused(&answers[1], "signature_replay");
+}
+
+// (216)
+#[tokio::test]
+async fn signature_that_was_used_alone_is_a_replay_beside_another_one() {
+    let answers = sent_with_both(&[&[1], &[0, 1]]).await;
+    answers[0].assert_subject("gateway:");
+    assert_refused(&answers[1], "signature_replay");
+}
+
+// (216)
+#[tokio::test]
+async fn signature_that_does_not_verify_uses_nothing_up() {
+    let stack = Stack::new();
+    let (components, now) = (covered("GET", "/"), START.as_secs());
+    let nonce = format!("{};nonce=\"1\"", parameters(now, "k1"));
+    let good = parameters(now, "k1");
+    let other = SigningKey::generate(Algorithm::EdDSA);
+    let forged = Labelled("a", &other, &components, &nonce);
+    let request = signed_by_all(Request::get("/"), &[forged, Labelled("b", &stack.key, &components, &good)]);
+    stack.send(request).await.assert_subject("agent:");
+    // The nonce of the forged one is not used.
+    stack.send(signed(Request::get("/"), &stack.key, &components, &nonce)).await.assert_subject("agent:");
+}
+
+#[tokio::test]
+async fn signature_under_two_labels_is_one() {
+    let stack = Stack::new();
+    let (components, parameters) = (covered("GET", "/"), parameters(START.as_secs(), "k1"));
+    let signatures = ["a", "b"].map(|label| Labelled(label, &stack.key, &components, &parameters));
+    stack.send(signed_by_all(Request::get("/"), &signatures)).await.assert_subject("agent:");
+    assert_refused(&stack.send(stack.get()).await, "signature_replay");
+}
+
+// (214, 216)
+#[tokio::test]
+async fn request_with_a_second_signature_of_the_future_is_refused() {
+    let stack = Stack::new();
+    let (components, now) = (covered("GET", "/"), START.as_secs());
+    let (good, future) = (parameters(now, "k1"), parameters(now + 31, "k1"));
+    let signatures = [Labelled("a", &stack.key, &components, &good), Labelled("b", &stack.key, &components, &future)];
+    // Otherwise it would be accepted again a second later.
+    assert_refused(&stack.send(signed_by_all(Request::get("/"), &signatures)).await, "signature_in_future");
+}
+
 #[tokio::test]
 async fn guard_is_shared_by_the_layers_of_one_policy_and_by_guards() {
     let (clock, key) = (ManualClock::at(START), SigningKey::generate(Algorithm::EdDSA));
@@ -107,6 +185,20 @@ async fn request_that_is_refused_for_another_reason_does_not_use_its_signature_u
     let refused = send(&app_of("agent", &["10.0.0.0/8"]), request(), "").await;
     refused.assert_reason(401, "network_forbidden");
     send(&app_of("agent", &[]), request(), "").await.assert_subject("agent:");
+}
+
+#[tokio::test]
+async fn secret_keys_with_the_same_id_use_nonces_of_their_own() {
+    let (clock, guard) = (ManualClock::at(START), Arc::new(MemoryReplayGuard::default()));
+    let keys = [0, 1].map(|_| SigningKey::named(Algorithm::HS256, "k1"));
+    let parameters = format!("{};nonce=\"1\"", parameters(START.as_secs(), "k1"));
+    for key in &keys {
+        let policy = SignaturePolicy::new(ORIGIN).unwrap().replay_guard(Arc::clone(&guard));
+        let app = app(Signatures::new(policy, agents(key)), &clock);
+        let request = || signed(Request::get("/"), key, &covered("GET", "/"), &parameters);
+        send(&app, request(), "").await.assert_subject("agent:");
+        assert_refused(&send(&app, request(), "").await, "signature_replay");
+    }
 }
 
 #[tokio::test]

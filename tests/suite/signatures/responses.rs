@@ -10,7 +10,7 @@ use tower_warden::{
     Environment, ManualClock, Reason,
     body::BodyLimits,
     jwt::Algorithm,
-    signature::{HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer},
+    signature::{DigestAlgorithm, HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer},
     testing::SigningKey,
 };
 
@@ -32,7 +32,7 @@ async fn request_that_is_signed_by_each_algorithm_is_admitted() {
     for algorithm in
         [Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::HS256, Algorithm::PS512, Algorithm::RS256]
     {
-        let stack = Stack::of(SigningKey::named(algorithm, "k1"), |policy| policy.tag("t"));
+        let stack = Stack::of(SigningKey::named(algorithm, "k1"), |policy| policy.tag("t").unwrap());
         let signer = MessageSigner::new(stack.key.clone()).tag("t").unwrap().expires_after(seconds(60));
         for body in ["", "{}"] {
             let request = sent(&signer, "https://api.test/orders?a=b", body);
@@ -73,6 +73,7 @@ fn what_cannot_be_covered_is_an_error() {
     assert_eq!(parts.headers.get_all("signature").iter().count(), 2);
     assert!(signer().label("Sig").is_err());
     assert!(signer().tag("ä").is_err());
+    assert!(signer().components(["@method", "@target-uri", "@method"]).is_err(), "verifiers refuse it");
 }
 
 type Body = Full<Bytes>;
@@ -128,6 +129,109 @@ async fn response_that_cannot_be_signed_is_not_sent() {
     let (response, content, verifier, request) = call(limits, async |_| Response::new(Full::from("secret"))).await;
     assert_eq!((response.status.as_u16(), content.len()), (500, 0));
     assert_eq!(verifier.verify(&response, &content, &request, START), Err(Reason::SIGNATURE_LABELS));
+}
+
+/// A request as a client sends it, with a signature.
+fn signed_request(body: &str) -> http::request::Parts {
+    let (mut parts, ()) = Request::post("https://api.test/orders").body(()).unwrap().into_parts();
+    let signer = MessageSigner::new(SigningKey::named(Algorithm::EdDSA, "client"));
+    signer.sign_request(&mut parts, body.as_bytes(), START).unwrap();
+    parts
+}
+
+/// A server that signs, and a client that verifies.
+fn server() -> (MessageSigner, ResponseVerifier) {
+    let key = SigningKey::named(Algorithm::EdDSA, "s1");
+    (MessageSigner::new(key.clone()), ResponseVerifier::new([("s1", key.verifying_key())]))
+}
+
+/// Signs a response to a request.
+fn answered(signer: &MessageSigner, request: &http::request::Parts) -> http::response::Parts {
+    let (mut response, ()) = Response::new(()).into_parts();
+    signer.sign_response(&mut response, b"ok", request, START).unwrap();
+    response
+}
+
+// (233)
+#[test]
+fn response_to_an_earlier_signed_request_with_the_same_target_is_not_valid() {
+    let (signer, verifier) = server();
+    let (first, second) = (signed_request("{}"), signed_request("{}"));
+    let response = answered(&signer, &first);
+    assert_eq!(verifier.verify(&response, b"ok", &first, START), Ok(()));
+    assert_eq!(verifier.verify(&response, b"ok", &second, START), Err(Reason::SIGNATURE_WRONG));
+}
+
+// (233)
+#[test]
+fn response_to_an_unsigned_request_with_another_content_is_not_valid() {
+    let (signer, verifier) = server();
+    let request = |content: &[u8]| {
+        let digest = DigestAlgorithm::Sha256.content_digest(content);
+        let request = Request::post("https://api.test/orders").header("content-digest", digest);
+        request.body(()).unwrap().into_parts().0
+    };
+    let response = answered(&signer, &request(b"a"));
+    assert_eq!(verifier.verify(&response, b"ok", &request(b"a"), START), Ok(()));
+    assert_eq!(verifier.verify(&response, b"ok", &request(b"b"), START), Err(Reason::SIGNATURE_WRONG));
+}
+
+// (233)
+#[test]
+fn response_whose_signature_does_not_cover_that_of_the_request_is_not_valid() {
+    let (signer, verifier) = server();
+    let signer = signer.components(["@status", "\"@method\";req", "\"@target-uri\";req"]).unwrap();
+    let request = signed_request("{}");
+    let response = answered(&signer, &request);
+    assert_eq!(verifier.verify(&response, b"ok", &request, START), Err(Reason::SIGNATURE_NOT_COVERED));
+}
+
+// (233)
+#[test]
+fn response_that_covers_all_signatures_of_its_request_is_valid() {
+    let (signer, verifier) = server();
+    let components = ["@status", "\"@method\";req", "\"@target-uri\";req", "\"signature\";req"];
+    let request = signed_request("{}");
+    let response = answered(&signer.components(components).unwrap(), &request);
+    assert_eq!(verifier.verify(&response, b"ok", &request, START), Ok(()));
+}
+
+#[test]
+fn response_to_a_request_to_which_a_proxy_has_added_a_signature_is_valid() {
+    let (signer, verifier) = server();
+    let sent = signed_request("{}");
+    let mut received = sent.clone();
+    let proxy = MessageSigner::new(SigningKey::named(Algorithm::EdDSA, "proxy")).label("proxy").unwrap();
+    proxy.sign_request(&mut received, b"{}", START).unwrap();
+    assert_eq!(verifier.verify(&answered(&signer, &received), b"ok", &sent, START), Ok(()));
+}
+
+// (233)
+#[tokio::test]
+async fn response_that_another_server_has_signed_gets_a_further_signature() {
+    let (response, content, verifier, request) = call(BodyLimits::default(), async |_| {
+        let response = Response::builder().header("signature-input", "sig1=()").header("signature", "sig1=:AAAA:");
+        response.body(Full::from("12 EUR")).unwrap()
+    })
+    .await;
+    assert_eq!(verifier.verify(&response, &content, &request, START), Ok(()));
+    let lines: Vec<_> = response.headers.get_all("signature").iter().collect();
+    assert_eq!((lines.len(), lines[0].as_bytes()), (2, &b"sig1=:AAAA:"[..]));
+    assert!(lines[1].as_bytes().starts_with(b"sig1-2=:"));
+}
+
+// (233)
+#[tokio::test]
+async fn malformed_signature_of_another_server_is_replaced() {
+    for (input, signature) in [("(", "("), ("a=()", "b=:AAAA:"), ("sig1=(", "sig1=:AAAA:")] {
+        let (response, content, verifier, request) = call(BodyLimits::default(), async |_| {
+            let response = Response::builder().header("signature-input", input).header("signature", signature);
+            response.body(Full::from("12 EUR")).unwrap()
+        })
+        .await;
+        assert_eq!(verifier.verify(&response, &content, &request, START), Ok(()));
+        assert_eq!(response.headers.get_all("signature").iter().count(), 1);
+    }
 }
 
 /// Appendix B.2.4.

@@ -72,7 +72,8 @@ async fn signatures_of_appendix_b_are_those_of_rfc_9421() {
         let policy = SignaturePolicy::new(&format!("https://{host}")).unwrap();
         // The examples cover too little, on purpose.
         let policy = policy.danger_components([]).unwrap().danger_accept_unsigned_content();
-        let policy = if text("signature_input").contains("tag=") { policy.tag("header-example") } else { policy };
+        let policy =
+            if text("signature_input").contains("tag=") { policy.tag("header-example").unwrap() } else { policy };
         let keys = SignatureKeyMap::default();
         let agent = Identity::new("agent", AuthMethod::Signature);
         let keys = keys.with(text("keyid"), key(text("keyid"), algorithm), agent);
