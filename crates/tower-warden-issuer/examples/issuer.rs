@@ -19,10 +19,12 @@ use std::{env, error::Error, io, net::SocketAddr, time::Duration};
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tower::ServiceBuilder;
 use tower_warden::{
     api_key::{ApiKeys, KeyFormat, KeySecret, MemoryKeyStore, NewKey},
+    audit::{AuditLog, TracingSink},
     jwt::Algorithm,
-    layer::RateLimitLayer,
+    layer::{AuditLayer, FailureLimitLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     revocation::MemoryRevocationList,
 };
@@ -73,9 +75,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("{endpoint}/introspect -d token=TOKEN");
     println!("{endpoint}/revoke -d token=TOKEN");
 
-    // The endpoint is public: each peer has 120 requests a minute.
-    let limit = RateLimitLayer::new("peers", LocalRateLimiter::default(), LimitBy::peer(), Quota::per_minute(120));
-    let app: Router = issuer_routes(&issuer).layer(limit);
+    // The endpoint is public: each peer has 120 requests a minute, and 10 wrong secrets. Each request is an event in the log,
+    // with the client, the grant and the id of the token.
+    let (limiter, failures) = (LocalRateLimiter::default(), Quota::per_minute(10).named("failures"));
+    let limits = ServiceBuilder::new()
+        .layer(AuditLayer::new(AuditLog::new(TracingSink::default())))
+        .layer(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), Quota::per_minute(120)))
+        .layer(FailureLimitLayer::new("failures", limiter, LimitBy::peer(), failures));
+    let app: Router = issuer_routes(&issuer).layer(limits);
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -27,6 +27,19 @@ impl TokenTerms<'_> {
     }
 }
 
+/// A signed token.
+pub(crate) struct AccessToken {
+    pub(crate) text: String,
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "for the audit event of the request"))]
+    pub(crate) grant: GrantType,
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "for the audit event of the request"))]
+    pub(crate) id: String,
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "for the audit event of the request"))]
+    pub(crate) resource: String,
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "for the audit event of the request"))]
+    pub(crate) subject: String,
+}
+
 impl Inner {
     /// The expiry of a token that is issued now, for credentials that expire at these times.
     pub(crate) fn expiry(&self, now: UnixTime, ends: impl IntoIterator<Item = UnixTime>) -> UnixTime {
@@ -39,7 +52,7 @@ impl Inner {
         request: &ClaimsRequest<'_>,
         terms: TokenTerms<'_>,
         now: UnixTime,
-    ) -> Result<String, OAuthError> {
+    ) -> Result<AccessToken, OAuthError> {
         let added = self.claims.claims(request).wait().await;
         let added = added.map_err(|error| match error {
             ClaimsError::Refused => match request.grant {
@@ -52,6 +65,7 @@ impl Inner {
         })?;
         let mut claims = terms.defaults;
         claims.extend(added.into_members());
+        let id = unique_id()?;
         // RFC 9068 §2.2.
         let members = [
             ("aud", request.resource.into()),
@@ -59,7 +73,7 @@ impl Inner {
             ("exp", terms.expires_at.as_secs().into()),
             ("iat", now.as_secs().into()),
             ("iss", (*self.name).into()),
-            ("jti", unique_id()?.into()),
+            ("jti", id.as_str().into()),
             ("sub", request.subject.into()),
         ];
         claims.extend(members.map(|(name, value)| (name.to_owned(), value)));
@@ -83,7 +97,9 @@ impl Inner {
         if let Some(id) = request.session_id {
             claims.insert("sid".into(), id.into());
         }
-        Ok(self.keys.current(now).await?.sign_jwt("at+jwt", &claims.into())?)
+        let text = self.keys.current(now).await?.sign_jwt("at+jwt", &claims.into())?;
+        let (resource, subject) = (request.resource.to_owned(), request.subject.to_owned());
+        Ok(AccessToken { text, grant: request.grant, id, resource, subject })
     }
 }
 

@@ -158,14 +158,21 @@
 //! With the feature `client-documents`, `AutoConsent::client_documents` accepts clients whose id is the URL of a document with
 //! their metadata. The metadata of the issuer states what is enabled.
 //!
+//! # Limits and audit
+//!
+//! Refusals are in the extensions of responses, as those of the layers of `tower-warden`. The token endpoint is public: put a
+//! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) and a
+//! [`FailureLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.FailureLimitLayer.html) by peer in front,
+//! and an [`AuditLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.AuditLayer.html) around them. With the
+//! feature `audit`, which is on by default, the event of a request has the fields `client_id`, `grant_type`, `sub`, `aud` and
+//! `jti`: the tokens themselves are never in it. The example `issuer` has these layers.
+//!
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.
 //! Several nodes need a shared [`ClientStore`], [`RefreshStore`] and [`SigningKeyStore`], which `tower-warden-sql` has for SQLite
 //! and Postgres, and a shared [`ReplayGuard`](tower_warden::replay::ReplayGuard) and [`Revoker`]. Their clocks differ by less
-//! than a minute. The token endpoint is public: put a
-//! [`RateLimitLayer`](https://docs.rs/tower-warden/latest/tower_warden/layer/struct.RateLimitLayer.html) by peer in front of
-//! it.
+//! than a minute.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

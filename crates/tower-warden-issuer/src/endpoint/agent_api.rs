@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::{
+    audited::Notes,
     authenticate::authenticate_agent,
     binding::{Possession, ResponseFields},
     client_credentials, development,
@@ -69,8 +70,9 @@ where
     ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
 {
     let mut fields = Vec::new();
-    let response = token(issuer, endpoint, head, body, &mut fields).await.map(TokenResponse::into_response);
-    let mut response = response.unwrap_or_else(OAuthError::into_response);
+    let response = token(issuer, endpoint, head, body, &mut fields).await;
+    let notes = Notes::of(&head.extensions);
+    let mut response = response.map_or_else(OAuthError::into_response, |token| token.into_response(&notes));
     if response.status() == StatusCode::UNAUTHORIZED {
         // RFC 9110 §15.5.2: a challenge, and not the one of the token endpoint.
         response.headers_mut().insert(header::WWW_AUTHENTICATE, CHALLENGE);
@@ -113,6 +115,7 @@ async fn log_in(
     let now = issuer.clock.now();
     let authenticated = authenticate_agent(issuer, login.agent_id, login.agent_secret, now).await?;
     let client = &*authenticated.client;
+    Notes::of(&head.extensions).client(client.id());
     if !client.may_use(GrantType::ClientCredentials) {
         return Err(OAuthError::unauthorized_client());
     }
@@ -157,6 +160,7 @@ async fn refresh(
         client.is_agent() && client.may_use(GrantType::RefreshToken) && *found.family.subject == *client.id()
     };
     let client = client.filter(|client| may_refresh(client)).ok_or_else(refused)?;
+    Notes::of(&head.extensions).client(client.id());
     let possession = Possession::verify(issuer, head, &client, now, fields)?;
     let confirmation = possession.use_once(issuer, now, fields).await?;
     let form = Form::of([("refresh_token", Some(body.refresh_token)), ("scope", body.scope)]);

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use http::StatusCode;
-use tower_warden::Unavailable;
+use tower_warden::{Reason, Rejection, RejectionKind, Unavailable};
 
 /// An error response. Its texts are fixed: nothing of the request is in it.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,23 @@ impl OAuthError {
             status: StatusCode::SERVICE_UNAVAILABLE,
             ..Self::new("temporarily_unavailable", "The server cannot issue tokens at the moment.")
         }
+    }
+}
+
+impl OAuthError {
+    /// The refusal, as layers outside read it from the extensions of the response: those that audit, and that limit failures.
+    pub(super) fn rejection(&self) -> Rejection {
+        let kind = match self.status {
+            StatusCode::UNAUTHORIZED => RejectionKind::Invalid,
+            StatusCode::FORBIDDEN => RejectionKind::Forbidden,
+            StatusCode::TOO_MANY_REQUESTS => RejectionKind::Throttled,
+            StatusCode::SERVICE_UNAVAILABLE => RejectionKind::Unavailable,
+            _ if self.code == "invalid_grant" => RejectionKind::Invalid,
+            _ if self.code == "use_dpop_nonce" => RejectionKind::NonceRequired,
+            _ if self.code == "invalid_dpop_proof" => RejectionKind::InvalidProof,
+            _ => RejectionKind::Request,
+        };
+        Rejection::new(kind, Reason::custom(self.code))
     }
 }
 

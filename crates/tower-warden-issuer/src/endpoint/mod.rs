@@ -14,6 +14,7 @@ pub use self::{
 };
 
 mod agent_api;
+mod audited;
 mod authenticate;
 mod binding;
 mod client_credentials;

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use tower_warden::{UnixTime, caller::Confirmation, scope::Scopes};
 use zeroize::Zeroizing;
 
-use super::{binding::token_type, error::OAuthError};
-use crate::RefreshSecret;
+use super::{audited::Notes, binding::token_type, error::OAuthError};
+use crate::{RefreshSecret, access_token::AccessToken};
 
 /// A response with a token, RFC 6749 §5.1.
 pub(super) struct TokenResponse {
-    pub(super) access_token: String,
+    pub(super) access_token: AccessToken,
     pub(super) expires_in: Duration,
     /// RFC 8693 §2.2.1.
     pub(super) issued_token_type: Option<&'static str>,
@@ -25,7 +25,7 @@ pub(super) struct TokenResponse {
 impl TokenResponse {
     /// A response with an access token only.
     pub(super) fn new(
-        access_token: String,
+        access_token: AccessToken,
         confirmation: Option<&Confirmation>,
         scopes: Scopes,
         expires_at: UnixTime,
@@ -41,9 +41,10 @@ impl TokenResponse {
         }
     }
 
-    pub(super) fn into_response<B: From<Bytes>>(self) -> Response<B> {
+    pub(super) fn into_response<B: From<Bytes>>(self, notes: &Notes) -> Response<B> {
+        notes.issued(&self.access_token);
         let mut body = json!({
-            "access_token": self.access_token,
+            "access_token": self.access_token.text,
             "expires_in": self.expires_in.as_secs(),
             "token_type": self.token_type,
         });
@@ -64,6 +65,7 @@ impl OAuthError {
     pub(super) fn into_response<B: From<Bytes>>(self) -> Response<B> {
         let body = json!({ "error": self.code, "error_description": self.description });
         let mut response = not_stored(self.status, &body);
+        response.extensions_mut().insert(self.rejection());
         if self.status == StatusCode::UNAUTHORIZED {
             // RFC 6749 §5.2, and RFC 9110 §15.5.2 for any method of authentication.
             response.headers_mut().insert(header::WWW_AUTHENTICATE, BASIC);

@@ -17,11 +17,12 @@ use tower_service::Service;
 
 use super::{
     agent_api::{self, AgentEndpoint},
+    audited::Notes,
     development,
     error::OAuthError,
     form::Form,
     introspect,
-    response::{TokenResponse, document, empty, no_sign_in, not_stored},
+    response::{document, empty, no_sign_in, not_stored},
     revoke, token,
 };
 use crate::{
@@ -115,6 +116,7 @@ impl Inner {
     {
         let (head, body) = request.into_parts();
         let Some(endpoint) = self.endpoint(head.uri.path()) else { return empty(StatusCode::NOT_FOUND, "") };
+        let notes = Notes::of(&head.extensions);
         let is_read = matches!(head.method, Method::GET | Method::HEAD);
         let text = match endpoint {
             Endpoint::Development(endpoint) => return development::respond(self, endpoint, &head, body).await,
@@ -122,7 +124,7 @@ impl Inner {
                 return agent_api::respond(self, endpoint, &head, body).await;
             }
             Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token if head.method == Method::POST => {
-                return self.respond_to_post(endpoint, &head, body).await;
+                return self.respond_to_post(endpoint, &head, body, &notes).await;
             }
             Endpoint::Agent(_) | Endpoint::Introspect | Endpoint::Revoke | Endpoint::Token => {
                 return empty(StatusCode::METHOD_NOT_ALLOWED, "POST");
@@ -137,7 +139,13 @@ impl Inner {
         document(text, head.method == Method::GET)
     }
 
-    async fn respond_to_post<ReqBody, B>(&self, endpoint: Endpoint<'_>, head: &Parts, body: ReqBody) -> Response<B>
+    async fn respond_to_post<ReqBody, B>(
+        &self,
+        endpoint: Endpoint<'_>,
+        head: &Parts,
+        body: ReqBody,
+        notes: &Notes,
+    ) -> Response<B>
     where
         B: From<Bytes>,
         ReqBody: Body<Error: Into<Box<dyn Error + Send + Sync>>>,
@@ -158,7 +166,7 @@ impl Inner {
             (Endpoint::Revoke, Some(list)) => {
                 revoke::respond(self, &**list, head, &form).await.map(|()| empty(StatusCode::OK, ""))
             }
-            _ => token::respond(self, head, &form, &mut fields).await.map(TokenResponse::into_response),
+            _ => token::respond(self, head, &form, &mut fields).await.map(|token| token.into_response(notes)),
         };
         let mut response = response.unwrap_or_else(OAuthError::into_response);
         response.headers_mut().extend(fields);

@@ -4,6 +4,7 @@ use http::request::Parts;
 use tower_warden::{UnixTime, caller::Confirmation};
 
 use super::{
+    audited::Notes,
     authenticate::{AuthenticatedClient, authenticate_for_token},
     binding::{Possession, ResponseFields},
     client_credentials,
@@ -39,6 +40,7 @@ pub(super) async fn respond(
         None => authenticate_for_token(issuer, head, form, now).await?,
     };
     let client = &*authenticated.client;
+    Notes::of(&head.extensions).client(client.id());
     let name = form.get("grant_type").ok_or(OAuthError::invalid_request("The parameter grant_type is missing."))?;
     let grant = issuer.grants().find(|grant| grant.as_str() == name);
     let grant = grant.ok_or(OAuthError::unsupported_grant_type())?;

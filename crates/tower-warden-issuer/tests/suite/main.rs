@@ -28,6 +28,8 @@ mod introspection;
 mod jwt_bearer;
 mod key_rotation;
 mod made_up_tokens;
+#[cfg(feature = "audit")]
+mod observed;
 mod refresh;
 mod refresh_bounds;
 mod registration;

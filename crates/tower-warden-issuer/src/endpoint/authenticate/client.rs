@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Client,
-    endpoint::{OAuthError, binding::is_proved, form::Form},
+    endpoint::{OAuthError, audited::Notes, binding::is_proved, form::Form},
     issuer::Inner,
 };
 
@@ -36,6 +36,7 @@ pub(in crate::endpoint) async fn authenticate(
     let registered = issuer.clients.find(&credential.client_id).wait().await?;
     let authenticated = verify(issuer, registered, &credential, now).await?;
     authenticated.use_once(issuer).await?;
+    Notes::of(&head.extensions).client(authenticated.client.id());
     Ok(authenticated.client)
 }
 
