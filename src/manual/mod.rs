@@ -10,6 +10,7 @@
 //! | [`providers`] | settings for Cloudflare Access, Google IAP, AWS ALB, GitHub, GitLab, Kubernetes, Firebase, Supabase, Entra ID and others |
 //! | [`mcp`] | protecting an MCP server, from the first tool to step-up |
 //! | [`observing`] | audit events, alerts of abuse, and the table of all metrics |
+//! | [`signed_requests`] | the choice of a scheme for signed requests, policies, keys, proxies, a checklist |
 //! | [`webhooks`] | settings for senders of webhooks, retries, rotation of secrets, a checklist |
 //! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |
 //! | [`migrating`] | replacing hand-written middleware step by step |
@@ -26,5 +27,7 @@ pub mod migrating;
 pub mod observing;
 pub mod providers;
 pub mod refusals;
+#[cfg(feature = "signature")]
+pub mod signed_requests;
 #[cfg(feature = "signature")]
 pub mod webhooks;

@@ -81,7 +81,8 @@
 //!    whose key source does not respond: they could be sent again alone, so the request is refused.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
 //! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
-//!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely before the signature is verified, and before the handler runs.
+//!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely
+//!    before the signature is verified, and before the handler runs.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
 //!    never that of `Host`. Up to three signatures meet the policy, and their components have at most 128 KiB in all, of which
 //!    structured fields that are parsed (`sf`, `key`) count four times; more is refused with 400.

@@ -15,7 +15,7 @@
 //! - A custom implementation reads them from elsewhere, ahead of requests: it does not wait.
 //!
 //! Use a secret for one API key only. The signature covers the request but not the API key: of two keys that are bound to one
-//! secret, whoever relays a request can put one in the place of the other.
+//! secret, somebody who relays a request can put one in the place of the other.
 //!
 //! # Examples
 //!

@@ -43,7 +43,7 @@ impl Delivery {
 
     /// The id, such as `webhook-id`: the same for each attempt to deliver a message. `None` if the scheme has none.
     ///
-    /// Whoever relays the request can change an id that the signature does not cover: that of GitHub, `X-GitHub-Delivery`, and
+    /// Somebody who relays the request can change an id that the signature does not cover: that of GitHub, `X-GitHub-Delivery`, and
     /// that of a [custom](crate::signature::payload::PayloadScheme::custom) scheme without `{id}` in its template.
     #[must_use]
     pub fn id(&self) -> Option<&str> {

@@ -1,0 +1,75 @@
+//! Requests that are signed: the choice of a scheme, policies, keys, proxies, and a checklist.
+//!
+//! [`signature`](crate::signature) has the rules of RFC 9421, `cargo run --example signed` runs a server and a client of all
+//! schemes, and [`webhooks`](super::webhooks) is the chapter about senders of webhooks.
+//!
+//! # Which scheme
+//!
+//! | the caller has | use |
+//! |---|---|
+//! | a key of its own, which you register | [`Signatures`](crate::signature::Signatures) with a [`SignatureKeyMap`](crate::signature::SignatureKeyMap), or a [`SignatureKeys`](crate::signature::SignatureKeys) source of yours |
+//! | a directory in which it publishes its keys (Web Bot Auth) | [`SignaturePolicy::web_bot_auth`](crate::signature::SignaturePolicy::web_bot_auth) with `SignatureAgents` |
+//! | a token or an API key that is bound to its key | [`AuthLayer::signature_proof`](crate::layer::AuthLayer::signature_proof), which covers the content as well; [DPoP](crate::dpop) where clients support only that |
+//! | an API key and a shared secret: `X-API-Key` with `X-Signature` | [`PayloadProof`](crate::signature::bound::PayloadProof) |
+//! | a shared secret only | [`HmacKey`](crate::signature::HmacKey) under RFC 9421; for `X-Timestamp` with `X-Signature`, a [webhook](crate::signature::webhook) of the scheme [`timestamped`](crate::signature::payload::PayloadScheme::timestamped) |
+//! | a certificate | [`certificate`](crate::certificate): TLS signs the connection already |
+//!
+//! A signature by the caller's own key identifies it even to those who can read what the server stores. With a shared
+//! secret, who can verify can sign.
+//!
+//! # Policies
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_warden::signature::{SignatureAlgorithm, SignaturePolicy};
+//!
+//! // Method, target and content; five minutes; once. The origin is the one that clients call.
+//! let orders = SignaturePolicy::new("https://api.example.com")?;
+//!
+//! // Behind a proxy that removes `/v1`, also by another name, with one algorithm, and for this application only.
+//! let proxied = SignaturePolicy::new("https://api.example.com")?
+//!     .origin("https://api.example.net")?
+//!     .removed_prefix("/v1")?
+//!     .algorithms([SignatureAlgorithm::Ed25519])?
+//!     .tag("orders")?
+//!     .max_age(Duration::from_secs(60))?;
+//!
+//! // A further component. Less than method and authority is refused.
+//! let tenants = orders.clone().components(["@method", "@target-uri", "x-tenant"])?;
+//! assert!(orders.components(["x-tenant"]).is_err());
+//! # Ok::<(), tower_warden::ConfigError>(())
+//! ```
+//!
+//! # Where the layers go
+//!
+//! The layer that compares the content is outside of the one that authenticates: a changed body is refused before its
+//! signature is recorded as used, and a signed request without that layer is refused with 500.
+//!
+//! ```text
+//! ClientAddressLayer ─▶ RateLimitLayer by peer ─▶ BodyCheckLayer(ContentDigestCheck) ─▶ AuthLayer(Signatures) ─▶ decompression ─▶ handler
+//! ```
+//!
+//! # Rotation
+//!
+//! Register the new key under another `keyid`, let the client sign with it, and remove the old one. For shared secrets, list the
+//! old one and the new one until all senders have the new one. Agents with a directory publish the new key there; a key that
+//! leaves its directory is refused at the next fetch.
+//!
+//! # A request is refused
+//!
+//! The log has the reason; [`refusals`](super::refusals) explains each. The most frequent causes:
+//!
+//! | reason | cause |
+//! |---|---|
+//! | `signature_wrong` | the client signed another URL: the origin of the policy is not the one that it calls, a proxy has changed the path or a covered field, or `@query` lacks its `?` |
+//! | `signature_not_covered`, `signature_content_not_covered` | `Accept-Signature` of the response names what is required; with content, also `content-digest` and `content-type` |
+//! | `signature_too_old`, `signature_in_future` | a clock, or a request that waited in a queue: sign when it is sent |
+//! | `signature_replay` | a retry with the same signature: each attempt needs its own |
+//!
+//! # Checklist
+//!
+//! 1. The origin of the policy is the URL that clients call, with the port if it is not the one of the scheme.
+//! 2. Nodes share a [`ReplayGuard`](crate::replay::ReplayGuard): `RedisReplayGuard` of `tower-warden-redis`.
+//! 3. Limits by peer are outside of the layer that reads the content, whose limit is as small as the API allows.
+//! 4. Secrets are random, one for each client, and at least 32 bytes long.
+//! 5. Clients sign each attempt again: `SignLayer` of `tower-warden-client` inside of its `RetryLayer`.
