@@ -11,14 +11,13 @@ use crate::{
     Eventual,
     auth::{PresentedProof, ProofOfPossession, VerifiedProof},
     caller::ConfirmationMethod,
-    error::{ConfigError, ConfigErrorKind, Unavailable},
+    error::{ConfigError, ConfigErrorKind},
     jwt::Algorithm,
-    log::{self, Causes},
+    log,
     metadata::ProtectedResourceMetadata,
-    outage::Outage,
     reason::Reason,
-    refusal::{Rejection, RejectionKind},
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
+    refusal::Rejection,
+    replay::{MemoryReplayGuard, Recorder, ReplayGuard, ReplayReasons, UsedProof},
     request::Head,
     scheme::Credential,
     time::UnixTime,
@@ -30,9 +29,7 @@ use crate::{
 /// once by all of them together. See the [module docs](super).
 #[derive(Clone)]
 pub struct Dpop {
-    guard: Arc<dyn ReplayGuard>,
-    /// The state of the guard.
-    outage: Outage,
+    recorder: Recorder,
     pub(super) requirements: Arc<Requirements>,
     resource: Option<Arc<ProtectedResourceMetadata>>,
 }
@@ -80,8 +77,8 @@ impl Dpop {
             public_urls: vec![PublicUrl::parse(public_url)?],
             window: None,
         };
-        let (guard, outage) = (Arc::new(MemoryReplayGuard::default()), Outage::of("replay guard"));
-        Ok(Self { guard, outage, requirements: Arc::new(requirements), resource: None })
+        let recorder = Recorder::new(MemoryReplayGuard::default(), &REASONS);
+        Ok(Self { recorder, requirements: Arc::new(requirements), resource: None })
     }
 
     /// Sets the allowed algorithms of proofs: ES256, ES384, EdDSA, PS256 and RS256 by default.
@@ -154,7 +151,7 @@ impl Dpop {
     /// Sets the guard that records used proofs: a [`MemoryReplayGuard`] by default.
     #[must_use]
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
-        self.guard = Arc::new(guard);
+        self.recorder = Recorder::new(guard, &REASONS);
         self
     }
 
@@ -257,13 +254,12 @@ impl ProofOfPossession for Dpop {
         let Some((id, until)) = proof.single_use else { return Eventual::Now(Ok(())) };
         let window = self.requirements.longest_validity();
         let used = UsedProof::new(proof.thumbprint, id, until, now).with_window(window);
-        let outage = self.outage.clone();
-        self.guard.record_or_wait(&used).map(move |outcome| require_new(outcome, &outage))
+        self.recorder.record(&used, invalid_proof)
     }
 
     #[cfg(feature = "audit")]
     fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
-        self.outage.observed_by(observer);
+        self.recorder.observed_by(observer);
     }
 }
 
@@ -280,33 +276,9 @@ impl fmt::Debug for Dpop {
     }
 }
 
-/// Refuses a proof that the guard does not report as new.
-fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: &Outage) -> Result<(), Rejection> {
-    // No recorded proof is removed before it expires, so a proof that cannot be recorded is refused. Nothing is wrong with it:
-    // the client sends too many.
-    match outcome {
-        Ok((ReplayVerdict::New, _)) => {
-            outage.end();
-            Ok(())
-        }
-        Ok((ReplayVerdict::Replayed, _)) => Err(invalid_proof(Reason::DPOP_REPLAY)),
-        Ok((ReplayVerdict::KeyFull, wait)) => {
-            Err(Rejection::new(RejectionKind::Throttled, Reason::DPOP_REPLAY_KEY_FULL).retry_after(wait))
-        }
-        Ok((ReplayVerdict::Full, wait)) => {
-            outage.begin("full", || {
-                log::warning!("the replay guard is full; requests are refused with 503 until it has room")
-            });
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_FULL).retry_after(wait))
-        }
-        Err(error) => {
-            outage.begin(Causes(&error), || {
-                log::warning!(
-                    error = %Causes(&error),
-                    "DPoP proofs cannot be recorded; requests are refused with 503 until the replay guard responds"
-                );
-            });
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::DPOP_REPLAY_UNAVAILABLE))
-        }
-    }
-}
+static REASONS: ReplayReasons = ReplayReasons {
+    replayed: Reason::DPOP_REPLAY,
+    key_full: Reason::DPOP_REPLAY_KEY_FULL,
+    full: Reason::DPOP_REPLAY_FULL,
+    unavailable: Reason::DPOP_REPLAY_UNAVAILABLE,
+};

@@ -9,5 +9,10 @@ pub use self::{
     memory::MemoryReplayGuard,
 };
 
+#[cfg(any(feature = "dpop", feature = "signature"))]
+pub(crate) use self::recorder::{Recorder, ReplayReasons};
+
 mod guard;
 mod memory;
+#[cfg(any(feature = "dpop", feature = "signature"))]
+mod recorder;

@@ -68,7 +68,7 @@ impl Authenticator for Signatures {
         self.0.outage.observed_by(observer);
         self.0.keys.observed_by(observer);
         if let Some(replay) = &self.0.policy.replay {
-            replay.outage.observed_by(observer);
+            replay.0.observed_by(observer);
         }
     }
 }

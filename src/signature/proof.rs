@@ -116,7 +116,7 @@ impl ProofOfPossession for SignatureProof {
     #[cfg(feature = "audit")]
     fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
         if let Some(replay) = &self.0.policy.replay {
-            replay.outage.observed_by(observer);
+            replay.0.observed_by(observer);
         }
     }
 }

@@ -1,29 +1,24 @@
 //! Signatures that are accepted once.
 
-use std::{num::NonZeroUsize, sync::Arc, time::Duration};
+use std::num::NonZeroUsize;
 
+use super::refused;
 use crate::{
     Eventual,
     caller::SingleUse,
-    error::Unavailable,
-    log::{self, Causes},
-    outage::Outage,
     reason::Reason,
-    refusal::{Rejection, RejectionKind},
-    replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
+    refusal::Rejection,
+    replay::{MemoryReplayGuard, Recorder, ReplayGuard, ReplayReasons, UsedProof},
     time::UnixTime,
 };
 
 /// The guard that records used signatures.
 #[derive(Clone)]
-pub(super) struct Replay {
-    guard: Arc<dyn ReplayGuard>,
-    pub(super) outage: Outage,
-}
+pub(super) struct Replay(pub(super) Recorder);
 
 impl Replay {
     pub(super) fn new(guard: impl ReplayGuard) -> Self {
-        Self { guard: Arc::new(guard), outage: Outage::of("replay guard") }
+        Self(Recorder::new(guard, &REASONS))
     }
 
     /// Records all valid signatures of a request; an error if one was recorded before.
@@ -34,7 +29,7 @@ impl Replay {
         used.dedup_by_key(|proof| *proof.digest().as_bytes());
         let mut rest = used.into_iter();
         while let Some(proof) = rest.next() {
-            match self.record(&proof) {
+            match self.0.record(&proof, refused) {
                 Eventual::Now(Ok(())) => {}
                 Eventual::Now(Err(rejection)) => return Eventual::Now(Err(rejection)),
                 Eventual::Later(recorded) => {
@@ -43,7 +38,7 @@ impl Replay {
                     return Eventual::later(async move {
                         recorded.await?;
                         for proof in rest {
-                            this.record(&proof).wait().await?;
+                            this.0.record(&proof, refused).wait().await?;
                         }
                         Ok(())
                     });
@@ -51,12 +46,6 @@ impl Replay {
             }
         }
         Eventual::Now(Ok(()))
-    }
-
-    /// Records a signature; an error if it was recorded before.
-    fn record(&self, used: &UsedProof) -> Eventual<Result<(), Rejection>> {
-        let outage = self.outage.clone();
-        self.guard.record_or_wait(used).map(move |outcome| require_new(outcome, &outage))
     }
 }
 
@@ -81,30 +70,9 @@ impl SingleUse for UsedSignatures {
     }
 }
 
-fn require_new(outcome: Result<(ReplayVerdict, Duration), Unavailable>, outage: &Outage) -> Result<(), Rejection> {
-    match outcome {
-        Ok((ReplayVerdict::New, _)) => {
-            outage.end();
-            Ok(())
-        }
-        Ok((ReplayVerdict::Replayed, _)) => Err(super::refused(Reason::SIGNATURE_REPLAY)),
-        Ok((ReplayVerdict::KeyFull, wait)) => {
-            Err(Rejection::new(RejectionKind::Throttled, Reason::SIGNATURE_REPLAY_KEY_FULL).retry_after(wait))
-        }
-        Ok((ReplayVerdict::Full, wait)) => {
-            outage.begin("full", || {
-                log::warning!("the replay guard is full; requests are refused with 503 until it has room")
-            });
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::SIGNATURE_REPLAY_FULL).retry_after(wait))
-        }
-        Err(error) => {
-            outage.begin(Causes(&error), || {
-                log::warning!(
-                    error = %Causes(&error),
-                    "signatures cannot be recorded; requests are refused with 503 until the replay guard responds"
-                );
-            });
-            Err(Rejection::new(RejectionKind::Unavailable, Reason::SIGNATURE_REPLAY_UNAVAILABLE))
-        }
-    }
-}
+static REASONS: ReplayReasons = ReplayReasons {
+    replayed: Reason::SIGNATURE_REPLAY,
+    key_full: Reason::SIGNATURE_REPLAY_KEY_FULL,
+    full: Reason::SIGNATURE_REPLAY_FULL,
+    unavailable: Reason::SIGNATURE_REPLAY_UNAVAILABLE,
+};

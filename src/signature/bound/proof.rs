@@ -16,10 +16,10 @@ use crate::{
     outage::Outage,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    replay::{MemoryReplayGuard, ReplayGuard, UsedProof},
+    replay::{MemoryReplayGuard, Recorder, ReplayGuard, UsedProof},
     request::Head,
     scheme::Credential,
-    signature::payload::{PayloadKey, PayloadScheme, Replays, SignatureFields, Tolerance},
+    signature::payload::{PayloadKey, PayloadScheme, REPLAY_REASONS, SignatureFields, Tolerance},
     time::{Clock, SystemClock, UnixTime},
 };
 
@@ -32,7 +32,7 @@ use crate::{
 pub struct PayloadProof {
     clock: Arc<dyn Clock>,
     limits: BodyLimits,
-    replays: Replays,
+    replays: Recorder,
     verifier: Arc<Verifier>,
 }
 
@@ -83,7 +83,7 @@ impl PayloadProof {
         Ok(Self {
             clock: Arc::new(SystemClock),
             limits: BodyLimits::default(),
-            replays: Replays::new(MemoryReplayGuard::default()),
+            replays: Recorder::new(MemoryReplayGuard::default(), &REPLAY_REASONS),
             verifier: Arc::new(Verifier { keys, outage, scheme, tolerance: Tolerance::default() }),
         })
     }
@@ -118,7 +118,7 @@ impl PayloadProof {
     /// key. Several nodes need a guard that they share.
     #[must_use]
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
-        self.replays = Replays::new(guard);
+        self.replays = Recorder::new(guard, &REPLAY_REASONS);
         self
     }
 

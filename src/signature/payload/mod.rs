@@ -45,13 +45,12 @@ pub use self::{
     signer::{Payload, PayloadSigner, SigningError},
 };
 
-pub(in crate::signature) use self::{fields::SignatureFields, replay::Replays, tolerance::Tolerance};
+pub(in crate::signature) use self::{fields::SignatureFields, reason::REPLAY_REASONS, tolerance::Tolerance};
 
 mod fields;
 mod key;
 mod keys;
 mod reason;
-mod replay;
 mod scheme;
 mod signer;
 mod template;

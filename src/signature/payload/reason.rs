@@ -1,6 +1,9 @@
 //! Reasons of refusals by the verification of payload signatures.
 
-use crate::reason::reasons;
+use crate::{
+    reason::{Reason, reasons},
+    replay::ReplayReasons,
+};
 
 reasons! {
     /// A header field of the signature occurs more than once.
@@ -91,3 +94,11 @@ reasons! {
     /// Look at: the sender: a timestamp is the number of seconds or milliseconds since the Unix epoch.
     PAYLOAD_TIMESTAMP_SYNTAX = "payload_timestamp_syntax";
 }
+
+/// The reasons of requests that are not recorded as new.
+pub(in crate::signature) static REPLAY_REASONS: ReplayReasons = ReplayReasons {
+    replayed: Reason::PAYLOAD_REPLAY,
+    key_full: Reason::PAYLOAD_REPLAY_KEY_FULL,
+    full: Reason::PAYLOAD_REPLAY_FULL,
+    unavailable: Reason::PAYLOAD_REPLAY_UNAVAILABLE,
+};

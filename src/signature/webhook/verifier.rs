@@ -17,10 +17,10 @@ use crate::{
     error::{ConfigError, ConfigErrorKind},
     reason::Reason,
     refusal::{Rejection, RejectionKind},
-    replay::{MemoryReplayGuard, ReplayGuard, UsedProof},
+    replay::{MemoryReplayGuard, Recorder, ReplayGuard, UsedProof},
     request::Head,
     scheme::{Challenge, Challenges, Presented, Scheme, Schemes},
-    signature::payload::{PayloadKey, PayloadScheme, Replays, SignatureFields, Tolerance},
+    signature::payload::{PayloadKey, PayloadScheme, REPLAY_REASONS, SignatureFields, Tolerance},
     time::{Clock, SystemClock, UnixTime},
 };
 
@@ -38,7 +38,7 @@ pub struct WebhookVerifier {
     #[cfg(feature = "audit")]
     observer: Option<Arc<dyn crate::notice::Observer>>,
     replay_id: ReplayId,
-    replays: Option<Replays>,
+    replays: Option<Recorder>,
     scheme: Arc<PayloadScheme>,
     /// Identifies the sender in the record of requests, also in a store that several verifiers share.
     sender: Digest,
@@ -77,7 +77,7 @@ impl WebhookVerifier {
             observer: None,
             replay_id: ReplayId::default(),
             // A sender may take half of it.
-            replays: Some(Replays::new(MemoryReplayGuard::for_rates(PER_SECOND, PER_SECOND))),
+            replays: Some(Recorder::new(MemoryReplayGuard::for_rates(PER_SECOND, PER_SECOND), &REPLAY_REASONS)),
             scheme: Arc::new(scheme),
             sender,
             tolerance: Tolerance::default(),
@@ -116,7 +116,7 @@ impl WebhookVerifier {
     /// one sender may use half. Several nodes need a guard that they share.
     #[must_use]
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
-        self.replays = Some(Replays::new(guard));
+        self.replays = Some(Recorder::new(guard, &REPLAY_REASONS));
         self.observed()
     }
 

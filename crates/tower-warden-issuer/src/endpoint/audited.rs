@@ -24,7 +24,7 @@ impl Notes {
         this
     }
 
-    /// Notes the client, which has authenticated.
+    /// Notes the client: it has authenticated, unless it is a public one.
     pub(super) fn client(&self, id: &str) {
         #[cfg(feature = "audit")]
         self.note.field("client_id", id);
