@@ -9,6 +9,31 @@ use crate::migration::Schema;
 #[cfg(feature = "postgres")]
 use crate::postgres::PostgresPool;
 
+/// A database system that is compiled in.
+pub(crate) enum DatabaseSystem {
+    #[cfg(feature = "postgres")]
+    Postgres,
+    #[cfg(feature = "sqlite")]
+    Sqlite,
+}
+
+impl DatabaseSystem {
+    /// The one of a URL, by its scheme; otherwise the error of the configuration.
+    pub(crate) fn of(url: &str) -> Result<Self, &'static str> {
+        match url.split_once(':').map(|(scheme, _)| scheme) {
+            #[cfg(feature = "postgres")]
+            Some("postgres" | "postgresql") => Ok(Self::Postgres),
+            #[cfg(not(feature = "postgres"))]
+            Some("postgres" | "postgresql") => Err("the cargo feature `postgres` of tower-warden-sql is off"),
+            #[cfg(feature = "sqlite")]
+            Some("sqlite") => Ok(Self::Sqlite),
+            #[cfg(not(feature = "sqlite"))]
+            Some("sqlite") => Err("the cargo feature `sqlite` of tower-warden-sql is off"),
+            _ => Err("the URL of a store begins with `postgres:` or `sqlite:`"),
+        }
+    }
+}
+
 /// A pool of connections to one of the databases.
 #[derive(Clone)]
 pub(crate) enum Pool {

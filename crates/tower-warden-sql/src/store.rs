@@ -21,7 +21,7 @@ use crate::{
     error::{configuration_error, read_error, unavailable, write_error},
     migration::{Schema, migrate},
     operations,
-    pool::{Dialect as _, Pool, with_pool},
+    pool::{DatabaseSystem, Dialect as _, Pool, with_pool},
     statement,
 };
 #[cfg(feature = "postgres")]
@@ -96,20 +96,11 @@ impl SqlKeyStore {
     /// seconds for each step. A pooler in transaction mode is a configuration error too: see
     /// [`connect_through_pooler`](Self::connect_through_pooler).
     pub async fn connect(url: &str) -> Result<Self, KeyError> {
-        match url.split_once(':').map(|(scheme, _)| scheme) {
+        match DatabaseSystem::of(url).map_err(configuration_error)? {
             #[cfg(feature = "postgres")]
-            Some("postgres" | "postgresql") => {
-                Self::postgres(connecting(postgres::connect(url, Pooler::None)).await?).await
-            }
-            #[cfg(not(feature = "postgres"))]
-            Some("postgres" | "postgresql") => {
-                Err(configuration_error("the cargo feature `postgres` of tower-warden-sql is off"))
-            }
+            DatabaseSystem::Postgres => Self::postgres(connecting(postgres::connect(url, Pooler::None)).await?).await,
             #[cfg(feature = "sqlite")]
-            Some("sqlite") => Self::sqlite(connecting(sqlite::connect(url)).await?).await,
-            #[cfg(not(feature = "sqlite"))]
-            Some("sqlite") => Err(configuration_error("the cargo feature `sqlite` of tower-warden-sql is off")),
-            _ => Err(configuration_error("the URL of a key store begins with `postgres:` or `sqlite:`")),
+            DatabaseSystem::Sqlite => Self::sqlite(connecting(sqlite::connect(url)).await?).await,
         }
     }
 

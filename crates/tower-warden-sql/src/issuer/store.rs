@@ -18,7 +18,7 @@ use crate::postgres::{self, Pooler, PostgresPool};
 use crate::sqlite;
 use crate::{
     migration::{Schema, migrate},
-    pool::Pool,
+    pool::{DatabaseSystem, Pool},
 };
 
 /// The stores of an issuer in SQLite or Postgres: clients, refresh tokens and signing keys.
@@ -80,20 +80,11 @@ impl SqlIssuerStore {
     /// [`Unavailable`](IssuerStoreErrorKind::Unavailable) if the database cannot be opened, or does not respond within five
     /// seconds for each step.
     pub async fn connect(url: &str) -> Result<Self, IssuerStoreError> {
-        match url.split_once(':').map(|(scheme, _)| scheme) {
+        match DatabaseSystem::of(url).map_err(misconfigured)? {
             #[cfg(feature = "postgres")]
-            Some("postgres" | "postgresql") => {
-                Self::postgres(connecting(postgres::connect(url, Pooler::None)).await?).await
-            }
-            #[cfg(not(feature = "postgres"))]
-            Some("postgres" | "postgresql") => {
-                Err(misconfigured("the cargo feature `postgres` of tower-warden-sql is off"))
-            }
+            DatabaseSystem::Postgres => Self::postgres(connecting(postgres::connect(url, Pooler::None)).await?).await,
             #[cfg(feature = "sqlite")]
-            Some("sqlite") => Self::sqlite(connecting(sqlite::connect(url)).await?).await,
-            #[cfg(not(feature = "sqlite"))]
-            Some("sqlite") => Err(misconfigured("the cargo feature `sqlite` of tower-warden-sql is off")),
-            _ => Err(misconfigured("the URL of the store of an issuer begins with `postgres:` or `sqlite:`")),
+            DatabaseSystem::Sqlite => Self::sqlite(connecting(sqlite::connect(url)).await?).await,
         }
     }
 
