@@ -82,15 +82,8 @@ impl Digest {
 }
 
 impl Digest {
-    /// Returns the slot of this digest, out of `slots`. The bytes are uniformly distributed already.
-    #[cfg(any(feature = "api-key", feature = "jwt"))]
-    pub(crate) fn slot(&self, slots: usize) -> usize {
-        // Not the word that `Hash` uses.
-        usize::try_from(self.words()[1] % slots as u64).unwrap_or_default()
-    }
-
     /// The digest as four words, which are compared faster than 32 bytes.
-    fn words(&self) -> [u64; 4] {
+    pub(crate) fn words(&self) -> [u64; 4] {
         let word = |index: usize| {
             let bytes = self.0[index * 8..][..8].try_into().expect("a word has eight bytes");
             u64::from_ne_bytes(bytes)

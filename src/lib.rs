@@ -195,7 +195,7 @@ pub use self::{
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::{Challenge, Credential},
-    time::{Clock, ManualClock, SystemClock, Timestamp, UnixTime},
+    time::{Clock, ManualClock, Moment, SystemClock, Timestamp, UnixTime},
 };
 
 mod digest;

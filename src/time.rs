@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     fmt,
     ops::{Add, Sub},
     sync::{
@@ -118,7 +119,28 @@ impl Timestamp {
     }
 }
 
-/// A source of the current time, read once per request.
+/// The times of one moment, by a [`Clock`].
+///
+/// # Examples
+///
+/// ```
+/// use tower_warden::{Clock, ManualClock, UnixTime};
+///
+/// let moment = ManualClock::at(UnixTime::from_secs(1_000)).moment();
+/// assert_eq!((moment.now, moment.steady), (UnixTime::from_secs(1_000), UnixTime::from_secs(1_000)));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Moment {
+    /// [`Clock::now`].
+    pub now: UnixTime,
+    /// [`Clock::steady`].
+    pub steady: UnixTime,
+    /// The start of measurements, which are always by the clock of the machine.
+    pub instant: Instant,
+}
+
+/// A source of the current time.
 ///
 /// [`SystemClock`] is the default, and [`ManualClock`] is for tests.
 ///
@@ -160,6 +182,11 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn timestamp(&self) -> Timestamp {
         Timestamp(self.now().0.saturating_mul(1_000))
     }
+
+    /// Returns all times of this moment. Layers read it once per request. By default, it calls the methods above.
+    fn moment(&self) -> Moment {
+        Moment { now: self.now(), steady: self.steady(), instant: Instant::now() }
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
@@ -174,18 +201,25 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn steady(&self) -> UnixTime {
         (**self).steady()
     }
+
+    fn moment(&self) -> Moment {
+        (**self).moment()
+    }
 }
 
 /// The time at which a request arrived, by both times of a [`Clock`].
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival {
     pub(crate) now: UnixTime,
     pub(crate) steady: UnixTime,
 }
 
+#[cfg(any(feature = "api-key", feature = "jwt"))]
 impl Arrival {
     pub(crate) fn read(clock: &dyn Clock) -> Self {
-        Self { now: clock.now(), steady: clock.steady() }
+        let Moment { now, steady, .. } = clock.moment();
+        Self { now, steady }
     }
 }
 
@@ -201,14 +235,44 @@ impl Clock for SystemClock {
 
     /// The time of the first call, plus the time that has passed since then on the monotonic clock.
     fn steady(&self) -> UnixTime {
-        static START: LazyLock<(UnixTime, Instant)> = LazyLock::new(|| (SystemTime::now().into(), Instant::now()));
-        START.0 + START.1.elapsed()
+        UnixTime(steady(Instant::now()).as_secs())
+    }
+
+    /// Reads the monotonic clock only, if the other one was read less than a millisecond ago: it is set back or forward that
+    /// much later.
+    fn moment(&self) -> Moment {
+        thread_local! {
+            static LAST: Cell<Option<(Moment, Instant)>> = const { Cell::new(None) };
+        }
+        let instant = Instant::now();
+        match LAST.get() {
+            Some((last, end)) if last.instant <= instant && instant < end => Moment { instant, ..last },
+            _ => {
+                let (wall, steady) =
+                    (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), steady(instant));
+                let now = UnixTime(wall.as_secs());
+                // Both seconds are those of the instants up to the end.
+                let of_second =
+                    [wall, steady].map(|time| Duration::from_nanos(1_000_000_000 - u64::from(time.subsec_nanos())));
+                let end = instant + of_second[0].min(of_second[1]).min(Duration::from_millis(1));
+                let moment = Moment { now, steady: UnixTime(steady.as_secs()), instant };
+                LAST.set(Some((moment, end)));
+                moment
+            }
+        }
     }
 
     fn timestamp(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// The time since the epoch at the first call, plus the time that has passed from then to this instant.
+fn steady(instant: Instant) -> Duration {
+    static START: LazyLock<(Duration, Instant)> =
+        LazyLock::new(|| (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), Instant::now()));
+    START.0 + instant.saturating_duration_since(START.1)
 }
 
 /// A clock that changes only when it is set, shared by its clones.

@@ -4,6 +4,7 @@ use super::secret::KeySecret;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     reason::Reason,
+    scheme::all,
 };
 
 /// The maximum length of a key, in bytes.
@@ -124,7 +125,7 @@ impl KeyFormat {
                     return Err(Reason::KEY_LENGTH);
                 }
                 // No early exit: a branch on each random character would be mispredicted.
-                if !body.bytes().fold(true, |all, byte| all & byte.is_ascii_alphanumeric()) {
+                if !all(body.as_bytes(), |byte| byte.is_ascii_alphanumeric()) {
                     return Err(Reason::KEY_CHARACTERS);
                 }
                 let (checked, checksum) = key.split_at(key.len() - CHECKSUM_DIGITS);

@@ -34,11 +34,24 @@ impl Authenticator for ApiKeys {
         let Some(key) = key(&presented.credential) else {
             return refuse(Reason::CREDENTIAL_NOT_ACCEPTED);
         };
+        let (arrival, cache) = (presented.arrival(), self.0.lookup.cache());
+        // A key that was accepted has passed the check of its format.
+        let fingerprint = match cache.recall(key, arrival) {
+            Ok(identity) => {
+                presented.note_cached();
+                return Eventual::Now(Ok(identity));
+            }
+            Err(fingerprint) => fingerprint,
+        };
         if let Err(reason) = self.0.check_format(key) {
             return refuse(reason);
         }
         let digest = Digest::of(key.as_bytes());
-        self.0.find_cached(digest, presented.arrival(), || self.0.hashing.candidates(key, digest).into())
+        let cached = cache.find(fingerprint, &digest, arrival);
+        if let Some(Ok(_)) = cached {
+            presented.note_cached();
+        }
+        self.0.find(cached, digest, arrival, || self.0.hashing.candidates(key, digest).into())
     }
 
     #[cfg(feature = "audit")]
@@ -61,7 +74,8 @@ impl Recheck for KeyRecheck {
             return Eventual::Now(Err(Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE)));
         };
         let arrival = Arrival::read(&*inner.clock);
-        inner.find_cached(self.digest, arrival, || Arc::clone(&self.candidates)).map(|found| found.map(Some))
+        let cached = inner.lookup.cache().get(&self.digest, arrival);
+        inner.find(cached, self.digest, arrival, || Arc::clone(&self.candidates)).map(|found| found.map(Some))
     }
 }
 
@@ -72,14 +86,15 @@ impl Inner {
         formats.max_by_key(|format| format.prefix().len()).ok_or(Reason::KEY_PREFIX)?.check(key)
     }
 
-    /// The identity of a key: from the cache, or by a look-up that it shares with other requests.
-    fn find_cached(
+    /// The identity of a key: what is cached of it, or by a look-up that it shares with other requests.
+    fn find(
         self: &Arc<Self>,
+        cached: Option<Result<Arc<Identity>, Reason>>,
         digest: Digest,
         arrival: Arrival,
         candidates: impl FnOnce() -> Arc<[KeyDigest]>,
     ) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        match self.lookup.cache().get(&digest, arrival) {
+        match cached {
             Some(Ok(identity)) => Eventual::Now(Ok(identity)),
             Some(Err(reason)) => refuse(reason),
             None => {
@@ -91,7 +106,7 @@ impl Inner {
     }
 
     async fn look_up(self: Arc<Self>, digest: Digest, candidates: Arc<[KeyDigest]>) -> Outcome<Arc<Identity>> {
-        match self.find(&candidates).await {
+        match self.find_stored(&candidates).await {
             Ok(Some(record)) => {
                 let recheck = KeyRecheck { inner: Arc::downgrade(&self), digest, candidates };
                 self.verify(&record, recheck)
@@ -101,7 +116,7 @@ impl Inner {
         }
     }
 
-    async fn find(&self, candidates: &[KeyDigest]) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
+    async fn find_stored(&self, candidates: &[KeyDigest]) -> Result<Option<Arc<KeyRecord>>, Unavailable> {
         for candidate in candidates {
             let record = self.store.find(candidate).wait().await?;
             // Compared here, in constant time: a store may compare differently, for example by collation.

@@ -10,8 +10,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Admitted {
     caller: Option<Caller>,
-    /// A copy for the response.
-    reported: Option<Principal>,
+    /// A copy for the response; boxed, because it is rare.
+    reported: Option<Box<Principal>>,
     response_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -32,7 +32,7 @@ impl Admitted {
         reporting: Reporting,
     ) -> Self {
         let reported = match reporting {
-            Reporting::EveryResponse => Some(principal.clone()),
+            Reporting::EveryResponse => Some(Box::new(principal.clone())),
             Reporting::Refusals => None,
         };
         Self { caller: Some(Caller::Known(principal)), reported, response_fields }
@@ -76,7 +76,7 @@ impl Pass for Admitted {
 
     fn annotate(&mut self, extensions: &mut Extensions) {
         if let Some(principal) = self.reported.take() {
-            extensions.insert(principal);
+            extensions.insert(*principal);
         }
     }
 

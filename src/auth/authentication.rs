@@ -29,7 +29,7 @@ use crate::{
     request::{Head, UnknownClient},
     revocation::RevocationList,
     scheme::{Located, Presented},
-    time::{Arrival, Clock},
+    time::{Clock, Moment},
 };
 
 /// The check of [`AuthLayer`](crate::layer::AuthLayer).
@@ -93,7 +93,7 @@ impl Check for Authentication {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         let verified = match self.located(head) {
-            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, Arrival::read(&*self.clock)) {
+            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, self.clock.moment()) {
                 Eventual::Now(checked) => self.finish(checked),
                 Eventual::Later(checked) => {
                     let this = Arc::clone(self);
@@ -167,14 +167,15 @@ impl Authentication {
     }
 
     /// Verifies one credential, up to the last check.
+    #[inline]
     fn verify(
         self: &Arc<Self>,
         role: Role,
         located: &Located<'_>,
         head: &Head<'_>,
-        arrival: Arrival,
+        moment: Moment,
     ) -> Eventual<Result<Checked, Rejection>> {
-        let (attempt, verdict) = self.source(role).begin(located, head, arrival);
+        let (attempt, verdict) = self.source(role).begin(located, head, moment);
         match verdict {
             Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client()),
             Eventual::Later(verdict) => {
@@ -193,10 +194,10 @@ impl Authentication {
         subject: &Located<'_>,
         head: &Head<'_>,
     ) -> Eventual<Result<Verified, Rejection>> {
-        let arrival = Arrival::read(&*self.clock);
+        let moment = self.clock.moment();
         let client = head.client();
-        let caller = self.verify(Role::Caller, caller, head, arrival);
-        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, arrival);
+        let caller = self.verify(Role::Caller, caller, head, moment);
+        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, moment);
         let this = Arc::clone(self);
         caller.and_then(move |caller| {
             let caller = match caller {
@@ -233,6 +234,7 @@ impl Authentication {
         })
     }
 
+    #[inline]
     fn settle(
         self: &Arc<Self>,
         role: Role,
@@ -264,6 +266,7 @@ impl Authentication {
         }
     }
 
+    #[inline]
     fn check_revocation(
         &self,
         role: Role,
@@ -282,6 +285,7 @@ impl Authentication {
     }
 
     /// The last check: whether a proof was used before.
+    #[inline]
     fn finish(self: &Arc<Self>, checked: Result<Checked, Rejection>) -> Eventual<Result<Verified, Rejection>> {
         let checked = match checked {
             Ok(checked) => checked,
@@ -307,6 +311,7 @@ impl Authentication {
         }
     }
 
+    #[inline]
     fn admit(&self, checked: Checked, marked: Result<(), Rejection>) -> Result<Verified, Rejection> {
         let Checked { attempt, examined, identity, not_revoked, role } = checked;
         let presented = Presented::Scheme(attempt.place.scheme);

@@ -1,4 +1,7 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::proof::ProofOfPossession;
 #[cfg(feature = "audit")]
@@ -10,7 +13,7 @@ use crate::{
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::{Credential, MAX_CREDENTIAL_BYTES, Scheme},
-    time::{Arrival, UnixTime},
+    time::{Moment, UnixTime},
 };
 
 /// A credential that is presented to an [`Authenticator`].
@@ -25,23 +28,42 @@ pub struct Presented<'a> {
     pub now: UnixTime,
     /// The same time by [`Clock::steady`](crate::Clock::steady), which caches compare as well.
     pub steady: UnixTime,
+    /// Set if the verdict is from a cache, so that nothing was verified.
+    #[cfg_attr(
+        not(any(feature = "api-key", feature = "jwt")),
+        expect(dead_code, reason = "no authenticator has a cache")
+    )]
+    is_cached: Option<&'a AtomicBool>,
 }
 
 impl<'a> Presented<'a> {
     /// A presented credential; for tests of an authenticator.
     #[must_use]
     pub const fn new(credential: Credential<'a>, head: Head<'a>, now: UnixTime) -> Self {
-        Self { credential, head, now, steady: now }
+        Self { credential, head, now, steady: now, is_cached: None }
     }
 
-    pub(super) const fn arrived(credential: Credential<'a>, head: Head<'a>, arrival: Arrival) -> Self {
-        Self { credential, head, now: arrival.now, steady: arrival.steady }
+    pub(super) const fn arrived(
+        credential: Credential<'a>,
+        head: Head<'a>,
+        moment: Moment,
+        is_cached: &'a AtomicBool,
+    ) -> Self {
+        Self { credential, head, now: moment.now, steady: moment.steady, is_cached: Some(is_cached) }
+    }
+
+    /// Notes that the verdict is from a cache.
+    #[cfg(any(feature = "api-key", feature = "jwt"))]
+    pub(crate) fn note_cached(&self) {
+        if let Some(is_cached) = self.is_cached {
+            is_cached.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
     }
 
     /// The times that caches compare.
     #[cfg(any(feature = "api-key", feature = "jwt"))]
-    pub(crate) const fn arrival(&self) -> Arrival {
-        Arrival { now: self.now, steady: self.steady }
+    pub(crate) const fn arrival(&self) -> crate::time::Arrival {
+        crate::time::Arrival { now: self.now, steady: self.steady }
     }
 }
 

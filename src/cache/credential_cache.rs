@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use moka::sync::Cache;
 
 use super::{
+    fingerprint::Fingerprint,
     generations::Generations,
     in_flight::{Completed, InFlight, Joined},
     outcome::{Failure, Outcome, Tagged},
@@ -98,9 +99,20 @@ impl<V: Tagged> CredentialCache<V> {
         })
     }
 
-    /// Returns the cached value or refusal of the key, if it is valid, for a request that has just arrived.
-    pub(crate) fn get(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
+    /// Returns the cached value of a credential that this thread has seen, if it is valid, for a request that has just
+    /// arrived: without its digest. Otherwise its fingerprint, for [`find`](Self::find).
+    pub(crate) fn recall(&self, credential: &str, at: Arrival) -> Result<V, Fingerprint> {
         self.note_time(at.now);
+        let fingerprint = self.per_thread.fingerprint(credential.as_bytes());
+        let recalled = self.recalled(&fingerprint, at).ok_or(fingerprint);
+        if recalled.is_ok() {
+            metrics::cache_looked_up(self.name, "hit");
+        }
+        recalled
+    }
+
+    /// Returns the cached value or refusal of a credential that was not [recalled](Self::recall), by its digest.
+    pub(crate) fn find(&self, fingerprint: Fingerprint, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
         let cached = self.cached(key, at);
         let result = match &cached {
             None => "miss",
@@ -108,22 +120,43 @@ impl<V: Tagged> CredentialCache<V> {
             Some(Ok(_)) => "hit",
         };
         metrics::cache_looked_up(self.name, result);
-        cached
+        match cached? {
+            Ok(entry) => {
+                let value = entry.value.clone();
+                // Larger entries would multiply the memory of each thread.
+                if entry.places() == 1 {
+                    self.per_thread.insert(fingerprint, entry);
+                }
+                Some(Ok(value))
+            }
+            Err(reason) => Some(Err(reason)),
+        }
     }
 
-    /// The same for a request that may have arrived some time ago, such as one whose look-up was invalidated.
-    fn cached(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
-        if let Some(value) = self.per_thread.get(key).and_then(|entry| self.valid_value(entry, at)) {
-            return Some(Ok(value));
-        }
-        if let Some(entry) = self.values.get(key)
-            && let Some(value) = self.valid_value(entry.clone(), at)
-        {
-            // Larger entries would multiply the memory of each thread.
-            if entry.places() == 1 {
-                self.per_thread.insert(*key, entry);
+    /// Returns the cached value or refusal of a key that is a digest itself, if it is valid, for a request that has just
+    /// arrived.
+    pub(crate) fn get(&self, key: &Digest, at: Arrival) -> Option<Result<V, Reason>> {
+        self.note_time(at.now);
+        let fingerprint = Fingerprint::from(key);
+        match self.recalled(&fingerprint, at) {
+            Some(value) => {
+                metrics::cache_looked_up(self.name, "hit");
+                Some(Ok(value))
             }
-            return Some(Ok(value));
+            None => self.find(fingerprint, key, at),
+        }
+    }
+
+    /// The valid value that this thread has seen.
+    fn recalled(&self, fingerprint: &Fingerprint, at: Arrival) -> Option<V> {
+        self.per_thread.get(fingerprint, |entry| self.is_valid(entry, at).then(|| entry.value.clone()))
+    }
+
+    /// The valid entry or refusal of the shared caches, for a request that may have arrived some time ago, such as one whose
+    /// look-up was invalidated.
+    fn cached(&self, key: &Digest, at: Arrival) -> Option<Result<Entry<V>, Reason>> {
+        if let Some(entry) = self.values.get(key).filter(|entry| self.is_valid(entry, at)) {
+            return Some(Ok(entry));
         }
         if self.limits.negative_capacity == 0 {
             return None;
@@ -192,11 +225,11 @@ impl<V: Tagged> CredentialCache<V> {
         self.generations.invalidate_refusals();
     }
 
-    /// Returns the value of an entry, if it is valid. Every hit passes here, of the shared and of the per-thread cache.
-    fn valid_value(&self, entry: Entry<V>, at: Arrival) -> Option<V> {
-        let is_valid = self.generations.is_valid(entry.generation, entry.value.tag());
-        (is_valid && entry.is_fresh(self.limits.positive_ttl, at) && entry.value.is_current(at.now))
-            .then_some(entry.value)
+    /// Returns whether an entry is valid. Every hit passes here, of the shared and of the per-thread cache.
+    fn is_valid(&self, entry: &Entry<V>, at: Arrival) -> bool {
+        self.generations.is_valid(entry.generation, entry.value.tag())
+            && entry.is_fresh(self.limits.positive_ttl, at)
+            && entry.value.is_current(at.now)
     }
 
     /// Invalidates all entries if the clock was set back: they would be fresh again when it reaches their time again, long
@@ -218,7 +251,7 @@ impl<V: Tagged> CredentialCache<V> {
         F: Future<Output = Outcome<V>> + Send + 'static,
     {
         let cached = || match self.cached(&key, at)? {
-            Ok(value) => Some(Outcome::Found(value)),
+            Ok(entry) => Some(Outcome::Found(entry.value)),
             Err(reason) => Some(Outcome::Refused(reason)),
         };
         self.in_flight.join(key, cached, |registration| {

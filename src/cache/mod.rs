@@ -10,8 +10,9 @@
 //!    other refusals and no valid credential.
 //! 2. At most one look-up per key is in flight. Other requests for the key wait for it, and it continues as long as one of
 //!    them waits ([`InFlight`](in_flight::InFlight)).
-//! 3. In front of the values is a small cache for each thread. Its entries carry the same generations and are checked in the
-//!    same place ([`PerThread`](per_thread::PerThread)).
+//! 3. In front of the values is a small cache for each thread, which finds a credential by its
+//!    [fingerprint](fingerprint::Fingerprint). Its entries carry the same generations and are checked in the same place
+//!    ([`PerThread`](per_thread::PerThread)).
 //! 4. Failures are not cached. No entry is returned past its lifetime, which begins before its look-up, by the clock and by
 //!    its [steady](crate::Clock::steady) time.
 //! 5. The capacity of values is one of memory: a value of more than 4 KiB takes the place of several.
@@ -25,6 +26,7 @@ pub(crate) use self::{
 };
 
 mod credential_cache;
+mod fingerprint;
 mod generations;
 mod in_flight;
 mod lookup;

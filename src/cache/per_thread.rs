@@ -5,38 +5,59 @@
 
 use std::sync::Mutex;
 
-use crate::{digest::Digest, striped::Striped};
+use super::fingerprint::{Fingerprint, Fingerprints};
+use crate::striped::Striped;
 
-/// The number of slots of each thread. A key has one possible slot, and a newer key replaces the one in it.
-const SLOTS: usize = 1024;
+/// The number of groups of slots of each thread. A credential has one possible group, in which a newer one replaces the
+/// oldest.
+const GROUPS: usize = 256;
+
+/// The slots of a group: of some hundred credentials, more than these are hardly ever in one group.
+const SLOTS: usize = 4;
+
+/// The newest first.
+type Group<T> = [Option<(Fingerprint, T)>; SLOTS];
 
 /// The per-thread slots, allocated when a thread first inserts.
 ///
 /// Nothing is removed from other threads' slots on an invalidation. It need not be: entries carry their generation, and
 /// [`CredentialCache::get`](super::credential_cache::CredentialCache::get) checks them as it checks those of the shared cache.
-pub(super) struct PerThread<T>(Striped<Mutex<Vec<Option<(Digest, T)>>>>);
+pub(super) struct PerThread<T> {
+    fingerprints: Fingerprints,
+    groups: Striped<Mutex<Vec<Group<T>>>>,
+}
 
 impl<T: Clone> PerThread<T> {
-    /// Returns the entry of this key, if it is in this thread's slots.
-    pub(super) fn get(&self, key: &Digest) -> Option<T> {
-        // With many threads, two may share slots. The second does not wait: the shared cache has the entry as well.
-        let slots = self.0.mine().try_lock().ok()?;
-        let (stored, value) = slots.get(key.slot(SLOTS))?.as_ref()?;
-        (stored == key).then(|| value.clone())
+    /// Computes the fingerprint of a credential.
+    pub(super) fn fingerprint(&self, credential: &[u8]) -> Fingerprint {
+        self.fingerprints.of(credential)
+    }
+
+    /// Returns what `read` makes of the entry of this key, if it is in this thread's slots.
+    pub(super) fn get<R>(&self, key: &Fingerprint, read: impl FnOnce(&T) -> Option<R>) -> Option<R> {
+        // With many threads, two may share groups. The second does not wait: the shared cache has the entry as well.
+        let groups = self.groups.mine().try_lock().ok()?;
+        let slots = groups.get(key.number(GROUPS))?;
+        let (_, entry) = slots.iter().flatten().find(|(stored, _)| stored == key)?;
+        read(entry)
     }
 
     /// Stores an entry in this thread's slots.
-    pub(super) fn insert(&self, key: Digest, value: T) {
-        let Ok(mut slots) = self.0.mine().try_lock() else { return };
-        if slots.is_empty() {
-            slots.resize(SLOTS, None);
+    pub(super) fn insert(&self, key: Fingerprint, value: T) {
+        let Ok(mut groups) = self.groups.mine().try_lock() else { return };
+        if groups.is_empty() {
+            groups.resize_with(GROUPS, || [const { None }; SLOTS]);
         }
-        slots[key.slot(SLOTS)] = Some((key, value));
+        let slots = &mut groups[key.number(GROUPS)];
+        // An older entry of this credential is replaced: it is not valid any more.
+        let oldest = slots.iter().position(|slot| slot.as_ref().is_none_or(|(stored, _)| *stored == key));
+        slots[..=oldest.unwrap_or(SLOTS - 1)].rotate_right(1);
+        slots[0] = Some((key, value));
     }
 }
 
 impl<T> Default for PerThread<T> {
     fn default() -> Self {
-        Self(Striped::new(Mutex::default))
+        Self { fingerprints: Fingerprints::new(), groups: Striped::new(Mutex::default) }
     }
 }

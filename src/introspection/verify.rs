@@ -114,9 +114,20 @@ impl Authenticator for Introspection {
         if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
-        let (digest, arrival) = (Digest::of(token.as_bytes()), presented.arrival());
-        match self.0.lookup.cache().get(&digest, arrival) {
-            Some(Ok(active)) => Eventual::Now(Ok(active.identity)),
+        let (arrival, cache) = (presented.arrival(), self.0.lookup.cache());
+        let fingerprint = match cache.recall(token, arrival) {
+            Ok(active) => {
+                presented.note_cached();
+                return Eventual::Now(Ok(active.identity));
+            }
+            Err(fingerprint) => fingerprint,
+        };
+        let digest = Digest::of(token.as_bytes());
+        match cache.find(fingerprint, &digest, arrival) {
+            Some(Ok(active)) => {
+                presented.note_cached();
+                Eventual::Now(Ok(active.identity))
+            }
             Some(Err(reason)) => refuse(reason),
             None => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));

@@ -38,7 +38,7 @@
 //! | `warden.audit.lost` | counter | `sink` | events for which a sink had no room |
 //! | `warden.audit.queue` | gauge | `sink` | events that wait in the queue of a sink |
 //! | `warden.cache.lookups` | counter | `cache`, `result` | look-ups of credentials, keys, issuers, scopes by role and remote decisions in caches: `hit`, `refused` for a cached refusal, `miss` |
-//! | `warden.verification.duration` | histogram, s | `method`, `outcome` | duration of the verification of credentials, with look-ups; `method` is the kind of the credential if it was refused |
+//! | `warden.verification.duration` | histogram, s | `method`, `outcome` | duration of the verification of credentials, with look-ups, except for identities that are cached; `method` is the kind of the credential if it was refused |
 //! | `warden.key_set.refreshes` | counter | `issuer`, `outcome` | fetches of key sets: `ok` or `failed` |
 //! | `warden.key_set.last_refresh` | gauge, s | `issuer` | the time of the last successful fetch, in seconds since the epoch |
 //! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted`, `refused`, `not_counted`, or `unavailable` |

@@ -44,7 +44,18 @@ impl<R> Responder<R> {
 
     /// Makes the body of a refusal that something inside has left to the layers outside. All other responses are unchanged, and
     /// so is a refusal whose status something in between has changed, or whose body it has encoded.
+    #[inline]
     pub(crate) fn complete<B>(&self, response: Response<B>) -> Response<B>
+    where
+        R: Respond<B>,
+    {
+        match self.origin {
+            Origin::Default => response,
+            Origin::Set => self.completed(response),
+        }
+    }
+
+    fn completed<B>(&self, response: Response<B>) -> Response<B>
     where
         R: Respond<B>,
     {
@@ -53,11 +64,7 @@ impl<R> Responder<R> {
                 && rejection.status() == response.status()
                 && !response.headers().contains_key(header::CONTENT_ENCODING)
         };
-        let rejection = match self.origin {
-            Origin::Default => None,
-            Origin::Set => response.extensions().get::<Rejection>().filter(is_unchanged),
-        };
-        let Some(rejection) = rejection else { return response };
+        let Some(rejection) = response.extensions().get::<Rejection>().filter(is_unchanged) else { return response };
         let status = self.respond.status(rejection);
         let (made, body) = self.respond.respond(rejection).into_parts();
         let (mut parts, _) = response.into_parts();

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{MAX_CREDENTIAL_BYTES, Scheme, credential::Credential, location::Location};
+use super::{MAX_CREDENTIAL_BYTES, Scheme, all, credential::Credential, location::Location};
 use crate::{reason::Reason, request::Head};
 
 /// The longest name of a scheme in `Authorization`, with the spaces after it, in bytes.
@@ -223,8 +223,11 @@ impl Schemes {
     fn authorization<'a>(&self, value: &'a HeaderValue) -> Result<(usize, &'a str), LocateError> {
         let text = text(value.as_bytes(), self.max_length.saturating_add(MAX_SCHEME_LENGTH))?;
         let (name, credential) = first_word(text);
+        // Mostly in this case.
+        let is_same = |known: &str, name: &str| known == name || known.eq_ignore_ascii_case(name);
         let site = |name: &str| {
-            let is_named = |site: &Site| matches!(&site.location, Location::Authorization(known) if known.eq_ignore_ascii_case(name));
+            let is_named =
+                |site: &Site| matches!(&site.location, Location::Authorization(known) if is_same(known, name));
             self.sites.iter().position(is_named)
         };
         if let Some(site) = site(name) {
@@ -300,10 +303,9 @@ fn text(value: &[u8], max_length: usize) -> Result<&str, LocateError> {
     if value.len() > max_length {
         return Err(LocateError::Malformed(Reason::CREDENTIAL_TOO_LONG));
     }
-    // Branch-free, so that many bytes are checked at once.
-    let is_visible = value.iter().fold(true, |all, byte| all & (byte.wrapping_sub(b' ') < 0x5F));
-    let text = std::str::from_utf8(value).ok();
-    text.filter(|_| is_visible).ok_or(LocateError::Malformed(Reason::CREDENTIAL_CHARACTERS))
+    let is_visible = all(value, |byte| byte.wrapping_sub(b' ') < 0x5F);
+    let text = if is_visible { std::str::from_utf8(value).ok() } else { None };
+    text.ok_or(LocateError::Malformed(Reason::CREDENTIAL_CHARACTERS))
 }
 
 /// Not by an entry of the map, which may make room for a new one.

@@ -126,8 +126,16 @@ impl Authenticator for AwsAlb {
             return Eventual::Now(Err(invalid(Reason::CREDENTIAL_KIND)));
         }
         let (token, arrival) = (presented.credential.text(), presented.arrival());
+        let fingerprint = match self.0.cache.recall(token, arrival) {
+            Ok(verified) => {
+                presented.note_cached();
+                return Eventual::Now(Ok(verified.identity));
+            }
+            Err(fingerprint) => fingerprint,
+        };
         let digest = Digest::of(token.as_bytes());
-        if let Some(Ok(verified)) = self.0.cache.get(&digest, arrival) {
+        if let Some(Ok(verified)) = self.0.cache.find(fingerprint, &digest, arrival) {
+            presented.note_cached();
             return Eventual::Now(Ok(verified.identity));
         }
         // Read before the verification begins: see `CredentialCache`.
