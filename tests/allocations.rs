@@ -32,7 +32,10 @@ use tower_warden::{
     jwt::{Issuer, Jwt},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     mcp::McpServer,
-    rate_limit::{Exempt, LimitBy, LocalRateLimiter, Quota, RateLimitFields},
+    rate_limit::{
+        Decision, Exempt, LimitBy, LimitKey, LimitRequest, LocalRateLimiter, Quota, QuotaSet, RateLimitFields,
+        RateLimiter,
+    },
     request::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::{Scopes, scopes},
@@ -257,6 +260,22 @@ fn a_local_rate_limit_costs_its_fields_and_nothing_without_them() {
     // Its value, and the response's first field: the table and the list of the map.
     Cost::of(&layer(), || request("")).is_above(&Cost::bare(), 3);
     Cost::of(&layer().fields(RateLimitFields::Silent), || request("")).is_above(&Cost::bare(), 0);
+}
+
+#[test]
+fn a_local_rate_limiter_holds_no_more_memory_than_its_bound_allows() {
+    let (limiter, quotas) = (LocalRateLimiter::bounded(10_000), QuotaSet::from(Quota::per_day(1_000)));
+    let flood = |addresses: std::ops::Range<u32>| {
+        for address in addresses {
+            let mut key = LimitKey::of_limit("peers");
+            key.push("ipv4", address.to_be_bytes());
+            let decision = limiter.take(&LimitRequest::new(&key, &quotas));
+            assert!(matches!(decision, Eventual::Now(Ok(Decision::Admitted(_)))));
+        }
+    };
+    let ((), first) = bytes(|| flood(0..100_000));
+    assert!((24 * 9_000..25 * 10_000).contains(&first), "{first}");
+    assert_eq!(bytes(|| flood(100_000..1_000_000)).1, 0);
 }
 
 #[test]

@@ -33,9 +33,9 @@ pub struct RateLimit {
     /// The key without parts.
     pub(super) key: LimitKey,
     pub(super) limiter: Arc<dyn RateLimiter>,
-    /// The name of the limit.
+    /// The name of the limit, with one copy for each thread: each event has it.
     #[cfg(feature = "audit")]
-    pub(super) name: Arc<str>,
+    pub(super) name: crate::striped::Striped<Arc<str>>,
     pub(super) outage: Outage,
     pub(super) by: LimitBy,
     pub(super) quotas: QuotaSet,
@@ -51,8 +51,11 @@ pub struct RateLimit {
 
 impl RateLimit {
     /// The quotas of the principal's tier.
-    fn quotas(&self, caller: Option<&Principal>) -> &QuotaSet {
-        let tier = caller.and_then(Principal::tier);
+    fn quotas(&self, head: &Head<'_>) -> &QuotaSet {
+        if self.tiers.is_empty() {
+            return &self.quotas;
+        }
+        let tier = head.extensions.get::<Principal>().and_then(Principal::tier);
         let of_tier = tier.and_then(|tier| self.tiers.iter().find(|(name, _)| **name == *tier));
         of_tier.map_or(&self.quotas, |(_, quotas)| quotas)
     }
@@ -102,7 +105,7 @@ impl RateLimit {
             Ok(Decision::Uncounted) => (Counted::NotCounted, 0, std::time::Duration::ZERO),
             Err(_) => return,
         };
-        trail.notes().limited(AuditedLimit { counted, limit: Arc::clone(&self.name), remaining, reset });
+        trail.notes().limited(AuditedLimit { counted, limit: Arc::clone(self.name.mine()), remaining, reset });
     }
 
     /// The pass of an exempt request.
@@ -119,13 +122,12 @@ impl Check for RateLimit {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<RateLimitPass, Rejection>> {
         let Some(cost) = self.units(head) else { return Eventual::Now(Ok(self.exempt_pass())) };
-        let key = match self.by.key_of(&self.key, head) {
-            Ok(key) => key,
-            Err(rejection) => return Eventual::Now(Err(rejection)),
-        };
-        let caller = head.extensions.get::<Principal>();
-        let chosen = self.choose.as_ref().zip(caller).and_then(|(choose, caller)| choose(caller));
-        let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(caller));
+        let mut key = self.key.clone();
+        if let Err(rejection) = self.by.push(&mut key, head) {
+            return Eventual::Now(Err(rejection));
+        }
+        let chosen = self.choose.as_ref().and_then(|choose| choose(head.extensions.get::<Principal>()?));
+        let quotas = chosen.as_ref().unwrap_or_else(|| self.quotas(head));
         let reason = Reason::QUOTA_EXCEEDED;
         let mut request = LimitRequest::new(&key, quotas).cost(cost);
         request.time = self.clock.as_ref().filter(|_| quotas.has_windows()).map(Clock::now);

@@ -36,7 +36,7 @@ impl Fields {
     pub(crate) fn new(kind: RateLimitFields, quotas: &QuotaSet, status: &LimitStatus) -> Self {
         let quota = &quotas.limits()[status.quota].quota;
         let (remaining, reset) = (status.remaining, seconds(status.reset));
-        let draft = || [quotas.policy().clone(), item(quota.name(), &[("r", remaining.into()), ("t", reset)])];
+        let draft = || [quotas.policy().clone(), item(quota.name(), &[(b";r=", remaining.into()), (b";t=", reset)])];
         let legacy = || Box::new([quota.window().0.into(), remaining.into(), reset.into()]);
         match kind {
             RateLimitFields::Draft => Self { draft: Some(draft()), legacy: None },
@@ -47,7 +47,7 @@ impl Fields {
 
     /// The fields for a limit of requests in progress.
     pub(crate) fn concurrency(policy: &HeaderValue, name: &str, remaining: u32) -> Self {
-        Self { draft: Some([policy.clone(), item(name, &[("r", remaining.into())])]), legacy: None }
+        Self { draft: Some([policy.clone(), item(name, &[(b";r=", remaining.into())])]), legacy: None }
     }
 
     /// Writes the fields. Those of the draft are lists, to which each layer appends.
@@ -101,35 +101,26 @@ fn seconds(wait: Duration) -> u64 {
 
 /// A name with parameters, such as `"default";r=9;t=1`. It is written on the stack, so that only the value is allocated, and
 /// without the machinery of `std::fmt`, which would take most of the time.
-fn item(name: &str, parameters: &[(&str, u64)]) -> HeaderValue {
+fn item(name: &str, parameters: &[(&[u8; 3], u64)]) -> HeaderValue {
     // A name has at most 64 bytes, and each parameter 23.
-    let (mut text, mut length) = ([0; 128], 0);
-    let mut push = |more: &[u8]| {
-        text[length..length + more.len()].copy_from_slice(more);
-        length += more.len();
-    };
-    push(b"\"");
-    push(name.as_bytes());
-    push(b"\"");
+    let (mut text, mut end) = ([0; 128], name.len() + 2);
+    (text[0], text[end - 1]) = (b'"', b'"');
+    text[1..end - 1].copy_from_slice(name.as_bytes());
     for (parameter, number) in parameters {
-        push(b";");
-        push(parameter.as_bytes());
-        push(b"=");
-        push(decimal(*number, &mut [0; 20]));
+        text[end..end + 3].copy_from_slice(*parameter);
+        end += 3 + write_decimal(*number, &mut text[end + 3..]);
     }
-    value(&text[..length])
+    value(&text[..end])
 }
 
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
+/// Writes a number to the start of the text, and returns the number of its digits.
+fn write_decimal(mut number: u64, text: &mut [u8]) -> usize {
+    let digits = number.checked_ilog10().map_or(1, |log| log as usize + 1);
+    for digit in text[..digits].iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
         number /= 10;
-        if number == 0 {
-            return &digits[start..];
-        }
     }
+    digits
 }
 
 fn value(text: &[u8]) -> HeaderValue {

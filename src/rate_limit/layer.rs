@@ -76,7 +76,7 @@ impl RateLimitLayer {
             key: LimitKey::of_limit(name),
             limiter: Arc::new(limiter),
             #[cfg(feature = "audit")]
-            name: name.into(),
+            name: crate::striped::Striped::new(|| name.into()),
             outage: Outage::of("rate limiter"),
             by,
             quotas: quotas.into(),

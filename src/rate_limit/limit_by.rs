@@ -160,10 +160,16 @@ impl LimitBy {
     /// The key of a request; `limit` is the key without parts.
     pub(crate) fn key_of(&self, limit: &LimitKey, head: &Head<'_>) -> Result<LimitKey, Rejection> {
         let mut key = limit.clone();
-        for Item { property, ipv6_prefix } in &self.0 {
-            property.push(head, &mut AddressedKey { key: &mut key, ipv6_prefix: *ipv6_prefix })?;
-        }
+        self.push(&mut key, head)?;
         Ok(key)
+    }
+
+    /// Pushes the properties of a request to the key without parts.
+    pub(super) fn push(&self, key: &mut LimitKey, head: &Head<'_>) -> Result<(), Rejection> {
+        for Item { property, ipv6_prefix } in &self.0 {
+            property.push(head, &mut AddressedKey { key, ipv6_prefix: *ipv6_prefix })?;
+        }
+        Ok(())
     }
 
     fn of(property: Property) -> Self {

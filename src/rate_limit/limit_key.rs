@@ -61,8 +61,32 @@ impl LimitKey {
     }
 
     /// Adds a part.
+    #[inline]
     pub fn push(&mut self, kind: &str, value: impl AsRef<[u8]>) {
-        for text in [kind.as_bytes(), value.as_ref()] {
+        let (kind, value) = (kind.as_bytes(), value.as_ref());
+        if self.push_short(kind, value).is_none() {
+            self.push_long(kind, value);
+        }
+    }
+
+    /// Adds a part to a short key; `None` if there is no room for it. The lengths of one that fits are a byte each.
+    #[inline]
+    fn push_short(&mut self, kind: &[u8], value: &[u8]) -> Option<()> {
+        let Text::Short { bytes, length } = &mut self.text else { return None };
+        let free = bytes.get_mut(*length..)?.get_mut(..kind.len() + value.len() + 2)?;
+        let (kind_length, value_length) = (u8::try_from(kind.len()).ok()?, u8::try_from(value.len()).ok()?);
+        *length += free.len();
+        let (kinds, values) = free.split_at_mut(kind.len() + 1);
+        kinds[0] = kind_length;
+        kinds[1..].copy_from_slice(kind);
+        values[0] = value_length;
+        values[1..].copy_from_slice(value);
+        Some(())
+    }
+
+    #[inline(never)]
+    fn push_long(&mut self, kind: &[u8], value: &[u8]) {
+        for text in [kind, value] {
             let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
             if let Ok(length) = u8::try_from(length)
                 && length < u8::MAX

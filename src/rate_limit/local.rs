@@ -9,7 +9,7 @@ use super::{
     partitions::Partitions,
     quota_set::{Limit, QuotaSet},
     stopwatch::{MonotonicStopwatch, Stopwatch, now},
-    table::{Entry, KeyEntries},
+    table::{Entry, KeyEntries, Way},
 };
 use crate::{Eventual, error::Unavailable};
 
@@ -82,21 +82,24 @@ impl LocalRateLimiter {
         let request = &request.resolved();
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
-        let mut tats = [0; QuotaSet::MAX];
-        for (limit, next) in request.quotas.limits().iter().zip(&mut tats) {
+        let mut next = [(0, Way::default()); QuotaSet::MAX];
+        for (limit, next) in request.quotas.limits().iter().zip(&mut next) {
             let taken = match load(&entries, request, limit, nodes, now) {
-                (meter, Entry::Tat(tat)) => meter.take(tat, now, request.cost).ok(),
-                (_, Entry::FullUntil(_)) => None,
+                (meter, Entry::Tat(tat), way) => meter.take(tat, now, request.cost).ok().map(|tat| (tat, way)),
+                (_, Entry::FullUntil(_), _) => None,
             };
-            let Some(tat) = taken else {
-                let exceeded = exceeded(request, now, |_, limit| load(&entries, request, limit, nodes, now));
-                return Decision::Refused(exceeded.expect("this quota refuses the request"));
+            let Some(taken) = taken else {
+                let load = |_, limit: &Limit| {
+                    let (meter, entry, _) = load(&entries, request, limit, nodes, now);
+                    (meter, entry)
+                };
+                return Decision::Refused(exceeded(request, now, load).expect("this quota refuses the request"));
             };
-            *next = tat;
+            *next = taken;
         }
-        let statuses = request.quotas.limits().iter().zip(tats).enumerate().map(|(index, (limit, tat))| {
+        let statuses = request.quotas.limits().iter().zip(next).enumerate().map(|(index, (limit, (tat, way)))| {
             let (id, meter) = share(request, limit, nodes);
-            entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+            entries.put(id, way, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             status(index, meter, tat, now)
         });
         Decision::Admitted(statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota"))
@@ -109,10 +112,10 @@ impl LocalRateLimiter {
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
         for limit in request.quotas.limits() {
-            if let (meter, Entry::Tat(tat)) = load(&entries, request, limit, nodes, now) {
+            if let (meter, Entry::Tat(tat), way) = load(&entries, request, limit, nodes, now) {
                 let tat = meter.settle(tat, now, &correction);
                 let (id, _) = share(request, limit, nodes);
-                entries.put(id, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+                entries.put(id, way, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             }
         }
     }
@@ -151,17 +154,17 @@ fn share(request: &LimitRequest<'_>, limit: &Limit, nodes: NonZeroU32) -> (u64, 
     (id, meter)
 }
 
-/// The parameters of a node's share of a quota, and its TAT.
+/// The parameters of a node's share of a quota, and its TAT with the position of its entry.
 fn load(
     entries: &KeyEntries<'_>,
     request: &LimitRequest<'_>,
     limit: &Limit,
     nodes: NonZeroU32,
     now: u64,
-) -> (Meter, Entry) {
+) -> (Meter, Entry, Way) {
     let (id, meter) = share(request, limit, nodes);
-    match entries.get(id, now) {
-        Entry::Tat(stored) => (meter, Entry::Tat(meter.load(stored))),
-        full @ Entry::FullUntil(_) => (meter, full),
+    match entries.find(id, now) {
+        (Entry::Tat(stored), way) => (meter, Entry::Tat(meter.load(stored)), way),
+        (full @ Entry::FullUntil(_), way) => (meter, full, way),
     }
 }

@@ -17,29 +17,43 @@ use super::limit_key::LimitKey;
 /// Entries of a bucket.
 const WAYS: usize = 8;
 
-/// The maximum number of locks.
-const SHARDS: usize = 256;
+/// The maximum number of locks: with few of them, threads that serve different keys often use the same one.
+const SHARDS: usize = 2048;
 
 /// The table.
 pub(super) struct Table {
     secret: RandomState,
     shards: Box<[Shard]>,
+    /// The buckets of each shard.
+    buckets: usize,
 }
 
-/// Aligned, so that two locks do not share a cache line.
+/// The buckets under one lock, allocated for their first key. Aligned, so that two locks do not share a cache line.
+#[derive(Default)]
 #[repr(align(128))]
 struct Shard(Mutex<Box<[Bucket]>>);
 
-/// Fingerprints, TATs, and the times at which one unit is available: grouped by field, because most look-ups read the
-/// fingerprints only. An array, so that a table of zeros takes no memory until it is used.
-type Bucket = [[u64; WAYS]; 3];
+/// Three cache lines: that of the fingerprints, and two with the states. A key that is stored needs two of them.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct Bucket {
+    fingerprints: [u64; WAYS],
+    states: [State; WAYS],
+}
+
+/// A TAT, and the time at which one unit is available.
+#[derive(Clone, Copy, Default)]
+struct State {
+    tat: u64,
+    next_unit_at: u64,
+}
 
 impl Table {
     /// Creates a table for at most `capacity` pairs of a key and a quota, and for at least eight.
     pub(super) fn new(capacity: usize) -> Self {
         let (shards, buckets) = Self::dimensions(capacity);
-        let shard = || Shard(Mutex::new(vec![[[0; WAYS]; 3]; buckets].into_boxed_slice()));
-        Self { secret: RandomState::new(), shards: (0..shards).map(|_| shard()).collect() }
+        let shards = (0..shards).map(|_| Shard::default()).collect();
+        Self { secret: RandomState::new(), shards, buckets }
     }
 
     /// The number of pairs of a key and a quota that fit into a table for at most `capacity` of them.
@@ -51,7 +65,7 @@ impl Table {
     /// The number of shards, and of buckets in each of them.
     fn dimensions(capacity: usize) -> (usize, usize) {
         let buckets = (capacity / WAYS).max(1);
-        let shards = buckets.div_ceil(64).min(SHARDS);
+        let shards = buckets.div_ceil(32).min(SHARDS);
         (shards, buckets / shards)
     }
 
@@ -59,13 +73,17 @@ impl Table {
     pub(super) fn lock(&self, key: &LimitKey) -> KeyEntries<'_> {
         let fingerprint = self.secret.hash_one(key);
         let shard = &self.shards[select(fingerprint, self.shards.len())];
-        KeyEntries { fingerprint, buckets: shard.lock() }
+        KeyEntries { fingerprint, buckets: shard.lock(self.buckets) }
     }
 }
 
 impl Shard {
-    fn lock(&self) -> MutexGuard<'_, Box<[Bucket]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, buckets: usize) -> MutexGuard<'_, Box<[Bucket]>> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_empty() {
+            *guard = vec![Bucket::default(); buckets].into_boxed_slice();
+        }
+        guard
     }
 }
 
@@ -84,28 +102,42 @@ pub(super) enum Entry {
     FullUntil(u64),
 }
 
+/// The position of an entry in its bucket, where a change looks for it first; it may be wrong.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Way(usize);
+
 impl KeyEntries<'_> {
     pub(super) fn get(&self, quota: u64, now: u64) -> Entry {
+        self.find(quota, now).0
+    }
+
+    /// The state, and the position of its entry.
+    pub(super) fn find(&self, quota: u64, now: u64) -> (Entry, Way) {
         let (fingerprint, bucket) = self.locate(quota);
-        let [fingerprints, tats, next_units] = &self.buckets[bucket];
-        match fingerprints.iter().position(|stored| *stored == fingerprint) {
-            Some(way) => Entry::Tat(tats[way]),
-            None if next_units.iter().any(|next_unit_at| *next_unit_at <= now) => Entry::Tat(0),
-            None => Entry::FullUntil(next_units.iter().copied().min().unwrap_or(now)),
-        }
+        let Bucket { fingerprints, states } = &self.buckets[bucket];
+        let way = position(fingerprints, fingerprint);
+        let entry = match states.get(way) {
+            Some(stored) => Entry::Tat(stored.tat),
+            None if states.iter().any(|state| state.next_unit_at <= now) => Entry::Tat(0),
+            None => Entry::FullUntil(states.iter().map(|state| state.next_unit_at).min().unwrap_or(now)),
+        };
+        (entry, Way(way))
     }
 
     /// Stores a TAT, if an entry is free or replaceable; `next_unit_at` is the time at which one unit is available.
-    pub(super) fn put(&mut self, quota: u64, now: u64, tat: u64, next_unit_at: u64) {
+    pub(super) fn put(&mut self, quota: u64, way: Way, now: u64, tat: u64, next_unit_at: u64) {
         let (fingerprint, bucket) = self.locate(quota);
-        let [fingerprints, tats, next_units] = &mut self.buckets[bucket];
-        let stored = fingerprints.iter().position(|stored| *stored == fingerprint);
+        let Bucket { fingerprints, states } = &mut self.buckets[bucket];
+        // Since the entry was found, another quota of the same key may have replaced it.
+        let found = Some(way.0).filter(|way| fingerprints.get(*way) == Some(&fingerprint));
+        let stored = || Some(position(fingerprints, fingerprint)).filter(|way| *way < WAYS);
         let least_used = || {
-            let replaceable = (0..WAYS).filter(|way| next_units[*way] <= now);
-            replaceable.max_by_key(|way| unused_part(tats[*way], next_units[*way], now))
+            // Of several free entries, the first one: it is found first.
+            let replaceable = (0..WAYS).rev().filter(|way| states[*way].next_unit_at <= now);
+            replaceable.max_by_key(|way| unused_part(states[*way], now))
         };
-        if let Some(way) = stored.or_else(least_used) {
-            (fingerprints[way], tats[way], next_units[way]) = (fingerprint, tat, next_unit_at);
+        if let Some(way) = found.or_else(stored).or_else(least_used) {
+            (fingerprints[way], states[way]) = (fingerprint, State { tat, next_unit_at });
         }
     }
 
@@ -116,8 +148,13 @@ impl KeyEntries<'_> {
     }
 }
 
+/// The position of a fingerprint; `WAYS` if it is not stored.
+fn position(fingerprints: &[u64; WAYS], fingerprint: u64) -> usize {
+    fingerprints.iter().position(|stored| *stored == fingerprint).unwrap_or(WAYS)
+}
+
 /// The unused part of a quota, in 2⁻³²; `u64::MAX` if nothing is used.
-fn unused_part(tat: u64, next_unit_at: u64, now: u64) -> u64 {
+fn unused_part(State { tat, next_unit_at }: State, now: u64) -> u64 {
     if tat <= now {
         return u64::MAX;
     }

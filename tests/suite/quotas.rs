@@ -247,6 +247,24 @@ fn the_key_that_has_used_the_least_is_replaced_first() {
 }
 
 #[test]
+fn a_quota_does_not_replace_the_used_up_one_of_the_same_request() {
+    let (bench, once) = (Bench::new(8), QuotaSet::from(Quota::per_day(1)));
+    for number in 0..7 {
+        assert!(bench.is_admitted(&format!("exhausted-{number}"), &once));
+    }
+    let daily = Quota::per_day(1_000);
+    assert!(bench.is_admitted("alice", &QuotaSet::from(daily.clone())));
+    // The hourly quota takes the only place that can be replaced: that of the daily one, which was found there before.
+    let both = QuotaSet::new([Quota::per_hour(1), daily]).unwrap();
+    assert!(bench.is_admitted("alice", &both));
+    let exceeded = bench.refusal("alice", &both, 1);
+    assert_eq!((exceeded.wait, exceeded.violated), (seconds(3_600), vec![0, 1]));
+    for number in 0..7 {
+        assert!(!bench.is_admitted(&format!("exhausted-{number}"), &once));
+    }
+}
+
+#[test]
 fn concurrent_threads_are_admitted_exactly_the_burst() {
     let (bench, plan) = (Bench::new(1_000), QuotaSet::new([Quota::per_day(1_000), Quota::per_hour(1_500)]).unwrap());
     let admitted: usize = std::thread::scope(|scope| {

@@ -53,8 +53,8 @@ impl ExhaustedKeys {
         let now = now(elapsed);
         let mut entries = self.table.lock(request.key);
         for id in request.ids() {
-            if matches!(entries.get(id, now), Entry::Tat(1..)) {
-                entries.put(id, now, 0, 0);
+            if let (Entry::Tat(1..), way) = entries.find(id, now) {
+                entries.put(id, way, now, 0, 0);
             }
         }
     }
@@ -78,13 +78,14 @@ impl ExhaustedKeys {
             };
             let is_used = tat > if meter.left.is_some() { ORIGIN } else { now };
             // Answers may arrive in another order than they were made: one with available units lowers no TAT.
-            let is_later = match entries.get(id, now) {
+            let (entry, way) = entries.find(id, now);
+            let is_later = match entry {
                 Entry::Tat(0) => is_any_exhausted && is_used,
                 Entry::Tat(stored) => meter.load(stored) < tat,
                 Entry::FullUntil(_) => false,
             };
             if is_later || next_unit_at > now {
-                entries.put(id, now, meter.save(tat, now), next_unit_at);
+                entries.put(id, way, now, meter.save(tat, now), next_unit_at);
             }
         }
     }
