@@ -23,8 +23,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// The id of the event: 32 hexadecimal digits, and never one that a client has chosen. If the id of a request was generated, it
-    /// is that of its event, too.
+    /// The id of the event: 32 hexadecimal digits, and never one that a client has chosen. If the id of a request was
+    /// generated, it is that of its event, too.
     pub id: EventId,
     /// The time at which it happened; that of a request is its arrival.
     pub time: Timestamp,

@@ -36,8 +36,8 @@ mod trace;
 pub(crate) struct Trail(Arc<Shared>);
 
 struct Shared {
-    /// There may be a note of a policy. It is set within the lock, and read without it: most requests have no such note, and
-    /// every policy asks. Policies of a request run one after the other, so each sees what those before it have noted.
+    /// A policy has noted something. It is set within the lock, and read without it, because most requests have no such
+    /// note. The policies of a request run one after the other, so each sees what those before it have noted.
     has_policy: AtomicBool,
     notes: Mutex<Notes>,
     received: Received,
