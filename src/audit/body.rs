@@ -24,9 +24,9 @@ pin_project! {
 
 impl<B: Body> AuditBody<B> {
     pub(super) fn wrap(response: Response<B>, guard: Guard) -> Response<Self> {
-        let declared = response.headers().get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
-        response.map(|body| Self { left: body.size_hint().exact().or(declared), body, guard: Some(guard) })
+        let declared = || response.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        let left = response.body().size_hint().exact().or_else(declared);
+        response.map(|body| Self { body, guard: Some(guard), left })
     }
 }
 

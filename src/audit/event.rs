@@ -2,7 +2,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode};
 
-use super::{detect::Alert, path::Path, trace::TraceContext};
+use super::detect::Alert;
 use crate::{
     caller::{Identity, Principal},
     notice::Notice,
@@ -10,7 +10,9 @@ use crate::{
     refusal::{Rejection, RejectionKind},
     scope::Scopes,
     time::Timestamp,
-    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, EventId, Observation, RequestId, Route},
+    trail::{
+        AuditedCertificate, AuditedLimit, AuditedPolicy, EventId, Observation, Path, RequestId, Route, TraceContext,
+    },
 };
 
 /// Something that happened, for an audit log.
@@ -21,7 +23,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event {
-    /// The id of the event: 32 hexadecimal digits, and never one that a client has chosen.
+    /// The id of the event: 32 hexadecimal digits, and never one that a client has chosen. If the id of a request was
+    /// generated, it is that of its event, too.
     pub id: EventId,
     /// The time at which it happened; that of a request is its arrival.
     pub time: Timestamp,
@@ -65,7 +68,7 @@ pub struct RequestEvent {
     pub client_address: Option<IpAddr>,
     /// The decision.
     pub decision: Decision,
-    /// The time from the arrival to the end of the response's body.
+    /// The time from the arrival to the end of the response's body, or to its head if it has no body.
     pub duration: Duration,
     /// The end of the request.
     pub end: End,

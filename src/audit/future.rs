@@ -1,7 +1,6 @@
 use std::{
     fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -10,7 +9,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::AuditBody, event::End, guard::Guard, settings::Settings, sink::Place};
+use super::{body::AuditBody, event::End, guard::Guard, sink::Place};
 use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind, Respond, Responder},
@@ -26,7 +25,6 @@ pin_project! {
     {
         guard: Option<Guard>,
         respond: Responder<R>,
-        settings: Arc<Settings>,
         #[pin]
         state: State<S, ReqBody, S::Future>,
     }
@@ -57,20 +55,19 @@ impl<S, R, ReqBody> AuditFuture<S, R, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    pub(super) fn calling(guard: Guard, respond: Responder<R>, settings: Arc<Settings>, future: S::Future) -> Self {
-        Self { guard: Some(guard), respond, settings, state: State::Calling { future } }
+    pub(super) fn calling(guard: Guard, respond: Responder<R>, future: S::Future) -> Self {
+        Self { guard: Some(guard), respond, state: State::Calling { future } }
     }
 
     /// `inner` is not ready.
     pub(super) fn reserving(
         guard: Guard,
         respond: Responder<R>,
-        settings: Arc<Settings>,
         place: BoxedPlace,
         pending: (Request<ReqBody>, S),
     ) -> Self {
         let state = State::Reserving { place, pending: Some(pending) };
-        Self { guard: Some(guard), respond, settings, state }
+        Self { guard: Some(guard), respond, state }
     }
 }
 
@@ -113,7 +110,7 @@ where
         let mut guard = this.guard.take().expect("polled after completion");
         Poll::Ready(match outcome {
             Ok(response) => {
-                let response = this.settings.finish(&mut guard, response, this.respond);
+                let response = guard.respond(response, this.respond);
                 Ok(AuditBody::wrap(response, guard))
             }
             Err(error) => {

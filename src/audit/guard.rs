@@ -1,6 +1,8 @@
 use std::{
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use http::{Method, Request, Response, StatusCode};
@@ -8,84 +10,75 @@ use http_body::Body;
 
 use super::{
     event::{Decision, End, Event, EventKind, RequestEvent},
-    log::AuditLog,
-    path::Path,
     settings::Settings,
-    sink::{AuditSink, Place},
+    sink::Place,
     span::RequestSpan,
-    trace::TraceContext,
 };
 use crate::{
     caller::Principal,
     log,
-    refusal::Rejection,
+    reason::Reason,
+    refusal::{Rejection, RejectionKind, Respond, Responder},
     request::Head,
     scheme,
-    time::Timestamp,
-    trail::{EventId, Notes, Observation, Trail},
+    trail::{Notes, Observation, Path, Received, TraceContext, Trail},
 };
 
 /// Records the event of a request when it is dropped.
 ///
+/// It is small, because it is moved with the future and with the response: what is known of the request is in its trail.
+///
 /// **Invariant.** A request has one guard from its arrival to its end: first in the future, then in the body of the response.
 /// So it has exactly one event, whatever happens to the two.
 pub(super) struct Guard {
+    /// The time at which the response ended, if it ended with its head.
+    duration: Option<Duration>,
+    end: End,
     /// Code of the inner service or of its body is running: if the guard is dropped meanwhile, that code panicked.
     is_running: bool,
-    id: EventId,
-    log: AuditLog,
+    latency: Option<Duration>,
     place: Place,
-    /// `None` only while the guard is dropped.
-    record: Option<RequestEvent>,
+    refusal: Option<Rejection>,
+    settings: Arc<Settings>,
     span: RequestSpan,
-    started: Instant,
-    time: Timestamp,
+    status: Option<StatusCode>,
     trail: Trail,
 }
 
 impl Guard {
     /// Begins the record of a request, and lets the layers inside find its trail.
-    pub(super) fn begin<B>(log: &AuditLog, settings: &Settings, request: &mut Request<B>) -> Self {
+    pub(super) fn begin<B>(settings: &Arc<Settings>, request: &mut Request<B>) -> Self {
         let head = Head::from(&*request);
-        let trail = Trail::new(settings.ids.of(&head));
-        let record = RequestEvent {
-            certificate: None,
-            client_address: None,
-            decision: Decision::Undecided,
-            duration: std::time::Duration::ZERO,
-            end: End::Disconnected,
-            fields: Vec::new(),
-            latency: None,
-            limit: None,
+        let request_id = settings.ids.of(&head);
+        let received = Received {
+            id: request_id.event(),
             method: head.method.clone(),
-            observations: scheme::is_in_query(&head).then_some(Observation::CredentialInQuery).into_iter().collect(),
-            peer: head.peer(),
-            policy: None,
-            principal: None,
-            request_id: trail.request_id().clone(),
-            required: None,
-            route: None,
-            status: None,
-            trace: TraceContext::of(head.headers),
             path: Path::of(head.uri),
+            peer: head.peer(),
+            request_id,
+            started: Instant::now(),
+            time: settings.log.clock().timestamp(),
+            trace: TraceContext::of(head.headers),
         };
-        let needs_no_decision = settings.needs_no_decision(&head);
-        {
-            let mut notes = trail.notes();
-            notes.see(&head);
-            notes.certificate = certificate(&head);
-            notes.is_decided = needs_no_decision;
-        }
+        let mut notes = Notes {
+            certificate: certificate(&head),
+            is_decided: settings.needs_no_decision(&head),
+            observations: scheme::is_in_query(&head).then_some(Observation::CredentialInQuery).into_iter().collect(),
+            ..Notes::default()
+        };
+        notes.see_from(received.peer, &head);
+        let trail = Trail::new(received, notes);
         request.extensions_mut().insert(trail.clone());
         Self {
-            id: EventId::new(),
+            duration: None,
+            end: End::Disconnected,
             is_running: false,
-            log: log.clone(),
+            latency: None,
             place: Place::default(),
-            record: Some(record),
+            refusal: None,
+            settings: Arc::clone(settings),
             span: RequestSpan::default(),
-            started: Instant::now(),
-            time: log.clock().timestamp(),
+            status: None,
             trail,
         }
     }
@@ -93,7 +86,7 @@ impl Guard {
     /// Opens the span of the request.
     #[cfg(feature = "tracing")]
     pub(super) fn open_span(&mut self) {
-        self.span = self.record.as_ref().map(RequestSpan::open).unwrap_or_default();
+        self.span = RequestSpan::open(self.trail.received());
     }
 
     /// Uses this room for the event.
@@ -111,78 +104,110 @@ impl Guard {
 
     /// Sets how the request ends if nothing else happens.
     pub(super) fn set_end(&mut self, end: End) {
-        if let Some(record) = &mut self.record {
-            record.end = end;
+        if self.end != end {
+            self.end = end;
+            self.duration = None;
         }
     }
 
-    /// Notes the head of the response.
-    pub(super) fn respond<B: Body>(&mut self, response: &Response<B>) {
-        let Some(record) = &mut self.record else { return };
-        let (status, extensions) = (response.status(), response.extensions());
-        record.latency = Some(self.started.elapsed());
-        record.status = Some(status);
-        record.principal = extensions.get::<Principal>().cloned();
-        if let Some(rejection) = extensions.get::<Rejection>() {
-            record.decision = Decision::Refused(rejection.clone());
+    /// Notes the response, and replaces that of a request about which no layer has decided, if that is refused.
+    pub(super) fn respond<B: Body, R: Respond<B>>(
+        &mut self,
+        response: Response<B>,
+        respond: &Responder<R>,
+    ) -> Response<B> {
+        let response = respond.complete(response);
+        self.note(&response);
+        // No route was found.
+        let is_unrouted = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
+        if !self.settings.denies_undecided() || is_unrouted || self.is_decided() {
+            return response;
         }
+        self.settings.warn_of_undecided(self.trail.received().time);
+        let response = respond.refuse(Rejection::new(RejectionKind::Internal, Reason::UNDECIDED));
+        self.note(&response);
+        response
+    }
+
+    /// Notes the head of the response.
+    fn note<B: Body>(&mut self, response: &Response<B>) {
+        let Received { method, started, .. } = self.trail.received();
+        let (status, extensions) = (response.status(), response.extensions());
+        let latency = started.elapsed();
         // Of these, no body is sent.
-        let is_head_only = record.method == Method::HEAD
+        let is_head_only = *method == Method::HEAD
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let body = response.body();
         let is_complete = is_head_only || body.is_end_stream() || body.size_hint().exact() == Some(0);
-        record.end = if is_complete { End::Complete } else { End::Interrupted };
+        let reported = extensions.get::<Principal>();
+        if reported.is_some() || self.status.is_some() {
+            // Also without a caller, if the response of the handler is replaced.
+            self.trail.notes().reported = reported.cloned();
+        }
+        if let Some(rejection) = extensions.get::<Rejection>() {
+            self.refusal = Some(rejection.clone());
+        }
+        self.end = if is_complete { End::Complete } else { End::Interrupted };
+        self.duration = is_complete.then_some(latency);
+        self.latency = Some(latency);
+        self.status = Some(status);
     }
 
     /// Returns whether a layer has decided about the caller, the request was refused, or it needs no decision.
-    pub(super) fn is_decided(&self) -> bool {
-        let is_refused = self.record.as_ref().is_none_or(|record| record.decision.refusal().is_some());
-        is_refused || self.trail.notes().is_decided
+    fn is_decided(&self) -> bool {
+        self.refusal.is_some() || self.trail.notes().is_decided
     }
 
-    pub(super) const fn time(&self) -> Timestamp {
-        self.time
-    }
-
-    fn finish(&self, mut record: RequestEvent) -> Event {
-        let notes = self.trail.take();
-        let Notes { certificate, client_address, fields, is_decided, limit, observations, policy, .. } = notes;
-        if is_decided && record.decision.refusal().is_none() {
-            record.decision = Decision::Admitted;
-        }
-        if self.is_running {
-            record.end = End::Panicked;
-        }
-        record.observations.extend(observations);
+    /// Makes the event. Each value is moved from the notes to its place in the event at once.
+    fn finish(&mut self) -> Event {
+        let Received { id, method, path, peer, request_id, started, time, trace } = self.trail.received();
+        let mut notes = self.trail.notes();
+        let decision = match self.refusal.take() {
+            Some(rejection) => Decision::Refused(rejection),
+            None if notes.is_decided => Decision::Admitted,
+            None => Decision::Undecided,
+        };
+        let (duration, end) = match self.duration {
+            _ if self.is_running => (None, End::Panicked),
+            duration => (duration, self.end),
+        };
+        let reported = notes.reported.take();
         let kind = EventKind::Request(RequestEvent {
-            certificate,
-            client_address,
-            duration: self.started.elapsed(),
-            fields,
-            limit,
-            policy,
-            principal: notes.principal.or(record.principal),
-            required: notes.required,
-            route: notes.route,
-            ..record
+            certificate: notes.certificate.take(),
+            client_address: notes.client_address,
+            decision,
+            duration: duration.unwrap_or_else(|| started.elapsed()),
+            end,
+            fields: mem::take(&mut notes.fields),
+            latency: self.latency,
+            limit: notes.limit.take(),
+            method: method.clone(),
+            observations: mem::take(&mut notes.observations),
+            peer: *peer,
+            policy: notes.policy.take(),
+            principal: notes.principal.take().or(reported),
+            request_id: request_id.clone(),
+            required: notes.required.take(),
+            route: notes.route.take(),
+            status: self.status,
+            trace: *trace,
+            path: path.clone(),
         });
-        Event { id: self.id, time: self.time, kind }
+        Event { id: *id, time: *time, kind }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if let Some(record) = self.record.take() {
-            let event = self.finish(record);
-            if let EventKind::Request(request) = &event.kind {
-                // A subscriber that panics here would end the process if a handler is unwinding, and lose the event.
-                if catch_unwind(AssertUnwindSafe(|| self.span.close(request))).is_err() {
-                    log::error!("a subscriber of tracing panicked at the end of the span of a request");
-                }
+        let mut event = Some(self.finish());
+        if let Some(Event { kind: EventKind::Request(request), .. }) = &event {
+            // A subscriber that panics here would end the process if a handler is unwinding, and lose the event.
+            if catch_unwind(AssertUnwindSafe(|| self.span.close(request))).is_err() {
+                log::error!("a subscriber of tracing panicked at the end of the span of a request");
             }
-            self.log.record(event, std::mem::take(&mut self.place));
         }
+        self.settings.log.deliver(&mut event, &mut self.place);
     }
 }
 

@@ -35,7 +35,6 @@ use crate::{
 ///
 /// See [`AuditChannel`](super::AuditChannel), and the [module docs](super).
 pub struct AuditLayer<R = Problem> {
-    log: AuditLog,
     respond: Responder<R>,
     settings: Arc<Settings>,
 }
@@ -44,7 +43,7 @@ impl AuditLayer {
     /// Records events in a log.
     #[must_use]
     pub fn new(log: AuditLog) -> Self {
-        Self { log, respond: Responder::default(), settings: Arc::default() }
+        Self { respond: Responder::default(), settings: Arc::new(Settings::new(log)) }
     }
 }
 
@@ -108,7 +107,7 @@ impl<R> AuditLayer<R> {
     /// Sets the body of refusals: [`Problem`] by default.
     #[must_use]
     pub fn respond_with<R2>(self, respond: R2) -> AuditLayer<R2> {
-        AuditLayer { log: self.log, respond: Responder::set(respond), settings: self.settings }
+        AuditLayer { respond: Responder::set(respond), settings: self.settings }
     }
 
     fn settings_mut(&mut self) -> &mut Settings {
@@ -120,19 +119,19 @@ impl<S, R: Clone> Layer<S> for AuditLayer<R> {
     type Service = Audit<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Audit { inner, log: self.log.clone(), respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
+        Audit { inner, respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
     }
 }
 
 impl<R: Clone> Clone for AuditLayer<R> {
     fn clone(&self) -> Self {
-        Self { log: self.log.clone(), respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
+        Self { respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
     }
 }
 
 impl<R> fmt::Debug for AuditLayer<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AuditLayer").field("log", &self.log).field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("AuditLayer").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 
@@ -141,7 +140,6 @@ impl<R> fmt::Debug for AuditLayer<R> {
 /// It is not a [`Gate`](crate::gate::Gate), because it observes the end of the response body.
 pub struct Audit<S, R = Problem> {
     inner: S,
-    log: AuditLog,
     respond: Responder<R>,
     settings: Arc<Settings>,
 }
@@ -162,25 +160,23 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let mut guard = Guard::begin(&self.log, &self.settings, &mut request);
+        let mut guard = Guard::begin(&self.settings, &mut request);
         #[cfg(feature = "tracing")]
         if self.settings.has_span {
             guard.open_span();
         }
-        let (respond, settings) = (self.respond.clone(), Arc::clone(&self.settings));
+        let respond = self.respond.clone();
         match guard.run(|| self.reserve()) {
             Eventual::Now(Some(place)) => {
                 guard.hold(place);
                 let future = guard.run(|| self.inner.call(request));
-                AuditFuture::calling(guard, respond, settings, future)
+                AuditFuture::calling(guard, respond, future)
             }
             Eventual::Now(None) => {
                 let place: BoxedPlace = Box::pin(std::future::ready(None));
-                AuditFuture::reserving(guard, respond, settings, place, (request, self.not_ready()))
+                AuditFuture::reserving(guard, respond, place, (request, self.not_ready()))
             }
-            Eventual::Later(place) => {
-                AuditFuture::reserving(guard, respond, settings, place, (request, self.not_ready()))
-            }
+            Eventual::Later(place) => AuditFuture::reserving(guard, respond, place, (request, self.not_ready())),
         }
     }
 }
@@ -189,7 +185,7 @@ impl<S, R> Audit<S, R> {
     /// Room for an event; `None` if there is none in time.
     fn reserve(&self) -> Eventual<Option<Place>> {
         let Some(max_wait) = self.settings.max_wait else { return Eventual::Now(Some(Place::default())) };
-        match self.log.reserve() {
+        match self.settings.log.reserve() {
             Eventual::Now(place) => Eventual::Now(place.ok()),
             // The sinks, which are full.
             Eventual::Later(place) => {
@@ -210,12 +206,7 @@ impl<S, R> Audit<S, R> {
 
 impl<S: Clone, R: Clone> Clone for Audit<S, R> {
     fn clone(&self) -> Self {
-        Self {
-            inner: self.inner.clone(),
-            log: self.log.clone(),
-            respond: self.respond.clone(),
-            settings: Arc::clone(&self.settings),
-        }
+        Self { inner: self.inner.clone(), respond: self.respond.clone(), settings: Arc::clone(&self.settings) }
     }
 }
 

@@ -85,11 +85,10 @@ pub use self::{
     sample::Sampled,
     sink::{AuditSink, Place},
     spool::Spool,
-    trace::TraceContext,
 };
 pub use crate::{
     notice::{ChangeOutcome, KeyAction, Notice, Observer},
-    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, EventId, Observation, RequestId},
+    trail::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, EventId, Observation, RequestId, TraceContext},
 };
 
 mod body;
@@ -105,7 +104,6 @@ mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod note;
-mod path;
 mod queue;
 mod reason;
 mod request_id;
@@ -114,6 +112,5 @@ mod settings;
 mod sink;
 mod span;
 mod spool;
-mod trace;
 #[cfg(feature = "tracing")]
 mod tracing;

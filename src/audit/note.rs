@@ -88,7 +88,7 @@ impl AuditNote {
     pub fn policy(&self, name: impl Into<Cow<'static, str>>, rule: Option<Cow<'static, str>>) -> &Self {
         if let Some(trail) = &self.0 {
             let rule = rule.map(bounded);
-            trail.notes().policy = Some(AuditedPolicy { name: bounded(name.into()), rule });
+            trail.set_policy(Some(AuditedPolicy { name: bounded(name.into()), rule }));
         }
         self
     }
@@ -96,7 +96,7 @@ impl AuditNote {
     /// The id of the request; `None` without an [`AuditLayer`](crate::layer::AuditLayer).
     #[must_use]
     pub fn request_id(&self) -> Option<&RequestId> {
-        self.0.as_ref().map(Trail::request_id)
+        self.0.as_ref().map(|trail| &trail.received().request_id)
     }
 }
 

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use http::{HeaderName, HeaderValue};
 
 use crate::{
@@ -30,13 +28,4 @@ impl RequestIds {
 
 fn is_id(value: &HeaderValue) -> bool {
     (1..=MAX_LENGTH).contains(&value.len()) && value.as_bytes().iter().all(u8::is_ascii_graphic)
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Id::Generated(id) => id.fmt(f),
-            Id::Received(value) => f.write_str(value.to_str().unwrap_or_default()),
-        }
-    }
 }

@@ -5,35 +5,40 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Response, StatusCode, header};
-use http_body::Body;
+use http::{Method, header};
 
-use super::{guard::Guard, request_id::RequestIds};
-use crate::{
-    log,
-    reason::Reason,
-    refusal::{Rejection, RejectionKind, Respond, Responder},
-    request::Head,
-    warnings::Warnings,
-};
+use super::{log::AuditLog, request_id::RequestIds};
+use crate::{log, reason::Reason, request::Head, time::Timestamp, warnings::Warnings};
 
 /// The closure that selects the requests that need no decision.
 type OpenRequests = dyn Fn(&Head<'_>) -> bool + Send + Sync;
 
 /// The settings of an [`AuditLayer`](super::AuditLayer).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Settings {
     #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "spans need the feature"))]
     pub(super) has_span: bool,
     pub(super) ids: RequestIds,
     /// Selects the requests that need no decision; `None` if no request needs one.
     pub(super) is_open: Option<Arc<OpenRequests>>,
+    pub(super) log: AuditLog,
     /// The time to wait for room in the log; `None` if requests do not wait.
     pub(super) max_wait: Option<Duration>,
     warnings: Arc<Warnings>,
 }
 
 impl Settings {
+    pub(super) fn new(log: AuditLog) -> Self {
+        Self {
+            has_span: false,
+            ids: RequestIds::default(),
+            is_open: None,
+            log,
+            max_wait: None,
+            warnings: Arc::default(),
+        }
+    }
+
     /// Returns whether a request is declared to need no decision.
     pub(super) fn needs_no_decision(&self, head: &Head<'_>) -> bool {
         // Fetch §3.2.2: a preflight has no credential.
@@ -44,34 +49,25 @@ impl Settings {
         self.is_open.as_deref().is_some_and(|is_open| is_preflight || selects(is_open))
     }
 
-    /// Notes the response, and replaces that of a request about which no layer has decided, if that is refused.
-    pub(super) fn finish<B: Body, R: Respond<B>>(
-        &self,
-        guard: &mut Guard,
-        response: Response<B>,
-        respond: &Responder<R>,
-    ) -> Response<B> {
-        let response = respond.complete(response);
-        guard.respond(&response);
-        // No route was found.
-        let is_unrouted = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-        if self.is_open.is_none() || is_unrouted || guard.is_decided() {
-            return response;
-        }
-        if self.warnings.is_due(Reason::UNDECIDED, "", guard.time().seconds()) {
+    /// Returns whether undecided requests get 500.
+    pub(super) const fn denies_undecided(&self) -> bool {
+        self.is_open.is_some()
+    }
+
+    /// Logs that no layer has decided about a request, once an hour.
+    pub(super) fn warn_of_undecided(&self, time: Timestamp) {
+        if self.warnings.is_due(Reason::UNDECIDED, "", time.seconds()) {
             log::error!(
                 "requests reach a handler, and no layer decides about their callers; responding with 500. A route was added \
                  outside of AuthLayer; what needs no credential is declared in AuditLayer::deny_undecided"
             );
         }
-        let response = respond.refuse(Rejection::new(RejectionKind::Internal, Reason::UNDECIDED));
-        guard.respond(&response);
-        response
     }
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("ids", &self.ids).field("max_wait", &self.max_wait).finish_non_exhaustive()
+        let mut debug = f.debug_struct("Settings");
+        debug.field("ids", &self.ids).field("log", &self.log).field("max_wait", &self.max_wait).finish_non_exhaustive()
     }
 }

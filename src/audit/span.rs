@@ -5,7 +5,7 @@ use tracing::field::{self, Empty};
 
 use super::event::RequestEvent;
 #[cfg(feature = "tracing")]
-use crate::reason::Reason;
+use crate::{reason::Reason, trail::Received};
 
 /// A span of the crate `tracing`; nothing if the layer has none, or without the feature.
 #[derive(Debug, Default)]
@@ -24,14 +24,14 @@ impl RequestSpan {
 #[cfg(feature = "tracing")]
 impl RequestSpan {
     /// Opens the span of a request, with the fields that are known when it arrives.
-    pub(super) fn open(request: &RequestEvent) -> Self {
+    pub(super) fn open(received: &Received) -> Self {
         Self(Some(tracing::info_span!(
             target: "tower_warden::audit",
             "request",
-            request_id = %request.request_id,
-            trace_id = request.trace.as_ref().map(|trace| field::display(trace.trace_id())),
-            method = request.method.as_str(),
-            path = request.path(),
+            request_id = %received.request_id,
+            trace_id = received.trace.as_ref().map(|trace| field::display(trace.trace_id())),
+            method = received.method.as_str(),
+            path = received.path.as_str(),
             route = Empty,
             auth_method = Empty,
             subject = Empty,

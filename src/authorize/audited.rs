@@ -34,12 +34,12 @@ impl Recorder {
     }
 
     pub(super) fn take(&self) -> Noted {
-        self.0.as_ref()?.notes().policy.take()
+        self.0.as_ref()?.take_policy()
     }
 
     pub(super) fn set(&self, noted: Noted) {
         if let Some(trail) = &self.0 {
-            trail.notes().policy = noted;
+            trail.set_policy(noted);
         }
     }
 

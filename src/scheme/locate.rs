@@ -320,6 +320,7 @@ fn conceal(headers: &mut HeaderMap, name: &HeaderName) {
 /// Returns whether the query of a request seems to carry a credential, which is ignored (RFC 6750 §2.3, OAuth 2.1 §5.1).
 pub(crate) fn is_in_query(head: &Head<'_>) -> bool {
     const NAMES: [&str; 4] = ["access_token", "api_key", "apikey", "x-api-key"];
-    let names = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split('=').next());
-    names.into_iter().any(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)))
+    let Some(query) = head.uri.query() else { return false };
+    let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
+    names.any(|name| NAMES.iter().any(|known| name.eq_ignore_ascii_case(known)))
 }

@@ -566,3 +566,37 @@ async fn a_long_path_is_cut_off_and_an_event_has_an_id_of_its_own() {
     }
     assert_ne!(ids[0], ids[1]);
 }
+
+#[tokio::test]
+async fn a_generated_id_is_that_of_the_request_and_of_its_event() {
+    let (log, mut events) = log();
+    let service = responding(log, Response::default);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        drop(service.clone().oneshot(get("/")).await);
+        let event = events.try_recv().unwrap();
+        let id = event.id.to_string();
+        assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+        assert_eq!(request_event(event).request_id.to_string(), id);
+        ids.push(id);
+    }
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(ids[0][..16], ids[1][..16], "the number of the process");
+}
+
+#[tokio::test]
+async fn a_response_without_a_body_ends_with_its_head() {
+    let (log, mut events) = log();
+    let no_content = || Response::builder().status(204).body(TestBody { then: Then::Panic, ..TestBody::default() });
+    let service = responding(log, move || no_content().unwrap());
+    drop(service.clone().oneshot(get("/")).await);
+    let event = only(&mut events);
+    assert_eq!((event.end, event.latency), (End::Complete, Some(event.duration)));
+
+    // A server that polls the body nevertheless.
+    let response = service.oneshot(get("/")).await.unwrap();
+    let polled = std::panic::AssertUnwindSafe(response.into_body().collect()).catch_unwind().await;
+    assert!(polled.is_err());
+    let event = only(&mut events);
+    assert!(event.end == End::Panicked && event.latency.unwrap() <= event.duration, "{event:?}");
+}

@@ -1,21 +1,26 @@
-use std::fmt;
+use std::{
+    fmt,
+    num::{NonZeroU64, NonZeroU128},
+};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The trace of a request, from its `traceparent` field ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
 ///
 /// The client chooses it, so it is a hint for finding other records, and nothing to decide by.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct TraceContext {
-    parent_id: u64,
-    trace_id: u128,
+    parent_id: NonZeroU64,
+    trace_id: NonZeroU128,
 }
+
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 impl TraceContext {
     /// The trace of a request; `None` without exactly one well-formed `traceparent`.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
-        let mut fields = headers.get_all("traceparent").iter();
+        let mut fields = headers.get_all(&TRACEPARENT).iter();
         let field = fields.next().filter(|_| fields.next().is_none())?.to_str().ok()?;
         let (version, rest) = field.split_once('-')?;
         let (trace_id, rest) = rest.split_once('-')?;
@@ -26,21 +31,21 @@ impl TraceContext {
         if !is_version || !is_hex(trace_id, 32) || !is_hex(parent_id, 16) || !is_hex(flags, 2) {
             return None;
         }
-        let trace_id = u128::from_str_radix(trace_id, 16).ok().filter(|id| *id != 0)?;
-        let parent_id = u64::from_str_radix(parent_id, 16).ok().filter(|id| *id != 0)?;
+        let trace_id = NonZeroU128::new(u128::from_str_radix(trace_id, 16).ok()?)?;
+        let parent_id = NonZeroU64::new(u64::from_str_radix(parent_id, 16).ok()?)?;
         Some(Self { parent_id, trace_id })
     }
 
     /// The id of the trace: 32 hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> impl fmt::Display {
-        Hex::<32>(self.trace_id)
+        Hex::<32>(self.trace_id.get())
     }
 
     /// The id of the span of the caller: 16 hexadecimal digits.
     #[must_use]
     pub fn parent_id(&self) -> impl fmt::Display {
-        Hex::<16>(self.parent_id.into())
+        Hex::<16>(self.parent_id.get().into())
     }
 }
 

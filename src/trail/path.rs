@@ -9,18 +9,27 @@ const MAX_LENGTH: usize = 2_000;
 ///
 /// It is a copy: a URI may share its memory with the whole head of the request, which would stay in memory while the event is in a
 /// queue. Short ones need no allocation.
-#[derive(Clone)]
-pub(super) struct Path(SmallVec<[u8; 96]>);
+pub(crate) struct Path(SmallVec<[u8; 96]>);
 
 impl Path {
-    pub(super) fn of(uri: &http::Uri) -> Self {
+    pub(crate) fn of(uri: &http::Uri) -> Self {
         let path = uri.path();
-        let end = path.char_indices().nth(MAX_LENGTH).map_or(path.len(), |(end, _)| end);
+        let end = match path.len() {
+            short @ ..=MAX_LENGTH => short,
+            long => path.char_indices().nth(MAX_LENGTH).map_or(long, |(end, _)| end),
+        };
         Self(SmallVec::from_slice(&path.as_bytes()[..end]))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// Copies all bytes at once. The derived implementation would add one after the other.
+impl Clone for Path {
+    fn clone(&self) -> Self {
+        Self(SmallVec::from_slice(&self.0))
     }
 }
 

@@ -1,0 +1,97 @@
+//! The trail of an audited request: what is known when it arrives, and the notes that layers make about it.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use http::{Extensions, Request};
+
+pub(crate) use self::{
+    id::Id,
+    notes::{Notes, Route},
+    path::Path,
+    received::Received,
+};
+pub use self::{
+    id::{EventId, RequestId},
+    notes::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, Observation},
+    trace::TraceContext,
+};
+use crate::request::Head;
+
+mod id;
+mod notes;
+mod path;
+mod received;
+mod trace;
+
+/// The trail of one request, in its extensions.
+///
+/// `AuditLayer` inserts the trail and takes the notes when the request has ended; later notes are lost.
+#[derive(Clone)]
+pub(crate) struct Trail(Arc<Shared>);
+
+struct Shared {
+    /// A policy has noted something. It is set within the lock, and read without it, because most requests have no such
+    /// note. The policies of a request run one after the other, so each sees what those before it have noted.
+    has_policy: AtomicBool,
+    notes: Mutex<Notes>,
+    received: Received,
+}
+
+impl Trail {
+    #[inline]
+    pub(crate) fn new(received: Received, notes: Notes) -> Self {
+        Self(Arc::new(Shared { has_policy: AtomicBool::new(false), notes: Mutex::new(notes), received }))
+    }
+
+    pub(crate) fn received(&self) -> &Received {
+        &self.0.received
+    }
+
+    /// The notes, locked.
+    pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets or removes the policy that decided.
+    pub(crate) fn set_policy(&self, policy: Option<AuditedPolicy>) {
+        if policy.is_some() || self.0.has_policy.load(Ordering::Relaxed) {
+            let mut notes = self.notes();
+            self.0.has_policy.store(policy.is_some(), Ordering::Relaxed);
+            notes.policy = policy;
+        }
+    }
+
+    /// Takes the policy that decided, if one was noted.
+    pub(crate) fn take_policy(&self) -> Option<AuditedPolicy> {
+        if !self.0.has_policy.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut notes = self.notes();
+        self.0.has_policy.store(false, Ordering::Relaxed);
+        notes.policy.take()
+    }
+}
+
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trail").field("received", &self.0.received).finish_non_exhaustive()
+    }
+}
+
+/// Makes a note about a request, if it is audited.
+pub(crate) fn note(extensions: &Extensions, note: impl FnOnce(&mut Notes)) {
+    if let Some(trail) = extensions.get::<Trail>() {
+        note(&mut trail.notes());
+    }
+}
+
+/// Notes where a request came from, and its route, as far as outer layers know it.
+pub(crate) fn note_head<B>(request: &Request<B>) {
+    note(request.extensions(), |notes| notes.see(&Head::from(request)));
+}
