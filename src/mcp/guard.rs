@@ -19,7 +19,6 @@ use crate::{
     authorize::{AllOf, Policy},
     body::{BodyCheck, BodyLimits, BufferedRequest},
     caller::{self, Principal},
-    reason::Reason,
     refusal::Rejection,
     request::Head,
     scope::Scopes,
@@ -129,7 +128,7 @@ impl Guard {
                 if let McpOperation::Task(id) = operation
                     && !self.tasks.are_of(Owner::of(caller), id)
                 {
-                    return Err(refusal::forbidden(Reason::MCP_TASK_FORBIDDEN));
+                    return Err(refusal::unknown_task(call, version));
                 }
             }
         }

@@ -15,7 +15,8 @@ use crate::{
     refusal::Rejection,
 };
 
-/// The key of the protocol version within `_meta`.
+/// The keys of the client's capabilities and of the protocol version within `_meta`.
+const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The member of `params` that has the arguments of a tool or prompt.
@@ -34,6 +35,7 @@ pub(super) struct Call<'a> {
     pub(super) arguments: Option<&'a str>,
     /// It is a request; otherwise a notification.
     pub(super) has_id: bool,
+    meta: Option<&'a Object<'a>>,
     pub(super) method: &'a str,
     operations: Operations<'a>,
     /// The version that it states itself.
@@ -178,6 +180,7 @@ fn call<'a>(method: &'a str, has_id: bool, params: &Params<'a>, version: McpVers
         // The text, as the client has sent it.
         arguments: params.arguments.and_then(Json::as_str),
         has_id,
+        meta,
         method,
         operations,
         version: version_stated,
@@ -243,6 +246,13 @@ impl<'a> Call<'a> {
             Operations::Several(operations) => operations,
             Operations::Single(operation) => slice::from_ref(operation),
         }
+    }
+
+    /// Returns whether the call states that the client has an extension of the protocol.
+    pub(super) fn declares_extension(&self, name: &str) -> bool {
+        let capabilities = self.meta.and_then(|meta| meta.get(META_CAPABILITIES)).and_then(Json::as_object);
+        let extensions = capabilities.and_then(|capabilities| capabilities.get("extensions"));
+        extensions.and_then(Json::as_object).is_some_and(|extensions| extensions.get(name).is_some())
     }
 
     /// Compares what the header fields say with the body.
