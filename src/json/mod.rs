@@ -9,7 +9,11 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::Number;
 
 #[cfg(feature = "mcp")]
+mod names;
+#[cfg(feature = "mcp")]
 mod reader;
+#[cfg(feature = "mcp")]
+mod syntax;
 
 /// The beginning of member names that some builds of serde_json read as something else than an object.
 #[cfg(feature = "mcp")]

@@ -60,6 +60,7 @@
 //! | `Mcp-Method`, `Mcp-Name` | compared if present | required, and compared |
 //! | an undeclared method | 403 | 404, `-32601` |
 //! | tasks | bound to the caller that created them | the same |
+//! | a task that is unknown to the caller | 403, `-32602` | the same, or `-32021` if the client does not declare tasks |
 //!
 //! # Not covered
 //!

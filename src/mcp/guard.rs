@@ -1,6 +1,6 @@
 //! The shared state of a guard, and the check of bodies.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 use http::{Extensions, Method};
 
@@ -19,7 +19,6 @@ use crate::{
     authorize::{AllOf, Policy},
     body::{BodyCheck, BodyLimits, BufferedRequest},
     caller::{self, Principal},
-    reason::Reason,
     refusal::Rejection,
     request::Head,
     scope::Scopes,
@@ -75,19 +74,18 @@ type Verdict = Result<Extensions, Rejection>;
 impl Guard {
     /// Judges a body as a whole: a batch with one message that is refused is refused.
     fn judge(&self, json: &crate::json::Json<'_>, head: &Head<'_>) -> Result<Eventual<Verdict>, Rejection> {
-        let version = McpVersion::of(head.headers)?;
-        let fields = Fields::of(head.headers)?;
+        let fields = Fields::of(head.headers);
+        let version = McpVersion::of(fields.version)?;
+        let stated = fields.stated()?;
         let calls = message::calls(json, version)?;
-        for call in &calls {
-            call.compare(&fields, version)?;
+        let calls = calls.as_slice();
+        for call in calls {
+            call.compare(&stated, version)?;
         }
         let principal = caller::of(head.extensions)?;
-        note(head, &calls);
-        let policies = self.policies(&calls, principal, version)?;
-        let admitted = Admitted {
-            request: McpRequest::new(calls.iter().map(|call| (call.method, &call.operations[..])), version),
-            required: policies.required().cloned(),
-        };
+        note(head, calls);
+        let policies = self.policies(calls, principal, version)?;
+        let admitted = Admitted { request: McpRequest::new(calls, version), required: policies.required().cloned() };
         Ok(match policies.decide(principal, head) {
             Eventual::Now(verdict) => {
                 Eventual::Now(verdict.map(|()| admitted.into_extensions(principal, head.extensions)))
@@ -103,12 +101,17 @@ impl Guard {
     }
 
     /// The policies of all operations.
-    fn policies(&self, calls: &[Call<'_>], caller: &Principal, version: McpVersion) -> Result<AllOf, Rejection> {
+    fn policies(
+        &self,
+        calls: &[Call<'_>],
+        caller: &Principal,
+        version: McpVersion,
+    ) -> Result<Cow<'_, AllOf>, Rejection> {
         if let [call] = calls
-            && let [operation] = call.operations[..]
+            && let [operation] = *call.operations()
             && let Some(policies) = self.prepared.find(call.method, operation).filter(|_| version.has(call.method))
         {
-            return Ok(policies.clone());
+            return Ok(Cow::Borrowed(policies));
         }
         let mut policies: Vec<&Arc<dyn Policy>> = self.rules.base().iter().collect();
         let mut known: HashSet<_> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
@@ -117,7 +120,7 @@ impl Guard {
             if is_misused || !version.has(call.method) {
                 return Err(refusal::undeclared(McpOperation::Method(call.method), version));
             }
-            for operation in &call.operations {
+            for operation in call.operations() {
                 let declared = self.rules.find(call.method, *operation);
                 let declared = declared.ok_or_else(|| refusal::undeclared(*operation, version))?;
                 // Each policy decides once, however often a request needs it.
@@ -125,11 +128,11 @@ impl Guard {
                 if let McpOperation::Task(id) = operation
                     && !self.tasks.are_of(Owner::of(caller), id)
                 {
-                    return Err(refusal::forbidden(Reason::MCP_TASK_FORBIDDEN));
+                    return Err(refusal::unknown_task(call, version));
                 }
             }
         }
-        Ok(AllOf::new(policies.into_iter().cloned()))
+        Ok(Cow::Owned(AllOf::new(policies.into_iter().cloned())))
     }
 }
 
@@ -172,10 +175,10 @@ fn note(head: &Head<'_>, calls: &[Call<'_>]) {
     for call in calls {
         note.field("mcp_method", call.method);
         // The event has room for the messages of a batch, and not for all resources of a subscription.
-        if call.operations.len() > MAX_NOTED {
-            note.field("mcp_objects", call.operations.len());
+        if call.operations().len() > MAX_NOTED {
+            note.field("mcp_objects", call.operations().len());
         }
-        for operation in call.operations.iter().take(MAX_NOTED) {
+        for operation in call.operations().iter().take(MAX_NOTED) {
             match operation {
                 McpOperation::Method(_) => {}
                 McpOperation::Tool(name) => {

@@ -2,14 +2,14 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode};
 
 use super::{
     guard::Guard,
-    header::SESSION_ID,
+    header::{Fields, SESSION_ID},
     owner::Owner,
     refusal,
-    version::{McpVersion, only},
+    version::McpVersion,
 };
 use crate::{
     Eventual,
@@ -52,23 +52,24 @@ impl Check for McpHeadCheck {
 
 impl McpHeadCheck {
     fn checked(&self, principal: &Principal, head: &Head<'_>) -> Result<McpPass, Rejection> {
-        self.0.check_origin(head.headers)?;
+        let fields = Fields::of(head.headers);
+        self.0.check_origin(&fields)?;
         // The version of a message is judged with its body, so that the refusal has the id of the message.
         if head.method == Method::POST {
-            check_content(head.headers)?;
+            check_content(&fields)?;
         } else {
-            let has_sessions = !McpVersion::of(head.headers)?.is_stateless();
+            let has_sessions = !McpVersion::of(fields.version)?.is_stateless();
             if !has_sessions || !matches!(*head.method, Method::DELETE | Method::GET) {
                 let allowed = if has_sessions { "DELETE, GET, POST" } else { "POST" };
                 return Err(refusal::method_not_allowed(allowed, head.method));
             }
         }
         // What is sent after it would not be judged.
-        if head.headers.contains_key(header::UPGRADE) {
+        if fields.upgrade.is_present() {
             return Err(refusal::invalid_message());
         }
         let unknown = || refusal::forbidden(Reason::MCP_SESSION_FORBIDDEN).hidden();
-        let requested = only(head.headers, &SESSION_ID).map_err(|_| unknown())?;
+        let requested = fields.session_id.text().map_err(|_| unknown())?;
         if requested.is_some_and(|id| !self.0.sessions.are_of(Owner::of(principal), id)) {
             return Err(unknown());
         }
@@ -118,12 +119,12 @@ impl Pass for McpPass {
 
 /// The body is JSON as it is sent: a server that reads another character set, or decodes the body, would read other messages
 /// than those that are judged.
-fn check_content(headers: &HeaderMap) -> Result<(), Rejection> {
+fn check_content(fields: &Fields<'_>) -> Result<(), Rejection> {
     let refused = || {
         let rejection = refusal::invalid_message().with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE);
         rejection.with_explanation("the body must be application/json in UTF-8, without a content coding")
     };
-    let content = only(headers, &header::CONTENT_TYPE).map_err(|_| refused())?.unwrap_or_default();
+    let content = fields.content_type.text().map_err(|_| refused())?.unwrap_or_default();
     let mut parts = content.split(';').map(str::trim_ascii);
     let is_json = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     let is_utf8 = parts.filter(|parameter| !parameter.is_empty()).all(|parameter| {
@@ -131,7 +132,7 @@ fn check_content(headers: &HeaderMap) -> Result<(), Rejection> {
         let value = value.trim_matches('"');
         name.eq_ignore_ascii_case("charset") && ["utf-8", "utf8"].iter().any(|utf8| value.eq_ignore_ascii_case(utf8))
     });
-    let coding = only(headers, &header::CONTENT_ENCODING).map_err(|_| refused())?;
+    let coding = fields.content_encoding.text().map_err(|_| refused())?;
     let is_plain = coding.is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
     if is_json && is_utf8 && is_plain { Ok(()) } else { Err(refused()) }
 }
@@ -153,10 +154,10 @@ pub(super) fn origin_of(url: &str) -> Option<Box<str>> {
 
 impl Guard {
     /// A web page of another origin does not reach the server, even if its user has a token.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Rejection> {
+    fn check_origin(&self, fields: &Fields<'_>) -> Result<(), Rejection> {
         let forbidden = || refusal::forbidden(Reason::MCP_ORIGIN_FORBIDDEN);
         let Some(allowed) = &self.origins else { return Ok(()) };
-        let origin = only(headers, &header::ORIGIN).map_err(|_| forbidden())?;
+        let origin = fields.origin.text().map_err(|_| forbidden())?;
         let is_allowed = origin.is_none_or(|origin| origin_of(origin).is_some_and(|origin| allowed.contains(&origin)));
         if is_allowed { Ok(()) } else { Err(forbidden()) }
     }

@@ -66,7 +66,8 @@
 //!    case, names that are private to a parser, nesting deeper than 32 levels, a batch where the version has none.
 //! 7. The version of the protocol: 400 and the error `-32022`. `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` are compared with the body: 400 and the error `-32020`.
 //! 8. The policies of the operation, all together: 403 with a challenge that names all of its scopes. What is not declared is
-//!    refused, and so is a batch of which one message is refused. A task is used by the caller that created it.
+//!    refused, and so is a batch of which one message is refused. A task is used by the caller that created it: 403
+//!    and the error `-32602`, or `-32021` if the client does not declare the extension.
 //!
 //! The server receives exactly the bytes that were judged, and a refusal is sent before a stream begins. Its body is a
 //! [JSON-RPC error](JsonRpcBody) with the `id` of the request.

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde_json::{Value, json, value::RawValue};
 
-use super::{operation::McpOperation, version::McpVersion};
+use super::{message::Call, operation::McpOperation, version::McpVersion};
 use crate::{
     reason::Reason,
     refusal::{Rejection, RejectionKind, Respond},
@@ -17,14 +17,20 @@ mod code {
     pub(super) const PARSE_ERROR: i32 = -32_700;
     pub(super) const INVALID_REQUEST: i32 = -32_600;
     pub(super) const METHOD_NOT_FOUND: i32 = -32_601;
+    pub(super) const INVALID_PARAMS: i32 = -32_602;
     pub(super) const INTERNAL_ERROR: i32 = -32_603;
     /// `HeaderMismatch`.
     pub(super) const HEADER_MISMATCH: i32 = -32_020;
+    /// `MissingRequiredClientCapability`.
+    pub(super) const MISSING_CAPABILITY: i32 = -32_021;
     /// `UnsupportedProtocolVersionError`.
     pub(super) const UNSUPPORTED_VERSION: i32 = -32_022;
     /// Not assigned by MCP.
     pub(super) const FORBIDDEN: i32 = -32_003;
 }
+
+/// The extension of MCP that has tasks since version 2026-07-28.
+const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// The error of a refusal, where its kind does not determine it.
 #[derive(Clone)]
@@ -67,6 +73,8 @@ struct Data<'a> {
     scope: Option<&'a Scopes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     requested: Option<&'a str>,
+    #[serde(rename = "requiredCapabilities", skip_serializing_if = "Option::is_none")]
+    required_capabilities: Option<Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     supported: Vec<&'static str>,
 }
@@ -84,7 +92,10 @@ impl<B: From<Bytes>> Respond<B> for JsonRpcBody {
         let code = error.map_or_else(|| code_of(rejection.kind()), |error| error.code);
         let requested = error.and_then(|error| error.requested.as_deref());
         let supported = requested.map(|_| McpVersion::names().collect()).unwrap_or_default();
-        let data = Data { error: rejection.code(), scope: rejection.needed(), requested, supported };
+        let required_capabilities =
+            (code == code::MISSING_CAPABILITY).then(|| json!({ "extensions": { TASKS_EXTENSION: {} } }));
+        let data =
+            Data { error: rejection.code(), scope: rejection.needed(), requested, required_capabilities, supported };
         let message = Message {
             jsonrpc: "2.0",
             id: rejection.extension::<RequestId>().map(|id| &*id.0),
@@ -159,6 +170,15 @@ pub(super) fn undeclared(operation: McpOperation<'_>, version: McpVersion) -> Re
         return rejection.hidden().response_extension(RpcError { code: code::METHOD_NOT_FOUND, requested: None });
     }
     rejection
+}
+
+/// The task is unknown, or belongs to another caller, with the code by which a server responds about an unknown one.
+///
+/// Since version 2026-07-28, that is another one for clients that do not declare that they have the extension.
+pub(super) fn unknown_task(call: &Call<'_>, version: McpVersion) -> Rejection {
+    let has_tasks = !version.is_stateless() || call.declares_extension(TASKS_EXTENSION);
+    let code = if has_tasks { code::INVALID_PARAMS } else { code::MISSING_CAPABILITY };
+    forbidden(Reason::MCP_TASK_FORBIDDEN).response_extension(RpcError { code, requested: None })
 }
 
 pub(super) fn forbidden(reason: Reason) -> Rejection {

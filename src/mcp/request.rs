@@ -1,8 +1,11 @@
-use std::sync::Arc;
+use std::{borrow::Cow, slice, sync::Arc};
 
 use http::Extensions;
 
-use super::{operation::McpOperation, version::McpVersion};
+use super::{message::Call, operation::McpOperation, version::McpVersion};
+
+/// Methods of most requests, whose names are not copied.
+const FREQUENT: [&str; 6] = ["tools/call", "tools/list", "resources/read", "prompts/get", "tasks/get", "ping"];
 
 /// The messages of an admitted request: in its extensions, for the layers and handlers inside of the guard.
 ///
@@ -26,14 +29,34 @@ use super::{operation::McpOperation, version::McpVersion};
 /// ```
 #[derive(Clone, Debug)]
 pub struct McpRequest {
-    calls: Arc<[OwnedCall]>,
+    calls: Calls,
     version: McpVersion,
 }
 
-#[derive(Debug)]
+/// The messages. Most requests have one, and it concerns one object: the enums save allocations.
+#[derive(Clone, Debug)]
+enum Calls {
+    Batch(Arc<[OwnedCall]>),
+    Single(OwnedCall),
+}
+
+#[derive(Clone, Debug)]
 struct OwnedCall {
-    method: Box<str>,
-    operations: Vec<(Kind, Box<str>)>,
+    method: Cow<'static, str>,
+    /// `None` if it concerns no single object.
+    objects: Option<Objects>,
+}
+
+#[derive(Clone, Debug)]
+enum Objects {
+    Several(Arc<[Object]>),
+    Single(Object),
+}
+
+#[derive(Clone, Debug)]
+struct Object {
+    kind: Kind,
+    name: Arc<str>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,41 +74,33 @@ impl McpRequest {
         extensions.get()
     }
 
-    pub(super) fn new<'a>(calls: impl Iterator<Item = (&'a str, &'a [McpOperation<'a>])>, version: McpVersion) -> Self {
-        let kept = |operation: &McpOperation<'_>| {
-            let kind = match operation {
-                McpOperation::Method(_) => return None,
-                McpOperation::Prompt(_) => Kind::Prompt,
-                McpOperation::Resource(_) => Kind::Resource,
-                McpOperation::Task(_) => Kind::Task,
-                McpOperation::Tool(_) => Kind::Tool,
-            };
-            Some((kind, operation.name().into()))
+    pub(super) fn new(calls: &[Call<'_>], version: McpVersion) -> Self {
+        let calls = match calls {
+            [call] => Calls::Single(OwnedCall::of(call)),
+            calls => Calls::Batch(calls.iter().map(OwnedCall::of).collect()),
         };
-        let calls = calls.map(|(method, operations)| OwnedCall {
-            method: method.into(),
-            operations: operations.iter().filter_map(kept).collect(),
-        });
-        Self { calls: calls.collect(), version }
+        Self { calls, version }
+    }
+
+    fn calls(&self) -> &[OwnedCall] {
+        match &self.calls {
+            Calls::Batch(calls) => calls,
+            Calls::Single(call) => slice::from_ref(call),
+        }
     }
 
     /// The methods of the messages, in their order. Responses to requests of the server have none.
     #[must_use]
     pub fn methods(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.calls.iter().map(|call| &*call.method)
+        self.calls().iter().map(|call| &*call.method)
     }
 
     /// The operations that the messages ask for. That of a message which concerns no single object is its method.
     pub fn operations(&self) -> impl Iterator<Item = McpOperation<'_>> {
-        self.calls.iter().flat_map(|call| {
-            let method = call.operations.is_empty().then_some(McpOperation::Method(&call.method));
-            let objects = call.operations.iter().map(|(kind, name)| match kind {
-                Kind::Prompt => McpOperation::Prompt(name),
-                Kind::Resource => McpOperation::Resource(name),
-                Kind::Task => McpOperation::Task(name),
-                Kind::Tool => McpOperation::Tool(name),
-            });
-            method.into_iter().chain(objects)
+        self.calls().iter().flat_map(|call| {
+            let objects = call.objects.as_ref().map_or(&[][..], Objects::as_slice);
+            let method = objects.is_empty().then_some(McpOperation::Method(&call.method));
+            method.into_iter().chain(objects.iter().map(Object::operation))
         })
     }
 
@@ -101,5 +116,49 @@ impl McpRequest {
     #[must_use]
     pub const fn version(&self) -> McpVersion {
         self.version
+    }
+}
+
+impl OwnedCall {
+    fn of(call: &Call<'_>) -> Self {
+        let known = FREQUENT.into_iter().find(|known| *known == call.method);
+        let method = known.map_or_else(|| Cow::Owned(call.method.to_owned()), Cow::Borrowed);
+        let objects = match call.operations() {
+            [operation] => Object::of(operation).map(Objects::Single),
+            operations => Some(Objects::Several(operations.iter().filter_map(Object::of).collect())),
+        };
+        Self { method, objects }
+    }
+}
+
+impl Objects {
+    fn as_slice(&self) -> &[Object] {
+        match self {
+            Self::Several(objects) => objects,
+            Self::Single(object) => slice::from_ref(object),
+        }
+    }
+}
+
+impl Object {
+    /// The object of an operation that concerns one.
+    fn of(operation: &McpOperation<'_>) -> Option<Self> {
+        let kind = match operation {
+            McpOperation::Method(_) => return None,
+            McpOperation::Prompt(_) => Kind::Prompt,
+            McpOperation::Resource(_) => Kind::Resource,
+            McpOperation::Task(_) => Kind::Task,
+            McpOperation::Tool(_) => Kind::Tool,
+        };
+        Some(Self { kind, name: operation.name().into() })
+    }
+
+    fn operation(&self) -> McpOperation<'_> {
+        match self.kind {
+            Kind::Prompt => McpOperation::Prompt(&self.name),
+            Kind::Resource => McpOperation::Resource(&self.name),
+            Kind::Task => McpOperation::Task(&self.name),
+            Kind::Tool => McpOperation::Tool(&self.name),
+        }
     }
 }

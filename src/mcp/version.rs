@@ -1,11 +1,7 @@
 //! Versions of the protocol.
 
-use http::{HeaderMap, HeaderName};
-
-use super::refusal;
+use super::{header::Field, refusal};
 use crate::refusal::Rejection;
-
-pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 
 /// A version of the protocol. Later ones are greater.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -50,9 +46,9 @@ impl McpVersion {
         !(self.is_stateless() && REMOVED.contains(&method))
     }
 
-    /// The version that a request states; 2025-03-26 without one.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
-        let Some(text) = only(headers, &PROTOCOL_VERSION)? else { return Ok(Self::V2025_03_26) };
+    /// The version that a request states in its header field; 2025-03-26 without one.
+    pub(super) fn of(field: Field<'_>) -> Result<Self, Rejection> {
+        let Some(text) = field.text()? else { return Ok(Self::V2025_03_26) };
         let known = Self::ALL.into_iter().find(|version| version.as_str() == text);
         known.ok_or_else(|| refusal::unsupported_version(text))
     }
@@ -61,12 +57,4 @@ impl McpVersion {
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         Self::ALL.into_iter().map(Self::as_str)
     }
-}
-
-/// The value of a header field that a request may have once.
-pub(super) fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Rejection> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().map_err(|_| refusal::header_mismatch())?;
-    if values.next().is_some() { Err(refusal::header_mismatch()) } else { Ok(Some(text.trim_ascii())) }
 }

@@ -156,6 +156,62 @@ async fn a_duplicate_among_many_names_is_refused() {
 }
 
 #[tokio::test]
+async fn a_duplicate_that_is_written_with_escapes_is_refused() {
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let object = |names: usize, last: &str| {
+        let members: String = (0..names).map(|name| format!("\"name {name}\":0,")).collect();
+        format!("{{{members}\"{last}\":[{{\"a\":1,\"b\":2}},{{\"a\":1}}]}}")
+    };
+    for names in [1, 2, 3, 15, 16, 17, 100] {
+        let last = names - 1;
+        for (last, is_distinct) in [
+            (format!("name {names}"), true),
+            (format!("n\\u0061me {names}"), true),
+            (format!("name {last}"), false),
+            (format!("n\\u0061me {last}"), false),
+            (format!("name\\u0020{last}"), false),
+        ] {
+            for body in bodies(&object(names, &last)) {
+                assert_eq!(is_read(&server, &token, &body).await, is_distinct, "{body}");
+            }
+        }
+    }
+}
+
+/// The end of a string is searched in words and in blocks of them.
+#[tokio::test]
+async fn the_first_byte_that_ends_a_string_is_found_at_any_place() {
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    for length in [1, 7, 8, 9, 15, 16, 31, 32, 33, 39, 40, 41, 63, 64, 65, 72, 73, 96, 97, 105] {
+        for place in 0..length {
+            let text = |byte: &str| {
+                // `!` and `#` are beside the quote, `\u{7f}` and `]` are similar to what ends a string too.
+                let plain = "!#]\u{7f} ".chars().cycle().take(length - 1).collect::<String>();
+                format!("\"{}{byte}{}\"", &plain[..place], &plain[place..])
+            };
+            for (byte, is_valid) in [
+                ("a", true),
+                ("\u{e9}", true),
+                ("\u{1f600}", true),
+                ("\\\"", true),
+                ("\\\\", true),
+                ("\\u0000", true),
+                ("\\q", false),
+                ("\0", false),
+                ("\n", false),
+                ("\u{1f}", false),
+                ("\"", false),
+            ] {
+                let body = &bodies(&text(byte))[1];
+                assert_eq!(is_read(&server, &token, body).await, is_valid, "{body:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_name_with_escapes_is_that_of_the_declared_tool() {
     let tool = "na\u{ef}ve \u{1f600}/\"x\"\n";
     let server = Server::with(|server| server.tool(tool, ()), |_| ok(&json!({})));
@@ -198,13 +254,16 @@ fn value() -> impl Strategy<Value = String> {
         r#""\q""#,
         "\"\n\"",
         "\"",
+        "\"0123456\"",
+        "\"01234567\"",
+        "\"a text that is longer than a block of words, and ends \u{e9} \\u00e9 after it\"",
         "[]",
         "{}",
     ]);
     let space = || select(vec!["", "", "", "", " ", "\n", "\t\r ", "\u{b}"]);
     plain.prop_map(str::to_owned).prop_recursive(4, 24, 4, move |inner| {
         let item = (space(), inner, space()).prop_map(|(before, value, after)| format!("{before}{value}{after}"));
-        let name = select(vec!["\"a\"", "\"b\"", "\"c\"", r#""\u0061""#, "\"é\"", "\"\""]);
+        let name = select(vec!["\"a\"", "\"b\"", "\"c\"", r#""\u0061""#, "\"é\"", "\"\"", "\"a longer name\""]);
         let member = (space(), name, space(), item.clone())
             .prop_map(|(before, name, after, value)| format!("{before}{name}{after}:{value}"));
         prop_oneof![

@@ -49,6 +49,29 @@ async fn a_task_in_a_stream_of_events_is_used_by_its_caller() {
 }
 
 #[tokio::test]
+async fn an_unknown_task_is_refused_with_the_code_by_which_servers_refuse_it() {
+    const INVALID_PARAMS: i64 = -32_602;
+    const MISSING_CAPABILITY: i64 = -32_021;
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let message = operation("tasks/get", "t-1");
+    let code = |answer: &Answer| {
+        answer.assert_refused(403, "mcp_task_forbidden");
+        answer.json()["error"]["code"].as_i64().unwrap()
+    };
+    assert_eq!(code(&server.legacy(&token, &message).await), INVALID_PARAMS);
+    let answer = server.modern(&token, &message).await;
+    assert_eq!(code(&answer), MISSING_CAPABILITY);
+    let required = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
+    assert_eq!(answer.json()["error"]["data"]["requiredCapabilities"], required);
+    let mut with_tasks = with_meta(&message);
+    with_tasks["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"] = required;
+    let answer = server.send(modern_request(&token, &message).body(full(&with_tasks)).unwrap()).await;
+    assert_eq!(code(&answer), INVALID_PARAMS);
+    assert_eq!(answer.json()["error"]["data"].get("requiredCapabilities"), None);
+}
+
+#[tokio::test]
 async fn a_result_that_only_mentions_a_task_binds_none() {
     let server = Server::with(
         |server| server,
