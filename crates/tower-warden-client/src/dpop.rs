@@ -97,19 +97,20 @@ impl DpopKey {
     }
 
     /// Keeps the nonce of a response for the next proofs to its origin. Returns whether the response has one.
-    pub(crate) fn keep_nonce(&self, url: &Uri, headers: &HeaderMap) -> bool {
+    pub(crate) fn keep_nonce(&self, origin: &Origin, headers: &HeaderMap) -> bool {
         let nonce = headers.get(NONCE).and_then(|nonce| nonce.to_str().ok());
-        let (Some(nonce), Some(origin)) = (nonce.filter(|nonce| is_nonce(nonce)), Origin::of(url)) else {
-            return false;
-        };
+        let Some(nonce) = nonce.filter(|nonce| is_nonce(nonce)) else { return false };
         let mut nonces = self.nonces();
-        if nonces.get(&origin).is_some_and(|known| **known == *nonce) {
+        if let Some(known) = nonces.get_mut(origin) {
+            if **known != *nonce {
+                *known = nonce.into();
+            }
             return true;
         }
-        if nonces.len() >= MAX_ORIGINS && !nonces.contains_key(&origin) {
+        if nonces.len() >= MAX_ORIGINS {
             nonces.clear();
         }
-        nonces.insert(origin, nonce.into());
+        nonces.insert(origin.clone(), nonce.into());
         true
     }
 

@@ -132,6 +132,8 @@ pub mod scoped_keys;
 pub mod secret;
 #[cfg(feature = "signature")]
 pub mod signature;
+#[cfg(feature = "signature")]
+mod signed_content;
 pub mod store;
 mod token;
 mod wiped;

@@ -57,7 +57,9 @@ impl Origin {
         // Without parsing the authority: what follows the host is a port or nothing.
         let parts = uri.authority().and_then(|authority| authority.as_str().split_at_checked(self.host.len()));
         parts.is_some_and(|(host, port)| {
-            uri.scheme_str() == Some(self.scheme.name()) && host.eq_ignore_ascii_case(&self.host) && self.has_port(port)
+            // As bytes first: most clients write the host in lower case.
+            let is_host = *host == *self.host || host.eq_ignore_ascii_case(&self.host);
+            is_host && uri.scheme_str() == Some(self.scheme.name()) && self.has_port(port)
         })
     }
 

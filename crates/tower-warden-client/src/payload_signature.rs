@@ -35,15 +35,12 @@
 
 use std::{
     fmt,
-    future::poll_fn,
-    mem,
-    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
 
-use bytes::{Buf, BufMut, Bytes};
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, request::Parts};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -53,18 +50,21 @@ use tower_warden::{
     signature::payload::{Payload, PayloadScheme, PayloadSigner},
 };
 
-use crate::{PrivateKey, private_key::unique_id};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use crate::{
+    PrivateKey,
+    private_key::unique_id,
+    signed_content::{BoxError, MAX_BYTES, Sent, send_signed},
+};
 
 /// Signs requests. See the [module docs](self).
 ///
-/// The body is read completely before the request is sent, and must have no trailers. Place the layer inside of a
-/// [`RetryLayer`](crate::retry::RetryLayer): each attempt then has a signature and a timestamp of its own, and a message with a
-/// [`MessageId`] keeps its id.
+/// The body is read completely before the request is sent: up to 1 MiB by default. It has no trailers, and is made of
+/// the bytes again. Place the layer inside of a [`RetryLayer`](crate::retry::RetryLayer): each attempt then has a
+/// signature and a timestamp of its own, and a message with a [`MessageId`] keeps its id.
 #[derive(Clone)]
 pub struct PayloadSignatureLayer {
     clock: Arc<dyn Clock>,
+    max_bytes: usize,
     signer: PayloadSigner,
 }
 
@@ -72,7 +72,7 @@ impl PayloadSignatureLayer {
     /// Signs with this signer.
     #[must_use]
     pub fn new(signer: PayloadSigner) -> Self {
-        Self { clock: Arc::new(SystemClock::default()), signer }
+        Self { clock: Arc::new(SystemClock::default()), max_bytes: MAX_BYTES, signer }
     }
 
     /// Uses the clock of an environment.
@@ -82,17 +82,24 @@ impl PayloadSignatureLayer {
         self
     }
 
+    /// Sets the size of the largest body, in bytes. A request with a larger one fails.
+    #[must_use]
+    pub const fn max_bytes(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = max_bytes;
+        self
+    }
+
     /// Adds the fields of the signature to a request whose body was read.
-    fn sign<B>(&self, request: &mut Request<B>, body: &[u8]) -> Result<(), BoxError> {
-        let id = match request.extensions().get::<MessageId>() {
+    fn sign(&self, parts: &mut Parts, body: &[u8]) -> Result<(), BoxError> {
+        let id = match parts.extensions.get::<MessageId>() {
             Some(MessageId(id)) => Some(id.to_string()),
             None if self.signer.requires_id() => Some(format!("msg_{}", unique_id()?)),
             None => None,
         };
-        let payload = Payload::new(request.method(), request.uri(), body, self.clock.timestamp());
+        let payload = Payload::new(&parts.method, &parts.uri, body, self.clock.timestamp());
         let fields = self.signer.sign(&id.as_deref().map_or(payload, |id| payload.id(id)))?;
         for (name, value) in &fields {
-            request.headers_mut().insert(name, value.clone());
+            parts.headers.insert(name, value.clone());
         }
         Ok(())
     }
@@ -133,37 +140,26 @@ pub struct Signed<S> {
     layer: PayloadSignatureLayer,
 }
 
-impl<S, B, R> Service<Request<B>> for Signed<S>
+impl<S, B> Service<Request<B>> for Signed<S>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Error: Into<BoxError>,
+    S: Service<Request<B>> + Clone + Send + 'static,
     S::Future: Send,
+    S::Error: Into<BoxError>,
     B: Body + From<Bytes> + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    type Response = Response<R>;
+    type Response = S::Response;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, BoxError>> + Send>>;
+    type Future = Sent<S::Response>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(context).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // What the ready instance has reserved is given back while the body is read.
-        let mut service = self.inner.clone();
-        drop(mem::replace(&mut self.inner, service.clone()));
         let layer = self.layer.clone();
-        Box::pin(async move {
-            let (parts, body) = request.into_parts();
-            let body = read(body).await?;
-            let mut request = Request::from_parts(parts, B::from(body.clone()));
-            poll_fn(|context| service.poll_ready(context)).await.map_err(Into::into)?;
-            // Not earlier: the wait would make the timestamp old.
-            layer.sign(&mut request, &body)?;
-            service.call(request).await.map_err(Into::into)
-        })
+        send_signed(&mut self.inner, request, layer.max_bytes, move |parts, body| layer.sign(parts, body))
     }
 }
 
@@ -171,22 +167,6 @@ impl<S: fmt::Debug> fmt::Debug for Signed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Signed").field("inner", &self.inner).field("layer", &self.layer).finish()
     }
-}
-
-/// Reads a body that has no trailers.
-async fn read<B: Body>(body: B) -> Result<Bytes, BoxError>
-where
-    B::Error: Into<BoxError>,
-{
-    let (mut body, mut bytes) = (pin!(body), Vec::new());
-    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let Ok(data) = frame.map_err(Into::into)?.into_data() else {
-            return Err("a signed request has no trailers: the signature does not cover them".into());
-        };
-        bytes.reserve(data.remaining());
-        bytes.put(data);
-    }
-    Ok(bytes.into())
 }
 
 impl PrivateKey {

@@ -25,6 +25,11 @@ use tower_warden::ConfigError;
 ///
 /// Errors are those of reqwest, without the URL of the request, which may contain a secret.
 ///
+/// # Deployment caveat
+///
+/// reqwest takes proxies from the variables `HTTP_PROXY` and `HTTPS_PROXY`. One for plain `http` receives requests for
+/// a loopback host with their tokens, unless `NO_PROXY` names that host or the builder has `no_proxy`.
+///
 /// # Examples
 ///
 /// ```no_run

@@ -36,11 +36,7 @@
 //! ```
 
 use std::{
-    error::Error,
     fmt,
-    future::{Future, poll_fn},
-    mem,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -48,7 +44,6 @@ use std::{
 use bytes::Bytes;
 use http::Request;
 use http_body::Body;
-use http_body_util::{BodyExt, Full, Limited};
 use tower_layer::Layer;
 use tower_service::Service;
 use tower_warden::{
@@ -56,7 +51,10 @@ use tower_warden::{
     signature::{MessageKey, MessageSigner, SignatureAlgorithm},
 };
 
-use crate::PrivateKey;
+use crate::{
+    PrivateKey,
+    signed_content::{BoxError, MAX_BYTES, Sent, send_signed},
+};
 
 /// A [`PrivateKey`] that signs requests: one for ES256, ES384, EdDSA, PS512 or RS256.
 ///
@@ -100,8 +98,9 @@ impl MessageKey for RequestKey {
 
 /// Signs each request. See the [module docs](self).
 ///
-/// The body of a request is read before it is sent, because its digest is signed: up to 1 MiB by default. It has no trailers. A
-/// request that is sent again needs a new signature: place a [`RetryLayer`](crate::retry::RetryLayer) outside of this layer.
+/// The body of a request is read before it is sent, because its digest is signed: up to 1 MiB by default. It has no
+/// trailers, and is made of the bytes again. A request that is sent again needs a new signature: place a
+/// [`RetryLayer`](crate::retry::RetryLayer) outside of this layer.
 #[derive(Clone)]
 pub struct SignLayer(Arc<Settings>);
 
@@ -116,7 +115,7 @@ impl SignLayer {
     /// Creates a layer.
     #[must_use]
     pub fn new(signer: MessageSigner) -> Self {
-        Self(Arc::new(Settings { clock: Environment::default().clock(), max_bytes: 1 << 20, signer }))
+        Self(Arc::new(Settings { clock: Environment::default().clock(), max_bytes: MAX_BYTES, signer }))
     }
 
     /// Takes the clock of an environment: the system clock by default.
@@ -155,41 +154,27 @@ pub struct SignRequest<S> {
     settings: Arc<Settings>,
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
-
 impl<S, B> Service<Request<B>> for SignRequest<S>
 where
-    S: Service<Request<Full<Bytes>>> + Clone + Send + 'static,
+    S: Service<Request<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
+    B: Body + From<Bytes> + Send + 'static,
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
     type Response = S::Response;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, BoxError>> + Send>>;
+    type Future = Sent<S::Response>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // What the ready instance has reserved is given back while the body is read.
-        let mut inner = self.inner.clone();
-        drop(mem::replace(&mut self.inner, inner.clone()));
         let settings = Arc::clone(&self.settings);
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let content = Limited::new(body, settings.max_bytes).collect().await?;
-            if content.trailers().is_some() {
-                return Err("a signed request has no trailers: the signature does not cover them".into());
-            }
-            let content = content.to_bytes();
-            poll_fn(|cx| inner.poll_ready(cx)).await.map_err(Into::into)?;
-            // Not earlier: the wait would make the signature old.
-            settings.signer.sign_request(&mut parts, &content, settings.clock.now())?;
-            inner.call(Request::from_parts(parts, Full::new(content))).await.map_err(Into::into)
+        send_signed(&mut self.inner, request, self.settings.max_bytes, move |parts, content| {
+            Ok(settings.signer.sign_request(parts, content, settings.clock.now())?)
         })
     }
 }

@@ -125,7 +125,7 @@ impl CodeFlow {
 
 impl TokenSource for CodeFlow {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        let (this, now) = (self.clone(), request.now);
+        let (this, now) = (self.clone(), request.now());
         let scopes = this.registration.scopes.iter().chain(request.scopes.iter()).cloned().collect();
         // Requests to the authorization server.
         Eventual::later(async move { this.login(&scopes, now).await })

@@ -42,7 +42,7 @@
 pub use self::{
     key::PayloadKey,
     scheme::{PayloadScheme, SignatureEncoding, TimestampUnit},
-    signer::{Payload, PayloadSigner, SigningError},
+    signer::{Payload, PayloadSigner, PayloadSigningError},
 };
 
 pub(in crate::signature) use self::{fields::SignatureFields, reason::REPLAY_REASONS, tolerance::Tolerance};

@@ -103,11 +103,11 @@ impl PayloadSigner {
     ///
     /// If the scheme requires an id and the payload has none, or one that is not 1 to 256 visible ASCII characters without the
     /// character that follows it in the template; and if a private key cannot be used.
-    pub fn sign(&self, payload: &Payload<'_>) -> Result<HeaderMap, SigningError> {
+    pub fn sign(&self, payload: &Payload<'_>) -> Result<HeaderMap, PayloadSigningError> {
         let scheme = &self.scheme;
         let id = payload.id.filter(|_| scheme.id.is_some());
         if id.is_some_and(|id| !is_id(id)) {
-            return Err(SigningError(Cause::Id));
+            return Err(PayloadSigningError(Cause::Id));
         }
         let number = match &scheme.timestamp {
             Some(TimestampField::Field(_, TimestampUnit::Milliseconds)) => payload.timestamp.as_millis(),
@@ -116,10 +116,10 @@ impl PayloadSigner {
         let timestamp = number.to_string();
         let target = target(payload.uri);
         let values = Values { id, method: payload.method.as_str(), target: &target, timestamp: Some(&timestamp) };
-        let covered = scheme.template.render(&values).ok_or(SigningError(Cause::Id))?;
+        let covered = scheme.template.render(&values).ok_or(PayloadSigningError(Cause::Id))?;
         let mut headers = HeaderMap::new();
         let mut insert = |name: &HeaderName, value: &str| {
-            let value = HeaderValue::from_str(value).map_err(|_| SigningError(Cause::Id))?;
+            let value = HeaderValue::from_str(value).map_err(|_| PayloadSigningError(Cause::Id))?;
             headers.insert(name, value);
             Ok(())
         };
@@ -134,13 +134,13 @@ impl PayloadSigner {
     }
 
     /// The value of the signature's field.
-    fn field(&self, timestamp: &str, covered: &[u8], body: &[u8]) -> Result<String, SigningError> {
+    fn field(&self, timestamp: &str, covered: &[u8], body: &[u8]) -> Result<String, PayloadSigningError> {
         let mut signatures = Vec::with_capacity(self.keys.len());
         for key in &self.keys {
             signatures.push(match key {
                 SigningKey::Ed25519(sign) => {
                     let message = [covered, body].concat();
-                    ("v1a", sign(&message).map_err(|error| SigningError(Cause::Key(error)))?.to_vec())
+                    ("v1a", sign(&message).map_err(|error| PayloadSigningError(Cause::Key(error)))?.to_vec())
                 }
                 SigningKey::Secret(key) => {
                     let tag = key.tag(covered, body).expect("`and` refuses public keys");
@@ -211,7 +211,7 @@ impl fmt::Debug for Payload<'_> {
 /// A payload that could not be signed.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub struct SigningError(Cause);
+pub struct PayloadSigningError(Cause);
 
 #[derive(Debug, thiserror::Error)]
 enum Cause {

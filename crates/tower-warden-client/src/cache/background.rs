@@ -32,7 +32,7 @@ pub(super) async fn keep_fresh(slots: Weak<Slots>, settings: Settings, source: A
 fn due(slots: &Slots, settings: &Settings, source: &Arc<dyn TokenSource>) -> Option<Pending> {
     let slot = slots.own();
     let mut state = slot.state();
-    match state.decide(settings.moment()) {
+    match state.decide(settings) {
         Decision::Now(_) => None,
         Decision::Refresh | Decision::RefreshEarly(_) => {
             let registered = slot.register(&mut state, settings, Arc::clone(source), &Scopes::default());

@@ -28,13 +28,16 @@ mod state;
 /// - There is one refresh at a time for each of up to 65 sets of scopes, however many requests wait. It is a task that ends within
 ///   the time limit of three attempts, and does not depend on the request that started it. Between refreshes, nothing
 ///   runs, unless it is [refreshed in the background](Self::refresh_in_background).
-/// - Temporary failures are repeated twice within a refresh. The error is returned to all requests that wait, and to
-///   those of the next second; that time doubles up to 30 seconds, or is what the server asks for in `Retry-After`.
+/// - Temporary failures are repeated twice within a refresh, or by the next refreshes where the server asks for a delay
+///   in `Retry-After`: the third attempt is the [last](crate::Attempt::Last). The error is returned to all requests
+///   that wait, and to those of the next second; that time doubles up to 30 seconds, or is what the server asks for in
+///   `Retry-After`.
 /// - [`invalidate`](TokenSource::invalidate) drops a token only while it is the current one: 100 responses with 401 to
 ///   requests with one token cause one refresh. At most five tokens of a set of scopes are dropped in a
 ///   minute.
 /// - The lifetime is that of `expires_in`, otherwise of [`exp`](crate::unverified_expiry), otherwise five minutes. It
-///   is measured by the steady time of the clock as well, so that a clock that is set back does not extend it.
+///   is measured by the steady time of the clock as well, so that a clock that is set back does not extend it. A token
+///   that is not to be refreshed yet is not examined again within the same second of the steady time.
 ///
 /// One cache is for one source: one issuer, client, resource and subject. Additional scopes have a token of their own
 /// each. Tokens are obtained on a tokio runtime with its timers.
@@ -52,7 +55,7 @@ mod state;
 /// impl TokenSource for Once {
 ///     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
 ///         Eventual::Now(match self.0.fetch_add(1, Ordering::Relaxed) {
-///             0 => Token::bearer("first").map(|token| token.expires_at(request.now + Duration::from_secs(3_600))),
+///             0 => Token::bearer("first").map(|token| token.expires_at(request.now() + Duration::from_secs(3_600))),
 ///             _ => Err(TokenError::new(TokenErrorKind::Refused, "the server refuses")),
 ///         })
 ///     }
@@ -146,16 +149,15 @@ impl<T: TokenSource> CachedToken<T> {
     }
 
     fn obtain(&self, scopes: &Scopes) -> Result<Obtained, TokenError> {
-        let moment = self.settings.moment();
         let other;
         let slot = if scopes.is_empty() {
             self.slots.own()
         } else {
-            other = self.slots.slot(scopes, moment);
+            other = self.slots.slot(scopes, &self.settings);
             &other
         };
         let mut state = slot.state();
-        let decision = state.decide(moment);
+        let decision = state.decide(&self.settings);
         let mut register = || slot.register(&mut state, &self.settings, Arc::clone(&self.source) as _, scopes);
         let (obtained, unstarted) = match decision {
             Decision::Now(result) => return Ok(Obtained::Now(result?)),

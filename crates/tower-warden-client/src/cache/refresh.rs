@@ -6,7 +6,8 @@ use tower_warden::scope::Scopes;
 use super::{settings::Settings, slots::Registration};
 use crate::{Attempt, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
-/// Obtains a token in up to three attempts, and stores the result in the slot before its registration ends.
+/// Obtains a token in up to three attempts, and stores the result in the slot before its registration ends. A refresh
+/// that the server has interrupted by `Retry-After` is continued by the next one, so that the last attempt is reached.
 pub(super) async fn refresh(
     registration: Registration,
     settings: Settings,
@@ -14,7 +15,7 @@ pub(super) async fn refresh(
     scopes: Scopes,
 ) -> Result<Token, TokenError> {
     let mut delay = FIRST_DELAY;
-    let mut attempt = 1;
+    let mut attempt = 1 + registration.slot.state().interrupted().min(ATTEMPTS - 1);
     loop {
         let moment = settings.moment();
         let place = if attempt == ATTEMPTS { Attempt::Last } else { Attempt::Early };
@@ -31,7 +32,7 @@ pub(super) async fn refresh(
             }
             Err(error) if attempt == ATTEMPTS || !is_repeated(&error) => {
                 tracing::warn!(%error, attempt, "a token cannot be obtained");
-                registration.slot.state().fail(&error, settings.moment());
+                registration.slot.state().fail(&error, attempt, settings.moment());
                 return Err(error);
             }
             Err(_) => tokio::time::sleep(jittered(delay, settings.jitter_fraction)).await,

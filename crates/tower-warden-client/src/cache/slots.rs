@@ -9,7 +9,7 @@ use tower_warden::scope::Scopes;
 
 use super::{
     refresh::refresh,
-    settings::{Moment, Settings},
+    settings::Settings,
     state::{Pending, State},
 };
 use crate::{TokenError, TokenErrorKind, TokenSource};
@@ -92,7 +92,7 @@ impl Slots {
     }
 
     /// The slot for these additional scopes.
-    pub(super) fn slot(&self, scopes: &Scopes, moment: Moment) -> Arc<Slot> {
+    pub(super) fn slot(&self, scopes: &Scopes, settings: &Settings) -> Arc<Slot> {
         if scopes.is_empty() {
             return Arc::clone(&self.own);
         }
@@ -101,6 +101,7 @@ impl Slots {
             return Arc::clone(slot);
         }
         if others.len() >= MAX_SLOTS {
+            let moment = settings.moment();
             others.retain(|_, slot| !slot.state().is_idle(moment));
         }
         let slot = Arc::<Slot>::default();

@@ -20,6 +20,8 @@ pub(super) struct State {
 }
 
 struct Entry {
+    /// The second of the steady clock in which it was last found not to be due for a refresh.
+    fresh_at: Option<UnixTime>,
     /// The lifetime in seconds.
     lifetime: u64,
     obtained: Moment,
@@ -30,6 +32,8 @@ struct Entry {
 
 /// A refresh that failed. Another one starts when the delay is over.
 struct Failure {
+    /// The attempts of the refresh, with those of the interrupted ones that it continued.
+    attempts: u32,
     count: u32,
     /// States that the delay also applies after the token that was valid at the time has expired.
     is_final: bool,
@@ -57,9 +61,20 @@ pub(super) enum Decision {
 }
 
 impl State {
-    pub(super) fn decide(&self, moment: Moment) -> Decision {
+    /// Decides by both clocks. A token that was fresh is so until the steady clock shows another second, because
+    /// reading a clock is a large part of what a cached token costs. The other clock, which also counts the time of a
+    /// suspended machine, is compared once a second.
+    pub(super) fn decide(&mut self, settings: &Settings) -> Decision {
+        let steady = settings.clock.steady();
+        if let Some(entry) = self.entry.as_ref().filter(|entry| entry.fresh_at == Some(steady)) {
+            return Decision::Now(Ok(entry.token.clone()));
+        }
+        let moment = Moment { now: settings.clock.now(), steady };
+        if let Some(entry) = self.entry.as_mut().filter(|entry| entry.is_fresh(moment)) {
+            entry.fresh_at = Some(steady);
+            return Decision::Now(Ok(entry.token.clone()));
+        }
         match self.entry.as_ref().filter(|entry| entry.is_valid(moment)) {
-            Some(entry) if moment.since(entry.obtained) < entry.refresh_age => Decision::Now(Ok(entry.token.clone())),
             Some(entry) if self.pending.is_some() || self.held(moment).is_some() => {
                 Decision::Now(Ok(entry.token.clone()))
             }
@@ -90,17 +105,25 @@ impl State {
     pub(super) fn store(&mut self, token: &Token, requested: Moment, settings: &Settings) {
         let lifetime = lifetime(token, requested.now, settings.default_lifetime);
         let refresh_age = settings.refresh_age(lifetime);
-        self.entry = Some(Entry { lifetime, obtained: requested, refresh_age, token: token.clone() });
+        let token = token.clone();
+        self.entry = Some(Entry { fresh_at: None, lifetime, obtained: requested, refresh_age, token });
         self.failure = None;
     }
 
     /// Delays the next refresh: by what the server asks for, otherwise by 1, 2, 4, 8, 16 and then 30 seconds.
-    pub(super) fn fail(&mut self, error: &TokenError, moment: Moment) {
+    pub(super) fn fail(&mut self, error: &TokenError, attempts: u32, moment: Moment) {
         let count = self.failure.as_ref().map_or(0, |failure| failure.count);
         let delay = error.retry_after().unwrap_or_default().max(Duration::from_secs((1_u64 << count.min(5)).min(30)));
         let is_early = self.entry.as_ref().is_some_and(|entry| entry.is_valid(moment));
         let is_final = !is_early || error.retry_after().is_some();
-        self.failure = Some(Failure { count: count + 1, is_final, error: error.clone(), until: moment.steady + delay });
+        let (count, error, until) = (count.saturating_add(1), error.clone(), moment.steady + delay);
+        self.failure = Some(Failure { attempts, count, is_final, error, until });
+    }
+
+    /// The attempts of the last refresh, if its server has asked for a delay before the next one.
+    pub(super) fn interrupted(&self) -> u32 {
+        let interrupted = self.failure.as_ref().filter(|failure| failure.error.retry_after().is_some());
+        interrupted.map_or(0, |failure| failure.attempts)
     }
 
     /// Drops the token if it is still the current one, up to a number of times a minute. Returns whether it was
@@ -135,6 +158,12 @@ impl State {
 }
 
 impl Entry {
+    /// Returns whether it is not due for a refresh: it is valid then, because the age of a refresh is at most the
+    /// lifetime.
+    fn is_fresh(&self, moment: Moment) -> bool {
+        moment.since(self.obtained) < self.refresh_age
+    }
+
     fn is_valid(&self, moment: Moment) -> bool {
         moment.since(self.obtained) < self.lifetime
     }

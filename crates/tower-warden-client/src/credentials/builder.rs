@@ -12,7 +12,7 @@ use tower_warden::{
 
 use super::{
     config::{Kind, ServiceConfig, Services},
-    coordinator::{Credentials, Service, unknown},
+    coordinator::{Credential, Credentials, Service, unknown},
     error::CredentialsError,
     grants::{self, SecretUse},
 };
@@ -194,9 +194,9 @@ impl CredentialsBuilder {
                 None => keys.bearer_source(name),
                 Some(field) => keys.token_source(name, field.clone()),
             };
-            let layer =
-                TokenLayer::new(key.map_err(refused)?, &origin).map_err(refused)?.environment(&self.environment);
-            return Ok(Service { layer, secrets, tokens: None });
+            let key = key.map_err(refused)?;
+            let layer = TokenLayer::new(key.clone(), &origin).map_err(refused)?.environment(&self.environment);
+            return Ok(Service { credential: Credential::Key(key), layer, secrets });
         }
         let http = self.http_of_services.get(name).or(self.http.as_ref()).map(Arc::clone);
         let http = http.ok_or_else(|| refused(ConfigError::custom("a service with tokens needs an HTTP client")))?;
@@ -204,7 +204,7 @@ impl CredentialsBuilder {
         let grant = grants::grant(name, config, http, &self.secrets, now).await?;
         let tokens = CachedToken::new(grant).environment(&self.environment);
         let layer = TokenLayer::new(tokens.clone(), &origin).map_err(refused)?.environment(&self.environment);
-        Ok(Service { layer, secrets, tokens: Some(tokens) })
+        Ok(Service { credential: Credential::Tokens(tokens), layer, secrets })
     }
 }
 

@@ -1,9 +1,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use tower_warden::{Clock, ConfigError};
+use tower_warden::{Clock, ConfigError, UnixTime};
 
 use super::{CredentialsBuilder, CredentialsConfig, CredentialsError, observed::Observed, status::ServiceStatus};
-use crate::{CachedToken, TokenLayer, scoped_keys::ScopedKeys, secret::SecretSource};
+use crate::{
+    CachedToken, TokenErrorKind, TokenLayer,
+    scoped_keys::{ScopedKeys, ServiceKeySource},
+    secret::SecretSource,
+};
 
 /// The credentials of an application for the services that it calls. See the [module docs](super).
 ///
@@ -19,11 +23,17 @@ struct Inner {
 
 /// One service with its layer.
 pub(super) struct Service {
+    pub(super) credential: Credential,
     pub(super) layer: TokenLayer,
     /// The declarations of its secrets.
     pub(super) secrets: Vec<Box<str>>,
-    /// `None` for keys, which are not obtained from a server.
-    pub(super) tokens: Option<CachedToken<Observed>>,
+}
+
+/// The source of the credential of a service.
+pub(super) enum Credential {
+    Key(ServiceKeySource),
+    /// Obtained from a server.
+    Tokens(CachedToken<Observed>),
 }
 
 impl Credentials {
@@ -68,8 +78,10 @@ impl Credentials {
     /// Outside of a tokio runtime.
     #[must_use]
     pub fn refresh_in_background(self) -> Self {
-        for tokens in self.0.services.values().filter_map(|service| service.tokens.clone()) {
-            drop(tokens.refresh_in_background());
+        for service in self.0.services.values() {
+            if let Credential::Tokens(tokens) = &service.credential {
+                drop(tokens.clone().refresh_in_background());
+            }
         }
         drop(self.0.secrets.clone().refresh_in_background());
         self
@@ -85,13 +97,12 @@ impl Credentials {
     pub fn status(&self) -> Vec<ServiceStatus> {
         let due: Vec<_> = self.0.secrets.needs_rotation().iter().map(|key| Box::<str>::from(key.service())).collect();
         let statuses = self.0.services.iter().map(|(name, service)| {
-            let tokens = service.tokens.as_ref().map(CachedToken::source);
-            let (has_token, expiry) = tokens.map_or((true, None), |tokens| tokens.token(&*self.0.clock));
+            let (has_token, expiry, last_error) = service.state(&*self.0.clock);
             let keys = service.secrets.iter().filter_map(|secret| self.0.secrets.get(secret));
             ServiceStatus {
                 expiry,
                 has_token,
-                last_error: tokens.and_then(Observed::last_error),
+                last_error,
                 needs_rotation: service.secrets.iter().any(|secret| due.contains(secret)),
                 rotation_due: keys.filter_map(|key| key.rotation_due()).min(),
                 service: name.clone(),
@@ -104,6 +115,22 @@ impl Credentials {
     /// each. [`refresh_in_background`](Self::refresh_in_background) does it as well.
     pub fn warn_of_rotations(&self) {
         self.0.secrets.warn_of_rotations();
+    }
+}
+
+impl Service {
+    /// Returns whether there is a credential that is valid as far as is known, when it expires, and the last error.
+    fn state(&self, clock: &dyn Clock) -> (bool, Option<UnixTime>, Option<TokenErrorKind>) {
+        match &self.credential {
+            Credential::Key(key) => {
+                let key = key.current(clock.now());
+                (key.is_ok_and(|key| !self.layer.has_refused(&key)), None, None)
+            }
+            Credential::Tokens(tokens) => {
+                let (has_token, expiry) = tokens.source().token(clock);
+                (has_token, expiry, tokens.source().last_error())
+            }
+        }
     }
 }
 

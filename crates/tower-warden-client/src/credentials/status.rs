@@ -20,7 +20,9 @@ impl ServiceStatus {
         &self.service
     }
 
-    /// Returns whether there is a token that has not expired and was not refused, or a key.
+    /// Returns whether there is a token that has not expired and was not refused, or a key that was not refused.
+    ///
+    /// A key that its API has refused with 401 counts again after a success, or when there is a new version of it.
     ///
     /// Without [`refresh_in_background`](super::Credentials::refresh_in_background), there is none before the first
     /// request.

@@ -15,7 +15,7 @@ pub(crate) use self::{
 use crate::{
     Refresh, RefreshToken, Token, TokenError, TokenErrorKind, TokenRequest,
     dpop::{DpopKey, PROOF},
-    origin::secure_uri,
+    origin::{Origin, secure_uri},
     token::OwnedRequest,
 };
 
@@ -133,7 +133,9 @@ impl TokenEndpoint {
         let mut is_repeated = false;
         loop {
             let response = self.send(credential, request, scopes, fill).await?;
-            let has_nonce = self.key.as_ref().is_some_and(|key| key.keep_nonce(&self.uri, response.headers()));
+            let has_nonce = self.key.as_ref().is_some_and(|key| {
+                Origin::of(&self.uri).is_some_and(|origin| key.keep_nonce(&origin, response.headers()))
+            });
             if response.status() == StatusCode::OK {
                 let expected = Expected { key: self.key.as_ref(), members: &self.members, request, scopes };
                 return response::token(response.body(), expected);

@@ -49,15 +49,18 @@ pub(crate) fn token(body: &[u8], expected: Expected<'_>) -> Result<Token, TokenE
         token = token.expires_at(after(now, lifetime));
     }
     // RFC 6749 §5.1: the scopes are those of the request if the response does not state them.
-    token = match json.text("scope") {
+    token = match json.find("scope").filter(|scope| !scope.is_null()) {
         // A malformed list states nothing.
-        Some(scope) => match Scopes::parse(scope) {
-            Ok(scopes) => token.with_scopes(scopes),
-            Err(_) => token,
+        Some(scope) => match scope.as_str().map(Scopes::parse) {
+            Some(Ok(scopes)) => token.with_scopes(scopes),
+            _ => token,
         },
         None if expected.scopes.is_empty() => token,
         None => token.with_scopes(expected.scopes.clone()),
     };
+    if let Some(kind) = json.text("issued_token_type") {
+        token = token.with_issued_type(kind);
+    }
     if let Some(text) = json.text(&expected.members.refresh_token).filter(|text| !text.is_empty()) {
         let mut refresh = RefreshToken::new(text);
         let lifetime = ["refresh_token_expires_in", "refresh_expires_in", "refresh_token_timeout"];

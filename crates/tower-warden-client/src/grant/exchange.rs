@@ -3,7 +3,9 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use tower_warden::{Eventual, scope::Scopes};
 
 use super::parameters::{Parameters, parameter_methods};
-use crate::{Token, TokenEndpoint, TokenError, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest};
+use crate::{
+    Token, TokenEndpoint, TokenError, TokenErrorKind, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest,
+};
 
 /// Tokens for another token ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): of a user for whom an agent acts, for
 /// another audience, or with fewer scopes.
@@ -65,7 +67,7 @@ impl TokenExchange {
         self.parameter("audience", audience)
     }
 
-    /// Requests tokens of this type.
+    /// Requests tokens of this type, and refuses a token whose `issued_token_type` is another one.
     pub fn requested_type(mut self, requested: TokenType) -> Self {
         self.requested = Some(requested);
         self
@@ -103,7 +105,13 @@ impl TokenExchange {
                 source.invalidate(token);
             }
         }
-        result
+        let token = result?;
+        // RFC 8693 §2.2.1: what was requested as an assertion may be an access token, which is not for other servers.
+        let is_other = |requested: &TokenType| token.issued_type().is_some_and(|issued| issued != requested.as_str());
+        if self.requested.as_ref().is_some_and(is_other) {
+            return Err(TokenError::new(TokenErrorKind::Response, "the token is of another type than requested"));
+        }
+        Ok(token)
     }
 }
 

@@ -141,9 +141,9 @@ impl SignedAssertion {
 impl TokenSource for SignedAssertion {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
         match &self.key {
-            SigningKey::Fixed(key) => Eventual::Now(self.sign(key, request.now)),
+            SigningKey::Fixed(key) => Eventual::Now(self.sign(key, request.now())),
             SigningKey::Named(key) => {
-                let (this, key, now) = (self.clone(), key.clone(), request.now);
+                let (this, key, now) = (self.clone(), key.clone(), request.now());
                 // The source may have to be read.
                 Eventual::later(async move {
                     let (current, _) = key.read(now).await?;

@@ -76,7 +76,9 @@ impl RefreshGrant {
                 Ok(token) => return Ok(self.keep(token, &mut unsaved).await),
                 Err(error) if !self.falls_back(&error, request.attempt) => return Err(error),
                 Err(error) => {
-                    is_refused = error.kind() != TokenErrorKind::Unavailable;
+                    // Any other error says nothing about the refresh token: the scopes, for example, are those of an
+                    // API.
+                    is_refused = error.kind() == TokenErrorKind::InvalidGrant;
                     tracing::info!(%error, "refreshing failed; a full login takes place");
                 }
             }

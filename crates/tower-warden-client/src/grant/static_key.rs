@@ -91,7 +91,7 @@ impl TokenSource for StaticKey {
         match &self.0 {
             Kind::Fixed(token) => Eventual::Now(Ok(token.clone())),
             Kind::Named(named) => {
-                let (named, now) = (Arc::clone(named), request.now);
+                let (named, now) = (Arc::clone(named), request.now());
                 named.0.read().map(move |versions| named.1.token(&versions?, now))
             }
         }

@@ -1,22 +1,21 @@
 use std::{future::poll_fn, sync::Arc};
 
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode};
 use tower_service::Service;
 use tower_warden::scope::Scopes;
 
 use super::{BoxError, head::Head, refusal::Refusal, settings::Settings};
-use crate::{Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, dpop::PROOF, replay::Replay};
+use crate::{Token, TokenError, TokenErrorKind, TokenKind, dpop::PROOF, replay::Replay};
 
 /// A request that was sent, with what is needed to send it again.
 pub(super) struct Call<S, P, B> {
-    pub(super) replay: P,
-    /// The additional scopes of the token.
-    pub(super) scopes: Arc<Scopes>,
-    pub(super) settings: Arc<Settings>,
     /// `None` if the body cannot be copied.
     pub(super) repeat: Option<Repeat<S, B>>,
+    pub(super) replay: P,
+    /// The additional scopes of the token.
+    pub(super) scopes: Option<Arc<Scopes>>,
+    pub(super) settings: Arc<Settings>,
     pub(super) token: Token,
-    pub(super) uri: Uri,
 }
 
 /// A copy of the request, and a clone of the service.
@@ -52,26 +51,37 @@ impl<S, B> Repeat<S, B> {
         Some(Self { body: replay.replay(&self.body)?, head: self.head.clone(), service: self.service.clone() })
     }
 
-    fn into_request(self) -> (Request<B>, S) {
-        (self.head.with(self.body), self.service)
+    fn into_request(self) -> Option<(Request<B>, S)> {
+        Some((self.head.with(self.body)?, self.service))
     }
 }
 
 impl<S, P, B> Call<S, P, B> {
     /// Keeps the nonce of a response, and returns what its refusal is about.
     pub(super) fn observe<R>(&self, response: &Response<R>) -> Option<Refusal> {
-        let key = self.token.key();
-        let has_nonce = key.is_some_and(|key| key.keep_nonce(&self.uri, response.headers()));
-        match Refusal::of(response.status(), response.headers(), &self.token)? {
-            Refusal::Nonce if !has_nonce => None,
-            refusal => Some(refusal),
-        }
+        let (headers, status) = (response.headers(), response.status());
+        // Each request is one for the declared origin.
+        let has_nonce = self.token.key().is_some_and(|key| key.keep_nonce(&self.settings.origin, headers));
+        let refusal = Refusal::of(status, headers, &self.token);
+        self.settings.refused.note(&self.token, status, refusal.as_ref());
+        refusal.filter(|refusal| has_nonce || !matches!(refusal, Refusal::Nonce))
     }
 
     /// Reports a refused token, if the request cannot be repeated.
     pub(super) fn give_up(&self, refusal: &Refusal) {
         if matches!(refusal, Refusal::Token) {
             self.settings.source.invalidate(&self.token);
+        }
+    }
+
+    /// Counts whether the scopes of a step-up have helped.
+    fn count_step_up(&self, status: StatusCode, next: Option<&Refusal>) {
+        let (Some(step_ups), Some(scopes)) = (&self.settings.step_ups, &self.scopes) else { return };
+        match status {
+            _ if matches!(next, Some(Refusal::Scopes(_))) => step_ups.fail(scopes),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
+            // Whatever else the API says, it is not about scopes.
+            _ => step_ups.succeed(scopes),
         }
     }
 }
@@ -100,18 +110,15 @@ where
                 return Ok(response);
             }
             self.repeat = repeat.copy(&self.replay);
-            let (mut request, mut service) = repeat.into_request();
+            let Some((mut request, mut service)) = repeat.into_request() else { return Ok(response) };
+            // Its body may hold a connection, or a place in the inner service, that the next attempt needs.
+            drop(response);
             authorize(&mut request, &self.token, &self.settings)?;
             poll_fn(|context| service.poll_ready(context)).await.map_err(Into::<BoxError>::into)?;
             response = service.call(request).await.map_err(Into::<BoxError>::into)?;
             let next = self.observe(&response);
-            if let Some(step_ups) = self.settings.step_ups.as_ref().filter(|_| attempted.scopes) {
-                match response.status() {
-                    _ if matches!(next, Some(Refusal::Scopes(_))) => step_ups.fail(&self.scopes),
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {}
-                    // Whatever else the API says, it is not about scopes.
-                    _ => step_ups.succeed(&self.scopes),
-                }
+            if attempted.scopes {
+                self.count_step_up(response.status(), next.as_ref());
             }
             match next {
                 Some(next) => refusal = next,
@@ -129,7 +136,7 @@ where
                     return false;
                 }
                 self.settings.source.invalidate(&self.token);
-                self.replace_token(Arc::clone(&self.scopes)).await
+                self.replace_token(self.scopes.clone()).await
             }
             Refusal::Scopes(asked) => {
                 if std::mem::replace(&mut attempted.scopes, true) {
@@ -137,7 +144,7 @@ where
                 }
                 let step_ups = self.settings.step_ups.as_ref();
                 match step_ups.and_then(|step_ups| step_ups.attempt(self.token.scopes(), asked)) {
-                    Some(scopes) => self.replace_token(scopes).await,
+                    Some(scopes) => self.replace_token(Some(scopes)).await,
                     None => false,
                 }
             }
@@ -145,9 +152,8 @@ where
     }
 
     /// Returns whether there is another token. If not, the response of the server is the best that there is.
-    async fn replace_token(&mut self, scopes: Arc<Scopes>) -> bool {
-        let now = self.settings.clock.now();
-        match self.settings.source.token(&TokenRequest::new(now).with_scopes(&scopes)).wait().await {
+    async fn replace_token(&mut self, scopes: Option<Arc<Scopes>>) -> bool {
+        match self.settings.source.token(&self.settings.request(scopes.as_deref())).wait().await {
             Ok(token) if token != self.token && token.kind() != TokenKind::Assertion => {
                 self.token = token;
                 self.scopes = scopes;
@@ -156,7 +162,7 @@ where
             Ok(_) => false,
             Err(error) => {
                 if error.kind() != TokenErrorKind::Unavailable && scopes != self.scopes {
-                    self.settings.step_ups.iter().for_each(|step_ups| step_ups.fail(&scopes));
+                    self.settings.step_ups.iter().zip(&scopes).for_each(|(step_ups, scopes)| step_ups.fail(scopes));
                 }
                 tracing::warn!(%error, "a refused token cannot be replaced");
                 false

@@ -8,12 +8,13 @@ use tower_warden::{Clock, ConfigError, Environment, SystemClock, scope::Scopes};
 
 pub use self::{future::ResponseFuture, service::Authorized};
 use self::{settings::Settings, step_up::StepUps};
-use crate::{Origin, TokenSource, replay::ReplayCloned};
+use crate::{Origin, Token, TokenSource, replay::ReplayCloned};
 
 mod call;
 mod future;
 mod head;
 mod refusal;
+mod refused;
 mod service;
 mod settings;
 mod step_up;
@@ -82,7 +83,8 @@ impl TokenLayer {
     pub fn new(source: impl TokenSource, origin: &str) -> Result<Self, ConfigError> {
         let origin = Origin::parse(origin)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
-        let settings = Settings { clock, completion: None, origin, source: Arc::new(source), step_ups: None };
+        let (refused, source) = (Arc::default(), Arc::new(source));
+        let settings = Settings { clock, completion: None, origin, refused, source, step_ups: None };
         Ok(Self { replay: ReplayCloned, settings: Arc::new(settings) })
     }
 }
@@ -128,6 +130,11 @@ impl<P> TokenLayer<P> {
     pub fn step_up_within(mut self, max: NonZeroU32, allowed: Scopes) -> Self {
         self.settings_mut().step_ups = Some(Arc::new(StepUps::new(max, Some(allowed))));
         self
+    }
+
+    /// Returns whether the API has refused this token, and accepted none since then.
+    pub(crate) fn has_refused(&self, token: &Token) -> bool {
+        self.settings.refused.is(token)
     }
 
     fn settings_mut(&mut self) -> &mut Settings {

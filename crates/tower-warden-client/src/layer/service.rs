@@ -2,7 +2,7 @@ use std::{
     fmt,
     future::poll_fn,
     mem,
-    sync::{Arc, LazyLock},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -16,7 +16,7 @@ use super::{
     future::ResponseFuture,
     settings::Settings,
 };
-use crate::{Token, TokenError, TokenErrorKind, TokenKind, TokenRequest, replay::Replay};
+use crate::{Token, TokenError, TokenErrorKind, TokenKind, replay::Replay};
 
 /// A client whose requests carry a token: the service of a [`TokenLayer`](super::TokenLayer).
 ///
@@ -35,12 +35,8 @@ impl<S, P> Authorized<S, P> {
     }
 
     /// The additional scopes that earlier requests needed.
-    fn scopes(&self) -> Arc<Scopes> {
-        static NONE: LazyLock<Arc<Scopes>> = LazyLock::new(Arc::default);
-        match &self.settings.step_ups {
-            Some(step_ups) => step_ups.needed(),
-            None => Arc::clone(&NONE),
-        }
+    fn scopes(&self) -> Option<Arc<Scopes>> {
+        self.settings.step_ups.as_ref().and_then(|step_ups| step_ups.needed())
     }
 
     /// The call of a request with this token, which is added to the request.
@@ -50,7 +46,7 @@ impl<S, P> Authorized<S, P> {
         service: &S,
         request: &mut Request<B>,
         token: Token,
-        scopes: Arc<Scopes>,
+        scopes: Option<Arc<Scopes>>,
     ) -> Result<Call<S, P, B>, TokenError>
     where
         S: Clone,
@@ -61,8 +57,7 @@ impl<S, P> Authorized<S, P> {
         }
         let repeat = Repeat::of(request, &replay, service);
         authorize(request, &token, &settings)?;
-        let uri = request.uri().clone();
-        Ok(Call { replay, scopes, settings, repeat, token, uri })
+        Ok(Call { repeat, replay, scopes, settings, token })
     }
 }
 
@@ -88,11 +83,10 @@ where
             return ResponseFuture::refused(error);
         }
         let (settings, replay, mut scopes) = (Arc::clone(&self.settings), self.replay.clone(), self.scopes());
-        let now = settings.clock.now();
-        let mut token = settings.source.token(&TokenRequest::new(now).with_scopes(&scopes));
-        if matches!(&token, Eventual::Now(Err(error)) if settings.withdraw(&scopes, error)) {
-            scopes = Arc::default();
-            token = settings.source.token(&TokenRequest::new(now));
+        let mut token = settings.source.token(&settings.request(scopes.as_deref()));
+        if matches!(&token, Eventual::Now(Err(error)) if settings.withdraw(scopes.as_deref(), error)) {
+            scopes = None;
+            token = settings.source.token(&settings.request(None));
         }
         match token {
             Eventual::Now(token) => {
@@ -111,9 +105,9 @@ where
                 ResponseFuture::later(Box::pin(async move {
                     let mut scopes = scopes;
                     let token = match token.await {
-                        Err(error) if settings.withdraw(&scopes, &error) => {
-                            scopes = Arc::default();
-                            settings.source.token(&TokenRequest::new(now)).wait().await?
+                        Err(error) if settings.withdraw(scopes.as_deref(), &error) => {
+                            scopes = None;
+                            settings.source.token(&settings.request(None)).wait().await?
                         }
                         token => token?,
                     };

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use http::{Request, Uri, header, uri::PathAndQuery};
 use tower_warden::{Clock, scope::Scopes};
 
-use super::step_up::StepUps;
-use crate::{Origin, TokenError, TokenErrorKind, TokenSource};
+use super::{refused::LastRefused, step_up::StepUps};
+use crate::{Origin, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
 /// The settings of a layer, shared by its services.
 #[derive(Clone)]
@@ -13,14 +13,24 @@ pub(super) struct Settings {
     /// The origin as the beginning of a URL, if URLs without a host are completed.
     pub(super) completion: Option<Uri>,
     pub(super) origin: Origin,
+    pub(super) refused: Arc<LastRefused>,
     pub(super) source: Arc<dyn TokenSource>,
     pub(super) step_ups: Option<Arc<StepUps>>,
 }
 
 impl Settings {
+    /// The request for a token, now, with these additional scopes.
+    pub(super) fn request<'a>(&'a self, scopes: Option<&'a Scopes>) -> TokenRequest<'a> {
+        let request = TokenRequest::by_clock(&*self.clock);
+        match scopes {
+            Some(scopes) => request.with_scopes(scopes),
+            None => request,
+        }
+    }
+
     /// Returns whether a token was refused because of scopes that an API has asked for. They are asked for no more.
-    pub(super) fn withdraw(&self, scopes: &Scopes, error: &TokenError) -> bool {
-        let is_withdrawn = !scopes.is_empty() && error.kind() == TokenErrorKind::Refused;
+    pub(super) fn withdraw(&self, scopes: Option<&Scopes>, error: &TokenError) -> bool {
+        let is_withdrawn = scopes.is_some() && error.kind() == TokenErrorKind::Refused;
         if let Some(step_ups) = self.step_ups.as_ref().filter(|_| is_withdrawn) {
             step_ups.forget();
         }

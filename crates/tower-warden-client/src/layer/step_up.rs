@@ -30,9 +30,9 @@ impl StepUps {
         Self { allowed, max, state: Mutex::default() }
     }
 
-    /// The scopes that requests need in addition to those of the source.
-    pub(super) fn needed(&self) -> Arc<Scopes> {
-        Arc::clone(&self.state().needed)
+    /// The scopes that requests need in addition to those of the source, if they need any.
+    pub(super) fn needed(&self) -> Option<Arc<Scopes>> {
+        Some(Arc::clone(&self.state().needed)).filter(|needed| !needed.is_empty())
     }
 
     /// The scopes of another attempt; `None` if they are granted already, if it is not known which are granted (a token for

@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc};
 
 use http::HeaderName;
-use tower_warden::{ConfigError, Eventual};
+use tower_warden::{ConfigError, Eventual, UnixTime};
 
 use super::ScopedKeys;
 use crate::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, rotating_key::RotatingKey};
@@ -68,11 +68,18 @@ impl ScopedKeys {
     }
 }
 
+impl ServiceKeySource {
+    /// The version to use.
+    pub(crate) fn current(&self, now: UnixTime) -> Result<Token, TokenError> {
+        let missing = || TokenError::new(TokenErrorKind::Store, "no key is declared for this service");
+        let key = self.0.keys.get(&self.0.service).ok_or_else(missing)?;
+        self.0.key.token(key.versions(), now)
+    }
+}
+
 impl TokenSource for ServiceKeySource {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        let missing = || TokenError::new(TokenErrorKind::Store, "no key is declared for this service");
-        let key = self.0.keys.get(&self.0.service).ok_or_else(missing);
-        Eventual::Now(key.and_then(|key| self.0.key.token(key.versions(), request.now)))
+        Eventual::Now(self.current(request.now()))
     }
 
     fn invalidate(&self, token: &Token) {

@@ -12,8 +12,8 @@ use tower_warden::Eventual;
 use zeroize::Zeroizing;
 
 use super::{
-    Changes, Secret, SecretError, SecretErrorKind, SecretSource, Versioned,
-    polling::{Polled, Polling, Reader, Reading},
+    Changes, Polling, Secret, SecretError, SecretErrorKind, SecretSource, Versioned,
+    polled::{Polled, Reader, Reading},
 };
 
 /// Secrets in the files of a directory, each named by its file: Docker and Kubernetes secrets, and credentials of systemd.

@@ -81,6 +81,7 @@ mod environment;
 mod error;
 mod files;
 mod input;
+mod polled;
 mod polling;
 mod value;
 mod vault;

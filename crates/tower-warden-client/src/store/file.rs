@@ -13,7 +13,7 @@ use tower_warden::{Eventual, UnixTime};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{StoreLock, TokenStore};
-use crate::{RefreshToken, TokenError, TokenErrorKind, token::seconds};
+use crate::{RefreshToken, TokenError, TokenErrorKind, token::seconds, wiped::WipedJson};
 
 /// A refresh token in a file, shared by the processes of one machine.
 ///
@@ -123,13 +123,10 @@ fn load(path: &Path) -> Result<Option<RefreshToken>, TokenError> {
     let mut text = buffer();
     file.take(MAX_BYTES as u64).read_to_end(&mut text).map_err(unreadable)?;
     let malformed = || refused("the token store is malformed");
-    let mut json: Value = serde_json::from_slice(&text).map_err(|_| malformed())?;
-    let expiry = json.get("expires_at").and_then(seconds);
-    let Some(Value::String(secret)) = json.get_mut("refresh_token") else { return Err(malformed()) };
-    let refresh = RefreshToken::new(secret);
-    secret.zeroize();
-    Ok(Some(match expiry {
-        Some(expiry) => refresh.expires_at(UnixTime::from_secs(expiry)),
+    let json = WipedJson::parse(&text).ok_or_else(malformed)?;
+    let refresh = RefreshToken::new(json.text("refresh_token").ok_or_else(malformed)?);
+    Ok(Some(match json.find("expires_at") {
+        Some(expiry) => refresh.expires_at(UnixTime::from_secs(seconds(expiry).ok_or_else(malformed)?)),
         None => refresh,
     }))
 }

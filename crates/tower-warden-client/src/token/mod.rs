@@ -47,6 +47,8 @@ pub struct Token(Arc<Inner>);
 struct Inner {
     expires_at: Option<UnixTime>,
     field: HeaderName,
+    /// The type that the server states in an exchange.
+    issued_type: Option<Box<str>>,
     key: Option<DpopKey>,
     kind: TokenKind,
     refresh: Option<RefreshToken>,
@@ -180,6 +182,15 @@ impl Token {
         self.0.scopes.as_ref()
     }
 
+    pub(crate) fn with_issued_type(mut self, kind: &str) -> Self {
+        Arc::make_mut(&mut self.0).issued_type = Some(kind.into());
+        self
+    }
+
+    pub(crate) fn issued_type(&self) -> Option<&str> {
+        self.0.issued_type.as_deref()
+    }
+
     pub(crate) fn take_refresh_token(&mut self) -> Option<RefreshToken> {
         self.0.refresh.is_some().then(|| Arc::make_mut(&mut self.0).refresh.take()).flatten()
     }
@@ -198,6 +209,7 @@ impl Token {
         Ok(Self(Arc::new(Inner {
             expires_at: None,
             field,
+            issued_type: None,
             key: None,
             kind,
             refresh: None,

@@ -1,6 +1,6 @@
 use std::sync::{Arc, LazyLock};
 
-use tower_warden::{Eventual, UnixTime, scope::Scopes};
+use tower_warden::{Clock, Eventual, UnixTime, scope::Scopes};
 
 use super::{RefreshToken, Token, TokenError};
 
@@ -21,7 +21,7 @@ use super::{RefreshToken, Token, TokenError};
 ///     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
 ///         let missing = || TokenError::new(TokenErrorKind::Unavailable, "the platform has no token");
 ///         let token = (self.0)().ok_or_else(missing).and_then(|text| Token::bearer(&text));
-///         Eventual::Now(token.map(|token| token.expires_at(request.now + Duration::from_secs(300))))
+///         Eventual::Now(token.map(|token| token.expires_at(request.now() + Duration::from_secs(300))))
 ///     }
 /// }
 ///
@@ -53,10 +53,16 @@ pub trait TokenSource: Send + Sync + 'static {
 pub struct TokenRequest<'a> {
     /// The place among the attempts: another one may follow if this one fails.
     pub attempt: Attempt,
-    /// The current time.
-    pub now: UnixTime,
+    now: Now<'a>,
     /// The scopes that are needed in addition to those that the source is configured with.
     pub scopes: &'a Scopes,
+}
+
+/// The current time, or the clock that shows it: most requests are served from a cache that reads a clock itself.
+#[derive(Clone, Copy, Debug)]
+enum Now<'a> {
+    Clock(&'a dyn Clock),
+    Time(UnixTime),
 }
 
 /// The place of a request among the attempts to obtain a token.
@@ -73,12 +79,25 @@ impl TokenRequest<'static> {
     /// A request without additional scopes, and without further attempts.
     #[must_use]
     pub fn new(now: UnixTime) -> Self {
-        static NONE: LazyLock<Scopes> = LazyLock::new(Scopes::default);
-        Self { attempt: Attempt::Last, now, scopes: &NONE }
+        Self { attempt: Attempt::Last, now: Now::Time(now), scopes: &NONE }
     }
 }
 
-impl TokenRequest<'_> {
+impl<'a> TokenRequest<'a> {
+    /// A request at the time of this clock.
+    pub(crate) fn by_clock(clock: &'a dyn Clock) -> Self {
+        Self { attempt: Attempt::Last, now: Now::Clock(clock), scopes: &NONE }
+    }
+
+    /// The current time. It may be read from a clock, so it is read once for a token.
+    #[must_use]
+    pub fn now(&self) -> UnixTime {
+        match self.now {
+            Now::Clock(clock) => clock.now(),
+            Now::Time(now) => now,
+        }
+    }
+
     /// Sets whether another attempt follows.
     #[must_use]
     pub const fn with_attempt(mut self, attempt: Attempt) -> Self {
@@ -88,10 +107,15 @@ impl TokenRequest<'_> {
 
     /// Sets the scopes that are needed in addition.
     #[must_use]
-    pub const fn with_scopes(self, scopes: &Scopes) -> TokenRequest<'_> {
+    pub const fn with_scopes<'b>(self, scopes: &'b Scopes) -> TokenRequest<'b>
+    where
+        'a: 'b,
+    {
         TokenRequest { attempt: self.attempt, now: self.now, scopes }
     }
 }
+
+static NONE: LazyLock<Scopes> = LazyLock::new(Scopes::default);
 
 /// The exchange of a refresh token for a new token.
 ///
@@ -132,10 +156,10 @@ pub(crate) struct OwnedRequest {
 
 impl OwnedRequest {
     pub(crate) fn of(request: &TokenRequest<'_>) -> Self {
-        Self { attempt: request.attempt, now: request.now, scopes: request.scopes.clone() }
+        Self { attempt: request.attempt, now: request.now(), scopes: request.scopes.clone() }
     }
 
     pub(crate) const fn as_request(&self) -> TokenRequest<'_> {
-        TokenRequest { attempt: self.attempt, now: self.now, scopes: &self.scopes }
+        TokenRequest { attempt: self.attempt, now: Now::Time(self.now), scopes: &self.scopes }
     }
 }

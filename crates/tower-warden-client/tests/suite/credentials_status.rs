@@ -3,12 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
-use tower_warden_client::{TokenErrorKind, credentials::ServiceStatus};
+use tower::{Layer, ServiceExt};
+use tower_warden_client::{
+    TokenErrorKind,
+    credentials::{Credentials, CredentialsConfig, ServiceStatus},
+};
 
 use crate::{
     credentials::{build, client, clock, secrets, send},
+    rotation::Rotating,
     server::Log,
-    support::{NOW, Reply, Server},
+    support::{NOW, Received, Reply, Server, get, response},
 };
 
 fn status<'a>(statuses: &'a [ServiceStatus], service: &str) -> &'a ServiceStatus {
@@ -49,6 +54,35 @@ async fn the_status_states_tokens_errors_and_rotations() {
     assert_eq!((billing.has_token(), billing.last_error()), (false, Some(TokenErrorKind::Unavailable)));
     assert!(status(&statuses, "reports").needs_rotation());
     assert!(!format!("{credentials:?} {statuses:?}").contains("secret_of"));
+}
+
+#[tokio::test]
+async fn a_key_that_was_refused_is_no_credential_until_it_is_accepted_or_replaced() {
+    let ((environment, _), rotating) = (clock(), Rotating::new("key_of_reports_0123456789"));
+    let services = json!({ "reports": { "kind": "api_key", "origin": "https://b.example", "key_name": "REPORTS" } });
+    let config: CredentialsConfig = serde_json::from_value(json!({ "test": services })).unwrap();
+    let builder = Credentials::builder(&config, "test", rotating.clone()).unwrap();
+    let credentials = builder.environment(&environment).load().await.unwrap();
+    let has_token = || status(&credentials.status(), "reports").has_token();
+    let respond = async |code| {
+        let client =
+            credentials.layer_for("reports").unwrap().layer(Received::default().api(move |_| response(code, "")));
+        client.oneshot(get("https://b.example/")).await.unwrap();
+    };
+    assert!(has_token());
+    respond(401).await;
+    assert!(!has_token());
+    // Not what a proxy responds with.
+    respond(502).await;
+    assert!(!has_token());
+    respond(200).await;
+    assert!(has_token());
+    respond(401).await;
+    assert!(!has_token());
+    rotating.rotate("key_of_reports_9876543210", NOW);
+    let _background = credentials.clone().refresh_in_background();
+    tokio::task::yield_now().await;
+    assert!(has_token(), "the new version was not refused");
 }
 
 #[tokio::test]

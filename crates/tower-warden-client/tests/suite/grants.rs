@@ -149,6 +149,24 @@ async fn an_exchange_sends_subject_and_actor_with_their_types() {
     assert_eq!(server.form()["assertion"], "jag");
 }
 
+/// (205) What was requested as an assertion for another server is not an access token of this one.
+#[tokio::test]
+async fn an_exchange_refuses_a_token_of_another_type_than_requested() {
+    let server = Server::default();
+    let exchange = |requested| {
+        let subject = StaticKey::bearer("subject-token").unwrap();
+        TokenExchange::new(server.endpoint(), subject, TokenType::ID_TOKEN).requested_type(requested)
+    };
+    let access_token = || {
+        let kind = TokenType::ACCESS_TOKEN;
+        reply(200, &issued("at", &format!(r#","issued_token_type":"{}""#, kind.as_str())))
+    };
+    server.next([access_token(), access_token()]);
+    let error = obtain(&JwtBearer::new(server.endpoint(), exchange(TokenType::ID_JAG))).await.unwrap_err();
+    assert_eq!((error.kind(), server.count()), (TokenErrorKind::Response, 1), "it is not sent");
+    assert_eq!(token(&exchange(TokenType::ACCESS_TOKEN)).await.unwrap(), "at");
+}
+
 #[tokio::test]
 async fn a_subject_token_that_an_exchange_refuses_is_not_sent_again() {
     for code in ["invalid_request", "invalid_grant"] {

@@ -1,11 +1,12 @@
 //! The layer: tokens that are refused, and requests that are sent once more.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{Request, Response, header};
 use http_body_util::{Empty, StreamBody, combinators::BoxBody};
+use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_warden_client::{
     TokenError, TokenErrorKind, TokenLayer, TokenSource,
@@ -203,6 +204,23 @@ async fn nothing_is_reserved_in_the_inner_service_while_a_token_is_obtained() {
     let (first, second) = tokio::join!(first, second);
     assert_eq!(first.unwrap().status(), 200);
     assert_eq!(second.unwrap().status(), 200);
+}
+
+/// The body of a response may keep a connection, or a place in a limit.
+#[tokio::test(start_paused = true)]
+async fn a_refused_response_is_dropped_before_the_request_is_sent_again() {
+    let (server, places) = (Server::default(), Arc::new(Semaphore::new(1)));
+    let api = service_fn(move |request: Request<Body>| {
+        let places = Arc::clone(&places);
+        async move {
+            let place = places.acquire_owned().await.unwrap();
+            let is_valid = request.headers()[header::AUTHORIZATION] == "Bearer token-2";
+            Ok::<_, Infallible>(response(if is_valid { 200 } else { 401 }, "").map(|_| place))
+        }
+    });
+    let client = layer(server.cached(&PausedClock::environment())).layer(api);
+    let response = tokio::time::timeout(Duration::from_secs(60), client.oneshot(get(API))).await;
+    assert_eq!(response.expect("the refused response holds the place").unwrap().status(), 200);
 }
 
 #[tokio::test(start_paused = true)]

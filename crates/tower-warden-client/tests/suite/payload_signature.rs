@@ -120,10 +120,10 @@ async fn fields_that_the_caller_has_set_are_replaced() {
 }
 
 /// A body that a layer can make of bytes.
-struct Streamed(BoxBody<Bytes, Infallible>);
+pub(crate) struct Streamed(BoxBody<Bytes, Infallible>);
 
 impl Streamed {
-    fn new(frames: impl futures_util::Stream<Item = Frame<Bytes>> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(frames: impl futures_util::Stream<Item = Frame<Bytes>> + Send + Sync + 'static) -> Self {
         Self(BoxBody::new(StreamBody::new(frames.map(Ok))))
     }
 }
@@ -170,6 +170,15 @@ async fn a_request_with_trailers_or_a_malformed_id_is_not_sent() {
     malformed.extensions_mut().insert(MessageId::new("msg.1"));
     assert!(client.oneshot(malformed).await.is_err());
     assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_not_sent() {
+    let seen = Seen::default();
+    let client = ServiceBuilder::new().layer(standard().max_bytes(2)).service(server(&seen));
+    client.clone().oneshot(request("{}")).await.unwrap();
+    assert!(client.oneshot(request("{ }")).await.is_err());
+    assert_eq!(seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::Response;
 use tower_warden::Eventual;
 use tower_warden_client::{
     Attempt, CachedToken, RefreshToken, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource,
@@ -75,6 +77,19 @@ async fn a_refused_refresh_token_is_removed_if_the_login_yields_none() {
     assert!(store.load().wait().await.unwrap().is_none());
 }
 
+/// (201) An API chooses the scopes of a step-up, and so whether a server refuses them.
+#[tokio::test]
+async fn a_refresh_token_is_kept_if_something_else_was_refused() {
+    for refusal in
+        [reply(400, r#"{"error":"invalid_scope"}"#), reply(401, r#"{"error":"invalid_client"}"#), reply(403, "")]
+    {
+        let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
+        server.next([refusal]);
+        assert_eq!(token(&renewing(&server, store.clone())).await.unwrap(), "token-2", "by the login");
+        assert_eq!(store.load().wait().await.unwrap().expect("a refresh token").expose(), "rt");
+    }
+}
+
 #[tokio::test]
 async fn a_refresh_token_with_less_than_60_seconds_left_is_not_used() {
     for (left, path) in [(59, "/login"), (60, "/token")] {
@@ -91,6 +106,24 @@ async fn a_login_follows_the_third_attempt_to_refresh() {
     server.next((0..3).map(|_| Reply::Down));
     let grant = renewing(&server, store);
     let tokens = CachedToken::new(grant).environment(&PausedClock::environment());
+    assert_eq!(token(&tokens).await.unwrap(), "token-4");
+    assert_eq!(server.last().uri().path(), "/login");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_follows_the_third_attempt_if_the_server_asks_for_a_delay_each_time() {
+    let busy = || {
+        let response = Response::builder().status(503).header("retry-after", "5");
+        Reply::Is(response.body(Bytes::new()).unwrap())
+    };
+    let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
+    server.next([busy(), busy(), busy()]);
+    let tokens = CachedToken::new(renewing(&server, store)).environment(&PausedClock::environment());
+    for attempt in 1..=2 {
+        assert_eq!(token(&tokens).await.unwrap_err().kind(), TokenErrorKind::Unavailable);
+        assert_eq!(server.count(), attempt, "not before the delay is over");
+        tokio::time::advance(Duration::from_secs(5)).await;
+    }
     assert_eq!(token(&tokens).await.unwrap(), "token-4");
     assert_eq!(server.last().uri().path(), "/login");
 }

@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body::Frame;
+use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneService};
 use tower_warden::{
     AuthMethod, Environment, Eventual, Identity, ManualClock,
@@ -25,7 +26,7 @@ use tower_warden_client::{
     signature::{RequestKey, SignLayer},
 };
 
-use crate::support::NOW;
+use crate::{payload_signature::Streamed, support::NOW};
 
 const API: &str = "https://api.example";
 
@@ -114,10 +115,10 @@ async fn request_that_cannot_be_signed_is_not_sent() {
 #[tokio::test]
 async fn a_request_with_trailers_is_not_sent() {
     let signer = MessageSigner::new(RequestKey::new(PrivateKey::generate(Algorithm::ES256).unwrap()).unwrap());
-    let inner =
-        service_fn(async |_: Request<Full<Bytes>>| -> Result<Response<()>, Infallible> { panic!("it was sent") });
+    let inner = service_fn(async |_: Request<Streamed>| -> Result<Response<()>, Infallible> { panic!("it was sent") });
     let trailers = HeaderMap::from_iter([(HeaderName::from_static("x-checksum"), HeaderValue::from_static("17"))]);
-    let body = Full::new(Bytes::from("{}")).with_trailers(std::future::ready(Some(Ok(trailers))));
+    let frames = [Frame::data(Bytes::from("{}")), Frame::trailers(trailers)];
+    let body = Streamed::new(futures_util::stream::iter(frames));
     let request = Request::post(format!("{API}/orders")).body(body).unwrap();
     let error = SignLayer::new(signer).layer(inner).oneshot(request).await.unwrap_err();
     assert!(error.to_string().contains("no trailers"), "{error}");

@@ -93,6 +93,15 @@ async fn without_known_scopes_none_are_added() {
     assert_eq!((received.count(), server.count()), (1, 1), "a token for `write` alone would lack the usual scopes");
 }
 
+#[tokio::test(start_paused = true)]
+async fn scopes_that_are_malformed_are_not_those_of_the_request() {
+    let (server, received) = (Server::default(), Received::default());
+    server.next([reply(200, &issued("token-read", r#","scope":["other"]"#))]);
+    let client = layer(&server).layer(received.api(api));
+    assert_eq!(client.oneshot(get("https://api.example/write")).await.unwrap().status(), 403);
+    assert_eq!(server.count(), 1, "it is not known which scopes the token has");
+}
+
 /// (201)
 #[tokio::test(start_paused = true)]
 async fn scopes_outside_of_the_allowed_ones_are_never_requested() {

@@ -45,6 +45,20 @@ async fn a_file_that_others_can_read_is_refused() {
 
 /// (208)
 #[tokio::test]
+async fn an_expiry_that_is_malformed_is_not_treated_as_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("refresh-token");
+    for expiry in ["null", "-1", r#""soon""#, "[]", "1e300"] {
+        fs::write(&path, format!(r#"{{"refresh_token":"rt-secret","expires_at":{expiry}}}"#)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let error = FileTokenStore::new(&path).load().wait().await.expect_err(expiry);
+        assert_eq!(error.kind(), TokenErrorKind::Store);
+        assert!(!format!("{error:?}").contains("rt-secret"));
+    }
+}
+
+/// (208)
+#[tokio::test]
 async fn a_symbolic_link_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
     let (path, link) = (folder.path().join("other"), folder.path().join("refresh-token"));

@@ -7,7 +7,7 @@ use tower_warden::Eventual;
 
 pub use self::http::AwsHttpClient;
 use self::reader::{SecretsManager, Stage};
-use super::{Changes, Polling, Secret, SecretError, SecretSource, Versioned, polling::Polled};
+use super::{Changes, Polling, Secret, SecretError, SecretSource, Versioned, polled::Polled};
 
 mod http;
 mod name;

@@ -13,7 +13,7 @@ use super::name::AwsName;
 use crate::{
     secret::{
         Secret, SecretError, SecretErrorKind,
-        polling::{Reader, Reading, Replaced},
+        polled::{Reader, Reading, Replaced},
     },
     wiped::WipedJson,
 };

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::name::{VaultName, is_path};
 use crate::{
     Origin,
-    secret::{Secret, SecretError, SecretErrorKind, SecretSource, polling::Reading},
+    secret::{Secret, SecretError, SecretErrorKind, SecretSource, polled::Reading},
     wiped::{WipedJson, wipe_buffer},
 };
 

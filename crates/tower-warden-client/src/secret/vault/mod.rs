@@ -7,7 +7,7 @@ use tower_warden::{ConfigError, Eventual, fetch::Fetch};
 use self::client::Vault;
 use super::{
     Changes, Polling, Secret, SecretError, SecretSource, Versioned,
-    polling::{Polled, Reader, Reading},
+    polled::{Polled, Reader, Reading},
 };
 
 mod client;

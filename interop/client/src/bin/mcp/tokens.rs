@@ -153,7 +153,7 @@ impl Tokens {
 
 impl TokenSource for Tokens {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        let (this, scopes, now) = (self.clone(), request.scopes.clone(), request.now);
+        let (this, scopes, now) = (self.clone(), request.scopes.clone(), request.now());
         // Requests to the server and to its authorization server.
         Eventual::later(async move { this.obtain(&scopes, now).await })
     }

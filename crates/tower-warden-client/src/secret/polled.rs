@@ -1,0 +1,243 @@
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::task::AbortHandle;
+use tower_warden::{Eventual, UnixTime};
+
+use super::{ChangeSender, Changes, Polling, Secret, SecretError, SecretErrorKind, Versioned};
+
+/// Reads secrets where they are kept.
+pub(super) trait Reader: Send + Sync + 'static {
+    /// Reads one secret, not from a cache.
+    fn read(&self, name: &str) -> impl Future<Output = Result<Reading, SecretError>> + Send;
+
+    /// Reads the version before the current one, which was read for the first time. By default, there is none.
+    fn read_replaced(&self, _name: &str, _current: &Reading) -> impl Future<Output = Option<Replaced>> + Send {
+        std::future::ready(None)
+    }
+}
+
+/// The result of reading a secret.
+pub(super) struct Reading {
+    pub(super) secret: Secret,
+    /// The number that the store gives to its versions, if it does.
+    pub(super) version: Option<u64>,
+}
+
+/// A version that another one has replaced.
+pub(super) struct Replaced {
+    pub(super) secret: Secret,
+    /// The time at which it was replaced.
+    pub(super) at: UnixTime,
+}
+
+/// A reader, and the versions that it has read.
+pub(super) struct Polled<R> {
+    pub(super) reader: R,
+    pub(super) polling: Polling,
+    entries: Mutex<HashMap<Box<str>, Entry>>,
+    /// The lock of each name that is being read, held until its entry is replaced, so that a slow reading does not
+    /// replace a later one. Its content is the result of a reading that has failed, for those that waited for it: each of
+    /// them would otherwise wait for a source that is down, one after another.
+    turns: Mutex<HashMap<Box<str>, Weak<Turn>>>,
+    changes: ChangeSender,
+    task: OnceLock<AbortHandle>,
+}
+
+type Turn = tokio::sync::Mutex<Option<SecretErrorKind>>;
+
+struct Entry {
+    versioned: Versioned<Secret>,
+    /// The time of the last reading, whatever its result, on the clock that is never set back.
+    read_at: UnixTime,
+    is_failing: bool,
+}
+
+impl<R: Reader> Polled<R> {
+    pub(super) fn new(reader: R, polling: Polling) -> Self {
+        Self {
+            reader,
+            polling,
+            entries: Mutex::default(),
+            turns: Mutex::default(),
+            changes: ChangeSender::default(),
+            task: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> Changes {
+        self.changes.subscribe()
+    }
+
+    /// Returns the cached value while it is recent, or while another caller reads it again. Reads the secret otherwise.
+    pub(super) fn get(self: &Arc<Self>, name: &str) -> Eventual<Result<Versioned<Secret>, SecretError>> {
+        if let Some(recent) = self.recent(name) {
+            return Eventual::Now(Ok(recent));
+        }
+        let turn = self.turn(name);
+        let last = match turn.try_lock() {
+            Ok(_) => None,
+            Err(_) => self.last(name),
+        };
+        if let Some(last) = last {
+            return Eventual::Now(Ok(last));
+        }
+        let (this, name) = (Arc::clone(self), Box::<str>::from(name));
+        // The place where the secret is kept.
+        Eventual::later(async move {
+            let (mut turn, has_waited) = match turn.try_lock() {
+                Ok(turn) => (turn, false),
+                Err(_) => match this.last(&name) {
+                    Some(last) => return Ok(last),
+                    None => (turn.lock().await, true),
+                },
+            };
+            // Another caller may have read it in the meantime.
+            if let Some(recent) = this.recent(&name) {
+                return Ok(recent);
+            }
+            // A reading that was given up has no result.
+            match turn.take() {
+                Some(failed) if has_waited => {
+                    *turn = Some(failed);
+                    Err(SecretError::new(failed, name, "another caller could not read it either"))
+                }
+                _ => {
+                    let read = this.read(&name).await;
+                    *turn = read.as_ref().err().map(SecretError::kind);
+                    read
+                }
+            }
+        })
+    }
+
+    /// Starts the task that reads all secrets that were ever read, until the last owner is dropped.
+    pub(super) fn poll_in_background(self: &Arc<Self>) {
+        self.task.get_or_init(|| {
+            tokio::spawn(poll_periodically(Arc::downgrade(self), self.polling.interval)).abort_handle()
+        });
+    }
+
+    async fn poll(&self) {
+        let names: Vec<Box<str>> = self.entries().keys().cloned().collect();
+        // At the same time, so that one that is slow to read does not delay the others.
+        join_all(names.iter().map(|name| async move {
+            let turn = self.turn(name);
+            let _turn = turn.lock().await;
+            // A failure is logged, and the last value remains in use.
+            let _ = self.read(name).await;
+        }))
+        .await;
+    }
+
+    /// The lock of a name, which is kept while it is in use.
+    fn turn(&self, name: &str) -> Arc<Turn> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = turns.get(name).and_then(Weak::upgrade) {
+            return turn;
+        }
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::default();
+        turns.insert(name.into(), Arc::downgrade(&turn));
+        turn
+    }
+
+    /// The last value, however old it is.
+    fn last(&self, name: &str) -> Option<Versioned<Secret>> {
+        let now = self.polling.clock.now();
+        let mut entries = self.entries();
+        let entry = entries.get_mut(name)?;
+        entry.versioned.forget_expired(now);
+        Some(entry.versioned.clone())
+    }
+
+    fn recent(&self, name: &str) -> Option<Versioned<Secret>> {
+        // A task that is a little late causes no reading in the path of requests.
+        let max_age =
+            if self.task.get().is_some() { self.polling.interval.saturating_mul(2) } else { self.polling.interval };
+        let (now, steady) = (self.polling.clock.now(), self.polling.clock.steady());
+        let mut entries = self.entries();
+        let entry = entries.get_mut(name)?;
+        entry.versioned.forget_expired(now);
+        (steady < entry.read_at + max_age).then(|| entry.versioned.clone())
+    }
+
+    /// Reads a secret. The caller holds the lock of its name.
+    async fn read(&self, name: &str) -> Result<Versioned<Secret>, SecretError> {
+        let read_at = self.polling.clock.steady();
+        let reading = self.reader.read(name).await;
+        let replaced = match &reading {
+            Ok(current) if !self.entries().contains_key(name) => self.reader.read_replaced(name, current).await,
+            _ => None,
+        };
+        let mut entries = self.entries();
+        let Some(entry) = entries.get_mut(name) else {
+            let versioned = self.first(reading?, replaced);
+            let entry = Entry { versioned: versioned.clone(), read_at, is_failing: false };
+            entries.insert(name.into(), entry);
+            return Ok(versioned);
+        };
+        entry.read_at = read_at;
+        match reading {
+            Ok(reading) => self.update(entry, name, reading),
+            Err(error) => {
+                if !entry.is_failing {
+                    let (name, kind) = (name.escape_debug(), error.kind());
+                    tracing::warn!(%name, ?kind, "a secret cannot be read again; its last value remains in use");
+                }
+                entry.is_failing = true;
+            }
+        }
+        Ok(entry.versioned.clone())
+    }
+
+    /// The first version that is known, with the one before if it is still valid.
+    fn first(&self, reading: Reading, replaced: Option<Replaced>) -> Versioned<Secret> {
+        let version = reading.version.unwrap_or(1);
+        let end = |replaced: &Replaced| replaced.at + self.polling.overlap;
+        match replaced.filter(|replaced| self.polling.clock.now() < end(replaced)) {
+            Some(replaced) if replaced.secret != reading.secret => {
+                let end = end(&replaced);
+                Versioned::new(replaced.secret, version.saturating_sub(1)).rotated(reading.secret, version, end)
+            }
+            _ => Versioned::new(reading.secret, version),
+        }
+    }
+
+    fn update(&self, entry: &mut Entry, name: &str, reading: Reading) {
+        let now = self.polling.clock.now();
+        entry.is_failing = false;
+        if reading.secret != **entry.versioned.current() {
+            let version = reading.version.unwrap_or(0).max(entry.versioned.version() + 1);
+            entry.versioned = entry.versioned.rotated(reading.secret, version, now + self.polling.overlap);
+            tracing::info!(name = %name.escape_debug(), version, "a secret has changed");
+            self.changes.send();
+        }
+        entry.versioned.forget_expired(now);
+    }
+
+    /// No code panics while it holds the lock, and an entry is replaced as a whole.
+    fn entries(&self) -> MutexGuard<'_, HashMap<Box<str>, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R> Drop for Polled<R> {
+    fn drop(&mut self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+}
+
+async fn poll_periodically<R: Reader>(polled: Weak<Polled<R>>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(polled) = polled.upgrade() else { return };
+        polled.poll().await;
+    }
+}
