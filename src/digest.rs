@@ -120,11 +120,20 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
 }
 
+/// A table, because the digits of a digest are random, and branches on them are not predicted.
 const fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'A'..=b'F' => Some(digit - b'A' + 10),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+    const INVALID: u8 = u8::MAX;
+    const VALUES: [u8; 256] = {
+        let (mut values, mut value) = ([INVALID; 256], 0);
+        while value < 16 {
+            values[b"0123456789abcdef"[value as usize] as usize] = value;
+            values[b"0123456789ABCDEF"[value as usize] as usize] = value;
+            value += 1;
+        }
+        values
+    };
+    match VALUES[digit as usize] {
+        INVALID => None,
+        value => Some(value),
     }
 }

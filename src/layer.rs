@@ -39,7 +39,7 @@ pub use crate::mcp::McpGuardLayer;
 #[cfg(feature = "rate-limit")]
 pub use crate::rate_limit::{ConcurrencyLayer, FailureLimitLayer, RateLimitLayer};
 #[cfg(feature = "signature")]
-pub use crate::signature::{SignResponseLayer, webhook::WebhookLayer};
+pub use crate::signature::{SignResponseLayer, StreamedContentLayer, webhook::WebhookLayer};
 #[cfg(feature = "stream")]
 pub use crate::stream::StreamGuardLayer;
 pub use crate::{

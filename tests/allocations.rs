@@ -29,7 +29,7 @@ use tower_warden::{
     caller::{Confirmation, SenderConstraint},
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     introspection::Introspection,
-    jwt::{Issuer, Jwt},
+    jwt::{Algorithm, Issuer, Jwt},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, FailureLimitLayer, RateLimitLayer},
     mcp::McpServer,
     rate_limit::{
@@ -39,7 +39,12 @@ use tower_warden::{
     request::Peer,
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::{Scopes, scopes},
-    testing::TestIssuer,
+    signature::{
+        MessageSigner, SignatureKeyMap, SignaturePolicy, Signatures,
+        payload::{Payload, PayloadKey, PayloadScheme, PayloadSigner},
+        webhook::WebhookVerifier,
+    },
+    testing::{SigningKey, TestIssuer},
 };
 
 use self::counting::{Allocator, Endpoint, Store, allocations, at_once, bytes};
@@ -376,6 +381,46 @@ fn a_guard_of_streams_costs_one_allocation() {
     let auth = layer(keys);
     let guarded = ServiceBuilder::new().layer(auth.clone()).layer(auth.stream_guard()).into_inner();
     Cost::of(&guarded, || request(&key)).is_above(&Cost::bare(), 2);
+}
+
+/// What is read of the signature, its base, and the identity with the signature that is to be recorded.
+#[test]
+fn a_signed_request_costs_allocations_that_do_not_depend_on_what_it_covers() {
+    let key = SigningKey::named(Algorithm::EdDSA, "agent-7");
+    let agent = Identity::new("agent", AuthMethod::Signature);
+    let keys = SignatureKeyMap::default().with("agent-7", key.verifying_key(), agent);
+    // What a guard allocates is its own, and the content is the matter of another layer.
+    let policy = SignaturePolicy::new("https://api.test").unwrap().danger_accept_replays();
+    let layer = layer(Signatures::new(policy.danger_accept_unsigned_content(), keys));
+    let signer = MessageSigner::new(key);
+    for components in [&["@method", "@target-uri"][..], &["@method", "@target-uri", "date", "accept"]] {
+        let signer = signer.clone().components(components.iter().copied()).unwrap();
+        let request = Request::get("https://api.test/orders?item=7").header("date", "Tue, 20 Apr 2021 02:07:55 GMT");
+        let peer = Peer::new("192.0.2.1:4711".parse().unwrap());
+        let (mut parts, ()) = request.header("accept", "text/html").extension(peer).body(()).unwrap().into_parts();
+        signer.sign_request(&mut parts, b"", NOW).unwrap();
+        let request = || Request::from_parts(parts.clone(), ());
+        let service: Bare = service_fn(bare);
+        assert_eq!(call(&mut layer.layer(service), request()).status(), 200);
+        Cost::of(&layer, request).is_above(&Cost::bare(), 13);
+    }
+}
+
+/// The verified delivery.
+#[test]
+fn a_webhook_costs_no_allocation_but_for_its_id() {
+    let key = || PayloadKey::secret(b"twenty-four random bytes").unwrap();
+    let body = Bytes::from_static(br#"{"amount": 12}"#);
+    for (scheme, count) in [(PayloadScheme::timestamped(), 0), (PayloadScheme::standard_webhooks(), 1)] {
+        let verifier = WebhookVerifier::new(scheme.clone(), [key()]).unwrap().danger_without_replay_protection();
+        let verifier = verifier.environment(&Environment::default().with_clock(ManualClock::at(NOW)));
+        let (uri, time) = (http::Uri::from_static("/hooks"), Timestamp::from_millis(NOW.as_secs() * 1_000));
+        let payload = Payload::new(&http::Method::POST, &uri, &body, time).id("msg_p5jXN8AQM9LWM0D4loKWxJek");
+        let mut request = Request::post("/hooks").body(()).unwrap();
+        request.headers_mut().extend(PayloadSigner::new(scheme, key()).unwrap().sign(&payload).unwrap());
+        let (verdict, counted) = allocations(|| at_once(verifier.verify(&Head::from(&request), &body).wait()));
+        assert_eq!((verdict.unwrap().body(), counted), (&body, count));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 /// None, one, or several items. A request has at most one proof in nearly all cases.
 #[derive(Debug, Default)]
-pub(super) enum Few<T> {
+pub(crate) enum Few<T> {
     #[default]
     None,
     One(T),
@@ -10,7 +10,7 @@ pub(super) enum Few<T> {
 }
 
 impl<T> Few<T> {
-    pub(super) fn push(&mut self, item: T) {
+    pub(crate) fn push(&mut self, item: T) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(item),
             Self::One(first) => Self::Several(vec![first, item]),
@@ -21,7 +21,7 @@ impl<T> Few<T> {
         };
     }
 
-    pub(super) fn as_slice(&self) -> &[T] {
+    pub(crate) fn as_slice(&self) -> &[T] {
         match self {
             Self::None => &[],
             Self::One(item) => std::slice::from_ref(item),

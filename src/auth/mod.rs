@@ -4,6 +4,8 @@
 //! on each request: expiry, [possession](ProofOfPossession), networks, [revocation](crate::revocation), and whether a proof
 //! was used before. [`CredentialSource`] is the same for a second credential.
 
+#[cfg(feature = "signature")]
+pub(crate) use self::few::Few;
 pub use self::{
     admitted::Admitted,
     authentication::Authentication,

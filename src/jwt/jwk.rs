@@ -18,6 +18,8 @@ use crate::{
     json::{self, Json, Object},
     log,
 };
+#[cfg(all(feature = "jwks", feature = "signature"))]
+use crate::{jwt::key::KeyTimes, time::UnixTime};
 
 /// The maximum number of keys in a set.
 const MAX_KEYS: usize = 100;
@@ -25,6 +27,9 @@ const MAX_KEYS: usize = 100;
 /// The origin of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Origin {
+    /// The directory of an agent (Web Bot Auth), from which no secret key is accepted, and whose keys may have times.
+    #[cfg(all(feature = "jwks", feature = "signature"))]
+    Directory,
     /// The configuration.
     Local,
     /// A URL, from which no secret key is accepted.
@@ -120,7 +125,7 @@ fn read_members(members: &Object<'_>, origin: Origin, rsa: Algorithm) -> Result<
     if members.iter().any(is_secret) {
         return Err("a private key is not accepted: remove its private members, such as `d`");
     }
-    if kind == "oct" && origin == Origin::Remote {
+    if kind == "oct" && origin != Origin::Local {
         return Err("a secret key (`kty` is `oct`) is not accepted from a URL");
     }
     check_purpose(members)?;
@@ -131,6 +136,8 @@ fn read_members(members: &Object<'_>, origin: Origin, rsa: Algorithm) -> Result<
     let (algorithm, material) = read_material(kind, members, named, rsa)?;
     let key = VerifyingKey::new(named.unwrap_or(algorithm), &material)?;
     let key = certificates(members).into_iter().fold(key, VerifyingKey::with_certificate_thumbprint);
+    #[cfg(all(feature = "jwks", feature = "signature"))]
+    let key = if origin == Origin::Directory { key.with_times(times(members)?) } else { key };
     match members.get("kid").filter(|kid| **kid != Json::Null).map(Json::as_str) {
         None => Ok(key),
         Some(None) => Err("the member `kid` of the key is not a text"),
@@ -180,6 +187,23 @@ fn certificates(members: &Object<'_>) -> Vec<Box<str>> {
         }
     }
     found
+}
+
+/// The times of a key in the directory of an agent: `nbf` and `exp` in seconds, as in the example of the draft, or in
+/// milliseconds, as in that of Cloudflare.
+#[cfg(all(feature = "jwks", feature = "signature"))]
+fn times(members: &Object<'_>) -> Result<KeyTimes, &'static str> {
+    /// The year 5138, in seconds.
+    const MILLISECONDS: u64 = 100_000_000_000;
+    let time = |name: &str| match members.get(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Number(number)) => {
+            let number = number.as_u64().ok_or("`nbf` and `exp` of a key are whole numbers")?;
+            Ok(Some(UnixTime::from_secs(if number < MILLISECONDS { number } else { number / 1_000 })))
+        }
+        Some(_) => Err("`nbf` and `exp` of a key are whole numbers"),
+    };
+    Ok(KeyTimes { not_before: time("nbf")?, expires: time("exp")? })
 }
 
 /// The key material, and the algorithm that the key is used with if it has no `alg`.

@@ -1,3 +1,5 @@
+#[cfg(feature = "signature")]
+use std::time::Duration;
 use std::{
     fmt,
     sync::atomic::{AtomicU64, Ordering},
@@ -45,6 +47,15 @@ pub struct VerifyingKey {
     /// The second from which on the key is not used. It is atomic, and shared with cached tokens through their `Arc` of the
     /// key, so that a key that leaves its set invalidates them at once.
     expires_at: AtomicU64,
+    times: KeyTimes,
+}
+
+/// The times between which the holder of a key signs with it, as its directory states them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct KeyTimes {
+    pub(super) not_before: Option<UnixTime>,
+    /// The second from which on the holder does not use the key.
+    pub(super) expires: Option<UnixTime>,
 }
 
 impl VerifyingKey {
@@ -54,7 +65,15 @@ impl VerifyingKey {
             .ok_or("the cryptographic library does not accept the key, or does not support its algorithm")?;
         let thumbprint = material.thumbprint(algorithm);
         let expires_at = AtomicU64::new(u64::MAX);
-        Ok(Self { kid: None, certificates: Vec::new(), algorithm, thumbprint, verifier, expires_at })
+        Ok(Self {
+            kid: None,
+            certificates: Vec::new(),
+            algorithm,
+            thumbprint,
+            verifier,
+            expires_at,
+            times: KeyTimes::default(),
+        })
     }
 
     /// Parses a `SubjectPublicKeyInfo` in DER, the form of public keys in certificates
@@ -70,7 +89,8 @@ impl VerifyingKey {
 
     /// Parses a JWK ([RFC 7517](https://www.rfc-editor.org/rfc/rfc7517)): a public key, or a secret key of type `oct`.
     ///
-    /// A key without `alg` is used with the algorithm of its type; RS256 for RSA. A secret key needs `alg`.
+    /// A key without `alg` is used with the algorithm of its type; RS256 for RSA. A secret key needs `alg`. Times (`exp`, `nbf`) are
+    /// ignored.
     ///
     /// # Errors
     ///
@@ -184,6 +204,25 @@ impl VerifyingKey {
         now.as_secs() < self.expires_at.load(Ordering::Acquire)
     }
 
+    /// Sets the times that a directory states.
+    #[cfg(all(feature = "jwks", feature = "signature"))]
+    pub(super) const fn with_times(mut self, times: KeyTimes) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// Returns whether the directory of the key states that it is used only later; the clocks may differ.
+    #[cfg(feature = "signature")]
+    pub(crate) fn is_of_future(&self, now: UnixTime, skew: Duration) -> bool {
+        self.times.not_before.is_some_and(|time| now + skew < time)
+    }
+
+    /// Returns whether the directory of the key states that it is not used any more; the clocks may differ.
+    #[cfg(feature = "signature")]
+    pub(crate) fn is_expired(&self, now: UnixTime, skew: Duration) -> bool {
+        self.times.expires.is_some_and(|time| time + skew <= now)
+    }
+
     /// Returns whether the key has left its set.
     pub(super) fn is_retired(&self) -> bool {
         self.expires_at.load(Ordering::Acquire) == UnixTime::default().as_secs()
@@ -209,10 +248,10 @@ impl VerifyingKey {
         self.kid() == Some(name) || self.has_certificate(name)
     }
 
-    /// Returns whether two keys are equal except for their lifetime and their certificates.
+    /// Returns whether two keys are equal except for the lifetime of their sets and their certificates.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.kid.as_deref(), self.algorithm, self.thumbprint)
-            == (other.kid.as_deref(), other.algorithm, other.thumbprint)
+        (self.kid.as_deref(), self.algorithm, self.thumbprint, self.times)
+            == (other.kid.as_deref(), other.algorithm, other.thumbprint, other.times)
     }
 
     /// Returns whether the certificates of two keys are equal.

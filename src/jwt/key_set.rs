@@ -46,6 +46,18 @@ pub(super) enum Names {
     Thumbprint,
 }
 
+#[cfg(feature = "jwks")]
+impl Names {
+    /// The origin of keys with such names.
+    const fn origin(self) -> Origin {
+        match self {
+            Self::Kid => Origin::Remote,
+            #[cfg(feature = "signature")]
+            Self::Thumbprint => Origin::Directory,
+        }
+    }
+}
+
 /// The treatment of tokens that name their key by its certificate.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) enum Thumbprints {
@@ -115,7 +127,7 @@ impl KeySet {
         server: &str,
     ) -> Result<Self, &'static str> {
         let mut keys = Vec::new();
-        for key in jwk::read_set(text, Origin::Remote, rsa)? {
+        for key in jwk::read_set(text, selection.names.origin(), rsa)? {
             match key {
                 Ok(key) => keys.push(Arc::new(selection.named(key))),
                 Err(unused) => unused.log(server),

@@ -49,11 +49,30 @@
 //! ClientAddressLayer ─▶ RateLimitLayer by peer ─▶ BodyCheckLayer(ContentDigestCheck) ─▶ AuthLayer(Signatures) ─▶ decompression ─▶ handler
 //! ```
 //!
+//! # Large uploads
+//!
+//! Content is read completely before the handler runs, within the limits of the layer. Where that is too much to hold in memory,
+//! [`danger_stream_content`](crate::signature::ContentDigestCheck::danger_stream_content) passes it on while it is compared. The
+//! sender is verified before anything is read, but the content only at its end: the handler has to read up to there, and to
+//! discard on an error what it has stored. Reserve it for routes whose handler does so, by a layer around these routes only.
+//!
+//! ```text
+//! ContentDigestCheck::new(limits).danger_stream_content() ─▶ AuthLayer(Signatures) ─▶ handler of the upload
+//! ```
+//!
+//! # Time
+//!
+//! A signature is accepted up to 300 seconds after it was made, and 60 seconds before, if the clock of its maker is ahead: of
+//! messages and payloads alike, which [`max_age`](crate::signature::SignaturePolicy::max_age) with
+//! [`skew`](crate::signature::SignaturePolicy::skew), and
+//! [`tolerance`](crate::signature::webhook::WebhookVerifier::tolerance) change. The times of keys in the directories of agents
+//! (`nbf`, `exp`) are compared with the same skew.
+//!
 //! # Rotation
 //!
 //! Register the new key under another `keyid`, let the client sign with it, and remove the old one. For shared secrets, list the
-//! old one and the new one until all senders have the new one. Agents with a directory publish the new key there; a key that
-//! leaves its directory is refused at the next fetch.
+//! old one and the new one until all senders have the new one, and for at least five minutes. Agents with a directory publish the
+//! new key there; a key that leaves its directory is refused at the next fetch, and one with `exp` from then on.
 //!
 //! # A request is refused
 //!

@@ -45,6 +45,42 @@ impl Recorder {
         let (outage, reasons) = (self.outage.clone(), self.reasons);
         self.guard.record_or_wait(used).map(move |outcome| require_new(outcome, &outage, reasons, replayed))
     }
+
+    /// Records all proofs of one request, by each of which it would be accepted again; an error if one was recorded before.
+    #[cfg(feature = "signature")]
+    pub(crate) fn record_all(
+        &self,
+        used: &[UsedProof],
+        replayed: fn(Reason) -> Rejection,
+    ) -> Eventual<Result<(), Rejection>> {
+        if let [only] = used {
+            return self.record(only, replayed);
+        }
+        // The order of two concurrent requests with the same proofs is the same, so one of them is accepted. A proof may be there
+        // twice.
+        let mut used = used.to_vec();
+        used.sort_by_cached_key(|proof| *proof.digest().as_bytes());
+        used.dedup_by_key(|proof| proof.digest());
+        let mut rest = used.into_iter();
+        while let Some(proof) = rest.next() {
+            match self.record(&proof, replayed) {
+                Eventual::Now(Ok(())) => {}
+                Eventual::Now(Err(rejection)) => return Eventual::Now(Err(rejection)),
+                Eventual::Later(recorded) => {
+                    let this = self.clone();
+                    // The replay guard.
+                    return Eventual::later(async move {
+                        recorded.await?;
+                        for proof in rest {
+                            this.record(&proof, replayed).wait().await?;
+                        }
+                        Ok(())
+                    });
+                }
+            }
+        }
+        Eventual::Now(Ok(()))
+    }
 }
 
 impl fmt::Debug for Recorder {

@@ -28,7 +28,8 @@ const TEST_KEYS: [&str; 4] = [
 /// A signature names a directory by the field `Signature-Agent`, and a key by its thumbprint. Directories that are not
 /// declared are not fetched, and a key counts only in its own directory. They are fetched as [`RemoteKeys`] are: over `https`
 /// without redirects, within limits of time, size and number of keys; a key that leaves its directory is refused at once, and
-/// a directory that does not respond keeps its keys. The test keys of RFC 9421 are refused.
+/// a directory that does not respond keeps its keys. A key is used between its `nbf` and its `exp`, if it has them, in seconds or
+/// milliseconds, with the [skew](super::SignaturePolicy::skew) of the policy. The test keys of RFC 9421 are refused.
 ///
 /// # Examples
 ///

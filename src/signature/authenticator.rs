@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Eventual,
-    auth::{Authenticator, Presented},
+    auth::{Authenticator, Few, Presented},
     caller::{AuthMethod, Identity},
     error::Unavailable,
     log::{self, Causes},
@@ -81,7 +81,7 @@ struct Verified {
     /// That of the first valid signature.
     identity: Option<Identity>,
     /// The valid signatures.
-    used: Vec<UsedProof>,
+    used: Few<UsedProof>,
 }
 
 impl Inner {
@@ -97,8 +97,8 @@ impl Inner {
             let wanted = SignatureKeyRequest::new(&candidate.key_id, now).with_agent(candidate.agent.as_deref());
             match this.keys.find(&wanted) {
                 Eventual::Now(found) => {
-                    if let Err(outage) = this.settle(&mut verified, &candidate, found, now) {
-                        return Eventual::Now(Err(outage));
+                    if let Err(rejection) = this.settle(&mut verified, &candidate, found, now) {
+                        return Eventual::Now(Err(rejection));
                     }
                 }
                 Eventual::Later(found) => {
@@ -114,7 +114,8 @@ impl Inner {
         Eventual::Now(this.finish(verified))
     }
 
-    /// Verifies one signature. An error is an outage of the key source.
+    /// Verifies one signature. An error refuses the request, whatever its other signatures are: this one cannot be recorded, and
+    /// may be valid later.
     fn settle(
         &self,
         verified: &mut Verified,
@@ -136,19 +137,20 @@ impl Inner {
         };
         self.outage.end();
         let key = found.ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-        let valid =
-            key.and_then(|known| candidate.verify(&self.policy, &self.policy.origins, &known.key, now).map(|()| known));
+        let valid = key.and_then(|known| candidate.verify(&self.policy, &known.key, now).map(|()| known));
         match valid {
             Ok(KnownKey { identity, key }) => {
                 verified.used.push(candidate.used(&self.policy, &key, now));
-                verified.identity.get_or_insert_with(|| {
-                    let mut identity = Identity::clone(&identity);
-                    identity.method = AuthMethod::Signature;
-                    identity.issued_at = identity.issued_at.or(candidate.created);
-                    identity.key_id.get_or_insert_with(|| candidate.key_id.clone());
-                    identity
-                });
+                match candidate.shortfall {
+                    None => {
+                        verified.identity.get_or_insert_with(|| candidate.identity(&identity));
+                    }
+                    Some(reason) => {
+                        verified.failure.get_or_insert_with(|| refused(reason));
+                    }
+                }
             }
+            Err(reason @ Reason::SIGNATURE_KEY_NOT_YET_VALID) => return Err(refused(reason)),
             Err(reason) => {
                 verified.failure.get_or_insert_with(|| refused(reason));
             }
@@ -164,6 +166,17 @@ impl Inner {
         let replay = self.policy.replay.clone();
         identity.single_use = replay.map(|replay| Arc::new(UsedSignatures { replay, used }) as _);
         Ok(Arc::new(identity))
+    }
+}
+
+impl Candidate {
+    /// The identity of the caller, who holds the key.
+    fn identity(&self, holder: &Identity) -> Identity {
+        let mut identity = holder.clone();
+        identity.method = AuthMethod::Signature;
+        identity.issued_at = identity.issued_at.or(self.created);
+        identity.key_id.get_or_insert_with(|| self.key_id.clone());
+        identity
     }
 }
 

@@ -21,11 +21,11 @@ const MAX_BYTES: usize = 128 * 1024;
 /// The number of bytes that one byte of a structured field counts as, whose parsed form is larger.
 const PARSED: usize = 4;
 
-/// A signature base without the origin of the request, of which there may be several.
+/// A signature base, without the origin of the request if there may be several.
 #[derive(Default)]
 pub(super) struct Base {
     text: String,
-    /// The places at which a part of the origin belongs, in ascending order.
+    /// The places at which a part of the origin belongs that is not known yet, in ascending order.
     gaps: Vec<(usize, OriginPart)>,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum OriginPart {
 }
 
 impl Base {
-    /// Returns whether the base verifies with any of these origins.
+    /// Returns whether the base verifies with any of these origins, those for which it was made.
     pub(super) fn is_any(&self, origins: &[Origin], verifies: impl Fn(&[u8]) -> bool) -> bool {
         if self.gaps.is_empty() {
             return verifies(self.text.as_bytes());
@@ -46,20 +46,31 @@ impl Base {
         origins.iter().any(|origin| verifies(self.with_origin(origin).as_bytes()))
     }
 
-    pub(super) fn with_origin(&self, origin: &Origin) -> String {
+    /// The text of a base that was made for one origin.
+    pub(super) fn into_text(self) -> String {
+        self.text
+    }
+
+    fn with_origin(&self, origin: &Origin) -> String {
         let mut base = String::with_capacity(self.text.len() + self.gaps.len() * origin.as_str().len());
         let mut start = 0;
         for (end, part) in &self.gaps {
             base.push_str(&self.text[start..*end]);
-            base.push_str(match part {
-                OriginPart::Authority => origin.authority(),
-                OriginPart::Scheme => origin.scheme(),
-                OriginPart::Whole => origin.as_str(),
-            });
+            base.push_str(part.of(origin));
             start = *end;
         }
         base.push_str(&self.text[start..]);
         base
+    }
+}
+
+impl OriginPart {
+    fn of(self, origin: &Origin) -> &str {
+        match self {
+            Self::Authority => origin.authority(),
+            Self::Scheme => origin.scheme(),
+            Self::Whole => origin.as_str(),
+        }
     }
 }
 
@@ -86,20 +97,34 @@ impl<'a> Values<'a> {
         Self { remaining: usize::MAX, ..Self::new(message, types) }
     }
 
-    /// The signature base of these components.
-    pub(super) fn base(&mut self, components: &[Component], parameters: &str) -> Result<Base, Reason> {
-        let mut base = Base::default();
+    /// The signature base of these components, for a message to one of these origins.
+    pub(super) fn base(
+        &mut self,
+        components: &[Component],
+        parameters: &str,
+        origins: &[Origin],
+    ) -> Result<Base, Reason> {
+        // Mostly enough.
+        let mut base =
+            Base { text: String::with_capacity(64 * (components.len() + 1) + parameters.len()), gaps: Vec::new() };
         for component in components {
-            base.text.extend([component.identifier(), ": "]);
+            base.text.extend(component.identifier());
+            base.text.push_str(": ");
             let (part, value) = self.value(component)?;
-            base.gaps.extend(part.map(|part| (base.text.len(), part)));
+            match (part, origins) {
+                (None, _) => {}
+                (Some(part), [only]) => base.text.push_str(part.of(only)),
+                (Some(part), _) => base.gaps.push((base.text.len(), part)),
+            }
             // The base is ASCII, and each component is one line of it.
             if !value.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
                 return Err(Reason::SIGNATURE_COMPONENT_ABSENT);
             }
-            base.text.extend([&*value, "\n"]);
+            base.text.push_str(&value);
+            base.text.push('\n');
         }
-        base.text.extend(["\"@signature-params\": ", parameters]);
+        base.text.push_str("\"@signature-params\": ");
+        base.text.push_str(parameters);
         Ok(base)
     }
 

@@ -1,6 +1,7 @@
 //! Signatures that a policy selects, and their verification.
 
 use http::{HeaderMap, HeaderName};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     agent_url,
@@ -16,10 +17,12 @@ use super::{
 };
 use crate::{digest::Digest, jwt::VerifyingKey, reason::Reason, replay::UsedProof, request::Head, time::UnixTime};
 
-/// The largest number of signatures that meet the policy: for each of them, a key is looked up.
+/// The largest number of signatures that meet the policy, or do so for a part of the request: for each of them, a key is looked
+/// up.
 const MAX_CANDIDATES: usize = 3;
 
-/// A signature that meets the policy, before its key is known. It borrows nothing from the request.
+/// A signature that meets the policy, or would for a part of the request, before its key is known. It borrows nothing from the
+/// request.
 pub(super) struct Candidate {
     pub(super) agent: Option<Box<str>>,
     algorithm: Option<Box<str>>,
@@ -28,6 +31,9 @@ pub(super) struct Candidate {
     expires: Option<UnixTime>,
     pub(super) key_id: Box<str>,
     nonce: Option<Box<str>>,
+    /// The reason why it does not meet the policy, although it would if the request had no content, or lacked the fields that
+    /// describe it. Anybody can remove those, so the signature is recorded as used with the others.
+    pub(super) shortfall: Option<Reason>,
     signature: Vec<u8>,
 }
 
@@ -40,7 +46,7 @@ pub(super) struct Received<'a> {
     pub(super) now: Option<UnixTime>,
 }
 
-/// The signatures of a request that meet the policy, in the order in which they came.
+/// The signatures of a request that meet the policy, in the order in which they came, and those that would do so for a part of it.
 ///
 /// They cover the fields of the credential that the request has. Without `now`, their time is not checked here.
 pub(super) fn select(
@@ -65,7 +71,7 @@ pub(super) fn select_from(
     received: &Received<'_>,
     message: Message<'_>,
 ) -> Result<Vec<Candidate>, Reason> {
-    let (mut candidates, mut refused) = (Vec::new(), None);
+    let (mut candidates, mut refused) = (Vec::<Candidate>::new(), None);
     let mut values = Values::new(message, &policy.types);
     for signature in input::read(received.headers)? {
         let candidate = match signature {
@@ -78,21 +84,25 @@ pub(super) fn select_from(
         };
         match candidate {
             Ok(_) if candidates.len() == MAX_CANDIDATES => return Err(Reason::SIGNATURE_TOO_LONG),
-            Ok(candidate) => candidates.push(candidate),
+            Ok(candidate) => {
+                refused = refused.or(candidate.shortfall);
+                candidates.push(candidate);
+            }
             // One of the future would be accepted later, and one that is not verified may be valid: the request would be
             // accepted twice.
             Err(reason @ (Reason::SIGNATURE_IN_FUTURE | Reason::SIGNATURE_TOO_LONG)) => return Err(reason),
             Err(reason) => refused = refused.or(Some(reason)),
         }
     }
-    if candidates.is_empty() { Err(refused.unwrap_or(Reason::SIGNATURE_TAG)) } else { Ok(candidates) }
+    let is_met = candidates.iter().any(|candidate| candidate.shortfall.is_none());
+    if is_met { Ok(candidates) } else { Err(refused.unwrap_or(Reason::SIGNATURE_TAG)) }
 }
 
 impl Candidate {
     /// The cheap checks first; the signature is verified last, when its key is known.
     fn new(
         policy: &SignaturePolicy,
-        signature: ClaimedSignature,
+        signature: ClaimedSignature<'_>,
         received: &Received<'_>,
         values: &mut Values<'_>,
     ) -> Result<Self, Reason> {
@@ -102,20 +112,28 @@ impl Candidate {
         if parameters.nonce.is_none() && policy.nonce == Presence::Required {
             return Err(Reason::SIGNATURE_NONCE_MISSING);
         }
-        if !policy.is_covered_by(&components, headers, content, credential) {
+        let is_covered = policy.is_covered_by(&components, headers, content, credential);
+        if !is_covered && !policy.is_covered_by(&components, headers, None, credential) {
             return Err(Reason::SIGNATURE_NOT_COVERED);
         }
+        let mut shortfall = (!is_covered).then_some(Reason::SIGNATURE_NOT_COVERED);
         let agent = match policy.agent {
             AgentRule::Covered => Some(agent_url::covered(&components, headers).ok_or(Reason::SIGNATURE_AGENT)?),
             AgentRule::Ignored => None,
         };
-        policy.check_content(covers_content(&components), content)?;
+        match policy.check_content(covers_content(&components), content) {
+            Err(Reason::SIGNATURE_CONTENT_NOT_COVERED) => {
+                shortfall = shortfall.or(Some(Reason::SIGNATURE_CONTENT_NOT_COVERED));
+            }
+            checked => checked?,
+        }
         let Parameters { algorithm, created, expires, nonce, .. } = parameters;
-        let mut this = Self { agent, algorithm, base: Base::default(), created, expires, key_id, nonce, signature };
+        let base = Base::default();
+        let mut this = Self { agent, algorithm, base, created, expires, key_id, nonce, shortfall, signature };
         if let Some(now) = now {
             this.check_time(policy, now)?;
         }
-        this.base = values.base(&components, &parameters_text)?;
+        this.base = values.base(&components, &parameters_text, &policy.origins)?;
         Ok(this)
     }
 
@@ -143,16 +161,16 @@ impl Candidate {
         self.expires.map_or(youngest, |end| end.min(youngest))
     }
 
-    /// Verifies the signature of a message to one of these origins with a key, whose algorithm it is.
-    pub(super) fn verify(
-        &self,
-        policy: &SignaturePolicy,
-        origins: &[Origin],
-        key: &VerifyingKey,
-        now: UnixTime,
-    ) -> Result<(), Reason> {
+    /// Verifies the signature of a message to one of the policy's origins with a key, whose algorithm it is.
+    pub(super) fn verify(&self, policy: &SignaturePolicy, key: &VerifyingKey, now: UnixTime) -> Result<(), Reason> {
         if !key.is_usable(now) {
             return Err(Reason::SIGNATURE_KEY_UNKNOWN);
+        }
+        if key.is_of_future(now, policy.skew) {
+            return Err(Reason::SIGNATURE_KEY_NOT_YET_VALID);
+        }
+        if key.is_expired(now, policy.skew) {
+            return Err(Reason::SIGNATURE_KEY_EXPIRED);
         }
         let algorithm = SignatureAlgorithm::of(key.algorithm()).filter(|known| policy.algorithms.contains(known));
         // RFC 9421 §3.2 step 6: all sources of the algorithm agree.
@@ -160,7 +178,7 @@ impl Candidate {
         if !algorithm.is_some_and(is_named) {
             return Err(Reason::SIGNATURE_ALGORITHM);
         }
-        let is_valid = self.base.is_any(origins, |base| key.verifies(base, &self.signature));
+        let is_valid = self.base.is_any(&policy.origins, |base| key.verifies(base, &self.signature));
         if is_valid { Ok(()) } else { Err(Reason::SIGNATURE_WRONG) }
     }
 
@@ -169,13 +187,15 @@ impl Candidate {
         // Not the id: with a shared guard, other keys may have the same one.
         let holder = key.fingerprint();
         let id = match &self.nonce {
-            Some(nonce) => [b"nonce\n", nonce.as_bytes()].concat(),
+            Some(nonce) => Sha256::new().chain_update(b"nonce\n").chain_update(nonce.as_bytes()),
             None => {
                 let created = self.created.map_or_else(String::new, |time| time.to_string());
-                [b"signature\n", created.as_bytes(), b"\n", self.identifying_part(key)].concat()
+                let id = Sha256::new().chain_update(b"signature\n").chain_update(created).chain_update(b"\n");
+                id.chain_update(self.identifying_part(key))
             }
         };
-        UsedProof::new(holder, Digest::of(&id), self.until(policy, now), now).with_window(policy.longest_validity())
+        let id = Digest::from_bytes(id.finalize().into());
+        UsedProof::new(holder, id, self.until(policy, now), now).with_window(policy.longest_validity())
     }
 
     /// The part of the signature that nobody but its maker can change: of `(r, s)`, the first half. Otherwise `(r, n - s)`
@@ -195,8 +215,8 @@ impl SignaturePolicy {
         match content.ok_or(Reason::SIGNATURE_CONTENT_UNCHECKED)? {
             Content::Changed => Err(Reason::SIGNATURE_CONTENT_CHANGED),
             Content::Empty => Ok(()),
-            Content::Verified if is_covered => Ok(()),
-            Content::Unprotected | Content::Verified => Err(Reason::SIGNATURE_CONTENT_NOT_COVERED),
+            Content::Streamed | Content::Verified if is_covered => Ok(()),
+            Content::Streamed | Content::Unprotected | Content::Verified => Err(Reason::SIGNATURE_CONTENT_NOT_COVERED),
         }
     }
 }

@@ -30,11 +30,11 @@ use crate::error::{ConfigError, ConfigErrorKind};
 /// ```
 #[derive(Clone)]
 pub struct Component {
-    /// The identifier, with its parameters in the order in which they came.
-    text: Box<str>,
     pub(super) kind: Kind,
     /// `req`: a component of the request that a response belongs to.
     pub(super) is_of_request: bool,
+    /// The parameters of the identifier, serialized in the order in which they came; mostly none.
+    parameters: Box<str>,
 }
 
 /// The value that a component has.
@@ -67,7 +67,7 @@ pub(super) enum Form {
 
 /// The parameters of a component identifier.
 #[derive(Default)]
-struct Parameters {
+pub(super) struct ComponentParameters {
     bytes: bool,
     key: Option<Box<str>>,
     name: Option<Box<str>>,
@@ -78,15 +78,25 @@ struct Parameters {
 impl Component {
     pub(super) fn from_item(item: &Item) -> Option<Self> {
         let name = item.bare_item.as_string()?.as_str();
-        let parameters = Parameters::read(&item.params)?;
+        let parameters = ComponentParameters::read(&item.params)?;
+        if item.params.is_empty() {
+            return Self::new(name, parameters, "");
+        }
+        let text = ItemSerializer::new().bare_item(&item.bare_item).parameters(&item.params).finish();
+        // No name of a component needs an escape.
+        let text = text.get(name.len() + "\"\"".len()..)?;
+        Self::new(name, parameters, text)
+    }
+
+    /// A component with this name, and parameters that are also there in their serialized form.
+    pub(super) fn new(name: &str, parameters: ComponentParameters, serialized: &str) -> Option<Self> {
         let is_of_request = parameters.request;
         let kind = if name.starts_with('@') { derived(name, parameters)? } else { field(name, parameters)? };
         // RFC 9421 §2.2.9: a request has no status.
         if kind == Kind::Status && is_of_request {
             return None;
         }
-        let text = ItemSerializer::new().bare_item(&item.bare_item).parameters(&item.params).finish();
-        Some(Self { text: text.into(), kind, is_of_request })
+        Some(Self { kind, is_of_request, parameters: serialized.into() })
     }
 
     /// Parses components, each of which is there once (RFC 9421 §2).
@@ -102,9 +112,9 @@ impl Component {
         Ok(components)
     }
 
-    /// The identifier, as it is in the signature base.
-    pub(super) fn identifier(&self) -> &str {
-        &self.text
+    /// The parts of the identifier, as it is in the signature base.
+    pub(super) fn identifier(&self) -> [&str; 4] {
+        ["\"", self.kind.name(), "\"", &self.parameters]
     }
 
     /// Returns whether a signature that covers this component covers the required one: it is the same, or the whole field in
@@ -137,7 +147,37 @@ impl Component {
     }
 }
 
-impl Parameters {
+impl Kind {
+    fn name(&self) -> &str {
+        match self {
+            Self::Authority => "@authority",
+            Self::Field(name, _) => name.as_str(),
+            Self::Method => "@method",
+            Self::Path => "@path",
+            Self::Query => "@query",
+            Self::QueryParam(_) => "@query-param",
+            Self::RequestTarget => "@request-target",
+            Self::Scheme => "@scheme",
+            Self::Status => "@status",
+            Self::TargetUri => "@target-uri",
+        }
+    }
+}
+
+impl ComponentParameters {
+    /// Adds a parameter in its only canonical form: a text, or a flag. `None` for one that is not understood, or is there.
+    pub(super) fn add(&mut self, name: &str, value: Option<&str>) -> Option<()> {
+        match (name, value) {
+            ("bs", None) if !self.bytes => self.bytes = true,
+            ("key", Some(text)) if self.key.is_none() => self.key = Some(text.into()),
+            ("name", Some(text)) if self.name.is_none() => self.name = Some(text.into()),
+            ("req", None) if !self.request => self.request = true,
+            ("sf", None) if !self.strict => self.strict = true,
+            _ => return None,
+        }
+        Some(())
+    }
+
     /// RFC 9421 §2.5: a parameter that is not understood makes the component unusable.
     fn read(parameters: &sfv::Parameters) -> Option<Self> {
         let mut this = Self::default();
@@ -160,8 +200,8 @@ impl Parameters {
     }
 }
 
-fn derived(name: &str, parameters: Parameters) -> Option<Kind> {
-    let Parameters { bytes, key, name: parameter, strict, .. } = parameters;
+fn derived(name: &str, parameters: ComponentParameters) -> Option<Kind> {
+    let ComponentParameters { bytes, key, name: parameter, strict, .. } = parameters;
     if bytes || strict || key.is_some() || parameter.is_some() != (name == "@query-param") {
         return None;
     }
@@ -180,8 +220,8 @@ fn derived(name: &str, parameters: Parameters) -> Option<Kind> {
     })
 }
 
-fn field(name: &str, parameters: Parameters) -> Option<Kind> {
-    let Parameters { bytes, key, name: parameter, strict, .. } = parameters;
+fn field(name: &str, parameters: ComponentParameters) -> Option<Kind> {
+    let ComponentParameters { bytes, key, name: parameter, strict, .. } = parameters;
     // RFC 9421 §2.1: names are in lower case. §2.5: `bs` excludes `sf` and `key`.
     let field = HeaderName::from_lowercase(name.as_bytes()).ok()?;
     if parameter.is_some() || bytes && (strict || key.is_some()) {
@@ -221,12 +261,12 @@ impl FromStr for Component {
 
 impl fmt::Display for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        self.identifier().into_iter().try_for_each(|part| f.write_str(part))
     }
 }
 
 impl fmt::Debug for Component {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        fmt::Display::fmt(self, f)
     }
 }

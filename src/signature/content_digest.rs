@@ -35,8 +35,6 @@ pub enum DigestAlgorithm {
 }
 
 impl DigestAlgorithm {
-    const ALL: [Self; 2] = [Self::Sha256, Self::Sha512];
-
     /// The name in the field.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -68,6 +66,8 @@ pub(super) enum Content {
     Changed,
     /// There is no content, and no digest.
     Empty,
+    /// The content is compared while the handler reads it, which receives an error in the place of its end if it was changed.
+    Streamed,
     /// There is content without a digest by an algorithm that is suitable.
     Unprotected,
     /// It is the content that was digested.
@@ -78,25 +78,66 @@ impl Content {
     /// Compares the content with all digests whose algorithm is suitable: each of them must match.
     pub(super) fn compare(headers: &HeaderMap, content: &[u8]) -> Self {
         let undigested = if content.is_empty() { Self::Empty } else { Self::Unprotected };
-        if !headers.contains_key(CONTENT_DIGEST) {
-            return undigested;
-        }
-        let Some(digests) = digests(headers) else { return Self::Changed };
-        let mut verdict = undigested;
-        for algorithm in DigestAlgorithm::ALL {
-            match digests.get(algorithm.as_str()) {
-                None => {}
-                Some(ListEntry::Item(item)) => {
-                    let expected = item.bare_item.as_byte_sequence().unwrap_or_default();
-                    if !bool::from(algorithm.digest(content).ct_eq(expected)) {
-                        return Self::Changed;
-                    }
-                    verdict = Self::Verified;
-                }
-                Some(ListEntry::InnerList(_)) => return Self::Changed,
+        match Comparison::begin(headers) {
+            Err(Malformed) => Self::Changed,
+            Ok(None) => undigested,
+            Ok(Some(mut comparison)) => {
+                comparison.update(content);
+                if comparison.is_equal() { Self::Verified } else { Self::Changed }
             }
         }
-        verdict
+    }
+}
+
+/// The comparison of content that arrives in parts with all its digests by suitable algorithms: one or two.
+pub(super) struct Comparison {
+    sha256: Option<(Sha256, [u8; 32])>,
+    sha512: Option<(Sha512, [u8; 64])>,
+}
+
+/// A `Content-Digest` that no content has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Malformed;
+
+impl Comparison {
+    /// Begins with the digests of a message; `None` if it has none by a suitable algorithm.
+    pub(super) fn begin(headers: &HeaderMap) -> Result<Option<Self>, Malformed> {
+        if !headers.contains_key(CONTENT_DIGEST) {
+            return Ok(None);
+        }
+        let digests = digests(headers).ok_or(Malformed)?;
+        let sha256 = expected(&digests, DigestAlgorithm::Sha256)?.map(|digest| (Sha256::new(), digest));
+        let sha512 = expected(&digests, DigestAlgorithm::Sha512)?.map(|digest| (Sha512::new(), digest));
+        Ok((sha256.is_some() || sha512.is_some()).then_some(Self { sha256, sha512 }))
+    }
+
+    /// Adds a part of the content.
+    pub(super) fn update(&mut self, part: &[u8]) {
+        if let Some((sha256, _)) = &mut self.sha256 {
+            sha256.update(part);
+        }
+        if let Some((sha512, _)) = &mut self.sha512 {
+            sha512.update(part);
+        }
+    }
+
+    /// Returns whether all parts together have each of the digests.
+    pub(super) fn is_equal(self) -> bool {
+        let sha256 = self.sha256.map(|(computed, expected)| computed.finalize().as_slice().ct_eq(&expected[..]));
+        let sha512 = self.sha512.map(|(computed, expected)| computed.finalize().as_slice().ct_eq(&expected[..]));
+        sha256.into_iter().chain(sha512).all(bool::from)
+    }
+}
+
+/// The digest by an algorithm. One of another type or length is that of no content.
+fn expected<const N: usize>(digests: &Dictionary, algorithm: DigestAlgorithm) -> Result<Option<[u8; N]>, Malformed> {
+    match digests.get(algorithm.as_str()) {
+        None => Ok(None),
+        Some(ListEntry::Item(item)) => {
+            let digest = item.bare_item.as_byte_sequence().and_then(|bytes| bytes.try_into().ok());
+            digest.map(Some).ok_or(Malformed)
+        }
+        Some(ListEntry::InnerList(_)) => Err(Malformed),
     }
 }
 

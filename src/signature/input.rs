@@ -8,30 +8,30 @@ use sfv::{
     visitor::{DictionaryVisitor, EntryVisitor},
 };
 
-use super::{component::Component, content_digest::CONTENT_DIGEST, message::combined};
+use super::{canonical, component::Component, content_digest::CONTENT_DIGEST, message::combined};
 use crate::{reason::Reason, time::UnixTime};
 
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 pub(super) const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
 
 /// The longest value of each of the two fields, in bytes.
-const MAX_LENGTH: usize = 16 * 1024;
+pub(super) const MAX_LENGTH: usize = 16 * 1024;
 
 /// The largest number of signatures of a message.
 const MAX_SIGNATURES: usize = 8;
 
 /// The largest number of components that a signature covers.
-const MAX_COMPONENTS: usize = 32;
+pub(super) const MAX_COMPONENTS: usize = 32;
 
 /// The longest `keyid` and `nonce`, in bytes.
-const MAX_TEXT: usize = 256;
+pub(super) const MAX_TEXT: usize = 256;
 
 /// One signature of a message, which is not verified.
-pub(super) struct ClaimedSignature {
+pub(super) struct ClaimedSignature<'a> {
     pub(super) components: Vec<Component>,
     pub(super) parameters: Parameters,
     /// The components and the parameters: the value of `@signature-params`.
-    pub(super) parameters_text: String,
+    pub(super) parameters_text: Cow<'a, str>,
     pub(super) signature: Vec<u8>,
 }
 
@@ -87,9 +87,20 @@ pub(super) fn binding(request: &HeaderMap) -> Option<Component> {
     has_digest.then(|| parsed("\"content-digest\";req".to_owned()))
 }
 
+/// The signatures of a message, of which one is unusable by itself if it has a component or a parameter that is not understood.
+pub(super) type ClaimedSignatures<'a> = Vec<Result<ClaimedSignature<'a>, Reason>>;
+
 /// Reads the signatures of a message. One with a component or parameter that is not understood is an
 /// error of its own: another one may be valid.
-pub(super) fn read(headers: &HeaderMap) -> Result<Vec<Result<ClaimedSignature, Reason>>, Reason> {
+pub(super) fn read(headers: &HeaderMap) -> Result<ClaimedSignatures<'_>, Reason> {
+    match canonical::read(headers) {
+        Some(signature) => Ok(vec![Ok(signature)]),
+        None => parsed(headers),
+    }
+}
+
+/// The same, of fields in any form.
+pub(super) fn parsed(headers: &HeaderMap) -> Result<ClaimedSignatures<'_>, Reason> {
     let inputs = dictionary(headers, &SIGNATURE_INPUT)?;
     let mut signatures = dictionary(headers, &SIGNATURE)?;
     // RFC 9421 §4: each label is in both.
@@ -109,7 +120,7 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Vec<Result<ClaimedSignature, R
     Ok(read)
 }
 
-impl ClaimedSignature {
+impl ClaimedSignature<'_> {
     fn read(input: &InnerList, signature: Vec<u8>) -> Result<Self, Reason> {
         if input.items.len() > MAX_COMPONENTS {
             return Err(Reason::SIGNATURE_TOO_LONG);
@@ -128,7 +139,7 @@ impl ClaimedSignature {
         let mut serializer = ListSerializer::new();
         serializer.members([&ListEntry::InnerList(input.clone())]);
         let parameters_text = serializer.finish().unwrap_or_default();
-        Ok(Self { components, parameters, parameters_text, signature })
+        Ok(Self { components, parameters, parameters_text: parameters_text.into(), signature })
     }
 }
 
@@ -148,8 +159,12 @@ impl Parameters {
                 _ => {}
             }
         }
-        let is_reversed = this.created.zip(this.expires).is_some_and(|(created, expires)| expires < created);
-        (!is_reversed).then_some(this)
+        Some(this).filter(Self::is_ordered)
+    }
+
+    /// Returns whether the signature expires after it was made.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.created.zip(self.expires).is_none_or(|(created, expires)| created <= expires)
     }
 }
 

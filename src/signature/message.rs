@@ -79,6 +79,12 @@ impl<'a> RequestHead<'a> {
 
     fn path_and_query(self) -> Option<Cow<'a, str>> {
         let path = self.path()?;
+        if let (Cow::Borrowed(path), Some(target)) = (&path, self.uri.path_and_query()) {
+            // Unless the path is empty, it is as the client has sent it.
+            if target.as_str().starts_with(path) {
+                return Some(target.as_str().into());
+            }
+        }
         Some(match self.uri.query() {
             None => path,
             Some(query) => format!("{path}?{query}").into(),

@@ -10,6 +10,7 @@ use super::{
     origin::Origin,
     replay::Replay,
     requirement::{AgentRule, ContentRule, Presence, Required},
+    window,
 };
 use crate::{
     error::{ConfigError, ConfigErrorKind},
@@ -29,8 +30,8 @@ const MAX_ORIGINS: usize = 4;
 /// ([RFC 9421 §3.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.2.1)).
 ///
 /// By default, a signature covers `@method`, the whole target (`@target-uri`, or `@authority` with `@path` and `@query`),
-/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them. It has `created`, at most 300 seconds ago and at most 30 seconds in the future,
-/// a `keyid`, and no `tag`, and it is accepted once.
+/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them. It has
+/// `created`, at most 300 seconds ago and at most 60 seconds in the future, a `keyid`, and no `tag`, and it is accepted once.
 ///
 /// # Examples
 ///
@@ -105,12 +106,12 @@ impl SignaturePolicy {
             content: ContentRule::Signed,
             created: Presence::Required,
             expires: Presence::Optional,
-            max_age: Duration::from_secs(300),
+            max_age: window::PAST,
             nonce: Presence::Optional,
             origins: vec![origin],
             replay: Some(Replay::default()),
             required: Required::MethodAndTarget,
-            skew: Duration::from_secs(30),
+            skew: window::FUTURE,
             tag: None,
             types: Arc::default(),
         }
@@ -205,7 +206,8 @@ impl SignaturePolicy {
         Ok(self)
     }
 
-    /// Sets how far in the future `created` may be, in whole seconds: 30 by default.
+    /// Sets by how much the clocks of signers may differ, in whole seconds: 60 by default. `created` may be as far in the future,
+    /// and the times of a key in the directory of an agent (`nbf`, `exp`) as far away.
     ///
     /// # Errors
     ///
@@ -237,7 +239,8 @@ impl SignaturePolicy {
 
     /// Sets the guard that records used signatures: a [`MemoryReplayGuard`](crate::replay::MemoryReplayGuard) of its own by
     /// default, for up to 400 000 signatures, and 20 000 of each key, in about 80 MB. By the default
-    /// [`max_age`](Self::max_age), that is 1 200 requests a second, and 60 of each key. Several nodes need a shared one; it may be that of DPoP.
+    /// [`max_age`](Self::max_age), that is 1 100 requests a second, and 55 of each key. Several nodes need a shared one; it may be
+    /// that of DPoP.
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.replay = Some(Replay::new(guard));
         self

@@ -110,7 +110,7 @@ impl ProofOfPossession for SignatureProof {
         let window = self.0.policy.longest_validity();
         let used = proof.single_use.iter().chain(&proof.also_used);
         let used = used.map(|(id, until)| UsedProof::new(proof.thumbprint, *id, *until, now).with_window(window));
-        replay.record_all(used.collect())
+        replay.record_all(&used.collect::<Vec<_>>())
     }
 
     #[cfg(feature = "audit")]
@@ -134,12 +134,17 @@ struct SignedHead {
 }
 
 impl SignedHead {
-    /// Verifies all signatures of the key with this thumbprint, or of that of the first valid one: by each of them the request
-    /// would be accepted again. Those of other keys make no difference.
+    /// Verifies all signatures of the key with this thumbprint, or of that of the first valid one: by each of them the request,
+    /// or a part of it, would be accepted again. Those of other keys make no difference.
     fn verify_all(&self, bound: Option<&Digest>, now: UnixTime) -> Result<VerifiedProof, Reason> {
         let candidates = self.candidates.as_ref().map_err(|reason| *reason)?;
         let (mut proof, mut refused): (Option<VerifiedProof>, Option<Reason>) = (None, None);
-        for candidate in candidates {
+        // One that does not meet the policy proves nothing, and is only used up.
+        let (met, unmet): (Vec<_>, Vec<_>) = candidates.iter().partition(|candidate| candidate.shortfall.is_none());
+        for candidate in met.into_iter().chain(unmet) {
+            if proof.is_none() && candidate.shortfall.is_some() {
+                break;
+            }
             let bound = proof.as_ref().map(|proof| proof.thumbprint).or_else(|| bound.copied());
             match self.verifier.verify(candidate, bound.as_ref(), now) {
                 Ok((thumbprint, used)) => match &mut proof {
@@ -182,7 +187,7 @@ impl Inner {
             return Err(Reason::KEY_MISMATCH);
         }
         candidate.check_time(&self.policy, now)?;
-        candidate.verify(&self.policy, &self.policy.origins, key, now)?;
+        candidate.verify(&self.policy, key, now)?;
         Ok((thumbprint, candidate.used(&self.policy, key, now)))
     }
 }

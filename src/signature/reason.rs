@@ -50,12 +50,22 @@ reasons! {
     SIGNATURE_EXPIRES_MISSING = "signature_expires_missing";
     /// The signature was made too far in the future (`created`).
     ///
-    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (30 seconds by default).
+    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default).
     SIGNATURE_IN_FUTURE = "signature_in_future";
+    /// The directory of the agent states that the key has expired (`exp`).
+    ///
+    /// Look at: the directory of the agent, which has to sign with another key; the clock of this server, and
+    /// `SignaturePolicy::skew`.
+    SIGNATURE_KEY_EXPIRED = "signature_key_expired";
     /// The signature has no parameter `keyid`.
     ///
     /// Look at: the client; the key is looked up by its id.
     SIGNATURE_KEY_MISSING = "signature_key_missing";
+    /// The directory of the agent states that the key is not valid yet (`nbf`).
+    ///
+    /// Look at: the directory of the agent, which has to publish a key before it signs with it; the clock of this server, and
+    /// `SignaturePolicy::skew`.
+    SIGNATURE_KEY_NOT_YET_VALID = "signature_key_not_yet_valid";
     /// The key of the signature is unknown, or has left its set.
     ///
     /// Look at: `keyid` against the ids in the key source; after a rotation, whether the source has the new key.
@@ -113,7 +123,7 @@ reasons! {
     /// are made for something else.
     SIGNATURE_TAG = "signature_tag";
     /// `Signature-Input` or `Signature` is longer than 16 KiB, a signature covers more than 32 components, more than three
-    /// signatures meet the policy, or what they cover is longer than 128 KiB.
+    /// signatures meet the policy or would without the content, or what they cover is longer than 128 KiB.
     ///
     /// Look at: what the client sends. Fields that are covered with `sf` or `key` count four times, and the query once more if
     /// a parameter of it is covered.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use super::refused;
 use crate::{
     Eventual,
+    auth::Few,
     caller::SingleUse,
     reason::Reason,
     refusal::Rejection,
@@ -22,30 +23,8 @@ impl Replay {
     }
 
     /// Records all valid signatures of a request; an error if one was recorded before.
-    pub(super) fn record_all(&self, mut used: Vec<UsedProof>) -> Eventual<Result<(), Rejection>> {
-        // Of two concurrent requests with the same signatures in different orders, one is accepted. A signature may be there
-        // twice, under two labels.
-        used.sort_by_key(|proof| *proof.digest().as_bytes());
-        used.dedup_by_key(|proof| *proof.digest().as_bytes());
-        let mut rest = used.into_iter();
-        while let Some(proof) = rest.next() {
-            match self.0.record(&proof, refused) {
-                Eventual::Now(Ok(())) => {}
-                Eventual::Now(Err(rejection)) => return Eventual::Now(Err(rejection)),
-                Eventual::Later(recorded) => {
-                    let this = self.clone();
-                    // The replay guard.
-                    return Eventual::later(async move {
-                        recorded.await?;
-                        for proof in rest {
-                            this.0.record(&proof, refused).wait().await?;
-                        }
-                        Ok(())
-                    });
-                }
-            }
-        }
-        Eventual::Now(Ok(()))
+    pub(super) fn record_all(&self, used: &[UsedProof]) -> Eventual<Result<(), Rejection>> {
+        self.0.record_all(used, refused)
     }
 }
 
@@ -61,12 +40,12 @@ impl Default for Replay {
 /// The valid signatures of a request, which are marked as used when it is admitted.
 pub(super) struct UsedSignatures {
     pub(super) replay: Replay,
-    pub(super) used: Vec<UsedProof>,
+    pub(super) used: Few<UsedProof>,
 }
 
 impl SingleUse for UsedSignatures {
     fn mark_used(&self, _: UnixTime) -> Eventual<Result<(), Rejection>> {
-        self.replay.record_all(self.used.clone())
+        self.replay.record_all(self.used.as_slice())
     }
 }
 

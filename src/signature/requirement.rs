@@ -60,9 +60,7 @@ impl SignaturePolicy {
         let mut components: Vec<String> = match &self.required {
             Required::Authority => vec!["\"@authority\"".to_owned()],
             Required::MethodAndTarget => vec!["\"@method\"".to_owned(), "\"@target-uri\"".to_owned()],
-            Required::These(components) => {
-                components.iter().map(|component| component.identifier().to_owned()).collect()
-            }
+            Required::These(components) => components.iter().map(|component| component.to_string()).collect(),
         };
         let has = |name: &HeaderName| match &self.required {
             Required::Authority | Required::MethodAndTarget => false,
@@ -112,7 +110,8 @@ impl SignaturePolicy {
             Required::MethodAndTarget => {
                 let path = has(Kind::RequestTarget) || has(Kind::Path) && has(Kind::Query);
                 // Without content, these fields have no meaning.
-                let is_content = self.content == ContentRule::Signed && content == Some(Content::Verified);
+                let is_content = self.content == ContentRule::Signed
+                    && matches!(content, Some(Content::Streamed | Content::Verified));
                 has(Kind::Method)
                     && (has(Kind::TargetUri) || has(Kind::Authority) && path)
                     && (!is_content || REPRESENTATION.iter().all(is_whole))

@@ -4,7 +4,7 @@ use http::{Uri, request, response};
 
 use super::{
     candidate::{self, Received},
-    component::Component,
+    component::{Component, Kind},
     content_digest::Content,
     input,
     message::{Message, RequestHead},
@@ -77,7 +77,7 @@ impl ResponseVerifier {
     /// If one is not a component, or is there twice, or if `@status` is missing.
     pub fn components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
         let components = Component::parse_all(components)?;
-        if !components.iter().any(|component| component.identifier() == "\"@status\"") {
+        if !components.iter().any(|component| component.is(&Kind::Status)) {
             return Err(refused("a signature of a response covers `@status`"));
         }
         self.required = Some(components);
@@ -125,11 +125,13 @@ impl ResponseVerifier {
         let content = Some(Content::compare(headers, content));
         let received = Received { content, credential: &[], headers, now: Some(now) };
         let message = Message::Response { headers, request, status };
-        let policy = SignaturePolicy { required: Required::These(self.required(request)), ..self.policy.clone() };
+        let (origins, required) = (Vec::from_iter(origin), Required::These(self.required(request)));
+        let policy = SignaturePolicy { origins, required, ..self.policy.clone() };
         let mut failure = None;
-        for candidate in candidate::select_from(&policy, &received, message)? {
+        let candidates = candidate::select_from(&policy, &received, message)?;
+        for candidate in candidates.iter().filter(|candidate| candidate.shortfall.is_none()) {
             let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
-            match key.and_then(|key| candidate.verify(&policy, origin.as_slice(), key, now)) {
+            match key.and_then(|key| candidate.verify(&policy, key, now)) {
                 Ok(()) => return Ok(()),
                 Err(reason) => failure = failure.or(Some(reason)),
             }

@@ -225,11 +225,12 @@ impl MessageSigner {
         components: &[Component],
         now: UnixTime,
     ) -> Result<[HeaderValue; 2], SigningError> {
-        let names: Vec<_> = components.iter().map(Component::identifier).collect();
+        let names: Vec<_> = components.iter().map(Component::to_string).collect();
         let parameters = format!("({}){}", names.join(" "), self.parameters(now)?);
-        let base = Values::own(message, &FieldTypes::default()).base(components, &parameters);
+        let base =
+            Values::own(message, &FieldTypes::default()).base(components, &parameters, std::slice::from_ref(origin));
         let absent = |_| SigningError::of("a component that is to be covered is absent, or is not ASCII");
-        let base = base.map_err(absent)?.with_origin(origin);
+        let base = base.map_err(absent)?.into_text();
         let failed = |error| SigningError::of("the key cannot be used").because(error);
         let signature = STANDARD.encode(self.key.sign(base.as_bytes()).map_err(failed)?);
         let value = |text: String| {

@@ -20,6 +20,7 @@ use tower_warden::{
     body::{BodyLimits, InspectedBody},
     caller::Confirmation,
     layer::AuthLayer,
+    replay::MemoryReplayGuard,
     signature::{
         bound::{DerivedSecrets, PayloadKeyMap, PayloadKeys, PayloadProof},
         payload::{Payload, PayloadKey, PayloadScheme, PayloadSigner},
@@ -285,6 +286,22 @@ impl PayloadKeys for Loading {
     fn find(&self, thumbprint: &Digest) -> Result<Vec<PayloadKey>, Unavailable> {
         if self.0.load(Ordering::Relaxed) { secrets().find(thumbprint) } else { Err(Unavailable::new("the secrets")) }
     }
+}
+
+#[tokio::test]
+async fn a_request_that_was_received_before_a_master_secret_was_added_is_a_replay() {
+    // (242)
+    let guard = Arc::new(MemoryReplayGuard::default());
+    let (binding, secret) = secrets().derive("agent-7");
+    let fields = sign(&signer(secret.key()), "/", START);
+    let rotated = DerivedSecrets::new(b"the next master secret, of 32 bytes or more").unwrap().or(MASTER).unwrap();
+    let apis = [secrets(), rotated].map(|secrets| {
+        let proof = PayloadProof::new(PayloadScheme::timestamped_request(), secrets).unwrap();
+        Api::new(proof.replay_guard(Arc::clone(&guard)))
+    });
+    let keys = [apis[0].mint(Some(binding.clone())).await, apis[1].mint(Some(binding)).await];
+    apis[0].send(&keys[0], "/", &fields, BODY).await.assert_subject("agent-7 amount=12");
+    apis[1].send(&keys[1], "/", &fields, BODY).await.assert_reason(401, "payload_replay");
 }
 
 #[tokio::test]

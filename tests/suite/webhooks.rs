@@ -292,6 +292,49 @@ async fn of_secrets_in_rotation_old_and_new_are_accepted_and_a_removed_or_foreig
     hooks.refuses(&standard(secret(), START + seconds(3)), BODY, "payload_signature_wrong").await;
 }
 
+fn stripe(secret: &[u8]) -> PayloadKey {
+    PayloadKey::secret(secret).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_that_was_received_during_a_rotation_is_a_replay_after_it() {
+    // (242): the signature covers no id, and is by the secret that remains.
+    let [old, new] = [b"whsec_the old one", b"whsec_the new one"].map(|secret| stripe(secret));
+    let hooks = Hooks::new(PayloadScheme::stripe(), [old.clone(), new.clone()]);
+    let fields = signed(PayloadScheme::stripe(), new.clone(), START);
+    hooks.accepts(&fields).await;
+    hooks.verifier.set_keys([new.clone()]).unwrap();
+    hooks.refuses(&fields, BODY, "payload_replay").await;
+
+    // By the old one, before the new one is added in front of it.
+    let hooks = Hooks::new(PayloadScheme::stripe(), [old.clone()]);
+    let fields = signed(PayloadScheme::stripe(), old.clone(), START);
+    hooks.accepts(&fields).await;
+    hooks.verifier.set_keys([new, old]).unwrap();
+    hooks.refuses(&fields, BODY, "payload_replay").await;
+}
+
+#[tokio::test]
+async fn a_request_that_was_received_before_a_restart_is_a_replay_in_a_shared_guard() {
+    // (242): the restart ends the rotation of the secret, with and without a covered id.
+    let keys = |texts: [&str; 2]| texts.map(|text| PayloadKey::standard_webhooks(text).unwrap());
+    for (scheme, [old, new]) in [
+        (PayloadScheme::stripe(), [b"whsec_the old one", b"whsec_the new one"].map(|secret| stripe(secret))),
+        (
+            PayloadScheme::standard_webhooks(),
+            keys(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"]),
+        ),
+    ] {
+        let guard = Arc::new(MemoryReplayGuard::default());
+        let hooks = |keys: Vec<PayloadKey>| {
+            Hooks::with(scheme.clone(), keys, |verifier| Ok(verifier.replay_guard(Arc::clone(&guard))))
+        };
+        let fields = signed(scheme.clone(), new.clone(), START);
+        hooks(vec![old, new.clone()]).accepts(&fields).await;
+        hooks(vec![new]).refuses(&fields, BODY, "payload_replay").await;
+    }
+}
+
 #[tokio::test]
 async fn an_ed25519_signature_is_verified_with_the_public_key_of_the_sender() {
     // (244)

@@ -220,9 +220,11 @@ impl UnverifiedProof for PresentedSignature {
         if keys.is_empty() {
             return Err(refused(Reason::PAYLOAD_KEY_UNKNOWN));
         }
-        let id = fields.verify(&keys, body).ok_or_else(|| refused(Reason::PAYLOAD_SIGNATURE_WRONG))?;
+        fields.verify(&keys, body).ok_or_else(|| refused(Reason::PAYLOAD_SIGNATURE_WRONG))?;
         let (until, _) = tolerance.validity(fields.timestamp, now);
-        Ok(VerifiedProof { single_use: Some((id, until)), ..VerifiedProof::new(*thumbprint) })
+        // By no key: a master secret that is rotated makes nothing new.
+        let single_use = Some((fields.id(body), until));
+        Ok(VerifiedProof { single_use, ..VerifiedProof::new(*thumbprint) })
     }
 }
 

@@ -1,14 +1,17 @@
 //! The header fields of a signature, read strictly.
 
+use std::sync::Arc;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderName};
+use sha2::{Digest as _, Sha256};
 
 use super::{
     key::PayloadKey,
     scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
-    template::{Values, target},
+    template::{Covered, Placeholder, Values, target},
 };
-use crate::{digest::Digest, reason::Reason, request::Head, time::UnixTime};
+use crate::{auth::Few, digest::Digest, reason::Reason, request::Head, time::UnixTime};
 
 /// The longest header field of a signature, in bytes.
 const MAX_FIELD: usize = 4096;
@@ -21,11 +24,11 @@ const MAX_SIGNATURES: usize = 8;
 
 /// The signatures of a request, and what they cover besides the body.
 pub(in crate::signature) struct SignatureFields {
-    pub(in crate::signature) id: Option<Box<str>>,
+    pub(in crate::signature) id: Option<Arc<str>>,
     pub(in crate::signature) timestamp: Option<UnixTime>,
     /// The covered bytes before the body.
-    covered: Vec<u8>,
-    signatures: Vec<Signature>,
+    covered: Covered,
+    signatures: Few<Signature>,
     has_covered_id: bool,
 }
 
@@ -48,14 +51,13 @@ impl SignatureFields {
             Format::Pairs => pairs(field)?,
             Format::Single { prefix, encoding } => {
                 let value = field.strip_prefix(&**prefix).ok_or(Reason::PAYLOAD_SIGNATURE_VERSION)?;
-                (None, vec![decode(value, *encoding).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?])
+                (None, Few::One(decode(value, *encoding).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?))
             }
         };
-        if signatures.is_empty() {
-            return Err(Reason::PAYLOAD_SIGNATURE_VERSION);
-        }
-        if signatures.len() > MAX_SIGNATURES {
-            return Err(Reason::PAYLOAD_SIGNATURE_TOO_LONG);
+        match signatures.as_slice().len() {
+            0 => return Err(Reason::PAYLOAD_SIGNATURE_VERSION),
+            1..=MAX_SIGNATURES => {}
+            _ => return Err(Reason::PAYLOAD_SIGNATURE_TOO_LONG),
         }
         let timestamp = match &scheme.timestamp {
             None => None,
@@ -79,7 +81,7 @@ impl SignatureFields {
         if id.is_some_and(|id| !is_id(id)) {
             return Err(Reason::PAYLOAD_ID_SYNTAX);
         }
-        let target = target(head.original_uri());
+        let target = if scheme.template.covers(Placeholder::Target) { target(head.original_uri()) } else { "".into() };
         let values =
             Values { id, method: head.method.as_str(), target: &target, timestamp: timestamp.map(|(text, _)| text) };
         // Of the values, only an id can contain what follows it.
@@ -93,37 +95,54 @@ impl SignatureFields {
         })
     }
 
-    /// Verifies the signatures: one must be valid, by one of the keys. Returns what identifies the request among those with the
-    /// same keys.
-    ///
-    /// That does not depend on which of several signatures is valid: otherwise a recorded request could be sent once for each.
-    pub(in crate::signature) fn verify(&self, keys: &[PayloadKey], body: &[u8]) -> Option<Digest> {
-        let (mut first, mut is_valid, mut message) = (None, false, None);
-        for key in keys {
-            if let Some(tag) = key.tag(&self.covered, body) {
-                first = first.or(Some(tag));
-                is_valid = self.signatures.iter().filter_map(Signature::mac).any(|mac| *mac == tag);
-            } else {
-                is_valid = self.signatures.iter().filter_map(Signature::ed25519).any(|signature| {
+    /// Verifies the signatures: one must be valid, by one of the keys.
+    pub(in crate::signature) fn verify(&self, keys: &[PayloadKey], body: &[u8]) -> Option<Tags> {
+        let (mut tags, mut message) = (Tags::default(), None);
+        let signatures = self.signatures.as_slice();
+        let is_valid = keys.iter().any(|key| {
+            let tag = key.tag(&self.covered, body);
+            tags.0.push(tag);
+            match tag {
+                Some(tag) => signatures.iter().filter_map(Signature::mac).any(|mac| *mac == tag),
+                None => signatures.iter().filter_map(Signature::ed25519).any(|signature| {
                     // Made once, and only where there is a signature for it.
-                    let message = message.get_or_insert_with(|| [&self.covered, body].concat());
+                    let message = message.get_or_insert_with(|| [&*self.covered, body].concat());
                     key.verifies(message, signature)
-                });
+                }),
             }
-            if is_valid {
-                break;
-            }
+        });
+        is_valid.then_some(tags)
+    }
+
+    /// The identity of a request among all, whatever key has signed it: its id and time, or everything that is covered.
+    pub(in crate::signature) fn id(&self, body: &[u8]) -> Digest {
+        let body = if self.has_covered_id { &body[..0] } else { body };
+        Digest::from_bytes(Sha256::new().chain_update(&*self.covered).chain_update(body).finalize().into())
+    }
+
+    /// The identities of a request that was verified, among those with each of the keys, in their order: its mac by that key, for
+    /// which a long body is not read again.
+    ///
+    /// It is recorded for all of them, and does not depend on which signature is valid: otherwise the request could be sent again
+    /// with another one, or once the keys are in another order, or one of them is removed.
+    pub(in crate::signature) fn ids(&self, keys: &[PayloadKey], body: &[u8], Tags(tags): &Tags) -> Few<Digest> {
+        let mut ids = Few::default();
+        let mut of_request = None;
+        for (index, key) in keys.iter().enumerate() {
+            let tag = match tags.as_slice().get(index) {
+                _ if self.has_covered_id => None,
+                Some(tag) => *tag,
+                None => key.tag(&self.covered, body),
+            };
+            ids.push(tag.unwrap_or_else(|| *of_request.get_or_insert_with(|| self.id(body))));
         }
-        if !is_valid {
-            return None;
-        }
-        Some(match first {
-            _ if self.has_covered_id => Digest::of(&self.covered),
-            Some(tag) => tag,
-            None => Digest::of(&[&self.covered, body].concat()),
-        })
+        ids
     }
 }
+
+/// The macs of a request by the keys that were tried; `None` for one by a public key.
+#[derive(Default)]
+pub(in crate::signature) struct Tags(Few<Option<Digest>>);
 
 impl Signature {
     const fn ed25519(&self) -> Option<&[u8; 64]> {
@@ -153,8 +172,8 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, malformed: Reason) -> Resu
 }
 
 /// `v1,<base64> v1a,<base64>`.
-fn list(field: &str) -> Result<Vec<Signature>, Reason> {
-    let mut signatures = Vec::new();
+fn list(field: &str) -> Result<Few<Signature>, Reason> {
+    let mut signatures = Few::default();
     for item in field.split(' ') {
         let (version, value) = item.split_once(',').ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?;
         let signature = match version {
@@ -169,8 +188,8 @@ fn list(field: &str) -> Result<Vec<Signature>, Reason> {
 }
 
 /// `t=<timestamp>,v1=<hex>`.
-fn pairs(field: &str) -> Result<(Option<&str>, Vec<Signature>), Reason> {
-    let (mut timestamp, mut signatures) = (None, Vec::new());
+fn pairs(field: &str) -> Result<(Option<&str>, Few<Signature>), Reason> {
+    let (mut timestamp, mut signatures) = (None, Few::default());
     for item in field.split(',') {
         match item.split_once('=').ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)? {
             ("t", _) if timestamp.is_some() => return Err(Reason::PAYLOAD_FIELD_REPEATED),

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Deref};
 
 use http::Uri;
 
@@ -80,11 +80,11 @@ impl Template {
     }
 
     /// The covered bytes before the body; `None` if a value is missing, or contains the text that follows it.
-    pub(super) fn render(&self, values: &Values<'_>) -> Option<Vec<u8>> {
-        let mut rendered = Vec::with_capacity(64);
+    pub(super) fn render(&self, values: &Values<'_>) -> Option<Covered> {
+        let mut rendered = Covered::default();
         for (index, part) in self.0.iter().enumerate() {
             match part {
-                Part::Literal(text) => rendered.extend_from_slice(text.as_bytes()),
+                Part::Literal(text) => rendered.push(text.as_bytes()),
                 Part::Value(placeholder) => {
                     let value = placeholder.of(values)?;
                     let is_ambiguous = match self.0.get(index + 1) {
@@ -94,11 +94,50 @@ impl Template {
                     if is_ambiguous {
                         return None;
                     }
-                    rendered.extend_from_slice(value.as_bytes());
+                    rendered.push(value.as_bytes());
                 }
             }
         }
         Some(rendered)
+    }
+}
+
+/// The covered bytes before the body. Mostly they are few, and need no allocation.
+pub(super) struct Covered {
+    short: [u8; Self::SHORT],
+    length: usize,
+    /// All of them, if they are more.
+    long: Vec<u8>,
+}
+
+impl Covered {
+    const SHORT: usize = 96;
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if end <= Self::SHORT {
+            self.short[self.length..end].copy_from_slice(bytes);
+        } else {
+            if self.long.is_empty() {
+                self.long.extend_from_slice(&self.short[..self.length]);
+            }
+            self.long.extend_from_slice(bytes);
+        }
+        self.length = end;
+    }
+}
+
+impl Default for Covered {
+    fn default() -> Self {
+        Self { short: [0; Self::SHORT], length: 0, long: Vec::new() }
+    }
+}
+
+impl Deref for Covered {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        if self.length <= Self::SHORT { &self.short[..self.length] } else { &self.long }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::scheme::refused;
-use crate::{error::ConfigError, reason::Reason, time::UnixTime};
+use crate::{error::ConfigError, reason::Reason, signature::window, time::UnixTime};
 
 /// The range of timestamps that are accepted, relative to the time of the request.
 #[derive(Clone, Copy, Debug)]
@@ -67,7 +67,6 @@ impl Tolerance {
 
 impl Default for Tolerance {
     fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self { past: seconds(300), future: seconds(60), replay_window: seconds(3600) }
+        Self { past: window::PAST, future: window::FUTURE, replay_window: Duration::from_secs(3600) }
     }
 }

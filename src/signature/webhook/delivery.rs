@@ -16,17 +16,15 @@ use crate::{
 /// Only a [`WebhookVerifier`](super::WebhookVerifier) makes one. Behind a [`WebhookLayer`](super::WebhookLayer) it is in the
 /// request's extensions, and an extractor of axum. Its [`Debug`](fmt::Debug) shows the size of the body, not its bytes.
 #[derive(Clone)]
-pub struct Delivery(Arc<Inner>);
-
-struct Inner {
-    id: Option<Box<str>>,
+pub struct Delivery {
+    id: Option<Arc<str>>,
     timestamp: Option<UnixTime>,
     body: Bytes,
 }
 
 impl Delivery {
-    pub(super) fn new(id: Option<Box<str>>, timestamp: Option<UnixTime>, body: Bytes) -> Self {
-        Self(Arc::new(Inner { id, timestamp, body }))
+    pub(super) const fn new(id: Option<Arc<str>>, timestamp: Option<UnixTime>, body: Bytes) -> Self {
+        Self { id, timestamp, body }
     }
 
     /// The delivery in the extensions of a request.
@@ -47,19 +45,19 @@ impl Delivery {
     /// that of a [custom](crate::signature::payload::PayloadScheme::custom) scheme without `{id}` in its template.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
-        self.0.id.as_deref()
+        self.id.as_deref()
     }
 
     /// The time of the signature; `None` if the scheme has none.
     #[must_use]
-    pub fn timestamp(&self) -> Option<UnixTime> {
-        self.0.timestamp
+    pub const fn timestamp(&self) -> Option<UnixTime> {
+        self.timestamp
     }
 
     /// The body. Cloning it does not copy the bytes.
     #[must_use]
-    pub fn body(&self) -> &Bytes {
-        &self.0.body
+    pub const fn body(&self) -> &Bytes {
+        &self.body
     }
 
     /// Deserializes the body from JSON.
@@ -68,7 +66,7 @@ impl Delivery {
     ///
     /// 400 if it is not JSON, or does not fit the type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
-        serde_json::from_slice(&self.0.body).map_err(|error| {
+        serde_json::from_slice(&self.body).map_err(|error| {
             let place = format_args!("line {}, column {}", error.line(), error.column());
             Rejection::new(RejectionKind::BodyInvalid, Reason::WEBHOOK_JSON).with_explanation(place)
         })
@@ -78,9 +76,9 @@ impl Delivery {
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Delivery")
-            .field("id", &self.0.id)
-            .field("timestamp", &self.0.timestamp)
-            .field("bytes", &self.0.body.len())
+            .field("id", &self.id)
+            .field("timestamp", &self.timestamp)
+            .field("bytes", &self.body.len())
             .finish()
     }
 }

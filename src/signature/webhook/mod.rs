@@ -72,7 +72,7 @@
 //! # Rotation
 //!
 //! A verifier has up to 16 keys. Add the new secret, let the sender use it, and remove the old one, by a restart or by
-//! [`WebhookVerifier::set_keys`].
+//! [`WebhookVerifier::set_keys`]. A request is recorded for each of them, and so takes as many places of the guard.
 //!
 //! # Deployment caveat
 //!

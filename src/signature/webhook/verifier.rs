@@ -11,6 +11,7 @@ use http::Extensions;
 use super::{challenge::WebhookChallenge, delivery::Delivery};
 use crate::{
     Eventual,
+    auth::Few,
     body::{BodyCheck, BodyLimits, BufferedRequest},
     digest::Digest,
     environment::Environment,
@@ -32,7 +33,7 @@ use crate::{
 #[derive(Clone)]
 pub struct WebhookVerifier {
     clock: Arc<dyn Clock>,
-    keys: Arc<RwLock<Arc<[PayloadKey]>>>,
+    keys: Arc<RwLock<SenderKeys>>,
     limits: BodyLimits,
     /// The receiver of notices of outages.
     #[cfg(feature = "audit")]
@@ -40,9 +41,22 @@ pub struct WebhookVerifier {
     replay_id: ReplayId,
     replays: Option<Recorder>,
     scheme: Arc<PayloadScheme>,
-    /// Identifies the sender in the record of requests, also in a store that several verifiers share.
-    sender: Digest,
     tolerance: Tolerance,
+}
+
+/// The keys of a sender.
+struct SenderKeys {
+    keys: Arc<[PayloadKey]>,
+    /// The identity of the sender by each of the keys in the record of requests, also in a store that several verifiers share.
+    senders: Box<[Digest]>,
+}
+
+impl SenderKeys {
+    fn new(scheme: &PayloadScheme, keys: impl IntoIterator<Item = PayloadKey>) -> Result<Self, ConfigError> {
+        let keys = scheme.check_keys(keys)?;
+        let sender = |key: &PayloadKey| Digest::of(&[scheme.name().as_bytes(), key.thumbprint().as_bytes()].concat());
+        Ok(Self { senders: keys.iter().map(sender).collect(), keys })
+    }
 }
 
 /// The identity of a request, by which it is accepted once.
@@ -67,8 +81,7 @@ impl WebhookVerifier {
     /// timestamp, or one without a field.
     pub fn new(scheme: PayloadScheme, keys: impl IntoIterator<Item = PayloadKey>) -> Result<Self, ConfigError> {
         scheme.check()?;
-        let keys = scheme.check_keys(keys)?;
-        let sender = Digest::of(&[scheme.name().as_bytes(), keys[0].thumbprint().as_bytes()].concat());
+        let keys = SenderKeys::new(&scheme, keys)?;
         Ok(Self {
             clock: Arc::new(SystemClock),
             keys: Arc::new(RwLock::new(keys)),
@@ -79,7 +92,6 @@ impl WebhookVerifier {
             // A sender may take half of it.
             replays: Some(Recorder::new(MemoryReplayGuard::for_rates(PER_SECOND, PER_SECOND), &REPLAY_REASONS)),
             scheme: Arc::new(scheme),
-            sender,
             tolerance: Tolerance::default(),
         })
     }
@@ -154,13 +166,15 @@ impl WebhookVerifier {
 
     /// Replaces the keys, also those of all clones; for the rotation of a secret at run time.
     ///
-    /// Add a new secret after the old one, and remove the old one later: what was received is recorded under the first.
+    /// A request is recorded for each key that is known when it arrives, so that none is accepted again after an old key was removed.
+    /// Keep the old key beside the new one for as long as timestamps are valid, 5 minutes by default: of a sender that signs with
+    /// both, a request is otherwise known under the old one only.
     ///
     /// # Errors
     ///
     /// As those of [`new`](Self::new); the previous keys remain.
     pub fn set_keys(&self, keys: impl IntoIterator<Item = PayloadKey>) -> Result<(), ConfigError> {
-        let keys = self.scheme.check_keys(keys)?;
+        let keys = SenderKeys::new(&self.scheme, keys)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
@@ -175,7 +189,9 @@ impl WebhookVerifier {
         match self.verify_signature(head, body) {
             Ok((delivery, used)) => match &self.replays {
                 None => Eventual::Now(Ok(delivery)),
-                Some(replays) => replays.record(&used, refused).map(|recorded| recorded.map(|()| delivery)),
+                Some(replays) => {
+                    replays.record_all(used.as_slice(), refused).map(|recorded| recorded.map(|()| delivery))
+                }
             },
             Err(reason) => Eventual::Now(Err(refused(reason))),
         }
@@ -192,17 +208,24 @@ impl WebhookVerifier {
         self
     }
 
-    fn verify_signature(&self, head: &Head<'_>, body: &Bytes) -> Result<(Delivery, UsedProof), Reason> {
+    /// The delivery, and what to record of it.
+    fn verify_signature(&self, head: &Head<'_>, body: &Bytes) -> Result<(Delivery, Few<UsedProof>), Reason> {
         let now = self.clock.now();
         let fields = self.read(head, now)?;
-        let keys = Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner));
-        let delivery = fields.verify(&keys, body).ok_or(Reason::PAYLOAD_SIGNATURE_WRONG)?;
-        let id = match (self.replay_id, &fields.id) {
-            (ReplayId::Message, Some(id)) => Digest::of(id.as_bytes()),
-            _ => delivery,
-        };
-        let (until, window) = self.tolerance.validity(fields.timestamp, now);
-        let used = UsedProof::new(self.sender, id, until, now).with_window(window);
+        // No code of users runs while it is locked.
+        let known = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let tags = fields.verify(&known.keys, body).ok_or(Reason::PAYLOAD_SIGNATURE_WRONG)?;
+        let mut used = Few::default();
+        if self.replays.is_some() {
+            let (until, window) = self.tolerance.validity(fields.timestamp, now);
+            let message = fields.id.as_ref().filter(|_| self.replay_id == ReplayId::Message);
+            let message = message.map(|id| Digest::of(id.as_bytes()));
+            let ids = fields.ids(&known.keys, body, &tags);
+            for (sender, id) in known.senders.iter().zip(ids.as_slice()) {
+                used.push(UsedProof::new(*sender, message.unwrap_or(*id), until, now).with_window(window));
+            }
+        }
+        drop(known);
         Ok((Delivery::new(fields.id, fields.timestamp, body.clone()), used))
     }
 

@@ -22,8 +22,8 @@ use tower_warden::{
 };
 
 use crate::{
-    signed::{App, ORIGIN, app, assert_refused, pair, send, signed},
-    support::START,
+    signed::{App, Labelled, ORIGIN, app, assert_refused, pair, seconds, send, signed, signed_by_all},
+    support::{Answer, START},
 };
 
 const ONE: &str = "https://one.test/jwks.json";
@@ -63,6 +63,7 @@ impl Fetch for Web {
 
 struct Bots {
     app: App,
+    clock: ManualClock,
     one: SigningKey,
     two: SigningKey,
     web: Web,
@@ -83,7 +84,7 @@ impl Bots {
             .build()
             .unwrap();
         let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap();
-        Self { app: app(Signatures::new(policy, agents), &clock), one, two, web }
+        Self { app: app(Signatures::new(policy, agents), &clock), clock, one, two, web }
     }
 }
 
@@ -215,6 +216,89 @@ async fn test_key_is_refused(name: &str) {
     let request = signed(request, &bots.one, &[pair("@authority", "api.test"), member], &parameters(&key_id));
     // Another key would be `signature_wrong`: this one is not looked up.
     assert_refused(&send(&bots.app, request, "").await, "signature_key_unknown");
+}
+
+/// The directory of the first agent has its key with these members.
+async fn answer_to_key_with(members: Value, clock: u64) -> Answer {
+    let bots = Bots::new();
+    let mut jwk = bots.one.jwk();
+    jwk.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    bots.web.set(ONE, 200, json!({ "keys": [jwk] }).to_string());
+    bots.clock.advance(seconds(clock));
+    send(&bots.app, request(&bots.one, ONE), "").await
+}
+
+// (224)
+#[tokio::test]
+async fn key_of_a_directory_that_has_expired_is_refused_after_the_skew() {
+    let now = START.as_secs();
+    for (exp, clock, is_valid) in [
+        (now + 1, 0, true),
+        (now, 0, true),
+        (now - 59, 0, true),
+        (now - 60, 0, false),
+        (now - 50, 10, false),
+        (0, 0, false),
+    ] {
+        let answer = answer_to_key_with(json!({ "exp": exp }), clock).await;
+        if is_valid {
+            answer.assert_subject("one:");
+        } else {
+            assert_refused(&answer, "signature_key_expired");
+        }
+    }
+}
+
+// (224)
+#[tokio::test]
+async fn key_of_a_directory_that_is_not_valid_yet_is_refused_before_the_skew() {
+    let now = START.as_secs();
+    for (nbf, clock, is_valid) in [(now - 1, 0, true), (now + 60, 0, true), (now + 61, 0, false), (now + 61, 1, true)] {
+        let answer = answer_to_key_with(json!({ "nbf": nbf }), clock).await;
+        if is_valid {
+            answer.assert_subject("one:");
+        } else {
+            assert_refused(&answer, "signature_key_not_yet_valid");
+        }
+    }
+}
+
+#[tokio::test]
+async fn times_of_a_key_of_a_directory_are_also_read_in_milliseconds() {
+    let now = START.as_secs() * 1_000;
+    answer_to_key_with(json!({ "nbf": 1_743_465_600_000_u64, "exp": now + 1_000 }), 0).await.assert_subject("one:");
+    let expired = answer_to_key_with(json!({ "exp": now - 60_000 }), 0).await;
+    assert_refused(&expired, "signature_key_expired");
+    let early = answer_to_key_with(json!({ "nbf": now + 61_000 }), 0).await;
+    assert_refused(&early, "signature_key_not_yet_valid");
+}
+
+// (224)
+#[tokio::test]
+async fn key_of_a_directory_with_malformed_times_is_not_used() {
+    for members in [json!({ "exp": "1800000300" }), json!({ "exp": -1 }), json!({ "nbf": 1.5 }), json!({ "nbf": [] })] {
+        let answer = answer_to_key_with(members, 0).await;
+        assert_eq!(answer.reason, Some("signature_keys_unavailable"), "{answer:?}");
+    }
+    answer_to_key_with(json!({ "exp": null, "nbf": null }), 0).await.assert_subject("one:");
+}
+
+// (216, 224)
+#[tokio::test]
+async fn request_with_a_second_signature_by_a_key_that_is_not_valid_yet_is_refused() {
+    let (bots, next) = (Bots::new(), SigningKey::generate(Algorithm::EdDSA));
+    let mut jwk = next.jwk();
+    jwk["nbf"] = json!(START.as_secs() + 100);
+    bots.web.set(ONE, 200, json!({ "keys": [bots.one.jwk(), jwk] }).to_string());
+    let value = format!("\"{ONE}\"");
+    let components = [pair("@authority", "api.test"), ("\"signature-agent\";key=\"sig1\"".to_owned(), value.clone())];
+    let (first, second) = (parameters(&thumbprint(&bots.one)), parameters(&thumbprint(&next)));
+    let signatures = [Labelled("a", &bots.one, &components, &first), Labelled("b", &next, &components, &second)];
+    let agent = || Request::get("/").header("signature-agent", format!("sig1={value}"));
+    // Otherwise it would be accepted again by the second one, which is not recorded.
+    let answer = send(&bots.app, signed_by_all(agent(), &signatures), "").await;
+    assert_refused(&answer, "signature_key_not_yet_valid");
+    send(&bots.app, signed_by_all(agent(), &signatures[..1]), "").await.assert_subject("one:");
 }
 
 #[tokio::test]

@@ -11,4 +11,5 @@ mod policy;
 mod proofs;
 mod replays;
 mod responses;
+mod streamed;
 mod vectors;

@@ -7,19 +7,19 @@ use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use http::Request;
+use http::{Request, request::Builder};
 use tower_warden::{
     AuthMethod, Eventual, Identity, ManualClock, Unavailable,
     jwt::Algorithm,
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
-    signature::{SignatureKeyMap, SignaturePolicy, Signatures},
+    signature::{DigestAlgorithm, SignatureKeyMap, SignaturePolicy, Signatures},
     testing::SigningKey,
 };
 
 use crate::{
     signed::{
-        Labelled, ORIGIN, Stack, agents, app, assert_refused, covered, input, parameters, seconds, send, signature,
-        signed, signed_by_all,
+        App, Labelled, ORIGIN, Stack, agents, app, assert_refused, covered, input, pair, parameters, seconds, send,
+        signature, signed, signed_by_all,
     },
     support::{Answer, START},
 };
@@ -122,6 +122,80 @@ async fn signature_that_was_used_alone_is_a_replay_beside_another_one() {
     assert_refused(&answers[1], "signature_replay");
 }
 
+/// A server that knows a client and a gateway, and a `POST /orders` of the client to which the gateway adds a signature of its own
+/// that covers these components.
+struct Gateway {
+    app: App,
+    client: SigningKey,
+    gateway: SigningKey,
+    covered: Vec<(String, String)>,
+}
+
+impl Gateway {
+    fn covering(fields: &[(&str, &str)]) -> Self {
+        let (clock, keys) = (ManualClock::at(START), [0, 1].map(|_| SigningKey::generate(Algorithm::EdDSA)));
+        let [client, gateway] = keys;
+        let known = Identity::new("gateway", AuthMethod::Signature);
+        let known = agents(&client).with("k2", gateway.verifying_key(), known);
+        let app = app(Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), known), &clock);
+        let fields = fields.iter().map(|(name, value)| pair(name, value));
+        Self { app, client, gateway, covered: covered("POST", "/orders").into_iter().chain(fields).collect() }
+    }
+
+    /// The request with both signatures.
+    fn signed_by_both(&self, key_of_client: &SigningKey) -> Builder {
+        let components =
+            [&covered("POST", "/orders")[..], &[pair("content-digest", &digest()), pair("content-type", "a/b")]];
+        let (components, now) = (components.concat(), START.as_secs());
+        let (first, second) = (parameters(now, "k1"), parameters(now, "k2"));
+        let request = Request::post("/orders").header("content-digest", digest()).header("content-type", "a/b");
+        let signatures = [
+            Labelled("gateway", &self.gateway, &self.covered, &second),
+            Labelled("client", key_of_client, &components, &first),
+        ];
+        signed_by_all(request, &signatures)
+    }
+
+    /// A part of it, with the signature of the gateway only.
+    fn signed_by_gateway(&self, request: Builder) -> Builder {
+        signed(request, &self.gateway, &self.covered, &parameters(START.as_secs(), "k2"))
+    }
+}
+
+fn digest() -> String {
+    DigestAlgorithm::Sha256.content_digest(b"{}").to_str().unwrap().to_owned()
+}
+
+// (216)
+#[tokio::test]
+async fn request_is_not_accepted_again_without_its_content_by_a_signature_that_does_not_cover_it() {
+    let server = Gateway::covering(&[]);
+    send(&server.app, server.signed_by_both(&server.client), "{}").await.assert_subject("agent:{}");
+    let stripped = server.signed_by_gateway(Request::post("/orders"));
+    assert_refused(&send(&server.app, stripped, "").await, "signature_replay");
+}
+
+// (216)
+#[tokio::test]
+async fn request_is_not_accepted_again_without_its_type_by_a_signature_that_does_not_cover_it() {
+    let server = Gateway::covering(&[("content-digest", &digest())]);
+    send(&server.app, server.signed_by_both(&server.client), "{}").await.assert_subject("agent:{}");
+    let stripped = server.signed_by_gateway(Request::post("/orders").header("content-digest", digest()));
+    assert_refused(&send(&server.app, stripped, "{}").await, "signature_replay");
+}
+
+// (212, 218)
+#[tokio::test]
+async fn valid_signature_that_does_not_cover_the_content_identifies_nobody() {
+    // In both cases, the type of the content is not covered.
+    for fields in [&[][..], &[("content-digest", &*digest())]] {
+        let server = Gateway::covering(fields);
+        // The signature of the client is forged; that of the gateway is valid, and first.
+        let forged = server.signed_by_both(&SigningKey::generate(Algorithm::EdDSA));
+        assert_refused(&send(&server.app, forged, "{}").await, "signature_not_covered");
+    }
+}
+
 // (216)
 #[tokio::test]
 async fn signature_that_does_not_verify_uses_nothing_up() {
@@ -151,7 +225,7 @@ async fn signature_under_two_labels_is_one() {
 async fn request_with_a_second_signature_of_the_future_is_refused() {
     let stack = Stack::new();
     let (components, now) = (covered("GET", "/"), START.as_secs());
-    let (good, future) = (parameters(now, "k1"), parameters(now + 31, "k1"));
+    let (good, future) = (parameters(now, "k1"), parameters(now + 61, "k1"));
     let signatures = [Labelled("a", &stack.key, &components, &good), Labelled("b", &stack.key, &components, &future)];
     // Otherwise it would be accepted again a second later.
     assert_refused(&stack.send(signed_by_all(Request::get("/"), &signatures)).await, "signature_in_future");
