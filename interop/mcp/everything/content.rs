@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::tasks;
+
 /// A PNG of one pixel.
 pub(crate) const PIXEL: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==";
@@ -40,11 +42,11 @@ const TOOLS: [&str; 28] = [
 ];
 
 pub(crate) fn tools() -> Vec<Value> {
-    TOOLS.iter().map(|name| json!({ "name": name, "description": name, "inputSchema": schema(name) })).collect()
+    tool_names().map(|name| json!({ "name": name, "description": name, "inputSchema": schema(name) })).collect()
 }
 
 pub(crate) fn tool_names() -> impl Iterator<Item = &'static str> {
-    TOOLS.into_iter()
+    TOOLS.into_iter().chain(tasks::TOOLS)
 }
 
 fn schema(tool: &str) -> Value {

@@ -18,6 +18,8 @@ use self::server::Everything;
 mod content;
 mod rounds;
 mod server;
+mod skills;
+mod tasks;
 
 scopes! {
     /// Everything.
@@ -56,5 +58,6 @@ fn declaration(resource: &str, issuer: &str) -> Result<McpServer, Box<dyn Error>
     for prompt in content::PROMPTS {
         mcp = mcp.prompt(prompt, McpTools::SCOPE);
     }
+    let mcp = mcp.method("skills/list", McpTools::SCOPE).resource("skill://{+rest}", McpTools::SCOPE)?;
     Ok(mcp.resource("test://{+rest}", McpTools::SCOPE)?)
 }

@@ -87,7 +87,7 @@ pub(crate) fn round(
     Ok(Some(result))
 }
 
-fn ask(requests: &Value, state: Option<&str>) -> Value {
+pub(crate) fn ask(requests: &Value, state: Option<&str>) -> Value {
     let mut result = json!({ "resultType": "input_required", "inputRequests": requests });
     if let Some(state) = state {
         result["requestState"] = state.into();
@@ -95,11 +95,11 @@ fn ask(requests: &Value, state: Option<&str>) -> Value {
     result
 }
 
-fn done(message: &str) -> Value {
+pub(crate) fn done(message: &str) -> Value {
     json!({ "content": [text(message)], "isError": false })
 }
 
-fn elicitation(message: &str, property: &str, kind: &str) -> Value {
+pub(crate) fn elicitation(message: &str, property: &str, kind: &str) -> Value {
     let schema = json!({ "type": "object", "properties": { property: { "type": kind } }, "required": [property] });
     json!({ "method": "elicitation/create", "params": { "mode": "form", "message": message, "requestedSchema": schema } })
 }

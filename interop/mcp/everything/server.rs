@@ -2,6 +2,7 @@
 #![expect(deprecated, reason = "the suite also sends what 2026-07-28 has removed")]
 
 use std::{
+    fmt,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -9,24 +10,35 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, CompleteRequestParams,
-        CompleteResult, CustomRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse, InputRequiredResult,
-        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig, ServerNotification,
-        ServerRequest, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
-        UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ClientCapabilities,
+        CompleteRequestParams, CompleteResult, CustomRequest, ErrorCode, GetPromptRequestParams, GetPromptResponse,
+        GetSkillRequestParams, GetSkillResult, GetTaskParams, GetTaskResult, InputRequiredResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListSkillsResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceDirectoryRequestParams, ReadResourceDirectoryResult, ReadResourceRequestParams,
+        ReadResourceResponse, ReadResourceResult, ServerConfig, ServerNotification, ServerRequest,
+        SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        UpdateTaskParams,
     },
     serde::de::DeserializeOwned,
     service::{RequestContext, SubscriptionContext, SubscriptionSink},
+    task_manager::TaskManager,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::{content, rounds};
+use super::{content, rounds, skills, tasks};
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Everything {
     subscriptions: Arc<Mutex<Vec<SubscriptionSink>>>,
+    tasks: TaskManager,
+}
+
+/// Shows nothing of the tasks.
+impl fmt::Debug for Everything {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Everything").finish_non_exhaustive()
+    }
 }
 
 impl Everything {
@@ -95,8 +107,13 @@ impl Everything {
 
 impl ServerHandler for Everything {
     fn get_info(&self) -> ServerConfig {
+        let extensions = json!({
+            "io.modelcontextprotocol/skills": { "directoryRead": true },
+            "io.modelcontextprotocol/tasks": {},
+        });
         let capabilities = json!({
             "completions": {},
+            "extensions": extensions,
             "logging": {},
             "prompts": { "listChanged": true },
             "resources": { "subscribe": true },
@@ -115,6 +132,9 @@ impl ServerHandler for Everything {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        if let Some(response) = tasks::call(&self.tasks, &request, &context).await? {
+            return Ok(response);
+        }
         let result = self.run(&request, &context).await?;
         if result["resultType"] == "input_required" {
             return Ok(parse::<InputRequiredResult>(result)?.into());
@@ -182,10 +202,52 @@ impl ServerHandler for Everything {
         request: ReadResourceRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let Some(result) = content::resource(&request.uri) else {
+        let Some(result) = content::resource(&request.uri).or_else(|| skills::file(&request.uri)) else {
             return Err(ErrorData::invalid_params("Resource not found", Some(json!({ "uri": request.uri }))));
         };
         Ok(complete::<ReadResourceResult>(result)?.into())
+    }
+
+    async fn list_skills(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListSkillsResult, ErrorData> {
+        complete(json!({ "skills": skills::skills(), "ttlMs": 0, "cacheScope": "private" }))
+    }
+
+    async fn get_skill(
+        &self,
+        request: GetSkillRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetSkillResult, ErrorData> {
+        let skill = skills::skill(&request.uri).ok_or_else(|| ErrorData::invalid_params("no such skill", None))?;
+        complete(json!({ "skill": skill, "ttlMs": 0, "cacheScope": "private" }))
+    }
+
+    async fn read_resource_directory(
+        &self,
+        request: ReadResourceDirectoryRequestParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceDirectoryResult, ErrorData> {
+        let no_directory = || ErrorData::invalid_params("no such directory", Some(json!({ "uri": request.uri })));
+        complete(skills::directory(&request.uri).ok_or_else(no_directory)?)
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        Ok(GetTaskResult::new(self.tasks.get_task(&request.task_id)?))
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.tasks.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, _: RequestContext<RoleServer>) -> Result<(), ErrorData> {
+        self.tasks.cancel_task(&request.task_id)
     }
 
     async fn complete(
@@ -240,11 +302,11 @@ fn custom(request: &Value) -> Result<CustomRequest, ErrorData> {
 }
 
 /// A result; rmcp removes its type for clients of versions that have none.
-fn complete<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
+pub(crate) fn complete<T: DeserializeOwned>(mut value: Value) -> Result<T, ErrorData> {
     value["resultType"] = "complete".into();
     parse(value)
 }
 
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
+pub(crate) fn parse<T: DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
     serde_json::from_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
