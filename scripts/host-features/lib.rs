@@ -1,0 +1,1 @@
+//! Nothing: the features are in `Cargo.toml`.
