@@ -1,5 +1,4 @@
 use std::{
-    cell::Cell,
     fmt,
     ops::{Add, Sub},
     sync::{
@@ -140,6 +139,14 @@ pub struct Moment {
     pub instant: Instant,
 }
 
+impl Moment {
+    /// A moment with these times; the instant is read.
+    #[must_use]
+    pub fn new(now: UnixTime, steady: UnixTime) -> Self {
+        Self { now, steady, instant: Instant::now() }
+    }
+}
+
 /// A source of the current time.
 ///
 /// [`SystemClock`] is the default, and [`ManualClock`] is for tests.
@@ -183,9 +190,10 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
         Timestamp(self.now().0.saturating_mul(1_000))
     }
 
-    /// Returns all times of this moment. Layers read it once per request. By default, it calls the methods above.
+    /// Returns what [`now`](Self::now) and [`steady`](Self::steady) return at this moment. The authentication of a request
+    /// reads it once. By default, it calls both; a clock that can read them at once overrides it.
     fn moment(&self) -> Moment {
-        Moment { now: self.now(), steady: self.steady(), instant: Instant::now() }
+        Moment::new(self.now(), self.steady())
     }
 }
 
@@ -235,31 +243,13 @@ impl Clock for SystemClock {
 
     /// The time of the first call, plus the time that has passed since then on the monotonic clock.
     fn steady(&self) -> UnixTime {
-        UnixTime(steady(Instant::now()).as_secs())
+        steady(Instant::now())
     }
 
-    /// Reads the monotonic clock only, if the other one was read less than a millisecond ago: it is set back or forward that
-    /// much later.
+    /// Reads each clock once.
     fn moment(&self) -> Moment {
-        thread_local! {
-            static LAST: Cell<Option<(Moment, Instant)>> = const { Cell::new(None) };
-        }
         let instant = Instant::now();
-        match LAST.get() {
-            Some((last, end)) if last.instant <= instant && instant < end => Moment { instant, ..last },
-            _ => {
-                let (wall, steady) =
-                    (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), steady(instant));
-                let now = UnixTime(wall.as_secs());
-                // Both seconds are those of the instants up to the end.
-                let of_second =
-                    [wall, steady].map(|time| Duration::from_nanos(1_000_000_000 - u64::from(time.subsec_nanos())));
-                let end = instant + of_second[0].min(of_second[1]).min(Duration::from_millis(1));
-                let moment = Moment { now, steady: UnixTime(steady.as_secs()), instant };
-                LAST.set(Some((moment, end)));
-                moment
-            }
-        }
+        Moment { now: UnixTime::now(), steady: steady(instant), instant }
     }
 
     fn timestamp(&self) -> Timestamp {
@@ -268,10 +258,9 @@ impl Clock for SystemClock {
     }
 }
 
-/// The time since the epoch at the first call, plus the time that has passed from then to this instant.
-fn steady(instant: Instant) -> Duration {
-    static START: LazyLock<(Duration, Instant)> =
-        LazyLock::new(|| (SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), Instant::now()));
+/// The time of the first call, plus the time that has passed from then to this instant.
+fn steady(instant: Instant) -> UnixTime {
+    static START: LazyLock<(UnixTime, Instant)> = LazyLock::new(|| (SystemTime::now().into(), Instant::now()));
     START.0 + instant.saturating_duration_since(START.1)
 }
 

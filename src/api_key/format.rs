@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The maximum length of a key, in bytes.
-const MAX_LENGTH: usize = 512;
+pub(super) const MAX_LENGTH: usize = 512;
 
 /// 32 bytes in base 62.
 const RANDOM_DIGITS: usize = 43;

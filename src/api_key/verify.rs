@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::{
     digest::KeyDigest,
+    format::MAX_LENGTH,
     keys::{ApiKeys, Inner},
     record::KeyRecord,
 };
@@ -34,6 +35,9 @@ impl Authenticator for ApiKeys {
         let Some(key) = key(&presented.credential) else {
             return refuse(Reason::CREDENTIAL_NOT_ACCEPTED);
         };
+        if key.len() > MAX_LENGTH {
+            return refuse(Reason::KEY_TOO_LONG);
+        }
         let (arrival, cache) = (presented.arrival(), self.0.lookup.cache());
         // A key that was accepted has passed the check of its format.
         let fingerprint = match cache.recall(key, arrival) {

@@ -82,7 +82,7 @@ impl CredentialSource {
         let is_cached = AtomicBool::new(false);
         let presented = Presented::arrived(located.credential, *head, moment, &is_cached);
         let verdict = self.authenticator.authenticate(&presented);
-        if is_cached.into_inner() {
+        if is_cached.into_inner() && matches!(verdict, Eventual::Now(Ok(_))) {
             return (attempt, verdict);
         }
         (attempt, measured(Stopwatch::since(moment.instant), located.credential.kind(), verdict))

@@ -197,6 +197,8 @@ impl Authentication {
         let moment = self.clock.moment();
         let client = head.client();
         let caller = self.verify(Role::Caller, caller, head, moment);
+        // The same times, and a measurement of its own.
+        let moment = Moment::new(moment.now, moment.steady);
         let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, moment);
         let this = Arc::clone(self);
         caller.and_then(move |caller| {

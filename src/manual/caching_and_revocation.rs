@@ -16,8 +16,8 @@
 //! | key set of an issuer | 10 minutes, or its `max-age` (1 minute to 24 hours) | the issuer's `Cache-Control` | 100 keys |
 //! | failures | not cached | | |
 //!
-//! Entries are found by the SHA-256 of the credential. Refused credentials have bounds of their own, so a flood of guesses
-//! does not evict valid entries. Concurrent requests with one API key or opaque token that is not cached share one look-up.
+//! Entries are found by the SHA-256 of the credential, or within a thread by hashes of it under secret keys of the process.
+//! Refused credentials have bounds of their own, so a flood of guesses does not evict valid entries. Concurrent requests with one API key or opaque token that is not cached share one look-up.
 //!
 //! A bound is one of memory: an entry of more than 4 KiB takes the place of several. Tokens with more than 1000 scopes or roles
 //! are refused; see [`Issuer::max_grants`](crate::jwt::Issuer::max_grants).

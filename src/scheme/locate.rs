@@ -223,11 +223,8 @@ impl Schemes {
     fn authorization<'a>(&self, value: &'a HeaderValue) -> Result<(usize, &'a str), LocateError> {
         let text = text(value.as_bytes(), self.max_length.saturating_add(MAX_SCHEME_LENGTH))?;
         let (name, credential) = first_word(text);
-        // Mostly in this case.
-        let is_same = |known: &str, name: &str| known == name || known.eq_ignore_ascii_case(name);
         let site = |name: &str| {
-            let is_named =
-                |site: &Site| matches!(&site.location, Location::Authorization(known) if is_same(known, name));
+            let is_named = |site: &Site| matches!(&site.location, Location::Authorization(known) if known.eq_ignore_ascii_case(name));
             self.sites.iter().position(is_named)
         };
         if let Some(site) = site(name) {

@@ -83,7 +83,7 @@ impl Content {
             Ok(None) => undigested,
             Ok(Some(mut comparison)) => {
                 comparison.update(content);
-                if comparison.is_equal() { Self::Verified } else { Self::Changed }
+                if comparison.matches() { Self::Verified } else { Self::Changed }
             }
         }
     }
@@ -122,7 +122,7 @@ impl Comparison {
     }
 
     /// Returns whether all parts together have each of the digests.
-    pub(super) fn is_equal(self) -> bool {
+    pub(super) fn matches(self) -> bool {
         let sha256 = self.sha256.map(|(computed, expected)| computed.finalize().as_slice().ct_eq(&expected[..]));
         let sha512 = self.sha512.map(|(computed, expected)| computed.finalize().as_slice().ct_eq(&expected[..]));
         sha256.into_iter().chain(sha512).all(bool::from)
