@@ -202,6 +202,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token68_has_the_characters_of_rfc_9110_at_each_position() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+        for (index, byte) in
+            [0, 15, 16, 30, 31, 32, 39].into_iter().flat_map(|index| (0..128).map(move |byte| (index, byte)))
+        {
+            let mut bytes = [b'a'; 40];
+            bytes[index] = byte;
+            let is_allowed = plain(byte) || byte == b'=' && index == 39;
+            assert_eq!(is_token68(std::str::from_utf8(&bytes).unwrap_or_default()), is_allowed, "{byte} at {index}");
+        }
+    }
+
+    #[test]
     fn a_token68_has_padding_at_its_end_only() {
         for text in ["a", "-._~+/", "a=", "a==", &"Az09".repeat(20)] {
             assert!(is_token68(text), "{text}");

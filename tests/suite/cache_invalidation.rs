@@ -80,6 +80,63 @@ async fn a_revoked_key_is_refused_at_once_although_it_is_cached() {
     assert_eq!(stack.store.finds(), 3, "the other key stays cached");
 }
 
+/// The first request of a thread looks a key up, the second finds it in the shared cache, and the third in its own.
+const UNTIL_SEEN: usize = 3;
+
+#[tokio::test]
+async fn a_key_that_this_thread_has_seen_is_refused_at_once_when_it_is_revoked() {
+    let stack = Stack::new();
+    let (record, key) = stack.alice().await;
+    for _ in 0..UNTIL_SEEN {
+        stack.bearer(key.expose()).await.assert_subject("alice");
+    }
+    stack.keys.revoke(&record.id).await.unwrap();
+    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+}
+
+#[tokio::test]
+async fn a_key_that_this_thread_has_seen_is_looked_up_again_after_its_lifetime_and_when_the_clock_is_set_back() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    for lookups in 1..=3 {
+        for _ in 0..UNTIL_SEEN {
+            stack.bearer(key.expose()).await.assert_subject("alice");
+        }
+        assert_eq!(stack.store.finds(), lookups);
+        match lookups {
+            1 => stack.clock.advance(seconds(30)),
+            _ => stack.clock.set(START),
+        }
+    }
+}
+
+#[test]
+fn a_key_that_several_threads_have_seen_is_refused_by_each_when_it_is_revoked() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stack = Stack::new();
+    let (record, key) = runtime().block_on(stack.alice());
+    // Looked up once, so that the threads find it in the shared cache.
+    runtime().block_on(stack.bearer(key.expose())).assert_subject("alice");
+    let (seen, revoked) = (std::sync::Barrier::new(3), std::sync::Barrier::new(3));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                runtime().block_on(async {
+                    for _ in 0..UNTIL_SEEN {
+                        stack.bearer(key.expose()).await.assert_subject("alice");
+                    }
+                    seen.wait();
+                    revoked.wait();
+                    stack.bearer(key.expose()).await.assert_invalid("key_revoked");
+                });
+            });
+        }
+        seen.wait();
+        runtime().block_on(stack.keys.revoke(&record.id)).unwrap();
+        revoked.wait();
+    });
+}
+
 #[tokio::test]
 async fn a_revoked_key_is_refused_during_a_pending_lookup() {
     // (5): the store has read the key as active; then the key is revoked; then the store returns.
