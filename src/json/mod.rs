@@ -86,12 +86,12 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Writes a number or a text as JSON.
+/// Writes an integer or a text as JSON. Other numbers would be written in another form than they were read.
 #[cfg(feature = "mcp")]
 impl Json<'_> {
     pub(crate) fn to_raw(&self) -> Option<Box<serde_json::value::RawValue>> {
         match self {
-            Self::Number(number) => serde_json::value::to_raw_value(number).ok(),
+            Self::Number(number) if number.is_i64() || number.is_u64() => serde_json::value::to_raw_value(number).ok(),
             Self::String(text) => serde_json::value::to_raw_value(text).ok(),
             _ => None,
         }

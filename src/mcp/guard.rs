@@ -109,15 +109,15 @@ impl Guard {
     ) -> Result<Cow<'_, AllOf>, Rejection> {
         if let [call] = calls
             && let [operation] = *call.operations()
-            && let Some(policies) = self.prepared.find(call.method, operation).filter(|_| version.has(call.method))
+            && is_served(call, version)
+            && let Some(policies) = self.prepared.find(call.method, operation)
         {
             return Ok(Cow::Borrowed(policies));
         }
         let mut policies: Vec<&Arc<dyn Policy>> = self.rules.base().iter().collect();
         let mut known: HashSet<_> = policies.iter().map(|policy| Arc::as_ptr(policy).addr()).collect();
         for call in calls {
-            let is_misused = call.has_id && call.method.starts_with(NOTIFICATIONS);
-            if is_misused || !version.has(call.method) {
+            if !is_served(call, version) {
                 return Err(refusal::undeclared(McpOperation::Method(call.method), version));
             }
             for operation in call.operations() {
@@ -134,6 +134,11 @@ impl Guard {
         }
         Ok(Cow::Owned(AllOf::new(policies.into_iter().cloned())))
     }
+}
+
+/// Returns whether a version has the method, and it is no notification that is used as a request.
+fn is_served(call: &Call<'_>, version: McpVersion) -> bool {
+    version.has(call.method) && !(call.has_id && call.method.starts_with(NOTIFICATIONS))
 }
 
 /// Values for the extensions of an admitted request.

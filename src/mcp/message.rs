@@ -158,8 +158,9 @@ fn is_other_spelling(name: &str, known: &[&str]) -> bool {
     if name.is_ascii() {
         return known.iter().any(|known| known.eq_ignore_ascii_case(name));
     }
-    // Also by the rules of Unicode, for which `ſ` is an `s`, and the sign of Kelvin a `k`.
-    let folded = name.to_uppercase().to_lowercase();
+    // Also by the rules of Unicode, for which `ſ` is an `s`, and the sign of Kelvin a `k`; and by those of Java, for which `İ`
+    // is an `i`, without the dot above that it has in lower case.
+    let folded = name.to_uppercase().to_lowercase().replace('\u{307}', "");
     known.iter().any(|known| known.eq_ignore_ascii_case(&folded))
 }
 

@@ -80,8 +80,8 @@ impl Verification {
     /// Compares the content, all of which has arrived.
     fn end(&mut self) -> Result<(), UnverifiedContent> {
         self.is_over = true;
-        let is_equal = self.comparison.take().is_none_or(Comparison::is_equal);
-        if is_equal { Ok(()) } else { Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED)) }
+        let matches = self.comparison.take().is_none_or(Comparison::matches);
+        if matches { Ok(()) } else { Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED)) }
     }
 
     fn fail(&mut self, reason: Reason) -> UnverifiedContent {

@@ -41,6 +41,7 @@ async fn a_message_with_smuggled_members_is_refused() {
         r#"{"jsonrpc":"2.0","id":1,"method":"ping","Params":{"name":"reset"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo"},"param\u017f":{"name":"reset"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"a","tas\u212aId":"b"}}"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///other","ur\u0130":"file:///secret"}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"greet","Name":"other"}}}"#,
         r#"{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"greet","Type":"ref/resource"}}}"#,
     ] {
@@ -285,6 +286,22 @@ async fn a_body_that_is_not_utf_8_json_as_it_is_sent_is_refused() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_an_id_in_the_form_of_the_request_or_none() {
+    let server = Server::new();
+    let token = server.token("alice", "other");
+    let ids = [("7", json!(7)), ("-7", json!(-7)), (r#""7""#, json!("7")), ("18446744073709551615", json!(u64::MAX))];
+    let others = ["1E2", "1.50", "10000000000000000000000", "-0"].map(|id| (id, json!(null)));
+    for (id, expected) in ids.into_iter().chain(others) {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{}}}}}}"#
+        );
+        let answer = server.send(post(&token, LEGACY).body(Full::from(body)).unwrap()).await;
+        answer.assert_refused(403, "insufficient_scope");
+        assert_eq!(answer.json()["id"], expected, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn an_upgrade_is_refused() {
     let server = Server::new();
     let request =
@@ -299,6 +316,8 @@ async fn a_notification_with_an_id_is_a_method_that_is_not_declared() {
     let token = server.token("alice", "mcp:tools");
     let with_id = request("notifications/admin", &json!({}));
     server.legacy(&token, &with_id).await.assert_refused(403, "mcp_undeclared");
+    let declared = Server::with(|server| server.method("notifications/admin", ()), |_| ok(&json!({})));
+    declared.legacy(&token, &with_id).await.assert_refused(403, "mcp_undeclared");
     let without = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     server.legacy(&token, &without).await.assert_admitted();
 }
