@@ -4,11 +4,12 @@ use http::{Request, Response};
 use tokio::runtime::Runtime;
 use tower::{Service, ServiceExt};
 
-/// Operations that are timed at once, because reading the clock takes time too.
-pub const BATCH: usize = 16;
+/// Operations that are timed at once: several, because reading the clock takes time too, and few, so that most batches end before
+/// the system runs something else on the processor.
+pub const BATCH: usize = 8;
 
 /// Batches of each side.
-pub const ROUNDS: usize = 250;
+pub const ROUNDS: usize = 500;
 
 /// Runs a batch of operations, and returns the nanoseconds of one.
 pub type Side<'a> = Box<dyn FnMut() -> f64 + 'a>;
