@@ -25,7 +25,9 @@ fn main() {
         let authority = Authority::new_from_url(issuer.key_set_uri(), rules).await?;
         authority.spawn_refresh(Duration::from_secs(60));
         let authorizer = Oauth2Authorizer::new().with_terse_error_handler::<Full<Bytes>>();
-        let scoped = authorizer.scope_layer::<Full<Bytes>>(ScopePolicy::allow_one_from_static(SCOPE)).layer(handler());
+        let scoped = authorizer
+            .scope_layer::<Full<Bytes>>(ScopePolicy::allow_one_from_static(SCOPE))
+            .layer(handler::<Full<Bytes>>());
         Ok::<_, reqwest::Error>(authorizer.jwt_layer::<Full<Bytes>>(authority).layer(scoped))
     });
 }

@@ -29,7 +29,7 @@ fn main() {
             async move {
                 let (parts, body) = request.into_parts();
                 if let Ok(Some(_)) = guard.authenticate(&parts).await {
-                    return handler().oneshot(Request::from_parts(parts, body)).await;
+                    return handler::<Full<Bytes>>().oneshot(Request::from_parts(parts, body)).await;
                 }
                 let response = Response::builder().status(StatusCode::UNAUTHORIZED);
                 Ok::<_, Infallible>(response.body(Full::default()).expect("it has no fields"))

@@ -30,7 +30,7 @@ fn main() {
                     Some((_, token)) => resource.verify(token).await,
                 };
                 match claims.and_then(|claims| claims.require_scope(SCOPE)) {
-                    Ok(()) => handler().oneshot(request).await,
+                    Ok(()) => handler::<Full<Bytes>>().oneshot(request).await,
                     Err(error) => {
                         let response = Response::builder().status(http_status(&error)).body(Full::default());
                         Ok::<_, Infallible>(response.expect("it has no fields"))

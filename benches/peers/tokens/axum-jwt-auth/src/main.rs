@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc};
 
 use axum::{Router, body::Body, routing::get};
-use axum_jwt_auth::{Claims, JwtDecoderState, RemoteJwksDecoder};
+use axum_jwt_auth::{Claims, Decoder, RemoteJwksDecoder};
 use jsonwebtoken::{Algorithm, Validation};
 use peers::{
     Lines, pinned,
@@ -24,6 +24,6 @@ fn main() {
         // Dropping the token does not cancel the refresh.
         let _shutdown = decoder.initialize().await?;
         let routes = Router::new().route("/", get(async |_: Claims<Value>| "ok"));
-        Ok::<_, Box<dyn Error>>(routes.with_state(JwtDecoderState::<Value> { decoder }))
+        Ok::<_, Box<dyn Error>>(routes.with_state::<()>(decoder as Decoder<Value>))
     });
 }

@@ -31,7 +31,7 @@ fn main() {
             async move {
                 let found = validator.validate_request(request.headers(), request.method(), &resource, None).await;
                 match found.rejection(&validator.validator_metadata(None), None) {
-                    None => handler().oneshot(request).await,
+                    None => handler::<Full<Bytes>>().oneshot(request).await,
                     Some(rejection) => Ok::<_, Infallible>(
                         rejection.apply(Response::builder()).body(Full::default()).expect("its fields are valid"),
                     ),

@@ -17,6 +17,6 @@ fn main() {
     tokens::run(&lines, Finds::KeysByDiscovery, handler::<Full<Bytes>>(), async |issuer: &Issuer| {
         let tenant = TenantConfiguration::builder(issuer.name()).audiences(&[AUDIENCE]).build().await?;
         let server = <OAuth2ResourceServer>::builder().add_tenant(tenant).build().await?;
-        Ok::<_, StartupError>(server.into_layer::<Full<Bytes>>().layer(handler()))
+        Ok::<_, StartupError>(server.into_layer::<Full<Bytes>>().layer(handler::<Full<Bytes>>()))
     });
 }

@@ -21,7 +21,7 @@ fn main() {
     default.about("tokens", "aws-lc-rs");
     tokens::run(&default, Finds::KeysByDiscovery, handler::<Full<Bytes>>(), async |issuer: &Issuer| {
         let jwt = Jwt::discover(&issuer.name(), AUDIENCE).await?;
-        Ok::<_, ConfigError>(AuthLayer::new(jwt).layer(handler()))
+        Ok::<_, ConfigError>(AuthLayer::new(jwt).layer(handler::<Full<Bytes>>()))
     });
 
     let uncached = lines("tower-warden, without its cache");
@@ -30,6 +30,6 @@ fn main() {
         let keys = RemoteKeys::discovery(&issuer.name()).build()?;
         let rules = tower_warden::jwt::Issuer::new(&issuer.name(), AUDIENCE)?;
         let jwt = Jwt::builder(rules, keys).positive_ttl(Duration::ZERO).build()?;
-        Ok::<_, ConfigError>(AuthLayer::new(jwt).layer(handler()))
+        Ok::<_, ConfigError>(AuthLayer::new(jwt).layer(handler::<Full<Bytes>>()))
     });
 }
