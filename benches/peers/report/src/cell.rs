@@ -31,7 +31,11 @@ pub(crate) fn text(entry: &Entry) -> String {
             let more = if *at_least { "> " } else { "" };
             format!("{more}{} {unit}", number(value)).trim_end().to_owned()
         }
-        Entry::Time { ns, floor_ns, .. } => format!("{} ({:.2} ×)", time(*ns), ns / floor_ns),
+        Entry::Time { ns, floor_ns, .. } => {
+            let ratio = ns / floor_ns;
+            let ratio = if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") };
+            format!("{} ({ratio} ×)", time(*ns))
+        }
         Entry::About { notes } => notes.clone(),
     }
 }

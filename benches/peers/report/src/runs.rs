@@ -71,7 +71,7 @@ impl Folder {
             "0" => {}
             // Stages after the build are not run if it fails, which is a failure of the build.
             "not run" if stage != "build" && self.failures.iter().any(|failure| failure.program == program) => {}
-            "124" => faults.push("stopped by the time limit".to_owned()),
+            "124" | "137" => faults.push("stopped by the time limit".to_owned()),
             "not run" => faults.push("not run".to_owned()),
             status => faults.push(first_error(&fs::read_to_string(log)?).unwrap_or(format!("exit status {status}"))),
         }

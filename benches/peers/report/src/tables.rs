@@ -45,7 +45,7 @@ fn times(name: &str, folder: &Folder) -> String {
         let (version, notes) = folder.about(peer);
         let _ = writeln!(
             text,
-            "| {peer} {version} | {} | {} | {} |",
+            "| {peer} ({version}) | {} | {} | {} |",
             wrong(name, folder, peer),
             cells.join(" | "),
             escaped(notes)
@@ -55,7 +55,7 @@ fn times(name: &str, folder: &Folder) -> String {
     for failure in folder.failures.iter().filter(|failure| failure.stage == "build") {
         let _ = writeln!(
             text,
-            "| {} |  | {}did not build: {} |",
+            "| {} | not built | {}{} |",
             failure.program,
             " | ".repeat(paths.len()),
             escaped(&failure.error)

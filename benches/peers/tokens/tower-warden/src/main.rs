@@ -18,7 +18,7 @@ use tower_warden::{
 fn main() {
     let lines = |name| Lines::new(name, "this commit");
     let default = lines("tower-warden");
-    default.about("tokens", "aws-lc-rs");
+    default.about("tokens", "aws-lc-rs; caches verified tokens");
     tokens::run(&default, Finds::KeysByDiscovery, handler::<Full<Bytes>>(), async |issuer: &Issuer| {
         let jwt = Jwt::discover(&issuer.name(), AUDIENCE).await?;
         Ok::<_, ConfigError>(AuthLayer::new(jwt).layer(handler::<Full<Bytes>>()))
