@@ -1,6 +1,6 @@
 //! `McpServer::protect` beside `McpToolScopes` of the crate oauth-resource-server: one message, one token, one process.
 //!
-//! `cargo run --release --manifest-path benches/peers/Cargo.toml -p peer-oauth-resource-server` prints what each decides about
+//! `cargo run --release --manifest-path benches/peers/Cargo.toml -p mcp-oauth-resource-server` prints what each decides about
 //! several messages, and then medians of batches that are measured in turn. `QUICK=1` takes fewer.
 //!
 //! The peer verifies the token's signature with each request, and this crate keeps what it has verified. What the check of the
@@ -22,7 +22,7 @@ use tower_warden::{
     testing::TestIssuer,
 };
 
-#[path = "../../../hot_path/measure.rs"]
+#[path = "../../../../hot_path/measure.rs"]
 #[allow(dead_code, unused_qualifications, reason = "a part of it is used")]
 mod measure;
 
