@@ -39,6 +39,8 @@ pub enum Want {
     Admitted,
     #[serde(rename = "4xx")]
     Refused,
+    #[serde(rename = "5xx")]
+    Failed,
 }
 
 impl Want {
@@ -47,6 +49,7 @@ impl Want {
         match self {
             Self::Admitted => (200..300).contains(&status),
             Self::Refused => (400..500).contains(&status),
+            Self::Failed => (500..600).contains(&status),
         }
     }
 }
@@ -56,6 +59,7 @@ impl fmt::Display for Want {
         f.write_str(match self {
             Self::Admitted => "2xx",
             Self::Refused => "4xx",
+            Self::Failed => "5xx",
         })
     }
 }

@@ -1,11 +1,10 @@
-//! `AuthplaneResource` of authplane-sdk, which has no layer, in a service that responds with 401 to tokens that it refuses, and
-//! with 403 to those without the scope.
+//! `AuthplaneResource` of authplane-sdk, which has no layer, in a service that responds with the status of its errors.
 
 use std::{convert::Infallible, error::Error, sync::Arc};
 
-use authplane_sdk::{AuthplaneClient, FetchSettings};
+use authplane_sdk::{AuthplaneClient, FetchSettings, VerifierError, http_status};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::AUTHORIZATION};
+use http::{Request, Response, header::AUTHORIZATION};
 use http_body_util::Full;
 use peers::{
     Lines, handler, pinned,
@@ -22,21 +21,21 @@ fn main() {
         Ok::<_, Box<dyn Error>>(service_fn(move |request: Request<Full<Bytes>>| {
             let resource = Arc::clone(&resource);
             async move {
+                // The service extracts the token, so the scheme is no verdict of the peer.
                 let field = request.headers().get(AUTHORIZATION).and_then(|field| field.to_str().ok());
-                let token = field.and_then(|field| field.split_once(' ')).filter(|(scheme, _)| {
-                    // The service around it, so the scheme is no verdict of the peer.
-                    scheme.eq_ignore_ascii_case("bearer")
-                });
-                let status = match token {
-                    None => StatusCode::UNAUTHORIZED,
-                    Some((_, token)) => match resource.verify(token).await {
-                        Err(_) => StatusCode::UNAUTHORIZED,
-                        Ok(claims) if claims.has_scope(SCOPE) => return handler().oneshot(request).await,
-                        Ok(_) => StatusCode::FORBIDDEN,
-                    },
+                let bearer = field.and_then(|field| field.split_once(' '));
+                let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+                let claims = match bearer {
+                    None => Err(VerifierError::TokenMissing),
+                    Some((_, token)) => resource.verify(token).await,
                 };
-                let response = Response::builder().status(status).body(Full::default());
-                Ok::<_, Infallible>(response.expect("it has no fields"))
+                match claims.and_then(|claims| claims.require_scope(SCOPE)) {
+                    Ok(()) => handler().oneshot(request).await,
+                    Err(error) => {
+                        let response = Response::builder().status(http_status(&error)).body(Full::default());
+                        Ok::<_, Infallible>(response.expect("it has no fields"))
+                    }
+                }
             }
         }))
     });

@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
 use axum_jwt_auth::{Claims, JwtDecoderState, RemoteJwksDecoder};
 use jsonwebtoken::{Algorithm, Validation};
 use peers::{
@@ -15,7 +15,7 @@ fn main() {
     let lines = Lines::new("axum-jwt-auth", &pinned("axum-jwt-auth", include_str!("../Cargo.toml")));
     lines.about("tokens", "jsonwebtoken 10, RustCrypto; RS256 only");
     let bare = Router::new().route("/", get(async || "ok"));
-    tokens::run(&lines, Finds::KeysByUrl, bare, async |issuer: &Issuer| {
+    tokens::run::<Body, _, _, _, _, _>(&lines, Finds::KeysByUrl, bare, async |issuer: &Issuer| {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_issuer(&[issuer.name()]);
@@ -24,6 +24,6 @@ fn main() {
         // Dropping the token does not cancel the refresh.
         let _shutdown = decoder.initialize().await?;
         let routes = Router::new().route("/", get(async |_: Claims<Value>| "ok"));
-        Ok::<_, Box<dyn Error>>(routes.with_state(JwtDecoderState { decoder }))
+        Ok::<_, Box<dyn Error>>(routes.with_state(JwtDecoderState::<Value> { decoder }))
     });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
 use axum_keycloak_auth::{
     PassthroughMode, Url,
     instance::{KeycloakAuthInstance, KeycloakConfig},
@@ -17,7 +17,7 @@ fn main() {
     let lines = Lines::new("axum-keycloak-auth", &pinned("axum-keycloak-auth", include_str!("../Cargo.toml")));
     lines.about("tokens", "jsonwebtoken 9, ring; tries all keys");
     let routes = || Router::new().route("/", get(async || "ok"));
-    tokens::run(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
+    tokens::run::<Body, _, _, _, _, _>(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
         let config = KeycloakConfig::builder().server(Url::parse(issuer.server())?).realm("test".to_owned()).build();
         let instance = KeycloakAuthInstance::new(config);
         while !instance.is_operational().await {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
 use axum_oidc_layer::{AuthenticationConfigProvider, OidcAuthenticationLayer};
 use peers::{
     Lines, pinned,
@@ -33,7 +33,7 @@ fn main() {
     let lines = Lines::new("axum-oidc-layer", &pinned("axum-oidc-layer", include_str!("../Cargo.toml")));
     lines.about("tokens", "jsonwebtoken 9, ring; caches verified tokens");
     let routes = || Router::new().route("/", get(async || "ok"));
-    tokens::run(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
+    tokens::run::<Body, _, _, _, _, _>(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
         let layer = OidcAuthenticationLayer::<Config, Value>::new(Config { issuer: issuer.name() });
         Ok::<_, Infallible>(routes().layer(layer))
     });

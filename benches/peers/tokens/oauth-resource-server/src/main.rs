@@ -2,7 +2,7 @@
 
 use std::{error::Error, sync::Arc, time::Duration};
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
 use oauth_resource_server::{KeyNaming, OAuthConfig, OAuthValidator, axum::AuthLayer, static_token_policy};
 use peers::{
     Lines, pinned,
@@ -13,7 +13,7 @@ fn main() {
     let lines = Lines::new("oauth-resource-server", &pinned("oauth-resource-server", include_str!("../Cargo.toml")));
     lines.about("tokens", "jsonwebtoken 9, ring");
     let routes = || Router::new().route("/", get(async || "ok"));
-    tokens::run(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
+    tokens::run::<Body, _, _, _, _, _>(&lines, Finds::KeysByDiscovery, routes(), async |issuer: &Issuer| {
         let config = OAuthConfig {
             enabled: true,
             issuer: issuer.name(),

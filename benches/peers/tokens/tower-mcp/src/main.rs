@@ -1,6 +1,6 @@
 //! `OAuthLayer` of tower-mcp with `JwksValidator`.
 
-use axum::{Router, routing::get};
+use axum::{Router, body::Body, routing::get};
 use peers::{
     Lines, pinned,
     tokens::{self, AUDIENCE, Finds, Issuer, SCOPE},
@@ -11,7 +11,7 @@ fn main() {
     let lines = Lines::new("tower-mcp", &pinned("tower-mcp", include_str!("../Cargo.toml")));
     lines.about("tokens", "jsonwebtoken 11, aws-lc-rs");
     let routes = || Router::new().route("/", get(async || "ok"));
-    tokens::run(&lines, Finds::KeysByUrl, routes(), async |issuer: &Issuer| {
+    tokens::run::<Body, _, _, _, _, _>(&lines, Finds::KeysByUrl, routes(), async |issuer: &Issuer| {
         let validator = JwksValidator::builder(issuer.key_set_uri())
             .expected_audience(AUDIENCE)
             .expected_issuer(&issuer.name())
