@@ -19,6 +19,10 @@ pub use self::{
     service::{Stage, handler, send},
 };
 
+#[cfg(feature = "keys")]
+pub mod keys;
+#[cfg(feature = "limits")]
+pub mod limits;
 mod line;
 mod measure;
 mod service;
