@@ -32,7 +32,8 @@ pub(super) enum Origin {
     Directory,
     /// The configuration.
     Local,
-    /// A URL, from which no secret key is accepted.
+    /// A URL, or the message that the key has signed: no secret key is accepted from them.
+    #[cfg(any(feature = "dpop", feature = "jwks"))]
     Remote,
 }
 
