@@ -8,7 +8,7 @@ use crate::{Attempt, Token, TokenError, TokenErrorKind, TokenRequest, TokenSourc
 
 /// Obtains a token in up to three attempts, and stores the result in the slot before its registration ends. A refresh
 /// that the server has interrupted by `Retry-After` is continued by the next one, so that the last attempt is reached;
-/// after that one, the next begins anew.
+/// after that one, the next begins with the first.
 pub(super) async fn refresh(
     registration: Registration,
     settings: Settings,

@@ -139,7 +139,7 @@ async fn a_login_follows_the_third_attempt_if_the_server_asks_for_a_delay_each_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_are_counted_anew_after_the_third_if_the_server_asks_for_a_delay_each_time() {
+async fn a_first_attempt_follows_the_third_one_if_the_server_asks_for_a_delay_each_time() {
     let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
     server.next((0..8).map(|_| busy()));
     let tokens = CachedToken::new(renewing(&server, store)).environment(&PausedClock::environment());
