@@ -51,7 +51,8 @@ impl Origin {
         Self::of(&uri).ok_or_else(|| refused(SYNTAX, text))
     }
 
-    /// Returns whether requests to this URL are requests to this origin.
+    /// Returns whether requests to this URL are requests to this origin. A URL whose path does not begin with `/`, such as
+    /// `*`, is not: a client that joins host and path would send the request to another host.
     #[must_use]
     pub fn contains(&self, uri: &Uri) -> bool {
         // Without parsing the authority: what follows the host is a port or nothing.
@@ -59,7 +60,7 @@ impl Origin {
         parts.is_some_and(|(host, port)| {
             // As bytes first: most clients write the host in lower case.
             let is_host = *host == *self.host || host.eq_ignore_ascii_case(&self.host);
-            is_host && uri.scheme_str() == Some(self.scheme.name()) && self.has_port(port)
+            is_host && uri.scheme_str() == Some(self.scheme.name()) && self.has_port(port) && is_separate(uri)
         })
     }
 
@@ -100,6 +101,12 @@ impl fmt::Display for Origin {
         write!(f, "{}://{}", self.scheme.name(), self.host)?;
         if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
     }
+}
+
+/// Returns whether the path of a URL, where there is one, is separated from its host by a slash. `Uri` has no other
+/// check of it: the path `*` is appended to the host, and before http 1.4.1, so is `@evil.example`.
+pub(crate) fn is_separate(uri: &Uri) -> bool {
+    matches!(uri.path().as_bytes(), [] | [b'/', ..])
 }
 
 /// Parses an `https` URL, or an `http` URL of a loopback host, without a user name.
@@ -170,6 +177,21 @@ mod tests {
         ] {
             let contains = other.parse::<Uri>().is_ok_and(|uri| origin.contains(&uri));
             assert!(!contains, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_would_continue_the_host_is_of_no_origin() {
+        let origin = Origin::parse("https://api.example").expect("an origin");
+        let url = |path: &str| Uri::builder().scheme("https").authority("api.example").path_and_query(path).build();
+        for same in ["/", "/*", "?a=*", "/@evil.example"] {
+            assert!(origin.contains(&url(same).expect("a URL")), "{same}");
+        }
+        assert!(!origin.contains(&url("*").expect("a URL")));
+        assert!(!is_separate(&Uri::from_static("*")));
+        // http refuses these since 1.4.1.
+        for path in ["@evil.example/x", ".evil.example/x", ":8443/x"] {
+            assert!(url(path).is_err(), "{path}");
         }
     }
 

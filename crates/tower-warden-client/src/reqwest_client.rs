@@ -10,10 +10,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, Uri};
 use http_body::{Body, Frame, SizeHint};
 use tower_service::Service;
 use tower_warden::ConfigError;
+
+use crate::origin::is_separate;
 
 /// A [`reqwest::Client`] that follows no redirect, as a `Service<http::Request<B>>` below a
 /// [`TokenLayer`](crate::TokenLayer).
@@ -23,7 +25,8 @@ use tower_warden::ConfigError;
 /// replaced; a redirect is a response to the caller. For the same reason, no header field that is set on the builder
 /// may contain a credential: the layer does not see it.
 ///
-/// Errors are those of reqwest, without the URL of the request, which may contain a secret.
+/// Errors are those of reqwest, without the URL of the request, which may contain a secret. A URL whose path does not
+/// begin with `/`, such as `*`, is an error: reqwest would take it for a part of the host.
 ///
 /// # Deployment caveat
 ///
@@ -79,8 +82,12 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let client = self.0.clone();
+        if !is_separate(request.uri()) {
+            // A URL without a host, which reqwest refuses.
+            *request.uri_mut() = Uri::default();
+        }
         let request = reqwest::Request::try_from(request.map(|body| reqwest::Body::wrap(Exclusive::new(body))));
         Box::pin(async move {
             let response = match request {

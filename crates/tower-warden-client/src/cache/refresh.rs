@@ -7,7 +7,8 @@ use super::{settings::Settings, slots::Registration};
 use crate::{Attempt, Token, TokenError, TokenErrorKind, TokenRequest, TokenSource};
 
 /// Obtains a token in up to three attempts, and stores the result in the slot before its registration ends. A refresh
-/// that the server has interrupted by `Retry-After` is continued by the next one, so that the last attempt is reached.
+/// that the server has interrupted by `Retry-After` is continued by the next one, so that the last attempt is reached;
+/// after that one, the next begins with the first.
 pub(super) async fn refresh(
     registration: Registration,
     settings: Settings,
@@ -15,7 +16,7 @@ pub(super) async fn refresh(
     scopes: Scopes,
 ) -> Result<Token, TokenError> {
     let mut delay = FIRST_DELAY;
-    let mut attempt = 1 + registration.slot.state().interrupted().min(ATTEMPTS - 1);
+    let mut attempt = 1 + registration.slot.state().interrupted() % ATTEMPTS;
     loop {
         let moment = settings.moment();
         let place = if attempt == ATTEMPTS { Attempt::Last } else { Attempt::Early };

@@ -200,8 +200,7 @@ impl CredentialsBuilder {
         }
         let http = self.http_of_services.get(name).or(self.http.as_ref()).map(Arc::clone);
         let http = http.ok_or_else(|| refused(ConfigError::custom("a service with tokens needs an HTTP client")))?;
-        let now = self.environment.clock().now();
-        let grant = grants::grant(name, config, http, &self.secrets, now).await?;
+        let grant = grants::grant(name, config, http, &self.secrets, self.environment.clock()).await?;
         let tokens = CachedToken::new(grant).environment(&self.environment);
         let layer = TokenLayer::new(tokens.clone(), &origin).map_err(refused)?.environment(&self.environment);
         Ok(Service { credential: Credential::Tokens(tokens), layer, secrets })

@@ -127,7 +127,7 @@ impl Service {
                 (key.is_ok_and(|key| !self.layer.has_refused(&key)), None, None)
             }
             Credential::Tokens(tokens) => {
-                let (has_token, expiry) = tokens.source().token(clock);
+                let (has_token, expiry) = tokens.source().token();
                 (has_token, expiry, tokens.source().last_error())
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use tower_warden::{ConfigError, UnixTime, fetch::Fetch};
+use tower_warden::{Clock, ConfigError, UnixTime, fetch::Fetch};
 
 use super::{
     config::{Auth, Kind, Login, OAuth, ServiceConfig},
@@ -79,9 +79,10 @@ pub(super) async fn grant(
     config: &ServiceConfig,
     http: Arc<dyn Fetch>,
     secrets: &Arc<dyn SecretSource>,
-    now: UnixTime,
+    clock: Arc<dyn Clock>,
 ) -> Result<Observed, CredentialsError> {
     let refused = |error| CredentialsError::config(service, error);
+    let now = clock.now();
     Ok(match &config.kind {
         Kind::ApiKey { .. } => {
             return Err(refused(ConfigError::custom("an API key is not obtained from a server")));
@@ -95,14 +96,14 @@ pub(super) async fn grant(
             if let Some(resource) = &oauth.resource {
                 grant = grant.resource(resource);
             }
-            Observed::new(grant)
+            Observed::new(grant, clock)
         }
-        Kind::JsonLogin(login) => json_login(login, http, secrets).map_err(refused)?,
+        Kind::JsonLogin(login) => json_login(login, http, secrets, clock).map_err(refused)?,
         Kind::Refresh { oauth, store } => {
             let endpoint = endpoint(service, oauth, http, secrets, now).await?;
-            Observed::new(RefreshGrant::new(endpoint, FileTokenStore::new(store)))
+            Observed::new(RefreshGrant::new(endpoint, FileTokenStore::new(store)), clock)
         }
-        Kind::TokenFile { path } => Observed::new(TokenFile::new(path)),
+        Kind::TokenFile { path } => Observed::new(TokenFile::new(path), clock),
     })
 }
 
@@ -133,7 +134,12 @@ async fn endpoint(
     Ok(endpoint)
 }
 
-fn json_login(login: &Login, http: Arc<dyn Fetch>, secrets: &Arc<dyn SecretSource>) -> Result<Observed, ConfigError> {
+fn json_login(
+    login: &Login,
+    http: Arc<dyn Fetch>,
+    secrets: &Arc<dyn SecretSource>,
+    clock: Arc<dyn Clock>,
+) -> Result<Observed, ConfigError> {
     let mut grant = JsonLogin::new(&login.url, http)?;
     for (member, value) in &login.fields {
         grant = grant.field(member, value);
@@ -147,11 +153,11 @@ fn json_login(login: &Login, http: Arc<dyn Fetch>, secrets: &Arc<dyn SecretSourc
     if let Some(member) = &login.expires_in_member {
         grant = grant.expires_in_member(member);
     }
-    let Some((url, member)) = &login.refresh else { return Ok(Observed::new(grant)) };
+    let Some((url, member)) = &login.refresh else { return Ok(Observed::new(grant, clock)) };
     let grant = grant.refresh_at(url, member)?;
     let refreshing = match &login.store {
         Some(path) => RefreshGrant::new(grant.clone(), FileTokenStore::new(path)),
         None => RefreshGrant::new(grant.clone(), MemoryTokenStore::default()),
     };
-    Ok(Observed::new(refreshing.login(grant)))
+    Ok(Observed::new(refreshing.login(grant), clock))
 }

@@ -1,12 +1,16 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use tower_warden::{Clock, Eventual, UnixTime};
+use tower_warden::{Clock, Eventual, Moment, UnixTime};
 
 use crate::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, unverified_expiry};
 
 /// The grant of a service, and the result of its last request.
 #[derive(Clone)]
 pub(super) struct Observed {
+    clock: Arc<dyn Clock>,
     grant: Arc<dyn TokenSource>,
     last: Arc<Mutex<Last>>,
 }
@@ -14,19 +18,32 @@ pub(super) struct Observed {
 #[derive(Default)]
 struct Last {
     error: Option<TokenErrorKind>,
-    token: Option<(Token, Option<UnixTime>)>,
+    token: Option<Obtained>,
+}
+
+struct Obtained {
+    expiry: Option<Expiry>,
+    token: Token,
+}
+
+/// The expiry of a token by both clocks: the second one is never set back.
+#[derive(Clone, Copy)]
+struct Expiry {
+    at: UnixTime,
+    steady: UnixTime,
 }
 
 impl Observed {
-    pub(super) fn new(grant: impl TokenSource) -> Self {
-        Self { grant: Arc::new(grant), last: Arc::default() }
+    pub(super) fn new(grant: impl TokenSource, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, grant: Arc::new(grant), last: Arc::default() }
     }
 
     /// Returns whether the last token is still valid, as far as is known, and when it expires.
-    pub(super) fn token(&self, clock: &dyn Clock) -> (bool, Option<UnixTime>) {
-        let now = clock.now();
+    pub(super) fn token(&self) -> (bool, Option<UnixTime>) {
+        let moment = self.clock.moment();
         match &self.last().token {
-            Some((_, expiry)) => (expiry.is_none_or(|expiry| now < expiry), *expiry),
+            Some(Obtained { expiry: Some(expiry), .. }) => (expiry.is_ahead(moment), Some(expiry.at)),
+            Some(Obtained { expiry: None, .. }) => (true, None),
             None => (false, None),
         }
     }
@@ -40,6 +57,18 @@ impl Observed {
     }
 }
 
+impl Expiry {
+    fn of(at: UnixTime, moment: Moment) -> Self {
+        let left = at.as_secs().saturating_sub(moment.now.as_secs());
+        Self { at, steady: moment.steady + Duration::from_secs(left) }
+    }
+
+    /// Returns whether it is ahead by both clocks: one that was set back does not extend the life of a token.
+    fn is_ahead(self, moment: Moment) -> bool {
+        moment.now < self.at && moment.steady < self.steady
+    }
+}
+
 impl TokenSource for Observed {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
         // A token with additional scopes is another one.
@@ -50,7 +79,8 @@ impl TokenSource for Observed {
             match &result {
                 Ok(token) if is_own => {
                     let expiry = token.expiry().or_else(|| unverified_expiry(token.expose()));
-                    *last = Last { error: None, token: Some((token.clone(), expiry)) };
+                    let expiry = expiry.map(|at| Expiry::of(at, this.clock.moment()));
+                    *last = Last { error: None, token: Some(Obtained { expiry, token: token.clone() }) };
                 }
                 Err(error) if is_own => last.error = Some(error.kind()),
                 _ => {}
@@ -61,7 +91,7 @@ impl TokenSource for Observed {
     }
 
     fn invalidate(&self, token: &Token) {
-        self.last().token.take_if(|(last, _)| last == token);
+        self.last().token.take_if(|last| last.token == *token);
         self.grant.invalidate(token);
     }
 }

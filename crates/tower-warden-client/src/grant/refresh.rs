@@ -12,7 +12,8 @@ use crate::{
 /// where that is not possible.
 ///
 /// The login takes place if there is no refresh token, if less than 60 seconds of it are left, if refreshing fails, or,
-/// where the failure is a temporary one, if the last attempt fails.
+/// where the failure is a temporary one, if the last attempt fails. A refresh token that was refused is removed from the
+/// store if the login yields no other one.
 ///
 /// A rotated refresh token is saved before it is used. If the store fails, the access token is returned, a warning is
 /// logged, and the refresh token is kept in memory; it is saved before the next refresh, or given up for a login.
@@ -76,9 +77,7 @@ impl RefreshGrant {
                 Ok(token) => return Ok(self.keep(token, &mut unsaved).await),
                 Err(error) if !self.falls_back(&error, request.attempt) => return Err(error),
                 Err(error) => {
-                    // Any other error says nothing about the refresh token: the scopes, for example, are those of an
-                    // API.
-                    is_refused = error.kind() == TokenErrorKind::InvalidGrant;
+                    is_refused = is_refusal(&error);
                     tracing::info!(%error, "refreshing failed; a full login takes place");
                 }
             }
@@ -147,6 +146,17 @@ impl TokenSource for RefreshGrant {
 impl fmt::Debug for RefreshGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RefreshGrant").field("has_login", &self.login.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Returns whether an error may be about the refresh token: with no registered code, it is not known to be about anything
+/// else, and after an unusable response, the token may have been used up. Codes for other reasons state nothing about it:
+/// the scopes of `invalid_scope`, for example, are those of an API.
+fn is_refusal(error: &TokenError) -> bool {
+    match error.kind() {
+        TokenErrorKind::InvalidGrant | TokenErrorKind::Response => true,
+        TokenErrorKind::Refused => error.code().is_none(),
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@ use http::{Request, Uri, header, uri::PathAndQuery};
 use tower_warden::{Clock, scope::Scopes};
 
 use super::{refused::LastRefused, step_up::StepUps};
-use crate::{Origin, TokenError, TokenErrorKind, TokenRequest, TokenSource};
+use crate::{Origin, TokenError, TokenErrorKind, TokenRequest, TokenSource, origin::is_separate};
 
 /// The settings of a layer, shared by its services.
 #[derive(Clone)]
@@ -44,6 +44,9 @@ impl Settings {
     pub(super) fn check<B>(&self, request: &mut Request<B>) -> Result<(), TokenError> {
         request.headers_mut().remove(header::HOST);
         let uri = request.uri_mut();
+        if !is_separate(uri) {
+            return Err(FOREIGN);
+        }
         if self.origin.contains(uri) {
             return Ok(());
         }

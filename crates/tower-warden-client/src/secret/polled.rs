@@ -1,12 +1,15 @@
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use tokio::task::AbortHandle;
-use tower_warden::{Eventual, UnixTime};
+use tower_warden::{Eventual, Moment, UnixTime};
 
 use super::{ChangeSender, Changes, Polling, Secret, SecretError, SecretErrorKind, Versioned};
 
@@ -41,17 +44,31 @@ pub(super) struct Polled<R> {
     pub(super) polling: Polling,
     entries: Mutex<HashMap<Box<str>, Entry>>,
     /// The lock of each name that is being read, held until its entry is replaced, so that a slow reading does not
-    /// replace a later one. Its content is the result of a reading that has failed, for those that waited for it: each of
-    /// them would otherwise wait for a source that is down, one after another.
+    /// replace a later one. Its content is the last failure, for those that came before its end: each of them would
+    /// otherwise wait for a source that is down, one after another.
     turns: Mutex<HashMap<Box<str>, Weak<Turn>>>,
+    /// The number of arrivals of callers and ends of failures, which puts them in an order. A clock may show the same time
+    /// for two of them.
+    order: AtomicU64,
     changes: ChangeSender,
     task: OnceLock<AbortHandle>,
 }
 
-type Turn = tokio::sync::Mutex<Option<SecretErrorKind>>;
+type Turn = tokio::sync::Mutex<Option<Failed>>;
+
+/// A reading that has failed.
+#[derive(Clone, Copy)]
+struct Failed {
+    /// The place of its end in the order.
+    ended: u64,
+    kind: SecretErrorKind,
+}
 
 struct Entry {
     versioned: Versioned<Secret>,
+    /// The end of the overlap on the clock that is never set back: the one of the version, which callers compare, is
+    /// reached later if the other clock is set back.
+    overlap_end: UnixTime,
     /// The time of the last reading, whatever its result, on the clock that is never set back.
     read_at: UnixTime,
     is_failing: bool,
@@ -64,6 +81,7 @@ impl<R: Reader> Polled<R> {
             polling,
             entries: Mutex::default(),
             turns: Mutex::default(),
+            order: AtomicU64::default(),
             changes: ChangeSender::default(),
             task: OnceLock::new(),
         }
@@ -89,30 +107,32 @@ impl<R: Reader> Polled<R> {
         let (this, name) = (Arc::clone(self), Box::<str>::from(name));
         // The place where the secret is kept.
         Eventual::later(async move {
-            let (mut turn, has_waited) = match turn.try_lock() {
-                Ok(turn) => (turn, false),
+            let arrived = this.next();
+            let mut turn = match turn.try_lock() {
+                Ok(turn) => turn,
                 Err(_) => match this.last(&name) {
                     Some(last) => return Ok(last),
-                    None => (turn.lock().await, true),
+                    None => turn.lock().await,
                 },
             };
             // Another caller may have read it in the meantime.
             if let Some(recent) = this.recent(&name) {
                 return Ok(recent);
             }
-            // A reading that was given up has no result.
-            match turn.take() {
-                Some(failed) if has_waited => {
-                    *turn = Some(failed);
-                    Err(SecretError::new(failed, name, "another caller could not read it either"))
-                }
-                _ => {
-                    let read = this.read(&name).await;
-                    *turn = read.as_ref().err().map(SecretError::kind);
-                    read
-                }
+            // A failure from before the arrival states nothing about the source now. A reading that was given up has no
+            // result.
+            if let Some(failed) = turn.as_ref().filter(|failed| failed.ended > arrived) {
+                return Err(SecretError::new(failed.kind, name, "another caller could not read it either"));
             }
+            let read = this.read(&name).await;
+            *turn = read.as_ref().err().map(|error| Failed { ended: this.next(), kind: error.kind() });
+            read
         })
+    }
+
+    /// The next place in the order of arrivals and failures.
+    fn next(&self) -> u64 {
+        self.order.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Starts the task that reads all secrets that were ever read, until the last owner is dropped.
@@ -148,10 +168,10 @@ impl<R: Reader> Polled<R> {
 
     /// The last value, however old it is.
     fn last(&self, name: &str) -> Option<Versioned<Secret>> {
-        let now = self.polling.clock.now();
+        let moment = self.polling.clock.moment();
         let mut entries = self.entries();
         let entry = entries.get_mut(name)?;
-        entry.versioned.forget_expired(now);
+        entry.forget_expired(moment);
         Some(entry.versioned.clone())
     }
 
@@ -159,11 +179,11 @@ impl<R: Reader> Polled<R> {
         // A task that is a little late causes no reading in the path of requests.
         let max_age =
             if self.task.get().is_some() { self.polling.interval.saturating_mul(2) } else { self.polling.interval };
-        let (now, steady) = (self.polling.clock.now(), self.polling.clock.steady());
+        let moment = self.polling.clock.moment();
         let mut entries = self.entries();
         let entry = entries.get_mut(name)?;
-        entry.versioned.forget_expired(now);
-        (steady < entry.read_at + max_age).then(|| entry.versioned.clone())
+        entry.forget_expired(moment);
+        (moment.steady < entry.read_at + max_age).then(|| entry.versioned.clone())
     }
 
     /// Reads a secret. The caller holds the lock of its name.
@@ -176,8 +196,8 @@ impl<R: Reader> Polled<R> {
         };
         let mut entries = self.entries();
         let Some(entry) = entries.get_mut(name) else {
-            let versioned = self.first(reading?, replaced);
-            let entry = Entry { versioned: versioned.clone(), read_at, is_failing: false };
+            let (versioned, overlap_end) = self.first(reading?, replaced);
+            let entry = Entry { versioned: versioned.clone(), overlap_end, read_at, is_failing: false };
             entries.insert(name.into(), entry);
             return Ok(versioned);
         };
@@ -195,34 +215,51 @@ impl<R: Reader> Polled<R> {
         Ok(entry.versioned.clone())
     }
 
-    /// The first version that is known, with the one before if it is still valid.
-    fn first(&self, reading: Reading, replaced: Option<Replaced>) -> Versioned<Secret> {
+    /// The first version that is known, with the one before if it is still valid; and the end of the overlap on the clock
+    /// that is never set back.
+    fn first(&self, reading: Reading, replaced: Option<Replaced>) -> (Versioned<Secret>, UnixTime) {
         let version = reading.version.unwrap_or(1);
+        let moment = self.polling.clock.moment();
         let end = |replaced: &Replaced| replaced.at + self.polling.overlap;
-        match replaced.filter(|replaced| self.polling.clock.now() < end(replaced)) {
+        match replaced.filter(|replaced| moment.now < end(replaced)) {
             Some(replaced) if replaced.secret != reading.secret => {
                 let end = end(&replaced);
-                Versioned::new(replaced.secret, version.saturating_sub(1)).rotated(reading.secret, version, end)
+                let before = Versioned::new(replaced.secret, version.saturating_sub(1));
+                // No more than the overlap, if the clock of the store is ahead.
+                let left = Duration::from_secs(end.as_secs() - moment.now.as_secs()).min(self.polling.overlap);
+                (before.rotated(reading.secret, version, end), moment.steady + left)
             }
-            _ => Versioned::new(reading.secret, version),
+            _ => (Versioned::new(reading.secret, version), moment.steady),
         }
     }
 
     fn update(&self, entry: &mut Entry, name: &str, reading: Reading) {
-        let now = self.polling.clock.now();
+        let moment = self.polling.clock.moment();
         entry.is_failing = false;
         if reading.secret != **entry.versioned.current() {
             let version = reading.version.unwrap_or(0).max(entry.versioned.version() + 1);
-            entry.versioned = entry.versioned.rotated(reading.secret, version, now + self.polling.overlap);
+            entry.versioned = entry.versioned.rotated(reading.secret, version, moment.now + self.polling.overlap);
+            entry.overlap_end = moment.steady + self.polling.overlap;
             tracing::info!(name = %name.escape_debug(), version, "a secret has changed");
             self.changes.send();
         }
-        entry.versioned.forget_expired(now);
+        entry.forget_expired(moment);
     }
 
     /// No code panics while it holds the lock, and an entry is replaced as a whole.
     fn entries(&self) -> MutexGuard<'_, HashMap<Box<str>, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Drops the previous value when the overlap is over by either clock: one that was set back does not extend it.
+    fn forget_expired(&mut self, moment: Moment) {
+        if moment.steady >= self.overlap_end {
+            self.versioned.forget_previous();
+        } else {
+            self.versioned.forget_expired(moment.now);
+        }
     }
 }
 

@@ -75,8 +75,13 @@ impl<T> Versioned<T> {
     /// Drops the previous value if it is no longer valid, which overwrites a secret.
     pub(super) fn forget_expired(&mut self, now: UnixTime) {
         if self.previous.as_ref().is_some_and(|(_, end)| *end <= now) {
-            self.previous = None;
+            self.forget_previous();
         }
+    }
+
+    /// Drops the previous value.
+    pub(super) fn forget_previous(&mut self) {
+        self.previous = None;
     }
 }
 

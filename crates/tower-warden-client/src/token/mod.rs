@@ -220,6 +220,14 @@ impl Token {
     }
 }
 
+#[cfg(test)]
+impl Token {
+    /// Returns whether there is no other reference to it.
+    pub(crate) fn is_unshared(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+}
+
 /// Compares the texts, in constant time.
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {

@@ -166,6 +166,15 @@ mod reqwest_client {
     }
 
     #[tokio::test]
+    async fn a_path_that_would_continue_the_host_is_refused() {
+        let client = ReqwestClient::new(reqwest::Client::builder().no_proxy()).unwrap();
+        let url = http::Uri::builder().scheme("http").authority("127.0.0.1").path_and_query("*").build().unwrap();
+        let request = Request::options(url).body(Body::default()).unwrap();
+        let error = client.oneshot(request).await.unwrap_err();
+        assert!(error.is_builder() && !error.is_connect(), "{error:?}");
+    }
+
+    #[tokio::test]
     async fn a_body_that_is_not_sync_is_sent_with_its_length() {
         /// A body that is `Send` only.
         struct Unshared(Full<Bytes>, std::marker::PhantomData<std::cell::Cell<()>>);

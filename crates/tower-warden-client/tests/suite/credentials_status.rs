@@ -56,6 +56,21 @@ async fn the_status_states_tokens_errors_and_rotations() {
     assert!(!format!("{credentials:?} {statuses:?}").contains("secret_of"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_does_not_extend_the_life_of_a_token() {
+    let (environment, clock) = clock();
+    let services = json!({ "billing": client("https://a.example", "agent", "CLIENT") });
+    let credentials = build(&services, secrets()).environment(&environment).load().await.unwrap();
+    send(&credentials, "billing", "https://a.example/").await.unwrap();
+    clock.set(NOW - Duration::from_secs(86_400));
+    for (passed, has_token) in [(3_599, true), (1, false)] {
+        clock.advance(Duration::from_secs(passed));
+        let statuses = credentials.status();
+        let billing = status(&statuses, "billing");
+        assert_eq!((billing.has_token(), billing.expiry()), (has_token, Some(NOW + Duration::from_secs(3_600))));
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_was_refused_is_no_credential_until_it_is_accepted_or_replaced() {
     let ((environment, _), rotating) = (clock(), Rotating::new("key_of_reports_0123456789"));

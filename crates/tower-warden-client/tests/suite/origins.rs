@@ -1,10 +1,10 @@
 //! Requests for other origins than the declared one.
 
-use http::header;
+use http::{Request, Uri, header};
 use tower::{Layer, ServiceExt};
 use tower_warden_client::{TokenError, TokenErrorKind, TokenLayer, TokenSource, grant::StaticKey};
 
-use crate::support::{Received, get, response};
+use crate::support::{Body, Received, get, response};
 
 const API: &str = "https://api.example";
 
@@ -36,6 +36,22 @@ async fn a_token_never_goes_to_another_origin() {
     assert!(TokenLayer::new(StaticKey::bearer("key").unwrap(), "http://api.example").is_err());
     assert!(TokenLayer::new(StaticKey::bearer("key").unwrap(), "https://api.example/path").is_err());
     assert!(TokenLayer::new(StaticKey::bearer("key").unwrap(), "http://127.0.0.1:8080").is_ok());
+}
+
+/// (198) Host and path in one text are `https://api.example*`.
+#[tokio::test]
+async fn a_path_that_would_continue_the_host_gets_no_token() {
+    let received = Received::default();
+    let layer = layer(StaticKey::bearer("key").unwrap());
+    let absolute = Uri::builder().scheme("https").authority("api.example").path_and_query("*").build().unwrap();
+    for url in [absolute, Uri::from_static("*")] {
+        for layer in [layer.clone(), layer.clone().complete_relative_urls()] {
+            let client = layer.layer(received.api(|_| response(200, "")));
+            let request = Request::options(url.clone()).body(Body::default()).unwrap();
+            assert_eq!(kind(&*client.oneshot(request).await.unwrap_err()), TokenErrorKind::Origin, "{url}");
+        }
+    }
+    assert_eq!(received.count(), 0);
 }
 
 /// (198)

@@ -137,6 +137,28 @@ async fn callers_that_waited_for_a_failed_reading_do_not_read_one_after_another(
     assert_eq!(slow.count("lost"), 2);
 }
 
+#[tokio::test]
+async fn a_caller_that_comes_after_a_failure_reads_even_if_others_still_receive_it() {
+    let slow = Slow::new();
+    let secrets = slow.secrets(Polling::default());
+    slow.hold("lost");
+    let mut readings: Vec<_> = (0..3).map(|_| Box::pin(secrets.get("lost").wait())).collect();
+    for reading in &mut readings {
+        assert!(poll_once(reading.as_mut()).is_pending());
+    }
+    slow.release("lost");
+    readings.remove(0).await.unwrap_err();
+    // The lock is that of the next reader now, so this one waits for it.
+    let mut late = Box::pin(secrets.get("lost").wait());
+    assert!(poll_once(late.as_mut()).is_pending());
+    for reading in readings {
+        reading.await.unwrap_err();
+    }
+    assert_eq!(slow.count("lost"), 1);
+    late.await.unwrap_err();
+    assert_eq!(slow.count("lost"), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_background_task_reads_secrets_at_the_same_time() {
     let slow = Slow::new();

@@ -71,18 +71,26 @@ async fn any_refusal_of_a_refresh_falls_back_to_login_at_once() {
 
 #[tokio::test]
 async fn a_refused_refresh_token_is_removed_if_the_login_yields_none() {
-    let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("revoked")));
-    server.next([reply(400, r#"{"error":"invalid_grant"}"#)]);
-    obtain(&renewing(&server, store.clone())).await.unwrap();
-    assert!(store.load().wait().await.unwrap().is_none());
+    for refusal in [
+        reply(400, r#"{"error":"invalid_grant"}"#),
+        // Without a code of RFC 6749.
+        reply(403, ""),
+        reply(400, r#"{"error":"token_expired"}"#),
+        // The server may have rotated the refresh token.
+        reply(200, r#"{"access_token":""}"#),
+        reply(200, "<html></html>"),
+    ] {
+        let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("revoked")));
+        server.next([refusal]);
+        assert_eq!(token(&renewing(&server, store.clone())).await.unwrap(), "token-2", "by the login");
+        assert!(store.load().wait().await.unwrap().is_none());
+    }
 }
 
 /// (201) An API chooses the scopes of a step-up, and so whether a server refuses them.
 #[tokio::test]
 async fn a_refresh_token_is_kept_if_something_else_was_refused() {
-    for refusal in
-        [reply(400, r#"{"error":"invalid_scope"}"#), reply(401, r#"{"error":"invalid_client"}"#), reply(403, "")]
-    {
+    for refusal in [reply(400, r#"{"error":"invalid_scope"}"#), reply(401, r#"{"error":"invalid_client"}"#)] {
         let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
         server.next([refusal]);
         assert_eq!(token(&renewing(&server, store.clone())).await.unwrap(), "token-2", "by the login");
@@ -110,12 +118,14 @@ async fn a_login_follows_the_third_attempt_to_refresh() {
     assert_eq!(server.last().uri().path(), "/login");
 }
 
+/// A response of a server that asks for a delay of five seconds.
+fn busy() -> Reply {
+    let response = Response::builder().status(503).header("retry-after", "5");
+    Reply::Is(response.body(Bytes::new()).unwrap())
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_login_follows_the_third_attempt_if_the_server_asks_for_a_delay_each_time() {
-    let busy = || {
-        let response = Response::builder().status(503).header("retry-after", "5");
-        Reply::Is(response.body(Bytes::new()).unwrap())
-    };
     let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
     server.next([busy(), busy(), busy()]);
     let tokens = CachedToken::new(renewing(&server, store)).environment(&PausedClock::environment());
@@ -126,6 +136,22 @@ async fn a_login_follows_the_third_attempt_if_the_server_asks_for_a_delay_each_t
     }
     assert_eq!(token(&tokens).await.unwrap(), "token-4");
     assert_eq!(server.last().uri().path(), "/login");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_attempt_follows_the_third_one_if_the_server_asks_for_a_delay_each_time() {
+    let (server, store) = (Server::default(), MemoryTokenStore::with(RefreshToken::new("rt")));
+    server.next((0..8).map(|_| busy()));
+    let tokens = CachedToken::new(renewing(&server, store)).environment(&PausedClock::environment());
+    // Each third attempt is two requests: the refresh, and the login.
+    for (count, path) in
+        [(1, "/token"), (2, "/token"), (4, "/login"), (5, "/token"), (6, "/token"), (8, "/login"), (9, "/token")]
+    {
+        let result = token(&tokens).await;
+        assert_eq!(result.is_ok(), count == 9);
+        assert_eq!((server.count(), server.last().uri().path()), (count, path));
+        tokio::time::advance(Duration::from_secs(60)).await;
+    }
 }
 
 #[tokio::test]

@@ -68,6 +68,21 @@ async fn both_values_are_valid_until_the_overlap_ends() {
     assert_eq!(mounted.get("key").await.unwrap().previous_until(), None);
 }
 
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_extend_the_overlap() {
+    let mounted = Mounted::new();
+    assert_eq!(mounted.current().await, "first");
+    fs::write(mounted.path("key"), "second").unwrap();
+    mounted.clock.advance(seconds(10));
+    assert_eq!(mounted.current().await, "second");
+
+    mounted.clock.set(NOW - seconds(86_400));
+    mounted.clock.advance(seconds(59));
+    assert!(mounted.get("key").await.unwrap().previous_until().is_some());
+    mounted.clock.advance(seconds(1));
+    assert_eq!(mounted.get("key").await.unwrap().previous_until(), None);
+}
+
 /// A volume of Kubernetes: the files are links into `..data`, which is a link to a directory that is replaced as a whole.
 fn mount_volume(directory: &Path, version: &str, content: &str) {
     let data = directory.join(format!("..{version}"));
