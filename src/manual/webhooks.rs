@@ -58,8 +58,9 @@
 //! 1. Create the new secret at the sender. Add it after the old one: `WebhookVerifier::new(scheme, [old, new])`, or
 //!    [`set_keys`](crate::signature::webhook::WebhookVerifier::set_keys) at run time.
 //! 2. Let the sender use the new one. Senders with a list of signatures sign with both for a while.
-//! 3. Remove the old one, at least five minutes after the new one was added. Requests that are signed with it are refused from
-//!    then on. A request is recorded for each secret that is known when it arrives, so none is accepted a second time.
+//! 3. Remove the old one, at least six minutes after the new one was added: both parts of the tolerance. Without timestamps, that
+//!    is the replay window, one hour. Requests that are signed with the old one are refused from then on. A request is recorded
+//!    for each secret that is known when it arrives, so none is accepted a second time.
 //!
 //! # Sending
 //!

@@ -29,7 +29,11 @@ const TEST_KEYS: [&str; 4] = [
 /// declared are not fetched, and a key counts only in its own directory. They are fetched as [`RemoteKeys`] are: over `https`
 /// without redirects, within limits of time, size and number of keys; a key that leaves its directory is refused at once, and
 /// a directory that does not respond keeps its keys. A key is used between its `nbf` and its `exp`, if it has them, in seconds or
-/// milliseconds, with the [skew](super::SignaturePolicy::skew) of the policy. The test keys of RFC 9421 are refused.
+/// milliseconds, with the [skew](super::SignaturePolicy::skew) of the policy. A key that a directory lists twice with different
+/// times is ambiguous, and is not used. The test keys of RFC 9421 are refused.
+///
+/// A request is refused if one of its signatures for agents is by a key that is not known, also next to a valid one: once the
+/// directory has that key, the request could be sent again.
 ///
 /// # Examples
 ///

@@ -6,6 +6,7 @@ use super::{
     policy::SignaturePolicy,
     refused,
     replay::UsedSignatures,
+    requirement::AgentRule,
     scheme::{KIND, SignatureScheme},
 };
 use crate::{
@@ -86,7 +87,8 @@ struct Verified {
 
 impl Inner {
     /// Verifies all signatures, also after a valid one: a request is accepted once, so each signature by which it would be
-    /// accepted again is recorded. It is refused if that is unknown of one, because its key could not be looked up.
+    /// accepted again is recorded. It is refused if that is unknown of one, because its key could not be looked up, or may be
+    /// added to the directory of its agent.
     fn verify_all(
         this: &Arc<Self>,
         mut verified: Verified,
@@ -151,6 +153,10 @@ impl Inner {
                 }
             }
             Err(reason @ Reason::SIGNATURE_KEY_NOT_YET_VALID) => return Err(refused(reason)),
+            // Agents add keys to their directories: this one may be found while the signature is still valid.
+            Err(reason @ Reason::SIGNATURE_KEY_UNKNOWN) if self.policy.agent == AgentRule::Covered => {
+                return Err(refused(reason));
+            }
             Err(reason) => {
                 verified.failure.get_or_insert_with(|| refused(reason));
             }

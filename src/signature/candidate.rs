@@ -32,7 +32,7 @@ pub(super) struct Candidate {
     pub(super) key_id: Box<str>,
     nonce: Option<Box<str>>,
     /// The reason why it does not meet the policy, although it would if the request had no content, or lacked the fields that
-    /// describe it. Anybody can remove those, so the signature is recorded as used with the others.
+    /// describe it or carry a credential. Anybody can remove those, so the signature is recorded as used with the others.
     pub(super) shortfall: Option<Reason>,
     signature: Vec<u8>,
 }
@@ -113,7 +113,7 @@ impl Candidate {
             return Err(Reason::SIGNATURE_NONCE_MISSING);
         }
         let is_covered = policy.is_covered_by(&components, headers, content, credential);
-        if !is_covered && !policy.is_covered_by(&components, headers, None, credential) {
+        if !is_covered && !policy.is_covered_by(&components, headers, None, &[]) {
             return Err(Reason::SIGNATURE_NOT_COVERED);
         }
         let mut shortfall = (!is_covered).then_some(Reason::SIGNATURE_NOT_COVERED);

@@ -42,8 +42,10 @@ impl ContentDigestCheck {
     ///
     /// - The signature is verified before any content is read, and recorded as used: a changed content uses it up.
     /// - A response that the handler makes after the error is replaced by 400, 408 or 413. One that it makes earlier is sent.
-    /// - Content of a length that is not declared needs a digest even if it turns out to be empty.
-    /// - A `Content-Digest` is compared whether or not the signature covers it.
+    /// - The last part is passed on after the comparison if its end comes with it, or if the length of the content is declared.
+    /// - Content needs a digest even if it turns out to be empty, unless its end, or the length 0, comes with the header fields.
+    /// - The `Content-Digest` of content that is not empty is compared whether or not the signature covers it. A malformed one is
+    ///   that of no content.
     /// - The limits are those of the stream. In the time, the handler's own delays are included.
     ///
     /// # Examples

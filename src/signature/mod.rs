@@ -78,23 +78,26 @@
 //!    signatures of up to 32 components. Anything else is refused with 400.
 //! 2. A signature is selected by its `tag`; labels have no meaning. Of several signatures, one that meets the policy must be
 //!    valid, and the caller is the holder of the first valid one. Others make no difference, except for one of the future, one
-//!    by a key that is not valid yet, or one whose key source does not respond: they could be sent again alone, so the request
-//!    is refused.
+//!    by a key that is not valid yet, one by an unknown key where the policy requires the directory of an agent, or one whose
+//!    key source does not respond: they could be sent again alone, so the request is refused.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
 //! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
 //!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely
 //!    before the signature is verified, and before the handler runs, unless
 //!    [`danger_stream_content`](ContentDigestCheck::danger_stream_content) is used.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
-//!    never that of `Host`. Up to three signatures meet the policy, or would without the content, and their components have at most 128 KiB in all, of which
-//!    structured fields that are parsed (`sf`, `key`) count four times; more is refused with 400.
+//!    never that of `Host`. Up to three signatures meet the policy, or would without the content or the credential, and their
+//!    components have at most 128 KiB in all, of which structured fields that are parsed (`sf`, `key`) count four times; more
+//!    is refused with 400.
 //! 6. The key is known, in its time if its directory states one, its algorithm is allowed, and `alg` does not name another one.
 //! 7. The signature is the one of the key over these components.
 //! 8. After all other checks of the layer, each valid signature is recorded by a
 //!    [`ReplayGuard`](crate::replay::ReplayGuard): by its nonce, or by key, `created` and signature. A request is accepted once,
 //!    whichever of its signatures it is sent with again. That includes one that does not meet the policy because it does not
-//!    cover the content: without the content, it would. Signatures that never arrive together are those of two requests: a
-//!    client that signs a request twice accepts that a relay splits it.
+//!    cover the content, or next to a token its field: without these, it would. It does not include one by a key that a
+//!    [`SignatureKeys`] source does not have yet, unless the policy is that of agents, where it is refused: add a key before
+//!    its holder signs with it. Signatures that never arrive together are those of two requests: a client that signs a
+//!    request twice accepts that a relay splits it.
 //!
 //! A refusal has status 401, and `Accept-Signature` names what is required. If the key source does not respond, it is 503.
 //!

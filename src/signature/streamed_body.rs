@@ -1,6 +1,6 @@
 use std::{
     error::Error,
-    fmt,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -14,12 +14,18 @@ use tokio::time::{Sleep, sleep};
 use super::content_digest::Comparison;
 use crate::{body::BodyLimits, reason::Reason};
 
+/// The most frames that are passed on in one run.
+///
+/// The limit of bytes does not bound a body of empty frames that is always ready; the timeout does, if its timer can run.
+const FRAMES_PER_RUN: usize = 64;
+
 pin_project! {
     /// The body of a request behind a [`StreamedContentLayer`](super::StreamedContentLayer), whose digest is computed while it is
     /// read.
     ///
     /// If the content is not the one that was digested, there is an error in the place of its end: an [`UnverifiedContent`], or
-    /// the error of the original body. The last data frame is withheld if the original body reports that it is the last one.
+    /// the error of the original body. The last data frame is passed on after the comparison if the original body reports with it
+    /// that no data follow: by its end, or by the exact length that remains.
     pub struct StreamedBody<B> {
         #[pin]
         body: B,
@@ -33,15 +39,47 @@ pub(super) type Failure = Arc<OnceLock<Reason>>;
 
 /// The state of a body of which not all was read.
 struct Verification {
-    /// `None` if the content has no digest, and is only limited.
-    comparison: Option<Comparison>,
-    /// Set at the first poll that finds the body incomplete.
+    /// Set at the first poll that does not complete the content: most bodies need no timer.
     deadline: Option<Pin<Box<Sleep>>>,
+    digest: DigestState,
     failure: Failure,
     is_over: bool,
     limits: BodyLimits,
     /// The number of bytes that may still arrive.
     remaining: usize,
+    /// The number of frames since the body, or this one, was last pending.
+    run: usize,
+}
+
+/// The state of the comparison of content with its digests.
+#[expect(clippy::large_enum_variant, reason = "it is in the box of the other state")]
+#[derive(Default)]
+pub(super) enum DigestState {
+    /// There are none: the content is only limited.
+    #[default]
+    Absent,
+    /// Not all content has arrived.
+    Compared(Comparison),
+    /// All content has arrived, and has the digests: neither data nor trailer fields may follow.
+    Equal,
+    /// No content has the digests, or that which has arrived has not.
+    Unequal,
+}
+
+impl DigestState {
+    /// The state when all content has arrived.
+    fn completed(self) -> Self {
+        match self {
+            Self::Compared(comparison) => {
+                if comparison.matches() {
+                    Self::Equal
+                } else {
+                    Self::Unequal
+                }
+            }
+            Self::Absent | Self::Equal | Self::Unequal => self,
+        }
+    }
 }
 
 impl<B> StreamedBody<B> {
@@ -50,15 +88,16 @@ impl<B> StreamedBody<B> {
     }
 
     /// A body that is compared, within limits, and the place of its failure.
-    pub(super) fn verified(body: B, limits: BodyLimits, comparison: Option<Comparison>) -> (Self, Failure) {
+    pub(super) fn verified(body: B, limits: BodyLimits, digest: DigestState) -> (Self, Failure) {
         let failure = Failure::default();
         let verification = Verification {
-            comparison,
             deadline: None,
+            digest,
             failure: Arc::clone(&failure),
             is_over: false,
             limits,
             remaining: limits.max_bytes(),
+            run: 0,
         };
         (Self { body, verification: Some(Box::new(verification)) }, failure)
     }
@@ -71,17 +110,28 @@ impl Verification {
             return Err(self.fail(Reason::BODY_TOO_LARGE));
         };
         self.remaining = remaining;
-        if let Some(comparison) = &mut self.comparison {
-            comparison.update(part);
+        match &mut self.digest {
+            DigestState::Compared(comparison) => comparison.update(part),
+            // The body has more than the length that it reported.
+            DigestState::Equal if !part.is_empty() => return Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED)),
+            DigestState::Absent | DigestState::Equal | DigestState::Unequal => {}
         }
         Ok(())
     }
 
-    /// Compares the content, all of which has arrived.
+    /// Compares the content, all of which has arrived. Trailer fields may still follow.
+    fn compare(&mut self) -> Result<(), UnverifiedContent> {
+        self.digest = mem::take(&mut self.digest).completed();
+        match self.digest {
+            DigestState::Unequal => Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED)),
+            DigestState::Absent | DigestState::Compared(_) | DigestState::Equal => Ok(()),
+        }
+    }
+
+    /// Compares the content at the end of the body.
     fn end(&mut self) -> Result<(), UnverifiedContent> {
         self.is_over = true;
-        let matches = self.comparison.take().is_none_or(Comparison::matches);
-        if matches { Ok(()) } else { Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED)) }
+        self.compare()
     }
 
     fn fail(&mut self, reason: Reason) -> UnverifiedContent {
@@ -90,9 +140,10 @@ impl Verification {
         UnverifiedContent { reason }
     }
 
-    /// Completes when the time for the content is over.
+    /// Completes when the time for the content is over, which begins at the first call.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.deadline.as_mut().map_or(Poll::Pending, |deadline| deadline.as_mut().poll(cx))
+        let timeout = self.limits.timeout();
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(timeout))).as_mut().poll(cx)
     }
 }
 
@@ -115,11 +166,22 @@ where
         if verification.is_over {
             return Poll::Ready(None);
         }
-        let frame = this.body.as_mut().poll_frame(cx);
-        if frame.is_pending() && verification.deadline.is_none() {
-            verification.deadline = Some(Box::pin(sleep(verification.limits.timeout())));
+        if verification.run == FRAMES_PER_RUN {
+            verification.run = 0;
+            if verification.poll_deadline(cx).is_ready() {
+                return Poll::Ready(Some(Err(verification.fail(Reason::BODY_TIMEOUT).into())));
+            }
+            // The body was not pending, so nothing else wakes the task.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        if verification.poll_deadline(cx).is_ready() {
+        let frame = this.body.as_mut().poll_frame(cx);
+        verification.run = if frame.is_ready() { verification.run + 1 } else { 0 };
+        let is_ended = this.body.is_end_stream();
+        // A reader that knows the length stops there, and does not ask for the end.
+        let is_complete = is_ended || this.body.size_hint().exact() == Some(0);
+        let is_timed = verification.deadline.is_some() || frame.is_pending() || !is_complete;
+        if is_timed && verification.poll_deadline(cx).is_ready() {
             return Poll::Ready(Some(Err(verification.fail(Reason::BODY_TIMEOUT).into())));
         }
         frame.map(|frame| match frame {
@@ -129,9 +191,9 @@ where
                 Some(Err(error.into()))
             }
             Some(Ok(frame)) => {
-                let frame = frame.map_data(into_bytes);
-                let is_last = this.body.is_end_stream();
-                Some(verification.pass(frame, is_last).map_err(Into::into))
+                let passed = verification.pass(frame.map_data(into_bytes), is_complete);
+                verification.is_over |= is_ended;
+                Some(passed.map_err(Into::into))
             }
         })
     }
@@ -150,17 +212,17 @@ where
 }
 
 impl Verification {
-    /// A frame that the handler may have.
-    fn pass(&mut self, frame: Frame<Bytes>, is_last: bool) -> Result<Frame<Bytes>, UnverifiedContent> {
+    /// A frame that the handler may have. After a complete one, no data follow.
+    fn pass(&mut self, frame: Frame<Bytes>, is_complete: bool) -> Result<Frame<Bytes>, UnverifiedContent> {
         if let Some(data) = frame.data_ref() {
             self.receive(data)?;
-            if is_last {
-                self.end()?;
+            if is_complete {
+                self.compare()?;
             }
         }
         if let Some(trailers) = frame.trailers_ref() {
             // No signature covers them.
-            if self.comparison.is_some() && !trailers.is_empty() {
+            if !matches!(self.digest, DigestState::Absent) && !trailers.is_empty() {
                 return Err(self.fail(Reason::SIGNATURE_CONTENT_CHANGED));
             }
             self.end()?;

@@ -17,7 +17,7 @@ use tower_service::Service;
 use super::{
     content_check::{CheckedContent, ContentDigestCheck},
     content_digest::{Comparison, Content, Malformed},
-    streamed_body::{Failure, StreamedBody},
+    streamed_body::{DigestState, Failure, StreamedBody},
 };
 use crate::{
     body::{BodyCheck as _, BodyLimits},
@@ -118,14 +118,22 @@ fn streamed<B: Body>(request: Request<B>, limits: BodyLimits) -> (Request<Stream
         parts.extensions.insert(CheckedContent(Content::compare(&parts.headers, b"")));
         return (Request::from_parts(parts, StreamedBody::untouched(body)), None);
     }
-    let (content, comparison) = match Comparison::begin(&parts.headers) {
-        Ok(Some(comparison)) => (Content::Streamed, Some(comparison)),
-        // Whether there is any is not known yet.
-        Ok(None) => (Content::Unprotected, None),
-        Err(Malformed) => (Content::Changed, None),
+    let (content, digest) = if body.size_hint().exact() == Some(0) {
+        // A handler need not read it. Only trailer fields could follow, or more than was declared.
+        match Content::compare(&parts.headers, b"") {
+            Content::Changed => (Content::Changed, DigestState::Unequal),
+            content => (content, DigestState::Equal),
+        }
+    } else {
+        match Comparison::begin(&parts.headers) {
+            Ok(Some(comparison)) => (Content::Streamed, DigestState::Compared(comparison)),
+            // Whether there is any is not known yet.
+            Ok(None) => (Content::Unprotected, DigestState::Absent),
+            Err(Malformed) => (Content::Changed, DigestState::Unequal),
+        }
     };
     parts.extensions.insert(CheckedContent(content));
-    let (body, failure) = StreamedBody::verified(body, limits, comparison);
+    let (body, failure) = StreamedBody::verified(body, limits, digest);
     (Request::from_parts(parts, body), Some(failure))
 }
 

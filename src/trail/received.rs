@@ -9,7 +9,7 @@ use super::{
 };
 use crate::time::Timestamp;
 
-/// What is known of a request when it arrives. It does not change.
+/// The facts about a request at its arrival, which do not change.
 #[derive(Debug)]
 pub(crate) struct Received {
     /// The id of the event.

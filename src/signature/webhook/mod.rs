@@ -63,7 +63,8 @@
 //!    timestamp is valid.
 //!
 //! Everything that fails in 1, 2, 4 and 5 is refused with the same 401; the [reason](crate::Reason) is for the operator. If the
-//! guard does not respond, the response is 503, and the sender tries again.
+//! guard does not respond, the response is 503, and the sender tries again. With several keys, a request may have been recorded for
+//! some of them before: then it is refused as a replay if it is repeated unchanged.
 //!
 //! A request is recorded before the handler runs. If the handler fails, a sender that signs each attempt again, as those of
 //! Standard Webhooks, Stripe and Slack do, is accepted: [`Delivery::id`] is then the same, by which the handler can be

@@ -89,7 +89,7 @@ impl WebhookVerifier {
             #[cfg(feature = "audit")]
             observer: None,
             replay_id: ReplayId::default(),
-            // A sender may take half of it.
+            // A sender with one key may take half of it.
             replays: Some(Recorder::new(MemoryReplayGuard::for_rates(PER_SECOND, PER_SECOND), &REPLAY_REASONS)),
             scheme: Arc::new(scheme),
             tolerance: Tolerance::default(),
@@ -124,8 +124,9 @@ impl WebhookVerifier {
         Ok(self)
     }
 
-    /// Sets the guard that records received requests: by default a [`MemoryReplayGuard`] for 1000 requests per second, of which
-    /// one sender may use half. Several nodes need a guard that they share.
+    /// Sets the guard that records received requests: by default a [`MemoryReplayGuard`] for 1000 records per second. A request
+    /// takes one for each of the `k` keys, and one sender is accepted with as many requests as one in `k + 1` of these: 500 per
+    /// second with one key, 333 with two. Several nodes need a guard that they share.
     #[must_use]
     pub fn replay_guard(mut self, guard: impl ReplayGuard) -> Self {
         self.replays = Some(Recorder::new(guard, &REPLAY_REASONS));
@@ -167,8 +168,10 @@ impl WebhookVerifier {
     /// Replaces the keys, also those of all clones; for the rotation of a secret at run time.
     ///
     /// A request is recorded for each key that is known when it arrives, so that none is accepted again after an old key was removed.
-    /// Keep the old key beside the new one for as long as timestamps are valid, 5 minutes by default: of a sender that signs with
-    /// both, a request is otherwise known under the old one only.
+    /// Keep the old key beside the new one for as long as a request is recorded: for both parts of the
+    /// [`tolerance`](Self::tolerance) together, 6 minutes by default, and without a timestamp for the
+    /// [`replay_window`](Self::replay_window), one hour. Of a sender that signs with both keys, a request is otherwise known
+    /// under the old one only.
     ///
     /// # Errors
     ///

@@ -317,7 +317,8 @@ async fn a_notification_with_an_id_is_a_method_that_is_not_declared() {
     let with_id = request("notifications/admin", &json!({}));
     server.legacy(&token, &with_id).await.assert_refused(403, "mcp_undeclared");
     let declared = Server::with(|server| server.method("notifications/admin", ()), |_| ok(&json!({})));
-    declared.legacy(&token, &with_id).await.assert_refused(403, "mcp_undeclared");
+    let token_there = declared.token("alice", "mcp:tools");
+    declared.legacy(&token_there, &with_id).await.assert_refused(403, "mcp_undeclared");
     let without = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     server.legacy(&token, &without).await.assert_admitted();
 }

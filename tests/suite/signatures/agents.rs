@@ -301,6 +301,32 @@ async fn request_with_a_second_signature_by_a_key_that_is_not_valid_yet_is_refus
     send(&bots.app, signed_by_all(agent(), &signatures[..1]), "").await.assert_subject("one:");
 }
 
+// (216, 225)
+#[tokio::test]
+async fn request_with_a_second_signature_by_an_unknown_key_of_an_agent_is_refused() {
+    // An agent that is declared, and one that is not.
+    for directory in [ONE, "https://three.test/jwks.json"] {
+        let (bots, next) = (Bots::new(), SigningKey::generate(Algorithm::EdDSA));
+        let agents = format!("one=\"{ONE}\", next=\"{directory}\"");
+        let components = [("one", ONE), ("next", directory)].map(|(member, url)| {
+            let member = (format!("\"signature-agent\";key=\"{member}\""), format!("\"{url}\""));
+            [pair("@authority", "api.test"), member]
+        });
+        let (first, second) = (parameters(&thumbprint(&bots.one)), parameters(&thumbprint(&next)));
+        let known = Labelled("a", &bots.one, &components[0], &first);
+        let unknown = Labelled("b", &next, &components[1], &second);
+        let request = |signatures: &[Labelled<'_>]| {
+            signed_by_all(Request::get("/").header("signature-agent", &agents), signatures)
+        };
+        // Otherwise it would be accepted again once the directory has the other key.
+        for signatures in [[known, unknown], [unknown, known]] {
+            assert_refused(&send(&bots.app, request(&signatures), "").await, "signature_key_unknown");
+        }
+        // It has used nothing up.
+        send(&bots.app, request(&[known]), "").await.assert_subject("one:");
+    }
+}
+
 #[tokio::test]
 async fn challenge_asks_for_the_signature_of_an_agent() {
     let bots = Bots::new();

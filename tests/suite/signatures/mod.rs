@@ -12,4 +12,5 @@ mod proofs;
 mod replays;
 mod responses;
 mod streamed;
+mod streamed_frames;
 mod vectors;

@@ -243,3 +243,40 @@ async fn accepted_signatures_of_both_roles_are_named() {
     let labels: Vec<_> = lines.iter().filter_map(|(_, value)| value.split_once('=')).map(|(label, _)| label).collect();
     assert_eq!(labels, ["proof1", "sig1"]);
 }
+
+// (216, 231)
+#[tokio::test]
+async fn signature_of_the_bound_key_that_does_not_cover_the_credential_is_used_up_with_the_one_that_does() {
+    for field in ["authorization", "x-user-token"] {
+        let environment = Environment::default().with_clock(ManualClock::at(START));
+        let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+        let (key, forger) = (SigningKey::named(Algorithm::EdDSA, "k1"), SigningKey::generate(Algorithm::EdDSA));
+        let agent =
+            SignatureKeyMap::default().with("k1", key.verifying_key(), Identity::new("agent", AuthMethod::Signature));
+        // Clones share what was used.
+        let policy = SignaturePolicy::new(ORIGIN).unwrap();
+        let proof = SignatureProof::new(policy.clone(), [key.verifying_key()]).unwrap();
+        let sources = (Jwt::new(rules(&issuer), issuer.clone()), Signatures::new(policy, agent));
+        let layer = AuthLayer::new(sources).environment(&environment);
+        let layer = match field {
+            "authorization" => layer,
+            _ => layer.scheme(Bearer::from(Location::header("x-user-token"))),
+        };
+        let app = wrapped(layer.signature_proof(proof));
+        let token = issuer.token("alice").audience(AUDIENCE).confirmation(&key.confirmation()).sign();
+        let value = if field == "authorization" { format!("Bearer {token}") } else { token };
+
+        let (less, parameters) = (covered("GET", "/"), parameters(START.as_secs(), "k1"));
+        let whole = [&less[..], &[pair(field, &value)]].concat();
+        let request = |key_of_whole: &SigningKey| {
+            let signatures =
+                [Labelled("a", &key, &less, &parameters), Labelled("b", key_of_whole, &whole, &parameters)];
+            signed_by_all(Request::get("/").header(field, &value), &signatures)
+        };
+        let stripped = || signed(Request::get("/"), &key, &less, &parameters);
+        // It is no proof, and alone it uses nothing up.
+        send(&app, request(&forger), "").await.assert_reason(401, "signature_wrong");
+        send(&app, request(&key), "").await.assert_subject("alice:");
+        send(&app, stripped(), "").await.assert_reason(401, "signature_replay");
+    }
+}

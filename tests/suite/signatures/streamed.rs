@@ -25,20 +25,34 @@ use crate::{
 
 /// The frames that the handler has received, and its error.
 #[derive(Clone, Default)]
-struct Received(Arc<Mutex<(Vec<Bytes>, Option<&'static str>)>>);
+pub struct Received(Arc<Mutex<(Vec<Bytes>, Option<&'static str>)>>);
 
 impl Received {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().0.concat()).unwrap()
     }
 
-    fn error(&self) -> Option<&'static str> {
+    pub fn error(&self) -> Option<&'static str> {
         self.0.lock().unwrap().1
     }
 }
 
 /// A server whose handler reads up to the end or an error, and responds with 200 in both cases.
-async fn send<B>(stack: &Stack, check: ContentDigestCheck, request: Builder, body: B) -> (Answer, Received)
+pub async fn send<B>(stack: &Stack, check: ContentDigestCheck, request: Builder, body: B) -> (Answer, Received)
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    send_under(SignaturePolicy::new(ORIGIN).unwrap(), stack, check, request, body).await
+}
+
+async fn send_under<B>(
+    policy: SignaturePolicy,
+    stack: &Stack,
+    check: ContentDigestCheck,
+    request: Builder,
+    body: B,
+) -> (Answer, Received)
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -62,7 +76,7 @@ where
             Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("done")))
         }
     });
-    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&stack.key));
+    let signatures = Signatures::new(policy, agents(&stack.key));
     let layers = ServiceBuilder::new().layer(check.danger_stream_content()).layer(auth(signatures, &stack.clock));
     let response = layers.service(handler).oneshot(request.body(body).unwrap()).await.unwrap();
     (Answer::read(response).await, received)
@@ -74,7 +88,7 @@ fn chunked(frames: &[&'static str]) -> impl Body<Data = Bytes, Error = Infallibl
     StreamBody::new(stream::iter(frames))
 }
 
-fn limited(bytes: usize) -> ContentDigestCheck {
+pub fn limited(bytes: usize) -> ContentDigestCheck {
     ContentDigestCheck::new(BodyLimits::new(bytes, seconds(5)).unwrap())
 }
 
@@ -187,6 +201,26 @@ async fn malformed_digest_of_streamed_content_is_refused_before_the_handler() {
             send(&stack, ContentDigestCheck::default(), digested(&stack, field), chunked(&["abcd"])).await;
         assert_refused(&answer, "signature_content_changed");
         assert_eq!(received.text(), "");
+    }
+}
+
+// (218)
+#[tokio::test]
+async fn digest_of_streamed_content_that_need_not_be_covered_is_compared_and_a_malformed_one_is_that_of_no_content() {
+    for (field, is_valid) in [
+        (digest(DigestAlgorithm::Sha256, "abcd"), true),
+        (digest(DigestAlgorithm::Sha256, "abcx"), false),
+        ("sha-256=:AAAA:".to_owned(), false),
+        ("(".to_owned(), false),
+    ] {
+        let stack = Stack::new();
+        let policy = SignaturePolicy::new(ORIGIN).unwrap().danger_accept_unsigned_content();
+        let request = Request::post("/").header("content-digest", &field);
+        let request = signed(request, &stack.key, &covered("POST", "/"), &parameters(START.as_secs(), "k1"));
+        let check = ContentDigestCheck::default();
+        let (answer, received) = send_under(policy, &stack, check, request, chunked(&["ab", "cd"])).await;
+        assert_eq!(answer.status.as_u16(), if is_valid { 200 } else { 400 }, "{field}");
+        assert_eq!(received.error(), (!is_valid).then_some("signature_content_changed"), "{field}");
     }
 }
 
