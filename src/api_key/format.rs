@@ -4,7 +4,7 @@ use super::secret::KeySecret;
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     reason::Reason,
-    scheme::all,
+    scheme::all_bytes,
 };
 
 /// The maximum length of a key, in bytes.
@@ -125,7 +125,7 @@ impl KeyFormat {
                     return Err(Reason::KEY_LENGTH);
                 }
                 // No early exit: a branch on each random character would be mispredicted.
-                if !all(body.as_bytes(), |byte| byte.is_ascii_alphanumeric()) {
+                if !all_bytes(body.as_bytes(), |byte| byte.is_ascii_alphanumeric()) {
                     return Err(Reason::KEY_CHARACTERS);
                 }
                 let (checked, checksum) = key.split_at(key.len() - CHECKSUM_DIGITS);

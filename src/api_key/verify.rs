@@ -38,24 +38,9 @@ impl Authenticator for ApiKeys {
         if key.len() > MAX_LENGTH {
             return refuse(Reason::KEY_TOO_LONG);
         }
-        let (arrival, cache) = (presented.arrival(), self.0.lookup.cache());
         // A key that was accepted has passed the check of its format.
-        let fingerprint = match cache.recall(key, arrival) {
-            Ok(identity) => {
-                presented.note_cached();
-                return Eventual::Now(Ok(identity));
-            }
-            Err(fingerprint) => fingerprint,
-        };
-        if let Err(reason) = self.0.check_format(key) {
-            return refuse(reason);
-        }
-        let digest = Digest::of(key.as_bytes());
-        let cached = cache.find(fingerprint, &digest, arrival);
-        if let Some(Ok(_)) = cached {
-            presented.note_cached();
-        }
-        self.0.find(cached, digest, arrival, || self.0.hashing.candidates(key, digest).into())
+        let cached = presented.cached(self.0.lookup.cache(), || self.0.check_format(key));
+        self.0.find(cached, presented.arrival(), |digest| self.0.hashing.candidates(key, digest).into())
     }
 
     #[cfg(feature = "audit")]
@@ -78,8 +63,8 @@ impl Recheck for KeyRecheck {
             return Eventual::Now(Err(Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE)));
         };
         let arrival = Arrival::read(&*inner.clock);
-        let cached = inner.lookup.cache().get(&self.digest, arrival);
-        inner.find(cached, self.digest, arrival, || Arc::clone(&self.candidates)).map(|found| found.map(Some))
+        let cached = inner.lookup.cache().get(&self.digest, arrival).ok_or(self.digest);
+        inner.find(cached, arrival, |_| Arc::clone(&self.candidates)).map(|found| found.map(Some))
     }
 }
 
@@ -93,16 +78,15 @@ impl Inner {
     /// The identity of a key: what is cached of it, or by a look-up that it shares with other requests.
     fn find(
         self: &Arc<Self>,
-        cached: Option<Result<Arc<Identity>, Reason>>,
-        digest: Digest,
+        cached: Result<Result<Arc<Identity>, Reason>, Digest>,
         arrival: Arrival,
-        candidates: impl FnOnce() -> Arc<[KeyDigest]>,
+        candidates: impl FnOnce(Digest) -> Arc<[KeyDigest]>,
     ) -> Eventual<Result<Arc<Identity>, Rejection>> {
         match cached {
-            Some(Ok(identity)) => Eventual::Now(Ok(identity)),
-            Some(Err(reason)) => refuse(reason),
-            None => {
-                let (inner, candidates) = (Arc::clone(self), candidates());
+            Ok(Ok(identity)) => Eventual::Now(Ok(identity)),
+            Ok(Err(reason)) => refuse(reason),
+            Err(digest) => {
+                let (inner, candidates) = (Arc::clone(self), candidates(digest));
                 let look_up = move || Arc::clone(&inner).look_up(digest, Arc::clone(&candidates));
                 self.lookup.load(digest, arrival, look_up, |identity| identity)
             }

@@ -15,6 +15,11 @@ use crate::{
     scheme::{Credential, MAX_CREDENTIAL_BYTES, Scheme},
     time::{Moment, UnixTime},
 };
+#[cfg(any(feature = "api-key", feature = "jwt"))]
+use crate::{
+    cache::{CredentialCache, Tagged},
+    digest::Digest,
+};
 
 /// A credential that is presented to an [`Authenticator`].
 #[derive(Clone, Copy, Debug)]
@@ -52,12 +57,29 @@ impl<'a> Presented<'a> {
         Self { credential, head, now: moment.now, steady: moment.steady, is_cached: Some(is_cached) }
     }
 
-    /// Notes that the verdict is from a cache.
+    /// Returns what a cache has of the credential, or its digest. One that this thread has not seen is checked first, so that
+    /// a refusal for its form needs no digest.
     #[cfg(any(feature = "api-key", feature = "jwt"))]
-    pub(crate) fn note_cached(&self) {
-        if let Some(is_cached) = self.is_cached {
+    pub(crate) fn cached<V: Tagged>(
+        &self,
+        cache: &CredentialCache<V>,
+        check_form: impl FnOnce() -> Result<(), Reason>,
+    ) -> Result<Result<V, Reason>, Digest> {
+        let (text, arrival) = (self.credential.text(), self.arrival());
+        let cached = match cache.recall(text, arrival) {
+            Ok(value) => Ok(value),
+            Err(fingerprint) => match check_form() {
+                Ok(()) => {
+                    let digest = Digest::of(text.as_bytes());
+                    cache.find(fingerprint, &digest, arrival).ok_or(digest)?
+                }
+                Err(reason) => Err(reason),
+            },
+        };
+        if let (Ok(_), Some(is_cached)) = (&cached, self.is_cached) {
             is_cached.store(true, std::sync::atomic::Ordering::Relaxed);
         }
+        Ok(cached)
     }
 
     /// The times that caches compare.

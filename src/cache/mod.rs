@@ -17,11 +17,9 @@
 //!    its [steady](crate::Clock::steady) time.
 //! 5. The capacity of values is one of memory: a value of more than 4 KiB takes the place of several.
 
-#[cfg(feature = "jwt")]
-pub(crate) use self::credential_cache::CredentialCache;
 pub(crate) use self::lookup::CachedLookup;
 pub(crate) use self::{
-    credential_cache::Limits,
+    credential_cache::{CredentialCache, Limits},
     outcome::{Failure, Outcome, Tagged},
 };
 

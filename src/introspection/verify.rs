@@ -15,7 +15,6 @@ use crate::{
     auth::{Authenticator, Presented},
     cache::{CachedLookup, Outcome, Tagged},
     caller::Identity,
-    digest::Digest,
     error::ConfigError,
     jwt::{self, Issuer},
     reason::Reason,
@@ -114,22 +113,11 @@ impl Authenticator for Introspection {
         if token.len() > self.0.max_token_bytes {
             return refuse(Reason::TOKEN_TOO_LONG);
         }
-        let (arrival, cache) = (presented.arrival(), self.0.lookup.cache());
-        let fingerprint = match cache.recall(token, arrival) {
-            Ok(active) => {
-                presented.note_cached();
-                return Eventual::Now(Ok(active.identity));
-            }
-            Err(fingerprint) => fingerprint,
-        };
-        let digest = Digest::of(token.as_bytes());
-        match cache.find(fingerprint, &digest, arrival) {
-            Some(Ok(active)) => {
-                presented.note_cached();
-                Eventual::Now(Ok(active.identity))
-            }
-            Some(Err(reason)) => refuse(reason),
-            None => {
+        let arrival = presented.arrival();
+        match presented.cached(self.0.lookup.cache(), || Ok(())) {
+            Ok(Ok(active)) => Eventual::Now(Ok(active.identity)),
+            Ok(Err(reason)) => refuse(reason),
+            Err(digest) => {
                 let (inner, token) = (Arc::clone(&self.0), Arc::<str>::from(token));
                 let began = Instant::now();
                 let look_up = move || Arc::clone(&inner).look_up(Arc::clone(&token), arrival.now, began);

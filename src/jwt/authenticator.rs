@@ -13,7 +13,6 @@ use crate::{
     Eventual,
     auth::{Authenticator, Presented},
     caller::Identity,
-    digest::Digest,
     error::ConfigError,
     metadata::ProtectedResourceMetadata,
     reason::Reason,
@@ -110,18 +109,11 @@ impl Authenticator for Jwt {
         let arrival = presented.arrival();
         let mut slot = None;
         if let Some(cache) = &self.0.cache {
-            let fingerprint = match cache.recall(token, arrival) {
-                Ok(verified) => {
-                    presented.note_cached();
-                    return Eventual::Now(Ok(verified.identity));
-                }
-                Err(fingerprint) => fingerprint,
+            let digest = match presented.cached(cache, || Ok(())) {
+                Ok(Ok(verified)) => return Eventual::Now(Ok(verified.identity)),
+                Ok(Err(reason)) => return refuse(reason),
+                Err(digest) => digest,
             };
-            let digest = Digest::of(token.as_bytes());
-            if let Some(Ok(verified)) = cache.find(fingerprint, &digest, arrival) {
-                presented.note_cached();
-                return Eventual::Now(Ok(verified.identity));
-            }
             slot = Some(CacheSlot { digest, generation: cache.generation() });
         }
         #[cfg(feature = "audit")]

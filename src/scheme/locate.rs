@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use super::{MAX_CREDENTIAL_BYTES, Scheme, all, credential::Credential, location::Location};
+use super::{MAX_CREDENTIAL_BYTES, Scheme, all_bytes, credential::Credential, location::Location};
 use crate::{reason::Reason, request::Head};
 
 /// The longest name of a scheme in `Authorization`, with the spaces after it, in bytes.
@@ -300,7 +300,7 @@ fn text(value: &[u8], max_length: usize) -> Result<&str, LocateError> {
     if value.len() > max_length {
         return Err(LocateError::Malformed(Reason::CREDENTIAL_TOO_LONG));
     }
-    let is_visible = all(value, |byte| byte.wrapping_sub(b' ') < 0x5F);
+    let is_visible = all_bytes(value, |byte| byte.wrapping_sub(b' ') < 0x5F);
     let text = if is_visible { std::str::from_utf8(value).ok() } else { None };
     text.ok_or(LocateError::Malformed(Reason::CREDENTIAL_CHARACTERS))
 }

@@ -171,12 +171,12 @@ pub(crate) fn is_token68(text: &str) -> bool {
         let is_letter = (byte | 0x20).wrapping_sub(b'a') < 26;
         is_letter | (byte.wrapping_sub(b'-') < 13) | (byte == b'_') | (byte == b'~') | (byte == b'+')
     };
-    !token.is_empty() & all(token, is_allowed)
+    !token.is_empty() & all_bytes(token, is_allowed)
 }
 
 /// Returns whether all bytes are allowed, by a test without branches: the compiler makes it one of 16 bytes at once.
 #[inline]
-pub(crate) fn all(bytes: &[u8], is_allowed: impl Fn(u8) -> bool) -> bool {
+pub(crate) fn all_bytes(bytes: &[u8], is_allowed: impl Fn(u8) -> bool) -> bool {
     let all = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & is_allowed(*byte));
     let (chunks, rest) = bytes.as_chunks::<16>();
     // The last 16 bytes instead of the rest, some for a second time.
@@ -192,10 +192,10 @@ mod tests {
     fn each_byte_of_a_text_of_any_length_is_tested() {
         for length in 0..=70 {
             let mut bytes = vec![b'a'; length];
-            assert!(all(&bytes, |byte| byte == b'a'), "{length}");
+            assert!(all_bytes(&bytes, |byte| byte == b'a'), "{length}");
             for index in 0..length {
                 bytes[index] = b'b';
-                assert!(!all(&bytes, |byte| byte == b'a'), "{index} of {length}");
+                assert!(!all_bytes(&bytes, |byte| byte == b'a'), "{index} of {length}");
                 bytes[index] = b'a';
             }
         }

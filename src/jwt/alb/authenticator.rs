@@ -17,7 +17,6 @@ use crate::{
     auth::{Authenticator, Presented},
     cache::{CredentialCache, Limits},
     caller::Identity,
-    digest::Digest,
     error::{ConfigError, Unavailable},
     json::{Json, Object},
     jwt::{
@@ -126,18 +125,11 @@ impl Authenticator for AwsAlb {
             return Eventual::Now(Err(invalid(Reason::CREDENTIAL_KIND)));
         }
         let (token, arrival) = (presented.credential.text(), presented.arrival());
-        let fingerprint = match self.0.cache.recall(token, arrival) {
-            Ok(verified) => {
-                presented.note_cached();
-                return Eventual::Now(Ok(verified.identity));
-            }
-            Err(fingerprint) => fingerprint,
+        let digest = match presented.cached(&self.0.cache, || Ok(())) {
+            Ok(Ok(verified)) => return Eventual::Now(Ok(verified.identity)),
+            Ok(Err(reason)) => return Eventual::Now(Err(invalid(reason))),
+            Err(digest) => digest,
         };
-        let digest = Digest::of(token.as_bytes());
-        if let Some(Ok(verified)) = self.0.cache.find(fingerprint, &digest, arrival) {
-            presented.note_cached();
-            return Eventual::Now(Ok(verified.identity));
-        }
         // Read before the verification begins: see `CredentialCache`.
         let generation = self.0.cache.generation();
         let finish = move |inner: &Inner, token: &str, found| {
