@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tower::Service;
 
 use super::{
-    AUDIENCE, bearer,
+    AUDIENCE, bearer, first_admitted,
     issuer::Issuer,
     keys::Keys,
     send,
@@ -26,6 +26,10 @@ where
 {
     let issuer = Issuer::start(keys.jwks());
     let service = make(&issuer).await;
+    if let Ok(service) = &service {
+        // Its verdict is that of the first case.
+        let _ = first_admitted(service, &bearer(&Token::new(&issuer.name()).sign(&keys.rs256))).await;
+    }
     for (case, want, authorization) in cases(&issuer, keys) {
         let got = match &service {
             Ok(service) => send(service, authorization.as_deref()).await,

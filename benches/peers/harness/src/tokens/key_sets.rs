@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 use tower::Service;
 
 use super::{
-    Finds, bearer,
+    Finds, bearer, first_admitted,
     issuer::Issuer,
     keys::{Key, Keys},
     send,
@@ -37,7 +37,7 @@ pub(super) async fn print<B, R, S>(
     for (case, other) in other_keys() {
         let issuer = Issuer::start([keys.jwks(), vec![other]].concat());
         let got = match make(&issuer).await {
-            Ok(service) => send(&service, Some(&signed(&issuer, &keys.rs256))).await,
+            Ok(service) => first_admitted(&service, &signed(&issuer, &keys.rs256)).await,
             Err(error) => Err(error),
         };
         lines.verdict(TABLE, case, Want::Admitted, got);
@@ -165,7 +165,7 @@ where
     S: Service<Request<B>, Response = Response<R>, Error: fmt::Debug> + Clone,
 {
     let service = make(issuer).await?;
-    match send(&service, Some(&signed(issuer, key))).await? {
+    match first_admitted(&service, &signed(issuer, key)).await? {
         200 => Ok(service),
         status => Err(format!("{status} for a valid token")),
     }

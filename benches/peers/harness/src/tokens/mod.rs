@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use http::{Request, Response};
 use tokio::{
     runtime::{self, Runtime},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 use tower::Service;
 
@@ -102,6 +102,23 @@ where
     S: Service<Request<B>, Response = Response<R>, Error: fmt::Debug> + Clone,
 {
     caught(crate::send(service, request(authorization))).await
+}
+
+/// The status of the response to a valid token, asked again for two seconds until it is admitted: some services are made before
+/// they have fetched the keys.
+async fn first_admitted<B, R, S>(service: &S, authorization: &str) -> Result<u16, String>
+where
+    B: Default,
+    S: Service<Request<B>, Response = Response<R>, Error: fmt::Debug> + Clone,
+{
+    let start = Instant::now();
+    loop {
+        let status = send(service, Some(authorization)).await;
+        if status == Ok(200) || start.elapsed() > Duration::from_secs(2) {
+            return status;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
 }
 
 fn request<B: Default>(authorization: Option<&str>) -> Request<B> {
