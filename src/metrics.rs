@@ -85,6 +85,7 @@ pub(crate) fn key_set_fetched(issuer: &str, at: Option<u64>) {
 }
 
 /// Counts a decision of a rate limiter.
+#[inline]
 pub(crate) fn limiter_decided(decision: &'static str) {
     #[cfg(feature = "metrics")]
     match decision {

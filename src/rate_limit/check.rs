@@ -243,25 +243,28 @@ pub(super) fn respond(
     reason: Reason,
     outage: &Outage,
 ) -> Result<Fields, Rejection> {
-    metrics::limiter_decided(match &decision {
-        Ok(Decision::Admitted(_)) => "admitted",
-        Ok(Decision::Refused(_)) => "refused",
-        Ok(Decision::Uncounted) => "not_counted",
-        Err(_) => "unavailable",
-    });
-    if decision.is_ok() {
+    let decided = |decision| {
+        metrics::limiter_decided(decision);
         outage.end();
-    }
+    };
     match decision {
-        Ok(Decision::Admitted(status)) => Ok(Fields::new(fields, quotas, &status)),
+        Ok(Decision::Admitted(status)) => {
+            decided("admitted");
+            Ok(Fields::new(fields, quotas, &status))
+        }
         Ok(Decision::Refused(exceeded)) => {
+            decided("refused");
             let violated = quotas.quotas().enumerate().filter(|(index, _)| exceeded.violated.contains(index));
             let names = violated.map(|(_, quota)| quota.name());
             let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
             Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
         }
-        Ok(Decision::Uncounted) => Ok(Fields::default()),
+        Ok(Decision::Uncounted) => {
+            decided("not_counted");
+            Ok(Fields::default())
+        }
         Err(error) => {
+            metrics::limiter_decided("unavailable");
             outage.begin(Causes(&error), || {
                 log::error!(
                     error = %Causes(&error),

@@ -34,15 +34,15 @@ pub(crate) struct Fields {
 impl Fields {
     /// The fields for a caller's status under a set of quotas.
     pub(crate) fn new(kind: RateLimitFields, quotas: &QuotaSet, status: &LimitStatus) -> Self {
+        if kind == RateLimitFields::Silent {
+            return Self::default();
+        }
         let quota = &quotas.limits()[status.quota].quota;
         let (remaining, reset) = (status.remaining, seconds(status.reset));
-        let draft = || [quotas.policy().clone(), item(quota.name(), &[(b";r=", remaining.into()), (b";t=", reset)])];
-        let legacy = || Box::new([quota.window().0.into(), remaining.into(), reset.into()]);
-        match kind {
-            RateLimitFields::Draft => Self { draft: Some(draft()), legacy: None },
-            RateLimitFields::DraftAndLegacy => Self { draft: Some(draft()), legacy: Some(legacy()) },
-            RateLimitFields::Silent => Self::default(),
-        }
+        let draft = [quotas.policy().clone(), item(quota.name(), &[(b";r=", remaining.into()), (b";t=", reset)])];
+        let has_legacy = kind == RateLimitFields::DraftAndLegacy;
+        let legacy = has_legacy.then(|| Box::new([quota.window().0.into(), remaining.into(), reset.into()]));
+        Self { draft: Some(draft), legacy }
     }
 
     /// The fields for a limit of requests in progress.

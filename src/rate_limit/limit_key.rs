@@ -6,6 +6,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use siphasher::sip::SipHasher13;
 
 use super::limit_secret::LimitSecret;
 use crate::digest::Digest;
@@ -111,6 +112,17 @@ impl LimitKey {
     /// The limit's number, which separates it from other limits of the same limiter.
     pub(super) const fn limit(&self) -> u64 {
         self.limit
+    }
+
+    /// A hash of the key. Keys of different limits differ by the number of the limit.
+    #[inline]
+    pub(super) fn fingerprint(&self, hasher: &SipHasher13) -> u64 {
+        let text = match &self.text {
+            Text::Short { bytes, length } => hasher.hash(&bytes[..*length]),
+            // No short text has this hash because it is the digest of a long one.
+            Text::Long(_) => !hasher.hash(&self.text.digest()),
+        };
+        text ^ self.limit
     }
 
     fn write(&mut self, more: &[u8]) {

@@ -9,7 +9,7 @@ use super::{
     partitions::Partitions,
     quota_set::{Limit, QuotaSet},
     stopwatch::{MonotonicStopwatch, Stopwatch, now},
-    table::{Entry, KeyEntries, Way},
+    table::{Entry, KeyEntries, Place},
 };
 use crate::{Eventual, error::Unavailable};
 
@@ -82,24 +82,26 @@ impl LocalRateLimiter {
         let request = &request.resolved();
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
-        let mut next = [(0, Way::default()); QuotaSet::MAX];
-        for (limit, next) in request.quotas.limits().iter().zip(&mut next) {
-            let taken = match load(&entries, request, limit, nodes, now) {
-                (meter, Entry::Tat(tat), way) => meter.take(tat, now, request.cost).ok().map(|tat| (tat, way)),
-                (_, Entry::FullUntil(_), _) => None,
+        let limits = request.quotas.limits();
+        let mut taken = [None; QuotaSet::MAX];
+        for (limit, taken) in limits.iter().zip(&mut taken) {
+            let (meter, entry, place) = load(&entries, request, limit, nodes, now);
+            let next = match entry {
+                Entry::Tat(tat) => meter.take(tat, now, request.cost).ok(),
+                Entry::FullUntil(_) => None,
             };
-            let Some(taken) = taken else {
+            let Some(tat) = next else {
                 let load = |_, limit: &Limit| {
                     let (meter, entry, _) = load(&entries, request, limit, nodes, now);
                     (meter, entry)
                 };
                 return Decision::Refused(exceeded(request, now, load).expect("this quota refuses the request"));
             };
-            *next = taken;
+            *taken = Some((meter, place, tat));
         }
-        let statuses = request.quotas.limits().iter().zip(next).enumerate().map(|(index, (limit, (tat, way)))| {
-            let (id, meter) = share(request, limit, nodes);
-            entries.put(id, way, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+        let taken = taken[..limits.len()].iter().flatten();
+        let statuses = taken.enumerate().map(|(index, &(meter, place, tat))| {
+            entries.put(place, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             status(index, meter, tat, now)
         });
         Decision::Admitted(statuses.reduce(LimitStatus::tighter).expect("a set has at least one quota"))
@@ -112,10 +114,9 @@ impl LocalRateLimiter {
         let now = now(self.stopwatch.elapsed());
         let mut entries = self.tables.lock(request.key);
         for limit in request.quotas.limits() {
-            if let (meter, Entry::Tat(tat), way) = load(&entries, request, limit, nodes, now) {
+            if let (meter, Entry::Tat(tat), place) = load(&entries, request, limit, nodes, now) {
                 let tat = meter.settle(tat, now, &correction);
-                let (id, _) = share(request, limit, nodes);
-                entries.put(id, way, now, meter.save(tat, now), meter.next_unit_at(tat, now));
+                entries.put(place, now, meter.save(tat, now), meter.next_unit_at(tat, now));
             }
         }
     }
@@ -145,26 +146,20 @@ impl fmt::Debug for LocalRateLimiter {
     }
 }
 
-/// The id of a quota's state, and the parameters of a node's share.
-fn share(request: &LimitRequest<'_>, limit: &Limit, nodes: NonZeroU32) -> (u64, Meter) {
-    let (id, mut meter) = request.meter(limit, 1);
-    if nodes != NonZeroU32::MIN {
-        meter.gcra = meter.gcra.share(nodes);
-    }
-    (id, meter)
-}
-
-/// The parameters of a node's share of a quota, and its TAT with the position of its entry.
+/// The parameters of a node's share of a quota, and its TAT with the place of its entry.
 fn load(
     entries: &KeyEntries<'_>,
     request: &LimitRequest<'_>,
     limit: &Limit,
     nodes: NonZeroU32,
     now: u64,
-) -> (Meter, Entry, Way) {
-    let (id, meter) = share(request, limit, nodes);
+) -> (Meter, Entry, Place) {
+    let (id, mut meter) = request.meter(limit, 1);
+    if nodes != NonZeroU32::MIN {
+        meter.gcra = meter.gcra.share(nodes);
+    }
     match entries.find(id, now) {
-        (Entry::Tat(stored), way) => (meter, Entry::Tat(meter.load(stored)), way),
-        (full @ Entry::FullUntil(_), way) => (meter, full, way),
+        (Entry::Tat(stored), place) => (meter, Entry::Tat(meter.load(stored)), place),
+        (full @ Entry::FullUntil(_), place) => (meter, full, place),
     }
 }

@@ -12,6 +12,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use siphasher::sip::SipHasher13;
+
 use super::limit_key::LimitKey;
 
 /// Entries of a bucket.
@@ -22,7 +24,8 @@ const SHARDS: usize = 2048;
 
 /// The table.
 pub(super) struct Table {
-    secret: RandomState,
+    /// A hash with a secret key: nobody can choose keys that share a bucket.
+    hasher: SipHasher13,
     shards: Box<[Shard]>,
     /// The buckets of each shard.
     buckets: usize,
@@ -53,7 +56,8 @@ impl Table {
     pub(super) fn new(capacity: usize) -> Self {
         let (shards, buckets) = Self::dimensions(capacity);
         let shards = (0..shards).map(|_| Shard::default()).collect();
-        Self { secret: RandomState::new(), shards, buckets }
+        let secret = RandomState::new();
+        Self { hasher: SipHasher13::new_with_keys(secret.hash_one(0), secret.hash_one(1)), shards, buckets }
     }
 
     /// The number of pairs of a key and a quota that fit into a table for at most `capacity` of them.
@@ -71,7 +75,7 @@ impl Table {
 
     /// Locks the entries of a key: all of its quotas are in one shard, so they change together.
     pub(super) fn lock(&self, key: &LimitKey) -> KeyEntries<'_> {
-        let fingerprint = self.secret.hash_one(key);
+        let fingerprint = key.fingerprint(&self.hasher);
         let shard = &self.shards[select(fingerprint, self.shards.len())];
         KeyEntries { fingerprint, buckets: shard.lock(self.buckets) }
     }
@@ -102,18 +106,20 @@ pub(super) enum Entry {
     FullUntil(u64),
 }
 
-/// The position of an entry in its bucket, where a change looks for it first; it may be wrong.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Way(usize);
+/// The place of a quota's entry when it was looked for, with its position in the bucket; `WAYS` if it was not stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    fingerprint: u64,
+    bucket: usize,
+    way: usize,
+}
 
 impl KeyEntries<'_> {
-    pub(super) fn get(&self, quota: u64, now: u64) -> Entry {
-        self.find(quota, now).0
-    }
-
-    /// The state, and the position of its entry.
-    pub(super) fn find(&self, quota: u64, now: u64) -> (Entry, Way) {
-        let (fingerprint, bucket) = self.locate(quota);
+    /// The state of a quota, and its place.
+    #[inline]
+    pub(super) fn find(&self, quota: u64, now: u64) -> (Entry, Place) {
+        let fingerprint = mix(self.fingerprint ^ quota).max(1);
+        let bucket = select(fingerprint, self.buckets.len());
         let Bucket { fingerprints, states } = &self.buckets[bucket];
         let way = position(fingerprints, fingerprint);
         let entry = match states.get(way) {
@@ -121,31 +127,31 @@ impl KeyEntries<'_> {
             None if states.iter().any(|state| state.next_unit_at <= now) => Entry::Tat(0),
             None => Entry::FullUntil(states.iter().map(|state| state.next_unit_at).min().unwrap_or(now)),
         };
-        (entry, Way(way))
+        (entry, Place { fingerprint, bucket, way })
     }
 
     /// Stores a TAT, if an entry is free or replaceable; `next_unit_at` is the time at which one unit is available.
-    pub(super) fn put(&mut self, quota: u64, way: Way, now: u64, tat: u64, next_unit_at: u64) {
-        let (fingerprint, bucket) = self.locate(quota);
+    #[inline]
+    pub(super) fn put(&mut self, place: Place, now: u64, tat: u64, next_unit_at: u64) {
+        let Place { fingerprint, bucket, way } = place;
         let Bucket { fingerprints, states } = &mut self.buckets[bucket];
         // Since the entry was found, another quota of the same key may have replaced it.
-        let found = Some(way.0).filter(|way| fingerprints.get(*way) == Some(&fingerprint));
-        let stored = || Some(position(fingerprints, fingerprint)).filter(|way| *way < WAYS);
-        let least_used = || {
-            // Of several free entries, the first one: it is found first.
-            let replaceable = (0..WAYS).rev().filter(|way| states[*way].next_unit_at <= now);
-            replaceable.max_by_key(|way| unused_part(states[*way], now))
-        };
-        if let Some(way) = found.or_else(stored).or_else(least_used) {
+        let found = Some(way).filter(|way| fingerprints.get(*way) == Some(&fingerprint));
+        if let Some(way) = found.or_else(|| replaceable(fingerprints, states, fingerprint, now)) {
             (fingerprints[way], states[way]) = (fingerprint, State { tat, next_unit_at });
         }
     }
+}
 
-    /// The fingerprint of the key with a quota, and the index of its bucket.
-    fn locate(&self, quota: u64) -> (u64, usize) {
-        let fingerprint = mix(self.fingerprint ^ quota).max(1);
-        (fingerprint, select(fingerprint, self.buckets.len()))
-    }
+/// The position for a fingerprint whose place was not found or is no longer right.
+#[inline(never)]
+fn replaceable(fingerprints: &[u64; WAYS], states: &[State; WAYS], fingerprint: u64, now: u64) -> Option<usize> {
+    let stored = Some(position(fingerprints, fingerprint)).filter(|way| *way < WAYS);
+    stored.or_else(|| {
+        // Of several free entries, the first one: it is found first.
+        let replaceable = (0..WAYS).rev().filter(|way| states[*way].next_unit_at <= now);
+        replaceable.max_by_key(|way| unused_part(states[*way], now))
+    })
 }
 
 /// The position of a fingerprint; `WAYS` if it is not stored.

@@ -39,7 +39,7 @@ impl ExhaustedKeys {
         let entries = self.table.lock(request.key);
         let until_tat = |limit| {
             let (id, meter) = request.meter(limit, 1);
-            match (entries.get(id, now), meter.left) {
+            match (entries.find(id, now).0, meter.left) {
                 (Entry::Tat(stored), Some(_)) => Duration::from_nanos(meter.load(stored) - ORIGIN),
                 (Entry::Tat(tat), None) => Duration::from_nanos(tat.saturating_sub(now)),
                 (Entry::FullUntil(_), _) => Duration::ZERO,
@@ -53,8 +53,8 @@ impl ExhaustedKeys {
         let now = now(elapsed);
         let mut entries = self.table.lock(request.key);
         for id in request.ids() {
-            if let (Entry::Tat(1..), way) = entries.find(id, now) {
-                entries.put(id, way, now, 0, 0);
+            if let (Entry::Tat(1..), place) = entries.find(id, now) {
+                entries.put(place, now, 0, 0);
             }
         }
     }
@@ -78,14 +78,14 @@ impl ExhaustedKeys {
             };
             let is_used = tat > if meter.left.is_some() { ORIGIN } else { now };
             // Answers may arrive in another order than they were made: one with available units lowers no TAT.
-            let (entry, way) = entries.find(id, now);
+            let (entry, place) = entries.find(id, now);
             let is_later = match entry {
                 Entry::Tat(0) => is_any_exhausted && is_used,
                 Entry::Tat(stored) => meter.load(stored) < tat,
                 Entry::FullUntil(_) => false,
             };
             if is_later || next_unit_at > now {
-                entries.put(id, way, now, meter.save(tat, now), next_unit_at);
+                entries.put(place, now, meter.save(tat, now), next_unit_at);
             }
         }
     }
