@@ -51,13 +51,15 @@ impl Digest {
     /// Parses 64 hexadecimal digits of either case; `None` for any other text.
     #[must_use]
     pub fn from_hex(text: &str) -> Option<Self> {
-        let text = text.as_bytes();
-        if text.len() != 64 {
-            return None;
+        let text: &[u8; 64] = text.as_bytes().try_into().ok()?;
+        let (mut bytes, mut seen) = ([0; 32], 0);
+        for (byte, [high, low]) in bytes.iter_mut().zip(text.as_chunks().0) {
+            let (high, low) = (nibble(*high), nibble(*low));
+            *byte = high << 4 | low;
+            seen |= high | low;
         }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        if seen > 0xF {
+            return None;
         }
         Some(Self(bytes))
     }
@@ -120,11 +122,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|nibble| char::from(DIGITS[usize::from(nibble)])).collect()
 }
 
-/// A table, because the digits of a digest are random, and branches on them are not predicted.
-const fn nibble(digit: u8) -> Option<u8> {
-    const INVALID: u8 = u8::MAX;
+/// The value of a digit; 255 for another character. A table, because the digits of a digest are random, and branches on them are
+/// not predicted.
+const fn nibble(digit: u8) -> u8 {
     const VALUES: [u8; 256] = {
-        let (mut values, mut value) = ([INVALID; 256], 0);
+        let (mut values, mut value) = ([u8::MAX; 256], 0);
         while value < 16 {
             values[b"0123456789abcdef"[value as usize] as usize] = value;
             values[b"0123456789ABCDEF"[value as usize] as usize] = value;
@@ -132,8 +134,5 @@ const fn nibble(digit: u8) -> Option<u8> {
         }
         values
     };
-    match VALUES[digit as usize] {
-        INVALID => None,
-        value => Some(value),
-    }
+    VALUES[digit as usize]
 }

@@ -11,7 +11,7 @@ use super::{
     scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
     template::{Covered, Placeholder, Values, target},
 };
-use crate::{auth::Few, digest::Digest, reason::Reason, request::Head, time::UnixTime};
+use crate::{auth::Few, digest::Digest, reason::Reason, request::Head, scheme::all_bytes, time::UnixTime};
 
 /// The longest header field of a signature, in bytes.
 const MAX_FIELD: usize = 4096;
@@ -167,8 +167,9 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName, malformed: Reason) -> Resu
     if values.next().is_some() {
         return Err(Reason::PAYLOAD_FIELD_REPEATED);
     }
-    // Visible ASCII characters, spaces and tabs.
-    value.to_str().map(Some).map_err(|_| malformed)
+    let is_text = all_bytes(value.as_bytes(), |byte| matches!(byte, b'\t' | b' '..=b'~'));
+    let text = if is_text { std::str::from_utf8(value.as_bytes()).ok() } else { None };
+    text.map(Some).ok_or(malformed)
 }
 
 /// `v1,<base64> v1a,<base64>`.
