@@ -2,14 +2,19 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::BuildHasher,
     sync::{
         PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-/// The maximum number of tombstones. Beyond it, the oldest tombstone is replaced by a minimum for all entries.
+/// The maximum number of tombstones. Beyond it, the oldest tombstone is replaced by a minimum for all tags of its bucket.
 const TOMBSTONES: usize = 4096;
+
+/// The number of buckets of tags, 128 KiB in all: a look-up that lasts while a hundred tombstones are removed is invalidated by
+/// one of another tag once in 160 times.
+const BUCKETS: usize = 16_384;
 
 /// Decides which cache entries are valid, by the generation at which their look-up began.
 ///
@@ -20,15 +25,18 @@ const TOMBSTONES: usize = 4096;
 ///    changed, begins a new generation: an entry that may hold the old state has a smaller generation than the tombstone;
 /// 2. `invalidate` publishes the tombstone before it raises `newest_tombstone`, and returns after both: the check without
 ///    a lock in `is_valid` succeeds only for entries at least as new as every tombstone;
-/// 3. a tombstone is replaced only by a newer one of the same tag, and removed only under the write lock under which
-///    `removed` is raised to its generation or above: a reader that holds the lock sees the tombstone or that minimum.
+/// 3. a tombstone is replaced only by a newer one of the same tag, and removed only under the write lock under which the
+///    minimum of its bucket is raised to its generation or above: a reader that holds the lock sees the tombstone or that
+///    minimum.
+///
+/// A flood of invalidations with ever new tags, which other clients of the store can send, removes tombstones of these tags. It
+/// must not invalidate all other entries with each of them, nor all look-ups in flight: therefore there are buckets. Their hash
+/// is keyed, so nobody can choose tags of the bucket of another one.
 #[derive(Debug, Default)]
 pub(super) struct Generations {
     current: AtomicU64,
     /// The generation of the newest invalidation of all entries: older ones are invalid.
     invalidated: AtomicU64,
-    /// The generation of the newest removed tombstone: older entries are invalid, whatever their tag.
-    removed: AtomicU64,
     /// Refusals of an older generation are invalid.
     refusal_minimum: AtomicU64,
     /// The generation of the newest tombstone: entries that are not older need no look at the tombstones.
@@ -39,34 +47,53 @@ pub(super) struct Generations {
 #[derive(Debug, Default)]
 struct Tombstones {
     by_tag: HashMap<Box<str>, u64>,
+    /// The generations of the newest removed tombstones, one for each bucket of tags: older entries are invalid. Empty until
+    /// a tombstone is removed.
+    removed: Vec<u64>,
     /// Sorted by generation; a tag occurs once for each of its invalidations since the last [compaction](Self::compact).
     order: VecDeque<(u64, Box<str>)>,
 }
 
 impl Tombstones {
-    /// Adds a tombstone. Returns the generation of the newest one that it displaces.
-    fn insert(&mut self, tag: &str, generation: u64) -> Option<u64> {
+    /// Adds a tombstone, and removes the oldest ones if there are too many.
+    fn insert(&mut self, tag: &str, generation: u64) {
         self.by_tag.insert(tag.into(), generation);
         self.order.push_back((generation, tag.into()));
-        let mut displaced = None;
         while self.by_tag.len() > TOMBSTONES
             && let Some((oldest, tag)) = self.order.pop_front()
         {
             // A tag that was invalidated again keeps its newer tombstone.
             if self.by_tag.get(&tag) == Some(&oldest) {
-                self.by_tag.remove(&tag);
-                displaced = Some(oldest);
+                self.remove(&tag, oldest);
             }
         }
         if self.order.len() > 2 * TOMBSTONES {
             self.compact();
         }
-        displaced
+    }
+
+    fn remove(&mut self, tag: &str, generation: u64) {
+        self.by_tag.remove(tag);
+        let bucket = self.bucket(tag);
+        self.removed.resize(BUCKETS, 0);
+        self.removed[bucket] = self.removed[bucket].max(generation);
+    }
+
+    /// The generation below which entries with this tag are invalid.
+    fn minimum(&self, tag: &str) -> u64 {
+        let removed = self.removed.get(self.bucket(tag)).copied().unwrap_or_default();
+        self.by_tag.get(tag).copied().unwrap_or_default().max(removed)
+    }
+
+    /// The bucket of a tag, by the secret keys of the map.
+    fn bucket(&self, tag: &str) -> usize {
+        // The remainder is below the number of buckets.
+        (self.by_tag.hasher().hash_one(tag) % BUCKETS as u64) as usize
     }
 
     /// Drops what was replaced, so that invalidations of one tag, however many, displace no other tombstone.
     fn compact(&mut self) {
-        let Self { by_tag, order } = self;
+        let Self { by_tag, order, .. } = self;
         order.retain(|(generation, tag)| by_tag.get(tag) == Some(generation));
     }
 }
@@ -88,8 +115,7 @@ impl Generations {
             return true;
         }
         let tombstones = self.tombstones.read().unwrap_or_else(PoisonError::into_inner);
-        generation >= self.removed.load(Ordering::Acquire)
-            && tombstones.by_tag.get(tag).is_none_or(|invalidated| generation >= *invalidated)
+        generation >= tombstones.minimum(tag)
     }
 
     /// Returns whether a refusal of this generation is valid.
@@ -101,9 +127,7 @@ impl Generations {
     pub(super) fn invalidate(&self, tag: &str) {
         let mut tombstones = self.tombstones.write().unwrap_or_else(PoisonError::into_inner);
         let generation = self.begin();
-        if let Some(displaced) = tombstones.insert(tag, generation) {
-            self.removed.fetch_max(displaced, Ordering::Release);
-        }
+        tombstones.insert(tag, generation);
         self.newest_tombstone.fetch_max(generation, Ordering::Release);
     }
 
@@ -183,6 +207,17 @@ mod tests {
         generations.invalidate_all();
         assert!(!generations.is_valid(entry, "other") && generations.is_tag_valid(entry, "other"));
         assert!(!generations.is_tag_valid(entry, "key"), "the tombstone is kept");
+    }
+
+    #[test]
+    fn a_flood_of_other_tags_invalidates_few_entries() {
+        let generations = Generations::default();
+        let entry = generations.current();
+        (0..TOMBSTONES + 100).for_each(|number| generations.invalidate(&format!("other {number}")));
+        let is_valid = |number: &usize| generations.is_valid(entry, &format!("key {number}"));
+        let valid = (0..1_000).filter(is_valid).count();
+        // 6 of them are expected to share a bucket with one of the hundred removed tombstones; 100 are by no chance.
+        assert!(valid > 900, "{valid}");
     }
 
     #[test]

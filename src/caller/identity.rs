@@ -40,7 +40,7 @@ pub struct Identity {
     pub issued_at: Option<UnixTime>,
     /// The issuer of the token ([RFC 7519 §4.1.1](https://www.rfc-editor.org/rfc/rfc7519#section-4.1.1)).
     pub issuer: Option<Box<str>>,
-    /// The id of the API key.
+    /// The id of the API key, or for the method [`Signature`](AuthMethod::Signature) of the key that has signed the request.
     pub key_id: Option<Box<str>>,
     /// Values that the issuer attached to the credential.
     pub metadata: BTreeMap<Box<str>, Box<str>>,

@@ -247,7 +247,9 @@ impl Principal {
         self.identity.method
     }
 
-    /// The id of the API key; it is not a secret.
+    /// The id of the API key, or of the key that has signed the request; it is not a secret.
+    ///
+    /// An API key and a key that signs may have the same id: [`method`](Self::method) distinguishes them.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.identity.key_id.as_deref()

@@ -228,6 +228,12 @@ impl VerifyingKey {
         self.expires_at.load(Ordering::Acquire) == UnixTime::default().as_secs()
     }
 
+    /// The key is not used until its set is fetched again, whatever the clock shows.
+    #[cfg(feature = "jwks")]
+    pub(super) fn expire(&self) {
+        self.use_until(EXPIRED);
+    }
+
     pub(crate) fn use_until(&self, expires_at: UnixTime) {
         self.expires_at.store(expires_at.as_secs(), Ordering::Release);
     }
@@ -281,3 +287,7 @@ fn check_has_encoding(algorithm: Algorithm) -> Result<(), ConfigError> {
 fn refused(message: &'static str) -> ConfigError {
     ConfigError::new(ConfigErrorKind::VerifyingKey, message)
 }
+
+/// The end of keys that have expired. A key that was retired has another one.
+#[cfg(feature = "jwks")]
+const EXPIRED: UnixTime = UnixTime::from_secs(1);

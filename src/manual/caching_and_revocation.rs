@@ -75,8 +75,8 @@
 //! - **A leaked JWT**: a [`RevocationList`](crate::revocation::RevocationList) with the token's `jti`.
 //! - **A user who logs out**: the list, by [`Revocation::of`](crate::revocation::Revocation::of) the caller or by session
 //!   (`sid`).
-//! - **A user or tenant who is locked**: the list, by subject up to a time, which also covers the API keys of that owner, or
-//!   by [tenant](crate::revocation::Revocation::tenant).
+//! - **A user or tenant who is locked**: the list, by subject up to a time, which also covers the API keys of that owner in
+//!   every tenant, or by [tenant](crate::revocation::Revocation::tenant).
 //! - **An issuer's key that was compromised**: remove it from the key set. Its tokens are refused on the next fetch, at the
 //!   latest when the set's lifetime ends.
 //!

@@ -238,7 +238,7 @@
 //! | `rate_limiter_unavailable` | 503 | The rate limiter failed. | the error in the log, which names the cause; then the Redis server, and `OnOutage`: with `Refuse`, requests are refused while Redis is down. |
 //! | `recheck_unavailable` | 503 | The authenticator of the credential of a response that is being sent did not check it in time. | the `Recheck` of the `Identity`, and what it queries; for API keys, the store. |
 //! | `revocations_unavailable` | 503 | The revocation list could not be queried. | the warning in the log, which names the cause; then the Redis server that holds the list, and the network to it. |
-//! | `revoked` | 401 | The credential is on the revocation list. | the revocations of its token id (`jti`), session (`sid`), key id, subject and client. A token without `iat` matches every revocation of its subject or client. |
+//! | `revoked` | 401 | The credential is on the revocation list. | the revocations of its token id (`jti`), session (`sid`), key id, subject, client and tenant. A token without `iat` matches every revocation of its subject, client or tenant. |
 //! | `revoked_while_loading` | 503 | The cached entries were invalidated several times while the credential was looked up. | what changes or revokes keys again and again, and whether the store's change notifications reconnect in a loop: each lost connection invalidates the whole cache. |
 //! | `role_missing` | 403 | The caller lacks a role that the route requires. | the `RequiredRoles` of the route, the roles of the caller, and `Issuer::roles_claim`: without it, tokens have no roles. |
 //! | `roles_timeout` | 503 | The directory of roles did not respond in time. | `timeout` and `max_lookups` of the `CachedRoles`, and the load of what the directory queries. |

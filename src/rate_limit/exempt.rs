@@ -49,7 +49,7 @@ enum Rule {
 }
 
 impl Exempt {
-    /// Requests with the API key of this id.
+    /// Requests with the API key of this id, and not those that a key with this id has signed.
     #[must_use]
     pub fn api_key(id: impl Into<Box<str>>) -> Self {
         Self(Rule::ApiKey(id.into()))
@@ -96,7 +96,8 @@ impl Exempt {
     pub(crate) fn applies(&self, head: &Head<'_>) -> bool {
         let caller = || head.extensions.get::<Principal>();
         match &self.0 {
-            Rule::ApiKey(id) => caller().and_then(Principal::key_id) == Some(&**id),
+            Rule::ApiKey(id) => caller()
+                .is_some_and(|caller| caller.method() != AuthMethod::Signature && caller.key_id() == Some(&**id)),
             Rule::Origin(origin) => caller().is_some_and(|caller| origin.is_of(caller)),
             Rule::Path(path) => head.uri.path() == &**path,
             Rule::Peer(network) => head.peer().is_some_and(|peer: IpAddr| network.contains(peer)),

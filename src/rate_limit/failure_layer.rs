@@ -11,13 +11,14 @@ use super::{
     quota_set::QuotaSet,
 };
 use crate::{
-    Eventual,
+    Environment, Eventual,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     outage::Outage,
     reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     striped::Striped,
+    time::Clock,
 };
 
 /// Limits the rate of refused credentials.
@@ -87,7 +88,8 @@ impl FailureLimitLayer {
         let settings = || {
             let limiter: Arc<dyn RateLimiter> = Arc::clone(&limiter) as _;
             let (quotas, outage) = (quotas.clone(), outage.clone());
-            Arc::new(Settings { limiter, outage, quotas, fields: RateLimitFields::default(), is_failure: None })
+            let fields = RateLimitFields::default();
+            Arc::new(Settings { clock: None, limiter, outage, quotas, fields, is_failure: None })
         };
         let limit = FailureLimit { key: LimitKey::of_failures(name), by, settings: Striped::new(settings) };
         Self { limit: Arc::new(limit), respond: Responder::default() }
@@ -123,14 +125,15 @@ impl<R> FailureLimitLayer<R> {
         self.with_settings(|settings| Settings { fields, ..settings })
     }
 
-    /// Reports outages of the limiter to the observer of the environment.
-    #[cfg(feature = "audit")]
+    /// Sets the clock that selects the windows of quotas in windows: that of the system by default.
     #[must_use]
-    pub fn environment(self, environment: &crate::Environment) -> Self {
+    pub fn environment(self, environment: &Environment) -> Self {
+        #[cfg(feature = "audit")]
         if let Some(observer) = environment.observer() {
             self.limit.settings.mine().outage.observed_by(&observer);
         }
-        self
+        let clock = environment.clock();
+        self.with_settings(|settings| Settings { clock: Some(Arc::clone(&clock)), ..settings })
     }
 
     fn with_settings(self, change: impl Fn(Settings) -> Settings) -> Self {
@@ -182,6 +185,7 @@ type IsFailure = Arc<dyn Fn(&ResponseHead<'_>) -> bool + Send + Sync>;
 #[derive(Clone)]
 #[repr(align(128))]
 struct Settings {
+    clock: Option<Arc<dyn Clock>>,
     limiter: Arc<dyn RateLimiter>,
     outage: Outage,
     quotas: QuotaSet,
@@ -230,9 +234,11 @@ impl Pass for FailureLimitPass {
         if !self.settings.is_failure(response) {
             return Eventual::Now(Ok(()));
         }
-        let Settings { limiter, outage, quotas, fields, .. } = &*self.settings;
+        let Settings { clock, limiter, outage, quotas, fields, .. } = &*self.settings;
         let reason = Reason::FAILURES_EXCEEDED;
-        match limiter.take(&LimitRequest::new(&self.key, quotas)) {
+        let mut request = LimitRequest::new(&self.key, quotas);
+        request.time = clock.as_ref().filter(|_| quotas.has_windows()).map(Clock::now);
+        match limiter.take(&request) {
             Eventual::Now(decision) => Eventual::Now(respond(decision, quotas, *fields, reason, outage).map(drop)),
             // The limiter queries a shared store.
             Eventual::Later(decision) => {

@@ -85,7 +85,7 @@ impl LimitBy {
         Self::of(Property::Forwarded(hops))
     }
 
-    /// The id of the API key: each key of a caller has a separate quota.
+    /// The id of the API key, or of the key that has signed the request: each key of a caller has a separate quota.
     #[must_use]
     pub fn key() -> Self {
         Self::of(Property::Key)

@@ -11,7 +11,7 @@ use super::{
 #[cfg(feature = "jwt")]
 use crate::json::Json;
 use crate::{
-    caller::{self, Principal},
+    caller::{self, AuthMethod, Principal},
     refusal::{Rejection, RejectionKind},
     request::Head,
 };
@@ -48,7 +48,11 @@ impl Property {
             Self::Client => push_of(to, head, "client", |caller| caller.client_id().map(Cow::Borrowed))?,
             Self::Forwarded(hops) => to.push_address_or_peer(head, forwarded(head, *hops))?,
             Self::Global => key.push("global", ""),
-            Self::Key => push_of(to, head, "key", |caller| caller.key_id().map(Cow::Borrowed))?,
+            Self::Key => {
+                let method = head.extensions.get::<Principal>().map(Principal::method);
+                let kind = if method == Some(AuthMethod::Signature) { "signature key" } else { "key" };
+                push_of(to, head, kind, |caller| caller.key_id().map(Cow::Borrowed))?;
+            }
             Self::Metadata(name) => {
                 key.push("metadata", &**name);
                 push_of(to, head, "value", |caller| caller.metadata_value(name).map(Cow::Borrowed))?;

@@ -13,8 +13,9 @@ pub enum RevocationErrorKind {
     Expired,
     /// The list has reached its capacity, and none of its revocations has expired.
     Full,
-    /// The revocation of a token, session, client or subject has an empty issuer, and would match nothing. API keys are
-    /// revoked by [`Revocation::key`](super::Revocation::key), [`Revocation::owner`](super::Revocation::owner) and
+    /// The revocation of a token, session, client or subject has an empty issuer, and would match nothing. Keys are
+    /// revoked by [`Revocation::key`](super::Revocation::key),
+    /// [`Revocation::signature_key`](super::Revocation::signature_key), [`Revocation::owner`](super::Revocation::owner) and
     /// [`Revocation::of`](super::Revocation::of).
     NoIssuer,
     /// The issuer and the id are longer than [`RevocationName::MAX_LEN`](super::RevocationName::MAX_LEN) together.

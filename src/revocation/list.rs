@@ -13,7 +13,7 @@ use crate::{Eventual, caller::Identity, error::Unavailable};
 /// - A later revocation never narrows an earlier one: of several revocations of one name, the latest
 ///   [second of issue](super::Revocation::issued_until) and the latest expiry apply, in whatever order they are added.
 /// - Names are compared byte for byte, together with their kind and their issuer. A credential without an issuer is not
-///   revoked by a name that has one; an API key is covered by revocations of its owner as a subject of any issuer, which
+///   revoked by a name that has one; a key is covered by revocations of its owner as a subject of any issuer, which
 ///   have a [name](super::Revocation::names) for it.
 /// - A credential without a time of issue is covered by every revocation of its names.
 ///

@@ -5,10 +5,12 @@
 //! revoked credential is refused at once:
 //!
 //! 1. A credential is revoked by [its id](Revocation::token) (`jti`), by [its session](Revocation::session) (`sid`), as
-//!    [an API key](Revocation::key), or as [that of a caller](Revocation::of).
-//! 2. All credentials of [a subject](Revocation::subject), [a client](Revocation::client), [an owner of API
-//!    keys](Revocation::owner) or [a tenant](Revocation::tenant) that were issued up to some second are revoked together,
-//!    for example after a change of the password. A token without an issue time is covered as well.
+//!    [an API key](Revocation::key), as [a key that signs requests](Revocation::signature_key), or as [that of a
+//!    caller](Revocation::of).
+//! 2. All credentials of [a subject](Revocation::subject), or [its tokens](Revocation::subject_tokens) alone, of [a
+//!    client](Revocation::client), [an owner of keys](Revocation::owner) or [a tenant](Revocation::tenant) that were issued up
+//!    to some second are revoked together, for example after a change of the password. A credential without an issue time is
+//!    covered as well.
 //! 3. If the list cannot be queried, requests are refused with 503 and `Retry-After`: an outage never admits a revoked
 //!    token.
 //!

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::caller::Identity;
+use crate::caller::{AuthMethod, Identity};
 
 /// A name by which credentials are revoked: a token id, session, subject or client of an issuer, the id or owner of an API
-/// key, or a tenant.
+/// key, the id of a key that signs requests, or a tenant.
 ///
 /// # Examples
 ///
@@ -41,7 +41,10 @@ pub(super) enum NameKind {
     Key,
     Owner,
     Session,
+    SignatureKey,
     Subject,
+    /// A subject without the API keys of its name.
+    SubjectTokens,
     Tenant,
     Token,
 }
@@ -49,9 +52,14 @@ pub(super) enum NameKind {
 impl NameKind {
     pub(super) const COUNT: usize = Self::Token as usize + 1;
 
-    /// Names of API keys and of tenants have no issuer.
+    /// The kind of the key of a caller: an API key and a key that signs requests may have the same id.
+    pub(super) const fn of_key(method: AuthMethod) -> Self {
+        if matches!(method, AuthMethod::Signature) { Self::SignatureKey } else { Self::Key }
+    }
+
+    /// Names of keys and of tenants have no issuer.
     pub(super) const fn has_issuer(self) -> bool {
-        matches!(self, Self::Client | Self::Session | Self::Subject | Self::Token)
+        matches!(self, Self::Client | Self::Session | Self::Subject | Self::SubjectTokens | Self::Token)
     }
 }
 
@@ -68,13 +76,15 @@ impl<'a> RevocationName<'a> {
         let of_any_issuer =
             |kind, id: Option<&'a str>| Some(Self { kind, issuer: Cow::Borrowed(""), id: Cow::Borrowed(id?) });
         let key = identity.key_id.as_deref();
+        let key_kind = NameKind::of_key(identity.method);
         let owner = key.filter(|_| identity.issuer.is_none()).map(|_| &*identity.subject);
         let names = [
             of_issuer(NameKind::Token, identity.token_id.as_deref()),
             of_issuer(NameKind::Session, identity.session_id.as_deref()),
             of_issuer(NameKind::Subject, Some(&identity.subject)),
+            of_issuer(NameKind::SubjectTokens, Some(&identity.subject)),
             of_issuer(NameKind::Client, identity.client_id.as_deref()),
-            of_any_issuer(NameKind::Key, key),
+            of_any_issuer(key_kind, key),
             of_any_issuer(NameKind::Owner, owner),
             of_any_issuer(NameKind::Tenant, identity.tenant.as_deref()),
         ];
@@ -89,7 +99,9 @@ impl<'a> RevocationName<'a> {
             NameKind::Key => "key",
             NameKind::Owner => "owner",
             NameKind::Session => "session",
+            NameKind::SignatureKey => "signature_key",
             NameKind::Subject => "subject",
+            NameKind::SubjectTokens => "subject_tokens",
             NameKind::Tenant => "tenant",
             NameKind::Token => "token",
         };
@@ -107,7 +119,9 @@ impl<'a> RevocationName<'a> {
             NameKind::Key => b'k',
             NameKind::Owner => b'o',
             NameKind::Session => b's',
+            NameKind::SignatureKey => b'g',
             NameKind::Subject => b'u',
+            NameKind::SubjectTokens => b'v',
             NameKind::Tenant => b'n',
             NameKind::Token => b't',
         };
@@ -123,12 +137,14 @@ impl<'a> RevocationName<'a> {
         let (issuer, id) = rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
         let kind = match kind {
             b'c' => NameKind::Client,
+            b'g' => NameKind::SignatureKey,
             b'k' => NameKind::Key,
             b'n' => NameKind::Tenant,
             b'o' => NameKind::Owner,
             b's' => NameKind::Session,
             b'u' => NameKind::Subject,
             b't' => NameKind::Token,
+            b'v' => NameKind::SubjectTokens,
             _ => return None,
         };
         let text = |bytes: &[u8]| std::str::from_utf8(bytes).ok().map(|text| Cow::Owned(text.to_owned()));

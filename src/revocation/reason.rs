@@ -10,7 +10,7 @@ reasons! {
     REVOCATIONS_UNAVAILABLE = "revocations_unavailable";
     /// The credential is on the revocation list.
     ///
-    /// Look at: the revocations of its token id (`jti`), session (`sid`), key id, subject and client. A token without
-    /// `iat` matches every revocation of its subject or client.
+    /// Look at: the revocations of its token id (`jti`), session (`sid`), key id, subject, client and tenant. A token
+    /// without `iat` matches every revocation of its subject, client or tenant.
     REVOKED = "revoked";
 }

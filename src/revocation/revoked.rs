@@ -32,8 +32,9 @@ impl Revocation {
 
     /// The credential of this caller, without those that it was exchanged for or from.
     ///
-    /// It is named by the id of its API key or token, otherwise by its session, otherwise by its subject up to the second
-    /// in which it was issued. `None` if it has no issuer either, as a client certificate alone.
+    /// It is named by the id of its key or token, otherwise by its session, otherwise as one of the [tokens of its
+    /// subject](Self::subject_tokens) that were issued up to the same second. `None` if it has no issuer either, as a client
+    /// certificate alone.
     ///
     /// # Examples
     ///
@@ -55,14 +56,15 @@ impl Revocation {
     #[must_use]
     pub fn of(caller: &Principal) -> Option<Self> {
         if let Some(id) = caller.key_id() {
-            return Some(Self::key(id));
+            return Some(Self::new(RevocationName::owned(NameKind::of_key(caller.method()), "", id), ANY_TIME));
         }
         let issuer = caller.issuer().filter(|issuer| !issuer.is_empty())?;
         Some(match (caller.token_id(), caller.session_id()) {
             (Some(id), _) => Self::token(issuer, id),
             (None, Some(id)) => Self::session(issuer, id),
             (None, None) => {
-                Self::subject(issuer, caller.subject(), caller.issued_at().unwrap_or_else(|| caller.admitted_at()))
+                let issued_at = caller.issued_at().unwrap_or_else(|| caller.admitted_at());
+                Self::subject_tokens(issuer, caller.subject(), issued_at)
             }
         })
     }
@@ -83,7 +85,8 @@ impl Revocation {
         Self::new(RevocationName::owned(NameKind::Key, "", id), ANY_TIME)
     }
 
-    /// All API keys of an owner that were issued up to and including the second `issued_until`.
+    /// All API keys of an owner that were issued up to and including the second `issued_until`, in every tenant, and the keys
+    /// by which this owner signs requests.
     ///
     /// To revoke the keys permanently, use [`ApiKeys`](crate::api_key::ApiKeys): this revocation ends at some time.
     #[must_use]
@@ -97,10 +100,20 @@ impl Revocation {
         Self::new(RevocationName::owned(NameKind::Session, issuer, session_id), ANY_TIME)
     }
 
-    /// All credentials of a subject that were issued up to and including the second `issued_until`: its tokens of this
-    /// issuer, and API keys whose owner has this name.
+    /// The key with this id that [signs requests](crate::AuthMethod::Signature): the `keyid` of its signatures, unless its
+    /// holder's [identity](crate::Identity::key_id) has another one.
     ///
-    /// API keys have no issuer. To revoke the keys alone, use [`owner`](Self::owner).
+    /// An API key with the same id is not revoked.
+    #[must_use]
+    pub fn signature_key(id: impl Into<String>) -> Self {
+        Self::new(RevocationName::owned(NameKind::SignatureKey, "", id), ANY_TIME)
+    }
+
+    /// All credentials of a subject that were issued up to and including the second `issued_until`: its tokens of this
+    /// issuer, and keys whose [owner](Self::owner) has this name, in every tenant.
+    ///
+    /// Keys have no issuer. To revoke the keys alone, use [`owner`](Self::owner); to revoke the tokens alone,
+    /// [`subject_tokens`](Self::subject_tokens).
     ///
     /// The whole second is included, because times in seconds do not order events within it. The time is that of the
     /// issuer's clock: if it may be ahead of the local clock, add the difference. A token without an issue time is
@@ -108,6 +121,13 @@ impl Revocation {
     #[must_use]
     pub fn subject(issuer: impl Into<String>, subject: impl Into<String>, issued_until: UnixTime) -> Self {
         Self::new(RevocationName::owned(NameKind::Subject, issuer, subject), issued_until)
+    }
+
+    /// All tokens of a subject of this issuer that were issued up to and including the second `issued_until`, and no API keys.
+    /// See [`subject`](Self::subject).
+    #[must_use]
+    pub fn subject_tokens(issuer: impl Into<String>, subject: impl Into<String>, issued_until: UnixTime) -> Self {
+        Self::new(RevocationName::owned(NameKind::SubjectTokens, issuer, subject), issued_until)
     }
 
     /// All credentials of a tenant that were issued up to and including the second `issued_until`, of every issuer, and
@@ -172,13 +192,15 @@ impl Revocation {
 
     /// The end of the revocation, if it is not known when the last of the named credentials expires.
     ///
-    /// Tokens and sessions are revoked for [`DEFAULT_LIFETIME`](Self::DEFAULT_LIFETIME). Names that may cover API keys are
+    /// Tokens and sessions are revoked for [`DEFAULT_LIFETIME`](Self::DEFAULT_LIFETIME). Names that may cover keys are
     /// revoked without an end, because a key may never expire.
     #[must_use]
     pub fn default_end(&self, now: UnixTime) -> UnixTime {
         match self.name.kind() {
-            NameKind::Client | NameKind::Session | NameKind::Token => now + Self::DEFAULT_LIFETIME,
-            NameKind::Key | NameKind::Owner | NameKind::Subject | NameKind::Tenant => ANY_TIME,
+            NameKind::Client | NameKind::Session | NameKind::SubjectTokens | NameKind::Token => {
+                now + Self::DEFAULT_LIFETIME
+            }
+            NameKind::Key | NameKind::Owner | NameKind::SignatureKey | NameKind::Subject | NameKind::Tenant => ANY_TIME,
         }
     }
 

@@ -180,7 +180,7 @@ impl Candidate {
     fn identity(&self, holder: &Identity) -> Identity {
         let mut identity = holder.clone();
         identity.method = AuthMethod::Signature;
-        identity.issued_at = identity.issued_at.or(self.created);
+        // Its time of issue is not `created`, which the client chooses: a revocation up to some second would not cover it.
         identity.key_id.get_or_insert_with(|| self.key_id.clone());
         identity
     }

@@ -37,6 +37,9 @@ impl<'a> SignatureKeyRequest<'a> {
 #[non_exhaustive]
 pub struct KnownKey {
     /// The holder. Its [method](Identity::method) becomes [`Signature`](crate::AuthMethod::Signature).
+    ///
+    /// Its [time of issue](Identity::issued_at) is that at which the holder was given the key. Without one, every
+    /// [revocation](crate::revocation) of its tenant, subject or owner covers it, also after the tenant is unlocked.
     pub identity: Arc<Identity>,
     /// The key.
     pub key: Arc<VerifyingKey>,

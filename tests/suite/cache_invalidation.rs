@@ -521,6 +521,30 @@ async fn a_key_that_was_read_during_the_request_is_accepted_while_changes_of_oth
 }
 
 #[tokio::test]
+async fn keys_that_were_read_during_the_requests_are_accepted_while_changes_of_ever_new_keys_are_reported() {
+    let stack = Stack::new();
+    let mut keys = Vec::new();
+    for _ in 0..100 {
+        keys.push(stack.alice().await.1);
+    }
+    stack.store.set(Mode::Hold);
+    let mut requests = Box::pin(join_all(keys.iter().map(|key| stack.bearer(key.expose()))));
+    assert!(requests.as_mut().now_or_never().is_none());
+    // More than there are tombstones.
+    for number in 0..4_500 {
+        let id = KeyId::parse(&format!("other-{number}")).unwrap();
+        drop(stack.store.tell(&KeyChange::Changed(id)));
+    }
+    stack.store.set(Mode::Answer);
+    keys.iter().for_each(|_| stack.store.release());
+    for answer in requests.await {
+        answer.assert_subject("alice");
+    }
+    // Two or three of them share a bucket with another key.
+    assert!((100..150).contains(&stack.store.finds()), "{}", stack.store.finds());
+}
+
+#[tokio::test]
 async fn a_key_revoked_while_the_clock_was_set_back_is_refused_when_the_time_returns_without_a_request_between() {
     let stack = Stack::new();
     let (record, key) = stack.alice().await;

@@ -7,15 +7,15 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
-    Reason, Rejection,
+    Environment, ManualClock, Reason, Rejection,
     layer::{AuthLayer, AuthorizeLayer, ConcurrencyLayer, FailureLimitLayer, RateLimitLayer},
-    rate_limit::{Exempt, InFlightBody, LimitBy, LocalRateLimiter},
+    rate_limit::{Exempt, InFlightBody, LimitBy, LocalRateLimiter, Quota, UtcOffset},
     scope::Scope,
 };
 
 use crate::{
     rate_limits::{Limited, Named, daily, from, named},
-    support::{Answer, Stack, answer, bearer, request},
+    support::{Answer, START, Stack, answer, bearer, request},
 };
 
 /// With a failure limit of so many a day outside of an `AuthLayer`.
@@ -91,6 +91,24 @@ async fn good_credentials_and_none_cost_nothing_of_the_failures() {
     }
     assert_eq!(app.status(from(bearer("bad"), "192.0.2.1")).await, 401);
     assert_eq!(app.status(from(bearer("bad"), "192.0.2.1")).await, 429);
+}
+
+#[tokio::test]
+async fn failures_are_counted_in_the_calendar_day_of_the_clock_of_the_environment() {
+    // (121) Midnight is 16 hours later.
+    let clock = ManualClock::at(START);
+    let app = Limited::new(|limiter| {
+        let day = Quota::per_calendar_day(1, UtcOffset::UTC);
+        let limit = FailureLimitLayer::new("failures", limiter, LimitBy::peer(), day);
+        let limit = limit.environment(&Environment::default().with_clock(clock.clone()));
+        ServiceBuilder::new().layer(limit).layer(AuthLayer::new(Named)).into_inner()
+    });
+    let guess = || from(bearer("bad"), "192.0.2.1");
+    assert_eq!(app.status(guess()).await, 401);
+    let refused = app.send(guess()).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (429, Some("57600")));
+    clock.advance(Duration::from_secs(57_600));
+    assert_eq!(app.status(guess()).await, 401);
 }
 
 #[tokio::test]

@@ -480,6 +480,23 @@ async fn one_hour_past_their_lifetime_keys_are_not_used_and_tokens_are_503() {
     remote.send(&cached).await.assert_subject("alice");
 }
 
+// (77)
+#[tokio::test]
+async fn clock_that_is_set_back_does_not_extend_the_lifetime_of_keys() {
+    let remote = Remote::new().await;
+    remote.endpoint.set(Mode::Fail);
+    remote.clock.set(UnixTime::from_secs(START.as_secs() - 864_000));
+    let token = || remote.token().sign();
+    remote.pass(END - 1).await;
+    remote.send(&token()).await.assert_subject("alice");
+    remote.pass(1).await;
+    remote.send(&token()).await.assert_unavailable("keys_unavailable");
+    assert!(!remote.jwt.is_ready());
+    remote.endpoint.set(Mode::Answer);
+    remote.pass(36).await;
+    remote.send(&token()).await.assert_subject("alice");
+}
+
 #[tokio::test]
 async fn request_that_finds_expired_keys_waits_for_new_ones() {
     let remote = Remote::new().await;

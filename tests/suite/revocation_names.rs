@@ -145,6 +145,7 @@ fn a_revocation_that_needs_an_issuer_and_has_none_is_an_error_that_names_what_to
         Revocation::subject("", "alice", START),
         Revocation::client("", "app", START),
         Revocation::session("", "session"),
+        Revocation::subject_tokens("", "alice", START),
         Revocation::token("", "token"),
     ] {
         let error = list.revoke(revocation, end()).unwrap_err();
@@ -160,7 +161,9 @@ fn a_revocation_without_a_known_end_outlives_its_tokens_and_never_ends_for_keys(
         (Revocation::token(ISSUER, "1"), false),
         (Revocation::session(ISSUER, "1"), false),
         (Revocation::client(ISSUER, "1", START), false),
+        (Revocation::subject_tokens(ISSUER, "1", START), false),
         (Revocation::key("1"), true),
+        (Revocation::signature_key("1"), true),
         (Revocation::owner("1", START), true),
         (Revocation::subject(ISSUER, "1", START), true),
         (Revocation::tenant("1", START), true),
@@ -202,5 +205,49 @@ async fn the_token_of_a_caller_is_named_by_its_id_or_session_or_subject() {
     assert_eq!(Revocation::of(&with_session), Some(Revocation::session(&*issuer, "session-1")));
     let with_neither = caller(stack.token().without("jti").without("sid").sign()).await;
     let issued_at = with_neither.issued_at().unwrap();
-    assert_eq!(Revocation::of(&with_neither), Some(Revocation::subject(&*issuer, "alice", issued_at)));
+    let revocation = Revocation::of(&with_neither).unwrap();
+    assert_eq!(revocation, Revocation::subject_tokens(&*issuer, "alice", issued_at));
+    assert!(!covers(&revocation, &key("alice")), "an API key of another owner who has this name");
+}
+
+#[test]
+fn the_tokens_of_a_subject_are_covered_up_to_a_second_and_no_api_key_or_token_of_another_issuer() {
+    let revocation = Revocation::subject_tokens(ISSUER, "alice", START);
+    let token = |subject: &str, issuer: &str, issued_at| {
+        let mut token = Identity::new(subject, AuthMethod::Jwt);
+        (token.issuer, token.issued_at) = (Some(issuer.into()), Some(issued_at));
+        token
+    };
+    assert!(covers(&revocation, &token("alice", ISSUER, START)));
+    assert!(!covers(&revocation, &token("alice", ISSUER, START + seconds(1))));
+    assert!(!covers(&revocation, &token("bob", ISSUER, START)));
+    assert!(!covers(&revocation, &token("alice", "https://other.example.com", START)));
+    assert!(!covers(&revocation, &key("alice")));
+}
+
+#[test]
+fn an_api_key_and_a_key_that_signs_requests_with_one_id_are_revoked_separately() {
+    let mut signing = key("alice");
+    signing.method = AuthMethod::Signature;
+    let (api_key, signature_key) = (Revocation::key("key-1"), Revocation::signature_key("key-1"));
+    assert!(covers(&api_key, &key("alice")) && !covers(&api_key, &signing));
+    assert!(covers(&signature_key, &signing) && !covers(&signature_key, &key("alice")));
+    assert!(covers(&Revocation::owner("alice", START), &signing), "an owner covers both");
+}
+
+#[test]
+fn each_kind_of_name_is_decoded_as_it_was_encoded() {
+    for revocation in [
+        Revocation::client(ISSUER, "1", START),
+        Revocation::key("1"),
+        Revocation::owner("1", START),
+        Revocation::session(ISSUER, "1"),
+        Revocation::signature_key("1"),
+        Revocation::subject(ISSUER, "1", START),
+        Revocation::subject_tokens(ISSUER, "1", START),
+        Revocation::tenant("1", START),
+        Revocation::token(ISSUER, "1"),
+    ] {
+        assert_eq!(RevocationName::from_bytes(&revocation.name().to_bytes()).as_ref(), Some(revocation.name()));
+    }
 }

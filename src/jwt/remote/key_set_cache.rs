@@ -41,7 +41,7 @@ use crate::{
     jwt::{key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
     metrics,
-    time::{Clock, UnixTime},
+    time::{Arrival, Clock},
 };
 
 /// The key set of an issuer. See the [module docs](self) for the invariants.
@@ -77,9 +77,11 @@ impl KeySetCache {
     /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
     pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
         self.ensure_refresh_task();
+        // By the clock that the times of fetches are of, whatever the source of the request is.
+        let request = &request.with_steady(self.clock.steady());
         let (candidates, is_due) = {
             let state = self.read();
-            let is_due = state.in_flight.is_none() && state.schedule.due(request.now).is_some();
+            let is_due = state.in_flight.is_none() && state.schedule.due(request.arrival()).is_some();
             (state.candidates(request), is_due)
         };
         let mut tried = TriedKeys::default();
@@ -92,7 +94,7 @@ impl KeySetCache {
             }
         };
         if is_due && found.is_some() {
-            self.start_due_fetch(request.now);
+            self.start_due_fetch(request.arrival());
         }
         found.map_or_else(|| self.wait_for_key(request, sighting, tried), Eventual::Now)
     }
@@ -100,7 +102,7 @@ impl KeySetCache {
     /// Returns whether tokens can be verified with the current keys.
     pub(super) fn is_ready(self: &Arc<Self>) -> bool {
         self.ensure_refresh_task();
-        let now = self.clock.now();
+        let now = Arrival::read(&*self.clock);
         let (has_valid_keys, is_due) = {
             let state = self.read();
             (state.schedule.has_valid_keys(now), state.schedule.due(now).is_some())
@@ -125,7 +127,7 @@ impl KeySetCache {
     /// Waits for the fetch that is due or in flight, if there is one.
     pub(super) async fn wait_for_fetch(self: &Arc<Self>) {
         self.ensure_refresh_task();
-        self.start_due_fetch(self.clock.now());
+        self.start_due_fetch(Arrival::read(&*self.clock));
         let in_flight = self.read().in_flight.clone();
         if let Some(completion) = in_flight {
             let _ = completion.await;
@@ -146,12 +148,12 @@ impl KeySetCache {
 
     /// Starts the fetch that is due, and returns the time until the next one.
     pub(super) fn follow_schedule(self: &Arc<Self>) -> Duration {
-        let now = self.clock.now();
+        let now = Arrival::read(&*self.clock);
         self.start_due_fetch(now);
-        self.read().schedule.time_until_due(now)
+        self.read().schedule.time_until_due(now.now)
     }
 
-    fn start_due_fetch(self: &Arc<Self>, now: UnixTime) {
+    fn start_due_fetch(self: &Arc<Self>, now: Arrival) {
         let Ok(runtime) = Handle::try_current() else { return };
         let prepared = {
             let mut state = self.write();
@@ -183,16 +185,16 @@ impl KeySetCache {
         wanted: Option<&str>,
     ) -> (FetchCompletion, PreparedFetch) {
         state.started += 1;
-        let (guard, completion) = FetchGuard::new(self, cause, state.started, self.clock.now());
+        let (guard, completion) = FetchGuard::new(self, cause, state.started, Arrival::read(&*self.clock));
         state.in_flight = Some(completion.clone());
         let (validators, wanted) = (state.validators.clone(), wanted.map(Into::into));
-        let request = FetchRequest { cause, now: guard.started_at, validators, wanted };
+        let request = FetchRequest { cause, now: guard.started_at.now, validators, wanted };
         (completion, PreparedFetch::new(Arc::clone(&self.fetcher), request, guard))
     }
 
     /// Applies the result of a fetch, once for each that was prepared.
     pub(super) fn finish_fetch(&self, fetch: &FetchGuard, result: Result<FetchedKeys, FetchError>) {
-        let ended = self.clock.now();
+        let ended = Arrival::read(&*self.clock);
         let changes = {
             let mut state = self.write();
             state.in_flight = None;
@@ -201,14 +203,12 @@ impl KeySetCache {
                 Ok(fetched) => Ok(state.apply(fetched, fetch, ended)),
                 Err(error) => {
                     state.misconfiguration = error.misconfiguration();
-                    state.schedule.record_failure(fetch.cause, ended);
-                    state.removed_kids.confirm(ended);
-                    Err((error, state.schedule.has_valid_keys(ended)))
+                    Err((error, state.fail(fetch.cause, ended)))
                 }
             }
         };
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        metrics::key_set_fetched(self.name(), changes.is_ok().then_some(ended.as_secs()));
+        metrics::key_set_fetched(self.name(), changes.is_ok().then_some(ended.now.as_secs()));
         self.log(&changes);
         #[cfg(feature = "audit")]
         self.observe(&changes);

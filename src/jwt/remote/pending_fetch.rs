@@ -11,7 +11,7 @@ use super::{
     key_set_cache::KeySetCache,
     refresh_schedule::FetchCause,
 };
-use crate::{error::Unavailable, time::UnixTime};
+use crate::{error::Unavailable, time::Arrival};
 
 /// Ready when a fetch has finished and its result is applied. It resolves to an error, because nothing is ever sent.
 pub(super) type FetchCompletion = Shared<oneshot::Receiver<()>>;
@@ -43,7 +43,7 @@ pub(super) struct FetchGuard {
     cache: Weak<KeySetCache>,
     pub(super) cause: FetchCause,
     pub(super) number: u64,
-    pub(super) started_at: UnixTime,
+    pub(super) started_at: Arrival,
     is_finished: bool,
     /// Completes [`FetchCompletion`] when it is dropped. Fields are dropped after [`Drop::drop`] has run, so requests that
     /// wait see the state with the result.
@@ -55,7 +55,7 @@ impl FetchGuard {
         cache: &Arc<KeySetCache>,
         cause: FetchCause,
         number: u64,
-        started_at: UnixTime,
+        started_at: Arrival,
     ) -> (Self, FetchCompletion) {
         let (sender, completion) = oneshot::channel();
         let cache = Arc::downgrade(cache);

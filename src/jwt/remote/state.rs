@@ -17,7 +17,7 @@ use crate::{
         key_set::{Candidates, KeySet},
         source::KeyRequest,
     },
-    time::UnixTime,
+    time::{Arrival, UnixTime},
 };
 
 pub(super) type FoundKey = Result<Option<Arc<VerifyingKey>>, Unavailable>;
@@ -59,7 +59,7 @@ impl State {
     /// It takes a shared reference so that a flood of unknown kids needs the read lock only, and does not block requests with
     /// known ones.
     pub(super) fn candidates(&self, request: &KeyRequest<'_>) -> Candidates {
-        if self.schedule.has_valid_keys(request.now) {
+        if self.schedule.has_valid_keys(request.arrival()) {
             self.keys.candidates(request)
         } else {
             Candidates::Determined(None)
@@ -71,13 +71,13 @@ impl State {
         let now = request.now;
         let name = self.fetchable_name(request);
         let is_known_absent = name.is_some_and(|name| self.removed_kids.is_known_absent(name, now));
-        if !self.schedule.has_valid_keys(now) {
+        if !self.schedule.has_valid_keys(request.arrival()) {
             // A well-formed set without any key was fetched after the key had been removed.
             return (is_known_absent && !self.schedule.has_failed()).then_some(Ok(None));
         }
         let Some(name) = name else { return Some(Ok(None)) };
         let is_exhausted = self.schedule.is_fetch_requested() && self.cause(name, sighting, now).is_none();
-        (self.in_flight.is_none() && (is_known_absent || is_exhausted)).then(|| self.unknown(now))
+        (self.in_flight.is_none() && (is_known_absent || is_exhausted)).then(|| self.unknown(request))
     }
 
     /// The budget from which a fetch for an unknown name is paid, if one is left.
@@ -100,13 +100,15 @@ impl State {
     }
 
     /// The result for a `kid` that is not in the set. If the last fetch failed, the key may be new.
-    pub(super) fn unknown(&self, now: UnixTime) -> FoundKey {
-        if self.schedule.has_valid_keys(now) && !self.schedule.has_failed() { Ok(None) } else { Err(unavailable()) }
+    pub(super) fn unknown(&self, request: &KeyRequest<'_>) -> FoundKey {
+        let has_valid_keys = self.schedule.has_valid_keys(request.arrival());
+        if has_valid_keys && !self.schedule.has_failed() { Ok(None) } else { Err(unavailable()) }
     }
 
     /// Replaces the keys by those that were fetched. From here on, removed keys verify nothing, and cached tokens that they
     /// verified are refused.
-    pub(super) fn apply(&mut self, fetched: FetchedKeys, fetch: &FetchGuard, ended: UnixTime) -> Changes {
+    pub(super) fn apply(&mut self, fetched: FetchedKeys, fetch: &FetchGuard, at: Arrival) -> Changes {
+        let ended = at.now;
         let is_empty = fetched.is_empty();
         self.validators = fetched.validators;
         self.misconfiguration = None;
@@ -117,7 +119,7 @@ impl State {
             return Changes { added: 0, removed: 0, keys: self.keys.keys.len() };
         };
         if is_empty {
-            self.schedule.record_empty(fetch.cause, ended);
+            self.schedule.record_empty(fetch.cause, at);
         } else {
             self.schedule.record_success(fetch.cause, fetch.started_at, ended, fetched.ttl);
         }
@@ -145,6 +147,17 @@ impl State {
             }
         }
         Changes { added, removed: removed.len(), keys: self.keys.keys.len() }
+    }
+
+    /// Records a failed fetch, and returns whether the keys are still used.
+    pub(super) fn fail(&mut self, cause: FetchCause, at: Arrival) -> bool {
+        self.schedule.record_failure(cause, at);
+        self.removed_kids.confirm(at.now);
+        if self.schedule.is_outlived(at.steady) {
+            // Long responses compare their key with the clock only, which may have been set back.
+            self.keys.keys.iter().for_each(|key| key.expire());
+        }
+        self.schedule.has_valid_keys(at)
     }
 
     fn extend_keys(&self) {

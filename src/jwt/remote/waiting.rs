@@ -22,7 +22,7 @@ use crate::{
 enum NextStep {
     Return(FoundKey),
     /// Wait for the fetch, which has to be started if it is given.
-    Wait(FetchCompletion, Option<PreparedFetch>),
+    Wait(FetchCompletion, Option<Box<PreparedFetch>>),
 }
 
 impl KeySetCache {
@@ -84,28 +84,28 @@ impl KeySetCache {
             return NextStep::Return(found);
         }
         if state.finished > last_started {
-            return NextStep::Return(state.unknown(now));
+            return NextStep::Return(state.unknown(request));
         }
         if let Some(completion) = &state.in_flight {
             return NextStep::Wait(completion.clone(), None);
         }
-        let has_valid_keys = state.schedule.has_valid_keys(now);
+        let has_valid_keys = state.schedule.has_valid_keys(request.arrival());
         let name = state.fetchable_name(request);
-        let cause = match (state.schedule.due(now), name) {
+        let cause = match (state.schedule.due(request.arrival()), name) {
             (None, Some(name)) if has_valid_keys => state.cause(name, sighting, now),
             (due, _) => due,
         };
         match cause {
             Some(cause) if can_spawn => {
                 let (completion, prepared) = self.prepare_fetch(&mut state, cause, name);
-                NextStep::Wait(completion, Some(prepared))
+                NextStep::Wait(completion, Some(Box::new(prepared)))
             }
             _ => {
                 if has_valid_keys {
                     state.schedule.request_fetch();
                     self.notify.notify_one();
                 }
-                NextStep::Return(state.unknown(now))
+                NextStep::Return(state.unknown(request))
             }
         }
     }

@@ -11,6 +11,7 @@ mod policy;
 mod proofs;
 mod replays;
 mod responses;
+mod revocations;
 mod streamed;
 mod streamed_frames;
 mod vectors;
