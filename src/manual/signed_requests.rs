@@ -82,7 +82,7 @@
 //! | reason | cause |
 //! |---|---|
 //! | `signature_wrong` | the client signed another URL: the origin of the policy is not the one that it calls, a proxy has changed the path or a covered field, or `@query` lacks its `?` |
-//! | `signature_not_covered`, `signature_content_not_covered` | `Accept-Signature` of the response names what is required; with content, also `content-digest` and `content-type` |
+//! | `signature_not_covered`, `signature_content_not_covered` | `Accept-Signature` of the response names what is required; with content, also `content-digest` and `content-type`, and next to a token the field that carries it |
 //! | `signature_too_old`, `signature_in_future` | a clock, or a request that waited in a queue: sign when it is sent |
 //! | `signature_replay` | a retry with the same signature: each attempt needs its own |
 //!

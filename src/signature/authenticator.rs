@@ -1,13 +1,13 @@
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use super::{
-    candidate::{self, Candidate},
+    candidate::{self, Candidate, Received},
     keys::{KnownKey, SignatureKeyRequest, SignatureKeys},
     policy::SignaturePolicy,
     refused,
     replay::UsedSignatures,
     requirement::AgentRule,
-    scheme::{KIND, SignatureScheme},
+    scheme::{ACCEPT_SIGNATURE, KIND, LABEL, SignatureScheme},
 };
 use crate::{
     Eventual,
@@ -49,7 +49,7 @@ impl Signatures {
 
 impl Authenticator for Signatures {
     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
-        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature("sig1", None)))]
+        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature(LABEL, None)))]
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -57,9 +57,16 @@ impl Authenticator for Signatures {
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let now = presented.now;
-        match candidate::select(&self.0.policy, &presented.head, &[], Some(now)) {
+        let (policy, now) = (&self.0.policy, presented.now);
+        // Otherwise a caller's request for one subject could be sent for another one.
+        let fields = policy.required_of(presented.other_fields);
+        match candidate::select(policy, &presented.head, fields, Some(now)) {
             Ok(candidates) => Inner::verify_all(&self.0, Verified::default(), candidates.into(), now),
+            Err(reason @ Reason::SIGNATURE_NOT_COVERED) => {
+                let named = policy.fields(&Received::of(&presented.head, fields, Some(now)));
+                let required = policy.accept_signature(LABEL, named);
+                Eventual::Now(Err(refused(reason).response_field(ACCEPT_SIGNATURE, required)))
+            }
             Err(reason) => Eventual::Now(Err(refused(reason))),
         }
     }

@@ -85,8 +85,8 @@ reasons! {
     /// The signature does not cover a required component.
     ///
     /// Look at: the components in `Signature-Input` against `Accept-Signature` in the response, which names those
-    /// that are required: of `content-type`, and of `content-encoding`, which it does not name, those that a request
-    /// with content has.
+    /// that are required: of `authorization`, the field of the subject's credential, and with content `content-type` and
+    /// `content-encoding`, those that the request has. A proxy that adds one of them to signed requests causes this as well.
     SIGNATURE_NOT_COVERED = "signature_not_covered";
     /// A parameter of the signature has the wrong type or is too long, or `expires` is before `created`.
     ///

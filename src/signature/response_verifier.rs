@@ -125,7 +125,7 @@ impl ResponseVerifier {
         let content = Some(Content::compare(headers, content));
         let received = Received { content, credential: &[], headers, now: Some(now) };
         let message = Message::Response { headers, request, status };
-        let (origins, required) = (Vec::from_iter(origin), Required::These(self.required(request)));
+        let (origins, required) = (Vec::from_iter(origin), Required::Only(self.required(request)));
         let policy = SignaturePolicy { origins, required, ..self.policy.clone() };
         let mut failure = None;
         let candidates = candidate::select_from(&policy, &received, message)?;

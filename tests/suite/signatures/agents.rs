@@ -343,7 +343,8 @@ async fn challenge_of_an_agent_that_covers_more_names_its_directory() {
     let agents = SignatureAgents::builder().fetch(Web::default()).build().unwrap();
     let app = app(Signatures::new(policy, agents), &ManualClock::at(START));
     let answer = send(&app, Request::get("/"), "").await;
-    let accepted = "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\")";
+    let accepted =
+        "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\" \"content-type\")";
     let value = answer.header("accept-signature").unwrap();
     assert_eq!(value, format!("{accepted};created;expires;tag=\"web-bot-auth\""));
 }

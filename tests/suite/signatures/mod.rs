@@ -13,4 +13,5 @@ mod replays;
 mod responses;
 mod streamed;
 mod streamed_frames;
+mod subjects;
 mod vectors;
