@@ -258,7 +258,7 @@
 //! | `signature_created_missing` | 401 | The signature has no parameter `created`. | the client; without a time, a signature can be replayed later. |
 //! | `signature_expired` | 401 | The signature has expired by its own `expires`. | the clocks of the client and of this server, and clients that send a request again with the same signature. |
 //! | `signature_expires_missing` | 401 | The signature has no parameter `expires`, and one is required. | the client; agents of Web Bot Auth send it. |
-//! | `signature_in_future` | 401 | The signature was made too far in the future (`created`). | the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default). |
+//! | `signature_in_future` | 401 | The signature was made too far in the future (`created`), or has no `created` and expires too late. | the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default); without `created`, `expires` against `SignaturePolicy::max_age`. |
 //! | `signature_key_expired` | 401 | The directory of the agent states that the key has expired (`exp`). | the directory of the agent, which has to sign with another key; the clock of this server, and `SignaturePolicy::skew`. |
 //! | `signature_key_missing` | 401 | The signature has no parameter `keyid`. | the client; the key is looked up by its id. |
 //! | `signature_key_not_yet_valid` | 401 | The directory of the agent states that the key is not valid yet (`nbf`). | the directory of the agent, which has to publish a key before it signs with it; the clock of this server, and `SignaturePolicy::skew`. |

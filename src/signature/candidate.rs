@@ -152,7 +152,12 @@ impl Candidate {
         if self.expires.is_none() && policy.expires == Presence::Required {
             return Err(Reason::SIGNATURE_EXPIRES_MISSING);
         }
-        if self.created.is_some_and(|created| now + policy.skew < created) {
+        // Without `created`, the signature is as old as `expires` permits.
+        let youngest = match (self.created, self.expires) {
+            (Some(created), _) => Some(created + policy.max_age),
+            (None, expires) => expires,
+        };
+        if youngest.is_some_and(|end| now + policy.longest_validity() < end) {
             return Err(Reason::SIGNATURE_IN_FUTURE);
         }
         if self.created.is_some_and(|created| created + policy.max_age < now) {
@@ -164,8 +169,11 @@ impl Candidate {
 
     /// The last second in which the signature is accepted, at `now` or later.
     fn until(&self, policy: &SignaturePolicy, now: UnixTime) -> UnixTime {
-        let youngest = self.created.unwrap_or(now) + policy.max_age;
-        self.expires.map_or(youngest, |end| end.min(youngest))
+        match (self.created, self.expires) {
+            (Some(created), Some(expires)) => expires.min(created + policy.max_age),
+            (None, Some(expires)) => expires,
+            (created, None) => created.unwrap_or(now) + policy.max_age,
+        }
     }
 
     /// Verifies the signature of a message to one of the policy's origins with a key, whose algorithm it is.

@@ -262,8 +262,9 @@ impl SignaturePolicy {
         self
     }
 
-    /// Accepts signatures without `created`. One without `expires` as well is valid forever, and is recorded as used only
-    /// for as long as one with `created` would be.
+    /// Accepts signatures without `created`. Of these, one with `expires` is accepted from [`max_age`](Self::max_age) and
+    /// [`skew`](Self::skew) before that time on. One without it is valid forever, and is recorded as used only for as long as one
+    /// with `created` would be.
     pub fn danger_accept_without_created(mut self) -> Self {
         self.created = Presence::Optional;
         self

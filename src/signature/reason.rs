@@ -48,9 +48,10 @@ reasons! {
     ///
     /// Look at: the client; agents of Web Bot Auth send it.
     SIGNATURE_EXPIRES_MISSING = "signature_expires_missing";
-    /// The signature was made too far in the future (`created`).
+    /// The signature was made too far in the future (`created`), or has no `created` and expires too late.
     ///
-    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default).
+    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default); without
+    /// `created`, `expires` against `SignaturePolicy::max_age`.
     SIGNATURE_IN_FUTURE = "signature_in_future";
     /// The directory of the agent states that the key has expired (`exp`).
     ///
