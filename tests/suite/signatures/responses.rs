@@ -115,6 +115,22 @@ async fn signed_response_belongs_to_its_request_status_and_content() {
 }
 
 #[tokio::test]
+async fn response_behind_a_proxy_that_removes_a_prefix_belongs_to_the_path_that_the_client_calls() {
+    let (signer, verifier) = server();
+    let layer = || SignResponseLayer::new(ORIGIN, signer.clone()).unwrap();
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let handler = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("12 EUR"))));
+    let service = layer().removed_prefix("/api").unwrap().environment(&environment).layer(handler);
+    let request = Request::get("/balance?a=b").body(Body::default()).unwrap();
+    let (response, _) = service.oneshot(request).await.unwrap().into_parts();
+    let seen = |uri: &str| Request::get(uri).body(()).unwrap().into_parts().0;
+    let verify = |uri: &str| verifier.verify(&response, b"12 EUR", &seen(uri), START);
+    assert_eq!(verify("https://api.test/api/balance?a=b"), Ok(()));
+    assert_eq!(verify("https://api.test/balance?a=b"), Err(Reason::SIGNATURE_WRONG));
+    assert!(layer().removed_prefix("api/").is_err());
+}
+
+#[tokio::test]
 async fn response_without_content_is_signed() {
     let (response, content, verifier, request) =
         call(BodyLimits::default(), async |_| Response::new(Full::default())).await;
