@@ -172,8 +172,9 @@ impl MessageSigner {
         self.sign_response_to(RequestHead { headers, method, prefix: "", uri }, &origin, parts, content, now)
     }
 
-    /// Signs a response that may have signatures of somebody else.
-    pub(super) fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
+    /// A signer with a label that no signature in these fields has, for a message that somebody else may have signed. Fields to
+    /// which no signature can be added, because they are malformed or full, are removed: nobody could verify those in them.
+    pub fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
         Self { label: input::free_label(headers, &self.label), ..self.clone() }
     }
 
