@@ -5,19 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, request::Builder};
 use serde_json::{Value, json};
 use tower_warden::{
-    AuthMethod, ConfigErrorKind, Environment, Eventual, Identity, ManualClock, Unavailable,
+    AuthMethod, Environment, Eventual, Identity, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Algorithm, VerifyingKey},
-    signature::{AgentDirectory, MessageKey, SignatureAgents, SignatureAlgorithm, SignaturePolicy, Signatures},
+    signature::{SignatureAgents, SignaturePolicy, Signatures},
     testing::SigningKey,
 };
 
@@ -347,58 +342,4 @@ async fn challenge_of_an_agent_that_covers_more_names_its_directory() {
         "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\" \"content-type\")";
     let value = answer.header("accept-signature").unwrap();
     assert_eq!(value, format!("{accepted};created;expires;tag=\"web-bot-auth\""));
-}
-
-#[test]
-fn published_directory_is_signed_with_its_keys() {
-    let key = SigningKey::named_by_thumbprint(Algorithm::EdDSA);
-    let directory = AgentDirectory::new("https://agent.test").unwrap().clock(ManualClock::at(START));
-    let directory = directory.key(&key.jwk().to_string(), key.clone()).unwrap();
-    let response = directory.response().unwrap();
-    let body: Value = serde_json::from_slice(response.body()).unwrap();
-    assert_eq!(body, json!({ "keys": [key.jwk()] }));
-    let field = |name: &str| response.headers()[name].to_str().unwrap().strip_prefix("sig0=").unwrap().to_owned();
-    let input = field("signature-input");
-    assert!(input.starts_with("(\"@authority\";req \"content-digest\");created=1800000000;expires=1800000300;"));
-    assert!(input.ends_with(";tag=\"http-message-signatures-directory\""));
-    let digest = response.headers()["content-digest"].to_str().unwrap();
-    let base = format!("\"@authority\";req: agent.test\n\"content-digest\": {digest}\n\"@signature-params\": {input}");
-    let public = BASE64_URL_SAFE_NO_PAD.decode(key.jwk()["x"].as_str().unwrap()).unwrap();
-    let signature = BASE64_STANDARD.decode(field("signature").trim_matches(':')).unwrap();
-    UnparsedPublicKey::new(&ED25519, public).verify(base.as_bytes(), &signature).unwrap();
-    assert!(AgentDirectory::new("http://agent.test").is_err());
-}
-
-#[test]
-fn directory_with_a_key_whose_id_is_not_its_thumbprint_is_a_configuration_error() {
-    let key = SigningKey::named(Algorithm::EdDSA, "agent-7");
-    let directory = AgentDirectory::new("https://agent.test").unwrap();
-    assert_eq!(directory.key(&key.jwk().to_string(), key).unwrap_err().kind(), ConfigErrorKind::Signature);
-}
-
-/// Signs with one key under the id of another one.
-#[derive(Debug)]
-struct Misnamed(SigningKey, String);
-
-impl MessageKey for Misnamed {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::Ed25519
-    }
-
-    fn key_id(&self) -> &str {
-        &self.1
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
-        Ok(self.0.sign(message))
-    }
-}
-
-#[test]
-fn directory_with_a_key_and_what_signs_with_another_one_is_a_configuration_error() {
-    let [published, other] = [0, 1].map(|_| SigningKey::named_by_thumbprint(Algorithm::EdDSA));
-    let misnamed = Misnamed(other, published.id().to_owned());
-    let directory = AgentDirectory::new("https://agent.test").unwrap();
-    let error = directory.key(&published.jwk().to_string(), misnamed).unwrap_err();
-    assert_eq!(error.kind(), ConfigErrorKind::Signature);
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod components;
 mod content;
+mod directories;
 mod keys;
 mod limits;
 mod mutations;
