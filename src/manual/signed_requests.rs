@@ -70,7 +70,8 @@
 //!
 //! # Rotation
 //!
-//! Register the new key under another `keyid`, let the client sign with it, and remove the old one. For shared secrets, list the
+//! Register the new key under another `keyid` (keys that tokens are bound to in a source of
+//! [`ProofKeys`](crate::signature::ProofKeys), without a restart), let the client sign with it, and remove the old one. For shared secrets, list the
 //! old one and the new one until all senders have the new one, and for at least six minutes: both parts of the tolerance, or the
 //! replay window of one hour without a timestamp. Agents with a directory publish the new key there before they sign with it; a
 //! key that leaves its directory is refused at the next fetch, and one with `exp` from then on.

@@ -17,7 +17,7 @@ use crate::{
     log::{self, Causes},
     outage::Outage,
     reason::Reason,
-    refusal::{Rejection, RejectionKind},
+    refusal::Rejection,
     replay::UsedProof,
     scheme::{Credential, Scheme},
     time::UnixTime,
@@ -141,7 +141,7 @@ impl Inner {
                         "the source of signature keys does not respond; requests are refused with 503 until it does"
                     );
                 });
-                return Err(Rejection::new(RejectionKind::Unavailable, Reason::SIGNATURE_KEYS_UNAVAILABLE));
+                return Err(refused(Reason::SIGNATURE_KEYS_UNAVAILABLE));
             }
         };
         self.outage.end();

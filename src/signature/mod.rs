@@ -152,6 +152,7 @@ pub use self::{
     keys::{KnownKey, SignatureKeyMap, SignatureKeyRequest, SignatureKeys},
     policy::SignaturePolicy,
     proof::SignatureProof,
+    proof_keys::{ProofKeyMap, ProofKeys},
     response_layer::{SignResponse, SignResponseFuture, SignResponseLayer},
     response_verifier::ResponseVerifier,
     signer::MessageSigner,
@@ -182,6 +183,7 @@ mod origin;
 pub mod payload;
 mod policy;
 mod proof;
+mod proof_keys;
 mod query;
 mod reason;
 mod refusal;
