@@ -3,6 +3,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 use super::{
     candidate::{self, Candidate, Received},
     keys::{KnownKey, SignatureKeyRequest, SignatureKeys},
+    outages::Outages,
     policy::SignaturePolicy,
     refused,
     replay::UsedSignatures,
@@ -14,8 +15,6 @@ use crate::{
     auth::{Authenticator, Few, Presented},
     caller::{AuthMethod, Identity},
     error::Unavailable,
-    log::{self, Causes},
-    outage::Outage,
     reason::Reason,
     refusal::Rejection,
     replay::UsedProof,
@@ -33,8 +32,7 @@ pub struct Signatures(Arc<Inner>);
 
 struct Inner {
     keys: Arc<dyn SignatureKeys>,
-    /// The state of the key source.
-    outage: Outage,
+    outages: Outages,
     policy: SignaturePolicy,
 }
 
@@ -43,7 +41,7 @@ impl Signatures {
     /// [`SignatureKeyMap`](super::SignatureKeyMap).
     #[must_use]
     pub fn new(policy: SignaturePolicy, keys: impl SignatureKeys) -> Self {
-        Self(Arc::new(Inner { keys: Arc::new(keys), outage: Outage::of("signature keys"), policy }))
+        Self(Arc::new(Inner { keys: Arc::new(keys), outages: Outages::new(), policy }))
     }
 }
 
@@ -73,7 +71,7 @@ impl Authenticator for Signatures {
 
     #[cfg(feature = "audit")]
     fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
-        self.0.outage.observed_by(observer);
+        self.0.outages.observed_by(observer);
         self.0.keys.observed_by(observer);
         if let Some(replay) = &self.0.policy.replay {
             replay.0.observed_by(observer);
@@ -135,16 +133,11 @@ impl Inner {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                self.outage.begin(Causes(&error), || {
-                    log::warning!(
-                        error = %Causes(&error),
-                        "the source of signature keys does not respond; requests are refused with 503 until it does"
-                    );
-                });
+                self.outages.begin(candidate.agent.as_deref(), &error);
                 return Err(refused(Reason::SIGNATURE_KEYS_UNAVAILABLE));
             }
         };
-        self.outage.end();
+        self.outages.end(candidate.agent.as_deref());
         let key = found.ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
         let valid = key.and_then(|known| candidate.verify(&self.policy, &known.key, now).map(|()| known));
         match valid {

@@ -180,6 +180,7 @@ mod key;
 mod keys;
 mod message;
 mod origin;
+mod outages;
 pub mod payload;
 mod policy;
 mod proof;

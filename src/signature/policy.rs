@@ -96,9 +96,8 @@ impl SignaturePolicy {
     /// See [`new`](Self::new).
     pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
         let mut this = Self::new(origin)?.tag("web-bot-auth")?;
-        this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
         (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
-        Ok(this)
+        this.algorithms(SignatureAlgorithm::ALL)
     }
 
     pub(super) fn of(origin: Origin) -> Self {
@@ -216,13 +215,15 @@ impl SignaturePolicy {
         Ok(self)
     }
 
-    /// Sets the allowed algorithms of keys: all by default.
+    /// Sets the allowed algorithms of keys: all by default. HMAC is none of them for [agents](Self::web_bot_auth).
     ///
     /// # Errors
     ///
     /// If the list is empty.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self, ConfigError> {
-        self.algorithms = algorithms.into_iter().collect();
+        let is_of_agents = self.agent == AgentRule::Covered;
+        let is_usable = |known: &SignatureAlgorithm| !is_of_agents || *known != SignatureAlgorithm::HmacSha256;
+        self.algorithms = algorithms.into_iter().filter(is_usable).collect();
         if self.algorithms.is_empty() { Err(refused("signatures have one or more algorithms")) } else { Ok(self) }
     }
 

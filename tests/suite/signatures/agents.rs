@@ -12,11 +12,12 @@ use tower_warden::{
     AuthMethod, Environment, Eventual, Identity, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Algorithm, VerifyingKey},
-    signature::{SignatureAgents, SignaturePolicy, Signatures},
+    signature::{SignatureAgents, SignatureAlgorithm, SignatureKeyMap, SignaturePolicy, Signatures},
     testing::SigningKey,
 };
 
 use crate::{
+    secrets::listen,
     signed::{App, Labelled, ORIGIN, app, assert_refused, pair, seconds, send, signed, signed_by_all},
     support::{Answer, START},
 };
@@ -46,6 +47,8 @@ impl Fetch for Web {
     fn fetch(&self, request: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
         let url = request.uri().to_string();
         self.fetched.lock().unwrap().push(url.clone());
+        let accepted = request.headers()["accept"].to_str().unwrap();
+        assert!(accepted.starts_with("application/http-message-signatures-directory+json, "), "{accepted}");
         let Some((status, body)) = self.sets.lock().unwrap().get(&url).cloned() else {
             return Eventual::Now(Err(Unavailable::new("the network")));
         };
@@ -148,6 +151,21 @@ async fn directory_that_does_not_respond_or_redirects_is_503() {
         answer.assert_unavailable("signature_keys_unavailable");
         assert!(!bots.web.fetched.lock().unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn directory_that_does_not_respond_is_logged_once_also_between_requests_of_other_agents() {
+    let (log, _guard) = listen();
+    let bots = Bots::new();
+    bots.web.set(ONE, 500, String::new());
+    for _ in 0..3 {
+        let answer = send(&bots.app, request(&bots.one, ONE), "").await;
+        answer.assert_unavailable("signature_keys_unavailable");
+        assert_ne!(send(&bots.app, request(&bots.two, TWO), "").await.status, 503);
+    }
+    let text = log.text();
+    assert_eq!(text.matches("the source of signature keys does not respond").count(), 1, "{text}");
+    assert!(!text.contains("responds again"), "{text}");
 }
 
 #[tokio::test]
@@ -320,6 +338,21 @@ async fn request_with_a_second_signature_by_an_unknown_key_of_an_agent_is_refuse
         // It has used nothing up.
         send(&bots.app, request(&[known]), "").await.assert_subject("one:");
     }
+}
+
+// (223)
+#[tokio::test]
+async fn secret_keys_of_agents_are_not_accepted_where_all_algorithms_are() {
+    let key = SigningKey::generate(Algorithm::HS256);
+    let known = SignatureKeyMap::default().with("k1", key.verifying_key(), Identity::new("bot", AuthMethod::Signature));
+    let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap();
+    assert!(policy.clone().algorithms([SignatureAlgorithm::HmacSha256]).is_err());
+    let app = app(Signatures::new(policy.algorithms(SignatureAlgorithm::ALL).unwrap(), known), &ManualClock::at(START));
+    let (value, member) = (format!("\"{ONE}\""), "\"signature-agent\";key=\"sig1\"".to_owned());
+    let request = Request::get("/").header("signature-agent", format!("sig1={value}"));
+    let components = [pair("@authority", "api.test"), (member, value)];
+    let request = signed(request, &key, &components, &parameters("k1"));
+    assert_refused(&send(&app, request, "").await, "signature_algorithm");
 }
 
 #[tokio::test]
