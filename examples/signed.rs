@@ -19,10 +19,15 @@
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `LISTEN` | the address to listen on; then only the server runs | `127.0.0.1:0` |
-//! | `ORIGIN` | the origin by which clients call the server | that of the address |
+//! | `ORIGIN` | the origin by which clients call the server: an `https` one, unless the host is this machine | that of the address, or of this machine if the server listens on all addresses |
 #![expect(clippy::print_stdout, reason = "it talks to who runs it")]
 
-use std::{env, error::Error, sync::Arc};
+use std::{
+    env,
+    error::Error,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{Router, body::Body, routing::get};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -53,14 +58,14 @@ mod webhooks;
 async fn main() -> Result<(), Box<dyn Error>> {
     let listen = env::var("LISTEN");
     let listener = TcpListener::bind(listen.as_deref().unwrap_or("127.0.0.1:0")).await?;
-    let url = format!("http://{}", listener.local_addr()?);
+    let url = url_of(listener.local_addr()?);
     let origin = env::var("ORIGIN").unwrap_or_else(|_| url.clone());
     let secret = format!("whsec_{}", BASE64_STANDARD.encode(random().as_bytes()));
     let agent = Agent::new();
-    println!("listening on {url}");
-    println!("shared secret: {secret}");
     let (transfer, instructions) = webhooks::transfer(&url, &secret, random().as_bytes()).await?;
     let app = app(&origin, secret.as_bytes(), &agent)?.merge(webhooks::routes(&secret)?).merge(transfer);
+    println!("listening on {url}");
+    println!("shared secret: {secret}");
     if listen.is_ok() {
         println!("{instructions}");
         axum::serve(listener, app).await?;
@@ -68,6 +73,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     tokio::spawn(async move { axum::serve(listener, app).await });
     call(&url, secret.as_bytes(), agent).await
+}
+
+/// The URL by which this machine reaches an address on which a server listens.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }
 
 /// 32 random bytes.

@@ -19,7 +19,7 @@
 //! | use client certificates (RFC 8705) | [`certificate`] |
 //! | use DPoP (RFC 9449) | [`dpop`] |
 //! | verify and make HTTP message signatures (RFC 9421) | [`signature`] |
-//! | receive webhooks (Standard Webhooks, Stripe, Slack, GitHub) | [`signature::webhook`] |
+//! | receive webhooks (Standard Webhooks, Stripe, Slack, GitHub, Paddle, Discord) | [`signature::webhook`] |
 //! | require a signature beside an API key | [`signature::bound`] |
 //! | refuse revoked credentials of any kind | [`revocation`] |
 //! | end streams and downloads when their credential expires or is revoked | [`stream`] |

@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use http::HeaderName;
+
 use super::{
     authenticator::Presented,
     few::Few,
@@ -60,11 +62,12 @@ impl CredentialSource {
         Rejection::new(RejectionKind::Missing, reason)
     }
 
-    /// Begins to verify a credential. Everything that needs the head is read here.
+    /// Begins to verify a credential, beside another one in these fields. Everything that needs the head is read here.
     #[inline]
     pub(super) fn begin(
         &self,
         located: &Located<'_>,
+        other_fields: &[HeaderName],
         head: &Head<'_>,
         moment: Moment,
     ) -> (Attempt, Eventual<Result<Arc<Identity>, Rejection>>) {
@@ -80,7 +83,7 @@ impl CredentialSource {
             }
         }
         let is_cached = AtomicBool::new(false);
-        let presented = Presented::arrived(located.credential, *head, moment, &is_cached);
+        let presented = Presented::arrived(located.credential, other_fields, *head, moment, &is_cached);
         let verdict = self.authenticator.authenticate(&presented);
         if is_cached.into_inner() && matches!(verdict, Eventual::Now(Ok(_))) {
             return (attempt, verdict);

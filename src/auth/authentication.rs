@@ -93,7 +93,7 @@ impl Check for Authentication {
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<Admitted, Rejection>> {
         let verified = match self.located(head) {
-            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, head, self.clock.moment()) {
+            Ok((Some(caller), None)) => match self.verify(Role::Caller, &caller, &[], head, self.clock.moment()) {
                 Eventual::Now(checked) => self.finish(checked),
                 Eventual::Later(checked) => {
                     let this = Arc::clone(self);
@@ -166,16 +166,17 @@ impl Authentication {
         Admitted::anonymous(Anonymous(ChallengeTerms { challenges, presented: Presented::Any }))
     }
 
-    /// Verifies one credential, up to the last check.
+    /// Verifies one credential, beside another one in these fields, up to the last check.
     #[inline]
     fn verify(
         self: &Arc<Self>,
         role: Role,
         located: &Located<'_>,
+        other_fields: &[HeaderName],
         head: &Head<'_>,
         moment: Moment,
     ) -> Eventual<Result<Checked, Rejection>> {
-        let (attempt, verdict) = self.source(role).begin(located, head, moment);
+        let (attempt, verdict) = self.source(role).begin(located, other_fields, head, moment);
         match verdict {
             Eventual::Now(verdict) => self.settle(role, attempt, verdict, || head.client()),
             Eventual::Later(verdict) => {
@@ -196,10 +197,11 @@ impl Authentication {
     ) -> Eventual<Result<Verified, Rejection>> {
         let moment = self.clock.moment();
         let client = head.client();
-        let caller = self.verify(Role::Caller, caller, head, moment);
+        let fields = caller.credential.fields();
+        let caller = self.verify(Role::Caller, caller, subject.credential.fields(), head, moment);
         // The same times, and a measurement of its own.
         let moment = Moment::new(moment.now, moment.steady);
-        let (attempt, verdict) = self.source(Role::Subject).begin(subject, head, moment);
+        let (attempt, verdict) = self.source(Role::Subject).begin(subject, fields, head, moment);
         let this = Arc::clone(self);
         caller.and_then(move |caller| {
             let caller = match caller {

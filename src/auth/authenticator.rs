@@ -3,6 +3,8 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
+use http::HeaderName;
+
 use super::proof::ProofOfPossession;
 #[cfg(feature = "audit")]
 use crate::notice::Observer;
@@ -31,6 +33,9 @@ pub struct Presented<'a> {
     pub head: Head<'a>,
     /// The time at which the request arrived.
     pub now: UnixTime,
+    /// The header fields that carry the other credential of the request, if callers
+    /// [act for](crate::layer::AuthLayer::acting_for) a subject: a signature of the request covers them.
+    pub other_fields: &'a [HeaderName],
     /// The same time by [`Clock::steady`](crate::Clock::steady), which caches compare as well.
     pub steady: UnixTime,
     /// Set if the verdict is from a cache, so that nothing was verified.
@@ -45,16 +50,18 @@ impl<'a> Presented<'a> {
     /// A presented credential; for tests of an authenticator.
     #[must_use]
     pub const fn new(credential: Credential<'a>, head: Head<'a>, now: UnixTime) -> Self {
-        Self { credential, head, now, steady: now, is_cached: None }
+        Self { credential, head, now, other_fields: &[], steady: now, is_cached: None }
     }
 
     pub(super) const fn arrived(
         credential: Credential<'a>,
+        other_fields: &'a [HeaderName],
         head: Head<'a>,
         moment: Moment,
         is_cached: &'a AtomicBool,
     ) -> Self {
-        Self { credential, head, now: moment.now, steady: moment.steady, is_cached: Some(is_cached) }
+        let Moment { now, steady, .. } = moment;
+        Self { credential, head, now, other_fields, steady, is_cached: Some(is_cached) }
     }
 
     /// Returns what a cache has of the credential, or its digest. One that this thread has not seen is checked first, so that

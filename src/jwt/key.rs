@@ -99,6 +99,12 @@ impl VerifyingKey {
         jwk::read(json, Origin::Local, Algorithm::RS256).map_err(refused)
     }
 
+    /// Parses a JWK as [`from_jwk`](Self::from_jwk) does, an RSA key without `alg` for this algorithm.
+    #[cfg(feature = "signature")]
+    pub(crate) fn from_jwk_for(rsa: Algorithm, json: &str) -> Result<Self, ConfigError> {
+        jwk::read(json, Origin::Local, rsa).map_err(refused)
+    }
+
     /// Parses a public key in PEM, with the label `PUBLIC KEY` or `RSA PUBLIC KEY`.
     ///
     /// # Errors

@@ -56,6 +56,17 @@ impl Names {
             Self::Thumbprint => Origin::Directory,
         }
     }
+
+    /// The media types of sets of keys with such names.
+    pub(super) const fn media_types(self) -> &'static str {
+        match self {
+            Self::Kid => "application/json, application/jwk-set+json",
+            #[cfg(feature = "signature")]
+            Self::Thumbprint => {
+                "application/http-message-signatures-directory+json, application/jwk-set+json, application/json"
+            }
+        }
+    }
 }
 
 /// The treatment of tokens that name their key by its certificate.

@@ -70,7 +70,8 @@
 //!
 //! # Rotation
 //!
-//! Register the new key under another `keyid`, let the client sign with it, and remove the old one. For shared secrets, list the
+//! Register the new key under another `keyid` (keys that tokens are bound to in a source of
+//! [`ProofKeys`](crate::signature::ProofKeys), without a restart), let the client sign with it, and remove the old one. For shared secrets, list the
 //! old one and the new one until all senders have the new one, and for at least six minutes: both parts of the tolerance, or the
 //! replay window of one hour without a timestamp. Agents with a directory publish the new key there before they sign with it; a
 //! key that leaves its directory is refused at the next fetch, and one with `exp` from then on.
@@ -82,7 +83,7 @@
 //! | reason | cause |
 //! |---|---|
 //! | `signature_wrong` | the client signed another URL: the origin of the policy is not the one that it calls, a proxy has changed the path or a covered field, or `@query` lacks its `?` |
-//! | `signature_not_covered`, `signature_content_not_covered` | `Accept-Signature` of the response names what is required; with content, also `content-digest` and `content-type` |
+//! | `signature_not_covered`, `signature_content_not_covered` | `Accept-Signature` of the response names what is required; with content, also `content-digest` and `content-type`, and next to a token the field that carries it |
 //! | `signature_too_old`, `signature_in_future` | a clock, or a request that waited in a queue: sign when it is sent |
 //! | `signature_replay` | a retry with the same signature: each attempt needs its own |
 //!

@@ -23,6 +23,13 @@
 //! // GitHub: the secret of the webhook; 16 bytes or more.
 //! let github = (PayloadScheme::github(), PayloadKey::secret(b"twenty-four random bytes")?);
 //!
+//! // Paddle: the secret of the notification destination, as it is written.
+//! let paddle = (PayloadScheme::paddle(), PayloadKey::secret(b"pdl_ntfset_01h0000000000000000000")?);
+//!
+//! // Discord: the public key of the application. It sends its interactions so.
+//! let public_key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+//! let discord = (PayloadScheme::discord(), PayloadKey::discord(public_key)?);
+//!
 //! // Zoom: as Slack, with names of its own.
 //! let zoom = PayloadScheme::custom(field("x-zm-signature"), "v0:{timestamp}:{body}")?
 //!     .prefix("v0=")?

@@ -57,7 +57,7 @@ impl Rejection {
             RejectionKind::Malformed => (None, Presented::Any),
             _ => (challenges.scope(), presented),
         };
-        challenges.write(error, scope, presented, headers);
+        challenges.write(error, scope, presented, &self.0.fields, headers);
     }
 
     /// Returns whether another credential, or another authentication, would help.

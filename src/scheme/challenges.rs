@@ -90,12 +90,14 @@ impl Challenges {
 
     /// Writes the challenges, each as a field line of its own, in the place of those that are present.
     ///
-    /// `scope` is used where the challenges were not rendered before.
+    /// `scope` is used where the challenges were not rendered before. Of the further fields, those that the refusal states
+    /// itself are `own`.
     pub(crate) fn write(
         &self,
         error: Option<ChallengeError<'_>>,
         scope: Option<&Scopes>,
         presented: Presented,
+        own: &[(HeaderName, HeaderValue)],
         headers: &mut HeaderMap,
     ) {
         let rendered;
@@ -125,8 +127,9 @@ impl Challenges {
         for line in lines {
             headers.append(header::WWW_AUTHENTICATE, line.clone());
         }
-        self.fields.iter().for_each(|(name, _)| drop(headers.remove(name)));
-        for (name, value) in &self.fields {
+        let fields = || self.fields.iter().filter(|(name, _)| !own.iter().any(|(stated, _)| stated == name));
+        fields().for_each(|(name, _)| drop(headers.remove(name)));
+        for (name, value) in fields() {
             headers.append(name, value.clone());
         }
     }

@@ -122,7 +122,7 @@ pub trait Scheme: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Header fields of responses with a challenge besides `WWW-Authenticate`, such as `Accept-Signature`. They are the same
-    /// for every refusal.
+    /// for every refusal, except for one that states the field itself: `Rejection::response_field`.
     fn challenge_fields(&self) -> Vec<(HeaderName, HeaderValue)> {
         Vec::new()
     }

@@ -1,23 +1,22 @@
 use std::{collections::VecDeque, fmt, sync::Arc};
 
 use super::{
-    candidate::{self, Candidate},
+    candidate::{self, Candidate, Received},
     keys::{KnownKey, SignatureKeyRequest, SignatureKeys},
+    outages::Outages,
     policy::SignaturePolicy,
     refused,
     replay::UsedSignatures,
     requirement::AgentRule,
-    scheme::{KIND, SignatureScheme},
+    scheme::{ACCEPT_SIGNATURE, KIND, LABEL, SignatureScheme},
 };
 use crate::{
     Eventual,
     auth::{Authenticator, Few, Presented},
     caller::{AuthMethod, Identity},
     error::Unavailable,
-    log::{self, Causes},
-    outage::Outage,
     reason::Reason,
-    refusal::{Rejection, RejectionKind},
+    refusal::Rejection,
     replay::UsedProof,
     scheme::{Credential, Scheme},
     time::UnixTime,
@@ -33,8 +32,7 @@ pub struct Signatures(Arc<Inner>);
 
 struct Inner {
     keys: Arc<dyn SignatureKeys>,
-    /// The state of the key source.
-    outage: Outage,
+    outages: Outages,
     policy: SignaturePolicy,
 }
 
@@ -43,13 +41,13 @@ impl Signatures {
     /// [`SignatureKeyMap`](super::SignatureKeyMap).
     #[must_use]
     pub fn new(policy: SignaturePolicy, keys: impl SignatureKeys) -> Self {
-        Self(Arc::new(Inner { keys: Arc::new(keys), outage: Outage::of("signature keys"), policy }))
+        Self(Arc::new(Inner { keys: Arc::new(keys), outages: Outages::new(), policy }))
     }
 }
 
 impl Authenticator for Signatures {
     fn schemes(&self) -> Vec<Arc<dyn Scheme>> {
-        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature("sig1", None)))]
+        vec![Arc::new(SignatureScheme::new(self.0.policy.accept_signature(LABEL, None)))]
     }
 
     fn accepts(&self, credential: &Credential<'_>) -> bool {
@@ -57,16 +55,23 @@ impl Authenticator for Signatures {
     }
 
     fn authenticate(&self, presented: &Presented<'_>) -> Eventual<Result<Arc<Identity>, Rejection>> {
-        let now = presented.now;
-        match candidate::select(&self.0.policy, &presented.head, &[], Some(now)) {
+        let (policy, now) = (&self.0.policy, presented.now);
+        // Otherwise a caller's request for one subject could be sent for another one.
+        let fields = policy.required_of(presented.other_fields);
+        match candidate::select(policy, &presented.head, fields, Some(now)) {
             Ok(candidates) => Inner::verify_all(&self.0, Verified::default(), candidates.into(), now),
+            Err(reason @ Reason::SIGNATURE_NOT_COVERED) => {
+                let named = policy.fields(&Received::of(&presented.head, fields, Some(now)));
+                let required = policy.accept_signature(LABEL, named);
+                Eventual::Now(Err(refused(reason).response_field(ACCEPT_SIGNATURE, required)))
+            }
             Err(reason) => Eventual::Now(Err(refused(reason))),
         }
     }
 
     #[cfg(feature = "audit")]
     fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
-        self.0.outage.observed_by(observer);
+        self.0.outages.observed_by(observer);
         self.0.keys.observed_by(observer);
         if let Some(replay) = &self.0.policy.replay {
             replay.0.observed_by(observer);
@@ -128,16 +133,11 @@ impl Inner {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                self.outage.begin(Causes(&error), || {
-                    log::warning!(
-                        error = %Causes(&error),
-                        "the source of signature keys does not respond; requests are refused with 503 until it does"
-                    );
-                });
-                return Err(Rejection::new(RejectionKind::Unavailable, Reason::SIGNATURE_KEYS_UNAVAILABLE));
+                self.outages.begin(candidate.agent.as_deref(), &error);
+                return Err(refused(Reason::SIGNATURE_KEYS_UNAVAILABLE));
             }
         };
-        self.outage.end();
+        self.outages.end(candidate.agent.as_deref());
         let key = found.ok_or(Reason::SIGNATURE_KEY_UNKNOWN);
         let valid = key.and_then(|known| candidate.verify(&self.policy, &known.key, now).map(|()| known));
         match valid {

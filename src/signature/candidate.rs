@@ -40,15 +40,23 @@ pub(super) struct Candidate {
 /// The parts of a message that are needed besides its signatures.
 pub(super) struct Received<'a> {
     pub(super) content: Option<Content>,
-    /// The fields of the credential that a signature proves.
+    /// The fields of a credential that a signature proves, or beside which it is another one.
     pub(super) credential: &'a [HeaderName],
     pub(super) headers: &'a HeaderMap,
     pub(super) now: Option<UnixTime>,
 }
 
+impl<'a> Received<'a> {
+    /// The parts of a request.
+    pub(super) fn of(head: &Head<'a>, credential: &'a [HeaderName], now: Option<UnixTime>) -> Self {
+        let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
+        Self { content, credential, headers: head.headers, now }
+    }
+}
+
 /// The signatures of a request that meet the policy, in the order in which they came, and those that would do so for a part of it.
 ///
-/// They cover the fields of the credential that the request has. Without `now`, their time is not checked here.
+/// They cover those of these fields of a credential that the request has. Without `now`, their time is not checked here.
 pub(super) fn select(
     policy: &SignaturePolicy,
     head: &Head<'_>,
@@ -56,11 +64,10 @@ pub(super) fn select(
     now: Option<UnixTime>,
 ) -> Result<Vec<Candidate>, Reason> {
     let (headers, method, uri) = (head.headers, head.method, head.original_uri());
-    let content = head.extensions.get::<CheckedContent>().map(|content| content.0);
     // All origins have the same one.
     let prefix = policy.origins.first().map_or("", Origin::removed_prefix);
     let message = Message::Request(RequestHead { headers, method, prefix, uri });
-    select_from(policy, &Received { content, credential, headers, now }, message)
+    select_from(policy, &Received::of(head, credential, now), message)
 }
 
 /// The signatures of a message.
@@ -106,16 +113,16 @@ impl Candidate {
         received: &Received<'_>,
         values: &mut Values<'_>,
     ) -> Result<Self, Reason> {
-        let Received { content, credential, headers, now } = *received;
+        let Received { content, headers, now, .. } = *received;
         let ClaimedSignature { components, parameters, parameters_text, signature } = signature;
         let key_id = parameters.key_id.clone().ok_or(Reason::SIGNATURE_KEY_MISSING)?;
         if parameters.nonce.is_none() && policy.nonce == Presence::Required {
             return Err(Reason::SIGNATURE_NONCE_MISSING);
         }
-        let is_covered = policy.is_covered_by(&components, headers, content, credential);
-        if !is_covered && !policy.is_covered_by(&components, headers, None, &[]) {
+        if !policy.is_met_by(&components) {
             return Err(Reason::SIGNATURE_NOT_COVERED);
         }
+        let is_covered = policy.are_fields_covered(&components, received);
         let mut shortfall = (!is_covered).then_some(Reason::SIGNATURE_NOT_COVERED);
         let agent = match policy.agent {
             AgentRule::Covered => Some(agent_url::covered(&components, headers).ok_or(Reason::SIGNATURE_AGENT)?),
@@ -145,7 +152,12 @@ impl Candidate {
         if self.expires.is_none() && policy.expires == Presence::Required {
             return Err(Reason::SIGNATURE_EXPIRES_MISSING);
         }
-        if self.created.is_some_and(|created| now + policy.skew < created) {
+        // Without `created`, the signature is as old as `expires` permits.
+        let youngest = match (self.created, self.expires) {
+            (Some(created), _) => Some(created + policy.max_age),
+            (None, expires) => expires,
+        };
+        if youngest.is_some_and(|end| now + policy.longest_validity() < end) {
             return Err(Reason::SIGNATURE_IN_FUTURE);
         }
         if self.created.is_some_and(|created| created + policy.max_age < now) {
@@ -157,8 +169,11 @@ impl Candidate {
 
     /// The last second in which the signature is accepted, at `now` or later.
     fn until(&self, policy: &SignaturePolicy, now: UnixTime) -> UnixTime {
-        let youngest = self.created.unwrap_or(now) + policy.max_age;
-        self.expires.map_or(youngest, |end| end.min(youngest))
+        match (self.created, self.expires) {
+            (Some(created), Some(expires)) => expires.min(created + policy.max_age),
+            (None, Some(expires)) => expires,
+            (created, None) => created.unwrap_or(now) + policy.max_age,
+        }
     }
 
     /// Verifies the signature of a message to one of the policy's origins with a key, whose algorithm it is.

@@ -112,6 +112,18 @@ impl Component {
         Ok(components)
     }
 
+    /// Parses components of a request, each of which is there once.
+    pub(super) fn parse_of_request<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Vec<Self>, ConfigError> {
+        let components = Self::parse_all(texts)?;
+        match components.iter().find(|component| component.is_of_request || component.is(&Kind::Status)) {
+            Some(component) => {
+                let message = "a request has no `@status`, and no component with `req`";
+                Err(ConfigError::new(ConfigErrorKind::Signature, message).value(component))
+            }
+            None => Ok(components),
+        }
+    }
+
     /// The parts of the identifier, as it is in the signature base.
     pub(super) fn identifier(&self) -> [&str; 4] {
         ["\"", self.kind.name(), "\"", &self.parameters]

@@ -4,12 +4,12 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
 
 use super::{
-    agent_url::WELL_KNOWN, key::MessageKey, origin::Origin, policy::refused, signer::MessageSigner,
-    signing_error::SigningError,
+    agent_url::WELL_KNOWN, input::MAX_SIGNATURES, key::MessageKey, origin::Origin, policy::refused,
+    signer::MessageSigner, signing_error::SigningError,
 };
 use crate::{
     error::ConfigError,
-    jwt::VerifyingKey,
+    jwt::{Algorithm, VerifyingKey},
     time::{Clock, SystemClock},
 };
 
@@ -58,15 +58,18 @@ impl AgentDirectory {
         Ok(Self { clock: Arc::new(SystemClock), keys: Vec::new(), origin: Origin::parse(origin)? })
     }
 
-    /// Adds a public key as a JWK, and what signs with the key.
+    /// Adds a public key as a JWK, and what signs with the key. An RSA key without `alg` is one for PS512, as verifiers read it.
     ///
     /// # Errors
     ///
-    /// If the text is not a public key, if the id of what signs is not its thumbprint
+    /// If there are 8 keys already, each of which signs the directory; if the text is not a public key, if the id of what signs is not its thumbprint
     /// ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)), by which verifiers look for it, or if what it signs does not verify
     /// with the public key.
     pub fn key(mut self, public_jwk: &str, key: impl MessageKey) -> Result<Self, ConfigError> {
-        let parsed = VerifyingKey::from_jwk(public_jwk)?;
+        if self.keys.len() == MAX_SIGNATURES {
+            return Err(refused("a directory has up to 8 keys"));
+        }
+        let parsed = VerifyingKey::from_jwk_for(Algorithm::PS512, public_jwk)?;
         let Some(thumbprint) = parsed.thumbprint() else {
             return Err(refused("a directory has public keys only"));
         };

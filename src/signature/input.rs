@@ -18,7 +18,7 @@ pub(super) const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signatur
 pub(super) const MAX_LENGTH: usize = 16 * 1024;
 
 /// The largest number of signatures of a message.
-const MAX_SIGNATURES: usize = 8;
+pub(super) const MAX_SIGNATURES: usize = 8;
 
 /// The largest number of components that a signature covers.
 pub(super) const MAX_COMPONENTS: usize = 32;

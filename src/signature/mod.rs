@@ -81,8 +81,9 @@
 //!    by a key that is not valid yet, one by an unknown key where the policy requires the directory of an agent, or one whose
 //!    key source does not respond: they could be sent again alone, so the request is refused.
 //! 3. It has `created` and a `keyid`, its time is within the window, and it covers the required components.
-//! 4. If it covers `content-digest`, the content is the one that was digested; if there is content, it must cover it, and
-//!    `content-type` and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely
+//! 4. It covers `authorization`, if the request has it: see [below](#signatures-next-to-tokens). If it covers
+//!    `content-digest`, the content is the one that was digested; if there is content, it must cover it, and `content-type`
+//!    and `content-encoding` if the request has them. Trailer fields are refused. The content is read completely
 //!    before the signature is verified, and before the handler runs, unless
 //!    [`danger_stream_content`](ContentDigestCheck::danger_stream_content) is used.
 //! 5. Each covered component is in the request, exactly once in the list, and understood. The origin is the configured one,
@@ -106,6 +107,11 @@
 //! A token or an API key that is bound to a key (`jkt` in `cnf`) can be proved by a signature of the request instead of DPoP:
 //! [`AuthLayer::signature_proof`](crate::layer::AuthLayer::signature_proof). An agent that signs, and acts for a user with a
 //! token of its own, is [`AuthLayer::acting_for`](crate::layer::AuthLayer::acting_for).
+//!
+//! A signature covers the fields that carry the other credential, and `authorization` in any case, so that nobody sends the
+//! request with another token. If it does not, `Accept-Signature` of the refusal names those that the request has. Only
+//! [`danger_components`](SignaturePolicy::danger_components) does not require it, for example where a proxy adds
+//! `Authorization` to signed requests. A policy for agents requires the fields of the other credential only.
 //!
 //! # Agents
 //!
@@ -146,6 +152,7 @@ pub use self::{
     keys::{KnownKey, SignatureKeyMap, SignatureKeyRequest, SignatureKeys},
     policy::SignaturePolicy,
     proof::SignatureProof,
+    proof_keys::{ProofKeyMap, ProofKeys},
     response_layer::{SignResponse, SignResponseFuture, SignResponseLayer},
     response_verifier::ResponseVerifier,
     signer::MessageSigner,
@@ -173,9 +180,11 @@ mod key;
 mod keys;
 mod message;
 mod origin;
+mod outages;
 pub mod payload;
 mod policy;
 mod proof;
+mod proof_keys;
 mod query;
 mod reason;
 mod refusal;

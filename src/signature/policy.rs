@@ -30,8 +30,9 @@ const MAX_ORIGINS: usize = 4;
 /// ([RFC 9421 §3.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-3.2.1)).
 ///
 /// By default, a signature covers `@method`, the whole target (`@target-uri`, or `@authority` with `@path` and `@query`),
-/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them. It has
-/// `created`, at most 300 seconds ago and at most 60 seconds in the future, a `keyid`, and no `tag`, and it is accepted once.
+/// and, if there is content, `content-digest`, and `content-type` and `content-encoding` if the request has them; further
+/// `authorization` if the request has it, and the fields of a subject's credential if its maker
+/// [acts for](crate::layer::AuthLayer::acting_for) a subject. It has `created`, at most 300 seconds ago and at most 60 seconds in the future, a `keyid`, and no `tag`, and it is accepted once.
 ///
 /// # Examples
 ///
@@ -86,17 +87,17 @@ impl SignaturePolicy {
     /// form of that field, a string, is accepted as well. HMAC is not. As any other signature, it is accepted once, up to 300
     /// seconds after `created`, even if `expires` is later.
     ///
-    /// It identifies an agent. It does not protect the method and the path of a request, unless
-    /// [`components`](Self::components) requires them.
+    /// It identifies an agent. It does not protect the method and the path of a request, nor the type of its content and
+    /// `authorization`, unless [`components`](Self::components) sets what it covers. The credential of a subject that the agent
+    /// acts for is covered in any case.
     ///
     /// # Errors
     ///
     /// See [`new`](Self::new).
     pub fn web_bot_auth(origin: &str) -> Result<Self, ConfigError> {
         let mut this = Self::new(origin)?.tag("web-bot-auth")?;
-        this.algorithms.retain(|algorithm| *algorithm != SignatureAlgorithm::HmacSha256);
         (this.agent, this.expires, this.required) = (AgentRule::Covered, Presence::Required, Required::Authority);
-        Ok(this)
+        this.algorithms(SignatureAlgorithm::ALL)
     }
 
     pub(super) fn of(origin: Origin) -> Self {
@@ -144,38 +145,32 @@ impl SignaturePolicy {
         Ok(self)
     }
 
-    /// Sets the components that a signature must cover, instead of the method and the whole target.
+    /// Sets the components that a signature must cover, instead of the method and the whole target. The fields that it covers by
+    /// default if a request has them are still required.
     ///
     /// # Errors
     ///
     /// If one is not a component of a request, or is there twice, or if they lack `@method`, or `@authority` and `@target-uri`
     /// ([RFC 9421 §7.2.1](https://www.rfc-editor.org/rfc/rfc9421#section-7.2.1)).
     pub fn components<'a>(self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let this = self.danger_components(components)?;
-        let Required::These(required) = &this.required else { return Ok(this) };
+        let required = Component::parse_of_request(components)?;
         let has = |kind: &Kind| required.iter().any(|component| component.is(kind));
         if has(&Kind::Method) && (has(&Kind::Authority) || has(&Kind::TargetUri)) {
-            Ok(this)
+            Ok(Self { required: Required::These(required), ..self })
         } else {
             Err(refused("a signature covers `@method`, and `@authority` or `@target-uri`"))
         }
     }
 
-    /// Sets the components that a signature must cover, whatever they are. A signature that covers less than method and
-    /// authority is valid for other requests too.
+    /// Sets the components that a signature must cover, whatever they are, and requires no others but `content-digest`. A
+    /// signature that covers less than method and authority is valid for other requests too, and one that does not cover
+    /// `authorization`, or the credential of the subject that its maker acts for, with another credential.
     ///
     /// # Errors
     ///
     /// If one is not a component of a request, or is there twice.
-    pub fn danger_components<'a>(mut self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
-        let components = Component::parse_all(components)?;
-        if let Some(component) =
-            components.iter().find(|component| component.is_of_request || component.is(&Kind::Status))
-        {
-            return Err(refused("a request has no `@status`, and no component with `req`").value(component));
-        }
-        self.required = Required::These(components);
-        Ok(self)
+    pub fn danger_components<'a>(self, components: impl IntoIterator<Item = &'a str>) -> Result<Self, ConfigError> {
+        Ok(Self { required: Required::Only(Component::parse_of_request(components)?), ..self })
     }
 
     /// Sets the application's tag: a signature needs this `tag`. By default, it needs none, and those with a tag are made for
@@ -220,13 +215,15 @@ impl SignaturePolicy {
         Ok(self)
     }
 
-    /// Sets the allowed algorithms of keys: all by default.
+    /// Sets the allowed algorithms of keys: all by default. HMAC is none of them for [agents](Self::web_bot_auth).
     ///
     /// # Errors
     ///
     /// If the list is empty.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self, ConfigError> {
-        self.algorithms = algorithms.into_iter().collect();
+        let is_of_agents = self.agent == AgentRule::Covered;
+        let is_usable = |known: &SignatureAlgorithm| !is_of_agents || *known != SignatureAlgorithm::HmacSha256;
+        self.algorithms = algorithms.into_iter().filter(is_usable).collect();
         if self.algorithms.is_empty() { Err(refused("signatures have one or more algorithms")) } else { Ok(self) }
     }
 
@@ -266,8 +263,9 @@ impl SignaturePolicy {
         self
     }
 
-    /// Accepts signatures without `created`. One without `expires` as well is valid forever, and is recorded as used only
-    /// for as long as one with `created` would be.
+    /// Accepts signatures without `created`. Of these, one with `expires` is accepted from [`max_age`](Self::max_age) and
+    /// [`skew`](Self::skew) before that time on. One without it is valid forever, and is recorded as used only for as long as one
+    /// with `created` would be.
     pub fn danger_accept_without_created(mut self) -> Self {
         self.created = Presence::Optional;
         self

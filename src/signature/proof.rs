@@ -1,4 +1,4 @@
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use http::header::AUTHORIZATION;
 
@@ -6,6 +6,7 @@ use super::{
     candidate::{self, Candidate},
     input,
     policy::SignaturePolicy,
+    proof_keys::{ProofKeyMap, ProofKeys},
     refusal::invalid_proof,
     scheme::{FIELDS, SignatureScheme},
 };
@@ -15,6 +16,8 @@ use crate::{
     caller::ConfirmationMethod,
     digest::Digest,
     jwt::VerifyingKey,
+    log::{self, Causes},
+    outage::Outage,
     reason::Reason,
     refusal::Rejection,
     replay::UsedProof,
@@ -26,7 +29,8 @@ use crate::{
 /// Proves by the signature of a request that its sender holds the key that its token or API key is bound to (`jkt` in
 /// `cnf`).
 ///
-/// The public keys are known to the server; a signature names one by `keyid`: its `kid`, or its thumbprint
+/// The public keys are known to the server, as a list or by a source of [`ProofKeys`]; `jwk` in `cnf`, a key that a token carries,
+/// is not read, and such a token is refused. A signature names one by `keyid`: its `kid`, or its thumbprint
 /// ([RFC 7638](https://www.rfc-editor.org/rfc/rfc7638)) in base64url. The credential decides which key it must be. A
 /// signature covers the whole header field that carries the credential, and `authorization` if the request has that field,
 /// besides what the policy requires. It needs a [`ContentDigestCheck`](super::ContentDigestCheck), as
@@ -59,8 +63,9 @@ use crate::{
 pub struct SignatureProof(Arc<Inner>);
 
 struct Inner {
-    /// The keys by `kid`, and by thumbprint.
-    keys: HashMap<Box<str>, Arc<VerifyingKey>>,
+    keys: Arc<dyn ProofKeys>,
+    /// The state of the keys.
+    outage: Outage,
     policy: SignaturePolicy,
 }
 
@@ -74,19 +79,15 @@ impl SignatureProof {
         policy: SignaturePolicy,
         keys: impl IntoIterator<Item = K>,
     ) -> Result<Self, crate::ConfigError> {
-        let mut known = HashMap::new();
-        for key in keys {
-            let key: Arc<VerifyingKey> = key.into();
-            let Some(thumbprint) = key.thumbprint() else {
-                return Err(super::policy::refused("a key that proves possession is a public key"));
-            };
-            let thumbprint = thumbprint.to_base64url().into_boxed_str();
-            if let Some(kid) = key.kid() {
-                known.insert(kid.into(), Arc::clone(&key));
-            }
-            known.insert(thumbprint, key);
-        }
-        Ok(Self(Arc::new(Inner { keys: known, policy })))
+        let mut known = ProofKeyMap::default();
+        keys.into_iter().try_for_each(|key| known.add(key))?;
+        Ok(Self::from_source(policy, known))
+    }
+
+    /// Accepts signatures that meet the policy, of keys from this source, which may change.
+    #[must_use]
+    pub fn from_source(policy: SignaturePolicy, keys: impl ProofKeys) -> Self {
+        Self(Arc::new(Inner { keys: Arc::new(keys), outage: Outage::of("signature keys"), policy }))
     }
 }
 
@@ -115,6 +116,7 @@ impl ProofOfPossession for SignatureProof {
 
     #[cfg(feature = "audit")]
     fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
+        self.0.outage.observed_by(observer);
         if let Some(replay) = &self.0.policy.replay {
             replay.0.observed_by(observer);
         }
@@ -154,8 +156,12 @@ impl SignedHead {
                         proof = Some(VerifiedProof { single_use, ..VerifiedProof::new(thumbprint) });
                     }
                 },
-                // It would be accepted later.
-                Err(Reason::SIGNATURE_IN_FUTURE) => return Err(Reason::SIGNATURE_IN_FUTURE),
+                // It would be accepted later, or may be.
+                Err(
+                    reason @ (Reason::SIGNATURE_IN_FUTURE
+                    | Reason::SIGNATURE_KEY_NOT_YET_VALID
+                    | Reason::SIGNATURE_KEYS_UNAVAILABLE),
+                ) => return Err(reason),
                 Err(reason) if matches!(refused, None | Some(Reason::KEY_MISMATCH)) => refused = Some(reason),
                 Err(_) => {}
             }
@@ -181,14 +187,32 @@ impl Inner {
         bound: Option<&Digest>,
         now: UnixTime,
     ) -> Result<(Digest, UsedProof), Reason> {
-        let key = self.keys.get(&candidate.key_id).ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
+        let key = self.find(&candidate.key_id)?;
         let thumbprint = *key.thumbprint().ok_or(Reason::SIGNATURE_KEY_UNKNOWN)?;
         if bound.is_some_and(|bound| *bound != thumbprint) {
             return Err(Reason::KEY_MISMATCH);
         }
         candidate.check_time(&self.policy, now)?;
-        candidate.verify(&self.policy, key, now)?;
-        Ok((thumbprint, candidate.used(&self.policy, key, now)))
+        candidate.verify(&self.policy, &key, now)?;
+        Ok((thumbprint, candidate.used(&self.policy, &key, now)))
+    }
+
+    fn find(&self, key_id: &str) -> Result<Arc<VerifyingKey>, Reason> {
+        match self.keys.find(key_id) {
+            Ok(key) => {
+                self.outage.end();
+                key.ok_or(Reason::SIGNATURE_KEY_UNKNOWN)
+            }
+            Err(error) => {
+                self.outage.begin(Causes(&error), || {
+                    log::warning!(
+                        error = %Causes(&error),
+                        "the keys of bound credentials are not available; requests are refused with 503 until they are"
+                    );
+                });
+                Err(Reason::SIGNATURE_KEYS_UNAVAILABLE)
+            }
+        }
     }
 }
 

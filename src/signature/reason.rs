@@ -48,9 +48,10 @@ reasons! {
     ///
     /// Look at: the client; agents of Web Bot Auth send it.
     SIGNATURE_EXPIRES_MISSING = "signature_expires_missing";
-    /// The signature was made too far in the future (`created`).
+    /// The signature was made too far in the future (`created`), or has no `created` and expires too late.
     ///
-    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default).
+    /// Look at: the clocks of the client and of this server, and `SignaturePolicy::skew` (60 seconds by default); without
+    /// `created`, `expires` against `SignaturePolicy::max_age`.
     SIGNATURE_IN_FUTURE = "signature_in_future";
     /// The directory of the agent states that the key has expired (`exp`).
     ///
@@ -85,8 +86,8 @@ reasons! {
     /// The signature does not cover a required component.
     ///
     /// Look at: the components in `Signature-Input` against `Accept-Signature` in the response, which names those
-    /// that are required: of `content-type`, and of `content-encoding`, which it does not name, those that a request
-    /// with content has.
+    /// that are required: of `authorization`, the field of the subject's credential, and with content `content-type` and
+    /// `content-encoding`, those that the request has. A proxy that adds one of them to signed requests causes this as well.
     SIGNATURE_NOT_COVERED = "signature_not_covered";
     /// A parameter of the signature has the wrong type or is too long, or `expires` is before `created`.
     ///

@@ -6,10 +6,11 @@ use crate::{
     refusal::{Rejection, RejectionKind},
 };
 
-/// Refuses a request for its signature. What is malformed gets 400, and a mistake of the server 500.
+/// Refuses a request for its signature. What is malformed gets 400, a mistake of the server 500, and an outage 503.
 pub(super) fn refused(reason: Reason) -> Rejection {
     let kind = match reason {
         Reason::SIGNATURE_LABELS | Reason::SIGNATURE_SYNTAX | Reason::SIGNATURE_TOO_LONG => RejectionKind::Malformed,
+        Reason::SIGNATURE_KEYS_UNAVAILABLE => return Rejection::new(RejectionKind::Unavailable, reason),
         Reason::SIGNATURE_CONTENT_UNCHECKED => {
             log::error!(
                 "a BodyCheckLayer with a ContentDigestCheck is missing outside of a layer that verifies signatures"

@@ -1,13 +1,14 @@
 //! The components that a signature must cover, and the field that names them.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
+    HeaderName, HeaderValue,
+    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
 };
 use sfv::{ItemSerializer, StringRef};
 
 use super::{
     agent_url::SIGNATURE_AGENT,
+    candidate::Received,
     component::{Component, Form, Kind},
     content_digest::{CONTENT_DIGEST, Content, DigestAlgorithm},
     policy::SignaturePolicy,
@@ -15,6 +16,9 @@ use super::{
 
 /// Fields by which the same content has another meaning.
 pub(super) static REPRESENTATION: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
+
+/// Fields by which the same request is that of somebody else.
+static CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
 
 /// The treatment of `Signature-Agent`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,37 +49,51 @@ pub(super) enum Presence {
 pub(super) enum Required {
     /// `@authority`, or `@target-uri`.
     Authority,
-    /// `@method`, and the whole target in one of its forms; with content, also the fields by which it has its meaning.
+    /// `@method`, and the whole target in one of its forms; if the request has them, also the fields of credentials, and those by
+    /// which content has its meaning.
     MethodAndTarget,
-    /// Each of these.
+    /// Each of these, and no other.
+    Only(Vec<Component>),
+    /// Each of these, and the same fields.
     These(Vec<Component>),
 }
 
 impl SignaturePolicy {
     /// The value of `Accept-Signature` ([RFC 9421 §5](https://www.rfc-editor.org/rfc/rfc9421#section-5)), with this label, for
-    /// signatures that cover the field of a credential, if there is one.
+    /// signatures that cover these fields of a request as well, such as those of credentials.
     ///
-    /// `content-encoding` is not named: few requests have it.
-    pub(super) fn accept_signature(&self, label: &str, credential: Option<&HeaderName>) -> HeaderValue {
+    /// If it is not one of them, `content-encoding` is not named: few requests have it.
+    pub(super) fn accept_signature<'a>(
+        &self,
+        label: &str,
+        fields: impl IntoIterator<Item = &'a HeaderName>,
+    ) -> HeaderValue {
         let mut components: Vec<String> = match &self.required {
             Required::Authority => vec!["\"@authority\"".to_owned()],
             Required::MethodAndTarget => vec!["\"@method\"".to_owned(), "\"@target-uri\"".to_owned()],
-            Required::These(components) => components.iter().map(|component| component.to_string()).collect(),
+            Required::Only(components) | Required::These(components) => {
+                components.iter().map(|component| component.to_string()).collect()
+            }
         };
         let has = |name: &HeaderName| match &self.required {
             Required::Authority | Required::MethodAndTarget => false,
-            Required::These(components) => components.iter().any(|component| component.is_field(name)),
+            Required::Only(components) | Required::These(components) => {
+                components.iter().any(|component| component.is_field(name))
+            }
         };
         if self.agent == AgentRule::Covered && !has(&SIGNATURE_AGENT) {
             components.push(format!("\"signature-agent\";key=\"{label}\""));
         }
         let quoted = |name: &HeaderName| format!("\"{name}\"");
-        let credential = credential.map(quoted).filter(|field| !components.contains(field));
-        components.extend(credential);
+        let mut fields: Vec<_> = fields.into_iter().map(quoted).collect();
         if self.content == ContentRule::Signed {
-            components.extend((!has(&CONTENT_DIGEST)).then(|| quoted(&CONTENT_DIGEST)));
-            let is_default = matches!(self.required, Required::MethodAndTarget);
-            components.extend(is_default.then(|| quoted(&CONTENT_TYPE)));
+            fields.extend((!has(&CONTENT_DIGEST)).then(|| quoted(&CONTENT_DIGEST)));
+            fields.extend((self.is_whole() && !has(&CONTENT_TYPE)).then(|| quoted(&CONTENT_TYPE)));
+        }
+        for field in fields {
+            if !components.contains(&field) {
+                components.push(field);
+            }
         }
         let mut text = format!("{label}=({});created", components.join(" "));
         if self.expires == Presence::Required {
@@ -90,36 +108,49 @@ impl SignaturePolicy {
         HeaderValue::try_from(text).expect("a structured field is visible ASCII")
     }
 
-    /// Returns whether the required components are covered, and those of the given fields that the request has.
-    pub(super) fn is_covered_by(
-        &self,
-        components: &[Component],
-        headers: &HeaderMap,
-        content: Option<Content>,
-        credential: &[HeaderName],
-    ) -> bool {
-        let is_whole = |name: &HeaderName| {
-            !headers.contains_key(name) || components.iter().any(|component| component.is_whole_field(name))
-        };
-        if !credential.iter().all(is_whole) {
-            return false;
+    /// Returns whether a signature protects the request as a whole, with the fields that it may have.
+    const fn is_whole(&self) -> bool {
+        matches!(self.required, Required::MethodAndTarget | Required::These(_))
+    }
+
+    /// Of the fields of another credential of the request, those that a signature must cover by which a caller authenticates.
+    pub(super) const fn required_of<'a>(&self, other_fields: &'a [HeaderName]) -> &'a [HeaderName] {
+        match self.required {
+            Required::Only(_) => &[],
+            Required::Authority | Required::MethodAndTarget | Required::These(_) => other_fields,
         }
+    }
+
+    /// Returns whether the required components are covered.
+    pub(super) fn is_met_by(&self, components: &[Component]) -> bool {
         let has = |kind: Kind| components.iter().any(|component| component.is(&kind));
         match &self.required {
             Required::Authority => has(Kind::Authority) || has(Kind::TargetUri),
             Required::MethodAndTarget => {
                 let path = has(Kind::RequestTarget) || has(Kind::Path) && has(Kind::Query);
-                // Without content, these fields have no meaning.
-                let is_content = self.content == ContentRule::Signed
-                    && matches!(content, Some(Content::Streamed | Content::Verified));
-                has(Kind::Method)
-                    && (has(Kind::TargetUri) || has(Kind::Authority) && path)
-                    && (!is_content || REPRESENTATION.iter().all(is_whole))
+                has(Kind::Method) && (has(Kind::TargetUri) || has(Kind::Authority) && path)
             }
-            Required::These(required) => {
+            Required::Only(required) | Required::These(required) => {
                 required.iter().all(|required| components.iter().any(|component| component.covers(required)))
             }
         }
+    }
+
+    /// Returns whether those fields are covered that the request has, and that anybody could have added or changed.
+    pub(super) fn are_fields_covered(&self, components: &[Component], received: &Received<'_>) -> bool {
+        self.fields(received).all(|name| components.iter().any(|component| component.is_whole_field(name)))
+    }
+
+    /// The fields of the request that must be covered: those of its credentials, and those by which its content has its meaning.
+    pub(super) fn fields<'a>(&self, received: &Received<'a>) -> impl Iterator<Item = &'a HeaderName> + use<'a> {
+        let Received { content, credential, headers, .. } = *received;
+        // Without content, these fields have no meaning.
+        let is_content =
+            self.content == ContentRule::Signed && matches!(content, Some(Content::Streamed | Content::Verified));
+        let of_credentials: &[_] = if self.is_whole() { &CREDENTIALS } else { &[] };
+        let of_content: &[_] = if self.is_whole() && is_content { &REPRESENTATION } else { &[] };
+        let all = credential.iter().chain(of_credentials).chain(of_content);
+        all.filter(|name| headers.contains_key(*name))
     }
 }
 

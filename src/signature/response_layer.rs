@@ -33,7 +33,8 @@ use crate::{
 ///
 /// The content is read completely, within limits, before the response is sent: it is not for streams. A response that cannot
 /// be read or signed is replaced by 500 without content, and an error is logged. Make it one of the outermost layers, so that
-/// refusals are signed as well.
+/// refusals are signed as well. A server that has several origins needs a layer for each of them: a client verifies that the
+/// response is from the one that it calls.
 ///
 /// # Examples
 ///
@@ -77,6 +78,18 @@ impl SignResponseLayer {
     pub fn environment(mut self, environment: &Environment) -> Self {
         Arc::make_mut(&mut self.0).clock = environment.clock();
         self
+    }
+
+    /// Sets the prefix of all paths that a proxy removes, such as `/api`: clients verify that the response is to the path that they
+    /// call. A prefix that axum's `nest` removes is restored without it.
+    ///
+    /// # Errors
+    ///
+    /// If it does not begin with a slash, or ends with one.
+    pub fn removed_prefix(mut self, prefix: &str) -> Result<Self, ConfigError> {
+        let settings = Arc::make_mut(&mut self.0);
+        settings.origin = settings.origin.clone().with_removed_prefix(prefix)?;
+        Ok(self)
     }
 
     /// Sets the limits within which content is read: 1 MiB and 10 seconds by default.
@@ -150,7 +163,8 @@ struct Exchange {
 impl Exchange {
     fn sign<B>(&self, mut parts: response::Parts, content: Content) -> Response<InspectedBody<B>> {
         let Settings { clock, origin, signer, .. } = &*self.settings;
-        let request = RequestHead { headers: &self.headers, method: &self.method, prefix: "", uri: &self.uri };
+        let prefix = origin.removed_prefix();
+        let request = RequestHead { headers: &self.headers, method: &self.method, prefix, uri: &self.uri };
         match signer.with_free_label(&mut parts.headers).sign_response_to(
             request,
             origin,

@@ -1,11 +1,13 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
-use http::{Uri, request, response};
+use http::{HeaderName, Uri, request, response};
 
 use super::{
+    algorithm::SignatureAlgorithm,
     candidate::{self, Received},
     component::{Component, Kind},
     content_digest::Content,
+    field_type::FieldType,
     input,
     message::{Message, RequestHead},
     origin::{Origin, origin_form},
@@ -94,6 +96,32 @@ impl ResponseVerifier {
         Ok(self)
     }
 
+    /// Sets by how much the clock of the server may be ahead, in whole seconds: 60 by default.
+    ///
+    /// # Errors
+    ///
+    /// If it is more than 300 seconds.
+    pub fn skew(mut self, skew: Duration) -> Result<Self, ConfigError> {
+        self.policy = self.policy.skew(skew)?;
+        Ok(self)
+    }
+
+    /// Sets the allowed algorithms of keys: all by default.
+    ///
+    /// # Errors
+    ///
+    /// If the list is empty.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Result<Self, ConfigError> {
+        self.policy = self.policy.algorithms(algorithms)?;
+        Ok(self)
+    }
+
+    /// Declares the type of a structured field: see [`SignaturePolicy::structured_field`].
+    pub fn structured_field(mut self, name: HeaderName, field_type: FieldType) -> Self {
+        self.policy = self.policy.structured_field(name, field_type);
+        self
+    }
+
     /// Sets the tag that a signature needs.
     ///
     /// # Errors
@@ -125,7 +153,7 @@ impl ResponseVerifier {
         let content = Some(Content::compare(headers, content));
         let received = Received { content, credential: &[], headers, now: Some(now) };
         let message = Message::Response { headers, request, status };
-        let (origins, required) = (Vec::from_iter(origin), Required::These(self.required(request)));
+        let (origins, required) = (Vec::from_iter(origin), Required::Only(self.required(request)));
         let policy = SignaturePolicy { origins, required, ..self.policy.clone() };
         let mut failure = None;
         let candidates = candidate::select_from(&policy, &received, message)?;

@@ -7,12 +7,15 @@ use crate::scheme::{ChallengeLine, ChallengeRequest, CredentialKind, Location, S
 
 pub(super) const KIND: CredentialKind = CredentialKind::Custom("signature");
 
+/// The label in `Accept-Signature` of signatures that are credentials.
+pub(super) const LABEL: &str = "sig1";
+
 const NAME: &str = "Signature";
 
 /// No scheme of credentials, so that it replaces none.
 const PROOF_NAME: &str = "SignatureProof";
 
-const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
+pub(super) const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
 pub(super) static FIELDS: [HeaderName; 2] = [SIGNATURE, SIGNATURE_INPUT];
 

@@ -15,7 +15,7 @@ use super::{
     base::Values,
     component::Component,
     content_digest::{CONTENT_DIGEST, DigestAlgorithm},
-    field_type::FieldTypes,
+    field_type::{FieldType, FieldTypes},
     input::{self, SIGNATURE, SIGNATURE_INPUT},
     key::MessageKey,
     message::{Message, RequestHead},
@@ -65,6 +65,7 @@ pub struct MessageSigner {
     label: Box<str>,
     nonce: Nonce,
     tag: Option<Box<str>>,
+    types: Arc<FieldTypes>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -84,6 +85,7 @@ impl MessageSigner {
             label: "sig1".into(),
             nonce: Nonce::Random,
             tag: None,
+            types: Arc::default(),
         }
     }
 
@@ -131,6 +133,13 @@ impl MessageSigner {
         Ok(self)
     }
 
+    /// Declares the type of a structured field, so that a signature may cover it with `sf`. Those of fields that are registered
+    /// by HTTP are known.
+    pub fn structured_field(mut self, name: HeaderName, field_type: FieldType) -> Self {
+        Arc::make_mut(&mut self.types).declare(name, field_type);
+        self
+    }
+
     /// Adds no nonce. Servers that accept a signature once then refuse the second of two equal requests in one second.
     pub const fn without_nonce(mut self) -> Self {
         self.nonce = Nonce::None;
@@ -172,8 +181,9 @@ impl MessageSigner {
         self.sign_response_to(RequestHead { headers, method, prefix: "", uri }, &origin, parts, content, now)
     }
 
-    /// Signs a response that may have signatures of somebody else.
-    pub(super) fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
+    /// A signer with a label that no signature in these fields has, for a message that somebody else may have signed. Fields to
+    /// which no signature can be added, because they are malformed or full, are removed: nobody could verify those in them.
+    pub fn with_free_label(&self, headers: &mut HeaderMap) -> Self {
         Self { label: input::free_label(headers, &self.label), ..self.clone() }
     }
 
@@ -227,8 +237,7 @@ impl MessageSigner {
     ) -> Result<[HeaderValue; 2], SigningError> {
         let names: Vec<_> = components.iter().map(Component::to_string).collect();
         let parameters = format!("({}){}", names.join(" "), self.parameters(now)?);
-        let base =
-            Values::own(message, &FieldTypes::default()).base(components, &parameters, std::slice::from_ref(origin));
+        let base = Values::own(message, &self.types).base(components, &parameters, std::slice::from_ref(origin));
         let absent = |_| SigningError::of("a component that is to be covered is absent, or is not ASCII");
         let base = base.map_err(absent)?.into_text();
         let failed = |error| SigningError::of("the key cannot be used").because(error);

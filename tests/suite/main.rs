@@ -64,6 +64,7 @@ mod networks;
 mod observing;
 mod outages;
 mod payload_proof;
+mod payload_senders;
 mod payloads;
 mod pki;
 mod policies;

@@ -98,6 +98,9 @@ impl MessageKey for RequestKey {
 
 /// Signs each request. See the [module docs](self).
 ///
+/// A request that has signatures, such as one that a gateway passes on, keeps them, and gets one with another label. Those that
+/// are malformed, or too many, are removed.
+///
 /// The body of a request is read before it is sent, because its digest is signed: up to 1 MiB by default. It has no
 /// trailers, and is made of the bytes again. A request that is sent again needs a new signature: place a
 /// [`RetryLayer`](crate::retry::RetryLayer) outside of this layer.
@@ -174,7 +177,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let settings = Arc::clone(&self.settings);
         send_signed(&mut self.inner, request, self.settings.max_bytes, move |parts, content| {
-            Ok(settings.signer.sign_request(parts, content, settings.clock.now())?)
+            let signer = settings.signer.with_free_label(&mut parts.headers);
+            Ok(signer.sign_request(parts, content, settings.clock.now())?)
         })
     }
 }

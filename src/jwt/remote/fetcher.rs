@@ -168,8 +168,7 @@ impl Fetcher {
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = uri.clone();
         let headers = request.headers_mut();
-        headers
-            .insert(header::ACCEPT, const { HeaderValue::from_static("application/json, application/jwk-set+json") });
+        headers.insert(header::ACCEPT, HeaderValue::from_static(self.selection.names.media_types()));
         if let Some(etag) = etag {
             headers.insert(header::IF_NONE_MATCH, etag.clone());
         }

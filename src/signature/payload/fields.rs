@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     key::PayloadKey,
-    scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
-    template::{Covered, Placeholder, Values, target},
+    scheme::{Format, PairNames, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit},
+    template::{Covered, Placeholder, Separation, Values, target},
 };
 use crate::{auth::Few, digest::Digest, reason::Reason, request::Head, scheme::all_bytes, time::UnixTime};
 
@@ -30,6 +30,7 @@ pub(in crate::signature) struct SignatureFields {
     covered: Covered,
     signatures: Few<Signature>,
     has_covered_id: bool,
+    separation: Separation,
 }
 
 /// A signature of a version that is supported.
@@ -48,7 +49,7 @@ impl SignatureFields {
         }
         let (in_signature, signatures) = match &scheme.format {
             Format::List => (None, list(field)?),
-            Format::Pairs => pairs(field)?,
+            Format::Pairs(names) => pairs(field, *names)?,
             Format::Single { prefix, encoding } => {
                 let value = field.strip_prefix(&**prefix).ok_or(Reason::PAYLOAD_SIGNATURE_VERSION)?;
                 (None, Few::One(decode(value, *encoding).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?))
@@ -92,11 +93,15 @@ impl SignatureFields {
             covered,
             signatures,
             has_covered_id: scheme.covers_id() && timestamp.is_some(),
+            separation: scheme.template.separation(),
         })
     }
 
     /// Verifies the signatures: one must be valid, by one of the keys.
     pub(in crate::signature) fn verify(&self, keys: &[PayloadKey], body: &[u8]) -> Option<Tags> {
+        if !self.separation.permits(body) {
+            return None;
+        }
         let (mut tags, mut message) = (Tags::default(), None);
         let signatures = self.signatures.as_slice();
         let is_valid = keys.iter().any(|key| {
@@ -188,14 +193,14 @@ fn list(field: &str) -> Result<Few<Signature>, Reason> {
     Ok(signatures)
 }
 
-/// `t=<timestamp>,v1=<hex>`.
-fn pairs(field: &str) -> Result<(Option<&str>, Few<Signature>), Reason> {
+/// `t=<timestamp>,v1=<hex>`, with these names.
+fn pairs(field: &str, names: PairNames) -> Result<(Option<&str>, Few<Signature>), Reason> {
     let (mut timestamp, mut signatures) = (None, Few::default());
-    for item in field.split(',') {
+    for item in field.split(names.separator) {
         match item.split_once('=').ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)? {
-            ("t", _) if timestamp.is_some() => return Err(Reason::PAYLOAD_FIELD_REPEATED),
-            ("t", value) => timestamp = Some(value),
-            ("v1", value) => {
+            (name, _) if name == names.timestamp && timestamp.is_some() => return Err(Reason::PAYLOAD_FIELD_REPEATED),
+            (name, value) if name == names.timestamp => timestamp = Some(value),
+            (name, value) if name == names.mac => {
                 let mac = Digest::from_hex(value).ok_or(Reason::PAYLOAD_SIGNATURE_SYNTAX)?;
                 signatures.push(Signature::Mac(mac));
             }

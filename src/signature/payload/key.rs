@@ -89,11 +89,18 @@ impl PayloadKey {
             };
         }
         let public = decode(text.strip_prefix("whpk_").ok_or_else(malformed)?)?;
-        if public.len() != 32 {
-            return Err(malformed());
-        }
-        let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, BASE64_URL_SAFE_NO_PAD.encode(&*public));
-        Self::ed25519(VerifyingKey::from_jwk(&jwk)?)
+        if public.len() == 32 { Self::public(&public) } else { Err(malformed()) }
+    }
+
+    /// The public key of an application of Discord, as its settings show it: 64 hexadecimal digits.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not one.
+    pub fn discord(text: &str) -> Result<Self, ConfigError> {
+        let public = Digest::from_hex(text);
+        let public = public.ok_or_else(|| refused("a public key of Discord is 64 hexadecimal digits"))?;
+        Self::public(public.as_bytes())
     }
 
     /// The public Ed25519 key of the sender.
@@ -107,6 +114,11 @@ impl PayloadKey {
             return Err(refused("a public key of a payload signature is one of EdDSA").value(key.algorithm()));
         }
         Ok(Self(Arc::new(Material::Public(key))))
+    }
+
+    fn public(bytes: &[u8]) -> Result<Self, ConfigError> {
+        let jwk = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        Self::ed25519(VerifyingKey::from_jwk(&jwk)?)
     }
 
     fn hmac(secret: &[u8], form: SecretForm) -> Result<Self, ConfigError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     key::PayloadKey,
     scheme::{Format, PayloadScheme, refused},
+    template::Separation,
 };
 use crate::error::ConfigError;
 
@@ -26,15 +27,22 @@ impl PayloadScheme {
     }
 
     pub(super) fn check_key(&self, key: &PayloadKey) -> Result<(), ConfigError> {
+        // Everybody knows the text of the public key.
+        if matches!(self.template.separation(), Separation::Body) && !key.is_public() {
+            return Err(refused("signatures of Discord are verified with its public key: see `PayloadKey::discord`"));
+        }
         match self.format {
             Format::List if key.is_prefixed() => Err(refused(
                 "a secret of Standard Webhooks is decoded: `PayloadKey::standard_webhooks` reads `whsec_<base64>`",
             )),
-            Format::Pairs if key.is_decoded() => Err(refused(
-                "a secret of Stripe is used as it is written, with `whsec_`: `PayloadKey::secret` takes its bytes",
+            Format::Pairs(_) if key.is_decoded() => Err(refused(
+                "a secret of Stripe is used as it is written, with `whsec_`, as one of Paddle: `PayloadKey::secret` takes \
+                 its bytes",
             )),
-            Format::Pairs if key.is_public() => Err(refused("signatures of Stripe are verified with secrets")),
-            Format::List | Format::Pairs | Format::Single { .. } => Ok(()),
+            Format::Pairs(_) if key.is_public() => {
+                Err(refused("signatures of Stripe and Paddle are verified with secrets"))
+            }
+            Format::List | Format::Pairs(_) | Format::Single { .. } => Ok(()),
         }
     }
 }

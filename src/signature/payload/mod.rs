@@ -10,6 +10,8 @@
 //! | [`stripe`](PayloadScheme::stripe) | `Stripe-Signature` | `timestamp.body` |
 //! | [`slack`](PayloadScheme::slack) | `X-Slack-Request-Timestamp`, `X-Slack-Signature` | `v0:timestamp:body` |
 //! | [`github`](PayloadScheme::github) | `X-Hub-Signature-256` | `body` |
+//! | [`paddle`](PayloadScheme::paddle) | `Paddle-Signature` | `timestamp:body` |
+//! | [`discord`](PayloadScheme::discord) | `X-Signature-Timestamp`, `X-Signature-Ed25519` | timestamp, body |
 //! | [`timestamped`](PayloadScheme::timestamped) | `X-Timestamp`, `X-Signature` | `timestamp.body` |
 //! | [`timestamped_request`](PayloadScheme::timestamped_request) | `X-Timestamp`, `X-Signature` | timestamp, method, target, body, in lines |
 //! | [`custom`](PayloadScheme::custom) | declared | declared |
@@ -52,6 +54,7 @@ mod key;
 mod keys;
 mod reason;
 mod scheme;
+mod senders;
 mod signer;
 mod template;
 mod tolerance;

@@ -33,7 +33,7 @@ pub struct PayloadScheme {
     pub(super) timestamp: Option<TimestampField>,
     pub(super) id: Option<HeaderName>,
     pub(super) template: Template,
-    is_timeless: bool,
+    pub(super) is_timeless: bool,
 }
 
 /// The form of the signature's header field.
@@ -41,10 +41,18 @@ pub struct PayloadScheme {
 pub(super) enum Format {
     /// `v1,<base64> v1a,<base64>`: Standard Webhooks.
     List,
-    /// `t=<seconds>,v1=<hex>`: Stripe.
-    Pairs,
+    /// `t=<seconds>,v1=<hex>`: Stripe, and others with other names.
+    Pairs(PairNames),
     /// One signature after a fixed text.
     Single { prefix: Box<str>, encoding: SignatureEncoding },
+}
+
+/// The names of the pairs in a field, and the character between them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PairNames {
+    pub(super) timestamp: &'static str,
+    pub(super) mac: &'static str,
+    pub(super) separator: char,
 }
 
 /// The location of the timestamp.
@@ -75,67 +83,6 @@ pub enum TimestampUnit {
 }
 
 impl PayloadScheme {
-    /// `X-GitHub-Delivery` and `X-Hub-Signature-256: sha256=<hex>` over the body
-    /// ([GitHub](https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries)).
-    ///
-    /// There is no timestamp, and the id is not covered: a delivery that is sent again is refused as replayed within the
-    /// [replay window](crate::signature::webhook::WebhookVerifier::replay_window), and accepted afterwards.
-    #[must_use]
-    pub fn github() -> Self {
-        Self {
-            id: Some(HeaderName::from_static("x-github-delivery")),
-            is_timeless: true,
-            ..Self::single("github", "x-hub-signature-256", "sha256=", "{body}")
-        }
-    }
-
-    /// `X-Slack-Request-Timestamp` and `X-Slack-Signature: v0=<hex>` over `v0:<timestamp>:<body>`
-    /// ([Slack](https://docs.slack.dev/authentication/verifying-requests-from-slack)).
-    #[must_use]
-    pub fn slack() -> Self {
-        Self::single("slack", "x-slack-signature", "v0=", "v0:{timestamp}:{body}")
-            .timestamp(HeaderName::from_static("x-slack-request-timestamp"), TimestampUnit::Seconds)
-    }
-
-    /// `webhook-id`, `webhook-timestamp` and `webhook-signature: v1,<base64>` over `<id>.<timestamp>.<body>`, with HMAC (`v1`)
-    /// and Ed25519 (`v1a`)
-    /// ([Standard Webhooks](https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md)).
-    #[must_use]
-    pub fn standard_webhooks() -> Self {
-        Self {
-            format: Format::List,
-            id: Some(HeaderName::from_static("webhook-id")),
-            ..Self::single("standard_webhooks", "webhook-signature", "", "{id}.{timestamp}.{body}")
-                .timestamp(HeaderName::from_static("webhook-timestamp"), TimestampUnit::Seconds)
-        }
-    }
-
-    /// [Standard Webhooks](Self::standard_webhooks) whose header fields begin with another word than `webhook`, such as
-    /// `svix`.
-    ///
-    /// # Errors
-    ///
-    /// If the word is not one of the name of a header field in lower case.
-    pub fn standard_webhooks_of(word: &str) -> Result<Self, ConfigError> {
-        let name = |suffix: &str| {
-            let refused = || refused("the names of header fields begin with a word in lower case").value(word);
-            HeaderName::from_lowercase(format!("{word}-{suffix}").as_bytes()).map_err(|_| refused())
-        };
-        let timestamp = Some(TimestampField::Field(name("timestamp")?, TimestampUnit::Seconds));
-        Ok(Self { id: Some(name("id")?), signature: name("signature")?, timestamp, ..Self::standard_webhooks() })
-    }
-
-    /// `Stripe-Signature: t=<timestamp>,v1=<hex>` over `<timestamp>.<body>`
-    /// ([Stripe](https://docs.stripe.com/webhooks/signature)). Other versions, such as `v0`, are ignored.
-    #[must_use]
-    pub fn stripe() -> Self {
-        Self {
-            format: Format::Pairs,
-            timestamp: Some(TimestampField::InSignature),
-            ..Self::single("stripe", "stripe-signature", "", "{timestamp}.{body}")
-        }
-    }
-
     /// `X-Timestamp` in seconds and `X-Signature: <hex>` over `<timestamp>.<body>`.
     #[must_use]
     pub fn timestamped() -> Self {
@@ -169,7 +116,7 @@ impl PayloadScheme {
         Ok(Self { name: "custom", signature, format, timestamp: None, id: None, template, is_timeless: false })
     }
 
-    fn single(name: &'static str, signature: &'static str, prefix: &str, template: &str) -> Self {
+    pub(super) fn single(name: &'static str, signature: &'static str, prefix: &str, template: &str) -> Self {
         let template = Template::parse(template).expect("the templates of this crate are valid");
         let format = Format::Single { prefix: prefix.into(), encoding: SignatureEncoding::Hex };
         let signature = HeaderName::from_static(signature);
@@ -225,7 +172,7 @@ impl PayloadScheme {
     fn single_format(&mut self) -> Result<(&mut Box<str>, &mut SignatureEncoding), ConfigError> {
         match &mut self.format {
             Format::Single { prefix, encoding } => Ok((prefix, encoding)),
-            Format::List | Format::Pairs => {
+            Format::List | Format::Pairs(_) => {
                 Err(refused("the form of the signatures of this scheme is fixed").value(self.name))
             }
         }

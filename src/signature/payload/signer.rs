@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use super::{
     fields::is_id,
     key::PayloadKey,
-    scheme::{Format, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit, refused},
+    scheme::{Format, PairNames, PayloadScheme, SignatureEncoding, TimestampField, TimestampUnit, refused},
     template::{Values, target},
 };
 use crate::{
@@ -46,7 +46,7 @@ impl PayloadSigner {
     ///
     /// # Errors
     ///
-    /// If the scheme has no Ed25519 signatures, as Stripe's, or is incomplete.
+    /// If the scheme has no Ed25519 signatures, as Stripe's and Paddle's, or is incomplete.
     pub fn ed25519(
         scheme: PayloadScheme,
         sign: impl Fn(&[u8]) -> Result<[u8; 64], Unavailable> + Send + Sync + 'static,
@@ -77,8 +77,8 @@ impl PayloadSigner {
         self,
         sign: impl Fn(&[u8]) -> Result<[u8; 64], Unavailable> + Send + Sync + 'static,
     ) -> Result<Self, ConfigError> {
-        if matches!(self.scheme.format, Format::Pairs) {
-            return Err(refused("signatures of Stripe are made with secrets"));
+        if matches!(self.scheme.format, Format::Pairs(_)) {
+            return Err(refused("signatures of Stripe and Paddle are made with secrets"));
         }
         self.with(SigningKey::Ed25519(Arc::new(sign)))
     }
@@ -102,7 +102,8 @@ impl PayloadSigner {
     /// # Errors
     ///
     /// If the scheme requires an id and the payload has none, or one that is not 1 to 256 visible ASCII characters without the
-    /// character that follows it in the template; and if a private key cannot be used.
+    /// character that follows it in the template; if a body of [`discord`](PayloadScheme::discord) is empty or begins with a
+    /// digit; and if a private key cannot be used.
     pub fn sign(&self, payload: &Payload<'_>) -> Result<HeaderMap, PayloadSigningError> {
         let scheme = &self.scheme;
         let id = payload.id.filter(|_| scheme.id.is_some());
@@ -117,6 +118,9 @@ impl PayloadSigner {
         let target = target(payload.uri);
         let values = Values { id, method: payload.method.as_str(), target: &target, timestamp: Some(&timestamp) };
         let covered = scheme.template.render(&values).ok_or(PayloadSigningError(Cause::Id))?;
+        if !scheme.template.separation().permits(payload.body) {
+            return Err(PayloadSigningError(Cause::Body));
+        }
         let mut headers = HeaderMap::new();
         let mut insert = |name: &HeaderName, value: &str| {
             let value = HeaderValue::from_str(value).map_err(|_| PayloadSigningError(Cause::Id))?;
@@ -154,9 +158,10 @@ impl PayloadSigner {
                 let items = signatures.map(|(version, bytes)| format!("{version},{}", BASE64_STANDARD.encode(bytes)));
                 items.collect::<Vec<_>>().join(" ")
             }
-            Format::Pairs => {
-                let items = signatures.map(|(version, bytes)| format!("{version}={}", hex(bytes)));
-                [format!("t={timestamp}")].into_iter().chain(items).collect::<Vec<_>>().join(",")
+            Format::Pairs(PairNames { timestamp: name, mac, separator }) => {
+                let items = signatures.map(|(_, bytes)| format!("{mac}={}", hex(bytes)));
+                let pairs = [format!("{name}={timestamp}")].into_iter().chain(items);
+                pairs.collect::<Vec<_>>().join(separator.encode_utf8(&mut [0; 4]))
             }
             Format::Single { prefix, encoding } => {
                 let items = signatures.map(|(_, bytes)| match encoding {
@@ -215,6 +220,8 @@ pub struct PayloadSigningError(Cause);
 
 #[derive(Debug, thiserror::Error)]
 enum Cause {
+    #[error("a body after a timestamp does not begin with a digit, and is not empty")]
+    Body,
     #[error("the scheme requires an id of visible ASCII characters, without the one that follows it")]
     Id,
     #[error("the private key cannot be used")]

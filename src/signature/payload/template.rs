@@ -23,6 +23,24 @@ pub(super) enum Placeholder {
     Timestamp,
 }
 
+/// The part that shows where the value before the body ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Separation {
+    /// The body, whose first byte is no digit.
+    Body,
+    Template,
+}
+
+impl Separation {
+    /// Returns whether this body can follow.
+    pub(super) fn permits(self, body: &[u8]) -> bool {
+        match self {
+            Self::Body => body.first().is_some_and(|first| !first.is_ascii_digit()),
+            Self::Template => true,
+        }
+    }
+}
+
 /// The values of one request.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Values<'a> {
@@ -75,6 +93,18 @@ impl Template {
         Ok(Self(parts.into()))
     }
 
+    /// The timestamp, and the body next to it: unambiguous if that does not begin with a digit.
+    pub(super) fn timestamp_and_body() -> Self {
+        Self(Box::new([Part::Value(Placeholder::Timestamp)]))
+    }
+
+    pub(super) fn separation(&self) -> Separation {
+        match *self.0 {
+            [.., Part::Value(_)] => Separation::Body,
+            [] | [.., Part::Literal(_)] => Separation::Template,
+        }
+    }
+
     pub(super) fn covers(&self, placeholder: Placeholder) -> bool {
         self.0.contains(&Part::Value(placeholder))
     }
@@ -89,7 +119,9 @@ impl Template {
                     let value = placeholder.of(values)?;
                     let is_ambiguous = match self.0.get(index + 1) {
                         Some(Part::Literal(next)) => value.contains(next.chars().next()?),
-                        Some(Part::Value(_)) | None => true,
+                        Some(Part::Value(_)) => true,
+                        // The body follows, which is compared when it is known.
+                        None => *placeholder != Placeholder::Timestamp,
                     };
                     if is_ambiguous {
                         return None;

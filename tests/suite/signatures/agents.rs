@@ -5,23 +5,19 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use base64::{
-    Engine as _,
-    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
-};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, request::Builder};
 use serde_json::{Value, json};
 use tower_warden::{
-    AuthMethod, ConfigErrorKind, Environment, Eventual, Identity, ManualClock, Unavailable,
+    AuthMethod, Environment, Eventual, Identity, ManualClock, Unavailable,
     fetch::Fetch,
     jwt::{Algorithm, VerifyingKey},
-    signature::{AgentDirectory, MessageKey, SignatureAgents, SignatureAlgorithm, SignaturePolicy, Signatures},
+    signature::{SignatureAgents, SignatureAlgorithm, SignatureKeyMap, SignaturePolicy, Signatures},
     testing::SigningKey,
 };
 
 use crate::{
+    secrets::listen,
     signed::{App, Labelled, ORIGIN, app, assert_refused, pair, seconds, send, signed, signed_by_all},
     support::{Answer, START},
 };
@@ -51,6 +47,8 @@ impl Fetch for Web {
     fn fetch(&self, request: Request<Bytes>, _: usize) -> Eventual<Result<Response<Bytes>, Unavailable>> {
         let url = request.uri().to_string();
         self.fetched.lock().unwrap().push(url.clone());
+        let accepted = request.headers()["accept"].to_str().unwrap();
+        assert!(accepted.starts_with("application/http-message-signatures-directory+json, "), "{accepted}");
         let Some((status, body)) = self.sets.lock().unwrap().get(&url).cloned() else {
             return Eventual::Now(Err(Unavailable::new("the network")));
         };
@@ -153,6 +151,21 @@ async fn directory_that_does_not_respond_or_redirects_is_503() {
         answer.assert_unavailable("signature_keys_unavailable");
         assert!(!bots.web.fetched.lock().unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn directory_that_does_not_respond_is_logged_once_also_between_requests_of_other_agents() {
+    let (log, _guard) = listen();
+    let bots = Bots::new();
+    bots.web.set(ONE, 500, String::new());
+    for _ in 0..3 {
+        let answer = send(&bots.app, request(&bots.one, ONE), "").await;
+        answer.assert_unavailable("signature_keys_unavailable");
+        assert_ne!(send(&bots.app, request(&bots.two, TWO), "").await.status, 503);
+    }
+    let text = log.text();
+    assert_eq!(text.matches("the source of signature keys does not respond").count(), 1, "{text}");
+    assert!(!text.contains("responds again"), "{text}");
 }
 
 #[tokio::test]
@@ -327,6 +340,21 @@ async fn request_with_a_second_signature_by_an_unknown_key_of_an_agent_is_refuse
     }
 }
 
+// (223)
+#[tokio::test]
+async fn secret_keys_of_agents_are_not_accepted_where_all_algorithms_are() {
+    let key = SigningKey::generate(Algorithm::HS256);
+    let known = SignatureKeyMap::default().with("k1", key.verifying_key(), Identity::new("bot", AuthMethod::Signature));
+    let policy = SignaturePolicy::web_bot_auth(ORIGIN).unwrap();
+    assert!(policy.clone().algorithms([SignatureAlgorithm::HmacSha256]).is_err());
+    let app = app(Signatures::new(policy.algorithms(SignatureAlgorithm::ALL).unwrap(), known), &ManualClock::at(START));
+    let (value, member) = (format!("\"{ONE}\""), "\"signature-agent\";key=\"sig1\"".to_owned());
+    let request = Request::get("/").header("signature-agent", format!("sig1={value}"));
+    let components = [pair("@authority", "api.test"), (member, value)];
+    let request = signed(request, &key, &components, &parameters("k1"));
+    assert_refused(&send(&app, request, "").await, "signature_algorithm");
+}
+
 #[tokio::test]
 async fn challenge_asks_for_the_signature_of_an_agent() {
     let bots = Bots::new();
@@ -343,61 +371,8 @@ async fn challenge_of_an_agent_that_covers_more_names_its_directory() {
     let agents = SignatureAgents::builder().fetch(Web::default()).build().unwrap();
     let app = app(Signatures::new(policy, agents), &ManualClock::at(START));
     let answer = send(&app, Request::get("/"), "").await;
-    let accepted = "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\")";
+    let accepted =
+        "sig1=(\"@method\" \"@target-uri\" \"signature-agent\";key=\"sig1\" \"content-digest\" \"content-type\")";
     let value = answer.header("accept-signature").unwrap();
     assert_eq!(value, format!("{accepted};created;expires;tag=\"web-bot-auth\""));
-}
-
-#[test]
-fn published_directory_is_signed_with_its_keys() {
-    let key = SigningKey::named_by_thumbprint(Algorithm::EdDSA);
-    let directory = AgentDirectory::new("https://agent.test").unwrap().clock(ManualClock::at(START));
-    let directory = directory.key(&key.jwk().to_string(), key.clone()).unwrap();
-    let response = directory.response().unwrap();
-    let body: Value = serde_json::from_slice(response.body()).unwrap();
-    assert_eq!(body, json!({ "keys": [key.jwk()] }));
-    let field = |name: &str| response.headers()[name].to_str().unwrap().strip_prefix("sig0=").unwrap().to_owned();
-    let input = field("signature-input");
-    assert!(input.starts_with("(\"@authority\";req \"content-digest\");created=1800000000;expires=1800000300;"));
-    assert!(input.ends_with(";tag=\"http-message-signatures-directory\""));
-    let digest = response.headers()["content-digest"].to_str().unwrap();
-    let base = format!("\"@authority\";req: agent.test\n\"content-digest\": {digest}\n\"@signature-params\": {input}");
-    let public = BASE64_URL_SAFE_NO_PAD.decode(key.jwk()["x"].as_str().unwrap()).unwrap();
-    let signature = BASE64_STANDARD.decode(field("signature").trim_matches(':')).unwrap();
-    UnparsedPublicKey::new(&ED25519, public).verify(base.as_bytes(), &signature).unwrap();
-    assert!(AgentDirectory::new("http://agent.test").is_err());
-}
-
-#[test]
-fn directory_with_a_key_whose_id_is_not_its_thumbprint_is_a_configuration_error() {
-    let key = SigningKey::named(Algorithm::EdDSA, "agent-7");
-    let directory = AgentDirectory::new("https://agent.test").unwrap();
-    assert_eq!(directory.key(&key.jwk().to_string(), key).unwrap_err().kind(), ConfigErrorKind::Signature);
-}
-
-/// Signs with one key under the id of another one.
-#[derive(Debug)]
-struct Misnamed(SigningKey, String);
-
-impl MessageKey for Misnamed {
-    fn algorithm(&self) -> SignatureAlgorithm {
-        SignatureAlgorithm::Ed25519
-    }
-
-    fn key_id(&self) -> &str {
-        &self.1
-    }
-
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
-        Ok(self.0.sign(message))
-    }
-}
-
-#[test]
-fn directory_with_a_key_and_what_signs_with_another_one_is_a_configuration_error() {
-    let [published, other] = [0, 1].map(|_| SigningKey::named_by_thumbprint(Algorithm::EdDSA));
-    let misnamed = Misnamed(other, published.id().to_owned());
-    let directory = AgentDirectory::new("https://agent.test").unwrap();
-    let error = directory.key(&published.jwk().to_string(), misnamed).unwrap_err();
-    assert_eq!(error.kind(), ConfigErrorKind::Signature);
 }

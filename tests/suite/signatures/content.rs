@@ -153,6 +153,26 @@ async fn content_type_that_is_not_covered_is_refused() {
 
 // (237)
 #[tokio::test]
+async fn fields_of_the_content_are_covered_whatever_else_is_required() {
+    let stack = Stack::with(|policy| policy.components(["@method", "@target-uri", "x-tenant"]).unwrap());
+    for (name, value) in [("content-type", "application/json"), ("content-encoding", "gzip")] {
+        let (tenant, field) = (("x-tenant", "acme"), (name, value));
+        let less = stack.send_with(with_fields(&stack, &[tenant, field], &[tenant]), "{}").await;
+        assert_refused(&less, "signature_not_covered");
+        assert!(less.header("accept-signature").unwrap().contains(&format!("\"{name}\"")), "{less:?}");
+        stack.send_with(with_fields(&stack, &[tenant, field], &[tenant, field]), "{}").await.assert_subject("agent:{}");
+    }
+}
+
+#[tokio::test]
+async fn fields_of_the_content_need_not_be_covered_only_by_a_danger() {
+    let stack = Stack::with(|policy| policy.danger_components(["@method", "@target-uri"]).unwrap());
+    let request = with_fields(&stack, &[("content-type", "application/json")], &[]);
+    stack.send_with(request, "{}").await.assert_subject("agent:{}");
+}
+
+// (237)
+#[tokio::test]
 async fn content_type_that_was_changed_is_refused() {
     let stack = Stack::new();
     let form = [("content-type", "application/x-www-form-urlencoded")];

@@ -3,6 +3,7 @@
 mod agents;
 mod components;
 mod content;
+mod directories;
 mod keys;
 mod limits;
 mod mutations;
@@ -14,4 +15,5 @@ mod responses;
 mod revocations;
 mod streamed;
 mod streamed_frames;
+mod subjects;
 mod vectors;

@@ -1,12 +1,14 @@
 //! Signatures as proofs that the sender holds the key of its token.
 
+use std::sync::{Arc, Mutex};
+
 use http::{Request, request::Builder};
 use tower_warden::{
-    AuthMethod, Environment, Identity, ManualClock,
-    jwt::{Algorithm, Jwt},
+    AuthMethod, Environment, Identity, ManualClock, Unavailable,
+    jwt::{Algorithm, Jwt, VerifyingKey},
     layer::AuthLayer,
     scheme::{Bearer, Location},
-    signature::{SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures},
+    signature::{ProofKeyMap, ProofKeys, SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures},
     testing::{SigningKey, TestIssuer},
 };
 
@@ -242,6 +244,43 @@ async fn accepted_signatures_of_both_roles_are_named() {
     let lines: Vec<_> = answer.headers.iter().filter(|(name, _)| name == "accept-signature").collect();
     let labels: Vec<_> = lines.iter().filter_map(|(_, value)| value.split_once('=')).map(|(label, _)| label).collect();
     assert_eq!(labels, ["proof1", "sig1"]);
+}
+
+/// Keys that are registered while the server runs; `None` while they are not available.
+#[derive(Clone, Default)]
+struct Registered(Arc<Mutex<Option<ProofKeyMap>>>);
+
+impl ProofKeys for Registered {
+    fn find(&self, key_id: &str) -> Result<Option<Arc<VerifyingKey>>, Unavailable> {
+        self.0.lock().unwrap().as_ref().ok_or(Unavailable::new("registered keys"))?.find(key_id)
+    }
+}
+
+// (230, 231)
+#[tokio::test]
+async fn key_that_is_registered_while_the_server_runs_proves_its_tokens() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let registered = Registered::default();
+    let proof = SignatureProof::from_source(SignaturePolicy::new(ORIGIN).unwrap(), registered.clone());
+    let layer = AuthLayer::new(Jwt::new(rules(&issuer), issuer.clone())).environment(&environment);
+    let app = wrapped(layer.signature_proof(proof));
+    let [key, other] = ["k1", "k2"].map(|id| SigningKey::named(Algorithm::EdDSA, id));
+    let value = format!("Bearer {}", issuer.token("alice").audience(AUDIENCE).confirmation(&key.confirmation()).sign());
+    let components = [&covered("GET", "/")[..], &[pair("authorization", &value)]].concat();
+    let request = || {
+        let request = Request::get("/").header("authorization", &value);
+        signed(request, &key, &components, &parameters(START.as_secs(), "k1"))
+    };
+    send(&app, request(), "").await.assert_reason(503, "signature_keys_unavailable");
+    let register = |key: VerifyingKey| registered.0.lock().unwrap().get_or_insert_default().add(key).unwrap();
+    register(VerifyingKey::from_jwk(&other.jwk().to_string()).unwrap());
+    send(&app, request(), "").await.assert_reason(401, "signature_key_unknown");
+    // A key of another holder under this id is of no use.
+    register(VerifyingKey::from_jwk(&other.jwk().to_string()).unwrap().with_kid("k1"));
+    send(&app, request(), "").await.assert_reason(401, "key_mismatch");
+    register(VerifyingKey::from_jwk(&key.jwk().to_string()).unwrap());
+    send(&app, request(), "").await.assert_subject("alice:");
 }
 
 // (216, 231)

@@ -37,6 +37,43 @@ async fn replayed_signature_is_refused_for_as_long_as_it_is_valid() {
     assert_refused(&stack.send(request()).await, "signature_too_old");
 }
 
+/// A server that accepts signatures without `created`, and a request with `expires` so many seconds after the start.
+fn expiring(seconds: u64) -> (Stack, impl Fn() -> Builder) {
+    let stack = Stack::with(SignaturePolicy::danger_accept_without_created);
+    let key = stack.key.clone();
+    let request = move || {
+        let parameters = format!(";expires={};keyid=\"k1\"", START.as_secs() + seconds);
+        signed(Request::get("/"), &key, &covered("GET", "/"), &parameters)
+    };
+    (stack, request)
+}
+
+// (216)
+#[tokio::test]
+async fn replay_without_created_is_refused_until_the_signature_expires() {
+    let (stack, request) = expiring(360);
+    stack.send(request()).await.assert_subject("agent:");
+    for _ in 0..2 {
+        stack.clock.advance(seconds(180));
+        assert_refused(&stack.send(request()).await, "signature_replay");
+    }
+    stack.clock.advance(seconds(1));
+    assert_refused(&stack.send(request()).await, "signature_expired");
+}
+
+// (214)
+#[tokio::test]
+async fn signature_without_created_that_expires_too_late_is_refused() {
+    let (stack, request) = expiring(3600);
+    assert_refused(&stack.send(request()).await, "signature_in_future");
+    stack.clock.advance(seconds(3239));
+    assert_refused(&stack.send(request()).await, "signature_in_future");
+    stack.clock.advance(seconds(1));
+    stack.send(request()).await.assert_subject("agent:");
+    stack.clock.advance(seconds(301));
+    assert_refused(&stack.send(request()).await, "signature_replay");
+}
+
 // (216)
 #[tokio::test]
 async fn nonce_is_accepted_once_for_each_key() {

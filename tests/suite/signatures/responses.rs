@@ -3,14 +3,16 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use http::{HeaderName, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_warden::{
-    Environment, ManualClock, Reason,
+    Environment, ManualClock, Reason, UnixTime,
     body::BodyLimits,
     jwt::Algorithm,
-    signature::{DigestAlgorithm, HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer},
+    signature::{
+        DigestAlgorithm, FieldType, HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer, SignatureAlgorithm,
+    },
     testing::SigningKey,
 };
 
@@ -115,6 +117,22 @@ async fn signed_response_belongs_to_its_request_status_and_content() {
 }
 
 #[tokio::test]
+async fn response_behind_a_proxy_that_removes_a_prefix_belongs_to_the_path_that_the_client_calls() {
+    let (signer, verifier) = server();
+    let layer = || SignResponseLayer::new(ORIGIN, signer.clone()).unwrap();
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let handler = service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Response::new(Body::from("12 EUR"))));
+    let service = layer().removed_prefix("/api").unwrap().environment(&environment).layer(handler);
+    let request = Request::get("/balance?a=b").body(Body::default()).unwrap();
+    let (response, _) = service.oneshot(request).await.unwrap().into_parts();
+    let seen = |uri: &str| Request::get(uri).body(()).unwrap().into_parts().0;
+    let verify = |uri: &str| verifier.verify(&response, b"12 EUR", &seen(uri), START);
+    assert_eq!(verify("https://api.test/api/balance?a=b"), Ok(()));
+    assert_eq!(verify("https://api.test/balance?a=b"), Err(Reason::SIGNATURE_WRONG));
+    assert!(layer().removed_prefix("api/").is_err());
+}
+
+#[tokio::test]
 async fn response_without_content_is_signed() {
     let (response, content, verifier, request) =
         call(BodyLimits::default(), async |_| Response::new(Full::default())).await;
@@ -184,6 +202,37 @@ fn response_whose_signature_does_not_cover_that_of_the_request_is_not_valid() {
     let request = signed_request("{}");
     let response = answered(&signer, &request);
     assert_eq!(verifier.verify(&response, b"ok", &request, START), Err(Reason::SIGNATURE_NOT_COVERED));
+}
+
+#[test]
+fn structured_field_that_both_sides_declare_may_be_serialized_again_on_the_way() {
+    let (signer, verifier) = server();
+    let (name, field_type) = (HeaderName::from_static("x-order"), FieldType::Dictionary);
+    let components = ["@status", "\"x-order\";sf"];
+    let signer = signer.components(components).unwrap();
+    let (request, ()) = Request::get("https://api.test/").body(()).unwrap().into_parts();
+    let response = || Response::builder().header("x-order", "id=7,  state=paid").body(()).unwrap().into_parts().0;
+    assert!(signer.sign_response(&mut response(), b"", &request, START).is_err(), "its type is unknown");
+    let mut signed = response();
+    signer.structured_field(name.clone(), field_type).sign_response(&mut signed, b"", &request, START).unwrap();
+    signed.headers.insert("x-order", HeaderValue::from_static("id=7, state=paid"));
+    let verifier = verifier.components(components).unwrap().structured_field(name, field_type);
+    assert_eq!(verifier.verify(&signed, b"", &request, START), Ok(()));
+}
+
+#[test]
+fn skew_and_algorithms_of_responses_are_those_of_the_verifier() {
+    let (signer, verifier) = server();
+    let request = signed_request("{}");
+    let response = answered(&signer, &request);
+    let verify = |verifier: ResponseVerifier, now| verifier.verify(&response, b"ok", &request, now);
+    let ahead = UnixTime::from_secs(START.as_secs() - 61);
+    assert_eq!(verify(verifier.clone(), ahead), Err(Reason::SIGNATURE_IN_FUTURE));
+    assert_eq!(verify(verifier.clone().skew(seconds(61)).unwrap(), ahead), Ok(()));
+    let only = verifier.clone().algorithms([SignatureAlgorithm::EcdsaP256Sha256]).unwrap();
+    assert_eq!(verify(only, START), Err(Reason::SIGNATURE_ALGORITHM));
+    assert!(verifier.clone().skew(seconds(301)).is_err());
+    assert!(verifier.algorithms([]).is_err());
 }
 
 // (233)

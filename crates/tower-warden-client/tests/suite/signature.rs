@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -62,6 +62,41 @@ async fn signed_requests_are_admitted_for_each_algorithm() {
         }
         assert_eq!(api.oneshot(post("/orders", "{}")).await.unwrap().status(), 401);
     }
+}
+
+/// A request that came to a gateway with these two fields, is signed by the gateway, and sent to a server that knows its key.
+async fn passed_on(input: &str, signature: &str) -> (u16, Vec<String>) {
+    let (key, environment) = (PrivateKey::generate(Algorithm::EdDSA).unwrap().with_kid("gateway"), environment());
+    let public = VerifyingKey::from_jwk(&key.public_jwk()).unwrap();
+    let keys = SignatureKeyMap::default().with("gateway", public, Identity::new("gateway", AuthMethod::Signature));
+    let signatures = Signatures::new(SignaturePolicy::new(API).unwrap(), keys);
+    let api = api(AuthLayer::new(signatures).environment(&environment));
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sent);
+    let server = service_fn(move |request: Request<Full<Bytes>>| {
+        let lines = request.headers().get_all("signature").iter();
+        let labels = lines.map(|line| line.to_str().unwrap().split('=').next().unwrap().to_owned());
+        *seen.lock().unwrap() = labels.collect();
+        api.clone().oneshot(request)
+    });
+    let gateway = SignLayer::new(MessageSigner::new(RequestKey::new(key).unwrap())).environment(&environment);
+    let mut request = post("/orders", "{}");
+    request.headers_mut().insert("signature-input", HeaderValue::from_str(input).unwrap());
+    request.headers_mut().insert("signature", HeaderValue::from_str(signature).unwrap());
+    let status = gateway.layer(server).oneshot(request).await.unwrap().status().as_u16();
+    let labels = sent.lock().unwrap().clone();
+    (status, labels)
+}
+
+#[tokio::test]
+async fn request_that_a_client_has_signed_gets_a_further_signature() {
+    let input = "sig1=(\"@method\");created=1;keyid=\"client\"";
+    assert_eq!(passed_on(input, "sig1=:AAAA:").await, (200, vec!["sig1".to_owned(), "sig1-2".to_owned()]));
+}
+
+#[tokio::test]
+async fn malformed_signature_of_a_client_is_replaced() {
+    assert_eq!(passed_on("sig1=(", "sig1=:AAAA:").await, (200, vec!["sig1".to_owned()]));
 }
 
 /// A source of a bound token.

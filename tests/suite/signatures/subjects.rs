@@ -1,0 +1,138 @@
+//! Signed requests that carry another credential: that of the subject, or one in `Authorization`.
+
+use http::{Request, request::Builder};
+use tower_warden::{
+    Environment, ManualClock,
+    auth::CredentialSource,
+    jwt::{Algorithm, Jwt},
+    layer::AuthLayer,
+    scheme::{Bearer, Location},
+    signature::{SignaturePolicy, Signatures},
+    testing::{SigningKey, TestIssuer},
+};
+
+use crate::{
+    signed::{
+        App, Labelled, ORIGIN, Stack, agents, assert_refused, covered, pair, parameters, send, signed, signed_by_all,
+        wrapped,
+    },
+    support::{Answer, START},
+    tokens::{AUDIENCE, rules},
+};
+
+/// An agent that signs, for users with tokens in a field.
+struct Acting {
+    app: App,
+    field: &'static str,
+    key: SigningKey,
+    tokens: [String; 2],
+}
+
+impl Acting {
+    fn new(field: &'static str, policy: impl FnOnce(SignaturePolicy) -> SignaturePolicy) -> Self {
+        let environment = Environment::default().with_clock(ManualClock::at(START));
+        let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+        let key = SigningKey::generate(Algorithm::EdDSA);
+        let signatures = Signatures::new(policy(SignaturePolicy::new(ORIGIN).unwrap()), agents(&key));
+        let users = CredentialSource::new(Jwt::new(rules(&issuer), issuer.clone()));
+        let users = match field {
+            "authorization" => users,
+            _ => users.scheme(Bearer::from(Location::header(field))),
+        };
+        let layer = AuthLayer::new(signatures).environment(&environment).acting_for(users).unwrap();
+        let tokens = ["alice", "bob"].map(|user| issuer.token(user).audience(AUDIENCE).sign());
+        let tokens = tokens.map(|token| if field == "authorization" { format!("Bearer {token}") } else { token });
+        Self { app: wrapped(layer), field, key, tokens }
+    }
+
+    /// A request with one token, and the signature of one with another token, or none.
+    fn request(&self, sent: &str, signed_as: Option<&str>) -> Builder {
+        let field = signed_as.map(|value| pair(self.field, value));
+        let components: Vec<_> = covered("GET", "/").into_iter().chain(field).collect();
+        let request = Request::get("/").header(self.field, sent);
+        signed(request, &self.key, &components, &parameters(START.as_secs(), "k1"))
+    }
+
+    async fn send(&self, sent: &str, signed_as: Option<&str>) -> Answer {
+        send(&self.app, self.request(sent, signed_as), "").await
+    }
+}
+
+// (231)
+#[tokio::test]
+async fn signed_request_for_one_subject_is_refused_for_another_one() {
+    for field in ["authorization", "x-user-token"] {
+        let acting = Acting::new(field, |policy| policy);
+        let [alice, bob] = &acting.tokens;
+        assert_refused(&acting.send(bob, Some(alice)).await, "signature_wrong");
+        acting.send(alice, Some(alice)).await.assert_subject("agent:");
+    }
+}
+
+// (231)
+#[tokio::test]
+async fn signature_that_does_not_cover_the_credential_of_the_subject_is_refused_and_it_is_named() {
+    for field in ["authorization", "x-user-token"] {
+        let components =
+            |policy: SignaturePolicy| policy.components(["@method", "@target-uri"]).expect("they are enough");
+        for acting in [Acting::new(field, |policy| policy), Acting::new(field, components)] {
+            let answer = acting.send(&acting.tokens[1], None).await;
+            assert_refused(&answer, "signature_not_covered");
+            let accepted =
+                format!(r#"sig1=("@method" "@target-uri" "{field}" "content-digest" "content-type");created"#);
+            assert_eq!(answer.header("accept-signature"), Some(&*accepted));
+        }
+    }
+}
+
+// (231)
+#[tokio::test]
+async fn credential_of_the_subject_need_not_be_covered_only_by_a_danger() {
+    for field in ["authorization", "x-user-token"] {
+        let acting = Acting::new(field, |policy| policy.danger_components(["@method", "@target-uri"]).unwrap());
+        acting.send(&acting.tokens[0], None).await.assert_subject("agent:");
+    }
+}
+
+// (231)
+#[tokio::test]
+async fn signature_of_the_subject_covers_the_credential_of_the_caller() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let key = SigningKey::generate(Algorithm::EdDSA);
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&key));
+    let layer = AuthLayer::new(Jwt::new(rules(&issuer), issuer.clone()));
+    let layer = layer.scheme(Bearer::from(Location::header("x-agent-token"))).environment(&environment);
+    let app = wrapped(layer.acting_for(CredentialSource::new(signatures)).unwrap());
+    let token = issuer.token("service").audience(AUDIENCE).sign();
+    let request = |field: Option<(String, String)>| {
+        let components: Vec<_> = covered("GET", "/").into_iter().chain(field).collect();
+        let request = Request::get("/").header("x-agent-token", &token);
+        signed(request, &key, &components, &parameters(START.as_secs(), "k1"))
+    };
+    send(&app, request(None), "").await.assert_reason(401, "signature_not_covered");
+    send(&app, request(Some(pair("x-agent-token", &token))), "").await.assert_subject("service:");
+}
+
+// (231)
+#[tokio::test]
+async fn authorization_that_is_not_covered_is_refused_also_where_no_layer_reads_it() {
+    let stack = Stack::new();
+    let request = stack.get().header("authorization", "Basic YTpi");
+    assert_refused(&stack.send(request).await, "signature_not_covered");
+    // It is used up by nothing but a request that is admitted.
+    stack.send(stack.get()).await.assert_subject("agent:");
+}
+
+// (216, 231)
+#[tokio::test]
+async fn request_is_not_accepted_again_without_authorization_by_a_signature_that_does_not_cover_it() {
+    let stack = Stack::new();
+    let now = START.as_secs();
+    let whole = [&covered("GET", "/")[..], &[pair("authorization", "Basic YTpi")]].concat();
+    let (less, parameters) = (covered("GET", "/"), parameters(now, "k1"));
+    let both = [Labelled("a", &stack.key, &less, &parameters), Labelled("b", &stack.key, &whole, &parameters)];
+    let request = signed_by_all(Request::get("/").header("authorization", "Basic YTpi"), &both);
+    stack.send(request).await.assert_subject("agent:");
+    assert_refused(&stack.send(stack.get()).await, "signature_replay");
+}
