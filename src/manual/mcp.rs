@@ -56,6 +56,7 @@
 //! |---|---|---|
 //! | sessions | bound to the caller that opened them | none |
 //! | `GET`, `DELETE` | of the session's caller | 405 |
+//! | `Last-Event-ID` | an event that was sent to the caller, otherwise 404 | 405 |
 //! | batches | 2025-03-26 only, of up to 10 messages, admitted as a whole | 400 |
 //! | `Mcp-Method`, `Mcp-Name` | compared if present | required, and compared |
 //! | an undeclared method | 403 | 404, `-32601` |

@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use http::{Extensions, Method};
 
 use super::{
+    event::Events,
     header::Fields,
     message::{self, Call},
     operation::McpOperation,
@@ -26,6 +27,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Guard {
+    pub(super) events: Events,
     pub(super) filters_lists: bool,
     pub(super) limits: BodyLimits,
     /// The origins of web pages that may send requests; `None` for all.
