@@ -65,7 +65,8 @@
 //!
 //! # Not covered
 //!
-//! The transport of version 2024-11-05, with two URLs, has no guard: put it behind `AuthLayer` only.
+//! The transport of version 2024-11-05, with two URLs, has no guard: put it behind `AuthLayer` only. Servers of that version behind
+//! the transport of later ones have it.
 //!
 //! `Mcp-Param-*` fields depend on the schema of a tool, which the server knows: rmcp compares them. Tasks that a server creates
 //! outside of a response to `tools/call` are unknown to the guard, and so are those in events whose lines end with a carriage

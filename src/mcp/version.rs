@@ -7,6 +7,8 @@ use crate::refusal::Rejection;
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum McpVersion {
+    /// 2024-11-05, which servers may choose behind the transport of later versions.
+    V2024_11_05,
     /// 2025-03-26, which is also assumed of requests that state none. The only one with batches.
     V2025_03_26,
     /// 2025-06-18.
@@ -18,12 +20,14 @@ pub enum McpVersion {
 }
 
 impl McpVersion {
-    const ALL: [Self; 4] = [Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    const ALL: [Self; 5] =
+        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
 
     /// The version as text, such as `2025-11-25`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::V2024_11_05 => "2024-11-05",
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
@@ -37,7 +41,7 @@ impl McpVersion {
     }
 
     pub(super) fn has_batches(self) -> bool {
-        self <= Self::V2025_03_26
+        self == Self::V2025_03_26
     }
 
     /// Returns whether the version has this method, if an earlier one had it.
