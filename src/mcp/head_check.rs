@@ -8,7 +8,7 @@ use super::{
     guard::Guard,
     header::{Field, Fields, SESSION_ID},
     owner::Owner,
-    refusal,
+    refusal, upgrade,
     version::McpVersion,
 };
 use crate::{
@@ -65,7 +65,7 @@ impl McpHeadCheck {
             }
         }
         // What is sent after it would not be judged.
-        if fields.upgrade.is_present() {
+        if !upgrade::is_ignored(fields.upgrade) {
             return Err(refusal::invalid_message());
         }
         let unknown = |reason| refusal::forbidden(reason).hidden();

@@ -123,5 +123,6 @@ mod rules;
 mod server;
 mod task;
 mod template;
+mod upgrade;
 mod version;
 mod yields;

@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    body::McpBody, guard::Guard, header::LAST_EVENT_ID, list::is_list, request::McpRequest, task::IdFinder,
+    body::McpBody, guard::Guard, header::LAST_EVENT_ID, list::is_list, request::McpRequest, task::IdFinder, upgrade,
 };
 use crate::caller::{self, Principal};
 
@@ -85,6 +85,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        upgrade::ignore(request.headers_mut());
         let observed = Observed::of(&self.guard, &mut request);
         McpResponseFuture { future: self.inner.call(request), observed }
     }

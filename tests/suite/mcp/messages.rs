@@ -302,12 +302,46 @@ async fn a_refusal_names_an_id_in_the_form_of_the_request_or_none() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_refused() {
+async fn an_upgrade_to_another_protocol_is_refused() {
     let server = Server::new();
-    let request =
-        Request::get("/mcp").header("authorization", format!("Bearer {}", server.token("alice", "mcp:tools")));
-    let request = request.header("connection", "upgrade").header("upgrade", "websocket");
-    server.send(request.body(Full::default()).unwrap()).await.assert_refused(400, "mcp_message_invalid");
+    let token = server.token("alice", "mcp:tools");
+    for protocols in [&["websocket"][..], &["h2c, websocket"], &["h2c", "websocket"], &["h2c", "h2c"], &[""], &["h2cx"]]
+    {
+        for method in [Method::GET, Method::POST] {
+            let mut request = post(&token, LEGACY).method(&method).header("connection", "upgrade");
+            for protocol in protocols {
+                request = request.header("upgrade", *protocol);
+            }
+            let body = if method == Method::POST { full(&call("echo")) } else { Full::default() };
+            server.send(request.body(body).unwrap()).await.assert_refused(400, "mcp_message_invalid");
+        }
+    }
+    assert_eq!(server.reached.count(), 0);
+}
+
+/// HTTP clients of Java offer them with their first request.
+#[tokio::test]
+async fn an_offer_of_http_2_or_tls_is_ignored() {
+    let server = Server::with(
+        |server| server,
+        |request| {
+            let has = |name: &str| request.headers().contains_key(name);
+            assert!(!has("upgrade") && !has("http2-settings"), "the server cannot accept it");
+            ok(&json!({ "connection": request.headers().get("connection").map(|field| field.to_str().unwrap()) }))
+        },
+    );
+    let token = server.token("alice", "mcp:tools");
+    for (upgrade, connection, rest) in [
+        ("h2c", "Upgrade, HTTP2-Settings", None),
+        ("h2c", "upgrade, x-hop, HTTP2-Settings, close", Some("x-hop, close")),
+        ("TLS/1.2", "Upgrade", None),
+        ("TLS/1.3, h2c", "keep-alive, Upgrade", Some("keep-alive")),
+    ] {
+        let request = post(&token, LEGACY).header("upgrade", upgrade).header("connection", connection);
+        let answer = server.send(request.header("http2-settings", "AAMAAABk").body(full(&call("echo"))).unwrap()).await;
+        answer.assert_admitted();
+        assert_eq!(answer.json()["result"]["connection"], json!(rest), "{upgrade}, {connection}");
+    }
 }
 
 #[tokio::test]
