@@ -60,6 +60,7 @@
 //! | batches | 2025-03-26 only, of up to 10 messages, admitted as a whole | 400 |
 //! | `Mcp-Method`, `Mcp-Name` | compared if present | required, and compared |
 //! | an undeclared method | 403 | 404, `-32601` |
+//! | `subscriptions/listen` | 403 | open; each object that it names is one that is used |
 //! | tasks | bound to the caller that created them | the same |
 //! | a task that is unknown to the caller | 403, `-32602` | the same, or `-32021` if the client does not declare tasks |
 //!

@@ -181,7 +181,8 @@ fn note(head: &Head<'_>, calls: &[Call<'_>]) {
     let note = AuditNote::of(head.extensions);
     for call in calls {
         note.field("mcp_method", call.method);
-        // The event has room for the messages of a batch, and not for all resources of a subscription.
+        // The event has room for the messages of a batch, each of which names one object at most, and not for all objects of a
+        // subscription.
         if call.operations().len() > MAX_NOTED {
             note.field("mcp_objects", call.operations().len());
         }

@@ -117,8 +117,8 @@ impl McpServer {
     /// by the object that it names.
     ///
     /// Methods that need no declaration: `initialize`, `logging/setLevel`, `ping`, `prompts/list`, `resources/list`,
-    /// `resources/templates/list`, `server/discover`, `subscriptions/listen` (each resource that it names is one that is
-    /// used), `tools/list`, and notifications. Operations on a task are those of the caller that created it. `tasks/list`
+    /// `resources/templates/list`, `server/discover`, `subscriptions/listen` (since version 2026-07-28; each resource that it
+    /// names is one that is used), `tools/list`, and notifications. Operations on a task are those of the caller that created it. `tasks/list`
     /// is not among them: servers list the tasks of all callers.
     pub fn method(mut self, name: &str, policy: impl Policy) -> Self {
         self.rules.allow_method(name, policy);

@@ -3,6 +3,9 @@
 use super::{header::Field, refusal};
 use crate::refusal::Rejection;
 
+/// The method that subscribes to changes of several objects, since 2026-07-28: no message of a batch names more than one.
+const SUBSCRIPTIONS: &str = "subscriptions/listen";
+
 /// A version of the protocol. Later ones are greater.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
@@ -44,10 +47,10 @@ impl McpVersion {
         self == Self::V2025_03_26
     }
 
-    /// Returns whether the version has this method, if an earlier one had it.
+    /// Returns whether the version has this method, if another one has it.
     pub(super) fn has(self, method: &str) -> bool {
         const REMOVED: [&str; 4] = ["resources/subscribe", "resources/unsubscribe", "tasks/list", "tasks/result"];
-        !(self.is_stateless() && REMOVED.contains(&method))
+        if self.is_stateless() { !REMOVED.contains(&method) } else { method != SUBSCRIPTIONS }
     }
 
     /// The version that a request states in its header field; 2025-03-26 without one.

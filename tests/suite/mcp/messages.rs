@@ -62,15 +62,22 @@ async fn a_message_without_the_members_that_its_method_needs_is_refused() {
         ("tasks/get", json!({"taskId": 1})),
         ("completion/complete", json!({"ref": "ref/prompt"})),
         ("completion/complete", json!({"ref": {"type": "ref/other", "name": "greet"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": "file:///secret"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": [1]}})),
-        ("subscriptions/listen", json!({"notifications": {"taskIds": "t"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": vec!["file:///public/a"; 1_001]}})),
         ("skills/get", json!({})),
-        ("subscriptions/listen", json!({"notifications": {"ResourceSubscriptions": ["file:///secret"]}})),
     ] {
         refused(&server, LEGACY, request(method, &params).to_string()).await.assert_refused(400, "mcp_message_invalid");
     }
+    let token = server.token("alice", "mcp:tools");
+    for notifications in [
+        json!({"resourceSubscriptions": "file:///secret"}),
+        json!({"resourceSubscriptions": [1]}),
+        json!({"taskIds": "t"}),
+        json!({"resourceSubscriptions": vec!["file:///public/a"; 1_001]}),
+        json!({"ResourceSubscriptions": ["file:///secret"]}),
+    ] {
+        let listen = request("subscriptions/listen", &json!({ "notifications": notifications }));
+        server.modern(&token, &listen).await.assert_refused(400, "mcp_message_invalid");
+    }
+    assert_eq!(server.reached.count(), 0);
 }
 
 #[tokio::test]
