@@ -379,6 +379,61 @@ async fn a_uri_that_is_spelled_differently_needs_what_the_declared_one_needs() {
 }
 
 #[tokio::test]
+async fn a_uri_that_is_encoded_differently_needs_what_the_declared_one_needs() {
+    let declare = |server: McpServer| {
+        let server = server.resource("file:///{+path}", ()).unwrap().resource("https://{host}/{+path}", ()).unwrap();
+        let server = server.resource("file:///geheim%C3%A4", Admin::SCOPE).unwrap();
+        let server = server.resource("file:///report(1)", Admin::SCOPE).unwrap();
+        let server = server.resource("file:///%C3%A4/{name}/{+path}", Admin::SCOPE).unwrap();
+        let server = server.resource("https://Files.example.com/admin/{+path}", Admin::SCOPE).unwrap();
+        server.resource("file:///own%C3%B6", ()).unwrap().resource("file:///{name}%C3%B6", Admin::SCOPE).unwrap()
+    };
+    let server = Server::with(declare, |_| ok(&json!({})));
+    let (token, admin) = (server.token("alice", "mcp:tools"), server.token("alice", "mcp:tools admin"));
+    let read = |uri: &str| request("resources/read", &json!({"uri": uri}));
+    for uri in [
+        "file:///geheim%C3%A4",
+        "file:///geheim%c3%a4",
+        "file:///geheim\u{e4}",
+        "file:///geheim%c3%a4?x",
+        "file:///report%281%29",
+        "file:///report%281)",
+        "file:///%c3%a4/a/b",
+        "file:///%c3%a4/a%20b%3f/b%7b%23",
+        "file:///\u{e4}/a/b",
+        "https://FILES.example.com/admin/x",
+        "https://files.example.com/admin/x",
+        "https://files.example.com:443/admin/x",
+        "file:///other%c3%b6",
+    ] {
+        server.legacy(&token, &read(uri)).await.assert_refused(403, "insufficient_scope");
+        server.legacy(&admin, &read(uri)).await.assert_admitted();
+    }
+    // The declaration of a URI takes precedence over templates, however it is spelled.
+    for uri in [
+        "file:///geheim",
+        "file:///own%C3%B6",
+        "file:///own%c3%b6",
+        "https://other.example.com/admin/x",
+        "file:///{+path}",
+    ] {
+        server.legacy(&token, &read(uri)).await.assert_admitted();
+    }
+}
+
+#[tokio::test]
+async fn a_uri_that_is_too_long_is_refused() {
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let read = |length: usize| {
+        let prefix = "file:///public/";
+        request("resources/read", &json!({"uri": format!("{prefix}{}", "x".repeat(length - prefix.len()))}))
+    };
+    server.legacy(&token, &read(8_192)).await.assert_admitted();
+    server.legacy(&token, &read(8_193)).await.assert_refused(403, "mcp_undeclared");
+}
+
+#[tokio::test]
 async fn a_large_batch_is_refused_and_each_policy_decides_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let decided = Arc::new(AtomicUsize::new(0));
