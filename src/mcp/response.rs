@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -15,6 +15,15 @@ use super::{
     body::McpBody, guard::Guard, header::LAST_EVENT_ID, list::is_list, request::McpRequest, task::IdFinder, upgrade,
 };
 use crate::caller::{self, Principal};
+
+/// The header fields that describe the bytes of a body.
+const OF_CONTENT: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
+    header::ETAG,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// A request whose response is observed.
 struct Observed {
@@ -125,7 +134,10 @@ where
         let content = Content::of(&parts.headers);
         let body = match (this.observed.take(), content) {
             (Some(Observed { caller, guard, list_for: Some(list_for), .. }), Some(Content::Json)) => {
-                parts.headers.remove(header::CONTENT_LENGTH);
+                // They are of the list that the server has sent.
+                for field in OF_CONTENT {
+                    parts.headers.remove(field);
+                }
                 // It is of this caller only.
                 parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
                 parts.headers.append(header::VARY, HeaderValue::from_static("Authorization"));
