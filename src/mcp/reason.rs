@@ -22,7 +22,7 @@ reasons! {
     ///
     /// Look at: the client. The body must be one JSON-RPC message (a batch only in version 2025-03-26) in UTF-8, with the type
     /// `application/json` and without a content coding, without duplicate member names, nested at most 32 levels deep, with the
-    /// members that its method needs.
+    /// members that its method needs, and with at most 4096 values besides the arguments.
     MCP_MESSAGE_INVALID = "mcp_message_invalid";
     /// The request comes from a web page of an origin that is not allowed.
     ///

@@ -153,6 +153,8 @@ impl McpServer {
 
     /// Sets the size of bodies, and the time within which they must arrive: 1 MiB and 10 seconds by default.
     ///
+    /// While a body is judged, a list of the member names of an object takes up to six times the size of that object besides.
+    ///
     /// # Errors
     ///
     /// If the size is not 4 KiB up to 64 MiB.
