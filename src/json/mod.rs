@@ -57,11 +57,18 @@ impl<'a> Json<'a> {
         Ok(value)
     }
 
-    /// Parses a whole text, but only checks the values of members with this name: each is the string of its JSON text. Names that
-    /// are private to serde_json are refused.
+    /// Parses a whole text, of which a part is only checked.
+    ///
+    /// Values of members with the name `raw` are the strings of their JSON text. Objects and arrays of members that are not
+    /// among `built` are null, and so are those in arrays within others. Names that are private to serde_json, and texts of
+    /// which more than 4096 values would be built, are refused.
     #[cfg(feature = "mcp")]
-    pub(crate) fn parse_except(text: &'a [u8], name: &'static str) -> Result<Self, InvalidJson> {
-        reader::Reader::new(text, name)?.document()
+    pub(crate) fn parse_part(
+        text: &'a [u8],
+        raw: &'static str,
+        built: &'static [&'static str],
+    ) -> Result<Self, InvalidJson> {
+        reader::Reader::new(text, raw, built)?.document()
     }
 
     pub(crate) fn as_str(&self) -> Option<&str> {

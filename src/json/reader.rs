@@ -10,6 +10,9 @@ use super::{
     syntax::{StringEnd, after_number, after_string, after_value, after_word, next},
 };
 
+/// The number of values that are built of a text.
+const MAX_VALUES: usize = 4_096;
+
 type Result<T> = std::result::Result<T, InvalidJson>;
 
 /// Reads a text from its beginning to its end ([RFC 8259](https://www.rfc-editor.org/rfc/rfc8259)).
@@ -17,6 +20,10 @@ type Result<T> = std::result::Result<T, InvalidJson>;
 /// It does not use serde_json, which passes on strings that it has copied, and members that have no name in the text: what is
 /// only checked allocates nothing but the list of member names.
 pub(super) struct Reader<'a> {
+    /// The names of members whose objects and arrays are built.
+    built: &'static [&'static str],
+    /// The number of values that may still be built.
+    left: usize,
     /// The name of members whose values remain text.
     raw: &'static str,
     text: &'a str,
@@ -26,21 +33,23 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(text: &'a [u8], raw: &'static str) -> Result<Self> {
+    pub(super) fn new(text: &'a [u8], raw: &'static str, built: &'static [&'static str]) -> Result<Self> {
         let text = std::str::from_utf8(text).map_err(|_| InvalidJson)?;
-        Ok(Self { raw, text, place: 0, names: Names::new() })
+        Ok(Self { built, left: MAX_VALUES, raw, text, place: 0, names: Names::new() })
     }
 
     /// Reads the whole text, which is one value.
     pub(super) fn document(mut self) -> Result<Json<'a>> {
-        let value = self.value(MAX_DEPTH)?;
+        let value = self.value(MAX_DEPTH, |_| true)?;
         if next(self.text.as_bytes(), self.place).is_some() { Err(InvalidJson) } else { Ok(value) }
     }
 
-    /// Reads a value, in which `depth` levels may be nested.
-    fn value(&mut self, depth: u8) -> Result<Json<'a>> {
+    /// Reads a value, in which `depth` levels may be nested. An object or array that is not built is null.
+    fn value(&mut self, depth: u8, is_built: impl Fn(&Self) -> bool) -> Result<Json<'a>> {
+        self.left = self.left.checked_sub(1).ok_or(InvalidJson)?;
         let inner = || depth.checked_sub(1).ok_or(InvalidJson);
         match self.next()? {
+            b'{' | b'[' if !is_built(self) => self.unread(depth).map(|_| Json::Null),
             b'"' => self.string_end().and_then(|end| self.string(end)).map(Json::String),
             b'{' => self.object(inner()?).map(Json::Object),
             b'[' => self.array(inner()?).map(Json::Array),
@@ -69,7 +78,11 @@ impl<'a> Reader<'a> {
                 return Err(InvalidJson);
             }
             self.place += 1;
-            let value = if name == self.raw { self.unread(depth)? } else { self.value(depth)? };
+            let value = if name == self.raw {
+                self.unread(depth).map(|text| Json::String(Cow::Borrowed(text)))?
+            } else {
+                self.value(depth, |reader| reader.built.contains(&&*name))?
+            };
             members.push((name, value));
             let byte = self.next()?;
             self.place += 1;
@@ -84,14 +97,14 @@ impl<'a> Reader<'a> {
     }
 
     fn array(&mut self, depth: u8) -> Result<Vec<Json<'a>>> {
-        let mut items = Vec::new();
+        let (is_outermost, mut items) = (depth + 1 == MAX_DEPTH, Vec::new());
         self.place += 1;
         if self.next()? == b']' {
             self.place += 1;
             return Ok(items);
         }
         loop {
-            items.push(self.value(depth)?);
+            items.push(self.value(depth, |_| is_outermost)?);
             let byte = self.next()?;
             self.place += 1;
             match byte {
@@ -119,12 +132,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Checks a value, and returns the string of its JSON text.
-    fn unread(&mut self, depth: u8) -> Result<Json<'a>> {
+    /// Checks a value, and returns its JSON text.
+    fn unread(&mut self, depth: u8) -> Result<&'a str> {
         self.next()?;
         let start = self.place;
         self.place = after_value(self.text.as_bytes(), start, depth, &mut self.names).ok_or(InvalidJson)?;
-        Ok(Json::String(Cow::Borrowed(&self.text[start..self.place])))
+        Ok(&self.text[start..self.place])
     }
 
     /// Reads as far as a function of the text and the place returns.

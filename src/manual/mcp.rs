@@ -56,15 +56,18 @@
 //! |---|---|---|
 //! | sessions | bound to the caller that opened them | none |
 //! | `GET`, `DELETE` | of the session's caller | 405 |
+//! | `Last-Event-ID` | an event that was sent to the caller, otherwise 404 | 405 |
 //! | batches | 2025-03-26 only, of up to 10 messages, admitted as a whole | 400 |
 //! | `Mcp-Method`, `Mcp-Name` | compared if present | required, and compared |
 //! | an undeclared method | 403 | 404, `-32601` |
+//! | `subscriptions/listen` | 403 | open; each object that it names is one that is used |
 //! | tasks | bound to the caller that created them | the same |
 //! | a task that is unknown to the caller | 403, `-32602` | the same, or `-32021` if the client does not declare tasks |
 //!
 //! # Not covered
 //!
-//! The transport of version 2024-11-05, with two URLs, has no guard: put it behind `AuthLayer` only.
+//! The transport of version 2024-11-05, with two URLs, has no guard: put it behind `AuthLayer` only. Servers of that version behind
+//! the transport of later ones have it.
 //!
 //! `Mcp-Param-*` fields depend on the schema of a tool, which the server knows: rmcp compares them. Tasks that a server creates
 //! outside of a response to `tools/call` are unknown to the guard, and so are those in events whose lines end with a carriage

@@ -15,8 +15,7 @@ use super::{
     guard::Guard,
     list,
     owner::Owner,
-    response::Content,
-    task::{TaskFinder, find},
+    task::{Found, IdFinder, find},
 };
 use crate::{caller::Principal, request::Head};
 
@@ -45,9 +44,8 @@ pin_project! {
         Observed {
             #[pin]
             body: B,
-            finder: TaskFinder,
-            guard: Arc<Guard>,
-            caller: Principal,
+            finder: IdFinder,
+            learner: Learner,
         },
         Untouched {
             #[pin]
@@ -72,14 +70,32 @@ impl Filter {
     }
 }
 
+/// Binds what is found in a response to its caller.
+struct Learner {
+    caller: Principal,
+    guard: Arc<Guard>,
+    /// The caller, once something was found.
+    owner: Option<Owner>,
+}
+
+impl Learner {
+    fn learn(&mut self, found: Found<'_>) {
+        let owner = *self.owner.get_or_insert_with(|| Owner::of(&self.caller));
+        match found {
+            Found::Event(id) => self.guard.events.add(owner, id),
+            Found::Task(id) => self.guard.tasks.add(owner, id),
+        }
+    }
+}
+
 impl<B> McpBody<B> {
     pub(super) const fn filtered(body: B, request: Box<Request<()>>, caller: Principal, guard: Arc<Guard>) -> Self {
         let filter = Some(Filter { caller, guard, request });
         Self { source: Source::Filtered { body, list: Vec::new(), filter } }
     }
 
-    pub(super) const fn observed(body: B, content: Content, caller: Principal, guard: Arc<Guard>) -> Self {
-        Self { source: Source::Observed { body, finder: TaskFinder::new(content), guard, caller } }
+    pub(super) const fn observed(body: B, finder: IdFinder, caller: Principal, guard: Arc<Guard>) -> Self {
+        Self { source: Source::Observed { body, finder, learner: Learner { caller, guard, owner: None } } }
     }
 
     pub(super) const fn untouched(body: B) -> Self {
@@ -139,9 +155,9 @@ where
                 }
                 Poll::Ready(None)
             }
-            SourceProj::Observed { mut body, finder, guard, caller } => {
+            SourceProj::Observed { mut body, finder, learner } => {
                 let frame = ready!(poll_bytes(body.as_mut(), cx));
-                let mut found = |id: &str| guard.tasks.add(Owner::of(caller), id);
+                let mut found = |found: Found<'_>| learner.learn(found);
                 if let Some(Ok(frame)) = &frame
                     && let Some(data) = frame.data_ref()
                 {

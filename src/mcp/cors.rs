@@ -23,7 +23,18 @@ pub const EXPOSED_HEADERS: [HeaderName; 3] =
     [header::WWW_AUTHENTICATE, HeaderName::from_static("dpop-nonce"), HeaderName::from_static("mcp-session-id")];
 
 /// The header fields of requests that clients in browsers send: for `Access-Control-Allow-Headers`.
-pub const ALLOWED_HEADERS: [HeaderName; 9] = [
+///
+/// Add the field `Mcp-Param-…` of each tool whose schema has `x-mcp-header`:
+///
+/// ```
+/// use http::HeaderName;
+/// use tower_http::cors::CorsLayer;
+/// use tower_warden::mcp::ALLOWED_HEADERS;
+///
+/// let region = HeaderName::from_static("mcp-param-region");
+/// let cors = CorsLayer::new().allow_headers(ALLOWED_HEADERS.into_iter().chain([region]).collect::<Vec<_>>());
+/// ```
+pub const ALLOWED_HEADERS: [HeaderName; 11] = [
     header::ACCEPT,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -33,4 +44,6 @@ pub const ALLOWED_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("mcp-name"),
     HeaderName::from_static("mcp-protocol-version"),
     HeaderName::from_static("mcp-session-id"),
+    HeaderName::from_static("x-agent-id"),
+    HeaderName::from_static("x-tenant-id"),
 ];

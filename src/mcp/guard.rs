@@ -5,6 +5,7 @@ use std::{borrow::Cow, collections::HashSet, sync::Arc};
 use http::{Extensions, Method};
 
 use super::{
+    event::Events,
     header::Fields,
     message::{self, Call},
     operation::McpOperation,
@@ -26,6 +27,7 @@ use crate::{
 
 #[derive(Debug)]
 pub(super) struct Guard {
+    pub(super) events: Events,
     pub(super) filters_lists: bool,
     pub(super) limits: BodyLimits,
     /// The origins of web pages that may send requests; `None` for all.
@@ -179,7 +181,8 @@ fn note(head: &Head<'_>, calls: &[Call<'_>]) {
     let note = AuditNote::of(head.extensions);
     for call in calls {
         note.field("mcp_method", call.method);
-        // The event has room for the messages of a batch, and not for all resources of a subscription.
+        // The event has room for the messages of a batch, each of which names one object at most, and not for all objects of a
+        // subscription.
         if call.operations().len() > MAX_NOTED {
             note.field("mcp_objects", call.operations().len());
         }

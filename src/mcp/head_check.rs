@@ -6,9 +6,9 @@ use http::{Method, StatusCode};
 
 use super::{
     guard::Guard,
-    header::{Fields, SESSION_ID},
+    header::{Field, Fields, SESSION_ID},
     owner::Owner,
-    refusal,
+    refusal, upgrade,
     version::McpVersion,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The check of [`McpGuardLayer`](crate::layer::McpGuardLayer) that is made before the body is read: origin, HTTP method,
-/// type of the body, and session.
+/// type of the body, session, and the event after which a stream is resumed.
 #[derive(Clone, Debug)]
 pub struct McpHeadCheck(pub(super) Arc<Guard>);
 
@@ -65,16 +65,28 @@ impl McpHeadCheck {
             }
         }
         // What is sent after it would not be judged.
-        if fields.upgrade.is_present() {
+        if !upgrade::is_ignored(fields.upgrade) {
             return Err(refusal::invalid_message());
         }
-        let unknown = || refusal::forbidden(Reason::MCP_SESSION_FORBIDDEN).hidden();
-        let requested = fields.session_id.text().map_err(|_| unknown())?;
+        let unknown = |reason| refusal::forbidden(reason).hidden();
+        let requested = fields.session_id.text().map_err(|_| unknown(Reason::MCP_SESSION_FORBIDDEN))?;
         if requested.is_some_and(|id| !self.0.sessions.are_of(Owner::of(principal), id)) {
-            return Err(unknown());
+            return Err(unknown(Reason::MCP_SESSION_FORBIDDEN));
+        }
+        if !self.may_resume(principal, fields.last_event_id) {
+            return Err(unknown(Reason::MCP_EVENT_FORBIDDEN));
         }
         let requested = requested.map(|id| RequestedSession { id: id.into(), ends: head.method == Method::DELETE });
         Ok(McpPass { caller: principal.clone(), guard: Arc::clone(&self.0), requested })
+    }
+
+    /// Returns whether the event after which a stream is resumed was sent to the caller.
+    fn may_resume(&self, principal: &Principal, last_event_id: Field<'_>) -> bool {
+        match last_event_id {
+            Field::Absent => true,
+            Field::Once(id) => self.0.events.are_of(Owner::of(principal), id.as_bytes().trim_ascii()),
+            Field::Repeated => false,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::refusal::header_mismatch;
 use crate::refusal::Rejection;
 
+pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 
 /// The header fields that the guard judges: those of HTTP, and those that repeat members of the body.
@@ -15,6 +16,7 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 pub(super) struct Fields<'a> {
     pub(super) content_encoding: Field<'a>,
     pub(super) content_type: Field<'a>,
+    pub(super) last_event_id: Field<'a>,
     method: Field<'a>,
     name: Field<'a>,
     pub(super) origin: Field<'a>,
@@ -47,6 +49,7 @@ impl<'a> Fields<'a> {
             let field = match name.as_str() {
                 "content-encoding" => &mut fields.content_encoding,
                 "content-type" => &mut fields.content_type,
+                "last-event-id" => &mut fields.last_event_id,
                 "mcp-method" => &mut fields.method,
                 "mcp-name" => &mut fields.name,
                 "mcp-protocol-version" => &mut fields.version,

@@ -22,6 +22,10 @@ const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 /// The member of `params` that has the arguments of a tool or prompt.
 const ARGUMENTS: &str = "arguments";
 
+/// The members whose objects and arrays are built.
+const BUILT: [&str; 8] =
+    ["_meta", "extensions", META_CAPABILITIES, "notifications", "params", "ref", "resourceSubscriptions", "taskIds"];
+
 /// The most messages of a batch: the audit event of the request names all of them.
 const MAX_MESSAGES: usize = 10;
 
@@ -67,7 +71,7 @@ enum Operations<'a> {
 /// Parses a body. All parsers of JSON read the value in the same way.
 pub(super) fn parse(body: &[u8]) -> Result<Json<'_>, Rejection> {
     // Arguments, often the largest part, are not looked at.
-    Json::parse_except(body, ARGUMENTS).map_err(|_| not_json())
+    Json::parse_part(body, ARGUMENTS, &BUILT).map_err(|_| not_json())
 }
 
 /// The `id` of a body that is one request, for the error that answers it.

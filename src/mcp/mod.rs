@@ -61,6 +61,7 @@
 //!    [allowed](McpServer::allow_origin).
 //! 3. The HTTP method, and the type of the body, which is JSON in UTF-8 without a content coding: 405 and 415.
 //! 4. `Mcp-Session-Id`: 404 unless the session was opened by the same caller (issuer, subject, client and tenant).
+//!    `Last-Event-ID`: 404 unless the event was in a stream of that caller.
 //! 5. The body is read within [limits](McpServer::body_limits): 413 and 408.
 //! 6. It is parsed once. 400 for anything that two parsers could read differently: duplicate member names, names in another
 //!    case, names that are private to a parser, nesting deeper than 32 levels, a batch where the version has none.
@@ -80,9 +81,10 @@
 //!
 //! # Deployment caveat
 //!
-//! Sessions and tasks are known to the node that has seen them begin, and to all clones of its guard. Where several nodes serve
-//! one server, route a client to the same node, as servers that keep sessions in memory need anyway. A client whose session is
-//! unknown opens a new one. 10 000 callers, and [1000 sessions and tasks](McpServer::max_per_caller) of each, are kept.
+//! Sessions, tasks and events are known to the node that has seen them begin, and to all clones of its guard. Where several
+//! nodes serve one server, route a client to the same node, as servers that keep sessions in memory need anyway. A client whose
+//! session is unknown opens a new one. 10 000 callers, and [1000 sessions and tasks](McpServer::max_per_caller) of each, are
+//! kept. A client can resume a stream after one of the last 4096 events that were sent to its caller.
 //!
 //! rmcp accepts only loopback names in `Host` by default: set `StreamableHttpServerConfig::allowed_hosts` behind a proxy.
 //!
@@ -104,6 +106,7 @@ pub use self::{
 
 mod body;
 mod cors;
+mod event;
 mod guard;
 mod head_check;
 mod header;
@@ -115,10 +118,13 @@ mod owner;
 mod reason;
 mod refusal;
 mod request;
+mod resource;
 mod response;
 mod rules;
 mod server;
 mod task;
 mod template;
+mod upgrade;
+mod uri;
 mod version;
 mod yields;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::template::without_query;
+use super::uri::without_query;
 
 /// An operation that a client asks an MCP server for.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

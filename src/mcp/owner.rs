@@ -1,4 +1,4 @@
-//! The callers that sessions and tasks belong to.
+//! The callers that sessions, tasks and events belong to.
 
 use std::{
     collections::HashMap,
@@ -16,8 +16,8 @@ use crate::{
     time::{Clock, UnixTime},
 };
 
-/// The number of callers whose sessions or tasks are known.
-const MAX_OWNERS: u64 = 10_000;
+/// The number of callers whose sessions, tasks or events are known.
+pub(super) const MAX_OWNERS: u64 = 10_000;
 
 /// A caller, whichever of its credentials it presents: issuer, subject, client and tenant.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -90,7 +90,7 @@ impl Handles {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,6 +3,11 @@
 use crate::reason::reasons;
 
 reasons! {
+    /// The event that `Last-Event-ID` names is unknown, or was in a stream of another caller.
+    ///
+    /// Look at: whether this node was restarted, the stream was opened at another node, or more than 4096 events were sent to
+    /// the caller since: clients then send their request again. Otherwise a caller has tried to read the stream of another one.
+    MCP_EVENT_FORBIDDEN = "mcp_event_forbidden";
     /// A header field of an MCP request is missing, is present twice, or differs from the body.
     ///
     /// Look at: `MCP-Protocol-Version`, `Mcp-Method` and `Mcp-Name` of the request, and proxies that add or remove header
@@ -17,7 +22,7 @@ reasons! {
     ///
     /// Look at: the client. The body must be one JSON-RPC message (a batch only in version 2025-03-26) in UTF-8, with the type
     /// `application/json` and without a content coding, without duplicate member names, nested at most 32 levels deep, with the
-    /// members that its method needs.
+    /// members that its method needs, and with at most 4096 values besides the arguments.
     MCP_MESSAGE_INVALID = "mcp_message_invalid";
     /// The request comes from a web page of an origin that is not allowed.
     ///

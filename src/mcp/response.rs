@@ -7,17 +7,30 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{body::McpBody, guard::Guard, list::is_list, request::McpRequest};
+use super::{
+    body::McpBody, guard::Guard, header::LAST_EVENT_ID, list::is_list, request::McpRequest, task::IdFinder, upgrade,
+};
 use crate::caller::{self, Principal};
+
+/// The header fields that describe the bytes of a body.
+const OF_CONTENT: [HeaderName; 5] = [
+    header::CONTENT_LENGTH,
+    header::ETAG,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
 
 /// A request whose response is observed.
 struct Observed {
     caller: Principal,
     guard: Arc<Guard>,
+    has_sessions: bool,
+    may_have_task: bool,
     /// The request without its body, for which a list is filtered.
     list_for: Option<Box<Request<()>>>,
 }
@@ -25,15 +38,16 @@ struct Observed {
 impl Observed {
     /// Notes an admitted request; `None` if its response does not concern the guard.
     fn of<B>(guard: &Arc<Guard>, request: &mut Request<B>) -> Option<Self> {
-        let (has_list, may_have_task) = match McpRequest::of(request.extensions()) {
+        let (has_sessions, has_list, may_have_task) = match McpRequest::of(request.extensions()) {
             Some(messages) => {
                 let has_list = guard.filters_lists && messages.methods().any(is_list);
-                (has_list, messages.methods().any(|method| method == "tools/call"))
+                let may_have_task = messages.methods().any(|method| method == "tools/call");
+                (!messages.version().is_stateless(), has_list, may_have_task)
             }
-            // A stream that goes on where another one broke off repeats its messages.
-            None => (false, true),
+            // A stream that goes on where another one of the caller broke off repeats its messages.
+            None => (true, false, request.headers().contains_key(LAST_EVENT_ID)),
         };
-        if !has_list && !may_have_task {
+        if !has_sessions && !has_list && !may_have_task {
             return None;
         }
         let caller = caller::of(request.extensions()).ok()?.clone();
@@ -48,11 +62,11 @@ impl Observed {
             Box::new(copy)
         };
         let list_for = has_list.then(copied);
-        Some(Self { caller, guard: Arc::clone(guard), list_for })
+        Some(Self { caller, guard: Arc::clone(guard), has_sessions, may_have_task, list_for })
     }
 }
 
-/// Observes the responses of the inner service: tasks that it creates, and lists.
+/// Observes the responses of the inner service: tasks that it creates, events of streams, and lists.
 ///
 /// It is not a [`Gate`](crate::gate::Gate), because it changes the type of the response's body. See
 /// [`McpGuardLayer`](crate::layer::McpGuardLayer).
@@ -80,6 +94,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        upgrade::ignore(request.headers_mut());
         let observed = Observed::of(&self.guard, &mut request);
         McpResponseFuture { future: self.inner.call(request), observed }
     }
@@ -118,14 +133,21 @@ where
         let (mut parts, body) = response.into_parts();
         let content = Content::of(&parts.headers);
         let body = match (this.observed.take(), content) {
-            (Some(Observed { caller, guard, list_for: Some(list_for) }), Some(Content::Json)) => {
-                parts.headers.remove(header::CONTENT_LENGTH);
+            (Some(Observed { caller, guard, list_for: Some(list_for), .. }), Some(Content::Json)) => {
+                // They are of the list that the server has sent.
+                for field in OF_CONTENT {
+                    parts.headers.remove(field);
+                }
                 // It is of this caller only.
                 parts.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
                 parts.headers.append(header::VARY, HeaderValue::from_static("Authorization"));
                 McpBody::filtered(body, list_for, caller, guard)
             }
-            (Some(Observed { caller, guard, .. }), Some(content)) => McpBody::observed(body, content, caller, guard),
+            (Some(Observed { caller, guard, has_sessions, may_have_task, .. }), Some(content))
+                if may_have_task || (has_sessions && content == Content::Events) =>
+            {
+                McpBody::observed(body, IdFinder::new(content, may_have_task), caller, guard)
+            }
             _ => McpBody::untouched(body),
         };
         Poll::Ready(Ok(Response::from_parts(parts, body)))

@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{
-    operation::McpOperation,
-    template::{UriTemplate, is_ambiguous, without_query},
-};
+use super::{operation::McpOperation, resource::Resources};
 use crate::{
     Eventual,
     authorize::{AllOf, Policy},
@@ -38,7 +35,7 @@ pub(super) struct Rules {
     base: Policies,
     methods: HashMap<Box<str>, Policies>,
     prompts: HashMap<Box<str>, Policies>,
-    resources: Vec<(UriTemplate, Policies)>,
+    resources: Resources,
     tools: HashMap<Box<str>, Policies>,
 }
 
@@ -55,11 +52,9 @@ impl Rules {
         self.prompts.entry(name.into()).or_default().push(Arc::new(policy));
     }
 
-    pub(super) fn allow_resource(&mut self, template: UriTemplate, policy: impl Policy) {
-        match self.resources.iter_mut().find(|(known, _)| *known == template) {
-            Some((_, policies)) => policies.push(Arc::new(policy)),
-            None => self.resources.push((template, vec![Arc::new(policy)])),
-        }
+    /// Adds a policy of a URI or template; `None` if it is neither.
+    pub(super) fn allow_resource(&mut self, uri_or_template: &str, policy: impl Policy) -> Option<()> {
+        self.resources.allow(uri_or_template, policy)
     }
 
     pub(super) fn allow_tool(&mut self, name: &str, policy: impl Policy) {
@@ -78,8 +73,7 @@ impl Rules {
     /// All policies.
     pub(super) fn all(&self) -> AllOf {
         let named = [&self.methods, &self.prompts, &self.tools].into_iter().flat_map(HashMap::values);
-        let declared = named.chain(self.resources.iter().map(|(_, policies)| policies));
-        AllOf::new(self.base.iter().chain(declared.flatten()).cloned())
+        AllOf::new(self.base.iter().chain(named.flatten()).chain(self.resources.policies()).cloned())
     }
 
     /// The policies of an operation by a method, besides those of each request; `None` if it is not declared.
@@ -91,7 +85,7 @@ impl Rules {
                 (is_open || of_method.is_some()).then(Vec::new)?
             }
             McpOperation::Prompt(name) => self.prompts.get(name)?.iter().collect(),
-            McpOperation::Resource(uri) => self.resource(uri)?,
+            McpOperation::Resource(uri) => self.resources.find(uri)?.collect(),
             // Its owner may use it.
             McpOperation::Task(_) => Vec::new(),
             McpOperation::Tool(name) => self.tools.get(name)?.iter().collect(),
@@ -110,30 +104,6 @@ impl Rules {
         };
         let Some(declared) = self.find(method, operation) else { return false };
         declared.into_iter().all(|policy| matches!(policy.decide(caller, head), Eventual::Now(Ok(()))))
-    }
-
-    /// The policies of a URI, and also those of the same URI without its query, which some servers ignore.
-    fn resource(&self, uri: &str) -> Option<Vec<&Arc<dyn Policy>>> {
-        if is_ambiguous(uri) {
-            return None;
-        }
-        let mut found = self.declared_resource(uri)?;
-        let plain = without_query(uri);
-        if plain != uri {
-            found.extend(self.declared_resource(plain).into_iter().flatten());
-        }
-        Some(found)
-    }
-
-    /// The policies of the URI's own declaration, or of all templates that it matches.
-    fn declared_resource(&self, uri: &str) -> Option<Vec<&Arc<dyn Policy>>> {
-        let exact = self.resources.iter().find(|(template, _)| !template.has_expressions() && template.matches(uri));
-        if let Some((_, policies)) = exact {
-            return Some(policies.iter().collect());
-        }
-        let mut matching = self.resources.iter().filter(|(template, _)| template.matches(uri)).peekable();
-        matching.peek()?;
-        Some(matching.flat_map(|(_, policies)| policies).collect())
     }
 }
 
@@ -192,7 +162,7 @@ impl fmt::Debug for Rules {
         f.debug_struct("Rules")
             .field("methods", &self.methods.keys())
             .field("prompts", &self.prompts.keys())
-            .field("resources", &self.resources.iter().map(|(template, _)| template).collect::<Vec<_>>())
+            .field("resources", &self.resources)
             .field("tools", &self.tools.keys())
             .finish_non_exhaustive()
     }

@@ -1,6 +1,6 @@
 use std::{collections::HashSet, fmt, num::NonZeroUsize, time::Duration};
 
-use super::{head_check::origin_of, rules::Rules, template::UriTemplate};
+use super::{head_check::origin_of, rules::Rules};
 use crate::{
     authorize::Policy,
     body::BodyLimits,
@@ -98,7 +98,9 @@ impl McpServer {
     /// `{name}` stands for a part of one path segment, and `{+name}` for any number of segments.
     ///
     /// The declaration of a URI takes precedence over templates. A URI that matches several templates requires the policies
-    /// of all. One that servers may read as another, because it has dot segments for example, matches none.
+    /// of all. One that servers may read as another, because it has dot segments for example, matches none. One that is
+    /// spelled in another way (percent-encoding, case of the scheme and host, default port) also requires what the declared one
+    /// does. Paths differ by their case: where files do not, declare no wide template beside a URI that requires more.
     ///
     /// # Errors
     ///
@@ -108,8 +110,7 @@ impl McpServer {
             let message = "a resource is a URI, or a template with expressions of the forms {name} and {+name} only";
             ConfigError::new(ConfigErrorKind::Mcp, message).value(uri_or_template)
         };
-        let template = UriTemplate::parse(uri_or_template).ok_or_else(refused)?;
-        self.rules.allow_resource(template, policy);
+        self.rules.allow_resource(uri_or_template, policy).ok_or_else(refused)?;
         Ok(self)
     }
 
@@ -117,8 +118,8 @@ impl McpServer {
     /// by the object that it names.
     ///
     /// Methods that need no declaration: `initialize`, `logging/setLevel`, `ping`, `prompts/list`, `resources/list`,
-    /// `resources/templates/list`, `server/discover`, `subscriptions/listen` (each resource that it names is one that is
-    /// used), `tools/list`, and notifications. Operations on a task are those of the caller that created it. `tasks/list`
+    /// `resources/templates/list`, `server/discover`, `subscriptions/listen` (since version 2026-07-28; each resource that it
+    /// names is one that is used), `tools/list`, and notifications. Operations on a task are those of the caller that created it. `tasks/list`
     /// is not among them: servers list the tasks of all callers.
     pub fn method(mut self, name: &str, policy: impl Policy) -> Self {
         self.rules.allow_method(name, policy);
@@ -151,6 +152,8 @@ impl McpServer {
     }
 
     /// Sets the size of bodies, and the time within which they must arrive: 1 MiB and 10 seconds by default.
+    ///
+    /// While a body is judged, a list of the member names of an object takes up to six times the size of that object besides.
     ///
     /// # Errors
     ///

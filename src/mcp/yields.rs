@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use tower_layer::Stack;
 
 use super::{
+    event::Events,
     guard::Guard,
     layer::{McpGuardLayer, McpLayer},
     operation::McpOperation,
@@ -85,11 +86,12 @@ impl McpServer {
         Dpop::for_resource(self.metadata())?.path_rewrite(PathRewrite::Unchanged)
     }
 
-    /// Creates the guard. All clones of a guard know the same sessions and tasks; another guard knows none of them.
+    /// Creates the guard. All clones of a guard know the same sessions, tasks and events; another guard knows none of them.
     #[must_use]
     pub fn guard(&self) -> McpGuardLayer {
         let handles = || Handles::new(self.environment.clock(), self.idle_lifetime, self.per_caller);
         McpGuardLayer::new(Guard {
+            events: Events::new(),
             filters_lists: self.filters_lists,
             limits: self.limits,
             origins: self.origins.clone(),

@@ -82,11 +82,14 @@ async fn methods_that_establish_a_connection_need_the_basic_scope_only() {
         "resources/list",
         "resources/templates/list",
         "logging/setLevel",
-        "subscriptions/listen",
     ] {
         server.legacy(&token, &request(method, &json!({}))).await.assert_admitted();
         server.legacy(&other, &request(method, &json!({}))).await.assert_refused(403, "insufficient_scope");
     }
+    let listen = request("subscriptions/listen", &json!({}));
+    server.modern(&token, &listen).await.assert_admitted();
+    server.modern(&other, &listen).await.assert_refused(403, "insufficient_scope");
+    server.legacy(&token, &listen).await.assert_refused(403, "mcp_undeclared");
 }
 
 #[tokio::test]

@@ -107,6 +107,20 @@ async fn an_unknown_version_is_refused_with_those_that_are_known() {
     }
 }
 
+/// A server that does not have the version of the client chooses it, and the client states it from then on.
+#[tokio::test]
+async fn the_version_of_servers_before_the_transport_is_known() {
+    const FIRST: &str = "2024-11-05";
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    server.send(post(&token, FIRST).body(full(&call("echo"))).unwrap()).await.assert_admitted();
+    assert_eq!(server.reached.last().version().as_str(), FIRST);
+    let reset = post(&token, FIRST).body(full(&call("reset"))).unwrap();
+    server.send(reset).await.assert_refused(403, "insufficient_scope");
+    let batch = post(&token, FIRST).body(full(&json!([call("echo")]))).unwrap();
+    server.send(batch).await.assert_refused(400, "mcp_message_invalid");
+}
+
 #[tokio::test]
 async fn the_http_methods_are_those_of_the_version() {
     let server = Server::new();

@@ -7,9 +7,9 @@ use super::*;
 /// The error of JSON-RPC for a body that is not JSON, or that parsers read differently.
 const PARSE_ERROR: i64 = -32_700;
 
-/// A value where it is built, and where it is only checked.
-fn bodies(value: &str) -> [String; 2] {
-    ["other", "arguments"].map(|name| {
+/// A value where it is built, where it is built unless it is an object or array, and where it is only checked.
+fn bodies(value: &str) -> [String; 3] {
+    ["ref", "other", "arguments"].map(|name| {
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","{name}":{value}}}}}"#)
     })
 }
@@ -179,6 +179,34 @@ async fn a_duplicate_that_is_written_with_escapes_is_refused() {
     }
 }
 
+/// What the guard builds of a body takes many times the room of the body, and what it checks takes none.
+#[tokio::test]
+async fn a_body_of_which_too_much_would_be_built_is_refused() {
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let numbers = vec!["0"; 100_000].join(",");
+    for (value, is_built) in [
+        (format!("[{numbers}]"), true),
+        (format!(r#"[[{numbers}]]"#), false),
+        (format!(r#"{{"a":[{numbers}]}}"#), false),
+    ] {
+        let [built, other, arguments] = bodies(&value);
+        assert_eq!(is_read(&server, &token, &built).await, !is_built);
+        assert!(is_read(&server, &token, &other).await && is_read(&server, &token, &arguments).await);
+    }
+    let members = |count: usize| (0..count).map(|name| format!("\"{name}\":0")).collect::<Vec<_>>().join(",");
+    for (count, is_admitted) in [(4_000, true), (5_000, false)] {
+        let [built, other, arguments] = bodies(&format!("{{{}}}", members(count)));
+        assert_eq!(is_read(&server, &token, &built).await, is_admitted);
+        assert!(is_read(&server, &token, &other).await && is_read(&server, &token, &arguments).await);
+    }
+    let ids = vec!["\"t\""; 5_000].join(",");
+    let listen = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{"taskIds":[{ids}]}}}}}}"#
+    );
+    assert!(!is_read(&server, &token, &listen).await);
+}
+
 /// The end of a string is searched in words and in blocks of them.
 #[tokio::test]
 async fn the_first_byte_that_ends_a_string_is_found_at_any_place() {
@@ -204,7 +232,7 @@ async fn the_first_byte_that_ends_a_string_is_found_at_any_place() {
                 ("\u{1f}", false),
                 ("\"", false),
             ] {
-                let body = &bodies(&text(byte))[1];
+                let body = &bodies(&text(byte))[2];
                 assert_eq!(is_read(&server, &token, body).await, is_valid, "{body:?}");
             }
         }

@@ -51,6 +51,23 @@ async fn lists_have_what_the_caller_may_use() {
 }
 
 #[tokio::test]
+async fn what_remains_of_a_list_is_as_the_server_has_written_it() {
+    const LIST: &str = r#"{"result":{"tools":[{"name":"echo","z":1.50,"a":[123456789012345678901234567890]},
+        {"name":"reset"},{"title":"no name"},5,{"name":"echo","n\u0061me":"reset"}],"z":1,"a":{"tools":[1]}},"id":7}"#;
+    let server = Server::with(McpServer::filter_lists, |_| {
+        let response = Response::builder().header("content-type", "application/json").header("etag", "\"1\"");
+        let response = response.header("content-digest", "sha-256=:AA==:").header("content-length", LIST.len());
+        response.body(Full::from(LIST)).unwrap()
+    });
+    let answer = server.legacy(&server.token("alice", "mcp:tools"), &request("tools/list", &json!({}))).await;
+    let expected = r#"{"result":{"tools":[{"name":"echo","z":1.50,"a":[123456789012345678901234567890]}],"z":1,"a":{"tools":[1]}},"id":7}"#;
+    assert_eq!(answer.body, expected);
+    for field in ["etag", "content-digest", "content-length"] {
+        assert!(!answer.headers.contains_key(field), "{field}");
+    }
+}
+
+#[tokio::test]
 async fn the_lists_of_a_batch_are_filtered() {
     let server = Server::with(McpServer::filter_lists, |_| {
         let tools = json!([{"name": "echo"}, {"name": "reset"}]);

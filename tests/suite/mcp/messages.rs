@@ -62,15 +62,22 @@ async fn a_message_without_the_members_that_its_method_needs_is_refused() {
         ("tasks/get", json!({"taskId": 1})),
         ("completion/complete", json!({"ref": "ref/prompt"})),
         ("completion/complete", json!({"ref": {"type": "ref/other", "name": "greet"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": "file:///secret"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": [1]}})),
-        ("subscriptions/listen", json!({"notifications": {"taskIds": "t"}})),
-        ("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": vec!["file:///public/a"; 1_001]}})),
         ("skills/get", json!({})),
-        ("subscriptions/listen", json!({"notifications": {"ResourceSubscriptions": ["file:///secret"]}})),
     ] {
         refused(&server, LEGACY, request(method, &params).to_string()).await.assert_refused(400, "mcp_message_invalid");
     }
+    let token = server.token("alice", "mcp:tools");
+    for notifications in [
+        json!({"resourceSubscriptions": "file:///secret"}),
+        json!({"resourceSubscriptions": [1]}),
+        json!({"taskIds": "t"}),
+        json!({"resourceSubscriptions": vec!["file:///public/a"; 1_001]}),
+        json!({"ResourceSubscriptions": ["file:///secret"]}),
+    ] {
+        let listen = request("subscriptions/listen", &json!({ "notifications": notifications }));
+        server.modern(&token, &listen).await.assert_refused(400, "mcp_message_invalid");
+    }
+    assert_eq!(server.reached.count(), 0);
 }
 
 #[tokio::test]
@@ -302,12 +309,46 @@ async fn a_refusal_names_an_id_in_the_form_of_the_request_or_none() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_refused() {
+async fn an_upgrade_to_another_protocol_is_refused() {
     let server = Server::new();
-    let request =
-        Request::get("/mcp").header("authorization", format!("Bearer {}", server.token("alice", "mcp:tools")));
-    let request = request.header("connection", "upgrade").header("upgrade", "websocket");
-    server.send(request.body(Full::default()).unwrap()).await.assert_refused(400, "mcp_message_invalid");
+    let token = server.token("alice", "mcp:tools");
+    for protocols in [&["websocket"][..], &["h2c, websocket"], &["h2c", "websocket"], &["h2c", "h2c"], &[""], &["h2cx"]]
+    {
+        for method in [Method::GET, Method::POST] {
+            let mut request = post(&token, LEGACY).method(&method).header("connection", "upgrade");
+            for protocol in protocols {
+                request = request.header("upgrade", *protocol);
+            }
+            let body = if method == Method::POST { full(&call("echo")) } else { Full::default() };
+            server.send(request.body(body).unwrap()).await.assert_refused(400, "mcp_message_invalid");
+        }
+    }
+    assert_eq!(server.reached.count(), 0);
+}
+
+/// HTTP clients of Java offer them with their first request.
+#[tokio::test]
+async fn an_offer_of_http_2_or_tls_is_ignored() {
+    let server = Server::with(
+        |server| server,
+        |request| {
+            let has = |name: &str| request.headers().contains_key(name);
+            assert!(!has("upgrade") && !has("http2-settings"), "the server cannot accept it");
+            ok(&json!({ "connection": request.headers().get("connection").map(|field| field.to_str().unwrap()) }))
+        },
+    );
+    let token = server.token("alice", "mcp:tools");
+    for (upgrade, connection, rest) in [
+        ("h2c", "Upgrade, HTTP2-Settings", None),
+        ("h2c", "upgrade, x-hop, HTTP2-Settings, close", Some("x-hop, close")),
+        ("TLS/1.2", "Upgrade", None),
+        ("TLS/1.3, h2c", "keep-alive, Upgrade", Some("keep-alive")),
+    ] {
+        let request = post(&token, LEGACY).header("upgrade", upgrade).header("connection", connection);
+        let answer = server.send(request.header("http2-settings", "AAMAAABk").body(full(&call("echo"))).unwrap()).await;
+        answer.assert_admitted();
+        assert_eq!(answer.json()["result"]["connection"], json!(rest), "{upgrade}, {connection}");
+    }
 }
 
 #[tokio::test]
@@ -335,6 +376,61 @@ async fn a_uri_that_is_spelled_differently_needs_what_the_declared_one_needs() {
     for uri in ["file:///%73ecret", "file:////secret", "file:///secret#x", "file:///x?/../secret", "file:///./secret"] {
         server.legacy(&token, &read(uri)).await.assert_refused(403, "mcp_undeclared");
     }
+}
+
+#[tokio::test]
+async fn a_uri_that_is_encoded_differently_needs_what_the_declared_one_needs() {
+    let declare = |server: McpServer| {
+        let server = server.resource("file:///{+path}", ()).unwrap().resource("https://{host}/{+path}", ()).unwrap();
+        let server = server.resource("file:///geheim%C3%A4", Admin::SCOPE).unwrap();
+        let server = server.resource("file:///report(1)", Admin::SCOPE).unwrap();
+        let server = server.resource("file:///%C3%A4/{name}/{+path}", Admin::SCOPE).unwrap();
+        let server = server.resource("https://Files.example.com/admin/{+path}", Admin::SCOPE).unwrap();
+        server.resource("file:///own%C3%B6", ()).unwrap().resource("file:///{name}%C3%B6", Admin::SCOPE).unwrap()
+    };
+    let server = Server::with(declare, |_| ok(&json!({})));
+    let (token, admin) = (server.token("alice", "mcp:tools"), server.token("alice", "mcp:tools admin"));
+    let read = |uri: &str| request("resources/read", &json!({"uri": uri}));
+    for uri in [
+        "file:///geheim%C3%A4",
+        "file:///geheim%c3%a4",
+        "file:///geheim\u{e4}",
+        "file:///geheim%c3%a4?x",
+        "file:///report%281%29",
+        "file:///report%281)",
+        "file:///%c3%a4/a/b",
+        "file:///%c3%a4/a%20b%3f/b%7b%23",
+        "file:///\u{e4}/a/b",
+        "https://FILES.example.com/admin/x",
+        "https://files.example.com/admin/x",
+        "https://files.example.com:443/admin/x",
+        "file:///other%c3%b6",
+    ] {
+        server.legacy(&token, &read(uri)).await.assert_refused(403, "insufficient_scope");
+        server.legacy(&admin, &read(uri)).await.assert_admitted();
+    }
+    // The declaration of a URI takes precedence over templates, however it is spelled.
+    for uri in [
+        "file:///geheim",
+        "file:///own%C3%B6",
+        "file:///own%c3%b6",
+        "https://other.example.com/admin/x",
+        "file:///{+path}",
+    ] {
+        server.legacy(&token, &read(uri)).await.assert_admitted();
+    }
+}
+
+#[tokio::test]
+async fn a_uri_that_is_too_long_is_refused() {
+    let server = Server::new();
+    let token = server.token("alice", "mcp:tools");
+    let read = |length: usize| {
+        let prefix = "file:///public/";
+        request("resources/read", &json!({"uri": format!("{prefix}{}", "x".repeat(length - prefix.len()))}))
+    };
+    server.legacy(&token, &read(8_192)).await.assert_admitted();
+    server.legacy(&token, &read(8_193)).await.assert_refused(403, "mcp_undeclared");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 mod declarations;
 mod denials;
+mod events;
 mod headers;
 mod json;
 mod lists;

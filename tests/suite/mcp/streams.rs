@@ -63,6 +63,17 @@ async fn the_audit_event_of_a_resource_has_no_query() {
     assert_eq!(object, Some("file:///public/a"));
 }
 
+/// The fields of an event are bounded: a message that names many objects would leave no room for those after it.
+#[tokio::test]
+async fn a_batch_has_no_messages_that_name_several_objects() {
+    let server = Server::new();
+    let uris = vec!["file:///public/a"; 10];
+    let listen = request("subscriptions/listen", &json!({"notifications": {"resourceSubscriptions": uris}}));
+    let batch = json!([listen, listen, listen, call("reset")]);
+    let token = server.token("alice", "mcp:tools admin");
+    server.send(post(&token, BATCHES).body(full(&batch)).unwrap()).await.assert_refused(403, "mcp_undeclared");
+}
+
 #[tokio::test]
 async fn the_audit_event_of_a_batch_names_each_tool() {
     use tower_warden::audit::{AuditChannel, AuditLog, EventKind};
