@@ -2,11 +2,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
-use super::{EventFormat, flat_alert::AlertLine, rfc3339, write_json};
+use super::{EventFormat, flat_alert::AlertLine, flat_notice::NoticeLine, rfc3339, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
-    notice::Notice,
     refusal::Rejection,
     scope::Scopes,
     trail::Counted,
@@ -38,7 +37,7 @@ impl EventFormat for FlatJson {
                 write_json(&Line { v, id, time, kind: "lost", content: Lost { count: *count } }, line)
             }
             EventKind::Notice(notice) => {
-                write_json(&Line { v, id, time, kind: "notice", content: notice_line(notice) }, line)
+                write_json(&Line { v, id, time, kind: "notice", content: NoticeLine::of(notice) }, line)
             }
             EventKind::Request(request) => {
                 write_json(&Line { v, id, time, kind: "request", content: request_line(request) }, line);
@@ -246,56 +245,5 @@ fn refusal(rejection: &Rejection) -> Refusal<'_> {
         reason: rejection.reason().as_str(),
         cause: rejection.cause().map(|cause| cause.reason().as_str()),
         quotas_exceeded: rejection.violated(),
-    }
-}
-
-#[derive(Serialize, Default)]
-struct NoticeLine<'a> {
-    notice: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dependency: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys_added: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys_removed: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<&'a str>,
-}
-
-fn notice_line(notice: &Notice) -> NoticeLine<'_> {
-    let empty = NoticeLine { notice: notice.as_str(), ..NoticeLine::default() };
-    match notice {
-        Notice::DependencyDown { dependency, cause } => {
-            NoticeLine { dependency: Some(dependency), cause: Some(cause), ..empty }
-        }
-        Notice::DependencyUp { dependency } => NoticeLine { dependency: Some(dependency), ..empty },
-        Notice::IssuerKeysChanged { issuer, added, removed } => {
-            NoticeLine { issuer: Some(issuer), keys_added: Some(*added), keys_removed: Some(*removed), ..empty }
-        }
-        Notice::Key { action, id, outcome, owner, tenant } => NoticeLine {
-            action: Some(action.as_str()),
-            key_id: Some(id),
-            outcome: Some(outcome.as_str()),
-            owner: owner.as_deref(),
-            tenant: tenant.as_deref(),
-            ..empty
-        },
-        Notice::Revoked { kind, issuer, name } => {
-            NoticeLine { action: Some(kind), issuer: issuer.as_deref(), revoked: Some(name), ..empty }
-        }
     }
 }

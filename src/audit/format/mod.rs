@@ -9,8 +9,10 @@ pub use self::{agent::AgentJson, flat::FlatJson, ocsf::Ocsf};
 mod agent;
 mod flat;
 mod flat_alert;
+mod flat_notice;
 mod ocsf;
 mod ocsf_finding;
+mod ocsf_unmapped;
 
 /// Writes events as text, one line each.
 ///

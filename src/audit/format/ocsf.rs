@@ -1,13 +1,12 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{EventFormat, agent::agent_of, ocsf_finding::finding, write_json};
+use super::{EventFormat, agent::agent_of, ocsf_finding::finding, ocsf_unmapped::unmapped, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
     notice::{KeyAction, Notice},
     refusal::{Rejection, RejectionKind},
-    trail::Counted,
 };
 
 /// Events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io/), version 1.8, which security data lakes read.
@@ -258,43 +257,4 @@ fn actor(request: &RequestEvent) -> Value {
     }
     actor["authorizations"] = json!([authorization]);
     actor
-}
-
-/// The values that have no attribute in the schema.
-fn unmapped(request: &RequestEvent) -> Value {
-    let mut unmapped = json!({ "end": request.end.as_str() });
-    let mut set = |name: &str, value: Value| unmapped[name] = value;
-    if let Some(principal) = &request.principal {
-        set("auth_method", json!(principal.method().as_str()));
-        set("scopes", json!(principal.scopes().iter().map(crate::scope::Scope::as_str).collect::<Vec<_>>()));
-        let actors: Vec<_> = principal.actors().iter().map(|actor| &*actor.subject).collect();
-        if !actors.is_empty() {
-            set("actors", json!(actors));
-        }
-    }
-    let required = request.required.as_deref().or_else(|| request.decision.refusal().and_then(Rejection::needed));
-    if let Some(required) = required {
-        set("scopes_required", json!(required.iter().map(crate::scope::Scope::as_str).collect::<Vec<_>>()));
-    }
-    if let Some(certificate) = &request.certificate {
-        set("certificate_subject", json!(certificate.subject.as_deref()));
-        set("certificate_thumbprint", json!(certificate.thumbprint.to_base64url()));
-    }
-    if let Some(limit) = &request.limit {
-        set(
-            "limit",
-            json!({ "name": &*limit.limit, "remaining": limit.remaining, "is_counted": limit.counted != Counted::NotCounted }),
-        );
-    }
-    if let Some(cause) = request.decision.refusal().and_then(Rejection::cause) {
-        set("cause", json!(cause.reason().as_str()));
-    }
-    if !request.observations.is_empty() {
-        set("observations", json!(request.observations.iter().map(|it| it.as_str()).collect::<Vec<_>>()));
-    }
-    // Of several values of a name, the first one is kept.
-    for (name, value) in request.fields.iter().rev() {
-        set(&format!("field_{name}"), json!(value));
-    }
-    unmapped
 }
