@@ -188,7 +188,12 @@ impl RequestEvent {
     /// The first value that was noted under this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(noted, _)| noted == name).map(|(_, value)| &**value)
+        self.values(name).next()
+    }
+
+    /// All values that were noted under this name, such as the tools of a batch.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(noted, _)| noted == name).map(|(_, value)| &**value)
     }
 
     /// The owner of a refused credential. Whether it was the owner who sent it is not known.

@@ -163,6 +163,30 @@ async fn an_agent_line_has_the_members_of_gateways() {
     assert!(notice.is_empty(), "only requests");
 }
 
+#[tokio::test]
+async fn all_values_of_a_repeated_field_are_in_the_line() {
+    let (log, mut events) = log();
+    let service = service_fn(async |request: Request<Full<Bytes>>| {
+        let note = AuditNote::of(request.extensions());
+        note.tool("echo").input(b"abc").tool("delete-user").input(b"").field("ticket", 7);
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    drop(AuditLayer::new(log).layer(service).oneshot(Request::new(Full::default())).await);
+    let event = events.try_recv().unwrap();
+    let digests = [b"abc" as &[u8], b""].map(|input| tower_warden::Digest::of(input).to_hex());
+    let repeated = json!({ "input_sha256": digests, "tool": ["echo", "delete-user"] });
+
+    let flat = line(&FlatJson::default(), &event);
+    assert_eq!((&flat["fields"]["tool"], &flat["repeated_fields"]), (&"echo".into(), &repeated));
+    let ocsf = line(&Ocsf::new("test"), &event);
+    assert_eq!((&ocsf["api"]["operation"], &ocsf["unmapped"]["repeated_fields"]), (&"echo".into(), &repeated));
+    let agent = line(&AgentJson::default(), &event);
+    assert_eq!(
+        (&agent["tool"], &agent["tools"], &agent["inputs"]),
+        (&"echo".into(), &repeated["tool"], &json!(digests))
+    );
+}
+
 /// With the packages `jsonschema` and `py-ocsf-models` of Python; `scripts/test` installs them.
 #[tokio::test]
 async fn lines_are_valid_for_validators_of_others() {

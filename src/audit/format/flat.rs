@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
-use super::{EventFormat, flat_alert::AlertLine, flat_notice::NoticeLine, rfc3339, write_json};
+use super::{EventFormat, flat_alert::AlertLine, flat_notice::NoticeLine, repeated_fields, rfc3339, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
@@ -13,7 +13,8 @@ use crate::{
 
 /// Flat JSON: one object per event, whose members are those of [its schema](Self::SCHEMA).
 ///
-/// Members that are not known are absent. A new member does not change the version `v`; a change of one does.
+/// Members that are not known are absent. A new member does not change the version `v`; a change of one does. Of a field with
+/// several values, such as the tools of a batch, `fields` has the first one, and `repeated_fields` has all.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct FlatJson;
@@ -104,6 +105,8 @@ struct RequestLine<'a> {
     duration_us: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    repeated_fields: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 #[derive(Serialize)]
@@ -208,8 +211,9 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         end: event.end.as_str(),
         latency_us: event.latency.map(micros),
         duration_us: micros(event.duration),
-        // Of several values of a name, the first one is kept.
+        // The first value of each name; all of several are below.
         fields: event.fields.iter().rev().map(|(name, value)| (&**name, &**value)).collect(),
+        repeated_fields: repeated_fields(event),
     }
 }
 

@@ -21,7 +21,8 @@ use crate::{
 ///
 /// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. What has no
 /// attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
-/// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name.
+/// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name. Of a field with several values, such as the tools
+/// of a batch, this is the first one, and all are in `repeated_fields`.
 #[derive(Clone, Debug)]
 pub struct Ocsf {
     service: Box<str>,

@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::repeated_fields;
 use crate::{audit::event::RequestEvent, refusal::Rejection, scope::Scope, trail::Counted};
 
 /// The values that have no attribute in the schema.
@@ -34,9 +35,13 @@ pub(super) fn unmapped(request: &RequestEvent) -> Value {
     if !request.observations.is_empty() {
         set("observations", json!(request.observations.iter().map(|it| it.as_str()).collect::<Vec<_>>()));
     }
-    // Of several values of a name, the first one is kept.
+    // The first value of each name; all of several are below.
     for (name, value) in request.fields.iter().rev() {
         set(&format!("field_{name}"), json!(value));
+    }
+    let repeated = repeated_fields(request);
+    if !repeated.is_empty() {
+        set("repeated_fields", json!(repeated));
     }
     unmapped
 }
