@@ -18,6 +18,8 @@ use crate::notice::{Notice, Observer};
 
 /// The state of one dependency: reports when it stops to respond and when it responds again, not each request that fails.
 ///
+/// One that fails for every other request is reported as down until it responds a minute after its first failure.
+///
 /// A clone shares the state.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage(Arc<State>);
@@ -37,7 +39,7 @@ struct State {
 struct Lines {
     since: Option<Instant>,
     count: u32,
-    /// The recipient of the report of the outage that is ongoing, if it was reported: its end is reported there as well.
+    /// The recipient of the report of the outage that is ongoing: its end is reported there as well.
     reported_to: Option<Recipient>,
 }
 
@@ -96,20 +98,24 @@ impl Outage {
         }
     }
 
-    /// The recipient of the report of an outage that begins; `None` if it has begun before, or is not to be reported.
+    /// The recipient of the report of an outage that begins; `None` if it has begun before.
     fn begins(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
         if self.0.ongoing.swap(true, Relaxed) {
             return None;
         }
-        lines.reported_to = lines.may_report().then(|| self.0.recipient().clone());
+        lines.count();
+        lines.reported_to = Some(self.0.recipient().clone());
         lines.reported_to.clone()
     }
 
-    /// The recipient of the report of an outage that ends, if its beginning was reported.
+    /// The recipient of the report of an outage that ends; `None` if it goes on, or has ended before.
+    ///
+    /// The last outage that may be reported in an interval does not end within it. If it did, the next one, which may last,
+    /// would not be reported.
     fn ends(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
-        if self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
+        if !lines.is_full() && self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
     }
 }
 
@@ -153,11 +159,46 @@ impl Lines {
     const INTERVAL: Duration = Duration::from_secs(60);
     const MAX: u32 = 10;
 
-    fn may_report(&mut self) -> bool {
-        if self.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL) {
+    /// Counts an outage that begins.
+    fn count(&mut self) {
+        if self.is_over() {
             *self = Self { since: Some(Instant::now()), ..Self::default() };
         }
         self.count += 1;
-        self.count <= Self::MAX
+    }
+
+    /// Returns whether no other outage may be reported in the current interval.
+    fn is_full(&self) -> bool {
+        self.count >= Self::MAX && !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails and responds by turns, and returns how often the beginning was logged.
+    fn flap(outage: &Outage, times: usize) -> usize {
+        let mut logged = 0;
+        for _ in 0..times {
+            outage.begin("timed out", || logged += 1);
+            outage.end();
+        }
+        logged
+    }
+
+    #[test]
+    fn a_dependency_that_flaps_is_down_until_it_responds_a_minute_later() {
+        let outage = Outage::of("a store");
+        assert_eq!(flap(&outage, 20), 10);
+        assert!(outage.0.ongoing.load(Relaxed), "it is reported as down");
+        outage.0.lines().since = Instant::now().checked_sub(Lines::INTERVAL);
+        outage.end();
+        assert!(!outage.0.ongoing.load(Relaxed), "it is reported as up");
+        assert_eq!(flap(&outage, 20), 10, "in the next interval");
     }
 }

@@ -217,6 +217,23 @@ async fn an_outage_of_a_key_store_is_two_notices() {
 }
 
 #[tokio::test]
+async fn a_lasting_outage_after_a_flapping_start_is_reported() {
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::with(|keys| keys.environment(&environment), |layer| layer);
+    for _ in 0..12 {
+        for (mode, reason) in [(Mode::Fail, "key_store_unavailable"), (Mode::Answer, "key_unknown")] {
+            stack.store.set(mode);
+            assert_eq!(stack.bearer(unknown_key().expose()).await.reason, Some(reason));
+        }
+    }
+    stack.store.set(Mode::Fail);
+    stack.bearer(unknown_key().expose()).await.assert_unavailable("key_store_unavailable");
+    let notices = notices(&mut events);
+    assert!(matches!(notices.last(), Some(Notice::DependencyDown { .. })), "{notices:?}");
+    assert_eq!(notices.len(), 19, "ten outages, of which the last one goes on");
+}
+
+#[tokio::test]
 async fn an_outage_of_a_revocation_list_is_a_notice() {
     struct Down;
     impl RevocationList for Down {
