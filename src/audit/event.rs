@@ -90,7 +90,8 @@ pub struct RequestEvent {
     pub principal: Option<Principal>,
     /// The id of the request.
     pub request_id: RequestId,
-    /// The scopes that were required of an admitted request. Those of a refused one are in the [decision](Self::decision).
+    /// The scopes that were required of an admitted request, by layers and by [`Scoped`](crate::axum::Scoped) handlers. Those
+    /// of a refused one are in the [decision](Self::decision).
     pub required: Option<Arc<Scopes>>,
     /// The status of the response; `None` without a response.
     pub status: Option<StatusCode>,
@@ -230,6 +231,11 @@ impl RequestEvent {
                     | RejectionKind::StepUp
             )
         })
+    }
+
+    /// The scopes that a refusal names, or else those that were required before.
+    pub(super) fn scopes_required(&self) -> Option<&Scopes> {
+        self.decision.refusal().and_then(Rejection::needed).or(self.required.as_deref())
     }
 
     /// The operation: the tool that the handler has noted, or the method and the route.

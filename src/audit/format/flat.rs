@@ -193,7 +193,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         certificate_thumbprint: certificate.map(|certificate| certificate.thumbprint.to_base64url()),
         decision: event.decision.as_str(),
         refusal: rejection.map(refusal),
-        scopes_required: event.required.as_deref().or_else(|| rejection?.needed()).map(ScopeList),
+        scopes_required: event.scopes_required().map(ScopeList),
         policy: policy.map(|policy| &*policy.name),
         rule: policy.and_then(|policy| policy.rule.as_deref()),
         limit: event.limit.as_ref().map(|limit| LimitLine {

@@ -15,8 +15,7 @@ pub(super) fn unmapped(request: &RequestEvent) -> Value {
             set("actors", json!(actors));
         }
     }
-    let required = request.required.as_deref().or_else(|| request.decision.refusal().and_then(Rejection::needed));
-    if let Some(required) = required {
+    if let Some(required) = request.scopes_required() {
         set("scopes_required", json!(required.iter().map(Scope::as_str).collect::<Vec<_>>()));
     }
     if let Some(certificate) = &request.certificate {
