@@ -84,7 +84,7 @@ pub struct RequestEvent {
     pub observations: Vec<Observation>,
     /// The address of the peer, if it is known.
     pub peer: Option<IpAddr>,
-    /// The policy that decided.
+    /// The policy that decided. `None` if it has admitted the request, and something else has refused it.
     pub policy: Option<AuditedPolicy>,
     /// The caller, if it was authenticated.
     pub principal: Option<Principal>,

@@ -172,6 +172,8 @@ impl Guard {
             _ if self.is_running => (None, End::Panicked),
             duration => (duration, self.end),
         };
+        let is_refused = matches!(decision, Decision::Refused(_));
+        let policy = notes.policy.take().filter(|_| !(is_refused && notes.policy_admitted));
         let reported = notes.reported.take();
         let kind = EventKind::Request(RequestEvent {
             certificate: notes.certificate.take(),
@@ -185,7 +187,7 @@ impl Guard {
             method: method.clone(),
             observations: mem::take(&mut notes.observations),
             peer: *peer,
-            policy: notes.policy.take(),
+            policy,
             principal: notes.principal.take().or(reported),
             request_id: request_id.clone(),
             required: notes.required.take(),

@@ -149,6 +149,8 @@ struct Admitted {
 
 impl Admitted {
     fn into_extensions(self, principal: &Principal, outer: &Extensions) -> Extensions {
+        #[cfg(feature = "audit")]
+        crate::trail::note_admitted(outer);
         let mut extensions = Extensions::new();
         extensions.insert(self.request);
         if let Some(required) = self.required {

@@ -18,6 +18,8 @@ pub(crate) struct Notes {
     pub(crate) limit: Option<AuditedLimit>,
     pub(crate) observations: Vec<Observation>,
     pub(crate) policy: Option<AuditedPolicy>,
+    /// The policy has admitted the request: a later refusal is not its decision.
+    pub(crate) policy_admitted: bool,
     pub(crate) principal: Option<Principal>,
     /// The caller in the extensions of the response.
     pub(crate) reported: Option<Principal>,
