@@ -72,6 +72,8 @@ pub struct RequestEvent {
     pub duration: Duration,
     /// The end of the request.
     pub end: End,
+    /// The reason of [`End::CredentialEnded`]: that of the refusals of requests with the credential.
+    pub end_reason: Option<Reason>,
     /// The notes of handlers with [`AuditNote`](super::AuditNote), in the order of the notes.
     pub fields: Vec<(Cow<'static, str>, Box<str>)>,
     /// The time from the arrival to the head of the response; `None` without a response.
@@ -119,6 +121,9 @@ pub enum Decision {
 pub enum End {
     /// The response was sent to its end, or as far as the client had asked for it.
     Complete,
+    /// A [`StreamGuardLayer`](crate::layer::StreamGuardLayer) ended the response, because the credential of the request has expired
+    /// or was revoked.
+    CredentialEnded,
     /// The client left before the head of the response.
     Disconnected,
     /// The inner service or the body of its response failed.
@@ -135,6 +140,7 @@ impl End {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::CredentialEnded => "credential_ended",
             Self::Disconnected => "disconnected",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",

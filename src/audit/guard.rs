@@ -168,8 +168,10 @@ impl Guard {
             None if notes.is_decided => Decision::Admitted,
             None => Decision::Undecided,
         };
+        let end_reason = notes.credential_ended;
         let (duration, end) = match self.duration {
             _ if self.is_running => (None, End::Panicked),
+            duration if end_reason.is_some() => (duration, End::CredentialEnded),
             duration => (duration, self.end),
         };
         let is_refused = matches!(decision, Decision::Refused(_));
@@ -181,6 +183,7 @@ impl Guard {
             decision,
             duration: duration.unwrap_or_else(|| started.elapsed()),
             end,
+            end_reason: end_reason.filter(|_| end == End::CredentialEnded),
             fields: mem::take(&mut notes.fields),
             latency: self.latency,
             limit: notes.limit.take(),

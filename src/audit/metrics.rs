@@ -118,7 +118,9 @@ fn method(method: &Method) -> &'static str {
 /// each reason of each route would be a time series.
 fn error_type(request: &RequestEvent) -> Option<SharedString> {
     match request.end {
-        End::Disconnected | End::Failed | End::Panicked => return Some(request.end.as_str().into()),
+        End::CredentialEnded | End::Disconnected | End::Failed | End::Panicked => {
+            return Some(request.end.as_str().into());
+        }
         End::Complete | End::Interrupted => {}
     }
     let is_refused = request.decision.refusal().is_some();

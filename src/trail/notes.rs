@@ -3,6 +3,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     caller::Principal,
     digest::Digest,
+    reason::Reason,
     request::{ClientAddress, Head},
     scope::Scopes,
 };
@@ -12,6 +13,8 @@ use crate::{
 pub(crate) struct Notes {
     pub(crate) certificate: Option<AuditedCertificate>,
     pub(crate) client_address: Option<IpAddr>,
+    /// The credential of the request has ended for this reason, and the response with it.
+    pub(crate) credential_ended: Option<Reason>,
     pub(crate) fields: Vec<(Cow<'static, str>, Box<str>)>,
     /// A layer has decided who the caller is, or that it may be anybody.
     pub(crate) is_decided: bool,

@@ -6,6 +6,7 @@ use super::{EventFormat, flat_alert::AlertLine, flat_notice::NoticeLine, repeate
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
+    reason::Reason,
     refusal::Rejection,
     scope::Scopes,
     trail::Counted,
@@ -100,6 +101,8 @@ struct RequestLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     end: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_us: Option<u64>,
     duration_us: u64,
@@ -209,6 +212,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         observations: event.observations.iter().map(|observation| observation.as_str()).collect(),
         status: event.status.map(|status| status.as_u16()),
         end: event.end.as_str(),
+        end_reason: event.end_reason.map(Reason::as_str),
         latency_us: event.latency.map(micros),
         duration_us: micros(event.duration),
         // The first value of each name; all of several are below.

@@ -7,6 +7,9 @@ use crate::{audit::event::RequestEvent, refusal::Rejection, scope::Scope, trail:
 pub(super) fn unmapped(request: &RequestEvent) -> Value {
     let mut unmapped = json!({ "end": request.end.as_str() });
     let mut set = |name: &str, value: Value| unmapped[name] = value;
+    if let Some(reason) = request.end_reason {
+        set("end_reason", json!(reason.as_str()));
+    }
     if let Some(principal) = &request.principal {
         set("auth_method", json!(principal.method().as_str()));
         set("scopes", json!(principal.scopes().iter().map(Scope::as_str).collect::<Vec<_>>()));
