@@ -85,7 +85,8 @@ impl Guard {
         let principal = caller::of(head.extensions)?;
         note(head, calls);
         let policies = self.policies(calls, principal, version)?;
-        let admitted = Admitted { request: McpRequest::new(calls, version), required: policies.required().cloned() };
+        McpRequest::set(head.extensions, calls, version);
+        let admitted = Admitted { required: policies.required().cloned() };
         Ok(match policies.decide(principal, head) {
             Eventual::Now(verdict) => {
                 Eventual::Now(verdict.map(|()| admitted.into_extensions(principal, head.extensions)))
@@ -143,7 +144,6 @@ fn is_served(call: &Call<'_>, version: McpVersion) -> bool {
 
 /// Values for the extensions of an admitted request.
 struct Admitted {
-    request: McpRequest,
     required: Option<Arc<Scopes>>,
 }
 
@@ -152,7 +152,6 @@ impl Admitted {
         #[cfg(feature = "audit")]
         crate::trail::note_admitted(outer);
         let mut extensions = Extensions::new();
-        extensions.insert(self.request);
         if let Some(required) = self.required {
             // Refusals further inside name them as well.
             let mut principal = principal.clone();

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
     operation::McpOperation,
+    request::McpRequest,
     template::{UriTemplate, is_ambiguous, without_query},
 };
 use crate::{
@@ -109,7 +110,10 @@ impl Rules {
             McpOperation::Tool(_) => "tools/call",
         };
         let Some(declared) = self.find(method, operation) else { return false };
-        declared.into_iter().all(|policy| matches!(policy.decide(caller, head), Eventual::Now(Ok(()))))
+        let mut extensions = head.extensions.clone();
+        extensions.insert(McpRequest::for_operation(method, operation));
+        let head = Head { extensions: &extensions, ..*head };
+        declared.into_iter().all(|policy| matches!(policy.decide(caller, &head), Eventual::Now(Ok(()))))
     }
 
     /// The policies of a URI, and also those of the same URI without its query, which some servers ignore.
