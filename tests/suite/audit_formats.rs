@@ -14,12 +14,15 @@ use tower_warden::{
         AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, Event, EventFormat, EventReceiver, FlatJson,
         KeyAction, Notice, Observer, Ocsf,
     },
+    jwt::{Issuer, Jwt},
     layer::{AuditLayer, AuthLayer},
     request::Peer,
+    revocation::{MemoryRevocationList, Revocation},
     scope::Scopes,
+    testing::TestIssuer,
 };
 
-use crate::support::{START, Stack};
+use crate::support::{START, Stack, answer, bearer};
 
 fn log() -> (AuditLog, EventReceiver) {
     let (sink, events) = AuditChannel::new(100);
@@ -140,6 +143,25 @@ async fn an_ocsf_event_has_the_required_attributes_of_its_class() {
     assert_eq!(admitted["unmapped"]["field_ticket"], "7");
     let refused = &lines[1];
     assert_eq!((&refused["status_id"], &refused["status_detail"]), (&2.into(), &"key_length".into()));
+}
+
+#[tokio::test]
+async fn the_owner_of_a_refused_credential_is_named_with_its_issuer_and_tenant() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let rules = Issuer::new(issuer.name(), "https://api.test").unwrap().tenant_claim("tenant");
+    let revocations = Arc::new(MemoryRevocationList::default().environment(&environment));
+    let auth = AuthLayer::new(Jwt::new(rules, issuer.clone())).environment(&environment);
+    let (log, mut events) = log();
+    let service = AuditLayer::new(log).layer(auth.revocations(Arc::clone(&revocations)).layer(service_fn(answer)));
+    let token = issuer.token("alice").audience("https://api.test").claim("tenant", "acme").claim("jti", "token-1");
+    let expiry = START + std::time::Duration::from_secs(600);
+    revocations.revoke(Revocation::token(issuer.name(), "token-1"), expiry).unwrap();
+    drop(service.oneshot(bearer(&token.sign()).body(Full::default()).unwrap()).await);
+    let ocsf = line(&Ocsf::new("test"), &events.try_recv().unwrap());
+    assert_eq!((&ocsf["class_uid"], &ocsf["user"]["uid"]), (&3002.into(), &"alice".into()));
+    assert_eq!(ocsf["actor"]["idp"]["name"], "https://issuer.test");
+    assert_eq!(ocsf["metadata"]["tenant_uid"], "acme");
 }
 
 #[tokio::test]

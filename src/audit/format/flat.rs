@@ -130,6 +130,12 @@ struct Caller<'a> {
     actors: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acting_for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_token_id: Option<&'a str>,
     scopes: ScopeList<'a>,
 }
 
@@ -222,6 +228,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
 }
 
 fn caller(principal: &Principal) -> Caller<'_> {
+    let subject = principal.acting_for();
     Caller {
         auth_method: principal.method().as_str(),
         subject: principal.subject(),
@@ -231,7 +238,10 @@ fn caller(principal: &Principal) -> Caller<'_> {
         token_id: principal.token_id(),
         tenant: principal.tenant(),
         actors: principal.actors().iter().map(|actor| &*actor.subject).collect(),
-        acting_for: principal.acting_for().map(Principal::subject),
+        acting_for: subject.map(Principal::subject),
+        acting_for_issuer: subject.and_then(Principal::issuer),
+        acting_for_key_id: subject.and_then(Principal::key_id),
+        acting_for_token_id: subject.and_then(Principal::token_id),
         scopes: ScopeList(principal.scopes()),
     }
 }

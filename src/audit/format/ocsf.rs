@@ -19,8 +19,9 @@ use crate::{
 /// | an alert | Detection Finding, 2004 |
 /// | a dependency that is down, keys of an issuer, lost events | Application Error, 6008, or Base Event, 0 |
 ///
-/// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. What has no
-/// attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
+/// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. If each has a credential,
+/// user, `credential_uid` and `idp` are those of the subject, and `unmapped` has `agent_credential_uid` and `agent_issuer`. What
+/// has no attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
 /// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name. Of a field with several values, such as the tools
 /// of a batch, this is the first one, and all are in `repeated_fields`.
 #[derive(Clone, Debug)]
@@ -125,7 +126,8 @@ fn describe(ocsf: &mut Map<String, Value>, request: &RequestEvent) {
         if let Some(trace) = request.trace {
             metadata.insert("correlation_uid".into(), json!(trace.trace_id().to_string()));
         }
-        if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant) {
+        let refused = || request.refused_identity().and_then(|identity| identity.tenant.as_deref());
+        if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant).or_else(refused) {
             metadata.insert("tenant_uid".into(), json!(tenant));
         }
         if agent.is_some() {
@@ -228,7 +230,7 @@ fn user(principal: Option<&Principal>) -> Value {
     let Some(principal) = principal else { return json!({ "name": "unknown", "type_id": 0 }) };
     let subject = principal.acting_for().unwrap_or(principal);
     let mut user = json!({ "type_id": 0, "uid": subject.subject() });
-    if let Some(credential) = principal.key_id().or_else(|| principal.token_id()) {
+    if let Some(credential) = subject.key_id().or_else(|| subject.token_id()) {
         user["credential_uid"] = json!(credential);
     }
     user
@@ -248,7 +250,10 @@ fn actor(request: &RequestEvent) -> Value {
     if let Some(client) = request.principal.as_ref().and_then(Principal::client_id) {
         actor["app_uid"] = json!(client);
     }
-    if let Some(issuer) = request.principal.as_ref().and_then(Principal::issuer) {
+    // That of the user: the issuer of an agent's credential is unmapped.
+    let user = request.principal.as_ref().map(|principal| &**principal.acting_for().unwrap_or(principal).identity());
+    let user = user.or_else(|| request.refused_identity());
+    if let Some(issuer) = user.and_then(|user| user.issuer.as_deref()) {
         actor["idp"] = json!({ "name": issuer });
     }
     let decision = json!({ "decision": request.decision.as_str() });

@@ -11,6 +11,14 @@ pub(super) fn unmapped(request: &RequestEvent) -> Value {
         set("end_reason", json!(reason.as_str()));
     }
     if let Some(principal) = &request.principal {
+        if principal.acting_for().is_some() {
+            if let Some(credential) = principal.key_id().or_else(|| principal.token_id()) {
+                set("agent_credential_uid", json!(credential));
+            }
+            if let Some(issuer) = principal.issuer() {
+                set("agent_issuer", json!(issuer));
+            }
+        }
         set("auth_method", json!(principal.method().as_str()));
         set("scopes", json!(principal.scopes().iter().map(Scope::as_str).collect::<Vec<_>>()));
         let actors: Vec<_> = principal.actors().iter().map(|actor| &*actor.subject).collect();
