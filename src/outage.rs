@@ -67,6 +67,15 @@ impl Outage {
         self.0.recipient().observer = Some(Arc::clone(observer));
     }
 
+    /// Also reports outages to the observer of another dependency, if that has one.
+    #[cfg(all(feature = "audit", feature = "jwt"))]
+    pub(crate) fn observed_with(&self, other: &Self) {
+        let observer = other.0.recipient().observer.clone();
+        if let Some(observer) = observer {
+            self.observed_by(&observer);
+        }
+    }
+
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
         if !self.0.ongoing.load(Relaxed)

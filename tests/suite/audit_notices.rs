@@ -28,7 +28,7 @@ use tower_warden::{
     authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
-    jwt::{Issuer, Jwt, KeyRequest, KeySource, VerifyingKey},
+    jwt::{Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, TrustedIssuer, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -297,6 +297,31 @@ async fn outages_of_all_that_a_layer_depends_on_are_notices() {
         let [Notice::DependencyDown { dependency: noted, .. }] = &down[..] else { panic!("{dependency}: {down:?}") };
         assert_eq!(&**noted, dependency);
     }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_keys_of_a_resolved_issuer_is_a_notice() {
+    struct Resolves(TestIssuer);
+    impl IssuerResolver for Resolves {
+        fn resolve(&self, name: &str) -> Eventual<Result<Option<TrustedIssuer>, Unavailable>> {
+            let trusted = TrustedIssuer::new(Issuer::new(name, "https://api.test").unwrap(), self.0.clone());
+            Eventual::Now(Ok(Some(trusted)))
+        }
+    }
+    let (environment, _log, mut events) = observed();
+    let [own, tenant] = ["https://own.test", "https://tenant.test"]
+        .map(|name| TestIssuer::new(name).environment(&environment));
+    let own = Jwt::builder(Issuer::new(own.name(), "https://api.test").unwrap(), own);
+    let jwt = own.resolver(Resolves(tenant.clone())).build().unwrap();
+    let service = AuthLayer::new(jwt).environment(&environment).layer(service_fn(answer));
+    tenant.fail();
+    let token = tenant.token("alice").audience("https://api.test").sign();
+    drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
+    let down = notices(&mut events);
+    assert!(
+        matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "issuer keys"),
+        "{down:?}"
+    );
 }
 
 #[tokio::test]
