@@ -52,6 +52,12 @@ impl Notes {
         }
     }
 
+    /// Notes that the token of the request names keys of its own.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn observe_key(&mut self) {
+        self.observations.push(Observation::KeyInToken);
+    }
+
     /// Notes the state of a limit; of several, that with the fewest units left.
     #[cfg(feature = "rate-limit")]
     pub(crate) fn limited(&mut self, limit: AuditedLimit) {
