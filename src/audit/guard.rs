@@ -118,9 +118,7 @@ impl Guard {
     ) -> Response<B> {
         let response = respond.complete(response);
         self.note(&response);
-        // No route was found.
-        let is_unrouted = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-        if !self.settings.denies_undecided() || is_unrouted || self.is_decided() {
+        if !self.settings.denies_undecided() || is_unhandled(response.status()) || self.is_decided() {
             return response;
         }
         self.settings.warn_of_undecided(self.trail.received().time);
@@ -214,6 +212,19 @@ impl Drop for Guard {
         }
         self.settings.log.deliver(&mut event, &mut self.place);
     }
+}
+
+/// Returns whether no route was found, or a layer between has not waited for the request or was sent one that is too large.
+const fn is_unhandled(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_FOUND
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::URI_TOO_LONG
+    )
 }
 
 #[cfg(feature = "certificate")]
