@@ -27,6 +27,7 @@ pub(crate) struct Outage(Arc<State>);
 #[derive(Debug)]
 struct State {
     dependency: &'static str,
+    issuer: Option<Arc<str>>,
     lines: Mutex<Lines>,
     recipient: Mutex<Recipient>,
     /// Changed with `lines` locked, so that it changes together with `Lines::is_reported`. Read without the lock: while nothing
@@ -53,8 +54,19 @@ struct Recipient {
 impl Outage {
     /// The state of the dependency with this name.
     pub(crate) fn of(dependency: &'static str) -> Self {
+        Self::new(dependency, None)
+    }
+
+    /// The state of a dependency of an issuer.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn of_issuer(dependency: &'static str, issuer: &str) -> Self {
+        Self::new(dependency, Some(issuer.into()))
+    }
+
+    fn new(dependency: &'static str, issuer: Option<Arc<str>>) -> Self {
         Self(Arc::new(State {
             dependency,
+            issuer,
             lines: Mutex::default(),
             recipient: Mutex::default(),
             ongoing: AtomicBool::new(false),
@@ -87,6 +99,7 @@ impl Outage {
             #[cfg(feature = "audit")]
             recipient.notify(|| Notice::DependencyDown {
                 dependency: self.0.dependency.into(),
+                issuer: self.0.issuer.clone(),
                 cause: cause.to_string().into(),
             });
         }
@@ -99,9 +112,15 @@ impl Outage {
         if self.0.ongoing.load(Relaxed)
             && let Some(recipient) = self.ends()
         {
-            log::info!(dependency = %self.0.dependency, "a dependency responds again");
+            let State { dependency, issuer, .. } = &*self.0;
+            match issuer {
+                Some(issuer) => {
+                    log::info!(dependency = %dependency, issuer = %issuer, "a dependency responds again");
+                }
+                None => log::info!(dependency = %dependency, "a dependency responds again"),
+            }
             #[cfg(feature = "audit")]
-            recipient.notify(|| Notice::DependencyUp { dependency: self.0.dependency.into() });
+            recipient.notify(|| self.0.up());
             #[cfg(not(feature = "audit"))]
             let _ = recipient;
         }
@@ -138,6 +157,11 @@ impl Recipient {
 }
 
 impl State {
+    #[cfg(feature = "audit")]
+    fn up(&self) -> Notice {
+        Notice::DependencyUp { dependency: self.dependency.into(), issuer: self.issuer.clone() }
+    }
+
     fn recipient(&self) -> MutexGuard<'_, Recipient> {
         self.recipient.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,11 +177,8 @@ impl Drop for State {
     fn drop(&mut self) {
         let reported_to = self.lines().reported_to.take();
         if let Some(recipient) = reported_to {
-            let dependency = self.dependency;
             // A panic while another one unwinds would abort the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                recipient.notify(|| Notice::DependencyUp { dependency: dependency.into() })
-            }));
+            let _ = catch_unwind(AssertUnwindSafe(|| recipient.notify(|| self.up())));
         }
     }
 }

@@ -73,7 +73,7 @@ fn note(notice: &Notice) {
     let outages = |dependency: &str| gauge!(names::DEPENDENCY_OUTAGES, "dependency" => dependency.to_owned());
     match notice {
         Notice::DependencyDown { dependency, .. } => outages(dependency).increment(1.0),
-        Notice::DependencyUp { dependency } => outages(dependency).decrement(1.0),
+        Notice::DependencyUp { dependency, .. } => outages(dependency).decrement(1.0),
         _ => {}
     }
 }

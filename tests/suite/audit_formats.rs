@@ -58,8 +58,8 @@ async fn events() -> Vec<Event> {
         drop(service.clone().oneshot(request.body(Full::default()).unwrap()).await);
     }
     let names = || (Arc::<str>::from("the key store"), Arc::<str>::from("timed out"));
-    log.observe(Notice::DependencyDown { dependency: names().0, cause: names().1 });
-    log.observe(Notice::DependencyUp { dependency: names().0 });
+    log.observe(Notice::DependencyDown { dependency: names().0, issuer: Some(names().1), cause: names().1 });
+    log.observe(Notice::DependencyUp { dependency: names().0, issuer: None });
     log.observe(Notice::IssuerKeysChanged { issuer: names().0, added: 1, removed: 2 });
     let action = KeyAction::Revoked;
     let (outcome, owner) = (ChangeOutcome::Unknown, Some("alice".into()));

@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
@@ -28,7 +28,7 @@ use tower_warden::{
     authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
-    jwt::{Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, TrustedIssuer, VerifyingKey},
+    jwt::{Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, RemoteKeys, TrustedIssuer, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -37,6 +37,7 @@ use tower_warden::{
 };
 
 use crate::{
+    endpoint::{self, Endpoint},
     forwarding::forward_to_inner,
     support::{Mode, START, Stack, answer, bearer, unknown_key},
 };
@@ -213,7 +214,7 @@ async fn an_outage_of_a_key_store_is_two_notices() {
     );
     stack.store.set(Mode::Answer);
     stack.bearer(unknown_key().expose()).await.assert_invalid("key_unknown");
-    assert_eq!(notices(&mut events), [Notice::DependencyUp { dependency: "key store".into() }]);
+    assert_eq!(notices(&mut events), [Notice::DependencyUp { dependency: "key store".into(), issuer: None }]);
 }
 
 #[tokio::test]
@@ -318,10 +319,34 @@ async fn an_outage_of_the_keys_of_a_resolved_issuer_is_a_notice() {
     let token = tenant.token("alice").audience("https://api.test").sign();
     drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
     let down = notices(&mut events);
-    assert!(
-        matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "issuer keys"),
-        "{down:?}"
-    );
+    let [Notice::DependencyDown { dependency, issuer, .. }] = &down[..] else { panic!("{down:?}") };
+    assert_eq!((&**dependency, issuer.as_deref()), ("issuer keys", Some("https://tenant.test")));
+}
+
+#[tokio::test]
+async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
+    let (sink, mut events) = AuditChannel::new(100);
+    let (clock, issuer) = endpoint::issuer();
+    let endpoint = Endpoint::new(&issuer);
+    let environment = Environment::default().with_clock(clock.clone()).with_observer(AuditLog::new(sink));
+    let keys = RemoteKeys::builder(endpoint::JWKS).fetch(endpoint.clone()).environment(&environment);
+    let keys = keys.connect().await.unwrap();
+    assert!(matches!(&notices(&mut events)[..], [Notice::IssuerKeysChanged { .. }]));
+    let body = issuer.jwk_set().to_string();
+    for (status, is_down) in [(StatusCode::INTERNAL_SERVER_ERROR, true), (StatusCode::OK, false)] {
+        endpoint.set(endpoint::Mode::Canned(status, body.clone()));
+        clock.advance(Duration::from_secs(510));
+        assert!(keys.is_ready(), "requests have the last keys");
+        endpoint::settle().await;
+        let changed = notices(&mut events);
+        let (dependency, issuer) = match &changed[..] {
+            [Notice::DependencyDown { dependency, issuer, .. }] if is_down => (dependency, issuer),
+            [Notice::DependencyUp { dependency, issuer }] if !is_down => (dependency, issuer),
+            other => panic!("{status}: {other:?}"),
+        };
+        assert_eq!(&**dependency, "key set");
+        assert!(issuer.as_deref().is_some_and(|host| endpoint::JWKS.contains(host)));
+    }
 }
 
 #[tokio::test]

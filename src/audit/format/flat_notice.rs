@@ -34,10 +34,12 @@ impl<'a> NoticeLine<'a> {
     pub(super) fn of(notice: &'a Notice) -> Self {
         let empty = Self { notice: notice.as_str(), ..Self::default() };
         match notice {
-            Notice::DependencyDown { dependency, cause } => {
-                Self { dependency: Some(dependency), cause: Some(cause), ..empty }
+            Notice::DependencyDown { dependency, issuer, cause } => {
+                Self { dependency: Some(dependency), issuer: issuer.as_deref(), cause: Some(cause), ..empty }
             }
-            Notice::DependencyUp { dependency } => Self { dependency: Some(dependency), ..empty },
+            Notice::DependencyUp { dependency, issuer } => {
+                Self { dependency: Some(dependency), issuer: issuer.as_deref(), ..empty }
+            }
             Notice::IssuerKeysChanged { issuer, added, removed } => {
                 Self { issuer: Some(issuer), keys_added: Some(*added), keys_removed: Some(*removed), ..empty }
             }

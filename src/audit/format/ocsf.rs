@@ -98,12 +98,13 @@ impl Ocsf {
                 let more = json!({ "entity": entity, "unmapped": { "issuer": issuer } });
                 (Class::of_category(3, 4, 11), INFORMATIONAL, more)
             }
-            Notice::DependencyDown { dependency, cause } => {
-                let unmapped = json!({ "dependency": &**dependency, "cause": &**cause });
+            Notice::DependencyDown { dependency, issuer, cause } => {
+                let unmapped = json!({ "dependency": &**dependency, "issuer": issuer.as_deref(), "cause": &**cause });
                 (Class::of_category(6, 8, 1), HIGH, json!({ "unmapped": unmapped }))
             }
-            Notice::DependencyUp { dependency } => {
-                (Class::of_category(0, 0, 99), INFORMATIONAL, json!({ "unmapped": { "dependency": &**dependency } }))
+            Notice::DependencyUp { dependency, issuer } => {
+                let unmapped = json!({ "dependency": &**dependency, "issuer": issuer.as_deref() });
+                (Class::of_category(0, 0, 99), INFORMATIONAL, json!({ "unmapped": unmapped }))
             }
             Notice::IssuerKeysChanged { issuer, added, removed } => {
                 let unmapped = json!({ "issuer": &**issuer, "keys_added": added, "keys_removed": removed });
