@@ -13,6 +13,8 @@ pub enum Notice {
     DependencyDown {
         /// The name of the dependency.
         dependency: Arc<str>,
+        /// The issuer, if it is a dependency of one: its name, or the host of its key set.
+        issuer: Option<Arc<str>>,
         /// The error.
         cause: Arc<str>,
     },
@@ -20,6 +22,8 @@ pub enum Notice {
     DependencyUp {
         /// The name of the dependency.
         dependency: Arc<str>,
+        /// The issuer, if it is a dependency of one.
+        issuer: Option<Arc<str>>,
     },
     /// The key set of an issuer changed.
     IssuerKeysChanged {

@@ -18,6 +18,8 @@ use crate::notice::{Notice, Observer};
 
 /// The state of one dependency: reports when it stops to respond and when it responds again, not each request that fails.
 ///
+/// One that fails for every other request is reported as down until it responds a minute after its first failure.
+///
 /// A clone shares the state.
 #[derive(Clone, Debug)]
 pub(crate) struct Outage(Arc<State>);
@@ -25,6 +27,7 @@ pub(crate) struct Outage(Arc<State>);
 #[derive(Debug)]
 struct State {
     dependency: &'static str,
+    issuer: Option<Arc<str>>,
     lines: Mutex<Lines>,
     recipient: Mutex<Recipient>,
     /// Changed with `lines` locked, so that it changes together with `Lines::is_reported`. Read without the lock: while nothing
@@ -37,7 +40,7 @@ struct State {
 struct Lines {
     since: Option<Instant>,
     count: u32,
-    /// The recipient of the report of the outage that is ongoing, if it was reported: its end is reported there as well.
+    /// The recipient of the report of the outage that is ongoing: its end is reported there as well.
     reported_to: Option<Recipient>,
 }
 
@@ -51,8 +54,19 @@ struct Recipient {
 impl Outage {
     /// The state of the dependency with this name.
     pub(crate) fn of(dependency: &'static str) -> Self {
+        Self::new(dependency, None)
+    }
+
+    /// The state of a dependency of an issuer.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn of_issuer(dependency: &'static str, issuer: &str) -> Self {
+        Self::new(dependency, Some(issuer.into()))
+    }
+
+    fn new(dependency: &'static str, issuer: Option<Arc<str>>) -> Self {
         Self(Arc::new(State {
             dependency,
+            issuer,
             lines: Mutex::default(),
             recipient: Mutex::default(),
             ongoing: AtomicBool::new(false),
@@ -63,6 +77,15 @@ impl Outage {
     #[cfg(feature = "audit")]
     pub(crate) fn observed_by(&self, observer: &Arc<dyn Observer>) {
         self.0.recipient().observer = Some(Arc::clone(observer));
+    }
+
+    /// Also reports outages to the observer of another dependency, if that has one.
+    #[cfg(all(feature = "audit", feature = "jwt"))]
+    pub(crate) fn observed_with(&self, other: &Self) {
+        let observer = other.0.recipient().observer.clone();
+        if let Some(observer) = observer {
+            self.observed_by(&observer);
+        }
     }
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
@@ -76,6 +99,7 @@ impl Outage {
             #[cfg(feature = "audit")]
             recipient.notify(|| Notice::DependencyDown {
                 dependency: self.0.dependency.into(),
+                issuer: self.0.issuer.clone(),
                 cause: cause.to_string().into(),
             });
         }
@@ -88,28 +112,38 @@ impl Outage {
         if self.0.ongoing.load(Relaxed)
             && let Some(recipient) = self.ends()
         {
-            log::info!(dependency = %self.0.dependency, "a dependency responds again");
+            let State { dependency, issuer, .. } = &*self.0;
+            match issuer {
+                Some(issuer) => {
+                    log::info!(dependency = %dependency, issuer = %issuer, "a dependency responds again");
+                }
+                None => log::info!(dependency = %dependency, "a dependency responds again"),
+            }
             #[cfg(feature = "audit")]
-            recipient.notify(|| Notice::DependencyUp { dependency: self.0.dependency.into() });
+            recipient.notify(|| self.0.up());
             #[cfg(not(feature = "audit"))]
             let _ = recipient;
         }
     }
 
-    /// The recipient of the report of an outage that begins; `None` if it has begun before, or is not to be reported.
+    /// The recipient of the report of an outage that begins; `None` if it has begun before.
     fn begins(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
         if self.0.ongoing.swap(true, Relaxed) {
             return None;
         }
-        lines.reported_to = lines.may_report().then(|| self.0.recipient().clone());
+        lines.count();
+        lines.reported_to = Some(self.0.recipient().clone());
         lines.reported_to.clone()
     }
 
-    /// The recipient of the report of an outage that ends, if its beginning was reported.
+    /// The recipient of the report of an outage that ends; `None` if it goes on, or has ended before.
+    ///
+    /// The last outage that may be reported in an interval does not end within it. If it did, the next one, which may last,
+    /// would not be reported.
     fn ends(&self) -> Option<Recipient> {
         let mut lines = self.0.lines();
-        if self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
+        if !lines.is_full() && self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
     }
 }
 
@@ -123,6 +157,11 @@ impl Recipient {
 }
 
 impl State {
+    #[cfg(feature = "audit")]
+    fn up(&self) -> Notice {
+        Notice::DependencyUp { dependency: self.dependency.into(), issuer: self.issuer.clone() }
+    }
+
     fn recipient(&self) -> MutexGuard<'_, Recipient> {
         self.recipient.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -138,11 +177,8 @@ impl Drop for State {
     fn drop(&mut self) {
         let reported_to = self.lines().reported_to.take();
         if let Some(recipient) = reported_to {
-            let dependency = self.dependency;
             // A panic while another one unwinds would abort the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| {
-                recipient.notify(|| Notice::DependencyUp { dependency: dependency.into() })
-            }));
+            let _ = catch_unwind(AssertUnwindSafe(|| recipient.notify(|| self.up())));
         }
     }
 }
@@ -153,11 +189,46 @@ impl Lines {
     const INTERVAL: Duration = Duration::from_secs(60);
     const MAX: u32 = 10;
 
-    fn may_report(&mut self) -> bool {
-        if self.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL) {
+    /// Counts an outage that begins.
+    fn count(&mut self) {
+        if self.is_over() {
             *self = Self { since: Some(Instant::now()), ..Self::default() };
         }
         self.count += 1;
-        self.count <= Self::MAX
+    }
+
+    /// Returns whether no other outage may be reported in the current interval.
+    fn is_full(&self) -> bool {
+        self.count >= Self::MAX && !self.is_over()
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.is_none_or(|since| since.elapsed() >= Self::INTERVAL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails and responds by turns, and returns how often the beginning was logged.
+    fn flap(outage: &Outage, times: usize) -> usize {
+        let mut logged = 0;
+        for _ in 0..times {
+            outage.begin("timed out", || logged += 1);
+            outage.end();
+        }
+        logged
+    }
+
+    #[test]
+    fn a_dependency_that_flaps_is_down_until_it_responds_a_minute_later() {
+        let outage = Outage::of("a store");
+        assert_eq!(flap(&outage, 20), 10);
+        assert!(outage.0.ongoing.load(Relaxed), "it is reported as down");
+        outage.0.lines().since = Instant::now().checked_sub(Lines::INTERVAL);
+        outage.end();
+        assert!(!outage.0.ongoing.load(Relaxed), "it is reported as up");
+        assert_eq!(flap(&outage, 20), 10, "in the next interval");
     }
 }

@@ -72,6 +72,8 @@ pub struct RequestEvent {
     pub duration: Duration,
     /// The end of the request.
     pub end: End,
+    /// The reason of [`End::CredentialEnded`]: that of the refusals of requests with the credential.
+    pub end_reason: Option<Reason>,
     /// The notes of handlers with [`AuditNote`](super::AuditNote), in the order of the notes.
     pub fields: Vec<(Cow<'static, str>, Box<str>)>,
     /// The time from the arrival to the head of the response; `None` without a response.
@@ -84,13 +86,14 @@ pub struct RequestEvent {
     pub observations: Vec<Observation>,
     /// The address of the peer, if it is known.
     pub peer: Option<IpAddr>,
-    /// The policy that decided.
+    /// The policy that decided. `None` if it has admitted the request, and something else has refused it.
     pub policy: Option<AuditedPolicy>,
     /// The caller, if it was authenticated.
     pub principal: Option<Principal>,
     /// The id of the request.
     pub request_id: RequestId,
-    /// The scopes that were required of an admitted request. Those of a refused one are in the [decision](Self::decision).
+    /// The scopes that were required of an admitted request, by layers and by [`Scoped`](crate::axum::Scoped) handlers. Those
+    /// of a refused one are in the [decision](Self::decision).
     pub required: Option<Arc<Scopes>>,
     /// The status of the response; `None` without a response.
     pub status: Option<StatusCode>,
@@ -118,6 +121,9 @@ pub enum Decision {
 pub enum End {
     /// The response was sent to its end, or as far as the client had asked for it.
     Complete,
+    /// A [`StreamGuardLayer`](crate::layer::StreamGuardLayer) ended the response, because the credential of the request has expired
+    /// or was revoked.
+    CredentialEnded,
     /// The client left before the head of the response.
     Disconnected,
     /// The inner service or the body of its response failed.
@@ -134,6 +140,7 @@ impl End {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
+            Self::CredentialEnded => "credential_ended",
             Self::Disconnected => "disconnected",
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
@@ -188,7 +195,12 @@ impl RequestEvent {
     /// The first value that was noted under this name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(noted, _)| noted == name).map(|(_, value)| &**value)
+        self.values(name).next()
+    }
+
+    /// All values that were noted under this name, such as the tools of a batch.
+    pub fn values(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.fields.iter().filter(move |(noted, _)| noted == name).map(|(_, value)| &**value)
     }
 
     /// The owner of a refused credential. Whether it was the owner who sent it is not known.
@@ -225,6 +237,11 @@ impl RequestEvent {
                     | RejectionKind::StepUp
             )
         })
+    }
+
+    /// The scopes that a refusal names, or else those that were required before.
+    pub(super) fn scopes_required(&self) -> Option<&Scopes> {
+        self.decision.refusal().and_then(Rejection::needed).or(self.required.as_deref())
     }
 
     /// The operation: the tool that the handler has noted, or the method and the route.

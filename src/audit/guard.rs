@@ -118,9 +118,7 @@ impl Guard {
     ) -> Response<B> {
         let response = respond.complete(response);
         self.note(&response);
-        // No route was found.
-        let is_unrouted = matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED);
-        if !self.settings.denies_undecided() || is_unrouted || self.is_decided() {
+        if !self.settings.denies_undecided() || is_unhandled(response.status()) || self.is_decided() {
             return response;
         }
         self.settings.warn_of_undecided(self.trail.received().time);
@@ -168,10 +166,14 @@ impl Guard {
             None if notes.is_decided => Decision::Admitted,
             None => Decision::Undecided,
         };
+        let end_reason = notes.credential_ended;
         let (duration, end) = match self.duration {
             _ if self.is_running => (None, End::Panicked),
+            duration if end_reason.is_some() => (duration, End::CredentialEnded),
             duration => (duration, self.end),
         };
+        let is_refused = matches!(decision, Decision::Refused(_));
+        let policy = notes.policy.take().filter(|_| !(is_refused && notes.policy_admitted));
         let reported = notes.reported.take();
         let kind = EventKind::Request(RequestEvent {
             certificate: notes.certificate.take(),
@@ -179,13 +181,14 @@ impl Guard {
             decision,
             duration: duration.unwrap_or_else(|| started.elapsed()),
             end,
+            end_reason: end_reason.filter(|_| end == End::CredentialEnded),
             fields: mem::take(&mut notes.fields),
             latency: self.latency,
             limit: notes.limit.take(),
             method: method.clone(),
             observations: mem::take(&mut notes.observations),
             peer: *peer,
-            policy: notes.policy.take(),
+            policy,
             principal: notes.principal.take().or(reported),
             request_id: request_id.clone(),
             required: notes.required.take(),
@@ -209,6 +212,19 @@ impl Drop for Guard {
         }
         self.settings.log.deliver(&mut event, &mut self.place);
     }
+}
+
+/// Returns whether no route was found, or a layer between has not waited for the request or was sent one that is too large.
+const fn is_unhandled(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_FOUND
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::URI_TOO_LONG
+    )
 }
 
 #[cfg(feature = "certificate")]

@@ -73,7 +73,7 @@ fn note(notice: &Notice) {
     let outages = |dependency: &str| gauge!(names::DEPENDENCY_OUTAGES, "dependency" => dependency.to_owned());
     match notice {
         Notice::DependencyDown { dependency, .. } => outages(dependency).increment(1.0),
-        Notice::DependencyUp { dependency } => outages(dependency).decrement(1.0),
+        Notice::DependencyUp { dependency, .. } => outages(dependency).decrement(1.0),
         _ => {}
     }
 }
@@ -118,7 +118,9 @@ fn method(method: &Method) -> &'static str {
 /// each reason of each route would be a time series.
 fn error_type(request: &RequestEvent) -> Option<SharedString> {
     match request.end {
-        End::Disconnected | End::Failed | End::Panicked => return Some(request.end.as_str().into()),
+        End::CredentialEnded | End::Disconnected | End::Failed | End::Panicked => {
+            return Some(request.end.as_str().into());
+        }
         End::Complete | End::Interrupted => {}
     }
     let is_refused = request.decision.refusal().is_some();

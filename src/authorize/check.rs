@@ -88,6 +88,8 @@ impl Sealed for Authorized {}
 
 impl Pass for Authorized {
     fn admit<B>(&mut self, request: &mut Request<B>) {
+        #[cfg(feature = "audit")]
+        crate::trail::note_admitted(request.extensions());
         if let (Some(scopes), Some(principal)) = (self.0.take(), request.extensions_mut().get_mut::<Principal>()) {
             principal.require(scopes);
             #[cfg(feature = "audit")]

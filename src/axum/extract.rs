@@ -34,6 +34,8 @@ impl<R: Requirement> Scoped<R> {
     pub fn of(extensions: &Extensions) -> Result<Self, Rejection> {
         let principal = caller::of(extensions)?;
         if principal.meets::<R>() {
+            #[cfg(feature = "audit")]
+            super::required::note::<R>(extensions);
             Ok(Self { principal: principal.clone(), requirement: PhantomData })
         } else {
             Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))

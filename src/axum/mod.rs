@@ -61,3 +61,5 @@
 pub use self::extract::{Scoped, Tenant};
 
 mod extract;
+#[cfg(feature = "audit")]
+mod required;

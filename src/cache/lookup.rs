@@ -55,6 +55,12 @@ impl<V: Tagged> CachedLookup<V> {
         self.mistake.observed_by(observer);
     }
 
+    /// Reports outages of something that was looked up to the same observer.
+    #[cfg(all(feature = "audit", feature = "jwt"))]
+    pub(crate) fn observe(&self, found: &Outage) {
+        found.observed_with(&self.outage);
+    }
+
     /// The time-out of one look-up, and of one request.
     #[cfg(feature = "api-key")]
     pub(crate) const fn timeout(&self) -> Duration {

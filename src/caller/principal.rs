@@ -97,11 +97,7 @@ impl Principal {
 
     /// Notes scopes that a layer has required.
     pub(crate) fn require(&mut self, scopes: Arc<Scopes>) {
-        self.required = Some(match self.required.take() {
-            Some(outer) if outer.contains_all(&scopes) => outer,
-            Some(outer) => Arc::new(outer.iter().chain(scopes.iter()).cloned().collect()),
-            None => scopes,
-        });
+        self.required = Some(Scopes::joined(self.required.take(), scopes));
     }
 
     /// The caller of a request, from its extensions: where there are no extractors, such as in the tools of an MCP server.

@@ -110,7 +110,13 @@ impl Authenticator for Jwt {
         let mut slot = None;
         if let Some(cache) = &self.0.cache {
             let digest = match presented.cached(cache, || Ok(())) {
-                Ok(Ok(verified)) => return Eventual::Now(Ok(verified.identity)),
+                Ok(Ok(verified)) => {
+                    #[cfg(feature = "audit")]
+                    if verified.names_keys {
+                        crate::trail::note(presented.head.extensions, crate::trail::Notes::observe_key);
+                    }
+                    return Eventual::Now(Ok(verified.identity));
+                }
                 Ok(Err(reason)) => return refuse(reason),
                 Err(digest) => digest,
             };
@@ -119,7 +125,7 @@ impl Authenticator for Jwt {
         #[cfg(feature = "audit")]
         crate::trail::note(presented.head.extensions, |notes| {
             if jws::has_keys(token) {
-                notes.observations.push(crate::trail::Observation::KeyInToken);
+                notes.observe_key();
             }
         });
         match self.0.verify(token, RequestContext { arrival, slot }) {

@@ -63,6 +63,8 @@ pub(super) struct Header {
     pub(super) algorithm: Algorithm,
     pub(super) kid: Option<Box<str>>,
     pub(super) kind: Kind,
+    /// It names keys of its own.
+    pub(super) names_keys: bool,
     /// `x5t#S256`, or else `x5t`.
     pub(super) x5t: Option<Box<str>>,
 }
@@ -101,7 +103,8 @@ impl Header {
         // Without the option, they are ignored, so a malformed one is as good as none.
         let thumbprint = |name| members.get(name).and_then(Json::as_str).filter(|text| text.len() <= MAX_KID_BYTES);
         let x5t = thumbprint("x5t#S256").or_else(|| thumbprint("x5t")).map(Into::into);
-        Ok(Self { algorithm, kid: kid.map(Into::into), kind: Kind::read(text("typ")?)?, x5t })
+        let (kind, names_keys) = (Kind::read(text("typ")?)?, names_keys(&members));
+        Ok(Self { algorithm, kid: kid.map(Into::into), kind, names_keys, x5t })
     }
 }
 
@@ -109,8 +112,11 @@ impl Header {
 #[cfg(feature = "audit")]
 pub(super) fn has_keys(token: &str) -> bool {
     let Ok(segments) = Segments::split(token) else { return false };
-    let Ok(members) = Object::parse(&segments.header) else { return false };
-    ["jku", "jwk", "x5u", "x5c"].iter().any(|name| members.get(name).is_some())
+    Object::parse(&segments.header).is_ok_and(|members| names_keys(&members))
+}
+
+fn names_keys(header: &Object<'_>) -> bool {
+    ["jku", "jwk", "x5u", "x5c"].iter().any(|name| header.get(name).is_some())
 }
 
 impl Kind {

@@ -158,6 +158,8 @@ impl Resolver {
         if let Some(audience) = &self.audience {
             trusted.issuer.audiences = Some(vec![audience.clone()]);
         }
+        #[cfg(feature = "audit")]
+        self.lookup.observe(&trusted.outage);
         Outcome::Found(Resolved(Arc::new(trusted)))
     }
 }

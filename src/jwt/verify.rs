@@ -43,13 +43,16 @@ pub(super) struct Inner {
 pub(super) struct VerifiedToken {
     pub(super) identity: Arc<Identity>,
     pub(super) key: Arc<VerifyingKey>,
+    /// Its header names keys, which are ignored.
+    #[cfg_attr(not(feature = "audit"), expect(dead_code, reason = "only audit events have it"))]
+    pub(super) names_keys: bool,
 }
 
 impl VerifiedToken {
     /// The token that this key has verified. It is not trusted any more when the key has left its set.
     pub(super) fn new(mut identity: Identity, key: Arc<VerifyingKey>) -> Self {
         identity.recheck = Some(Arc::<VerifyingKey>::clone(&key));
-        Self { identity: Arc::new(identity), key }
+        Self { identity: Arc::new(identity), key, names_keys: false }
     }
 }
 
@@ -168,7 +171,7 @@ impl Inner {
             fault.warn(&self.issuers.warnings, trusted.issuer.name(), context.arrival.now);
             fault.into_rejection()
         })?;
-        let verified = VerifiedToken::new(identity, key);
+        let verified = VerifiedToken { names_keys: token.header.names_keys, ..VerifiedToken::new(identity, key) };
         let identity = Arc::clone(&verified.identity);
         if let (Some(cache), Some(slot)) = (&self.cache, context.slot) {
             cache.insert(slot.digest, verified, slot.generation, context.arrival);

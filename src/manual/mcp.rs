@@ -31,8 +31,9 @@
 //! [`protect`](crate::mcp::McpServer::protect) combines authentication, which has more settings with
 //! [`protect_with`](crate::mcp::McpServer::protect_with), the end of streams whose credential expires or is
 //! revoked, and the guard. The server is inside, without an adapter. A limit on requests by tool is inside of the guard and
-//! reads [`McpRequest`](crate::mcp::McpRequest); an [`AuditLayer`](crate::audit::AuditLayer) is outside of everything, and
-//! its events have the method, the tool and a digest of the arguments.
+//! reads [`McpRequest`](crate::mcp::McpRequest), as policies of the declaration can; an
+//! [`AuditLayer`](crate::audit::AuditLayer) is outside of everything, and its events have the method, the tool and a digest of
+//! the arguments.
 //!
 //! # 4. Use the caller in tools
 //!

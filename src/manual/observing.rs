@@ -44,8 +44,8 @@
 //! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted`, `refused`, `not_counted`, or `unavailable` |
 //!
 //! No label has a value that a client can choose: `http.request.method` is `_OTHER` for unknown methods, and
-//! `http.route` is the template of the route. `error.type` is `disconnected`, `failed`, `panicked`, or the status of a
-//! refusal or of an error of the server; the reason of a refusal is in `warden.requests`.
+//! `http.route` is the template of the route. `error.type` is `credential_ended`, `disconnected`, `failed`, `panicked`, or the
+//! status of a refusal or of an error of the server; the reason of a refusal is in `warden.requests`.
 //!
 //! Counters of alerts and of lost events begin with zero when the sink is made, so that the first one is an increase.
 //! Outages are counted by the notices about them: give the `AuditLog` with the `MetricsSink` to the

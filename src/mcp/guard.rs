@@ -87,7 +87,8 @@ impl Guard {
         let principal = caller::of(head.extensions)?;
         note(head, calls);
         let policies = self.policies(calls, principal, version)?;
-        let admitted = Admitted { request: McpRequest::new(calls, version), required: policies.required().cloned() };
+        McpRequest::set(head.extensions, calls, version);
+        let admitted = Admitted { required: policies.required().cloned() };
         Ok(match policies.decide(principal, head) {
             Eventual::Now(verdict) => {
                 Eventual::Now(verdict.map(|()| admitted.into_extensions(principal, head.extensions)))
@@ -145,14 +146,14 @@ fn is_served(call: &Call<'_>, version: McpVersion) -> bool {
 
 /// Values for the extensions of an admitted request.
 struct Admitted {
-    request: McpRequest,
     required: Option<Arc<Scopes>>,
 }
 
 impl Admitted {
     fn into_extensions(self, principal: &Principal, outer: &Extensions) -> Extensions {
+        #[cfg(feature = "audit")]
+        crate::trail::note_admitted(outer);
         let mut extensions = Extensions::new();
-        extensions.insert(self.request);
         if let Some(required) = self.required {
             // Refusals further inside name them as well.
             let mut principal = principal.clone();

@@ -2,13 +2,15 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{Method, StatusCode};
+use http::{Method, Request, StatusCode};
 
 use super::{
     guard::Guard,
     header::{Field, Fields, SESSION_ID},
     owner::Owner,
-    refusal, upgrade,
+    refusal,
+    request::McpRequest,
+    upgrade,
     version::McpVersion,
 };
 use crate::{
@@ -112,6 +114,14 @@ impl fmt::Debug for McpPass {
 impl Sealed for McpPass {}
 
 impl Pass for McpPass {
+    fn admit<B>(&mut self, request: &mut Request<B>) {
+        #[cfg(feature = "audit")]
+        crate::trail::note_admitted(request.extensions());
+        if request.method() == Method::POST {
+            request.extensions_mut().insert(McpRequest::unread());
+        }
+    }
+
     fn review(&mut self, response: &ResponseHead<'_>) -> Eventual<Result<(), Rejection>> {
         let opened = response.headers.get(SESSION_ID).and_then(|id| id.to_str().ok()).map(str::trim_ascii);
         if !response.status.is_success() {

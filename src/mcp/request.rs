@@ -1,4 +1,8 @@
-use std::{borrow::Cow, slice, sync::Arc};
+use std::{
+    borrow::Cow,
+    slice,
+    sync::{Arc, OnceLock},
+};
 
 use http::Extensions;
 
@@ -7,7 +11,8 @@ use super::{message::Call, operation::McpOperation, version::McpVersion};
 /// Methods of most requests, whose names are not copied.
 const FREQUENT: [&str; 6] = ["tools/call", "tools/list", "resources/read", "prompts/get", "tasks/get", "ping"];
 
-/// The messages of an admitted request: in its extensions, for the layers and handlers inside of the guard.
+/// The messages of a request: in its extensions, for the policies of the declaration, and for the layers and handlers inside of
+/// the guard.
 ///
 /// # Examples
 ///
@@ -27,8 +32,27 @@ const FREQUENT: [&str; 6] = ["tools/call", "tools/list", "resources/read", "prom
 ///         _ => 1,
 ///     });
 /// ```
+///
+/// A policy that is required of each request sees what the request asks for:
+///
+/// ```
+/// use tower_warden::{Head, Principal, mcp::{McpRequest, McpServer}};
+///
+/// let read_only = |caller: &Principal, head: &Head<'_>| {
+///     let is_change = |tool: &str| tool.starts_with("delete");
+///     caller.tier() != Some("trial")
+///         || McpRequest::of(head.extensions).is_some_and(|request| !request.tools().any(is_change))
+/// };
+/// let server = McpServer::new("https://mcp.example.com/mcp")?.require(read_only);
+/// # Ok::<(), tower_warden::ConfigError>(())
+/// ```
+// The check of the head adds an empty one, which is set when the body was read. That takes no other allocation than the messages
+// in the extensions of the admitted request, where policies would not see them.
 #[derive(Clone, Debug)]
-pub struct McpRequest {
+pub struct McpRequest(OnceLock<Messages>);
+
+#[derive(Clone, Debug)]
+struct Messages {
     calls: Calls,
     version: McpVersion,
 }
@@ -68,24 +92,41 @@ enum Kind {
 }
 
 impl McpRequest {
-    /// The messages of a request that a guard has admitted; `None` for other requests.
+    /// The messages of a request that a guard has admitted, or whose policies decide; `None` for other requests.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
-        extensions.get()
+        extensions.get::<Self>().filter(|request| request.0.get().is_some())
     }
 
-    pub(super) fn new(calls: &[Call<'_>], version: McpVersion) -> Self {
+    /// The place for messages that are not read yet.
+    pub(super) const fn unread() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// A request for one operation by a method.
+    pub(super) fn for_operation(method: &str, operation: McpOperation<'_>) -> Self {
+        let calls = Calls::Single(OwnedCall::new(method, &[operation]));
+        Self(OnceLock::from(Messages { calls, version: McpVersion::V2025_03_26 }))
+    }
+
+    /// Sets the messages of a request that has a place for them.
+    pub(super) fn set(extensions: &Extensions, calls: &[Call<'_>], version: McpVersion) {
+        let owned = |call: &Call<'_>| OwnedCall::new(call.method, call.operations());
         let calls = match calls {
-            [call] => Calls::Single(OwnedCall::of(call)),
-            calls => Calls::Batch(calls.iter().map(OwnedCall::of).collect()),
+            [call] => Calls::Single(owned(call)),
+            calls => Calls::Batch(calls.iter().map(owned).collect()),
         };
-        Self { calls, version }
+        if let Some(request) = extensions.get::<Self>() {
+            // A body is read once.
+            let _ = request.0.set(Messages { calls, version });
+        }
     }
 
     fn calls(&self) -> &[OwnedCall] {
-        match &self.calls {
-            Calls::Batch(calls) => calls,
-            Calls::Single(call) => slice::from_ref(call),
+        match self.0.get().map(|messages| &messages.calls) {
+            Some(Calls::Batch(calls)) => calls,
+            Some(Calls::Single(call)) => slice::from_ref(call),
+            None => &[],
         }
     }
 
@@ -114,16 +155,16 @@ impl McpRequest {
 
     /// The version of the protocol that the request states; 2025-03-26 if it states none.
     #[must_use]
-    pub const fn version(&self) -> McpVersion {
-        self.version
+    pub fn version(&self) -> McpVersion {
+        self.0.get().map_or(McpVersion::V2025_03_26, |messages| messages.version)
     }
 }
 
 impl OwnedCall {
-    fn of(call: &Call<'_>) -> Self {
-        let known = FREQUENT.into_iter().find(|known| *known == call.method);
-        let method = known.map_or_else(|| Cow::Owned(call.method.to_owned()), Cow::Borrowed);
-        let objects = match call.operations() {
+    fn new(method: &str, operations: &[McpOperation<'_>]) -> Self {
+        let known = FREQUENT.into_iter().find(|known| *known == method);
+        let method = known.map_or_else(|| Cow::Owned(method.to_owned()), Cow::Borrowed);
+        let objects = match operations {
             [operation] => Object::of(operation).map(Objects::Single),
             operations => Some(Objects::Several(operations.iter().filter_map(Object::of).collect())),
         };

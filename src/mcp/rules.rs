@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{operation::McpOperation, resource::Resources};
+use super::{operation::McpOperation, request::McpRequest, resource::Resources};
 use crate::{
     Eventual,
     authorize::{AllOf, Policy},
@@ -103,7 +103,10 @@ impl Rules {
             McpOperation::Tool(_) => "tools/call",
         };
         let Some(declared) = self.find(method, operation) else { return false };
-        declared.into_iter().all(|policy| matches!(policy.decide(caller, head), Eventual::Now(Ok(()))))
+        let mut extensions = head.extensions.clone();
+        extensions.insert(McpRequest::for_operation(method, operation));
+        let head = Head { extensions: &extensions, ..*head };
+        declared.into_iter().all(|policy| matches!(policy.decide(caller, &head), Eventual::Now(Ok(()))))
     }
 }
 

@@ -25,7 +25,7 @@
 //! tower_warden::scope::scopes! { pub Quoted = "billing:\"read\""; }
 //! ```
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 pub use self::{
     hierarchy::ScopeHierarchy,
@@ -148,6 +148,15 @@ impl Scopes {
     #[must_use]
     pub fn contains_any(&self, needed: &Self) -> bool {
         needed.iter().any(|scope| self.contains(scope))
+    }
+
+    /// The scopes of both sets. Nothing is allocated if the second has none of its own.
+    pub(crate) fn joined(outer: Option<Arc<Self>>, more: Arc<Self>) -> Arc<Self> {
+        match outer {
+            Some(outer) if outer.contains_all(&more) => outer,
+            Some(outer) => Arc::new(outer.iter().chain(more.iter()).cloned().collect()),
+            None => more,
+        }
     }
 
     /// The scopes, in alphabetical order.

@@ -79,7 +79,9 @@ fn poll<B: Body>(body: Pin<&mut Option<B>>, cx: &mut Context<'_>) -> Poll<Option
 /// Completes once, when the credential has ended.
 fn poll_watch(watch: &mut Option<CredentialWatch>, cx: &mut Context<'_>) -> Poll<Box<dyn Error + Send + Sync>> {
     let Some(waiting) = watch else { return Poll::Pending };
-    let ended = ready!(Pin::new(waiting).poll(cx));
+    let ended = ready!(Pin::new(&mut *waiting).poll(cx));
+    #[cfg(feature = "audit")]
+    waiting.note(ended);
     *watch = None;
     log::debug!(reason = %ended.reason(), "a response is ended, because its credential has ended");
     Poll::Ready(ended.into())

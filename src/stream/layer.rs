@@ -139,7 +139,7 @@ where
 fn watch(settings: &Arc<Settings>, extensions: &Extensions) -> Result<CredentialWatch, Rejection> {
     match caller::of(extensions) {
         Ok(caller) if caller.configuration() == settings.authentication.configuration() => {
-            Ok(CredentialWatch::new(settings, caller))
+            Ok(CredentialWatch::new(settings, caller, extensions))
         }
         Ok(_) => {
             if settings.warnings.is_due(Reason::STREAM_GUARD_MISMATCH, "", settings.authentication.clock().now()) {

@@ -5,8 +5,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use http::Extensions;
+
 use super::{ended::CredentialEnded, settings::Settings};
 use crate::caller::{Identity, Principal};
+#[cfg(feature = "audit")]
+use crate::trail::Trail;
 
 /// A future that completes when the credential of a request has expired or was revoked, for what the layer cannot end:
 /// web sockets, and loops of a handler.
@@ -51,6 +55,8 @@ pub struct CredentialWatch {
 struct Watched {
     settings: Arc<Settings>,
     caller: Principal,
+    #[cfg(feature = "audit")]
+    trail: Option<Trail>,
 }
 
 enum State {
@@ -60,8 +66,15 @@ enum State {
 }
 
 impl CredentialWatch {
-    pub(super) fn new(settings: &Arc<Settings>, caller: &Principal) -> Self {
-        Self::of(Some(Watched { settings: Arc::clone(settings), caller: caller.clone() }))
+    /// That of a request with these extensions.
+    #[cfg_attr(not(feature = "audit"), expect(unused_variables, reason = "only audited requests have a trail"))]
+    pub(super) fn new(settings: &Arc<Settings>, caller: &Principal, extensions: &Extensions) -> Self {
+        Self::of(Some(Watched {
+            settings: Arc::clone(settings),
+            caller: caller.clone(),
+            #[cfg(feature = "audit")]
+            trail: extensions.get().cloned(),
+        }))
     }
 
     /// That of a request without a credential.
@@ -72,6 +85,14 @@ impl CredentialWatch {
     fn of(watched: Option<Watched>) -> Self {
         Self { watched, state: Mutex::new(State::Idle) }
     }
+
+    /// Notes for the audit event that the response has ended with the credential.
+    #[cfg(feature = "audit")]
+    pub(super) fn note(&self, ended: CredentialEnded) {
+        if let Some(trail) = self.watched.as_ref().and_then(|watched| watched.trail.as_ref()) {
+            trail.notes().credential_ended = Some(ended.reason());
+        }
+    }
 }
 
 impl Future for CredentialWatch {
@@ -79,7 +100,7 @@ impl Future for CredentialWatch {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CredentialEnded> {
         let Self { watched, state } = self.get_mut();
-        let Some(Watched { settings, caller }) = watched else { return Poll::Pending };
+        let Some(Watched { settings, caller, .. }) = watched else { return Poll::Pending };
         let state = state.get_mut().unwrap_or_else(PoisonError::into_inner);
         if matches!(state, State::Idle) {
             let callers = iter::once(&*caller).chain(caller.acting_for());

@@ -64,6 +64,7 @@ impl Trail {
             let mut notes = self.notes();
             self.0.has_policy.store(policy.is_some(), Ordering::Relaxed);
             notes.policy = policy;
+            notes.policy_admitted = false;
         }
     }
 
@@ -88,6 +89,16 @@ impl fmt::Debug for Trail {
 pub(crate) fn note(extensions: &Extensions, note: impl FnOnce(&mut Notes)) {
     if let Some(trail) = extensions.get::<Trail>() {
         note(&mut trail.notes());
+    }
+}
+
+/// Notes that the policies of a layer have admitted a request: if it is refused later, that is not the decision of the policy
+/// that was noted.
+pub(crate) fn note_admitted(extensions: &Extensions) {
+    if let Some(trail) = extensions.get::<Trail>()
+        && trail.0.has_policy.load(Ordering::Relaxed)
+    {
+        trail.notes().policy_admitted = true;
     }
 }
 

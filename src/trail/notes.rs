@@ -3,6 +3,7 @@ use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 use crate::{
     caller::Principal,
     digest::Digest,
+    reason::Reason,
     request::{ClientAddress, Head},
     scope::Scopes,
 };
@@ -12,12 +13,16 @@ use crate::{
 pub(crate) struct Notes {
     pub(crate) certificate: Option<AuditedCertificate>,
     pub(crate) client_address: Option<IpAddr>,
+    /// The credential of the request has ended for this reason, and the response with it.
+    pub(crate) credential_ended: Option<Reason>,
     pub(crate) fields: Vec<(Cow<'static, str>, Box<str>)>,
     /// A layer has decided who the caller is, or that it may be anybody.
     pub(crate) is_decided: bool,
     pub(crate) limit: Option<AuditedLimit>,
     pub(crate) observations: Vec<Observation>,
     pub(crate) policy: Option<AuditedPolicy>,
+    /// The policy has admitted the request: a later refusal is not its decision.
+    pub(crate) policy_admitted: bool,
     pub(crate) principal: Option<Principal>,
     /// The caller in the extensions of the response.
     pub(crate) reported: Option<Principal>,
@@ -45,6 +50,12 @@ impl Notes {
         if self.route.is_none() {
             self.route = head.extensions.get::<Route>().cloned();
         }
+    }
+
+    /// Notes that the token of the request names keys of its own.
+    #[cfg(feature = "jwt")]
+    pub(crate) fn observe_key(&mut self) {
+        self.observations.push(Observation::KeyInToken);
     }
 
     /// Notes the state of a limit; of several, that with the fewest units left.

@@ -509,6 +509,23 @@ async fn alerts_of_one_detection_are_bounded_and_take_no_room_from_others() {
 }
 
 #[tokio::test]
+async fn the_first_use_of_a_tool_within_a_batch_is_unusual() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let echo = recorded(&stack, key.expose(), Some("echo"), None).await;
+    let mut batch = echo.clone();
+    let EventKind::Request(request) = &mut batch.kind else { panic!("a request") };
+    request.fields = ["echo", "delete-user", "delete-user"].map(|tool| ("tool".into(), tool.into())).into();
+    let mut watched = Watched::new();
+    for hour in 0..48 {
+        assert_eq!(watched.record(&echo, hour * HOUR), []);
+    }
+    let alerts = watched.record(&batch, 2 * DAY);
+    let found: Vec<_> = alerts.iter().map(|alert| (alert.detection, names(alert))).collect();
+    assert_eq!(found, [(Detection::FirstUseOfTool, vec!["delete-user"])]);
+}
+
+#[tokio::test]
 async fn a_caller_of_very_many_tools_still_has_new_scopes() {
     let stack = Stack::new();
     let scopes = Scopes::parse("billing:read billing:write").unwrap();

@@ -9,11 +9,12 @@ use tower::{Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_warden::{
     Challenge, ConfigErrorKind, Environment, ManualClock, Principal, StepUp, UnixTime,
     api_key::{ApiKeys, KeyFormat, NewKey, key_routes},
+    audit::{AuditChannel, AuditLog, EventFormat, FlatJson, Ocsf},
     auth::CredentialSource,
     caller::{Confirmation, DelegatedScopes, SenderConstraint},
     certificate::{CertificateProof, ChainStatus, PeerCertificate},
     jwt::{Issuer, Jwt},
-    layer::{AuthLayer, AuthorizeLayer, RateLimitLayer},
+    layer::{AuditLayer, AuthLayer, AuthorizeLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
     revocation::{MemoryRevocationList, Revocation},
     scheme::{ApiKeyHeader, Bearer, Location},
@@ -104,6 +105,34 @@ async fn the_principal_is_the_caller_and_knows_the_subject_and_holds_what_both_h
     let pair = Pair::new().await;
     let answer = pair.both(&pair.token().sign()).await;
     assert_eq!((answer.status.as_u16(), &*answer.body), (200, "agent-7 for alice: billing:read"));
+}
+
+#[tokio::test]
+async fn the_audit_event_attributes_each_credential_to_its_owner() {
+    let pair = Pair::new().await;
+    let (sink, mut events) = AuditChannel::new(1);
+    let service = AuditLayer::new(AuditLog::new(sink)).layer(pair.app.clone());
+    let request = request().header("x-api-key", &pair.key).header("x-user-token", pair.token().sign());
+    drop(service.oneshot(request.body(Full::default()).unwrap()).await);
+    let event = events.try_recv().unwrap();
+    let line = |format: &dyn EventFormat| {
+        let mut line = Vec::new();
+        format.write(&event, &mut line);
+        serde_json::from_slice::<serde_json::Value>(&line).unwrap()
+    };
+
+    let flat = line(&FlatJson::default());
+    let key = flat["key_id"].as_str().unwrap();
+    assert_eq!((&flat["subject"], &flat["acting_for"]), (&"agent-7".into(), &"alice".into()));
+    let subject = (&flat["acting_for_issuer"], &flat["acting_for_token_id"], flat.get("acting_for_key_id"));
+    assert_eq!(subject, (&"https://issuer.test".into(), &"token-1".into(), None));
+
+    let ocsf = line(&Ocsf::new("test"));
+    let actor = &ocsf["actor"];
+    assert_eq!(actor["user"], serde_json::json!({ "type_id": 0, "uid": "alice", "credential_uid": "token-1" }));
+    assert_eq!(actor["idp"]["name"], "https://issuer.test");
+    assert_eq!(ocsf["unmapped"]["agent_credential_uid"], key);
+    assert!(ocsf["unmapped"].get("agent_issuer").is_none());
 }
 
 #[tokio::test]

@@ -449,7 +449,10 @@ async fn a_request_that_no_layer_decided_about_is_refused_by_option() {
     assert_eq!(event.status, Some(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(call(denying.clone(), "/health", 200).await, 200);
     assert_eq!(call(denying.clone(), "/health/", 200).await, 500);
-    assert_eq!(call(denying, "/nowhere", 404).await, 404);
+    for passed_on in [404, 405, 408, 413, 414, 431] {
+        assert_eq!(call(denying.clone(), "/nowhere", passed_on).await, passed_on);
+    }
+    assert_eq!(call(denying, "/open", 400).await, 500);
     let panicking = AuditLayer::new(AuditLog::new(AuditChannel::new(1).0)).deny_undecided(|_| panic!("a bug"));
     assert_eq!(call(panicking, "/open", 200).await, 500, "a closure that panics selects nothing");
 }

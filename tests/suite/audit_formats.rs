@@ -14,12 +14,15 @@ use tower_warden::{
         AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, Event, EventFormat, EventReceiver, FlatJson,
         KeyAction, Notice, Observer, Ocsf,
     },
+    jwt::{Issuer, Jwt},
     layer::{AuditLayer, AuthLayer},
     request::Peer,
+    revocation::{MemoryRevocationList, Revocation},
     scope::Scopes,
+    testing::TestIssuer,
 };
 
-use crate::support::{START, Stack};
+use crate::support::{START, Stack, answer, bearer};
 
 fn log() -> (AuditLog, EventReceiver) {
     let (sink, events) = AuditChannel::new(100);
@@ -55,8 +58,8 @@ async fn events() -> Vec<Event> {
         drop(service.clone().oneshot(request.body(Full::default()).unwrap()).await);
     }
     let names = || (Arc::<str>::from("the key store"), Arc::<str>::from("timed out"));
-    log.observe(Notice::DependencyDown { dependency: names().0, cause: names().1 });
-    log.observe(Notice::DependencyUp { dependency: names().0 });
+    log.observe(Notice::DependencyDown { dependency: names().0, issuer: Some(names().1), cause: names().1 });
+    log.observe(Notice::DependencyUp { dependency: names().0, issuer: None });
     log.observe(Notice::IssuerKeysChanged { issuer: names().0, added: 1, removed: 2 });
     let action = KeyAction::Revoked;
     let (outcome, owner) = (ChangeOutcome::Unknown, Some("alice".into()));
@@ -143,6 +146,25 @@ async fn an_ocsf_event_has_the_required_attributes_of_its_class() {
 }
 
 #[tokio::test]
+async fn the_owner_of_a_refused_credential_is_named_with_its_issuer_and_tenant() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let rules = Issuer::new(issuer.name(), "https://api.test").unwrap().tenant_claim("tenant");
+    let revocations = Arc::new(MemoryRevocationList::default().environment(&environment));
+    let auth = AuthLayer::new(Jwt::new(rules, issuer.clone())).environment(&environment);
+    let (log, mut events) = log();
+    let service = AuditLayer::new(log).layer(auth.revocations(Arc::clone(&revocations)).layer(service_fn(answer)));
+    let token = issuer.token("alice").audience("https://api.test").claim("tenant", "acme").claim("jti", "token-1");
+    let expiry = START + std::time::Duration::from_secs(600);
+    revocations.revoke(Revocation::token(issuer.name(), "token-1"), expiry).unwrap();
+    drop(service.oneshot(bearer(&token.sign()).body(Full::default()).unwrap()).await);
+    let ocsf = line(&Ocsf::new("test"), &events.try_recv().unwrap());
+    assert_eq!((&ocsf["class_uid"], &ocsf["user"]["uid"]), (&3002.into(), &"alice".into()));
+    assert_eq!(ocsf["actor"]["idp"]["name"], "https://issuer.test");
+    assert_eq!(ocsf["metadata"]["tenant_uid"], "acme");
+}
+
+#[tokio::test]
 async fn an_agent_line_has_the_members_of_gateways() {
     let events = events().await;
     let mut line = line(&AgentJson::default(), &events[0]);
@@ -161,6 +183,30 @@ async fn an_agent_line_has_the_members_of_gateways() {
     let mut notice = Vec::new();
     AgentJson::default().write(&events[2], &mut notice);
     assert!(notice.is_empty(), "only requests");
+}
+
+#[tokio::test]
+async fn all_values_of_a_repeated_field_are_in_the_line() {
+    let (log, mut events) = log();
+    let service = service_fn(async |request: Request<Full<Bytes>>| {
+        let note = AuditNote::of(request.extensions());
+        note.tool("echo").input(b"abc").tool("delete-user").input(b"").field("ticket", 7);
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    drop(AuditLayer::new(log).layer(service).oneshot(Request::new(Full::default())).await);
+    let event = events.try_recv().unwrap();
+    let digests = [b"abc" as &[u8], b""].map(|input| tower_warden::Digest::of(input).to_hex());
+    let repeated = json!({ "input_sha256": digests, "tool": ["echo", "delete-user"] });
+
+    let flat = line(&FlatJson::default(), &event);
+    assert_eq!((&flat["fields"]["tool"], &flat["repeated_fields"]), (&"echo".into(), &repeated));
+    let ocsf = line(&Ocsf::new("test"), &event);
+    assert_eq!((&ocsf["api"]["operation"], &ocsf["unmapped"]["repeated_fields"]), (&"echo".into(), &repeated));
+    let agent = line(&AgentJson::default(), &event);
+    assert_eq!(
+        (&agent["tool"], &agent["tools"], &agent["inputs"]),
+        (&"echo".into(), &repeated["tool"], &json!(digests))
+    );
 }
 
 /// With the packages `jsonschema` and `py-ocsf-models` of Python; `scripts/test` installs them.

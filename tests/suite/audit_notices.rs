@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
@@ -28,7 +28,7 @@ use tower_warden::{
     authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
-    jwt::{Issuer, Jwt, KeyRequest, KeySource, VerifyingKey},
+    jwt::{Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, RemoteKeys, TrustedIssuer, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -37,6 +37,7 @@ use tower_warden::{
 };
 
 use crate::{
+    endpoint::{self, Endpoint},
     forwarding::forward_to_inner,
     support::{Mode, START, Stack, answer, bearer, unknown_key},
 };
@@ -213,7 +214,24 @@ async fn an_outage_of_a_key_store_is_two_notices() {
     );
     stack.store.set(Mode::Answer);
     stack.bearer(unknown_key().expose()).await.assert_invalid("key_unknown");
-    assert_eq!(notices(&mut events), [Notice::DependencyUp { dependency: "key store".into() }]);
+    assert_eq!(notices(&mut events), [Notice::DependencyUp { dependency: "key store".into(), issuer: None }]);
+}
+
+#[tokio::test]
+async fn a_lasting_outage_after_a_flapping_start_is_reported() {
+    let (environment, _log, mut events) = observed();
+    let stack = Stack::with(|keys| keys.environment(&environment), |layer| layer);
+    for _ in 0..12 {
+        for (mode, reason) in [(Mode::Fail, "key_store_unavailable"), (Mode::Answer, "key_unknown")] {
+            stack.store.set(mode);
+            assert_eq!(stack.bearer(unknown_key().expose()).await.reason, Some(reason));
+        }
+    }
+    stack.store.set(Mode::Fail);
+    stack.bearer(unknown_key().expose()).await.assert_unavailable("key_store_unavailable");
+    let notices = notices(&mut events);
+    assert!(matches!(notices.last(), Some(Notice::DependencyDown { .. })), "{notices:?}");
+    assert_eq!(notices.len(), 19, "ten outages, of which the last one goes on");
 }
 
 #[tokio::test]
@@ -283,6 +301,55 @@ async fn outages_of_all_that_a_layer_depends_on_are_notices() {
 }
 
 #[tokio::test]
+async fn an_outage_of_the_keys_of_a_resolved_issuer_is_a_notice() {
+    struct Resolves(TestIssuer);
+    impl IssuerResolver for Resolves {
+        fn resolve(&self, name: &str) -> Eventual<Result<Option<TrustedIssuer>, Unavailable>> {
+            let trusted = TrustedIssuer::new(Issuer::new(name, "https://api.test").unwrap(), self.0.clone());
+            Eventual::Now(Ok(Some(trusted)))
+        }
+    }
+    let (environment, _log, mut events) = observed();
+    let [own, tenant] =
+        ["https://own.test", "https://tenant.test"].map(|name| TestIssuer::new(name).environment(&environment));
+    let own = Jwt::builder(Issuer::new(own.name(), "https://api.test").unwrap(), own);
+    let jwt = own.resolver(Resolves(tenant.clone())).build().unwrap();
+    let service = AuthLayer::new(jwt).environment(&environment).layer(service_fn(answer));
+    tenant.fail();
+    let token = tenant.token("alice").audience("https://api.test").sign();
+    drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
+    let down = notices(&mut events);
+    let [Notice::DependencyDown { dependency, issuer, .. }] = &down[..] else { panic!("{down:?}") };
+    assert_eq!((&**dependency, issuer.as_deref()), ("issuer keys", Some("https://tenant.test")));
+}
+
+#[tokio::test]
+async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
+    let (sink, mut events) = AuditChannel::new(100);
+    let (clock, issuer) = endpoint::issuer();
+    let endpoint = Endpoint::new(&issuer);
+    let environment = Environment::default().with_clock(clock.clone()).with_observer(AuditLog::new(sink));
+    let keys = RemoteKeys::builder(endpoint::JWKS).fetch(endpoint.clone()).environment(&environment);
+    let keys = keys.connect().await.unwrap();
+    assert!(matches!(&notices(&mut events)[..], [Notice::IssuerKeysChanged { .. }]));
+    let body = issuer.jwk_set().to_string();
+    for (status, is_down) in [(StatusCode::INTERNAL_SERVER_ERROR, true), (StatusCode::OK, false)] {
+        endpoint.set(endpoint::Mode::Canned(status, body.clone()));
+        clock.advance(Duration::from_secs(510));
+        assert!(keys.is_ready(), "requests have the last keys");
+        endpoint::settle().await;
+        let changed = notices(&mut events);
+        let (dependency, issuer) = match &changed[..] {
+            [Notice::DependencyDown { dependency, issuer, .. }] if is_down => (dependency, issuer),
+            [Notice::DependencyUp { dependency, issuer }] if !is_down => (dependency, issuer),
+            other => panic!("{status}: {other:?}"),
+        };
+        assert_eq!(&**dependency, "key set");
+        assert!(issuer.as_deref().is_some_and(|host| endpoint::JWKS.contains(host)));
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_names_keys_of_its_own_is_observed() {
     let (environment, log, mut events) = observed();
     let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
@@ -290,11 +357,13 @@ async fn a_token_that_names_keys_of_its_own_is_observed() {
     let service = AuditLayer::new(log).layer(AuthLayer::new(jwt).environment(&environment).layer(service_fn(answer)));
     for name in ["jku", "x5u"] {
         let token = issuer.token("alice").audience("https://api.test").header(name, "https://evil.test/s3cret").sign();
-        drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
-        let event = request(&mut events);
-        assert!(event.is_admitted());
-        assert_eq!(event.observations, [Observation::KeyInToken]);
-        assert!(!format!("{event:?}").contains("s3cret"));
+        for sent in ["verified", "cached"] {
+            drop(service.clone().oneshot(bearer(&token).body(Full::default()).unwrap()).await);
+            let event = request(&mut events);
+            assert!(event.is_admitted());
+            assert_eq!(event.observations, [Observation::KeyInToken], "{sent}");
+            assert!(!format!("{event:?}").contains("s3cret"));
+        }
     }
 }
 

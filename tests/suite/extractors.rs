@@ -3,8 +3,9 @@ use tower::ServiceExt;
 use tower_warden::{
     Environment, Principal, Rejection,
     api_key::NewKey,
+    audit::{AuditChannel, AuditLog, EventFormat, FlatJson},
     axum::Scoped,
-    layer::AuthLayer,
+    layer::{AuditLayer, AuthLayer, AuthorizeLayer},
     scope::{All, Any, Scope, ScopeHierarchy, Scopes, scopes},
 };
 
@@ -75,6 +76,37 @@ async fn extractors_take_callers_whose_scopes_meet_them() {
 }
 
 #[tokio::test]
+async fn the_audit_event_has_the_scopes_that_extractors_have_required() {
+    let stack = Stack::new();
+    let (sink, mut events) = AuditChannel::new(10);
+    let outer = AuthorizeLayer::all_of([Read::SCOPE]);
+    let routes = routes()
+        .route("/two", get(async |caller: Scoped<Read>, _: Scoped<Write>| caller.subject().to_owned()))
+        .route("/inner", get(async |caller: Scoped<Write>| caller.subject().to_owned()).layer(outer));
+    let app = routes.layer(auth(&stack)).layer(AuditLayer::new(AuditLog::new(sink)));
+    let (read, both) = (holder(&stack, "read").await, holder(&stack, "read write").await);
+    for (path, key, status, required) in [
+        ("/any", &both, 200, None),
+        ("/read", &both, 200, Some("read")),
+        ("/both", &both, 200, Some("read write")),
+        ("/one", &both, 200, Some("read write")),
+        ("/two", &both, 200, Some("read write")),
+        ("/inner", &both, 200, Some("read write")),
+        ("/own", &both, 200, Some("read")),
+        ("/two", &read, 403, Some("write")),
+        ("/inner", &read, 403, Some("read write")),
+    ] {
+        assert_eq!(get_with(&app, path, Some(key)).await.status, status, "{path}");
+        let event = events.try_recv().unwrap();
+        let mut line = Vec::new();
+        FlatJson::default().write(&event, &mut line);
+        let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        let scopes = required.map(|required| required.split(' ').collect::<Vec<_>>());
+        assert_eq!(line["scopes_required"], serde_json::json!(scopes), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_by_an_extractor_names_all_scopes_and_the_realm() {
     let stack = Stack::new();
     let app = routes().layer(auth(&stack).challenge(tower_warden::Challenge::new("billing").unwrap()));
@@ -110,7 +142,7 @@ async fn a_refusal_by_an_extractor_has_the_body_that_the_layer_was_told() {
         let response = Response::builder().header(header::CONTENT_TYPE, "text/plain").header("x-own", refused.code());
         response.body(Body::from(format!("no: {}", refused.code()))).unwrap()
     };
-    let policy = tower_warden::layer::AuthorizeLayer::when(|_, _| true);
+    let policy = AuthorizeLayer::when(|_, _| true);
     let app = routes().layer(policy).layer(axum::middleware::map_response(mark)).layer(auth(&stack).respond_with(own));
     let none = holder(&stack, "").await;
     let refused = get_with(&app, "/read", Some(&none)).await;
@@ -207,10 +239,8 @@ async fn a_layer_in_the_wrong_order_is_500_and_the_log_says_in_which_order_they_
     let key = holder(&stack, "read").await;
     let (log, _guard) = crate::secrets::listen();
     // In axum, the last layer is the outermost one.
-    let app = Router::new()
-        .route("/", get(async || "hello"))
-        .layer(auth(&stack))
-        .layer(tower_warden::layer::AuthorizeLayer::scoped::<Read>());
+    let app =
+        Router::new().route("/", get(async || "hello")).layer(auth(&stack)).layer(AuthorizeLayer::scoped::<Read>());
     let refused = get_with(&app, "/", Some(&key)).await;
     assert_eq!((refused.status.as_u16(), refused.reason), (500, Some("auth_layer_missing")));
     let text = log.text();

@@ -159,13 +159,17 @@ fn key_sets_are_measured() {
 
 fn notices(log: &AuditLog) {
     let dependency = || Arc::<str>::from("key store");
-    log.observe(Notice::DependencyDown { dependency: dependency(), cause: "timed out".into() });
-    log.observe(Notice::DependencyUp { dependency: dependency() });
-    log.observe(Notice::DependencyDown { dependency: "rate limiter".into(), cause: "timed out".into() });
+    log.observe(Notice::DependencyDown { dependency: dependency(), issuer: None, cause: "timed out".into() });
+    log.observe(Notice::DependencyUp { dependency: dependency(), issuer: None });
+    log.observe(Notice::DependencyDown { dependency: "rate limiter".into(), issuer: None, cause: "timed out".into() });
     for issuer in ["a", "b"] {
-        log.observe(Notice::DependencyDown { dependency: "key set".into(), cause: issuer.into() });
+        log.observe(Notice::DependencyDown {
+            dependency: "key set".into(),
+            issuer: Some(issuer.into()),
+            cause: "timed out".into(),
+        });
     }
-    log.observe(Notice::DependencyUp { dependency: "key set".into() });
+    log.observe(Notice::DependencyUp { dependency: "key set".into(), issuer: None });
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! Policies that are combined, and the built-in ones.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
+use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
     AuthMethod, Credential, Environment, Eventual, Head, Identity, Policy, Principal, Reason, Rejection, RejectionKind,
     UnixTime,
     api_key::NewKey,
-    audit::{AuditChannel, AuditLog, EventKind},
+    audit::{AuditChannel, AuditLog, AuditNote, EventKind},
     auth::{Authenticator, Presented},
     authorize::{
         AllowedMethods, AllowedNetworks, AllowedTenants, DecisionNote, RequiredRoles, RequiredScopes, TimeOfDay,
@@ -16,7 +18,8 @@ use tower_warden::{
     },
     caller::SenderConstraint,
     jwt::{ExpectedClaim, Issuer, Jwt, RequiredAuthorization, RequiredClaim},
-    layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer},
+    layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer, RateLimitLayer},
+    rate_limit::{LimitBy, LocalRateLimiter, Quota},
     request::{Peer, TrustedProxies},
     scheme::{Bearer, Scheme},
     scope::{Scope, Scopes},
@@ -294,6 +297,44 @@ async fn the_audit_event_names_the_policy_that_decided() {
     assert_eq!(audited(read().named("readers").and(refuse)).await, (403, None), "the one that refused has no name");
     assert_eq!(audited(read().named("readers").and(admit)).await, (200, noted("readers")));
     assert_eq!(audited(read()).await, (200, None));
+}
+
+#[tokio::test]
+async fn the_audit_event_of_a_refusal_does_not_name_a_policy_that_had_admitted_the_request() {
+    let stack = Stack::new();
+    let (_, key) = stack.mint(NewKey::new("alice").scopes("read")).await;
+    let (sink, mut events) = AuditChannel::new(10);
+    let auth = AuthLayer::new(stack.keys.clone()).environment(&Environment::default().with_clock(stack.clock.clone()));
+    let handler = |name: &'static str| {
+        move |request: Request<Full<Bytes>>| async move {
+            if name == "own" {
+                AuditNote::of(request.extensions()).policy("own", None);
+            }
+            let response = Response::new(Full::<Bytes>::default());
+            let refused = Rejection::new(RejectionKind::Forbidden, Reason::custom("by_the_handler"));
+            Ok::<_, Infallible>(if name == "admits" { response } else { refused.apply_to(response) })
+        }
+    };
+    for (name, reasons, policies) in [
+        ("admits", [None, Some("quota_exceeded")], [Some("office"), None]),
+        ("refuses", [Some("by_the_handler"), Some("quota_exceeded")], [None, None]),
+        ("own", [Some("by_the_handler"), Some("quota_exceeded")], [Some("own"), None]),
+    ] {
+        let service = ServiceBuilder::new()
+            .layer(AuditLayer::new(AuditLog::new(sink.clone())))
+            .layer(auth.clone())
+            .layer(AuthorizeLayer::new(Slow(read()).named("office")))
+            .layer(AuthorizeLayer::new(read()))
+            .layer(RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::global(), Quota::per_day(1)))
+            .service_fn(handler(name));
+        for (reason, policy) in reasons.into_iter().zip(policies) {
+            let request = bearer(key.expose()).body(Full::default()).unwrap();
+            drop(service.clone().oneshot(request).await);
+            let EventKind::Request(event) = events.try_recv().unwrap().kind else { panic!("a request") };
+            assert_eq!(event.decision.reason().map(Reason::as_str), reason, "{name}");
+            assert_eq!(event.policy.as_ref().map(|policy| &*policy.name), policy, "{name}");
+        }
+    }
 }
 
 #[tokio::test]

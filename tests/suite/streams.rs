@@ -29,10 +29,11 @@ use tower_warden::{
     AuthMethod, Authenticator, Environment, Eventual, Identity, ManualClock, Principal, Reason, Rejection,
     RejectionKind, Unavailable, UnixTime,
     api_key::NewKey,
+    audit::{AuditChannel, AuditLog, End, EventFormat, EventKind, FlatJson},
     auth::CredentialSource,
     caller::Recheck,
     jwt::{Algorithm, AwsAlb, Issuer, Jwt, VerifyingKey},
-    layer::{AuthLayer, StreamGuardLayer},
+    layer::{AuditLayer, AuthLayer, StreamGuardLayer},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scheme::{ApiKeyHeader, Bearer, Location},
     stream::{CredentialEnded, CredentialEndedKind, CredentialWatch},
@@ -117,6 +118,26 @@ fn issuer() -> (ManualClock, TestIssuer, Jwt) {
     let issuer = TestIssuer::new("https://issuer.test").environment(&Environment::default().with_clock(clock.clone()));
     let jwt = Jwt::new(rules(&issuer), issuer.clone());
     (clock, issuer, jwt)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_audit_event_of_a_stream_has_the_reason_for_which_its_credential_has_ended() {
+    let (clock, issuer, jwt) = issuer();
+    let (sink, mut recorded) = AuditChannel::new(10);
+    let auth = AuthLayer::new(jwt).environment(&Environment::default().with_clock(clock.clone()));
+    let layers = ServiceBuilder::new().layer(AuditLayer::new(AuditLog::new(sink))).layer(auth.clone());
+    let app = Events::with(&clock, |routes| routes.layer(layers.layer(auth.stream_guard())));
+    let mut events = app.open("authorization", &bearer(&issuer)).await;
+    app.pass(seconds(360)).await;
+    assert!(assert_ready!(events.poll_next()).unwrap().is_err());
+    let event = recorded.try_recv().unwrap();
+    let EventKind::Request(request) = &event.kind else { panic!("{event:?}") };
+    assert_eq!((request.end, request.end_reason.map(Reason::as_str)), (End::CredentialEnded, Some("expired")));
+    assert!(request.is_admitted() && !request.is_ordinary());
+    let mut line = Vec::new();
+    FlatJson::default().write(&event, &mut line);
+    let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    assert_eq!((&line["end"], &line["end_reason"]), (&"credential_ended".into(), &"expired".into()));
 }
 
 /// A token that expires after 300 seconds, and is accepted for the clock skew of 60 seconds more.

@@ -5,6 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tower_warden::{Head, Principal};
 
+use crate::tool::Tool;
+
 /// The document that a policy reads as `input`.
 ///
 /// The [crate docs](crate#input) list its members. A closure of
@@ -15,49 +17,21 @@ pub struct RegoInput {
     mistake: Option<&'static str>,
 }
 
-/// The tool that a request calls, in its extensions: a layer that reads tool calls inserts it, and policies see it as
-/// `input.tool`.
-///
-/// # Examples
-///
-/// ```
-/// use http::Request;
-/// use tower_warden_rego::Tool;
-///
-/// let mut request = Request::new(());
-/// request.extensions_mut().insert(Tool::new("delete-user").namespace("acme"));
-/// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Tool {
-    name: Box<str>,
-    namespace: Option<Box<str>>,
-}
-
-impl Tool {
-    /// A tool with this name.
-    #[must_use]
-    pub fn new(name: impl Into<Box<str>>) -> Self {
-        Self { name: name.into(), namespace: None }
-    }
-
-    /// Sets the namespace of the tool, such as the tenant whose tool it is.
-    #[must_use]
-    pub fn namespace(mut self, namespace: impl Into<Box<str>>) -> Self {
-        self.namespace = Some(namespace.into());
-        self
-    }
-}
-
 impl RegoInput {
     /// The document about a request, or what is wrong with the request.
-    pub(crate) fn new(principal: &Principal, head: &Head<'_>, headers: &[HeaderName]) -> Result<Self, &'static str> {
+    pub(crate) fn new(
+        principal: &Principal,
+        head: &Head<'_>,
+        headers: &[HeaderName],
+        tool: Option<&Tool>,
+    ) -> Result<Self, &'static str> {
         let mut members = Map::new();
         let caller = Value::Object(caller(principal)?);
         members.insert("agent".to_owned(), caller.clone());
         members.insert("principal".to_owned(), caller);
         members.insert("request".to_owned(), Value::Object(request(principal, head, headers)?));
         let mut this = Self { members, mistake: None };
-        if let Some(tool) = head.extensions.get() {
+        if let Some(tool) = tool {
             this.set_tool(tool);
         }
         Ok(this)
@@ -80,7 +54,13 @@ impl RegoInput {
         }
     }
 
-    /// Sets the tool that the request calls, where no layer has inserted it into the extensions.
+    /// The name of the tool that the policy decides about: of an MCP batch, one after the other.
+    #[must_use]
+    pub fn tool_name(&self) -> Option<&str> {
+        self.members.get("tool")?.get("name")?.as_str()
+    }
+
+    /// Sets the tool that the request calls, where no layer has inserted it into the extensions, or with a namespace.
     pub fn set_tool(&mut self, tool: &Tool) {
         let mut members = Map::new();
         members.insert("name".to_owned(), (*tool.name).into());

@@ -82,13 +82,19 @@
 //! | `input.request.time` | the time of the request in seconds since 1970, by the clock of the layer |
 //! | `input.request.cert_verified` | whether the request has a client certificate of a trusted authority (feature `certificate`) |
 //! | `input.request.certificate` | `subject`, `spiffe_id` and `thumbprint` of the client certificate, verified or not |
-//! | `input.tool` | `name` and `namespace` of the [`Tool`] that is called |
+//! | `input.tool` | `name` and `namespace` of the tool that is called: see below |
 //! | others | what closures of [`input`](RegoPolicyBuilder::input) add |
 //!
 //! A caller that [acts for](tower_warden::Principal::acting_for) a subject has the rights of both credentials only where a
 //! policy requires them of both: [`Principal::holds`](tower_warden::Principal::holds) does, and `input.agent.scopes` are those
 //! of the caller alone. Check `input.agent.acting_for.scopes` as well, or insert what `holds` returns with
 //! [`input`](RegoPolicyBuilder::input).
+//!
+//! `input.tool` is the [`Tool`] in the extensions of the request. Without one, it has the name of the tool that an MCP message
+//! calls (feature `mcp`), where the messages are known: for policies in the declaration of an `McpServer`, with `require` or
+//! `tool`, and for those of layers inside of its guard. **A policy outside of the guard sees no tool**, so do not place it there.
+//! A batch is decided for each of its tools, and once without a tool if it has other messages; all must be admitted. A closure of
+//! [`input`](RegoPolicyBuilder::input) adds the namespace with [`set_tool`](RegoInput::set_tool).
 //!
 //! A path may have segments such as `..`, which servers behind this one may normalise: deny those that you do not expect.
 //! Claims that are not a JSON object, and header fields that are not visible ASCII, refuse the request.
@@ -138,9 +144,10 @@
 pub use self::{
     builder::RegoPolicyBuilder,
     error::{RegoError, RegoErrorKind},
-    input::{RegoInput, Tool},
+    input::RegoInput,
     policy::{RegoPolicy, ReloadStatus},
     sources::RegoVersion,
+    tool::Tool,
 };
 
 mod builder;
@@ -150,6 +157,7 @@ mod input;
 mod outcome;
 mod policy;
 mod sources;
+mod tool;
 mod watch;
 
 /// Compiles the README's code.

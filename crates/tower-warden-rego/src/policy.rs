@@ -18,6 +18,7 @@ use crate::{
     failure::Failure,
     input::RegoInput,
     outcome::{Denial, Outcome},
+    tool::Tool,
 };
 
 /// A policy in Rego, which is evaluated in the process.
@@ -154,8 +155,8 @@ impl Inner {
         Ok(ReloadStatus::Changed)
     }
 
-    fn input(&self, principal: &Principal, head: &Head<'_>) -> Result<String, &'static str> {
-        let mut input = RegoInput::new(principal, head, &self.settings.headers)?;
+    fn input(&self, principal: &Principal, head: &Head<'_>, tool: Option<&Tool>) -> Result<String, &'static str> {
+        let mut input = RegoInput::new(principal, head, &self.settings.headers, tool)?;
         for add in &self.settings.additions {
             add(&mut input, principal, head);
         }
@@ -165,29 +166,42 @@ impl Inner {
 
 impl Policy for RegoPolicy {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
-        let Inner { settings, .. } = &*self.0;
-        let current = self.0.current();
-        let input = self.0.input(principal, head).map_err(Failure::from);
-        let decision = input.and_then(|input| current.decide(settings, &input));
-        let note = DecisionNote::of(head);
+        let (current, note) = (self.0.current(), DecisionNote::of(head));
+        let decide = |tool: Option<Tool>| {
+            let input = self.0.input(principal, head, tool.as_ref()).map_err(Failure::from);
+            let decision = input.and_then(|input| current.decide(&self.0.settings, &input));
+            self.0.settle(&current, decision, &note)
+        };
+        Eventual::Now(Tool::all_of(head.extensions).into_iter().try_for_each(decide))
+    }
+}
+
+impl Inner {
+    /// The verdict of a decision, which is noted.
+    fn settle(
+        &self,
+        version: &Version,
+        decision: Result<Decision, Failure>,
+        note: &DecisionNote,
+    ) -> Result<(), Rejection> {
         let decision = match decision {
             Ok(decision) => decision,
             Err(failure) => {
-                note.record(settings.allow.to_string(), None);
-                if !current.is_failing.swap(true, Relaxed) {
+                note.record(self.settings.allow.to_string(), None);
+                if !version.is_failing.swap(true, Relaxed) {
                     tracing::warn!(
-                        rule = %settings.allow,
+                        rule = %self.settings.allow,
                         error = %failure.summary(),
                         "a policy cannot be evaluated; requests are refused, and further failures of this version are not \
                          logged"
                     );
                 }
                 let refused = Rejection::new(RejectionKind::Forbidden, Reason::POLICY_FAILED);
-                return Eventual::Now(Err(refused.with_explanation(failure)));
+                return Err(refused.with_explanation(failure));
             }
         };
         note.record(decision.query.to_string(), decision.rule.map(Into::into));
-        Eventual::Now(match decision.refused {
+        match decision.refused {
             None => Ok(()),
             Some(reason) => {
                 let refused = Rejection::new(RejectionKind::Forbidden, reason);
@@ -196,7 +210,7 @@ impl Policy for RegoPolicy {
                     None => refused,
                 })
             }
-        })
+        }
     }
 }
 

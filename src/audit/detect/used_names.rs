@@ -6,25 +6,18 @@ use crate::{
     scope::{Scope, Scopes},
 };
 
-/// The scopes and the tool of an admitted request.
+/// The scopes and the tools of an admitted request.
 pub(super) struct UsedNames<'a> {
     scopes: Option<&'a Scopes>,
     request: &'a RequestEvent,
     secret: &'a RandomState,
-    tool: Option<&'a str>,
 }
 
 pub(super) type UsedName<'a> = (Detection, u64, &'a str);
 
 impl<'a> UsedNames<'a> {
     pub(super) fn of(request: &'a RequestEvent, secret: &'a RandomState) -> Self {
-        let is_admitted = request.is_admitted();
-        Self {
-            scopes: request.required.as_deref().filter(|_| is_admitted),
-            request,
-            secret,
-            tool: request.field("tool").filter(|_| is_admitted),
-        }
+        Self { scopes: request.required.as_deref().filter(|_| request.is_admitted()), request, secret }
     }
 
     /// The names for which this is true; `None` if there are none.
@@ -37,7 +30,8 @@ impl<'a> UsedNames<'a> {
                 found.push((Detection::FirstUseOfScope, name, scope.as_str()));
             }
         }
-        if let Some(tool) = self.tool {
+        let tools = self.request.values("tool").filter(|_| self.request.is_admitted());
+        for tool in tools {
             let name = self.secret.hash_one((4_u8, tool));
             if is_wanted(Detection::FirstUseOfTool, name) {
                 found.push((Detection::FirstUseOfTool, name, tool));

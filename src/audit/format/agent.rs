@@ -17,7 +17,9 @@ use crate::{
 /// | `user_id` | the subject of the token, or the one that the caller acts for; absent if that is the agent itself |
 /// | `tenant` | the tenant |
 /// | `tool` | the field `tool` of an [`AuditNote`](crate::audit::AuditNote), or the method and the route |
+/// | `tools` | all fields `tool`, if there are several: a batch |
 /// | `input` | the field `input_sha256`: the digest of the input, in place of the input |
+/// | `inputs` | all fields `input_sha256`, if there are several |
 /// | `result` | the status, or how the request ended without a response |
 /// | `policy_decision` | `allow`, `deny:` and the reason, or `undecided` if no layer has decided |
 ///
@@ -48,8 +50,12 @@ struct AgentLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant: Option<&'a str>,
     tool: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inputs: Vec<&'a str>,
     result: String,
     policy_decision: String,
 }
@@ -67,7 +73,9 @@ impl<'a> AgentLine<'a> {
             user_id: user.filter(|user| agent != Some(user)),
             tenant: principal.and_then(Principal::tenant),
             tool: request.operation(),
+            tools: several(request, "tool"),
             input: request.field("input_sha256"),
+            inputs: several(request, "input_sha256"),
             result: request
                 .status
                 .map_or_else(|| request.end.as_str().to_owned(), |status| status.as_u16().to_string()),
@@ -78,6 +86,12 @@ impl<'a> AgentLine<'a> {
             },
         }
     }
+}
+
+/// The values of a field, if there are several.
+fn several<'a>(request: &'a RequestEvent, name: &'a str) -> Vec<&'a str> {
+    let values: Vec<_> = request.values(name).collect();
+    if values.len() > 1 { values } else { Vec::new() }
 }
 
 /// The agent that makes a request.

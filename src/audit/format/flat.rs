@@ -2,11 +2,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use serde::{Serialize, Serializer};
 
-use super::{EventFormat, flat_alert::AlertLine, rfc3339, write_json};
+use super::{EventFormat, flat_alert::AlertLine, flat_notice::NoticeLine, repeated_fields, rfc3339, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
-    notice::Notice,
+    reason::Reason,
     refusal::Rejection,
     scope::Scopes,
     trail::Counted,
@@ -14,7 +14,8 @@ use crate::{
 
 /// Flat JSON: one object per event, whose members are those of [its schema](Self::SCHEMA).
 ///
-/// Members that are not known are absent. A new member does not change the version `v`; a change of one does.
+/// Members that are not known are absent. A new member does not change the version `v`; a change of one does. Of a field with
+/// several values, such as the tools of a batch, `fields` has the first one, and `repeated_fields` has all.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct FlatJson;
@@ -38,7 +39,7 @@ impl EventFormat for FlatJson {
                 write_json(&Line { v, id, time, kind: "lost", content: Lost { count: *count } }, line)
             }
             EventKind::Notice(notice) => {
-                write_json(&Line { v, id, time, kind: "notice", content: notice_line(notice) }, line)
+                write_json(&Line { v, id, time, kind: "notice", content: NoticeLine::of(notice) }, line)
             }
             EventKind::Request(request) => {
                 write_json(&Line { v, id, time, kind: "request", content: request_line(request) }, line);
@@ -101,10 +102,14 @@ struct RequestLine<'a> {
     status: Option<u16>,
     end: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    end_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     latency_us: Option<u64>,
     duration_us: u64,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    repeated_fields: BTreeMap<&'a str, Vec<&'a str>>,
 }
 
 #[derive(Serialize)]
@@ -125,6 +130,12 @@ struct Caller<'a> {
     actors: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acting_for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_issuer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acting_for_token_id: Option<&'a str>,
     scopes: ScopeList<'a>,
 }
 
@@ -191,7 +202,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         certificate_thumbprint: certificate.map(|certificate| certificate.thumbprint.to_base64url()),
         decision: event.decision.as_str(),
         refusal: rejection.map(refusal),
-        scopes_required: event.required.as_deref().or_else(|| rejection?.needed()).map(ScopeList),
+        scopes_required: event.scopes_required().map(ScopeList),
         policy: policy.map(|policy| &*policy.name),
         rule: policy.and_then(|policy| policy.rule.as_deref()),
         limit: event.limit.as_ref().map(|limit| LimitLine {
@@ -207,14 +218,17 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
         observations: event.observations.iter().map(|observation| observation.as_str()).collect(),
         status: event.status.map(|status| status.as_u16()),
         end: event.end.as_str(),
+        end_reason: event.end_reason.map(Reason::as_str),
         latency_us: event.latency.map(micros),
         duration_us: micros(event.duration),
-        // Of several values of a name, the first one is kept.
+        // The first value of each name; all of several are below.
         fields: event.fields.iter().rev().map(|(name, value)| (&**name, &**value)).collect(),
+        repeated_fields: repeated_fields(event),
     }
 }
 
 fn caller(principal: &Principal) -> Caller<'_> {
+    let subject = principal.acting_for();
     Caller {
         auth_method: principal.method().as_str(),
         subject: principal.subject(),
@@ -224,7 +238,10 @@ fn caller(principal: &Principal) -> Caller<'_> {
         token_id: principal.token_id(),
         tenant: principal.tenant(),
         actors: principal.actors().iter().map(|actor| &*actor.subject).collect(),
-        acting_for: principal.acting_for().map(Principal::subject),
+        acting_for: subject.map(Principal::subject),
+        acting_for_issuer: subject.and_then(Principal::issuer),
+        acting_for_key_id: subject.and_then(Principal::key_id),
+        acting_for_token_id: subject.and_then(Principal::token_id),
         scopes: ScopeList(principal.scopes()),
     }
 }
@@ -246,56 +263,5 @@ fn refusal(rejection: &Rejection) -> Refusal<'_> {
         reason: rejection.reason().as_str(),
         cause: rejection.cause().map(|cause| cause.reason().as_str()),
         quotas_exceeded: rejection.violated(),
-    }
-}
-
-#[derive(Serialize, Default)]
-struct NoticeLine<'a> {
-    notice: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dependency: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys_added: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keys_removed: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<&'a str>,
-}
-
-fn notice_line(notice: &Notice) -> NoticeLine<'_> {
-    let empty = NoticeLine { notice: notice.as_str(), ..NoticeLine::default() };
-    match notice {
-        Notice::DependencyDown { dependency, cause } => {
-            NoticeLine { dependency: Some(dependency), cause: Some(cause), ..empty }
-        }
-        Notice::DependencyUp { dependency } => NoticeLine { dependency: Some(dependency), ..empty },
-        Notice::IssuerKeysChanged { issuer, added, removed } => {
-            NoticeLine { issuer: Some(issuer), keys_added: Some(*added), keys_removed: Some(*removed), ..empty }
-        }
-        Notice::Key { action, id, outcome, owner, tenant } => NoticeLine {
-            action: Some(action.as_str()),
-            key_id: Some(id),
-            outcome: Some(outcome.as_str()),
-            owner: owner.as_deref(),
-            tenant: tenant.as_deref(),
-            ..empty
-        },
-        Notice::Revoked { kind, issuer, name } => {
-            NoticeLine { action: Some(kind), issuer: issuer.as_deref(), revoked: Some(name), ..empty }
-        }
     }
 }

@@ -1,16 +1,18 @@
 //! The formats of events.
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
-use super::event::Event;
+use super::event::{Event, RequestEvent};
 
 pub use self::{agent::AgentJson, flat::FlatJson, ocsf::Ocsf};
 
 mod agent;
 mod flat;
 mod flat_alert;
+mod flat_notice;
 mod ocsf;
 mod ocsf_finding;
+mod ocsf_unmapped;
 
 /// Writes events as text, one line each.
 ///
@@ -73,6 +75,16 @@ impl serde_json::ser::Formatter for Plain {
         }
         Ok(())
     }
+}
+
+/// The values of each field that was noted more than once, such as the tools of a batch, in the order of the notes.
+fn repeated_fields(request: &RequestEvent) -> BTreeMap<&str, Vec<&str>> {
+    let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, value) in &request.fields {
+        fields.entry(name).or_default().push(value);
+    }
+    fields.retain(|_, values| values.len() > 1);
+    fields
 }
 
 /// The time as RFC 3339, in UTC and with milliseconds.

@@ -1,13 +1,12 @@
 use http::Method;
 use serde_json::{Map, Value, json};
 
-use super::{EventFormat, agent::agent_of, ocsf_finding::finding, write_json};
+use super::{EventFormat, agent::agent_of, ocsf_finding::finding, ocsf_unmapped::unmapped, write_json};
 use crate::{
     audit::event::{Event, EventKind, RequestEvent},
     caller::{Identity, Principal},
     notice::{KeyAction, Notice},
     refusal::{Rejection, RejectionKind},
-    trail::Counted,
 };
 
 /// Events of the [Open Cybersecurity Schema Framework](https://schema.ocsf.io/), version 1.8, which security data lakes read.
@@ -20,9 +19,11 @@ use crate::{
 /// | an alert | Detection Finding, 2004 |
 /// | a dependency that is down, keys of an issuer, lost events | Application Error, 6008, or Base Event, 0 |
 ///
-/// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. What has no
-/// attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
-/// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name.
+/// `ai_agent` is present where a caller acts for somebody else: the outermost actor, or else the caller. If each has a credential,
+/// user, `credential_uid` and `idp` are those of the subject, and `unmapped` has `agent_credential_uid` and `agent_issuer`. What
+/// has no attribute of its own is in `unmapped`, mostly under the names of [`FlatJson`](super::FlatJson); a field of an
+/// [`AuditNote`](crate::audit::AuditNote) is there as `field_` and its name. Of a field with several values, such as the tools
+/// of a batch, this is the first one, and all are in `repeated_fields`.
 #[derive(Clone, Debug)]
 pub struct Ocsf {
     service: Box<str>,
@@ -97,12 +98,13 @@ impl Ocsf {
                 let more = json!({ "entity": entity, "unmapped": { "issuer": issuer } });
                 (Class::of_category(3, 4, 11), INFORMATIONAL, more)
             }
-            Notice::DependencyDown { dependency, cause } => {
-                let unmapped = json!({ "dependency": &**dependency, "cause": &**cause });
+            Notice::DependencyDown { dependency, issuer, cause } => {
+                let unmapped = json!({ "dependency": &**dependency, "issuer": issuer.as_deref(), "cause": &**cause });
                 (Class::of_category(6, 8, 1), HIGH, json!({ "unmapped": unmapped }))
             }
-            Notice::DependencyUp { dependency } => {
-                (Class::of_category(0, 0, 99), INFORMATIONAL, json!({ "unmapped": { "dependency": &**dependency } }))
+            Notice::DependencyUp { dependency, issuer } => {
+                let unmapped = json!({ "dependency": &**dependency, "issuer": issuer.as_deref() });
+                (Class::of_category(0, 0, 99), INFORMATIONAL, json!({ "unmapped": unmapped }))
             }
             Notice::IssuerKeysChanged { issuer, added, removed } => {
                 let unmapped = json!({ "issuer": &**issuer, "keys_added": added, "keys_removed": removed });
@@ -125,7 +127,8 @@ fn describe(ocsf: &mut Map<String, Value>, request: &RequestEvent) {
         if let Some(trace) = request.trace {
             metadata.insert("correlation_uid".into(), json!(trace.trace_id().to_string()));
         }
-        if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant) {
+        let refused = || request.refused_identity().and_then(|identity| identity.tenant.as_deref());
+        if let Some(tenant) = request.principal.as_ref().and_then(Principal::tenant).or_else(refused) {
             metadata.insert("tenant_uid".into(), json!(tenant));
         }
         if agent.is_some() {
@@ -228,7 +231,7 @@ fn user(principal: Option<&Principal>) -> Value {
     let Some(principal) = principal else { return json!({ "name": "unknown", "type_id": 0 }) };
     let subject = principal.acting_for().unwrap_or(principal);
     let mut user = json!({ "type_id": 0, "uid": subject.subject() });
-    if let Some(credential) = principal.key_id().or_else(|| principal.token_id()) {
+    if let Some(credential) = subject.key_id().or_else(|| subject.token_id()) {
         user["credential_uid"] = json!(credential);
     }
     user
@@ -248,7 +251,10 @@ fn actor(request: &RequestEvent) -> Value {
     if let Some(client) = request.principal.as_ref().and_then(Principal::client_id) {
         actor["app_uid"] = json!(client);
     }
-    if let Some(issuer) = request.principal.as_ref().and_then(Principal::issuer) {
+    // That of the user: the issuer of an agent's credential is unmapped.
+    let user = request.principal.as_ref().map(|principal| &**principal.acting_for().unwrap_or(principal).identity());
+    let user = user.or_else(|| request.refused_identity());
+    if let Some(issuer) = user.and_then(|user| user.issuer.as_deref()) {
         actor["idp"] = json!({ "name": issuer });
     }
     let decision = json!({ "decision": request.decision.as_str() });
@@ -258,43 +264,4 @@ fn actor(request: &RequestEvent) -> Value {
     }
     actor["authorizations"] = json!([authorization]);
     actor
-}
-
-/// The values that have no attribute in the schema.
-fn unmapped(request: &RequestEvent) -> Value {
-    let mut unmapped = json!({ "end": request.end.as_str() });
-    let mut set = |name: &str, value: Value| unmapped[name] = value;
-    if let Some(principal) = &request.principal {
-        set("auth_method", json!(principal.method().as_str()));
-        set("scopes", json!(principal.scopes().iter().map(crate::scope::Scope::as_str).collect::<Vec<_>>()));
-        let actors: Vec<_> = principal.actors().iter().map(|actor| &*actor.subject).collect();
-        if !actors.is_empty() {
-            set("actors", json!(actors));
-        }
-    }
-    let required = request.required.as_deref().or_else(|| request.decision.refusal().and_then(Rejection::needed));
-    if let Some(required) = required {
-        set("scopes_required", json!(required.iter().map(crate::scope::Scope::as_str).collect::<Vec<_>>()));
-    }
-    if let Some(certificate) = &request.certificate {
-        set("certificate_subject", json!(certificate.subject.as_deref()));
-        set("certificate_thumbprint", json!(certificate.thumbprint.to_base64url()));
-    }
-    if let Some(limit) = &request.limit {
-        set(
-            "limit",
-            json!({ "name": &*limit.limit, "remaining": limit.remaining, "is_counted": limit.counted != Counted::NotCounted }),
-        );
-    }
-    if let Some(cause) = request.decision.refusal().and_then(Rejection::cause) {
-        set("cause", json!(cause.reason().as_str()));
-    }
-    if !request.observations.is_empty() {
-        set("observations", json!(request.observations.iter().map(|it| it.as_str()).collect::<Vec<_>>()));
-    }
-    // Of several values of a name, the first one is kept.
-    for (name, value) in request.fields.iter().rev() {
-        set(&format!("field_{name}"), json!(value));
-    }
-    unmapped
 }

@@ -18,7 +18,8 @@ impl TrustedIssuer {
     /// The issuer's tokens are verified with these keys only.
     #[must_use]
     pub fn new(issuer: Issuer, keys: impl KeySource) -> Self {
-        Self { issuer, keys: Arc::new(keys), outage: Outage::of("issuer keys") }
+        let outage = Outage::of_issuer("issuer keys", issuer.name());
+        Self { issuer, keys: Arc::new(keys), outage }
     }
 }
 

@@ -41,6 +41,7 @@ use crate::{
     jwt::{key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
     metrics,
+    outage::Outage,
     time::{Arrival, Clock},
 };
 
@@ -50,6 +51,8 @@ pub(super) struct KeySetCache {
     #[cfg(feature = "audit")]
     observer: Option<Arc<dyn crate::notice::Observer>>,
     pub(super) fetcher: Arc<Fetcher>,
+    /// The state of the server of the keys. It fails before requests do, which have the last keys.
+    outage: Outage,
     /// Locked while `state` is, never the other way round.
     sightings: Mutex<Sightings>,
     /// Never held across an `await`, while a signature is verified, nor while a [`FetchGuard`] is dropped, which locks it.
@@ -62,11 +65,17 @@ pub(super) struct KeySetCache {
 impl KeySetCache {
     pub(super) fn new(fetcher: Fetcher, environment: &Environment) -> Arc<Self> {
         let (fetcher, notify) = (Arc::new(fetcher), Arc::default());
+        let outage = Outage::of_issuer("key set", fetcher.source.name());
+        #[cfg(feature = "audit")]
+        if let Some(observer) = environment.observer() {
+            outage.observed_by(&observer);
+        }
         Arc::new(Self {
             clock: environment.clock(),
             #[cfg(feature = "audit")]
             observer: environment.observer(),
             fetcher,
+            outage,
             sightings: Mutex::default(),
             state: RwLock::default(),
             notify,
@@ -210,6 +219,11 @@ impl KeySetCache {
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
         metrics::key_set_fetched(self.name(), changes.is_ok().then_some(ended.now.as_secs()));
         self.log(&changes);
+        match &changes {
+            Ok(_) => self.outage.end(),
+            // The failure is logged above.
+            Err((error, _)) => self.outage.begin(Causes(error), || {}),
+        }
         #[cfg(feature = "audit")]
         self.observe(&changes);
         self.notify.notify_one();

@@ -1,6 +1,6 @@
 //! Declarations, and what they yield.
 
-use tower_warden::{ConfigErrorKind, body::BodyLimits};
+use tower_warden::{ConfigErrorKind, Head, body::BodyLimits};
 
 use super::*;
 
@@ -95,4 +95,19 @@ fn an_issuer_of_the_declaration_has_its_url_as_audience() {
     let jwt =
         Jwt::new(declared().issuer("https://auth.example.com").unwrap(), TestIssuer::new("https://auth.example.com"));
     assert_eq!(jwt.protected_resource().unwrap().resource(), RESOURCE);
+}
+
+#[tokio::test]
+async fn a_policy_of_each_request_sees_what_the_request_asks_for() {
+    let policy = |_: &Principal, head: &Head<'_>| {
+        McpRequest::of(head.extensions).is_some_and(|request| !request.tools().any(|tool| tool == "reset"))
+    };
+    let server = Server::with(|server| server.require(policy), |_| ok(&json!({})));
+    let token = server.token("alice", "mcp:tools admin");
+    server.legacy(&token, &call("echo")).await.assert_admitted();
+    server.legacy(&token, &call("reset")).await.assert_refused(403, "policy");
+    server.modern(&token, &call("reset")).await.assert_refused(403, "policy");
+    let batch = Value::from(vec![call("echo"), call("reset")]);
+    server.send(post(&token, BATCHES).body(full(&batch)).unwrap()).await.assert_refused(403, "policy");
+    assert_eq!(server.reached.last().tools().collect::<Vec<_>>(), ["echo"]);
 }

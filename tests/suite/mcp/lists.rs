@@ -1,6 +1,6 @@
 //! Lists that are filtered for the caller.
 
-use tower_warden::mcp::McpOperation;
+use tower_warden::{Head, mcp::McpOperation};
 
 use super::*;
 
@@ -152,4 +152,15 @@ async fn a_server_is_not_asked_for_an_encoded_list() {
     });
     let list = post(&server.token("alice", "mcp:tools"), LEGACY).header("accept-encoding", "gzip, br");
     server.send(list.body(full(&request("tools/list", &json!({})))).unwrap()).await.assert_admitted();
+}
+
+#[tokio::test]
+async fn the_policy_of_a_tool_sees_the_tool_that_would_be_listed() {
+    let policy = |_: &Principal, head: &Head<'_>| {
+        McpRequest::of(head.extensions).is_some_and(|request| request.tools().eq(["other"]))
+    };
+    let server = Server::with(|server| server.filter_lists().tool("echo", policy).tool("other", policy), listing);
+    let answer = server.legacy(&server.token("alice", "mcp:tools"), &request("tools/list", &json!({}))).await;
+    let tools = answer.json()["result"]["tools"].clone();
+    assert_eq!(tools.as_array().unwrap().iter().map(|tool| &tool["name"]).collect::<Vec<_>>(), ["other"]);
 }

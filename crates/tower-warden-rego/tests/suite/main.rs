@@ -6,5 +6,6 @@ mod differential;
 mod input;
 mod limits;
 mod logging;
+mod mcp;
 mod reload;
 mod support;
