@@ -134,6 +134,7 @@ pub mod secret;
 pub mod signature;
 #[cfg(feature = "signature")]
 mod signed_content;
+mod status;
 pub mod store;
 mod token;
 mod wiped;

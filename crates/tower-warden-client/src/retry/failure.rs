@@ -90,7 +90,8 @@ impl<E: Error + 'static> ClassifyError<E> for BySource {
 pub enum RetryCause {
     /// An error of the connection.
     Connection(ConnectionFailure),
-    /// The status of a response: 429, 500, 502, 503 or 504.
+    /// The status of a response: 429, 500, 502, 503 or 504. Over gRPC, 429 stands for `RESOURCE_EXHAUSTED` with `Retry-After`,
+    /// and 503 for `UNAVAILABLE`.
     Status(StatusCode),
 }
 

@@ -10,7 +10,7 @@ use super::{
     backoff::{Backoff, Random},
     retry_after::retry_after,
 };
-use crate::replay::Replay;
+use crate::{replay::Replay, status::status_of};
 
 /// The policy of a [`RetryLayer`](super::RetryLayer), for another service that takes policies of tower.
 ///
@@ -83,7 +83,7 @@ where
     fn retry(&mut self, _: &mut Request<ReqBody>, result: &mut Result<Response<ResBody>, E>) -> Option<Sleep> {
         let (cause, asked) = match result {
             Ok(response) => {
-                let cause = RetryCause::of_status(response.status());
+                let cause = RetryCause::of_status(status_of(response.status(), response.headers()));
                 let asks = cause.is_some_and(RetryCause::has_retry_after);
                 (cause, asks.then(|| retry_after(response.headers(), &*self.settings.clock)).flatten())
             }

@@ -239,6 +239,24 @@ async fn a_channel_of_tonic_sends_tokens() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_refused_over_a_channel_of_tonic_is_replaced_for_the_next_call() {
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let refusing = tonic::service::InterceptorLayer::new(|request: tonic::Request<()>| {
+        match request.metadata().get("authorization") {
+            Some(token) if token == "Bearer token-2" => Ok(request),
+            _ => Err(tonic::Status::unauthenticated("The credential is not valid.")),
+        }
+    });
+    let address = serve(refusing.layer(Routes::new(health).prepare())).await;
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let layer = TokenLayer::new(tokens(&Server::default()), &format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(layer.replay(ReplayNever).complete_relative_urls().layer(channel));
+    let refused = client.check(HealthCheckRequest { service: String::new() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    client.check(HealthCheckRequest { service: String::new() }).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_layer_with_retries_and_tokens_serves_concurrent_requests() {
     let api = Api::default();
     let address = api.serve().await;
