@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -163,6 +164,15 @@ mod reqwest_client {
         assert!(error.is_connect() && !format!("{error} {error:?}").contains("s3cret"), "{error:?}");
         let relative = Request::get("/orders").body(Body::default()).unwrap();
         assert!(client.oneshot(relative).await.unwrap_err().is_builder());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_out_is_one_that_is_retried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = ReqwestClient::new(reqwest::Client::builder().timeout(Duration::from_secs(10))).unwrap();
+        let error = client.oneshot(post(address, "/")).await.unwrap_err();
+        assert_eq!(ConnectionFailure::of(&error), Some(ConnectionFailure::Timeout), "{error:?}");
     }
 
     #[tokio::test]
