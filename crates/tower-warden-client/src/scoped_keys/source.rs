@@ -11,7 +11,9 @@ use tower_warden::{ConfigError, Eventual, UnixTime};
 
 use super::ScopedKeys;
 use crate::{
-    Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, rotating_key::RotatingKey, secret::SecretError,
+    Token, TokenError, TokenErrorKind, TokenRequest, TokenSource,
+    rotating_key::{KeyPlace, RotatingKey},
+    secret::SecretError,
 };
 
 /// The key of one service as a [`TokenSource`]: see [`ScopedKeys::token_source`].
@@ -61,7 +63,7 @@ impl ScopedKeys {
     /// # Ok(()) }
     /// ```
     pub fn token_source(&self, service: &str, field: HeaderName) -> Result<ServiceKeySource, ConfigError> {
-        self.source_of(service, Some(field))
+        self.source_of(service, KeyPlace::Field(field))
     }
 
     /// Returns the key of a service as a source of bearer tokens: see [`token_source`](Self::token_source).
@@ -70,14 +72,24 @@ impl ScopedKeys {
     ///
     /// If no key is declared for the service.
     pub fn bearer_source(&self, service: &str) -> Result<ServiceKeySource, ConfigError> {
-        self.source_of(service, None)
+        self.source_of(service, KeyPlace::Bearer)
     }
 
-    fn source_of(&self, service: &str, field: Option<HeaderName>) -> Result<ServiceKeySource, ConfigError> {
+    /// Returns the key of a service as a source of tokens under a scheme of `Authorization` other than `Bearer`, such as
+    /// `ApiKey`: see [`token_source`](Self::token_source).
+    ///
+    /// # Errors
+    ///
+    /// If no key is declared for the service, or the name of the scheme is malformed.
+    pub fn scheme_source(&self, service: &str, scheme: &str) -> Result<ServiceKeySource, ConfigError> {
+        self.source_of(service, KeyPlace::scheme(scheme)?)
+    }
+
+    pub(crate) fn source_of(&self, service: &str, place: KeyPlace) -> Result<ServiceKeySource, ConfigError> {
         let found = self.position(service).zip(self.get(service));
         let missing = || ConfigError::custom("no key is declared for this service").value(service);
         let (index, found) = found.ok_or_else(missing)?;
-        let (key, keys, variable) = (RotatingKey::new(field), self.clone(), found.variable().into());
+        let (key, keys, variable) = (RotatingKey::new(place), self.clone(), found.variable().into());
         let is_failing = AtomicBool::new(false);
         Ok(ServiceKeySource(Arc::new(Inner { index, is_failing, key, keys, service: service.into(), variable })))
     }

@@ -258,6 +258,15 @@ async fn a_rotated_secret_is_used_without_a_restart() {
     assert_eq!((server.count(), &headers["authorization"]), (3, &"Bearer token-3".parse().unwrap()));
 }
 
+#[tokio::test]
+async fn an_api_key_is_sent_under_the_scheme_of_the_configuration() {
+    let mut service = key("https://a.example", "BILLING");
+    service["scheme"] = "ApiKey".into();
+    let credentials = build(&json!({ "a": service }), secrets()).load().await.unwrap();
+    let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
+    assert_eq!(headers["authorization"], format!("ApiKey {BILLING}"));
+}
+
 /// The source, and the credentials of one service with an API key, without any task.
 async fn rotating_key() -> (Rotating, Credentials) {
     let source = Rotating::new(BILLING);

@@ -113,6 +113,15 @@ fn an_unknown_member_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_key_has_a_field_or_a_scheme_of_its_own_and_not_both() {
+    assert!(parse(&with("api_key", "scheme", "SSWS")).is_ok());
+    refused(&with("api_key", "scheme", "ApiKey sk"), "scheme");
+    let mut both = with("api_key", "field", "x-api-key");
+    both["scheme"] = "ApiKey".into();
+    refused(&both, "scheme");
+}
+
+#[test]
 fn an_unknown_kind_or_method_is_refused_with_the_known_ones() {
     let error = refused(&with("api_key", "kind", "oauth-s3cret"), "kind");
     assert!(error.contains("client_credentials") && !error.contains("s3cret"), "{error}");

@@ -48,8 +48,8 @@ mod tree;
 ///
 /// The members in addition to `kind` and `origin`, by `kind`:
 ///
-/// - `api_key`: `key_name`; `scopes`; `field`, the header field of the key instead of `Authorization: Bearer`;
-///   `created`, `rotate_after_days`.
+/// - `api_key`: `key_name`; `scopes`; instead of `Authorization: Bearer`, `field`, the header field of the key, or `scheme`,
+///   its scheme, such as `ApiKey`; `created`, `rotate_after_days`.
 /// - `client_credentials`: `token_url`, `client_id`; `auth`, which is `basic` (default) or `post` with `secret_name`,
 ///   `private_key_jwt` with `private_key_name`, `issuer` and `algorithm` (`ES256` by default), or `none`; `scopes`,
 ///   `audience`, `resource`, `dpop`; `created`, `rotate_after_days`.

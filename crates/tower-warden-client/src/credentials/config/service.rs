@@ -7,7 +7,7 @@ use super::{
     members::{Members, Problem, is_value, secret_name},
     tree::Tree,
 };
-use crate::{Origin, origin::secure_uri};
+use crate::{Origin, origin::secure_uri, rotating_key::KeyPlace};
 
 /// The configuration of one service.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(in crate::credentials) struct ServiceConfig {
 
 #[derive(Clone, Debug)]
 pub(in crate::credentials) enum Kind {
-    ApiKey { field: Option<HeaderName>, name: Box<str> },
+    ApiKey { name: Box<str>, place: KeyPlace },
     ClientCredentials(OAuth),
     JsonLogin(Login),
     Refresh { oauth: OAuth, store: PathBuf },
@@ -73,10 +73,7 @@ impl ServiceConfig {
         let scopes = Scopes::parse(&scopes).map_err(|_| members.problem("scopes", "scopes, separated by spaces"))?;
         let rotation = rotation(&mut members)?;
         let kind = match *kind {
-            "api_key" => Kind::ApiKey {
-                field: members.parsed("field", "the name of a header field", str::parse)?,
-                name: members.secret_name("key_name")?,
-            },
+            "api_key" => Kind::ApiKey { name: members.secret_name("key_name")?, place: place(&mut members)? },
             "client_credentials" => Kind::ClientCredentials(OAuth::parse(&mut members, None)?),
             "json_login" => Kind::JsonLogin(Login::parse(&mut members)?),
             "mtls" => Kind::ClientCredentials(OAuth::parse(&mut members, Some(Auth::Mtls))?),
@@ -86,6 +83,17 @@ impl ServiceConfig {
             _ => Kind::TokenFile { path: members.required("path")?.into() },
         };
         Ok(Self { kind, origin, rotation, scopes })
+    }
+}
+
+/// The place of an API key.
+fn place(members: &mut Members) -> Result<KeyPlace, Problem> {
+    let field: Option<HeaderName> = members.parsed("field", "the name of a header field", str::parse)?;
+    let scheme = members.parsed("scheme", "the name of a scheme, such as ApiKey", KeyPlace::scheme)?;
+    match (field, scheme) {
+        (None, scheme) => Ok(scheme.unwrap_or(KeyPlace::Bearer)),
+        (Some(field), None) => Ok(KeyPlace::Field(field)),
+        (Some(_), Some(_)) => Err(members.problem("scheme", "not a member beside `field`")),
     }
 }
 
@@ -208,7 +216,7 @@ const ROTATE: &str = "rotate_after_days";
 
 /// The kinds, each with its own members.
 const KINDS: &[(&str, &[&str])] = &[
-    ("api_key", &[CREATED, ROTATE, "field", "key_name", "scopes"]),
+    ("api_key", &[CREATED, ROTATE, "field", "key_name", "scheme", "scopes"]),
     (
         "client_credentials",
         &[
