@@ -194,6 +194,20 @@ async fn a_signed_assertion_is_exchanged_for_a_token() {
 }
 
 #[tokio::test]
+async fn a_signed_assertion_has_further_claims_and_not_other_standard_ones() {
+    let server = Server::default();
+    let key = PrivateKey::generate(Algorithm::ES256).unwrap();
+    let assertion = || SignedAssertion::new(key.clone(), "client", "https://auth.example");
+    let scoped = assertion().claim("scope", "a").unwrap().claim("scope", "read write").unwrap();
+    token(&JwtBearer::new(server.endpoint_with(ClientAuth::none("client")), scoped)).await.unwrap();
+    let (_, claims) = verified(&server.form()["assertion"], &key);
+    assert_eq!((&claims["iss"], &claims["scope"]), (&"client".into(), &"read write".into()));
+    for name in ["iss", "sub", "aud", "jti", "iat", "exp"] {
+        assert!(assertion().claim(name, "other").unwrap_err().to_string().contains(name));
+    }
+}
+
+#[tokio::test]
 async fn a_bound_token_is_requested_with_a_proof_and_the_nonce_of_the_server() {
     let server = Server::default();
     let key = DpopKey::generate().unwrap();
