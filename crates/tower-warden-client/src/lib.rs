@@ -127,6 +127,7 @@ pub mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
 pub mod retry;
+mod retry_after;
 mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;

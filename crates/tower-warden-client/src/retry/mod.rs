@@ -71,6 +71,5 @@ mod backoff;
 mod failure;
 mod layer;
 mod policy;
-mod retry_after;
 mod service;
 mod summary;
