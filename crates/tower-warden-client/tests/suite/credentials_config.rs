@@ -162,6 +162,15 @@ fn a_member_of_another_method_is_refused() {
 }
 
 #[test]
+fn a_refresh_token_that_would_be_bound_to_a_key_of_one_process_is_refused() {
+    refused(&with("refresh", "dpop", true), "dpop");
+    let mut confidential = with("refresh", "dpop", true);
+    confidential["auth"] = "post".into();
+    confidential["secret_name"] = "billing".into();
+    assert!(parse(&confidential).is_ok());
+}
+
+#[test]
 fn a_url_that_is_not_secure_is_refused_and_not_printed() {
     for url in ["http://auth.example/token", "https://user:hunter2@auth.example", "auth.example", ""] {
         for (kind, member) in [("client_credentials", "token_url"), ("json_login", "login_url"), ("api_key", "origin")]

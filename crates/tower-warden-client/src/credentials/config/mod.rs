@@ -56,7 +56,8 @@ mod tree;
 /// - `mtls`: `token_url`, `client_id`; `scopes`, `audience`, `resource`, `dpop`. The certificate is that of an [HTTP
 ///   client](super::CredentialsBuilder::http_for).
 /// - `refresh`: `store`, the file of the refresh token, and the members of `client_credentials` without `scopes`,
-///   `audience` and `resource`.
+///   `audience` and `resource`; `dpop` not with the `auth` `none`, because the refresh token of such a client is bound to
+///   the key, and each process makes a new one.
 /// - `json_login`: `login_url`; `fields` and `secret_names`, maps of texts and of names of secrets by the members of
 ///   the login; `token_member`, `expires_in_member`; `refresh_url`, `refresh_member`, `store`; `created`,
 ///   `rotate_after_days`.

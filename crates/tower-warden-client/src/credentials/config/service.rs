@@ -78,7 +78,12 @@ impl ServiceConfig {
             "json_login" => Kind::JsonLogin(Login::parse(&mut members)?),
             "mtls" => Kind::ClientCredentials(OAuth::parse(&mut members, Some(Auth::Mtls))?),
             "refresh" => {
-                Kind::Refresh { store: members.required("store")?.into(), oauth: OAuth::parse(&mut members, None)? }
+                let (store, oauth) = (members.required("store")?.into(), OAuth::parse(&mut members, None)?);
+                // RFC 9449 §5: the stored token would be bound to a key that the next process does not have.
+                if oauth.has_dpop && matches!(oauth.auth, Auth::None) {
+                    return Err(members.problem("dpop", "not a member of a `refresh` whose `auth` is none"));
+                }
+                Kind::Refresh { oauth, store }
             }
             _ => Kind::TokenFile { path: members.required("path")?.into() },
         };
