@@ -259,6 +259,28 @@ async fn a_rotated_secret_is_used_without_a_restart() {
 }
 
 #[tokio::test]
+async fn a_login_names_the_members_of_its_requests_and_responses() {
+    let server = Server::default();
+    let services = json!({ "a": {
+        "kind": "json_login", "origin": "https://a.example", "login_url": "https://auth.example/login",
+        "secret_names": { "agent_secret": "LOGIN" }, "token_member": "data.token", "expires_in_member": "data.ttl",
+        "refresh_url": "https://auth.example/refresh", "refresh_member": "refresh",
+        "refresh_token_member": "data.renewal"
+    } });
+    let (environment, clock) = clock();
+    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment).load().await.unwrap();
+    let issued =
+        |token: &str| reply(200, &format!(r#"{{"data":{{"token":"{token}","ttl":60,"renewal":"rt-{token}"}}}}"#));
+    server.next([issued("one"), issued("two")]);
+    send(&credentials, "a", "https://a.example/").await.unwrap();
+    clock.advance(Duration::from_secs(60));
+    let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
+    assert_eq!(headers["authorization"], "Bearer two");
+    assert_eq!(server.last().uri(), "https://auth.example/refresh");
+    assert_eq!(server.last().body(), r#"{"refresh":"rt-one"}"#);
+}
+
+#[tokio::test]
 async fn an_api_key_is_sent_under_the_scheme_of_the_configuration() {
     let mut service = key("https://a.example", "BILLING");
     service["scheme"] = "ApiKey".into();

@@ -229,6 +229,7 @@ fn a_rotation_has_a_day_and_a_period() {
 fn refreshing_of_a_login_needs_a_url() {
     refused(&with("json_login", "store", "/var/lib/agent/rt"), "refresh_url");
     refused(&with("json_login", "refresh_member", "refresh"), "refresh_url");
+    refused(&with("json_login", "refresh_token_member", "refresh"), "refresh_url");
     let mut service = with("json_login", "refresh_url", "https://api.example/refresh");
     service["store"] = "/var/lib/agent/rt".into();
     assert!(parse(&service).is_ok());

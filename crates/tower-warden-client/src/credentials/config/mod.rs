@@ -59,7 +59,8 @@ mod tree;
 ///   `audience` and `resource`; `dpop` not with the `auth` `none`, because the refresh token of such a client is bound to
 ///   the key, and each process makes a new one.
 /// - `json_login`: `login_url`; `fields` and `secret_names`, maps of texts and of names of secrets by the members of
-///   the login; `token_member`, `expires_in_member`; `refresh_url`, `refresh_member`, `store`; `created`,
+///   the login; `token_member`, `expires_in_member`, of its responses; `refresh_url`; `refresh_member`, of the requests
+///   there, and `refresh_token_member`, of the responses, both `refresh_token` by default; `store`; `created`,
 ///   `rotate_after_days`.
 /// - `token_file`: `path`.
 ///

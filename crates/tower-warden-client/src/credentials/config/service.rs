@@ -53,6 +53,7 @@ pub(in crate::credentials) struct Login {
     pub(in crate::credentials) expires_in_member: Option<String>,
     pub(in crate::credentials) fields: BTreeMap<String, String>,
     pub(in crate::credentials) refresh: Option<(String, String)>,
+    pub(in crate::credentials) refresh_token_member: Option<String>,
     pub(in crate::credentials) secrets: BTreeMap<String, Box<str>>,
     pub(in crate::credentials) store: Option<PathBuf>,
     pub(in crate::credentials) token_member: Option<String>,
@@ -180,13 +181,18 @@ impl Login {
             }
         };
         let store = members.optional("store")?.map(PathBuf::from);
-        if store.is_some() && refresh.is_none() {
-            return Err(members.problem("refresh_url", "missing, because `store` is present"));
+        let refresh_token_member = members.optional("refresh_token_member")?;
+        for (name, is_present) in [("store", store.is_some()), ("refresh_token_member", refresh_token_member.is_some())]
+        {
+            if is_present && refresh.is_none() {
+                return Err(members.problem("refresh_url", format_args!("missing, because `{name}` is present")));
+            }
         }
         Ok(Self {
             expires_in_member: members.optional("expires_in_member")?,
             fields,
             refresh,
+            refresh_token_member,
             secrets,
             store,
             token_member: members.optional("token_member")?,
@@ -249,6 +255,7 @@ const KINDS: &[(&str, &[&str])] = &[
             "fields",
             "login_url",
             "refresh_member",
+            "refresh_token_member",
             "refresh_url",
             "secret_names",
             "store",
