@@ -127,6 +127,7 @@ pub mod replay;
 #[cfg(feature = "reqwest")]
 mod reqwest_client;
 pub mod retry;
+mod retry_after;
 mod rotating_key;
 pub mod scoped_keys;
 pub mod secret;
@@ -134,6 +135,7 @@ pub mod secret;
 pub mod signature;
 #[cfg(feature = "signature")]
 mod signed_content;
+mod status;
 pub mod store;
 mod token;
 mod wiped;

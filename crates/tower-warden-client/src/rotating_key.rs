@@ -1,11 +1,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::HeaderName;
-use tower_warden::UnixTime;
+use tower_warden::{ConfigError, UnixTime};
 
 use crate::{
     Token, TokenError, TokenErrorKind,
     secret::{Secret, Versioned},
+    token::is_scheme,
 };
 
 /// The versions of a key as tokens, and the version that the API refused last.
@@ -13,9 +14,19 @@ use crate::{
 /// While two versions are valid, the current one is used until the API refuses it, and the other one from then on; a
 /// new version is used at once.
 pub(crate) struct RotatingKey {
-    /// `None` for `Authorization: Bearer`.
-    field: Option<HeaderName>,
+    place: KeyPlace,
     state: Mutex<State>,
+}
+
+/// The place of a key in a request.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyPlace {
+    /// `Authorization: Bearer`.
+    Bearer,
+    /// The whole value of a header field.
+    Field(HeaderName),
+    /// Another scheme of `Authorization`.
+    Scheme(Box<str>),
 }
 
 #[derive(Default)]
@@ -31,9 +42,25 @@ struct State {
 #[derive(Clone)]
 struct Made(Arc<Secret>, Option<Token>);
 
+impl KeyPlace {
+    pub(crate) fn scheme(name: &str) -> Result<Self, ConfigError> {
+        // The text may be the whole value with the key, so it is not quoted.
+        let malformed = || ConfigError::custom("the name of a scheme is a token of HTTP, without the key");
+        is_scheme(name).then(|| Self::Scheme(name.into())).ok_or_else(malformed)
+    }
+
+    pub(crate) fn token(&self, text: &str) -> Result<Token, TokenError> {
+        match self {
+            Self::Bearer => Token::bearer(text),
+            Self::Field(field) => Token::api_key(field.clone(), text),
+            Self::Scheme(scheme) => Token::api_key_with_scheme(scheme, text),
+        }
+    }
+}
+
 impl RotatingKey {
-    pub(crate) fn new(field: Option<HeaderName>) -> Self {
-        Self { field, state: Mutex::default() }
+    pub(crate) fn new(place: KeyPlace) -> Self {
+        Self { place, state: Mutex::default() }
     }
 
     /// Returns the token of the version to use.
@@ -69,10 +96,7 @@ impl RotatingKey {
         if let Some(made) = known.into_iter().flatten().find(|Made(known, _)| Arc::ptr_eq(known, secret)) {
             return made.clone();
         }
-        let token = match &self.field {
-            None => Token::bearer(secret.expose()),
-            Some(field) => Token::api_key(field.clone(), secret.expose()),
-        };
+        let token = self.place.token(secret.expose());
         if token.is_err() {
             tracing::warn!("a new version of a key is malformed: a key is visible ASCII without spaces");
         }

@@ -189,12 +189,8 @@ impl CredentialsBuilder {
     ) -> Result<Service, CredentialsError> {
         let refused = |error| CredentialsError::config(name, error);
         let origin = config.origin.to_string();
-        if let Kind::ApiKey { field, .. } = &config.kind {
-            let key = match field {
-                None => keys.bearer_source(name),
-                Some(field) => keys.token_source(name, field.clone()),
-            };
-            let key = key.map_err(refused)?;
+        if let Kind::ApiKey { place, .. } = &config.kind {
+            let key = keys.source_of(name, place.clone()).map_err(refused)?;
             let layer = TokenLayer::new(key.clone(), &origin).map_err(refused)?.environment(&self.environment);
             return Ok(Service { credential: Credential::Key(key), layer, secrets });
         }

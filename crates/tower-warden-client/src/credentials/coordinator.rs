@@ -127,7 +127,7 @@ impl Service {
                 (key.is_ok_and(|key| !self.layer.has_refused(&key)), None, None)
             }
             Credential::Tokens(tokens) => {
-                let (has_token, expiry) = tokens.source().token();
+                let (has_token, expiry) = tokens.source().token(|token| self.layer.has_refused(token));
                 (has_token, expiry, tokens.source().last_error())
             }
         }

@@ -153,6 +153,9 @@ fn json_login(
     if let Some(member) = &login.expires_in_member {
         grant = grant.expires_in_member(member);
     }
+    if let Some(member) = &login.refresh_token_member {
+        grant = grant.refresh_token_member(member);
+    }
     let Some((url, member)) = &login.refresh else { return Ok(Observed::new(grant, clock)) };
     let grant = grant.refresh_at(url, member)?;
     let refreshing = match &login.store {

@@ -39,13 +39,12 @@ impl Observed {
     }
 
     /// Returns whether the last token is still valid, as far as is known, and when it expires.
-    pub(super) fn token(&self) -> (bool, Option<UnixTime>) {
+    pub(super) fn token(&self, is_refused: impl Fn(&Token) -> bool) -> (bool, Option<UnixTime>) {
         let moment = self.clock.moment();
-        match &self.last().token {
-            Some(Obtained { expiry: Some(expiry), .. }) => (expiry.is_ahead(moment), Some(expiry.at)),
-            Some(Obtained { expiry: None, .. }) => (true, None),
-            None => (false, None),
-        }
+        let last = self.last();
+        let Some(Obtained { expiry, token }) = &last.token else { return (false, None) };
+        let is_ahead = expiry.is_none_or(|expiry| expiry.is_ahead(moment));
+        (is_ahead && !is_refused(token), expiry.map(|expiry| expiry.at))
     }
 
     pub(super) fn last_error(&self) -> Option<TokenErrorKind> {

@@ -22,7 +22,7 @@ impl ServiceStatus {
 
     /// Returns whether there is a token that has not expired and was not refused, or a key that was not refused.
     ///
-    /// A key that its API has refused with 401 counts again after a success, or when there is a new version of it.
+    /// A key or token that its API has refused with 401 counts again after a success, or when there is another one.
     ///
     /// Without [`refresh_in_background`](super::Credentials::refresh_in_background), there is none before the first
     /// request.

@@ -140,7 +140,7 @@ impl TokenEndpoint {
                 let expected = Expected { key: self.key.as_ref(), members: &self.members, request, scopes };
                 return response::token(response.body(), expected);
             }
-            let error = response::error(&response);
+            let error = response::error(&response, request.now);
             // RFC 9449 §8: the request is repeated with the nonce of the response.
             if is_repeated || !has_nonce || error.code() != Some("use_dpop_nonce") {
                 return Err(error);

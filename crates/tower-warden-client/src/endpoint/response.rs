@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{Response, StatusCode};
 use tower_warden::{UnixTime, scope::Scopes};
 
 use crate::{
     RefreshToken, Token, TokenError, TokenErrorKind,
     dpop::DpopKey,
+    retry_after::retry_after,
     token::{OwnedRequest, seconds},
     wiped::WipedJson,
 };
@@ -86,12 +87,12 @@ fn typed(text: &str, kind: Option<&str>, key: Option<&DpopKey>) -> Result<Token,
 }
 
 /// The error of any other response ([RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)).
-pub(crate) fn error(response: &Response<Bytes>) -> TokenError {
+pub(crate) fn error(response: &Response<Bytes>, now: UnixTime) -> TokenError {
     let status = response.status();
     if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
         let error = TokenError::new(TokenErrorKind::Unavailable, "the authorization server is unavailable");
-        return match retry_after(response.headers()) {
-            Some(delay) => error.with_retry_after(delay),
+        return match retry_after(response.headers(), || now) {
+            Some(delay) => error.with_retry_after(delay.min(MAX_RETRY_AFTER)),
             None => error,
         };
     }
@@ -114,12 +115,6 @@ pub(crate) fn error(response: &Response<Bytes>) -> TokenError {
         _ => (TokenErrorKind::Refused, "the authorization server refused the request"),
     };
     TokenError::new(kind, message).with_code(code)
-}
-
-/// The delay in seconds, if it is one.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 /// Error codes as fixed texts, because an error may be logged.

@@ -4,7 +4,8 @@ use tower_warden::{Eventual, scope::Scopes};
 
 use super::parameters::{Parameters, parameter_methods};
 use crate::{
-    Token, TokenEndpoint, TokenError, TokenErrorKind, TokenRequest, TokenSource, endpoint::Form, token::OwnedRequest,
+    Token, TokenEndpoint, TokenError, TokenErrorKind, TokenKind, TokenRequest, TokenSource, endpoint::Form,
+    token::OwnedRequest,
 };
 
 /// Tokens for another token ([RFC 8693](https://www.rfc-editor.org/rfc/rfc8693)): of a user for whom an agent acts, for
@@ -67,7 +68,8 @@ impl TokenExchange {
         self.parameter("audience", audience)
     }
 
-    /// Requests tokens of this type, and refuses a token whose `issued_token_type` is another one.
+    /// Requests tokens of this type, and refuses a token whose `issued_token_type` is another one. Without one, an access
+    /// token is refused in place of an assertion.
     pub fn requested_type(mut self, requested: TokenType) -> Self {
         self.requested = Some(requested);
         self
@@ -106,9 +108,15 @@ impl TokenExchange {
             }
         }
         let token = result?;
-        // RFC 8693 §2.2.1: what was requested as an assertion may be an access token, which is not for other servers.
-        let is_other = |requested: &TokenType| token.issued_type().is_some_and(|issued| issued != requested.as_str());
-        if self.requested.as_ref().is_some_and(is_other) {
+        // RFC 8693 §2.2.1: what was requested as an assertion may be an access token, which is not for other servers. A
+        // response that lacks the type is not one of another type only if its token is no access token, or may be one.
+        let is_requested = |requested: &TokenType| match token.issued_type() {
+            Some(issued) => issued == requested.as_str(),
+            None => {
+                token.kind() == TokenKind::Assertion || [TokenType::ACCESS_TOKEN, TokenType::JWT].contains(requested)
+            }
+        };
+        if !self.requested.as_ref().is_none_or(is_requested) {
             return Err(TokenError::new(TokenErrorKind::Response, "the token is of another type than requested"));
         }
         Ok(token)

@@ -147,7 +147,7 @@ impl JsonLogin {
             .map_err(|_| TokenError::new(TokenErrorKind::Refused, "not a request"))?;
         let response = fetch_within(self.timeout, &*self.fetch, built).await?;
         if !response.status().is_success() {
-            return Err(refusal(response::error(&response), response.status()));
+            return Err(refusal(response::error(&response, request.now), response.status()));
         }
         let scopes = Scopes::default();
         response::token(response.body(), Expected { key: None, members: &self.members, request, scopes: &scopes })

@@ -1,7 +1,7 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tower_warden::{Eventual, UnixTime, scope::Scopes};
+use tower_warden::{ConfigError, Eventual, UnixTime, scope::Scopes};
 
 use super::parameters::{Parameters, parameter_methods};
 use crate::{
@@ -88,6 +88,8 @@ impl fmt::Debug for JwtBearer {
 #[must_use]
 pub struct SignedAssertion {
     audience: Box<str>,
+    /// Further claims.
+    claims: BTreeMap<Box<str>, Box<str>>,
     issuer: Box<str>,
     key: SigningKey,
     lifetime: Duration,
@@ -113,7 +115,22 @@ impl SignedAssertion {
 
     fn of(key: SigningKey, issuer: &str, audience: &str) -> Self {
         let lifetime = Duration::from_secs(300);
-        Self { audience: audience.into(), issuer: issuer.into(), key, lifetime, subject: issuer.into() }
+        let claims = BTreeMap::new();
+        Self { audience: audience.into(), claims, issuer: issuer.into(), key, lifetime, subject: issuer.into() }
+    }
+
+    /// Adds a claim, such as the `scope` or the `target_audience` that a server for service accounts expects. Of several
+    /// calls with one name, the last one applies.
+    ///
+    /// # Errors
+    ///
+    /// If the claim is one that is always there: `iss`, `sub`, `aud`, `jti`, `iat` or `exp`.
+    pub fn claim(mut self, name: &str, value: &str) -> Result<Self, ConfigError> {
+        if ["iss", "sub", "aud", "jti", "iat", "exp"].contains(&name) {
+            return Err(ConfigError::custom("this claim of an assertion has a setting of its own").value(name));
+        }
+        self.claims.insert(name.into(), value.into());
+        Ok(self)
     }
 
     /// Sets the lifetime: five minutes by default.
@@ -130,10 +147,13 @@ impl SignedAssertion {
 
     fn sign(&self, key: &PrivateKey, now: UnixTime) -> Result<Token, TokenError> {
         let expiry = now + self.lifetime;
-        let claims = json!({
+        let mut claims = json!({
             "iss": &*self.issuer, "sub": &*self.subject, "aud": &*self.audience, "jti": unique_id()?,
             "iat": now.as_secs(), "exp": expiry.as_secs(),
         });
+        for (name, value) in &self.claims {
+            claims[&**name] = (**value).into();
+        }
         Ok(Token::assertion(&key.sign_jwt(json!({ "typ": "JWT" }), &claims)?)?.expires_at(expiry))
     }
 }

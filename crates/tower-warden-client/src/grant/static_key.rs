@@ -5,7 +5,7 @@ use tower_warden::{ConfigError, Eventual};
 
 use crate::{
     Token, TokenError, TokenRequest, TokenSource,
-    rotating_key::RotatingKey,
+    rotating_key::{KeyPlace, RotatingKey},
     secret::{NamedSecret, SecretSource},
 };
 
@@ -63,7 +63,7 @@ impl StaticKey {
     /// A key that this source has by this name, sent as `Authorization: Bearer`.
     #[must_use]
     pub fn bearer_from(source: impl SecretSource, name: impl Into<Box<str>>) -> Self {
-        Self::named(None, NamedSecret::new(source, name))
+        Self::named(KeyPlace::Bearer, NamedSecret::new(source, name))
     }
 
     /// A key that is the whole value of a header field, such as `X-API-Key`.
@@ -78,11 +78,33 @@ impl StaticKey {
     /// A key that this source has by this name, as the whole value of a header field.
     #[must_use]
     pub fn header_from(field: HeaderName, source: impl SecretSource, name: impl Into<Box<str>>) -> Self {
-        Self::named(Some(field), NamedSecret::new(source, name))
+        Self::named(KeyPlace::Field(field), NamedSecret::new(source, name))
     }
 
-    fn named(field: Option<HeaderName>, secret: NamedSecret) -> Self {
-        Self(Kind::Named(Arc::new((secret, RotatingKey::new(field)))))
+    /// A key under a scheme of `Authorization` other than `Bearer`, such as `ApiKey`, `Bot` or `SSWS`.
+    ///
+    /// # Errors
+    ///
+    /// If the name of the scheme is malformed, or as for [`bearer`](Self::bearer).
+    pub fn scheme(scheme: &str, key: &str) -> Result<Self, ConfigError> {
+        KeyPlace::scheme(scheme)?.token(key).map(Kind::Fixed).map(Self).map_err(refused)
+    }
+
+    /// A key that this source has by this name, under a scheme of `Authorization`.
+    ///
+    /// # Errors
+    ///
+    /// If the name of the scheme is malformed.
+    pub fn scheme_from(
+        scheme: &str,
+        source: impl SecretSource,
+        name: impl Into<Box<str>>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::named(KeyPlace::scheme(scheme)?, NamedSecret::new(source, name)))
+    }
+
+    fn named(place: KeyPlace, secret: NamedSecret) -> Self {
+        Self(Kind::Named(Arc::new((secret, RotatingKey::new(place)))))
     }
 }
 

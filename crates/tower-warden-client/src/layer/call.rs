@@ -5,7 +5,7 @@ use tower_service::Service;
 use tower_warden::scope::Scopes;
 
 use super::{BoxError, head::Head, refusal::Refusal, settings::Settings};
-use crate::{Token, TokenError, TokenErrorKind, TokenKind, dpop::PROOF, replay::Replay};
+use crate::{Token, TokenError, TokenErrorKind, TokenKind, dpop::PROOF, replay::Replay, status::status_of};
 
 /// A request that was sent, with what is needed to send it again.
 pub(super) struct Call<S, P, B> {
@@ -59,7 +59,8 @@ impl<S, B> Repeat<S, B> {
 impl<S, P, B> Call<S, P, B> {
     /// Keeps the nonce of a response, and returns what its refusal is about.
     pub(super) fn observe<R>(&self, response: &Response<R>) -> Option<Refusal> {
-        let (headers, status) = (response.headers(), response.status());
+        let headers = response.headers();
+        let status = status_of(response.status(), headers);
         // Each request is one for the declared origin.
         let has_nonce = self.token.key().is_some_and(|key| key.keep_nonce(&self.settings.origin, headers));
         let refusal = Refusal::of(status, headers, &self.token);
@@ -118,7 +119,7 @@ where
             response = service.call(request).await.map_err(Into::<BoxError>::into)?;
             let next = self.observe(&response);
             if attempted.scopes {
-                self.count_step_up(response.status(), next.as_ref());
+                self.count_step_up(status_of(response.status(), response.headers()), next.as_ref());
             }
             match next {
                 Some(next) => refusal = next,

@@ -32,6 +32,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 ///   caller receives the response.
 /// - **401 `use_dpop_nonce`.** The request is sent once more with the nonce, which is kept for its origin.
 /// - **403** is returned to the caller, unless [`step_up`](Self::step_up) is configured.
+/// - **gRPC.** The codes `UNAUTHENTICATED` and `PERMISSION_DENIED` of a response without messages count as 401 and 403.
 ///
 /// Requests are repeated only if their body can be copied: see [`replay`](crate::replay). The error is that of the
 /// inner service, or a [`TokenError`](crate::TokenError), which `downcast_ref` finds.

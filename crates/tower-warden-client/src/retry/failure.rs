@@ -1,6 +1,7 @@
 use std::{error::Error, io};
 
 use http::StatusCode;
+use tower::timeout;
 
 /// The class of an error of the connection, for which a request may be sent again.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -15,13 +16,13 @@ pub enum ConnectionFailure {
 }
 
 impl ConnectionFailure {
-    /// Searches an error and its sources for an [`io::Error`], or an elapsed time-out of tokio; `None` if there is none that
-    /// could pass by itself.
+    /// Searches an error and its sources for an [`io::Error`], or an elapsed time-out of tokio, of the `TimeoutLayer` of tower,
+    /// or with the feature `reqwest` of reqwest; `None` if there is none that could pass by itself.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut source = Some(error);
         while let Some(error) = source {
-            if error.is::<tokio::time::error::Elapsed>() {
+            if is_elapsed(error) {
                 return Some(Self::Timeout);
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -48,6 +49,21 @@ impl ConnectionFailure {
             _ => None,
         }
     }
+}
+
+fn is_elapsed(error: &(dyn Error + 'static)) -> bool {
+    error.is::<tokio::time::error::Elapsed>() || error.is::<timeout::error::Elapsed>() || is_elapsed_in_reqwest(error)
+}
+
+/// The time-out of reqwest is a private type.
+#[cfg(feature = "reqwest")]
+fn is_elapsed_in_reqwest(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref().is_some_and(reqwest::Error::is_timeout)
+}
+
+#[cfg(not(feature = "reqwest"))]
+fn is_elapsed_in_reqwest(_: &(dyn Error + 'static)) -> bool {
+    false
 }
 
 /// Classifies the errors of the inner service.
@@ -90,7 +106,8 @@ impl<E: Error + 'static> ClassifyError<E> for BySource {
 pub enum RetryCause {
     /// An error of the connection.
     Connection(ConnectionFailure),
-    /// The status of a response: 429, 500, 502, 503 or 504.
+    /// The status of a response: 429, 500, 502, 503 or 504. Over gRPC, 429 stands for `RESOURCE_EXHAUSTED` with `Retry-After`,
+    /// and 503 for `UNAVAILABLE`.
     Status(StatusCode),
 }
 

@@ -7,6 +7,9 @@
 //! | 504; a time-out | after 5, 10, 30 seconds |
 //! | anything else, 401 and 403 among them | none |
 //!
+//! A refusal over gRPC counts as the status that its code stands for: `UNAVAILABLE` as 503, and `RESOURCE_EXHAUSTED` with
+//! `Retry-After` as 429.
+//!
 //! A request is sent again only if that is harmless and possible: its method is idempotent or it has an `Idempotency-Key`, and
 //! its body can be [replayed](crate::replay). Each response has a [`RetrySummary`] in its extensions.
 //!
@@ -68,6 +71,5 @@ mod backoff;
 mod failure;
 mod layer;
 mod policy;
-mod retry_after;
 mod service;
 mod summary;

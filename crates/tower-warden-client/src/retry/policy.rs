@@ -8,9 +8,8 @@ use tower_warden::Clock;
 use super::{
     ClassifyError, Retry, RetryCause, RetryEnd, RetrySummary,
     backoff::{Backoff, Random},
-    retry_after::retry_after,
 };
-use crate::replay::Replay;
+use crate::{replay::Replay, retry_after::retry_after, status::status_of};
 
 /// The policy of a [`RetryLayer`](super::RetryLayer), for another service that takes policies of tower.
 ///
@@ -83,9 +82,9 @@ where
     fn retry(&mut self, _: &mut Request<ReqBody>, result: &mut Result<Response<ResBody>, E>) -> Option<Sleep> {
         let (cause, asked) = match result {
             Ok(response) => {
-                let cause = RetryCause::of_status(response.status());
+                let cause = RetryCause::of_status(status_of(response.status(), response.headers()));
                 let asks = cause.is_some_and(RetryCause::has_retry_after);
-                (cause, asks.then(|| retry_after(response.headers(), &*self.settings.clock)).flatten())
+                (cause, asks.then(|| retry_after(response.headers(), || self.settings.clock.now())).flatten())
             }
             Err(error) => (C::classify(&self.settings.errors, error).map(RetryCause::Connection), None),
         };

@@ -10,7 +10,7 @@ use tower::retry;
 use tower_service::Service;
 
 use super::{ClassifyError, RetryCause, RetryEnd, RetryPolicy, RetrySummary, policy::is_idempotent};
-use crate::replay::Replay;
+use crate::{replay::Replay, status::status_of};
 
 /// The service of a [`RetryLayer`](super::RetryLayer).
 ///
@@ -73,7 +73,7 @@ impl<F: Future<Output = Result<Response<B>, E>>, B, E> Future for ResponseFuture
         let mut response = ready!(this.inner.poll(cx))?;
         // The policy has added one if it was called, which it is for each request that can be sent twice.
         if !*this.is_idempotent || response.extensions().get::<RetrySummary>().is_none() {
-            let end = match RetryCause::of_status(response.status()) {
+            let end = match RetryCause::of_status(status_of(response.status(), response.headers())) {
                 None => RetryEnd::Final,
                 Some(_) if *this.is_idempotent => RetryEnd::BodyNotReplayable,
                 Some(_) => RetryEnd::NotIdempotent,

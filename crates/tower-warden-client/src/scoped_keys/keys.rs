@@ -5,7 +5,7 @@ use std::{
 };
 
 use tokio::task::AbortHandle;
-use tower_warden::{Clock, UnixTime};
+use tower_warden::{Clock, Eventual, UnixTime};
 
 use super::{
     builder::ScopedKeysBuilder,
@@ -80,13 +80,28 @@ impl ScopedKeys {
             self.0.read(|slots| slots.iter().map(|slot| slot.declaration.variable.clone()).collect::<Vec<_>>());
         let mut result = Ok(());
         for (index, variable) in variables.iter().enumerate() {
-            let read = self.0.source.get(variable).wait().await;
-            let now = self.0.clock.now();
-            // The slots are those of the builder: none is added or removed.
-            let replaced = read.and_then(|value| self.0.write(|slots| replace(slots, index, value, now)));
-            result = result.and(replaced);
+            result = result.and(self.read_again(index, variable).wait().await);
         }
         result
+    }
+
+    /// The place of the key of a service. It never changes, because the slots are those of the builder.
+    pub(super) fn position(&self, service: &str) -> Option<usize> {
+        self.0.read(|slots| slots.iter().position(|slot| &*slot.declaration.service == service))
+    }
+
+    /// Reads one key again.
+    pub(super) fn read_again(&self, index: usize, variable: &str) -> Eventual<Result<(), SecretError>> {
+        let inner = Arc::clone(&self.0);
+        self.0.source.get(variable).map(move |read| {
+            let value = read?;
+            // For each request, and mostly nothing new.
+            if inner.read(|slots| slots[index].key.secret() == value.current()) {
+                return Ok(());
+            }
+            let now = inner.clock.now();
+            inner.write(|slots| replace(slots, index, value, now))
+        })
     }
 
     /// Refreshes the keys when their source notifies of a change, and once an hour, and logs the warnings, in a task that ends

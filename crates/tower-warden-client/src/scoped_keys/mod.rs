@@ -2,8 +2,9 @@
 //!
 //! A key that reaches the wrong service, or leaks there, opens that one only: a value that two services share is an error. The
 //! form of each key is checked when it is loaded, so that a line break or a placeholder is an error at start that names the
-//! variable, and not a 401 later. Keys are rotated in their [source](crate::secret): the new value is used after the next
-//! [refresh](ScopedKeys::refresh).
+//! variable, and not a 401 later. Keys are rotated in their [source](crate::secret): [`get`](ScopedKeys::get)
+//! returns the new value after the next [refresh](ScopedKeys::refresh), and [token sources](ScopedKeys::token_source) use
+//! it with the next request after the source has it.
 //!
 //! # Examples
 //!

@@ -1,26 +1,42 @@
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use http::HeaderName;
 use tower_warden::{ConfigError, Eventual, UnixTime};
 
 use super::ScopedKeys;
-use crate::{Token, TokenError, TokenErrorKind, TokenRequest, TokenSource, rotating_key::RotatingKey};
+use crate::{
+    Token, TokenError, TokenErrorKind, TokenRequest, TokenSource,
+    rotating_key::{KeyPlace, RotatingKey},
+    secret::SecretError,
+};
 
 /// The key of one service as a [`TokenSource`]: see [`ScopedKeys::token_source`].
 #[derive(Clone)]
 pub struct ServiceKeySource(Arc<Inner>);
 
 struct Inner {
+    /// The place of the key.
+    index: usize,
+    is_failing: AtomicBool,
     key: RotatingKey,
     keys: ScopedKeys,
     service: Box<str>,
+    variable: Box<str>,
 }
 
 impl ScopedKeys {
     /// Returns the key of a service as a source of tokens for a [`TokenLayer`](crate::TokenLayer): the whole value of
     /// this header field.
     ///
-    /// It follows [`refresh`](Self::refresh). While two versions are valid, the other one is sent once the API has
+    /// It reads the key again for each request, which most sources have in a cache, so that a rotated key is used without
+    /// a [`refresh`](Self::refresh). If that fails, or the new value does not have the declared form, the one before
+    /// remains in use, with one error in the log. While two versions are valid, the other one is sent once the API has
     /// refused the current one with 401.
     ///
     /// # Errors
@@ -47,7 +63,7 @@ impl ScopedKeys {
     /// # Ok(()) }
     /// ```
     pub fn token_source(&self, service: &str, field: HeaderName) -> Result<ServiceKeySource, ConfigError> {
-        self.source_of(service, Some(field))
+        self.source_of(service, KeyPlace::Field(field))
     }
 
     /// Returns the key of a service as a source of bearer tokens: see [`token_source`](Self::token_source).
@@ -56,15 +72,26 @@ impl ScopedKeys {
     ///
     /// If no key is declared for the service.
     pub fn bearer_source(&self, service: &str) -> Result<ServiceKeySource, ConfigError> {
-        self.source_of(service, None)
+        self.source_of(service, KeyPlace::Bearer)
     }
 
-    fn source_of(&self, service: &str, field: Option<HeaderName>) -> Result<ServiceKeySource, ConfigError> {
-        if self.get(service).is_none() {
-            return Err(ConfigError::custom("no key is declared for this service").value(service));
-        }
-        let (key, keys) = (RotatingKey::new(field), self.clone());
-        Ok(ServiceKeySource(Arc::new(Inner { key, keys, service: service.into() })))
+    /// Returns the key of a service as a source of tokens under a scheme of `Authorization` other than `Bearer`, such as
+    /// `ApiKey`: see [`token_source`](Self::token_source).
+    ///
+    /// # Errors
+    ///
+    /// If no key is declared for the service, or the name of the scheme is malformed.
+    pub fn scheme_source(&self, service: &str, scheme: &str) -> Result<ServiceKeySource, ConfigError> {
+        self.source_of(service, KeyPlace::scheme(scheme)?)
+    }
+
+    pub(crate) fn source_of(&self, service: &str, place: KeyPlace) -> Result<ServiceKeySource, ConfigError> {
+        let found = self.position(service).zip(self.get(service));
+        let missing = || ConfigError::custom("no key is declared for this service").value(service);
+        let (index, found) = found.ok_or_else(missing)?;
+        let (key, keys, variable) = (RotatingKey::new(place), self.clone(), found.variable().into());
+        let is_failing = AtomicBool::new(false);
+        Ok(ServiceKeySource(Arc::new(Inner { index, is_failing, key, keys, service: service.into(), variable })))
     }
 }
 
@@ -75,11 +102,22 @@ impl ServiceKeySource {
         let key = self.0.keys.get(&self.0.service).ok_or_else(missing)?;
         self.0.key.token(key.versions(), now)
     }
+
+    fn note(&self, read: Result<(), SecretError>) {
+        let was_failing = self.0.is_failing.swap(read.is_err(), Ordering::Relaxed);
+        if let Some(error) = read.err().filter(|_| !was_failing) {
+            tracing::error!(%error, "a key cannot be replaced; the one before remains in use");
+        }
+    }
 }
 
 impl TokenSource for ServiceKeySource {
     fn token(&self, request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {
-        Eventual::Now(self.current(request.now()))
+        let (this, now) = (self.clone(), request.now());
+        self.0.keys.read_again(self.0.index, &self.0.variable).map(move |read| {
+            this.note(read);
+            this.current(now)
+        })
     }
 
     fn invalidate(&self, token: &Token) {

@@ -63,7 +63,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum TokenKind {
-    /// An API key in a header field of its own.
+    /// An API key in a header field of its own, or under a scheme of its own.
     ApiKey,
     /// A token that is exchanged for another one, and never sent to an API.
     Assertion,
@@ -90,6 +90,19 @@ impl Token {
     /// See [`bearer`](Self::bearer).
     pub fn api_key(field: HeaderName, text: &str) -> Result<Self, TokenError> {
         Self::build(TokenKind::ApiKey, field, "", text)
+    }
+
+    /// An API key under a scheme of `Authorization` other than `Bearer`, such as `ApiKey`.
+    ///
+    /// # Errors
+    ///
+    /// If the name of the scheme is not a [token](https://www.rfc-editor.org/rfc/rfc9110#section-11.1), or as for
+    /// [`bearer`](Self::bearer).
+    pub fn api_key_with_scheme(scheme: &str, text: &str) -> Result<Self, TokenError> {
+        if !is_scheme(scheme) {
+            return Err(TokenError::new(TokenErrorKind::Response, "the name of a scheme is a token of HTTP"));
+        }
+        Self::build(TokenKind::ApiKey, header::AUTHORIZATION, &format!("{scheme} "), text)
     }
 
     /// A token that is exchanged for another one.
@@ -218,6 +231,11 @@ impl Token {
             value,
         })))
     }
+}
+
+/// Returns whether a text is the name of a scheme: a token of RFC 9110 §5.6.2.
+pub(crate) fn is_scheme(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -165,6 +166,15 @@ mod reqwest_client {
         assert!(client.oneshot(relative).await.unwrap_err().is_builder());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_time_out_is_one_that_is_retried() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = ReqwestClient::new(reqwest::Client::builder().timeout(Duration::from_secs(10))).unwrap();
+        let error = client.oneshot(post(address, "/")).await.unwrap_err();
+        assert_eq!(ConnectionFailure::of(&error), Some(ConnectionFailure::Timeout), "{error:?}");
+    }
+
     #[tokio::test]
     async fn a_path_that_would_continue_the_host_is_refused() {
         let client = ReqwestClient::new(reqwest::Client::builder().no_proxy()).unwrap();
@@ -236,6 +246,24 @@ async fn a_channel_of_tonic_sends_tokens() {
     let mut foreign = HealthClient::with_origin(channel, "http://127.0.0.2".parse().unwrap());
     let status = foreign.check(HealthCheckRequest { service: String::new() }).await.unwrap_err();
     assert_eq!(status.code(), Code::Unknown);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_over_a_channel_of_tonic_is_replaced_for_the_next_call() {
+    let (_reporter, health) = tonic_health::server::health_reporter();
+    let refusing = tonic::service::InterceptorLayer::new(|request: tonic::Request<()>| {
+        match request.metadata().get("authorization") {
+            Some(token) if token == "Bearer token-2" => Ok(request),
+            _ => Err(tonic::Status::unauthenticated("The credential is not valid.")),
+        }
+    });
+    let address = serve(refusing.layer(Routes::new(health).prepare())).await;
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let layer = TokenLayer::new(tokens(&Server::default()), &format!("http://{address}")).unwrap();
+    let mut client = HealthClient::new(layer.replay(ReplayNever).complete_relative_urls().layer(channel));
+    let refused = client.check(HealthCheckRequest { service: String::new() }).await.unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    client.check(HealthCheckRequest { service: String::new() }).await.unwrap();
 }
 
 #[tokio::test]

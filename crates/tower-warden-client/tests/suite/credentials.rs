@@ -13,6 +13,7 @@ use tower_warden_client::{
 
 use crate::{
     rotation::Rotating,
+    server::Log,
     support::{NOW, Received, Server, get, reply, response},
 };
 
@@ -255,6 +256,70 @@ async fn a_rotated_secret_is_used_without_a_restart() {
     server.next([reply(401, r#"{"error":"invalid_client"}"#)]);
     let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
     assert_eq!((server.count(), &headers["authorization"]), (3, &"Bearer token-3".parse().unwrap()));
+}
+
+#[tokio::test]
+async fn a_login_names_the_members_of_its_requests_and_responses() {
+    let server = Server::default();
+    let services = json!({ "a": {
+        "kind": "json_login", "origin": "https://a.example", "login_url": "https://auth.example/login",
+        "secret_names": { "agent_secret": "LOGIN" }, "token_member": "data.token", "expires_in_member": "data.ttl",
+        "refresh_url": "https://auth.example/refresh", "refresh_member": "refresh",
+        "refresh_token_member": "data.renewal"
+    } });
+    let (environment, clock) = clock();
+    let credentials = build(&services, secrets()).http(server.clone()).environment(&environment).load().await.unwrap();
+    let issued =
+        |token: &str| reply(200, &format!(r#"{{"data":{{"token":"{token}","ttl":60,"renewal":"rt-{token}"}}}}"#));
+    server.next([issued("one"), issued("two")]);
+    send(&credentials, "a", "https://a.example/").await.unwrap();
+    clock.advance(Duration::from_secs(60));
+    let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
+    assert_eq!(headers["authorization"], "Bearer two");
+    assert_eq!(server.last().uri(), "https://auth.example/refresh");
+    assert_eq!(server.last().body(), r#"{"refresh":"rt-one"}"#);
+}
+
+#[tokio::test]
+async fn an_api_key_is_sent_under_the_scheme_of_the_configuration() {
+    let mut service = key("https://a.example", "BILLING");
+    service["scheme"] = "ApiKey".into();
+    let credentials = build(&json!({ "a": service }), secrets()).load().await.unwrap();
+    let headers = send(&credentials, "a", "https://a.example/").await.unwrap();
+    assert_eq!(headers["authorization"], format!("ApiKey {BILLING}"));
+}
+
+/// The source, and the credentials of one service with an API key, without any task.
+async fn rotating_key() -> (Rotating, Credentials) {
+    let source = Rotating::new(BILLING);
+    let config: CredentialsConfig =
+        serde_json::from_value(json!({ "test": { "a": key("https://a.example", "KEY") } })).unwrap();
+    let credentials = Credentials::builder(&config, "test", source.clone()).unwrap().load().await.unwrap();
+    (source, credentials)
+}
+
+#[tokio::test]
+async fn a_rotated_api_key_is_used_without_a_restart() {
+    let (source, credentials) = rotating_key().await;
+    let sent = async || send(&credentials, "a", "https://a.example/").await.unwrap()["authorization"].clone();
+    assert_eq!(sent().await, format!("Bearer {BILLING}"));
+    source.rotate(REPORTS, NOW);
+    assert_eq!(sent().await, format!("Bearer {REPORTS}"));
+}
+
+#[tokio::test]
+async fn an_api_key_that_cannot_be_read_again_or_is_malformed_leaves_the_one_before_in_use() {
+    let (log, _guard) = Log::listen();
+    let (source, credentials) = rotating_key().await;
+    let sent = async || send(&credentials, "a", "https://a.example/").await.unwrap()["authorization"].clone();
+    source.rotate("two words of a key", NOW);
+    for _ in 0..3 {
+        assert_eq!(sent().await, format!("Bearer {BILLING}"));
+    }
+    source.fail(SecretErrorKind::Unavailable);
+    assert_eq!(sent().await, format!("Bearer {BILLING}"));
+    assert_eq!(log.count("the one before remains in use"), 1);
+    assert!(!log.text().contains("two words") && !log.text().contains(BILLING));
 }
 
 #[tokio::test]

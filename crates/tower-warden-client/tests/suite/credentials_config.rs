@@ -113,6 +113,15 @@ fn an_unknown_member_is_refused_with_the_known_ones() {
 }
 
 #[test]
+fn a_key_has_a_field_or_a_scheme_of_its_own_and_not_both() {
+    assert!(parse(&with("api_key", "scheme", "SSWS")).is_ok());
+    refused(&with("api_key", "scheme", "ApiKey sk"), "scheme");
+    let mut both = with("api_key", "field", "x-api-key");
+    both["scheme"] = "ApiKey".into();
+    refused(&both, "scheme");
+}
+
+#[test]
 fn an_unknown_kind_or_method_is_refused_with_the_known_ones() {
     let error = refused(&with("api_key", "kind", "oauth-s3cret"), "kind");
     assert!(error.contains("client_credentials") && !error.contains("s3cret"), "{error}");
@@ -150,6 +159,15 @@ fn a_member_of_another_method_is_refused() {
     assert!(parse(&jwt).is_ok());
     jwt["algorithm"] = "HS256".into();
     refused(&jwt, "algorithm");
+}
+
+#[test]
+fn a_refresh_token_that_would_be_bound_to_a_key_of_one_process_is_refused() {
+    refused(&with("refresh", "dpop", true), "dpop");
+    let mut confidential = with("refresh", "dpop", true);
+    confidential["auth"] = "post".into();
+    confidential["secret_name"] = "billing".into();
+    assert!(parse(&confidential).is_ok());
 }
 
 #[test]
@@ -211,6 +229,7 @@ fn a_rotation_has_a_day_and_a_period() {
 fn refreshing_of_a_login_needs_a_url() {
     refused(&with("json_login", "store", "/var/lib/agent/rt"), "refresh_url");
     refused(&with("json_login", "refresh_member", "refresh"), "refresh_url");
+    refused(&with("json_login", "refresh_token_member", "refresh"), "refresh_url");
     let mut service = with("json_login", "refresh_url", "https://api.example/refresh");
     service["store"] = "/var/lib/agent/rt".into();
     assert!(parse(&service).is_ok());

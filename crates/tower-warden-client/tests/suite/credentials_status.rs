@@ -101,6 +101,23 @@ async fn a_key_that_was_refused_is_no_credential_until_it_is_accepted_or_replace
 }
 
 #[tokio::test]
+async fn a_token_that_was_refused_after_a_new_one_was_obtained_is_no_credential() {
+    let (environment, _) = clock();
+    let services = json!({ "a": client("https://a.example", "agent", "CLIENT") });
+    let credentials = build(&services, secrets()).environment(&environment).load().await.unwrap();
+    let received = Received::default();
+    let respond = async |code| {
+        let client = credentials.layer_for("a").unwrap().layer(received.api(move |_| response(code, "")));
+        client.oneshot(get("https://a.example/")).await.unwrap();
+        status(&credentials.status(), "a").has_token()
+    };
+    assert!(respond(200).await);
+    assert!(!respond(401).await);
+    assert_eq!(received.tokens(), ["Bearer token-1", "Bearer token-1", "Bearer token-2"]);
+    assert!(respond(200).await);
+}
+
+#[tokio::test]
 async fn the_rotation_of_a_secret_of_two_services_is_the_one_that_is_due_first() {
     for (of_a, of_b, days) in
         [(None, Some(20), 20), (Some(20), None, 20), (Some(30), Some(20), 20), (Some(20), Some(30), 20)]

@@ -32,7 +32,7 @@ fn layer(source: impl TokenSource) -> TokenLayer {
 }
 
 /// A source of tokens that are bound to a key.
-struct Bound(Token);
+pub(crate) struct Bound(pub(crate) Token);
 
 impl TokenSource for Bound {
     fn token(&self, _request: &TokenRequest<'_>) -> Eventual<Result<Token, TokenError>> {

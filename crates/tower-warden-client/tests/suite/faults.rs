@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use http::header;
+use bytes::Bytes;
+use http::{Response, header};
 use tokio::time::advance;
-use tower_warden_client::TokenErrorKind;
+use tower_warden_client::{TokenErrorKind, grant::ClientCredentials};
 
 use crate::support::{PausedClock, Reply, Server, issued, reply, token};
 
@@ -33,6 +34,24 @@ async fn a_token_endpoint_that_fails_once_is_asked_again() {
         let server = Server::default();
         server.next([reply(status, "")]);
         assert_eq!(token(&server.cached(&PausedClock::environment())).await.unwrap(), "token-2", "{status}");
+    }
+}
+
+/// (203)
+#[tokio::test(start_paused = true)]
+async fn a_token_endpoint_states_retry_after_as_a_date_and_within_five_minutes() {
+    for (value, seconds) in [
+        ("Fri, 15 Jan 2027 08:00:20 GMT", Some(20)),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", Some(300)),
+        ("99999999999999999999999999", Some(300)),
+        ("Fri, 15 Jan 2027 08:00:00 GMT", None),
+        ("soon", None),
+    ] {
+        let server = Server::default();
+        let response = Response::builder().status(503).header("retry-after", value).body(Bytes::new()).unwrap();
+        server.next([Reply::Is(response)]);
+        let error = token(&ClientCredentials::new(server.endpoint())).await.unwrap_err();
+        assert_eq!(error.retry_after(), seconds.map(Duration::from_secs), "{value}");
     }
 }
 

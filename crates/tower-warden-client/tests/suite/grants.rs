@@ -167,6 +167,21 @@ async fn an_exchange_refuses_a_token_of_another_type_than_requested() {
     assert_eq!(token(&exchange(TokenType::ACCESS_TOKEN)).await.unwrap(), "at");
 }
 
+/// (205)
+#[tokio::test]
+async fn an_exchange_for_an_assertion_refuses_a_token_whose_type_is_not_stated() {
+    let server = Server::default();
+    let exchange = |requested| {
+        let subject = StaticKey::bearer("subject-token").unwrap();
+        TokenExchange::new(server.endpoint(), subject, TokenType::ID_TOKEN).requested_type(requested)
+    };
+    for kind in [TokenType::ID_JAG, TokenType::TXN_TOKEN, TokenType::custom("urn:example:other")] {
+        assert_eq!(obtain(&exchange(kind)).await.unwrap_err().kind(), TokenErrorKind::Response);
+    }
+    obtain(&exchange(TokenType::ACCESS_TOKEN)).await.unwrap();
+    obtain(&exchange(TokenType::JWT)).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_subject_token_that_an_exchange_refuses_is_not_sent_again() {
     for code in ["invalid_request", "invalid_grant"] {
@@ -191,6 +206,20 @@ async fn a_signed_assertion_is_exchanged_for_a_token() {
     let (_, claims) = verified(&form["assertion"], &key);
     assert_eq!((&claims["iss"], &claims["sub"]), (&"client".into(), &"alice".into()));
     assert_eq!(claims["exp"], NOW.as_secs() + 300);
+}
+
+#[tokio::test]
+async fn a_signed_assertion_has_further_claims_and_not_other_standard_ones() {
+    let server = Server::default();
+    let key = PrivateKey::generate(Algorithm::ES256).unwrap();
+    let assertion = || SignedAssertion::new(key.clone(), "client", "https://auth.example");
+    let scoped = assertion().claim("scope", "a").unwrap().claim("scope", "read write").unwrap();
+    token(&JwtBearer::new(server.endpoint_with(ClientAuth::none("client")), scoped)).await.unwrap();
+    let (_, claims) = verified(&server.form()["assertion"], &key);
+    assert_eq!((&claims["iss"], &claims["scope"]), (&"client".into(), &"read write".into()));
+    for name in ["iss", "sub", "aud", "jti", "iat", "exp"] {
+        assert!(assertion().claim(name, "other").unwrap_err().to_string().contains(name));
+    }
 }
 
 #[tokio::test]

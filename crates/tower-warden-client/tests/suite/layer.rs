@@ -9,7 +9,7 @@ use http_body_util::{Empty, StreamBody, combinators::BoxBody};
 use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, limit::ConcurrencyLimitLayer, service_fn};
 use tower_warden_client::{
-    TokenError, TokenErrorKind, TokenLayer, TokenSource,
+    Token, TokenError, TokenErrorKind, TokenLayer, TokenSource,
     grant::{ClientCredentials, StaticKey},
     replay::{ReplayEmpty, ReplayNever},
 };
@@ -155,6 +155,22 @@ async fn an_api_key_has_a_header_field_of_its_own() {
     assert_eq!(last.headers()["x-api-key"], "key");
     assert!(last.headers()["x-api-key"].is_sensitive());
     assert!(!last.headers().contains_key(header::AUTHORIZATION));
+}
+
+#[tokio::test]
+async fn an_api_key_has_a_scheme_of_its_own() {
+    let received = Received::default();
+    let key = StaticKey::scheme("ApiKey", "key").unwrap();
+    layer(key).layer(received.api(|_| response(200, ""))).oneshot(get(API)).await.unwrap();
+    assert_eq!(received.tokens(), ["ApiKey key"]);
+    assert!(received.last().headers()[header::AUTHORIZATION].is_sensitive());
+    assert_eq!(Token::api_key_with_scheme("SSWS", "key").unwrap().expose(), "key");
+    for scheme in ["", "Api Key", "Api\nKey", "ApiKey s3cret", "Schl\u{fc}ssel"] {
+        let error = StaticKey::scheme(scheme, "key").unwrap_err();
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+        assert!(Token::api_key_with_scheme(scheme, "key").is_err());
+    }
+    assert!(StaticKey::scheme("ApiKey", "two words").is_err());
 }
 
 #[tokio::test(start_paused = true)]

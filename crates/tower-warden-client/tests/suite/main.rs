@@ -13,6 +13,7 @@ mod dpop;
 mod faults;
 mod fuzz;
 mod grants;
+mod grpc;
 mod layer;
 mod mcp_headers;
 mod origins;

@@ -1,11 +1,18 @@
 //! What is retried, and how long is waited before.
 
-use std::{io, time::Duration};
+use std::{
+    future, io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{Empty, Full};
-use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, retry::Retry, service_fn};
+use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, retry::Retry, service_fn, timeout::TimeoutLayer};
 use tower_warden_client::{
     TokenLayer,
     grant::StaticKey,
@@ -134,6 +141,22 @@ async fn boxed_errors_are_classified_by_a_closure() {
     let layer = RetryLayer::new().classify_errors(|error: &BoxError| ConnectionFailure::of(error.as_ref()));
     let last = layer.layer(boxed).oneshot(get()).await.unwrap();
     assert_outcome(&last, StatusCode::OK, 2, RetryEnd::Final);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_limit_of_an_attempt_is_a_time_out() {
+    let server = Server::default();
+    let hangs = Arc::new(AtomicBool::new(true));
+    let inner = server.clone();
+    let slow = service_fn(move |request: Request<Full<Bytes>>| {
+        let (hangs, response) = (hangs.swap(false, Ordering::Relaxed), inner.clone().oneshot(request));
+        async move { if hangs { future::pending().await } else { response.await } }
+    });
+    let retries = RetryLayer::new().classify_errors(|error: &BoxError| ConnectionFailure::of(error.as_ref()));
+    let client = ServiceBuilder::new().layer(retries).layer(TimeoutLayer::new(seconds(10))).service(slow);
+    let last = client.oneshot(get()).await.unwrap();
+    assert_outcome(&last, StatusCode::OK, 2, RetryEnd::Final);
+    assert_eq!(summary(&last).retries()[0].cause, RetryCause::Connection(ConnectionFailure::Timeout));
 }
 
 #[tokio::test(start_paused = true)]

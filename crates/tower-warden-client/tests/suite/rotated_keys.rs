@@ -100,6 +100,20 @@ async fn a_scoped_key_is_a_source_of_tokens_that_follows_its_rotation() {
 }
 
 #[tokio::test]
+async fn a_key_under_a_scheme_of_its_own_follows_its_rotation() {
+    let secrets = Rotating::new("sk_live_0123456789abcdef");
+    let keys = ScopedKeys::builder(secrets.clone()).key(KeyDeclaration::new("billing", "BILLING_API_KEY"));
+    let keys = keys.load().await.unwrap();
+    let scoped = keys.scheme_source("billing", "ApiKey").unwrap();
+    let fixed = StaticKey::scheme_from("ApiKey", secrets.clone(), "BILLING_API_KEY").unwrap();
+    assert_eq!(call(scoped.clone(), "ApiKey sk_live_0123456789abcdef").await.0, 200);
+    secrets.rotate("sk_live_fedcba9876543210", UnixTime::from_secs(1));
+    assert_eq!(call(scoped, "ApiKey sk_live_fedcba9876543210").await.0, 200);
+    assert_eq!(call(fixed, "ApiKey sk_live_fedcba9876543210").await.0, 200);
+    assert!(keys.scheme_source("billing", "Api Key").is_err());
+}
+
+#[tokio::test]
 async fn a_refusal_does_not_outlast_the_version_that_was_refused() {
     let secrets = Rotating::new("first");
     let key = StaticKey::bearer_from(secrets.clone(), "api-key");

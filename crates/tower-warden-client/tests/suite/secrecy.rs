@@ -25,6 +25,7 @@ fn debug_prints_no_secret() {
     assert_redacted(&Token::bearer("s3cret").unwrap().with_refresh_token(RefreshToken::new("s3cret")));
     assert_redacted(&Token::dpop("s3cret", key()).unwrap());
     assert_redacted(&Token::api_key("x-api-key".parse().unwrap(), "s3cret").unwrap());
+    assert_redacted(&Token::api_key_with_scheme("ApiKey", "s3cret").unwrap());
     assert_redacted(Token::bearer("s3cret").unwrap().header_value());
     assert_redacted(&RefreshToken::new("s3cret").expires_at(UnixTime::now()));
     assert_redacted(&ClientAuth::basic("client", "s3cret"));

@@ -138,7 +138,11 @@ async fn log_in(
         scopes: &response.scopes,
         subject: client.id(),
     };
-    response.refresh_token = Some(refresh.begin(&start, now).await?);
+    // RFC 6749 §5.1: it is optional. Without one, the agent logs in again.
+    match refresh.begin(&start, now).await {
+        Ok(token) => response.refresh_token = Some(token),
+        Err(error) => tracing::warn!(client = client.id(), %error, "an agent logged in without a refresh token"),
+    }
     Ok(response)
 }
 

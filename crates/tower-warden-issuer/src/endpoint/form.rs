@@ -38,8 +38,8 @@ impl Form {
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             let (name, value) = (decode(name).ok_or_else(malformed)?, decode(value).ok_or_else(malformed)?);
             let values = parameters.entry(name.to_string()).or_default();
-            // RFC 6749 §3.2: a parameter occurs once; RFC 8707 §2 excepts this one.
-            if !values.is_empty() && *name != "resource" {
+            // RFC 6749 §3.2: a parameter occurs once; RFC 8707 §2 and RFC 8693 §2.1 except these.
+            if !values.is_empty() && !["audience", "resource"].contains(&name.as_str()) {
                 return Err(OAuthError::invalid_request("A parameter is repeated."));
             }
             values.push(value);

@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -15,7 +15,8 @@ use super::{
 /// Families of refresh tokens in memory, shared by its clones.
 ///
 /// It has room for 100 000 families by default, at about 700 bytes each, however often their tokens are used. If there is no
-/// room, no token is issued: no family is dropped before it expires.
+/// room, no token is issued: no family is dropped before it expires. A client has at most a hundredth of the room for one
+/// subject, and ten families at least, so that an agent that logs in all the time takes no room from others.
 ///
 /// # Deployment caveat
 ///
@@ -27,10 +28,12 @@ pub struct MemoryRefreshStore {
     shared: Arc<Mutex<Families>>,
 }
 
-/// Invariant: `idle_until` of each family is in `expiries`.
+/// Invariant: `idle_until` of each family is in `expiries`, and each family is counted.
 #[derive(Default)]
 struct Families {
     by_id: HashMap<Box<str>, RefreshFamily>,
+    /// The number of families of a client for a subject.
+    counts: HashMap<(Box<str>, Box<str>), usize>,
     expiries: BTreeSet<(UnixTime, Box<str>)>,
 }
 
@@ -58,14 +61,28 @@ impl Families {
         while self.expiries.first().is_some_and(|(idle_until, _)| *idle_until <= now)
             && let Some((_, id)) = self.expiries.pop_first()
         {
-            self.by_id.remove(&id);
+            self.remove(&id);
         }
     }
 
-    fn insert(&mut self, family: RefreshFamily) {
-        if let Some(before) = self.by_id.remove(&family.id) {
-            self.expiries.remove(&(before.idle_until, before.id));
+    fn remove(&mut self, id: &str) {
+        let Some(family) = self.by_id.remove(id) else { return };
+        if let Entry::Occupied(mut count) = self.counts.entry((family.client_id, family.subject)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
+        self.expiries.remove(&(family.idle_until, family.id));
+    }
+
+    fn count(&self, family: &RefreshFamily) -> usize {
+        self.counts.get(&(family.client_id.clone(), family.subject.clone())).copied().unwrap_or_default()
+    }
+
+    fn insert(&mut self, family: RefreshFamily) {
+        self.remove(&family.id);
+        *self.counts.entry((family.client_id.clone(), family.subject.clone())).or_default() += 1;
         self.expiries.insert((family.idle_until, family.id.clone()));
         self.by_id.insert(family.id.clone(), family);
     }
@@ -75,7 +92,8 @@ impl RefreshStore for MemoryRefreshStore {
     fn begin(&self, family: RefreshFamily, now: UnixTime) -> Eventual<Result<(), Unavailable>> {
         let mut families = self.families();
         families.remove_expired(now);
-        if families.by_id.len() >= self.capacity.get() {
+        let share = (self.capacity.get() / 100).max(MIN_SHARE);
+        if families.by_id.len() >= self.capacity.get() || families.count(&family) >= share {
             return Eventual::Now(Err(FULL));
         }
         families.insert(family);
@@ -114,5 +132,8 @@ impl fmt::Debug for MemoryRefreshStore {
         f.debug_struct("MemoryRefreshStore").field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
+
+/// The families that a client may have for one subject in a store that is small.
+const MIN_SHARE: usize = 10;
 
 const FULL: Unavailable = Unavailable::new("the store of refresh tokens, which is full,");

@@ -1,5 +1,7 @@
 //! The JSON form of the endpoints, for agents.
 
+use std::num::NonZeroUsize;
+
 use bytes::Bytes;
 use http::{Request, Response, header::CONTENT_TYPE};
 use http_body_util::{BodyExt, Full};
@@ -37,9 +39,13 @@ impl Agents {
     }
 
     fn with(configure: impl FnOnce(TokenIssuerBuilder) -> TokenIssuerBuilder) -> Self {
+        Self::with_store(MemoryRefreshStore::default(), configure)
+    }
+
+    fn with_store(store: MemoryRefreshStore, configure: impl FnOnce(TokenIssuerBuilder) -> TokenIssuerBuilder) -> Self {
         let clock = ManualClock::at(NOW);
         let list = MemoryRevocationList::default().environment(&Environment::default().with_clock(clock.clone()));
-        let refresh = RefreshTokens::new(MemoryRefreshStore::default(), list.clone());
+        let refresh = RefreshTokens::new(store, list.clone());
         let keys = SigningKeys::generate(Algorithm::ES256).unwrap();
         let setup = Setup::with_clock(clock, keys, |builder| configure(builder.refresh_tokens(refresh)));
         let method = ClientAuthentication::AgentSecret(ClientSecrets::new(KeyDigest::sha256("s3cret")));
@@ -230,6 +236,17 @@ async fn an_agent_without_the_grants_gets_no_refresh_token_or_no_token() {
     assert!(claims(login.token()).get("sid").is_none() && login.body.get("refresh_token").is_none());
     agents.setup.clients.insert(agent.grants([GrantType::RefreshToken]));
     agents.log_in(LOGIN).await.assert_error(400, "unauthorized_client");
+}
+
+/// (284)
+#[tokio::test]
+async fn an_agent_logs_in_without_a_refresh_token_while_there_is_no_room_for_one() {
+    let agents = Agents::with_store(MemoryRefreshStore::new(NonZeroUsize::MIN), TokenIssuerBuilder::agent_api);
+    let first = agents.log_in(LOGIN).await;
+    assert!(agents.log_in(LOGIN).await.body.get("refresh_token").is_none());
+    let second = agents.log_in(LOGIN).await;
+    agents.setup.verify(second.token(), ORDERS).await.unwrap();
+    agents.refresh(refresh_token(&first)).await.token();
 }
 
 #[tokio::test]

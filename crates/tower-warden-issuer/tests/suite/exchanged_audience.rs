@@ -28,6 +28,16 @@ async fn a_client_cannot_widen_the_audience_of_the_token_of_a_user() {
 }
 
 #[tokio::test]
+async fn an_audience_may_be_named_twice_and_not_two_of_them() {
+    let test = Exchange::new();
+    let own = test.send("web", CLIENT_CREDENTIALS).await;
+    let twice = format!("audience={BILLING}&audience={BILLING}&resource={BILLING}");
+    assert_eq!(claims(test.exchange("web", own.token(), &twice).await.token())["aud"], BILLING);
+    let two = format!("audience={BILLING}&audience={ORDERS}");
+    test.exchange("web", own.token(), &two).await.assert_error(400, "invalid_target");
+}
+
+#[tokio::test]
 async fn a_resource_that_the_client_has_lost_is_refused() {
     let test = Exchange::new();
     let token = test.alice().await;

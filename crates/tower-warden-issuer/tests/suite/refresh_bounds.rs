@@ -33,6 +33,25 @@ async fn a_family_takes_the_same_room_however_often_it_is_used() {
     assert_eq!(setup.post(&format!("grant_type=refresh_token&refresh_token={other}")).await.status, 200);
 }
 
+/// (284)
+#[tokio::test]
+async fn a_client_does_not_take_the_room_of_others() {
+    let setup = setup(MemoryRefreshStore::new(NonZeroUsize::new(1_100).unwrap()));
+    let begin = async |subject| setup.issuer.issue_refresh_token(&RefreshTokenRequest::new("post", subject)).await;
+    let mut last = None;
+    for _ in 0..11 {
+        last = Some(begin("alice").await.unwrap());
+    }
+    assert!(matches!(begin("alice").await, Err(IssueError::Unavailable(_))));
+    assert!(begin("bob").await.is_ok());
+    // The use of one makes no room, and its expiry does.
+    let used = format!("grant_type=refresh_token&refresh_token={}", last.unwrap().expose());
+    assert_eq!(setup.post(&used).await.status, 200);
+    assert!(begin("alice").await.is_err());
+    setup.advance(7 * 24 * 3600);
+    assert!(begin("alice").await.is_ok());
+}
+
 #[tokio::test]
 async fn an_access_token_of_a_revoked_family_is_not_active_with_a_list_for_each_kind() {
     let setup = setup(MemoryRefreshStore::default());

@@ -48,17 +48,19 @@ mod tree;
 ///
 /// The members in addition to `kind` and `origin`, by `kind`:
 ///
-/// - `api_key`: `key_name`; `scopes`; `field`, the header field of the key instead of `Authorization: Bearer`;
-///   `created`, `rotate_after_days`.
+/// - `api_key`: `key_name`; `scopes`; instead of `Authorization: Bearer`, `field`, the header field of the key, or `scheme`,
+///   its scheme, such as `ApiKey`; `created`, `rotate_after_days`.
 /// - `client_credentials`: `token_url`, `client_id`; `auth`, which is `basic` (default) or `post` with `secret_name`,
 ///   `private_key_jwt` with `private_key_name`, `issuer` and `algorithm` (`ES256` by default), or `none`; `scopes`,
 ///   `audience`, `resource`, `dpop`; `created`, `rotate_after_days`.
 /// - `mtls`: `token_url`, `client_id`; `scopes`, `audience`, `resource`, `dpop`. The certificate is that of an [HTTP
 ///   client](super::CredentialsBuilder::http_for).
 /// - `refresh`: `store`, the file of the refresh token, and the members of `client_credentials` without `scopes`,
-///   `audience` and `resource`.
+///   `audience` and `resource`; `dpop` not with the `auth` `none`, because the refresh token of such a client is bound to
+///   the key, and each process makes a new one.
 /// - `json_login`: `login_url`; `fields` and `secret_names`, maps of texts and of names of secrets by the members of
-///   the login; `token_member`, `expires_in_member`; `refresh_url`, `refresh_member`, `store`; `created`,
+///   the login; `token_member`, `expires_in_member`, of its responses; `refresh_url`; `refresh_member`, of the requests
+///   there, and `refresh_token_member`, of the responses, both `refresh_token` by default; `store`; `created`,
 ///   `rotate_after_days`.
 /// - `token_file`: `path`.
 ///

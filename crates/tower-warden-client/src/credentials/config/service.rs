@@ -7,7 +7,7 @@ use super::{
     members::{Members, Problem, is_value, secret_name},
     tree::Tree,
 };
-use crate::{Origin, origin::secure_uri};
+use crate::{Origin, origin::secure_uri, rotating_key::KeyPlace};
 
 /// The configuration of one service.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(in crate::credentials) struct ServiceConfig {
 
 #[derive(Clone, Debug)]
 pub(in crate::credentials) enum Kind {
-    ApiKey { field: Option<HeaderName>, name: Box<str> },
+    ApiKey { name: Box<str>, place: KeyPlace },
     ClientCredentials(OAuth),
     JsonLogin(Login),
     Refresh { oauth: OAuth, store: PathBuf },
@@ -53,6 +53,7 @@ pub(in crate::credentials) struct Login {
     pub(in crate::credentials) expires_in_member: Option<String>,
     pub(in crate::credentials) fields: BTreeMap<String, String>,
     pub(in crate::credentials) refresh: Option<(String, String)>,
+    pub(in crate::credentials) refresh_token_member: Option<String>,
     pub(in crate::credentials) secrets: BTreeMap<String, Box<str>>,
     pub(in crate::credentials) store: Option<PathBuf>,
     pub(in crate::credentials) token_member: Option<String>,
@@ -73,19 +74,32 @@ impl ServiceConfig {
         let scopes = Scopes::parse(&scopes).map_err(|_| members.problem("scopes", "scopes, separated by spaces"))?;
         let rotation = rotation(&mut members)?;
         let kind = match *kind {
-            "api_key" => Kind::ApiKey {
-                field: members.parsed("field", "the name of a header field", str::parse)?,
-                name: members.secret_name("key_name")?,
-            },
+            "api_key" => Kind::ApiKey { name: members.secret_name("key_name")?, place: place(&mut members)? },
             "client_credentials" => Kind::ClientCredentials(OAuth::parse(&mut members, None)?),
             "json_login" => Kind::JsonLogin(Login::parse(&mut members)?),
             "mtls" => Kind::ClientCredentials(OAuth::parse(&mut members, Some(Auth::Mtls))?),
             "refresh" => {
-                Kind::Refresh { store: members.required("store")?.into(), oauth: OAuth::parse(&mut members, None)? }
+                let (store, oauth) = (members.required("store")?.into(), OAuth::parse(&mut members, None)?);
+                // RFC 9449 §5: the stored token would be bound to a key that the next process does not have.
+                if oauth.has_dpop && matches!(oauth.auth, Auth::None) {
+                    return Err(members.problem("dpop", "not a member of a `refresh` whose `auth` is none"));
+                }
+                Kind::Refresh { oauth, store }
             }
             _ => Kind::TokenFile { path: members.required("path")?.into() },
         };
         Ok(Self { kind, origin, rotation, scopes })
+    }
+}
+
+/// The place of an API key.
+fn place(members: &mut Members) -> Result<KeyPlace, Problem> {
+    let field: Option<HeaderName> = members.parsed("field", "the name of a header field", str::parse)?;
+    let scheme = members.parsed("scheme", "the name of a scheme, such as ApiKey", KeyPlace::scheme)?;
+    match (field, scheme) {
+        (None, scheme) => Ok(scheme.unwrap_or(KeyPlace::Bearer)),
+        (Some(field), None) => Ok(KeyPlace::Field(field)),
+        (Some(_), Some(_)) => Err(members.problem("scheme", "not a member beside `field`")),
     }
 }
 
@@ -167,13 +181,18 @@ impl Login {
             }
         };
         let store = members.optional("store")?.map(PathBuf::from);
-        if store.is_some() && refresh.is_none() {
-            return Err(members.problem("refresh_url", "missing, because `store` is present"));
+        let refresh_token_member = members.optional("refresh_token_member")?;
+        for (name, is_present) in [("store", store.is_some()), ("refresh_token_member", refresh_token_member.is_some())]
+        {
+            if is_present && refresh.is_none() {
+                return Err(members.problem("refresh_url", format_args!("missing, because `{name}` is present")));
+            }
         }
         Ok(Self {
             expires_in_member: members.optional("expires_in_member")?,
             fields,
             refresh,
+            refresh_token_member,
             secrets,
             store,
             token_member: members.optional("token_member")?,
@@ -208,7 +227,7 @@ const ROTATE: &str = "rotate_after_days";
 
 /// The kinds, each with its own members.
 const KINDS: &[(&str, &[&str])] = &[
-    ("api_key", &[CREATED, ROTATE, "field", "key_name", "scopes"]),
+    ("api_key", &[CREATED, ROTATE, "field", "key_name", "scheme", "scopes"]),
     (
         "client_credentials",
         &[
@@ -236,6 +255,7 @@ const KINDS: &[(&str, &[&str])] = &[
             "fields",
             "login_url",
             "refresh_member",
+            "refresh_token_member",
             "refresh_url",
             "secret_names",
             "store",

@@ -1,15 +1,15 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, header};
-use tower_warden::{Clock, UnixTime};
+use tower_warden::UnixTime;
 
 /// Returns how long the server asks to wait ([RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
 ///
-/// A date is compared with the `Date` of the response, because the clock of this machine may differ, or with the clock if the
+/// A date is compared with the `Date` of the response, because the clock of this machine may differ, or with `now` if the
 /// response has none. The longest of several values applies. A value that is malformed, zero or a time in the past is `None`:
 /// it does not state how long to wait.
-pub(super) fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
-    let now = || headers.get(header::DATE).and_then(date).unwrap_or_else(|| clock.now());
+pub(crate) fn retry_after(headers: &HeaderMap, now: impl Fn() -> UnixTime) -> Option<Duration> {
+    let now = || headers.get(header::DATE).and_then(date).unwrap_or_else(&now);
     let waits = headers
         .get_all(header::RETRY_AFTER)
         .iter()
