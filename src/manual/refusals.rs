@@ -3,7 +3,7 @@
 //! A refusal addresses two audiences.
 //!
 //! **The client** gets the status, the challenges in `WWW-Authenticate`, and a body with a stable error code and a fixed
-//! sentence. They depend on the kind of the refusal and on what the operation requires, such as scopes, and on nothing else:
+//! sentence, which quotes nothing of the request. They depend on the kind of the refusal and on what the operation requires, such as scopes, and on nothing else:
 //! a client cannot distinguish an unknown credential from a revoked or an expired one.
 //!
 //! | status | code | when | challenge |
@@ -19,7 +19,7 @@
 //! | 404 | `not_found` | an [`OwnTenant`](crate::authorize::OwnTenant) with `not_found` refuses the caller | |
 //! | 403 | `claims_not_accepted` | the claims of the token are not those that a handler takes | |
 //! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
-//! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
+//! | 400, 404, 409, 413, 415, 422 | `invalid_request`, `key_not_found`, `key_active`, `key_inactive`, `conflict` | the key routes refuse a request | |
 //! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
 //! | 400, 404, 405, 415 | `header_mismatch`, `unsupported_protocol_version`, `not_found`, `method_not_allowed` | a [guard](crate::mcp) in front of an MCP server refuses a message, session or method | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |

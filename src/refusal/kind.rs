@@ -24,7 +24,7 @@ pub enum RejectionKind {
     Missing,
     /// 401: the proof needs the nonce of this response.
     NonceRequired,
-    /// 400, 404, 409, 415 or 422: a request to a route of this crate, such as those that manage keys, has a mistake.
+    /// 400, 404, 409, 413, 415 or 422: a request to a route of this crate, such as those that manage keys, has a mistake.
     Request,
     /// 401 `insufficient_user_authentication`: the credential is valid, and the user must authenticate again
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).
