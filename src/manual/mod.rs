@@ -1,4 +1,4 @@
-//! The manual: documentation of topics that concern several modules. It contains no code.
+//! The manual: documentation of topics that concern several modules. It contains no items, only documentation.
 //!
 //! | chapter | contents |
 //! |---|---|
