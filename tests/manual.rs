@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -90,6 +90,47 @@ fn the_manual_explains_each_reason_as_its_constant_does() {
         assert_eq!(documented.get(reason), Some(texts), "{reason}");
     }
     assert_eq!(documented.len(), defined.len(), "the table has reasons that do not exist");
+}
+
+/// The error codes in the table of statuses.
+fn documented_codes() -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join("src/manual/refusals.rs")).unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("//! | "));
+    let rows = rows.filter(|row| row.starts_with(|c: char| c.is_ascii_digit()));
+    let cells = rows.map(|row| row.split(" | ").nth(1).unwrap());
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+/// The error codes that refusals have, and the source without its documentation.
+fn used_codes() -> (BTreeSet<String>, String) {
+    let mut found = Vec::new();
+    files(&root().join("src"), "rs", &mut found);
+    let (mut codes, mut source) = (BTreeSet::new(), String::new());
+    for file in found {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        if file.ends_with("refusal/kind.rs") || file.ends_with("api_key/routes/error.rs") {
+            let words = code.split('"').skip(1).step_by(2);
+            let words = words.filter(|word| word.chars().all(|c| matches!(c, 'a'..='z' | '_')));
+            codes.extend(words.map(str::to_owned));
+        }
+        for before in ["with_code(\"", "ChallengeError::new(\""] {
+            codes.extend(code.split(before).skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+        source.push_str(&code);
+    }
+    (codes, source)
+}
+
+#[test]
+fn the_manual_has_each_error_code() {
+    let (documented, (used, source)) = (documented_codes(), used_codes());
+    assert!(used.len() > 20, "{used:?}");
+    let missing: Vec<_> = used.difference(&documented).collect();
+    assert!(missing.is_empty(), "{missing:?} are not in the table");
+    for code in &documented {
+        assert!(source.contains(&format!("\"{code}\"")), "{code} does not exist");
+    }
 }
 
 /// What documentation does not say, because a reader has to translate it; CONTRIBUTING.md has the replacements.

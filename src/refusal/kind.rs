@@ -14,11 +14,12 @@ pub enum RejectionKind {
     Forbidden,
     /// 500: the server is configured wrongly, or a part of it panicked.
     Internal,
-    /// 401 `invalid_token`: the credential is unknown, expired, revoked, or bound to another sender.
+    /// 401 `invalid_token`: the credential is unknown, expired, revoked, bound to another sender, or malformed in a way that only
+    /// its authenticator detects.
     Invalid,
     /// 401: the proof that the sender possesses the credential's key is missing or invalid.
     InvalidProof,
-    /// 400 `invalid_request`: the credential is malformed, or there is more than one.
+    /// 400 `invalid_request`: the value of the credential is not well-formed for its scheme, or there is more than one.
     Malformed,
     /// 401 without an error code: no credential, or none of a configured scheme.
     Missing,
