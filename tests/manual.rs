@@ -211,7 +211,11 @@ fn documents() -> Vec<PathBuf> {
         files(&satellite.join("src"), "rs", &mut found);
         files(&satellite, "md", &mut found);
     }
-    let names = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "SECURITY.md", "benches/README.md"];
+    for folder in ["examples", "interop"] {
+        files(&root().join(folder), "rs", &mut found);
+        files(&root().join(folder), "md", &mut found);
+    }
+    let names = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "benches/README.md"];
     found.extend(names.iter().map(|name| root().join(name)));
     found
 }
@@ -219,7 +223,9 @@ fn documents() -> Vec<PathBuf> {
 #[test]
 fn the_documentation_uses_none_of_the_phrases_that_have_a_plain_replacement() {
     let mut hits = Vec::new();
-    for (place, text, _) in documents().iter().flat_map(|file| paragraphs(file)) {
+    let paragraphs = documents().into_iter().flat_map(|file| paragraphs(&file));
+    // The table of the phrases.
+    for (place, text, _) in paragraphs.filter(|(_, text, _)| !text.starts_with("| Instead of |")) {
         let words = text.to_lowercase().replace(|c: char| !c.is_alphanumeric(), " ");
         let words = format!(" {} ", words.split_whitespace().collect::<Vec<_>>().join(" "));
         let phrases = PHRASES.iter().filter(|phrase| words.contains(&format!(" {phrase} ")));
