@@ -92,7 +92,7 @@ fn app(url: &str, jwt: Jwt) -> Result<Router, Box<dyn Error>> {
     Ok(Router::new().route("/balance", get(balance)).layer(AuthLayer::new(jwt).dpop(dpop)))
 }
 
-/// Sends requests with a token, and proofs if it is told to.
+/// Sends requests with a token, and with proofs if they are requested.
 struct Client {
     http: HyperClient<HttpConnector, Body>,
     key: SigningKey,

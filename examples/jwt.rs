@@ -1,5 +1,5 @@
-//! An API that accepts JWT access tokens of any OAuth 2 or OpenID Connect authorization server, and opaque ones if told
-//! whom to ask about them.
+//! An API that accepts JWT access tokens of any OAuth 2 or OpenID Connect authorization server, and opaque tokens
+//! with `INTROSPECTION_URI`.
 //!
 //! ```text
 //! cargo run --example jwt
@@ -11,8 +11,8 @@
 //! | `ISSUER` | the `iss` of tokens, whose keys are found by discovery | a small issuer in this process, on another port |
 //! | `AUDIENCE` | what must be in the `aud` of tokens | the URL of this API |
 //! | `JWKS_URI` | where the issuer's keys are, instead of discovery | |
-//! | `INTROSPECTION_URI` | where to ask about opaque tokens | nowhere: they are refused |
-//! | `CLIENT_ID`, `CLIENT_SECRET` | by which to ask | |
+//! | `INTROSPECTION_URI` | the introspection endpoint | none: opaque tokens are refused |
+//! | `CLIENT_ID`, `CLIENT_SECRET` | credentials for the introspection endpoint | |
 //! | `NETWORKS` | networks in which an issuer may be that is not in public, as `10.0.0.0/8,192.168.0.0/16` | none |
 //! | `ROOT_CERTIFICATES` | a PEM file of the private authorities that sign certificates of the issuer | none |
 //! | `LISTEN` | where to listen | `127.0.0.1:3000` |
@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// By discovery, or from where they are said to be.
+/// The keys of the issuer, by discovery or from `JWKS_URI`.
 async fn keys(issuer: &Issuer) -> Result<RemoteKeys, Box<dyn Error>> {
     let keys = match variable("JWKS_URI") {
         Some(uri) => RemoteKeys::builder(&uri),
@@ -121,7 +121,7 @@ async fn balance(caller: Scoped<BillingRead>) -> Json<Value> {
     Json(json!({ "owner": caller.subject(), "balance": "12.30 EUR" }))
 }
 
-/// Shows tokens of the issuer in this process, and tells its name.
+/// Shows the name of the issuer in this process, and tokens of it.
 fn greet(issuer: &TestIssuer, audience: &str, address: SocketAddr) -> String {
     let token = |subject| issuer.token(subject).audience(audience).client_id("example").scope("billing:read");
     let (alice, agent) = (token("alice").sign(), token("alice").actor("agent-7").scope("billing:write").sign());

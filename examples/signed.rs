@@ -145,7 +145,7 @@ impl MessageKey for Agent {
     }
 }
 
-/// What a client does, and what an attacker tries.
+/// Sends the requests of a client and of an attacker.
 async fn call(url: &str, secret: &[u8], agent: Agent) -> Result<(), Box<dyn Error>> {
     let client = HyperClient::builder(TokioExecutor::new()).build_http();
     let now = || SystemClock::default().now();

@@ -15,7 +15,8 @@
 //! 9. [`RateLimitLayer`] with limits by principal, and [`ConcurrencyLayer`].
 //! 10. [`RoleLayer`], which adds the scopes that the caller has by its roles.
 //! 11. [`AuthorizeLayer`], which decides what the caller may do: all scopes of an operation in one layer.
-//! 12. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted.
+//! 12. [`BodyCheckLayer`], which inspects the body of requests that are otherwise admitted. Exception:
+//!     `ContentDigestCheck`, for signed requests, is outside of `AuthLayer`, and a limit by client address outside of it.
 //! 13. [`McpGuardLayer`], in front of an MCP server: it decides about the calls in the body.
 //!
 //! [`WebhookLayer`] is in the place of `AuthLayer` where the senders of webhooks sign their requests.

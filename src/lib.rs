@@ -129,7 +129,7 @@
 //!  RateLimitLayer       by peer: before any cryptography
 //!  FailureLimitLayer    by peer: limits refused credentials only
 //!    ▼
-//!  AuthLayer            1 locate        Scheme               exactly one credential, or 400
+//!  AuthLayer            1 locate        Scheme               at most one credential, or 400
 //!                       2 authenticate  Authenticator        → Identity, asserted by the authenticator
 //!                       3 check         expiry, possession, networks, revocation, replay
 //!                       4 admit                              → Principal, in the request's extensions
@@ -146,8 +146,8 @@
 //!
 //! # Guarantees
 //!
-//! An invalid credential is never treated as an absent one. Each request has exactly one credential, or one from each
-//! declared source. All invalid credentials get the same response. If a credential cannot be verified because a dependency is
+//! An invalid credential is never treated as an absent one. A request has at most one credential, unless the
+//! layer declares two. All invalid credentials get the same response. If a credential cannot be verified because a dependency is
 //! down, the response is 503, never 401 and never 200. Expiry, possession, networks and revocation are checked on every
 //! request, cached or not. Secrets are in no log line, audit event, metric, `Debug` output or error. Options that weaken a check for all credentials
 //! have names that begin with `danger_`. [`manual::guarantees`] states all guarantees, and where each is enforced.
@@ -170,15 +170,15 @@
 //! | `drain` | the rest of the body of refused requests is read; needs tokio | by `axum` |
 //! | `introspection` | opaque tokens (RFC 7662); enables `jwt`; needs tokio | |
 //! | `jwks` | keys of issuers from URLs, and discovery; enables `jwt`; needs tokio | |
-//! | `mcp` | authorization for MCP servers: tools, prompts, resources, tasks; needs tokio | |
+//! | `mcp` | authorization for MCP servers: tools, prompts, resources, tasks; enables `body`, `metadata`, `stream`; needs tokio | |
 //! | `metadata` | protected resource metadata (RFC 9728) | by `jwt` |
 //! | `metrics` | metrics through the crate `metrics`; enables `audit` | |
 //! | `rust-crypto` | signatures by the RustCrypto crates: no C compiler, slower, no ML-DSA | |
 //! | `serde` | `Serialize` and `Deserialize` for scopes, networks and times | by `api-key`, `metadata` |
-//! | `signature` | signed requests and responses: RFC 9421, RFC 9530; enables `jwt`; needs tokio | |
+//! | `signature` | signed requests and responses: RFC 9421, RFC 9530; enables `body` and `jwt`; needs tokio | |
 //! | `stream` | responses end when their credential expires or is revoked; needs tokio | |
-//! | `testing` | an issuer in the process, tokens of every kind, conformance suites for stores | |
-//! | `full` | all of them except `rust-crypto` | |
+//! | `testing` | an issuer in the process, tokens of every kind, conformance suites for stores; enables `axum` and `jwt`, builds aws-lc-rs; for dev-dependencies | |
+//! | `full` | all of the above except `rust-crypto`; includes `testing` | |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]

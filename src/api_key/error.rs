@@ -36,7 +36,7 @@ pub enum KeyErrorKind {
 }
 
 impl KeyErrorKind {
-    const fn text(self) -> &'static str {
+    pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Active => "the key is neither revoked nor expired",
             Self::Configuration => "the key store is misconfigured",

@@ -110,7 +110,8 @@ impl<R> AuthLayer<R> {
         self.caller(|caller| caller.challenge(challenge))
     }
 
-    /// Sets the clock: that of the machine by default.
+    /// Uses the clock and, with `audit`, the receiver of notices of an environment. Its trusted proxies are not used: add a
+    /// [`ClientAddressLayer`](crate::layer::ClientAddressLayer).
     #[must_use]
     pub fn environment(mut self, environment: &Environment) -> Self {
         let authentication = self.authentication_mut();

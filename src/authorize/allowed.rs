@@ -24,7 +24,7 @@ use crate::{
 pub struct AllowedMethods(Box<[AuthMethod]>);
 
 impl AllowedMethods {
-    /// One of these methods.
+    /// Requires one of these methods.
     #[must_use]
     pub fn new(methods: impl IntoIterator<Item = AuthMethod>) -> Self {
         Self(methods.into_iter().collect())
@@ -55,7 +55,7 @@ impl Policy for AllowedMethods {
 pub struct AllowedNetworks(Box<[Network]>);
 
 impl AllowedNetworks {
-    /// One of these networks.
+    /// Requires one of these networks.
     #[must_use]
     pub fn new(networks: impl IntoIterator<Item = Network>) -> Self {
         Self(networks.into_iter().collect())
@@ -91,7 +91,7 @@ impl Policy for AllowedNetworks {
 pub struct AllowedTenants(Box<[Box<str>]>);
 
 impl AllowedTenants {
-    /// One of these tenants.
+    /// Requires one of these tenants.
     #[must_use]
     pub fn new(tenants: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         Self(tenants.into_iter().map(Into::into).collect())
@@ -124,7 +124,7 @@ pub struct RequiredRoles {
 }
 
 impl RequiredRoles {
-    /// All of these roles.
+    /// Requires all of these roles.
     #[must_use]
     pub fn all(roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         let is_met = |roles: &[Box<str>], caller: &Principal| {
@@ -133,7 +133,7 @@ impl RequiredRoles {
         Self { is_met, roles: roles.into_iter().map(Into::into).collect() }
     }
 
-    /// One or more of these roles.
+    /// Requires one or more of these roles.
     #[must_use]
     pub fn any(roles: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
         let is_met = |roles: &[Box<str>], caller: &Principal| roles.iter().any(|role| has_role(caller, role));

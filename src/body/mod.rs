@@ -65,7 +65,8 @@
 //!
 //! Each request that is being read occupies up to `max_bytes` of memory for up to `timeout`. Put
 //! [`AuthLayer`](crate::layer::AuthLayer), and limits, outside of this layer: then only authenticated callers make the
-//! server buffer anything.
+//! server buffer anything. Exception: `ContentDigestCheck`, for signed requests, is outside of `AuthLayer`, and a limit by
+//! client address outside of it.
 //!
 //! The check sees the bytes as they arrive at the layer. Behind a layer that decompresses, the limit applies to the
 //! decompressed bytes; outside of one, the check sees compressed bytes and the handler does not.

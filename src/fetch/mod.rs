@@ -1,4 +1,4 @@
-//! Requests of this crate to authorization servers: for key sets, for metadata, and for introspection.
+//! Requests of this crate to other servers: for key sets, metadata, introspection, decisions and directories of agents.
 //!
 //! [`HttpClient`] is the default; its [builder](HttpClient::builder) has options for private networks and private certificate
 //! authorities. Where a proxy or a client certificate is needed, pass a custom [`reqwest::Client`], which implements [`Fetch`],

@@ -68,9 +68,9 @@
 //!
 //! # Caching
 //!
-//! A verified token is cached for five minutes by its SHA-256 digest, so a client that calls a hundred times costs one
-//! signature verification. The entry holds the key that verified the token, and the key records whether it is still in its
-//! set: when a key leaves the set, its tokens are refused at once. Refused tokens are not cached; place a rate limit by peer
+//! A verified token is cached for five minutes, never past `exp`, so a client that calls a hundred times costs one signature
+//! verification. The entry holds the key that verified the token, and the key records whether it is still in its set: once
+//! this node has fetched a set without the key, its tokens are refused. Refused tokens are not cached; place a rate limit by peer
 //! in front of the layer where anyone can send tokens.
 //!
 //! # Claims and the principal

@@ -70,19 +70,15 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// A folder of vectors, or `None` with a message if it is missing. If the variable is set, the folder is required.
+/// A folder of vectors, or `None` with a message if the variable is not set.
 fn folder(name: &str) -> Option<PathBuf> {
-    let configured = std::env::var_os(FOLDER);
-    let root = configured
-        .as_ref()
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors"), PathBuf::from);
-    let folder = root.join(name);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(configured.is_none(), "{FOLDER} names a folder without {name}");
-    eprintln!("NOT RUN: the vectors of {name} are missing; {FOLDER} names the folder that contains them");
-    None
+    let Some(root) = std::env::var_os(FOLDER) else {
+        eprintln!("NOT RUN: the vectors of {name} are missing; {FOLDER} names the folder that contains them");
+        return None;
+    };
+    let folder = PathBuf::from(root).join(name);
+    assert!(folder.is_dir(), "{FOLDER} names a folder without {name}");
+    Some(folder)
 }
 
 fn read(path: PathBuf) -> Value {

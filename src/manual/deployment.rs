@@ -18,7 +18,10 @@
 //! 6. [`RateLimitLayer`](crate::layer::RateLimitLayer) by principal or tenant,
 //!    [`ConcurrencyLayer`](crate::layer::ConcurrencyLayer);
 //! 7. [`RoleLayer`](crate::layer::RoleLayer), if scopes follow from roles, and
-//!    [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it.
+//!    [`AuthorizeLayer`](crate::layer::AuthorizeLayer) on the routes that need it;
+//! 8. [`BodyCheckLayer`](crate::layer::BodyCheckLayer), which inspects the bodies of admitted requests. Exception:
+//!    `ContentDigestCheck`, for signed requests, is outside of `AuthLayer`, and a limit by client address outside of it;
+//! 9. [`McpGuardLayer`](crate::layer::McpGuardLayer), in front of an MCP server.
 //!
 //! In axum, `Router::layer` covers only the routes that were added before it, and the last layer that is added is the outermost
 //! one. Add `AuthLayer` after the layers that are inside of it, and public routes, such as a health check, after it.
@@ -110,4 +113,5 @@
 //! With the feature `tracing`, each refusal is a log line at the level debug with the fields `code` and `reason`, and each
 //! outage one warning with its cause when it begins, and one line when it ends. Audit events, alerts of abuse and metrics
 //! are in `manual::observing`. Custom metrics read the [`Rejection`](crate::Rejection) from the extensions of the response in
-//! a layer further out; its [reason](crate::Rejection::reason) has few values and is safe as a label.
+//! a layer further out; its [reason](crate::Rejection::reason) has a fixed
+//! set of values, plus those of `Reason::custom`, and is safe as a label.

@@ -1,7 +1,8 @@
 //! Custom schemes, proofs, authenticators, stores, lists, policies and responses.
 //!
-//! Every built-in capability uses the traits below and nothing else. A custom implementation has the same rights, and the
-//! [guarantees](super::guarantees) hold for it as well.
+//! Built-in capabilities implement the traits below, and the [guarantees](super::guarantees) hold for custom implementations as
+//! well. The cache of credentials is not public. The layer compares expiry and its revocation list on every request; a custom
+//! authenticator that caches must itself compare whatever else revokes its credentials.
 //!
 //! | to change | implement | see |
 //! |---|---|---|

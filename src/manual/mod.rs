@@ -1,4 +1,4 @@
-//! The manual: documentation of topics that concern several modules. It contains no code.
+//! The manual: documentation of topics that concern several modules. It contains no items, only documentation.
 //!
 //! | chapter | contents |
 //! |---|---|
@@ -12,6 +12,7 @@
 //! | [`observing`] | audit events, alerts of abuse, and the table of all metrics |
 //! | [`signed_requests`] | the choice of a scheme for signed requests, policies, keys, proxies, a checklist |
 //! | [`webhooks`] | settings for senders of webhooks, retries, rotation of secrets, a checklist |
+//! | [`recipes`] | error bodies with CORS, access logs, ID tokens, an audience for each route, gRPC |
 //! | [`extending`] | custom schemes, proofs, authenticators, stores, lists, policies and responses |
 //! | [`migrating`] | replacing hand-written middleware step by step |
 
@@ -26,6 +27,7 @@ pub mod migrating;
 #[cfg(feature = "audit")]
 pub mod observing;
 pub mod providers;
+pub mod recipes;
 pub mod refusals;
 #[cfg(feature = "signature")]
 pub mod signed_requests;

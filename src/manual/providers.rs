@@ -7,7 +7,7 @@
 //! # Cloudflare Access
 //!
 //! ```
-#![doc = include_str!("recipes/cloudflare_access.rs")]
+#![doc = include_str!("providers/cloudflare_access.rs")]
 //! ```
 //!
 //! - Service tokens have an empty `sub`; their `common_name` is the subject.
@@ -18,7 +18,7 @@
 //! # Google Identity-Aware Proxy
 //!
 //! ```
-#![doc = include_str!("recipes/google_iap.rs")]
+#![doc = include_str!("providers/google_iap.rs")]
 //! ```
 //!
 //! - App Engine: the audience is `/projects/NUMBER/apps/PROJECT-ID`.
@@ -28,7 +28,7 @@
 //! # AWS Application Load Balancer
 //!
 //! ```
-#![doc = include_str!("recipes/aws_alb.rs")]
+#![doc = include_str!("providers/aws_alb.rs")]
 //! ```
 //!
 //! - The load balancer sends `x-amzn-oidc-data` in a form of its own: padded segments, and keys as PEM by `kid`, which
@@ -46,7 +46,7 @@
 //! # GitHub Actions
 //!
 //! ```
-#![doc = include_str!("recipes/github_actions.rs")]
+#![doc = include_str!("providers/github_actions.rs")]
 //! ```
 //!
 //! - Everybody on GitHub can get a token of this issuer for any audience: require the owner or the repository, by its id,
@@ -56,7 +56,7 @@
 //! # GitLab
 //!
 //! ```
-#![doc = include_str!("recipes/gitlab.rs")]
+#![doc = include_str!("providers/gitlab.rs")]
 //! ```
 //!
 //! - Tokens of `id_tokens` in a job. Ids and flags are strings. Every project of the instance can get a token for any audience:
@@ -65,7 +65,7 @@
 //! # Kubernetes
 //!
 //! ```
-#![doc = include_str!("recipes/kubernetes.rs")]
+#![doc = include_str!("providers/kubernetes.rs")]
 //! ```
 //!
 //! - Issuer: `--service-account-issuer` of the API server; for managed clusters a public URL that serves the keys.
@@ -81,7 +81,7 @@
 //! # Firebase Authentication, Google Identity Platform
 //!
 //! ```
-#![doc = include_str!("recipes/firebase.rs")]
+#![doc = include_str!("providers/firebase.rs")]
 //! ```
 //!
 //! - Firebase calls them ID tokens, and they are meant for APIs. Custom claims are members of the token:
@@ -91,7 +91,7 @@
 //! # Supabase
 //!
 //! ```
-#![doc = include_str!("recipes/supabase.rs")]
+#![doc = include_str!("providers/supabase.rs")]
 //! ```
 //!
 //! - Projects with asymmetric keys need the first rule set only. Tokens are distinguished by their algorithm; one of the older
@@ -102,7 +102,7 @@
 //! # Clerk
 //!
 //! ```
-#![doc = include_str!("recipes/clerk.rs")]
+#![doc = include_str!("providers/clerk.rs")]
 //! ```
 //!
 //! - Session tokens have no `aud`. `azp` is the origin of the application, and some clients send none; a template with an
@@ -112,7 +112,7 @@
 //! # WorkOS
 //!
 //! ```
-#![doc = include_str!("recipes/workos.rs")]
+#![doc = include_str!("providers/workos.rs")]
 //! ```
 //!
 //! - The issuer is compared byte for byte: `https://api.workos.com`, with a slash in some environments, or the custom
@@ -124,7 +124,7 @@
 //! # Zitadel
 //!
 //! ```
-#![doc = include_str!("recipes/zitadel.rs")]
+#![doc = include_str!("providers/zitadel.rs")]
 //! ```
 //!
 //! - The application must issue JWTs as access tokens, and clients request the scope
@@ -134,7 +134,7 @@
 //! # AD FS
 //!
 //! ```
-#![doc = include_str!("recipes/ad_fs.rs")]
+#![doc = include_str!("providers/ad_fs.rs")]
 //! ```
 //!
 //! - `iss` of access tokens is the identifier of the federation service, an `http` URL that is a name only (the metadata calls
@@ -147,7 +147,7 @@
 //! # Entra ID, one tenant
 //!
 //! ```
-#![doc = include_str!("recipes/entra_tenant.rs")]
+#![doc = include_str!("providers/entra_tenant.rs")]
 //! ```
 //!
 //! - Tokens of version 2. Access tokens have `azp`, ID tokens do not; if an application calls its own API, `azp` equals `aud`.
@@ -159,7 +159,7 @@
 //! # Entra ID, several tenants
 //!
 //! ```
-#![doc = include_str!("recipes/entra_tenants.rs")]
+#![doc = include_str!("providers/entra_tenants.rs")]
 //! ```
 //!
 //! - All tenants share the keys: without a list of tenants, anybody with a directory of their own is admitted.
@@ -168,7 +168,7 @@
 //! # Entra ID, managed identities
 //!
 //! ```
-#![doc = include_str!("recipes/entra_managed_identity.rs")]
+#![doc = include_str!("providers/entra_managed_identity.rs")]
 //! ```
 //!
 //! - Tokens of version 1 unless the API's manifest asks for version 2: the issuer is `https://sts.windows.net/TENANT-ID/`, and the
@@ -180,7 +180,7 @@
 //! # Shopify
 //!
 //! ```
-#![doc = include_str!("recipes/shopify.rs")]
+#![doc = include_str!("providers/shopify.rs")]
 //! ```
 //!
 //! - Session tokens of embedded apps, signed with the app's client secret. The shop in `iss` and in `dest` must be the same.
@@ -188,7 +188,7 @@
 //! # SPIFFE
 //!
 //! ```
-#![doc = include_str!("recipes/spiffe.rs")]
+#![doc = include_str!("providers/spiffe.rs")]
 //! ```
 //!
 //! - JWT-SVIDs name no issuer: the trust domain of `sub` selects the keys. Of a bundle, keys with `use` `jwt-svid` are used, and

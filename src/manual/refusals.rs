@@ -3,23 +3,27 @@
 //! A refusal addresses two audiences.
 //!
 //! **The client** gets the status, the challenges in `WWW-Authenticate`, and a body with a stable error code and a fixed
-//! sentence. They depend on the kind of the refusal and on what the operation requires, such as scopes, and on nothing else:
-//! a client cannot distinguish an unknown credential from a revoked or an expired one.
+//! sentence, which quotes nothing of the request. They depend on the kind of the refusal and on what the operation requires, such
+//! as scopes, and on nothing else: a client cannot distinguish an unknown credential from a revoked or an expired one. A
+//! credential that only its authenticator finds malformed is invalid: a JWT with a wrong number of segments, or an API key with a
+//! wrong checksum.
 //!
 //! | status | code | when | challenge |
 //! |---|---|---|---|
-//! | 400 | `invalid_request` | the credential is malformed, or there are two | yes |
-//! | 401 | none in the challenge | there is no credential | yes |
+//! | 400 | `invalid_request` | the value of the credential is not well-formed for its scheme, or there are two credentials | yes |
+//! | 401 | `credential_required` in the body, none in the challenge | there is no credential | yes |
 //! | 401 | `invalid_token` | the credential is invalid | yes |
 //! | 401 | `insufficient_user_authentication` | the user must authenticate again ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)) | yes |
 //! | 401 | `invalid_dpop_proof`, `use_dpop_nonce` | the DPoP proof is invalid, or needs a nonce ([RFC 9449](https://www.rfc-editor.org/rfc/rfc9449)) | yes |
+//! | 401 | `invalid_proof`, `use_nonce` | another [proof](crate::auth::ProofOfPossession) is missing or invalid, such as the signature beside an API key, or needs a nonce | yes |
+//! | 400, 401 | `invalid_signature` | the signature of a request or a webhook is malformed (400), missing or invalid | yes |
 //! | 403 | `insufficient_scope` | the caller lacks a scope; the challenge names all that are needed | yes |
 //! | 403 | `insufficient_authorization` | the token lacks an authorization ([RFC 9396](https://www.rfc-editor.org/rfc/rfc9396)); the challenge states which to request | yes |
 //! | 403 | `access_denied` | a policy refuses the caller | |
 //! | 404 | `not_found` | an [`OwnTenant`](crate::authorize::OwnTenant) with `not_found` refuses the caller | |
 //! | 403 | `claims_not_accepted` | the claims of the token are not those that a handler takes | |
 //! | 403 | `scope_not_held`, `tenant_mismatch`, `tier_not_held` | the [key routes](crate::api_key::key_routes) refuse what the caller may not give to a key | |
-//! | 400, 404, 409, 415, 422 | `invalid_request`, `key_not_found`, `key_inactive`, `conflict` | the key routes refuse a request | |
+//! | 400, 404, 409, 413, 415, 422 | `invalid_request`, `key_not_found`, `key_active`, `key_inactive`, `conflict` | the key routes refuse a request | |
 //! | 400, 408, 413 | `invalid_content`, `request_timeout`, `content_too_large` | a [body check](crate::body) refuses the request's body, or it is not complete in time, or too large | |
 //! | 400, 404, 405, 415 | `header_mismatch`, `unsupported_protocol_version`, `not_found`, `method_not_allowed` | a [guard](crate::mcp) in front of an MCP server refuses a message, session or method | |
 //! | 429 | `quota_exceeded` | a limit is exceeded; with `Retry-After` | |
@@ -183,7 +187,7 @@
 //! | `key_not_bound` | 401 | The credential was sent under the scheme `DPoP`, and is not bound to a key. | the issuer's setting for DPoP-bound tokens (`jkt` in the token's `cnf`), or `confirmation` in the key's record; a client with an unbound token must send it as `Bearer`. |
 //! | `key_prefix` | 401 | The API key does not begin with the prefix of a configured format. | the formats of `ApiKeys`, and custom code that calls it directly: `AuthLayer` refuses such a key as `credential_not_accepted`. |
 //! | `key_proof_missing` | 401 | The credential is bound to a key, and the request does not prove that the sender holds it. | the scheme that the client uses: a bound token needs `DPoP` and a proof, not `Bearer`; and whether the layer has `AuthLayer::dpop`. |
-//! | `key_request_refused` | 400, 404, 409, 415, 422, 500 | A request to the key routes is invalid, or names a key that does not exist or is not active. | the detail of the response, which names the mistake in the request. |
+//! | `key_request_refused` | 400, 404, 409, 413, 415, 422, 500 | A request to the key routes is invalid, or names a key that does not exist or is not active. | the detail of the response, which names the mistake in the request. |
 //! | `key_retired` | 401 | The key that signed the token was withdrawn from the issuer's key set. | the issuer's key rotation: a key should stay in the set until its last token has expired. With a custom key source, look at its calls of `VerifyingKey::retire`. |
 //! | `key_revoked` | 401 | The API key was revoked. | the key's record (`revoked_at`) and who still uses it. |
 //! | `key_store_timeout` | 503 | The key store did not respond in time. | the latency of the database, and `timeout` (2 seconds by default) and `max_lookups` (128 at once by default) of `ApiKeysBuilder`. |

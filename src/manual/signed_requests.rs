@@ -14,8 +14,8 @@
 //! | a shared secret only | [`HmacKey`](crate::signature::HmacKey) under RFC 9421; for `X-Timestamp` with `X-Signature`, a [webhook](crate::signature::webhook) of the scheme [`timestamped`](crate::signature::payload::PayloadScheme::timestamped) |
 //! | a certificate | [`certificate`](crate::certificate): TLS signs the connection already |
 //!
-//! A signature by the caller's own key identifies it even to those who can read what the server stores. With a shared
-//! secret, who can verify can sign.
+//! With a key pair, the server stores public keys only: an attacker who can read them cannot sign. With a shared secret, anyone
+//! who can verify signatures can also sign.
 //!
 //! # Policies
 //!

@@ -14,17 +14,18 @@ pub enum RejectionKind {
     Forbidden,
     /// 500: the server is configured wrongly, or a part of it panicked.
     Internal,
-    /// 401 `invalid_token`: the credential is unknown, expired, revoked, or bound to another sender.
+    /// 401 `invalid_token`: the credential is unknown, expired, revoked, bound to another sender, or malformed in a way that only
+    /// its authenticator detects.
     Invalid,
     /// 401: the proof that the sender possesses the credential's key is missing or invalid.
     InvalidProof,
-    /// 400 `invalid_request`: the credential is malformed, or there is more than one.
+    /// 400 `invalid_request`: the value of the credential is not well-formed for its scheme, or there is more than one.
     Malformed,
     /// 401 without an error code: no credential, or none of a configured scheme.
     Missing,
     /// 401: the proof needs the nonce of this response.
     NonceRequired,
-    /// 400, 404, 409, 415 or 422: a request to a route of this crate, such as those that manage keys, has a mistake.
+    /// 400, 404, 409, 413, 415 or 422: a request to a route of this crate, such as those that manage keys, has a mistake.
     Request,
     /// 401 `insufficient_user_authentication`: the credential is valid, and the user must authenticate again
     /// ([RFC 9470](https://www.rfc-editor.org/rfc/rfc9470)).

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use http::{Extensions, HeaderName, HeaderValue, StatusCode};
 
@@ -45,7 +45,7 @@ pub(super) struct Inner {
     reason: Reason,
     status: StatusCode,
     code: &'static str,
-    detail: Cow<'static, str>,
+    detail: &'static str,
     cause: Option<Rejection>,
     explanation: Option<Box<str>>,
     pub(super) challenges: Option<(Arc<Challenges>, Presented)>,
@@ -78,7 +78,7 @@ impl Rejection {
             reason,
             status: kind.status(),
             code,
-            detail: Cow::Borrowed(detail),
+            detail,
             cause: None,
             explanation: None,
             challenges: None,
@@ -125,7 +125,7 @@ impl Rejection {
     /// Replaces the error code, and the fixed sentence for people, of the [kind](RejectionKind).
     #[must_use]
     pub fn with_code(mut self, code: &'static str, detail: &'static str) -> Self {
-        (self.0.code, self.0.detail) = (code, Cow::Borrowed(detail));
+        (self.0.code, self.0.detail) = (code, detail);
         self
     }
 
@@ -142,10 +142,10 @@ impl Rejection {
         self
     }
 
-    /// Describes a mistake in a request to a route of this crate, in the words of the error.
+    /// Describes a mistake in a request to a route of this crate.
     #[cfg(all(feature = "api-key", feature = "axum"))]
-    pub(crate) fn described(mut self, status: StatusCode, code: &'static str, detail: String) -> Self {
-        (self.0.status, self.0.code, self.0.detail) = (status, code, Cow::Owned(detail));
+    pub(crate) const fn described(mut self, status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        (self.0.status, self.0.code, self.0.detail) = (status, code, detail);
         self
     }
 
@@ -317,11 +317,11 @@ impl Rejection {
         self.0.code
     }
 
-    /// A fixed sentence for people, the same for every refusal with this code. For [`RejectionKind::Request`], it names the
-    /// mistake.
+    /// A fixed sentence for people, the same for every refusal with this code. For [`RejectionKind::Request`], one for each
+    /// kind of mistake. It quotes nothing of the request.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.0.detail
+        self.0.detail
     }
 }
 

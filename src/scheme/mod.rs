@@ -5,7 +5,7 @@
 //! [`AuthLayer::scheme`](crate::layer::AuthLayer::scheme) adds or replaces one. The layer itself guarantees, for all
 //! schemes:
 //!
-//! 1. Exactly one credential across all locations. Occurrences are counted before any of them is read, so their order makes
+//! 1. At most one credential across all locations. Occurrences are counted before any of them is read, so their order makes
 //!    no difference; two of them are refused with 400.
 //! 2. A credential has at most 16 KiB of visible ASCII, or what
 //!    [`Authenticator::max_credential_bytes`](crate::Authenticator::max_credential_bytes) allows. Query and body are never read.

@@ -214,6 +214,35 @@ async fn an_invalid_request_is_a_problem_response() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_the_key_routes_quotes_nothing_of_the_request() {
+    let api = Api::new().await;
+    let minted = api.mint(json!({"name": "n", "owner": "o", "scopes": []})).await;
+    let path = format!("/{}", text(&minted["id"]));
+    let quoted = "\"hunter2\"";
+    let bodies = [
+        json!({"name": "n", "owner": "o", "scopes": [], quoted: true}),
+        json!({"name": "n", "owner": "o", "scopes": [quoted]}),
+        json!({"name": "n", "owner": "o", "scopes": [], "networks": [quoted]}),
+        json!({"name": "n", "owner": "o", "scopes": [], "metadata": {quoted: 1}}),
+        json!(quoted),
+    ];
+    for body in bodies {
+        for (method, path) in [("POST", ""), ("PATCH", path.as_str())] {
+            let answer = api.admin(method, path, Some(body.clone())).await;
+            assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (422, &"invalid_request".into()), "{body}");
+            assert!(!answer.body.contains("hunter2"), "{answer:?}");
+        }
+    }
+    for (method, path) in
+        [("GET", "?hunter2=1"), ("GET", "?limit=hunter2"), ("GET", "?after=hunter2!"), ("DELETE", "?hunter2")]
+    {
+        let answer = api.admin(method, path, None).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(!answer.body.contains("hunter2"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_key_is_404() {
     let api = Api::new().await;
     for id in ["key_0", "nothing", "a%20b", "%00", "%ff"] {

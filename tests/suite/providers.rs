@@ -17,7 +17,7 @@ use crate::{
 macro_rules! recipes {
     ($($name:ident)+) => {
         $(mod $name {
-            include!(concat!("../../src/manual/recipes/", stringify!($name), ".rs"));
+            include!(concat!("../../src/manual/providers/", stringify!($name), ".rs"));
         })+
         use {$($name::$name),+};
     };

@@ -74,15 +74,25 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | [`challenge`] | challenges of servers: the field `WWW-Authenticate` |
 //! | [`credentials`] | [`Credentials`](credentials::Credentials): all services of an application, by one configuration |
 //! | [`grant`], [`store`] | sources of tokens, and where refresh tokens are kept |
 //! | [`manual`] | the chapter "Calling protected APIs": which credential, what happens when, a checklist |
 //! | [`mcp_headers`] | [`McpHeadersLayer`](mcp_headers::McpHeadersLayer): the header fields that MCP servers expect |
+//! | [`replay`] | bodies of requests that may be sent twice |
 //! | [`retry`] | [`RetryLayer`](retry::RetryLayer): retries with `Retry-After`, random waits and a budget |
 //! | [`scoped_keys`] | one API key for each service, checked when it is loaded, with a warning before its rotation is due |
 //! | [`secret`] | [`Secret`](secret::Secret), and sources that notice a rotation: environment, files, Vault, AWS |
 //! | `payload_signature` | `PayloadSignatureLayer`: signed webhooks, with the feature `signature` |
 //! | `signature` | `SignLayer`: signed requests (RFC 9421), with the feature of this name |
+//!
+//! # Features
+//!
+//! | feature | contents | default |
+//! |---|---|---|
+//! | `aws` | `AwsSecrets`: secrets in AWS Secrets Manager, over the official SDK, which needs Rust 1.94 | |
+//! | `reqwest` | `ReqwestClient`: a service over the client of reqwest | |
+//! | `signature` | `SignLayer`: signed requests (RFC 9421); `PayloadSignatureLayer`: signed webhooks | |
 //!
 //! # Secrets
 //!

@@ -1,4 +1,4 @@
-//! The manual's chapter "Calling protected APIs". It contains no code.
+//! The manual's chapter "Calling protected APIs". It contains no items, only documentation.
 //!
 //! `cargo run --example agent` runs most of this against servers of its own. The manual of the server side is
 //! [`tower_warden::manual`].

@@ -3,7 +3,6 @@
 //!
 //! ```text
 //! cargo run --package tower-warden-issuer --example development --features client-documents
-//! RESOURCE=http://127.0.0.1:3000/mcp                # the API that it issues tokens for
 //! ISSUER=http://127.0.0.1:3001 cargo run --example mcp     # an MCP server that trusts it
 //! ```
 //!

@@ -167,6 +167,14 @@
 //! feature `audit`, which is on by default, the event of a request has the fields `client_id`, `grant_type`, `sub`, `aud` and
 //! `jti`: the tokens themselves are never in it. The example `issuer` has these layers.
 //!
+//! # Features
+//!
+//! | feature | contents | default |
+//! |---|---|---|
+//! | `audit` | fields of the audit events of `AuditLayer` about requests for tokens | yes |
+//! | `axum` | `issuer_routes` | yes |
+//! | `client-documents` | `ClientDocuments`: clients that are described by a document at their URL, for development | |
+//!
 //! # Deployment caveats
 //!
 //! [`MemoryClientStore`], [`MemoryRefreshStore`], generated keys and the default guard of assertions are local to the process.

@@ -117,8 +117,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Who reads the database can use neither secrets, tokens nor keys. Who writes to it can add clients, and restore an older
-//! version of the signing keys before a node starts; a running node refuses it. Keys that were altered, or moved from another
+//! An attacker who can read the database can use no secret, token or key; one who can write to it can add clients, and restore
+//! an older version of the signing keys before a node starts, which a running node refuses. Keys that were altered, or moved from another
 //! issuer, are refused.
 //!
 //! It has tables and migrations of its own, and may share a database with the keys:

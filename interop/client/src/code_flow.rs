@@ -10,7 +10,7 @@ use tower_warden_client::{
 
 use crate::{BoxError, fetched};
 
-/// A login without a browser, at servers that sign in whoever comes: the authorization code flow with PKCE
+/// A login without a browser, at servers that sign in any client: the authorization code flow with PKCE
 /// ([RFC 7636](https://www.rfc-editor.org/rfc/rfc7636)). It follows the redirects itself.
 #[derive(Clone, Debug)]
 pub struct CodeFlow {
@@ -30,7 +30,7 @@ pub struct Registration {
     pub endpoint: TokenEndpoint,
     /// The issuer.
     pub issuer: String,
-    /// Whether the server states its issuer in each response ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)).
+    /// The server states its issuer in each response ([RFC 9207](https://www.rfc-editor.org/rfc/rfc9207)).
     pub states_issuer: bool,
     /// The URL that codes are sent to. Nothing listens there.
     pub redirect: String,

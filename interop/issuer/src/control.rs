@@ -1,5 +1,5 @@
-//! What an application that embeds the issuer does by itself: it registers clients, issues first refresh tokens, replaces
-//! keys and suspends accounts. Routes without authentication, for the scripts on this machine.
+//! Routes by which the scripts on this machine, without authentication, register clients, issue first refresh tokens, replace keys
+//! and suspend accounts: what an application that embeds the issuer does in its code.
 
 use std::sync::PoisonError;
 

@@ -1,4 +1,4 @@
-//! What the server offers: the tools, prompts and resources that the conformance suite names.
+//! The offers of the server: the tools, prompts and resources that the conformance suite names.
 
 use serde_json::{Value, json};
 

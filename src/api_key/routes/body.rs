@@ -138,6 +138,6 @@ fn provable(confirmation: Confirmation) -> Result<Confirmation, Failure> {
         Ok(confirmation)
     } else {
         let text = "a key is bound to a certificate with `x5t#S256` or to a key with `jkt`";
-        Err(Failure::Request(StatusCode::UNPROCESSABLE_ENTITY, text.to_owned()))
+        Err(Failure::Request(StatusCode::UNPROCESSABLE_ENTITY, text))
     }
 }

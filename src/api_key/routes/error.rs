@@ -27,8 +27,8 @@ pub(super) enum Failure {
     Key(KeyError),
     /// The caller may not do this.
     Refused(Rejection),
-    /// The request is invalid: the status and a detail for the client.
-    Request(StatusCode, String),
+    /// The request is invalid: the status and a fixed text for the client.
+    Request(StatusCode, &'static str),
 }
 
 impl Failure {
@@ -56,13 +56,22 @@ impl From<KeyError> for Failure {
 
 impl From<JsonRejection> for Failure {
     fn from(rejection: JsonRejection) -> Self {
-        Self::Request(rejection.status(), rejection.body_text())
+        // Not the text of the rejection, which quotes the request.
+        let text = match &rejection {
+            JsonRejection::JsonDataError(_) => {
+                "a member of the body is missing, or not known, or its value is not accepted"
+            }
+            JsonRejection::JsonSyntaxError(_) => "the body is not JSON",
+            JsonRejection::MissingJsonContentType(_) => "the media type of the body is not `application/json`",
+            _ => "the body is incomplete or too large",
+        };
+        Self::Request(rejection.status(), text)
     }
 }
 
 impl From<QueryRejection> for Failure {
     fn from(rejection: QueryRejection) -> Self {
-        Self::Request(rejection.status(), rejection.body_text())
+        Self::Request(rejection.status(), "a parameter of the query is not known, or its value is not accepted")
     }
 }
 
@@ -84,7 +93,7 @@ impl IntoResponse for Failure {
                         (StatusCode::INTERNAL_SERVER_ERROR, "server_error")
                     }
                 };
-                problem(status, code, error.to_string())
+                problem(status, code, error.kind().text())
             }
             Self::Refused(rejection) => rejection.into_response(),
             Self::Request(status, text) => problem(status, "invalid_request", text),
@@ -93,7 +102,7 @@ impl IntoResponse for Failure {
 }
 
 /// A refusal, so that the layer outside may make its body.
-fn problem(status: StatusCode, code: &'static str, detail: String) -> Response {
+fn problem(status: StatusCode, code: &'static str, detail: &'static str) -> Response {
     let kind = if status.is_server_error() { RejectionKind::Internal } else { RejectionKind::Request };
     Rejection::new(kind, Reason::KEY_REQUEST_REFUSED).described(status, code, detail).into_response()
 }

@@ -122,7 +122,7 @@ pub(super) async fn revoke_all(
     let (rights, Query(Select { owner, tenant })) = (Rights::of(&caller, &shared.operators)?, query?);
     if owner.is_none() && tenant.is_none() {
         let text = "the keys to be revoked are selected by `owner`, `tenant` or both";
-        return Err(Failure::Request(StatusCode::BAD_REQUEST, text.to_owned()));
+        return Err(Failure::Request(StatusCode::BAD_REQUEST, text));
     }
     let mut query = KeyQuery::default();
     (query.owner, query.tenant) = (owner, rights.tenant(tenant)?);

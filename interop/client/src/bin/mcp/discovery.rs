@@ -5,7 +5,7 @@ use tower_warden::{fetch::HttpClient, scope::Scopes};
 use tower_warden_client::{Origin, challenge::ReceivedChallenge};
 use tower_warden_interop::{BoxError, fetched, get};
 
-/// What a server requires, found by its challenge (RFC 9728) and the metadata of its authorization server (RFC 8414).
+/// The requirements of a server, found by its challenge (RFC 9728) and the metadata of its authorization server (RFC 8414).
 #[derive(Clone, Debug)]
 pub(crate) struct Discovery {
     pub(crate) http: HttpClient,

@@ -21,7 +21,7 @@ use crate::discovery::{Discovered, Discovery};
 pub(crate) struct Tokens {
     context: Arc<Value>,
     discovery: Discovery,
-    /// Where the platform of a workload leaves its token.
+    /// The folder in which the platform of a workload leaves its token.
     folder: Arc<TempDir>,
     /// The key of this process.
     key: DpopKey,
