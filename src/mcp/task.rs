@@ -72,8 +72,8 @@ impl IdFinder {
             // What is left of it is the end of the line.
             self.is_skipped = true;
         } else if let Some(id) = text.strip_prefix(b"id:") {
-            // An empty one is that of no event.
-            let id = Some(id.trim_ascii()).filter(|id| !id.is_empty());
+            // An empty one is that of no event, and one that was cut off may be that of another.
+            let id = Some(id.trim_ascii()).filter(|id| !id.is_empty() && line.ends_with(b"\n"));
             id.map(Found::Event).into_iter().for_each(found);
         } else if let Some(data) = text.strip_prefix(b"data:").filter(|_| self.finds_tasks) {
             self.is_skipped |= !append(&mut self.message, data);

@@ -110,6 +110,14 @@ async fn an_empty_last_event_id_is_refused() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_cut_off_is_refused() {
+    let server = Server::with(|server| server, |_| stream("id: e-1\ndata: {}\n\nid: e-2"));
+    let alice = server.token("alice", "mcp:tools");
+    server.legacy(&alice, &call("echo")).await.assert_admitted();
+    server.send(resuming(&alice, Method::GET, "e-2")).await.assert_refused(404, "mcp_event_forbidden");
+}
+
+#[tokio::test]
 async fn the_events_of_a_caller_are_bounded_and_do_not_evict_those_of_others() {
     let server = Server::with(
         |server| server,
