@@ -508,6 +508,7 @@ async fn alerts_of_one_detection_are_bounded_and_take_no_room_from_others() {
     assert_eq!(watched.detector.alerts().len(), 1);
 }
 
+// (285)
 #[tokio::test]
 async fn the_first_use_of_a_tool_within_a_batch_is_unusual() {
     let stack = Stack::new();

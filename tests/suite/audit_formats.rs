@@ -8,11 +8,11 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Environment, ManualClock,
+    Environment, ManualClock, Reason,
     api_key::NewKey,
     audit::{
-        AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, Event, EventFormat, EventReceiver, FlatJson,
-        KeyAction, Notice, Observer, Ocsf,
+        AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, End, Event, EventFormat, EventKind, EventReceiver,
+        FlatJson, KeyAction, Notice, Observer, Ocsf,
     },
     jwt::{Issuer, Jwt},
     layer::{AuditLayer, AuthLayer},
@@ -185,6 +185,7 @@ async fn an_agent_line_has_the_members_of_gateways() {
     assert!(notice.is_empty(), "only requests");
 }
 
+// (285)
 #[tokio::test]
 async fn all_values_of_a_repeated_field_are_in_the_line() {
     let (log, mut events) = log();
@@ -229,7 +230,12 @@ async fn lines_are_valid_for_validators_of_others() {
         std::fs::write(&path, lines).unwrap();
         path
     };
-    let events = events().await;
+    let mut events = events().await;
+    let mut batch = events[0].clone();
+    let EventKind::Request(request) = &mut batch.kind else { panic!("a request") };
+    request.fields.push(("tool".into(), "echo".into()));
+    (request.end, request.end_reason) = (End::CredentialEnded, Some(Reason::EXPIRED));
+    events.push(batch);
     let flat = write("flat.jsonl", &FlatJson::default(), &events);
     let ocsf = write("ocsf.jsonl", &Ocsf::new("billing"), &events);
     let schema = folder.path().join("schema.json");

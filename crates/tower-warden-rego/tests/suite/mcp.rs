@@ -82,7 +82,7 @@ async fn a_policy_of_a_declaration_sees_the_tool_of_a_message() {
     assert_eq!(refused(&server, &json!({"jsonrpc": "2.0", "id": 7, "method": "ping"})).await, Some("policy"));
 }
 
-/// (189)
+/// (285)
 #[tokio::test]
 async fn a_batch_is_decided_for_each_of_its_tools() {
     let server = server(Some(policy()), None).await;
