@@ -113,7 +113,7 @@ impl SignaturePolicy {
         matches!(self.required, Required::MethodAndTarget | Required::These(_))
     }
 
-    /// Of the fields of another credential of the request, those that a signature must cover by which a caller authenticates.
+    /// The fields, among those of another credential of the request, that the signature of a caller must cover.
     pub(super) const fn required_of<'a>(&self, other_fields: &'a [HeaderName]) -> &'a [HeaderName] {
         match self.required {
             Required::Only(_) => &[],
