@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 #[non_exhaustive]
 pub enum Notice {
     /// A dependency stopped to respond, such as a store of keys. Requests that need it are refused, or admitted where the
-    /// configuration says so.
+    /// configuration says so. While a `key set` cannot be refreshed, its last keys are used until they expire.
     DependencyDown {
         /// The name of the dependency.
         dependency: Arc<str>,

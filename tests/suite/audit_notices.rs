@@ -12,7 +12,7 @@ use std::{
 use axum::{Router, body::Body, routing::get};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use http_body_util::Full;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
@@ -28,7 +28,7 @@ use tower_warden::{
     authorize::{RoleDirectory, RoleQuery},
     fetch::Fetch,
     introspection::Introspection,
-    jwt::{Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, RemoteKeys, TrustedIssuer, VerifyingKey},
+    jwt::{Algorithm, Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, RemoteKeys, TrustedIssuer, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
     rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     revocation::{MemoryRevocationList, Revocation, RevocationList},
@@ -323,8 +323,8 @@ async fn an_outage_of_the_keys_of_a_resolved_issuer_is_a_notice() {
     assert_eq!((&**dependency, issuer.as_deref()), ("issuer keys", Some("https://tenant.test")));
 }
 
-#[tokio::test]
-async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
+/// A key set that was fetched, whose changes and outages are notices.
+async fn key_set() -> (Endpoint, RemoteKeys, ManualClock, EventReceiver) {
     let (sink, mut events) = AuditChannel::new(100);
     let (clock, issuer) = endpoint::issuer();
     let endpoint = Endpoint::new(&issuer);
@@ -332,9 +332,14 @@ async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
     let keys = RemoteKeys::builder(endpoint::JWKS).fetch(endpoint.clone()).environment(&environment);
     let keys = keys.connect().await.unwrap();
     assert!(matches!(&notices(&mut events)[..], [Notice::IssuerKeysChanged { .. }]));
-    let body = issuer.jwk_set().to_string();
-    for (status, is_down) in [(StatusCode::INTERNAL_SERVER_ERROR, true), (StatusCode::OK, false)] {
-        endpoint.set(endpoint::Mode::Canned(status, body.clone()));
+    (endpoint, keys, clock, events)
+}
+
+#[tokio::test]
+async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
+    let (endpoint, keys, clock, mut events) = key_set().await;
+    for (mode, is_down) in [(endpoint::Mode::Fail, true), (endpoint::Mode::Answer, false)] {
+        endpoint.set(mode.clone());
         clock.advance(Duration::from_secs(510));
         assert!(keys.is_ready(), "requests have the last keys");
         endpoint::settle().await;
@@ -342,11 +347,19 @@ async fn a_key_set_that_cannot_be_refreshed_is_a_notice_before_requests_fail() {
         let (dependency, issuer) = match &changed[..] {
             [Notice::DependencyDown { dependency, issuer, .. }] if is_down => (dependency, issuer),
             [Notice::DependencyUp { dependency, issuer }] if !is_down => (dependency, issuer),
-            other => panic!("{status}: {other:?}"),
+            other => panic!("{mode:?}: {other:?}"),
         };
         assert_eq!(&**dependency, "key set");
         assert!(issuer.as_deref().is_some_and(|host| endpoint::JWKS.contains(host)));
     }
+}
+
+#[tokio::test]
+async fn a_failed_fetch_for_an_unknown_key_is_no_outage_of_a_key_set_in_use() {
+    let (endpoint, keys, _clock, mut events) = key_set().await;
+    endpoint.set(endpoint::Mode::Fail);
+    keys.find(&KeyRequest::new(Some("unknown"), Algorithm::ES256, START)).wait().await.unwrap_err();
+    assert_eq!(notices(&mut events), []);
 }
 
 #[tokio::test]

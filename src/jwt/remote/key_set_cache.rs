@@ -221,8 +221,11 @@ impl KeySetCache {
         self.log(&changes);
         match &changes {
             Ok(_) => self.outage.end(),
-            // The failure is logged above.
-            Err((error, _)) => self.outage.begin(Causes(error), || {}),
+            // The failure is logged above. After one for an unknown `kid`, the next fetch may be hours later.
+            Err((error, has_valid_keys)) if fetch.cause == FetchCause::Schedule || !has_valid_keys => {
+                self.outage.begin(Causes(error), || {});
+            }
+            Err(_) => {}
         }
         #[cfg(feature = "audit")]
         self.observe(&changes);
