@@ -33,14 +33,18 @@ impl Events {
         self.of_owners.get(&owner).is_some_and(|own| lock(&own).contains(&self.hash(id)))
     }
 
-    /// Adds the id of an event of the caller. If it has too many, the oldest one is forgotten.
+    /// Adds the id of an event of the caller. If it has too many, the oldest one is forgotten. One that is sent again counts
+    /// once, as the latest.
     pub(super) fn add(&self, owner: Owner, id: &[u8]) {
         let own = self.of_owners.get_with(owner, Arc::default);
+        let id = self.hash(id);
         let mut own = lock(&own);
-        if own.len() >= MAX_EVENTS {
+        if let Some(known) = own.iter().position(|known| *known == id) {
+            own.remove(known);
+        } else if own.len() >= MAX_EVENTS {
             own.pop_front();
         }
-        own.push_back(self.hash(id));
+        own.push_back(id);
     }
 
     fn hash(&self, id: &[u8]) -> u64 {

@@ -136,6 +136,24 @@ async fn the_events_of_a_caller_are_bounded_and_do_not_evict_those_of_others() {
     }
 }
 
+#[tokio::test]
+async fn events_that_are_sent_again_evict_no_others() {
+    let server = Server::with(
+        |server| server,
+        |request| {
+            let is_long = request.body().windows(4).any(|window| window == b"ping");
+            let events = if is_long { 1..4_096 } else { 0..1 };
+            stream(events.map(|event| format!("id: e-{event}\ndata: {{}}\n\n")).collect::<String>())
+        },
+    );
+    let alice = server.token("alice", "mcp:tools");
+    server.legacy(&alice, &call("echo")).await.assert_admitted();
+    for _ in 0..2 {
+        server.legacy(&alice, &request("ping", &json!({}))).await.assert_admitted();
+    }
+    server.send(resuming(&alice, Method::GET, "e-0")).await.assert_admitted();
+}
+
 /// The finder keeps a part of each line only.
 #[tokio::test]
 async fn the_end_of_a_line_that_is_too_long_is_no_event() {
