@@ -14,10 +14,11 @@ use pin_project_lite::pin_project;
 use super::{
     guard::Guard,
     list,
+    operation::McpOperation,
     owner::Owner,
     task::{Found, IdFinder, find},
 };
-use crate::{caller::Principal, request::Head};
+use crate::caller::Principal;
 
 /// The longest list that is filtered, in bytes.
 const MAX_LIST: usize = 8 << 20;
@@ -62,11 +63,11 @@ struct Filter {
 
 impl Filter {
     /// The list without what the caller of the request may not use.
-    fn apply(&self, list: &[u8]) -> Result<Vec<u8>, Unfilterable> {
+    fn apply(mut self, list: &[u8]) -> Result<Vec<u8>, Unfilterable> {
         // A batch may also have created tasks.
         find(list, &mut |id| self.guard.tasks.add(Owner::of(&self.caller), id));
-        let head = Head::from(&*self.request);
-        list::filter(list, |operation| self.guard.rules.permit(&self.caller, &head, operation)).ok_or(Unfilterable)
+        let permits = |operation: McpOperation<'_>| self.guard.rules.permit(&self.caller, &mut self.request, operation);
+        list::filter(list, permits).ok_or(Unfilterable)
     }
 }
 

@@ -86,6 +86,9 @@
 //! session is unknown opens a new one. 10 000 callers, and [1000 sessions and tasks](McpServer::max_per_caller) of each, are
 //! kept. A client can resume a stream after one of the last 4096 events that were sent to its caller.
 //!
+//! `Accept-Encoding` is removed from requests whose responses the guard may have to read: those of versions with sessions, tool
+//! calls, and lists that are filtered. Compress responses outside of the guard.
+//!
 //! rmcp accepts only loopback names in `Host` by default: set `StreamableHttpServerConfig::allowed_hosts` behind a proxy.
 //!
 //! Clients in browsers need CORS, outside of authentication, with the header fields [`EXPOSED_HEADERS`] and

@@ -104,9 +104,9 @@ impl McpRequest {
     }
 
     /// A request for one operation by a method.
-    pub(super) fn for_operation(method: &str, operation: McpOperation<'_>) -> Self {
+    pub(super) fn for_operation(method: &str, operation: McpOperation<'_>, version: McpVersion) -> Self {
         let calls = Calls::Single(OwnedCall::new(method, &[operation]));
-        Self(OnceLock::from(Messages { calls, version: McpVersion::V2025_03_26 }))
+        Self(OnceLock::from(Messages { calls, version }))
     }
 
     /// Sets the messages of a request that has a place for them.

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{operation::McpOperation, request::McpRequest, resource::Resources};
+use http::Request;
+
+use super::{operation::McpOperation, request::McpRequest, resource::Resources, version::McpVersion};
 use crate::{
     Eventual,
     authorize::{AllOf, Policy},
@@ -94,7 +96,9 @@ impl Rules {
     }
 
     /// Returns whether a caller that may make requests may also perform an operation, as far as it is decided at once.
-    pub(super) fn permit(&self, caller: &Principal, head: &Head<'_>, operation: McpOperation<'_>) -> bool {
+    ///
+    /// The messages of the request are replaced by that operation.
+    pub(super) fn permit(&self, caller: &Principal, request: &mut Request<()>, operation: McpOperation<'_>) -> bool {
         let method = match operation {
             McpOperation::Method(name) => name,
             McpOperation::Prompt(_) => "prompts/get",
@@ -103,9 +107,9 @@ impl Rules {
             McpOperation::Tool(_) => "tools/call",
         };
         let Some(declared) = self.find(method, operation) else { return false };
-        let mut extensions = head.extensions.clone();
-        extensions.insert(McpRequest::for_operation(method, operation));
-        let head = Head { extensions: &extensions, ..*head };
+        let version = McpRequest::of(request.extensions()).map_or(McpVersion::V2025_03_26, McpRequest::version);
+        request.extensions_mut().insert(McpRequest::for_operation(method, operation, version));
+        let head = Head::from(&*request);
         declared.into_iter().all(|policy| matches!(policy.decide(caller, &head), Eventual::Now(Ok(()))))
     }
 }

@@ -19,7 +19,6 @@ use crate::{
     caller::Principal,
     error::{ConfigError, ConfigErrorKind},
     metadata::ProtectedResourceMetadata,
-    request::Head,
     scope::Scopes,
 };
 
@@ -134,6 +133,6 @@ impl McpServer {
     /// ```
     #[must_use]
     pub fn permits(&self, caller: &Principal, operation: McpOperation<'_>) -> bool {
-        self.rules.permit(caller, &Head::from(&http::Request::new(())), operation)
+        self.rules.permit(caller, &mut http::Request::new(()), operation)
     }
 }

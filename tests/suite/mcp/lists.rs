@@ -81,17 +81,47 @@ async fn the_lists_of_a_batch_are_filtered() {
     assert_eq!(answer.json()[0]["result"]["tools"], json!([{"name": "echo"}]));
 }
 
-#[tokio::test]
-async fn a_list_that_is_not_json_is_not_sent() {
+/// The body that a client receives for the list of a server.
+async fn sent(list: &'static str) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
     let server = Server::with(McpServer::filter_lists, listing);
     let request: Request<Full<Bytes>> =
         post(&server.token("alice", "mcp:tools"), LEGACY).body(full(&request("tools/list", &json!({})))).unwrap();
     let inner = service_fn(async |_: Request<_>| {
         let response = Response::builder().header("content-type", "application/json");
-        Ok::<_, Infallible>(response.body(Full::<Bytes>::from("not JSON")).unwrap())
+        Ok::<_, Infallible>(response.body(Full::<Bytes>::from(list)).unwrap())
     });
     let response = server.layer.layer(inner).oneshot(request).await.unwrap();
-    assert!(response.into_body().collect().await.is_err());
+    response.into_body().collect().await.map(http_body_util::Collected::to_bytes)
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_json_is_not_sent() {
+    sent("not JSON").await.unwrap_err();
+}
+
+// JavaScript reads such names.
+#[tokio::test]
+async fn a_list_beside_a_name_that_is_not_unicode_is_not_sent() {
+    for list in [
+        r#"{"jsonrpc":"2.0","id":7,"\ud800":1,"result":{"tools":[{"name":"reset"}]}}"#,
+        r#"{"jsonrpc":"2.0","id":7,"result":{"\ud800":1,"tools":[{"name":"reset"}]}}"#,
+        r#"[{"jsonrpc":"2.0","id":7,"\ud800":1,"result":{"tools":[{"name":"reset"}]}}]"#,
+    ] {
+        sent(list).await.expect_err(list);
+    }
+}
+
+#[tokio::test]
+async fn an_item_with_a_name_that_is_not_unicode_is_removed() {
+    let list = r#"{"result":{"tools":[{"name":"echo","\ud800":1},{"name":"\ud800"},{"name":"echo"}]}}"#;
+    assert_eq!(sent(list).await.unwrap(), r#"{"result":{"tools":[{"name":"echo"}]}}"#);
+}
+
+#[tokio::test]
+async fn what_is_no_list_is_unchanged() {
+    for response in [r#"{"result":5}"#, r#"{"result":{"tools":null}}"#, r#"[7,{"error":{"code":-32603}}]"#, "null"] {
+        assert_eq!(sent(response).await.unwrap(), response);
+    }
 }
 
 #[tokio::test]
@@ -163,4 +193,18 @@ async fn the_policy_of_a_tool_sees_the_tool_that_would_be_listed() {
     let answer = server.legacy(&server.token("alice", "mcp:tools"), &request("tools/list", &json!({}))).await;
     let tools = answer.json()["result"]["tools"].clone();
     assert_eq!(tools.as_array().unwrap().iter().map(|tool| &tool["name"]).collect::<Vec<_>>(), ["other"]);
+}
+
+#[tokio::test]
+async fn the_policy_of_a_tool_sees_the_version_of_the_request() {
+    let policy = |_: &Principal, head: &Head<'_>| {
+        McpRequest::of(head.extensions).is_some_and(|request| request.version().as_str() == MODERN)
+    };
+    let server = Server::with(|server| server.filter_lists().tool("echo", policy).tool("other", policy), listing);
+    let token = server.token("alice", "mcp:tools");
+    let list = request("tools/list", &json!({}));
+    for (answer, count) in [(server.modern(&token, &list).await, 2), (server.legacy(&token, &list).await, 0)] {
+        answer.assert_admitted();
+        assert_eq!(answer.json()["result"]["tools"].as_array().unwrap().len(), count);
+    }
 }
