@@ -45,8 +45,8 @@
 //! | 401 `invalid_token`, or 401 without an error code | the token is dropped, and the request sent once more with a new one |
 //! | 401 `use_dpop_nonce` | the request is sent once more with the nonce |
 //! | 403 | returned to the caller; with [`step_up`](crate::TokenLayer::step_up), `insufficient_scope` leads to one attempt with more scopes |
-//! | gRPC: `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`, `RESOURCE_EXHAUSTED` with `Retry-After` | as 401, 403, 503 and 429 |
-//! | 429, 503 with `Retry-After` | sent again after that time, at most a minute |
+//! | gRPC: `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE`, `RESOURCE_EXHAUSTED` with `Retry-After` | as 401, 403, 503 and 429; the last two are sent again only with `Idempotency-Key` |
+//! | 429, 503 with `Retry-After` | sent again after that time, at most a minute, if the request is idempotent or has an `Idempotency-Key` |
 //! | 500, 502, 503, 504, a lost connection | sent again after a random wait that grows, if the request is idempotent or has an `Idempotency-Key` |
 //! | a redirect | returned to the caller |
 //! | a refresh token is refused, or expires in less than 60 seconds | a full login, if there is one |

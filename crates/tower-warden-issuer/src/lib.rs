@@ -106,7 +106,7 @@
 //!
 //! | endpoint | body | response |
 //! |---|---|---|
-//! | `POST /auth/token` | `{"agent_id", "agent_secret"}`, optionally `scope` and `resource` | that of the token endpoint; with a refresh token if the client may use refresh tokens and the store has room |
+//! | `POST /auth/token` | `{"agent_id", "agent_secret"}`, optionally `scope` and `resource` | that of the token endpoint; with a refresh token if the client may use refresh tokens and one can be stored |
 //! | `POST /auth/refresh` | `{"refresh_token"}`, optionally `scope` | the same |
 //!
 //! Other members, members that occur twice and other types of values are refused. A refresh needs no secret: the token

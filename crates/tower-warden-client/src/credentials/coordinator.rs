@@ -69,9 +69,10 @@ impl Credentials {
         found.ok_or_else(|| unknown("this service is not configured", service, self.services()))
     }
 
-    /// Obtains all tokens now, and refreshes them by tasks, so that no request waits for them; reads keys again when
-    /// their source notifies of a change, and logs a warning before a rotation is due. The tasks end when the last
-    /// clone and the last layer are dropped.
+    /// Obtains all tokens now, and refreshes them by tasks, so that no request waits for them. Checks keys when
+    /// their source notifies of a change, and logs a warning before a rotation is due. Requests read their key as well:
+    /// they do not wait for a source that polls in the background, or has its secrets in memory. The tasks end when
+    /// the last clone and the last layer are dropped.
     ///
     /// # Panics
     ///

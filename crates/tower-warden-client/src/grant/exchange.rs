@@ -68,8 +68,9 @@ impl TokenExchange {
         self.parameter("audience", audience)
     }
 
-    /// Requests tokens of this type, and refuses a token whose `issued_token_type` is another one. Without one, an access
-    /// token is refused in place of an assertion.
+    /// Requests tokens of this type, and refuses a token whose `issued_token_type` is another one. If
+    /// the response does not state the type, a token that can be sent to an API is accepted only for
+    /// [`ACCESS_TOKEN`](TokenType::ACCESS_TOKEN) and [`JWT`](TokenType::JWT).
     pub fn requested_type(mut self, requested: TokenType) -> Self {
         self.requested = Some(requested);
         self
@@ -108,8 +109,8 @@ impl TokenExchange {
             }
         }
         let token = result?;
-        // RFC 8693 §2.2.1: what was requested as an assertion may be an access token, which is not for other servers. A
-        // response that lacks the type is not one of another type only if its token is no access token, or may be one.
+        // RFC 8693 §2.2.1: what was requested as an assertion may be an access token, which is not for other servers. If
+        // the response does not state the type, a token for an API is accepted only for `ACCESS_TOKEN` and `JWT`.
         let is_requested = |requested: &TokenType| match token.issued_type() {
             Some(issued) => issued == requested.as_str(),
             None => {

@@ -90,6 +90,11 @@ impl ScopedKeys {
         self.0.read(|slots| slots.iter().position(|slot| &*slot.declaration.service == service))
     }
 
+    /// The key at a [`position`](Self::position).
+    pub(super) fn at(&self, index: usize) -> ServiceKey {
+        self.0.read(|slots| slots[index].key.clone())
+    }
+
     /// Reads one key again.
     pub(super) fn read_again(&self, index: usize, variable: &str) -> Eventual<Result<(), SecretError>> {
         let inner = Arc::clone(&self.0);

@@ -11,7 +11,7 @@ use tower_warden::{ConfigError, Eventual, UnixTime};
 
 use super::ScopedKeys;
 use crate::{
-    Token, TokenError, TokenErrorKind, TokenRequest, TokenSource,
+    Token, TokenError, TokenRequest, TokenSource,
     rotating_key::{KeyPlace, RotatingKey},
     secret::SecretError,
 };
@@ -26,7 +26,6 @@ struct Inner {
     is_failing: AtomicBool,
     key: RotatingKey,
     keys: ScopedKeys,
-    service: Box<str>,
     variable: Box<str>,
 }
 
@@ -86,21 +85,18 @@ impl ScopedKeys {
     }
 
     pub(crate) fn source_of(&self, service: &str, place: KeyPlace) -> Result<ServiceKeySource, ConfigError> {
-        let found = self.position(service).zip(self.get(service));
         let missing = || ConfigError::custom("no key is declared for this service").value(service);
-        let (index, found) = found.ok_or_else(missing)?;
-        let (key, keys, variable) = (RotatingKey::new(place), self.clone(), found.variable().into());
+        let index = self.position(service).ok_or_else(missing)?;
+        let (key, keys, variable) = (RotatingKey::new(place), self.clone(), self.at(index).variable().into());
         let is_failing = AtomicBool::new(false);
-        Ok(ServiceKeySource(Arc::new(Inner { index, is_failing, key, keys, service: service.into(), variable })))
+        Ok(ServiceKeySource(Arc::new(Inner { index, is_failing, key, keys, variable })))
     }
 }
 
 impl ServiceKeySource {
     /// The version to use.
     pub(crate) fn current(&self, now: UnixTime) -> Result<Token, TokenError> {
-        let missing = || TokenError::new(TokenErrorKind::Store, "no key is declared for this service");
-        let key = self.0.keys.get(&self.0.service).ok_or_else(missing)?;
-        self.0.key.token(key.versions(), now)
+        self.0.key.token(self.0.keys.at(self.0.index).versions(), now)
     }
 
     fn note(&self, read: Result<(), SecretError>) {
@@ -128,6 +124,7 @@ impl TokenSource for ServiceKeySource {
 /// Without the key.
 impl fmt::Debug for ServiceKeySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServiceKeySource").field("service", &self.0.service).finish_non_exhaustive()
+        let key = self.0.keys.at(self.0.index);
+        f.debug_struct("ServiceKeySource").field("service", &key.service()).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,8 @@
-use std::{collections::HashMap, env, fmt, sync::Arc};
+use std::{
+    collections::HashMap,
+    env, fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use tower_warden::Eventual;
 
@@ -6,7 +10,7 @@ use super::{Secret, SecretError, SecretErrorKind, SecretSource, Versioned};
 
 /// Secrets in environment variables.
 ///
-/// They do not change while the process runs, are inherited by its child processes, and can be read from `/proc` by the same
+/// A variable is read once: it does not change while the process runs. Variables are inherited by its child processes, and can be read from `/proc` by the same
 /// user: prefer files, where the platform offers them.
 ///
 /// # Examples
@@ -22,41 +26,54 @@ use super::{Secret, SecretError, SecretErrorKind, SecretSource, Versioned};
 /// ```
 #[derive(Clone, Default)]
 pub struct EnvironmentSecrets {
-    given: Option<Arc<HashMap<Box<str>, Arc<Secret>>>>,
+    /// Those that were given, or have been read.
+    known: Arc<RwLock<HashMap<Box<str>, Arc<Secret>>>>,
+    is_given: bool,
 }
 
 impl EnvironmentSecrets {
     /// The variables of this process.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { given: None }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// These variables instead of those of the process, for tests.
     #[must_use]
     pub fn of<N: Into<Box<str>>, V: Into<String>>(variables: impl IntoIterator<Item = (N, V)>) -> Self {
         let variables = variables.into_iter().map(|(name, value)| (name.into(), Arc::new(Secret::new(value))));
-        Self { given: Some(Arc::new(variables.collect())) }
+        Self { known: Arc::new(RwLock::new(variables.collect())), is_given: true }
     }
 
     fn read(&self, name: &str) -> Result<Arc<Secret>, SecretError> {
-        let refused = |kind, problem| Err(SecretError::new(kind, name, problem));
-        let value = match &self.given {
-            Some(variables) => variables.get(name).cloned(),
-            None => match env::var_os(name).map(|value| value.into_string()) {
-                Some(Ok(value)) => Some(Arc::new(Secret::new(value))),
-                Some(Err(value)) => {
-                    // The bytes are those of the secret, and are overwritten as such.
-                    drop(zeroize::Zeroizing::new(value.into_encoded_bytes()));
-                    return refused(SecretErrorKind::Format, "the variable is not UTF-8");
-                }
-                None => None,
-            },
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let value = match known {
+            None if !self.is_given => self.read_variable(name)?,
+            known => known,
         };
-        match value {
-            Some(value) if value.expose().is_empty() => refused(SecretErrorKind::Missing, "the variable is empty"),
-            Some(value) => Ok(value),
-            None => refused(SecretErrorKind::Missing, "the variable is not set"),
+        let problem = match value {
+            Some(value) if !value.expose().is_empty() => return Ok(value),
+            Some(_) => "the variable is empty",
+            None => "the variable is not set",
+        };
+        Err(SecretError::new(SecretErrorKind::Missing, name, problem))
+    }
+
+    /// Reads a variable of the process for the first time.
+    fn read_variable(&self, name: &str) -> Result<Option<Arc<Secret>>, SecretError> {
+        let Some(value) = env::var_os(name) else { return Ok(None) };
+        match value.into_string() {
+            Ok(value) => {
+                // Overwritten if another thread was first.
+                let secret = Arc::new(Secret::new(value));
+                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                Ok(Some(Arc::clone(known.entry(name.into()).or_insert(secret))))
+            }
+            Err(value) => {
+                // The bytes are those of the secret, and are overwritten as such.
+                drop(zeroize::Zeroizing::new(value.into_encoded_bytes()));
+                Err(SecretError::new(SecretErrorKind::Format, name, "the variable is not UTF-8"))
+            }
         }
     }
 }

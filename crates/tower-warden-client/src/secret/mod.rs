@@ -91,6 +91,8 @@ mod versioned;
 pub trait SecretSource: Send + Sync + 'static {
     /// Returns the secret in its latest version that is known.
     ///
+    /// Called for each request that carries the secret: keep a cache, and return the same `Arc` until the value changes.
+    ///
     /// # Errors
     ///
     /// If there is no such secret, or the source cannot be read and the secret has never been read before. The error names

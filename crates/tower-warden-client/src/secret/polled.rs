@@ -69,7 +69,7 @@ struct Entry {
     /// The end of the overlap on the clock that is never set back: the one of the version, which callers compare, is
     /// reached later if the other clock is set back.
     overlap_end: UnixTime,
-    /// The time of the last reading, whatever its result, on the clock that is never set back.
+    /// The time at which the last reading began, whatever its result, on the clock that is never set back.
     read_at: UnixTime,
     is_failing: bool,
 }
@@ -189,6 +189,10 @@ impl<R: Reader> Polled<R> {
     /// Reads a secret. The caller holds the lock of its name.
     async fn read(&self, name: &str) -> Result<Versioned<Secret>, SecretError> {
         let read_at = self.polling.clock.steady();
+        // Before the reading, because its caller may give up: the next one returns the last value then.
+        if let Some(entry) = self.entries().get_mut(name) {
+            entry.read_at = read_at;
+        }
         let reading = self.reader.read(name).await;
         let replaced = match &reading {
             Ok(current) if !self.entries().contains_key(name) => self.reader.read_replaced(name, current).await,
@@ -201,7 +205,6 @@ impl<R: Reader> Polled<R> {
             entries.insert(name.into(), entry);
             return Ok(versioned);
         };
-        entry.read_at = read_at;
         match reading {
             Ok(reading) => self.update(entry, name, reading),
             Err(error) => {

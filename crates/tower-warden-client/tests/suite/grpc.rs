@@ -128,7 +128,9 @@ async fn a_service_that_is_unavailable_over_grpc_is_called_again() {
         (&[("grpc-status", "8"), ("retry-after", "3")], StatusCode::TOO_MANY_REQUESTS, 3),
     ] {
         let server = server::Server::new([Ok(server::response(200, headers))]);
-        let last = RetryLayer::new().layer(server.clone()).oneshot(server::get()).await.unwrap();
+        let mut request = server::post();
+        request.headers_mut().insert("idempotency-key", "7f3c".parse().unwrap());
+        let last = RetryLayer::new().layer(server.clone()).oneshot(request).await.unwrap();
         assert_outcome(&last, StatusCode::OK, 2, RetryEnd::Final);
         assert_eq!((server.pauses(), summary(&last).retries()[0].cause), (vec![pause], RetryCause::Status(status)));
     }

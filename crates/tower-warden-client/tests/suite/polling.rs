@@ -118,6 +118,22 @@ async fn a_reader_that_gives_up_leaves_the_reading_to_the_next_one() {
     assert_eq!((next.await.as_str(), slow.count("billing")), ("2", 2));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_a_caller_gives_up_is_not_begun_again_by_the_next_one() {
+    let (environment, clock) = environment();
+    let slow = Slow::new();
+    let secrets = slow.secrets(Polling::default().environment(&environment));
+    assert_eq!(value(&secrets, "billing").await, "1");
+    clock.advance(seconds(10));
+    slow.hold("billing");
+    let limited = async || tokio::time::timeout(seconds(2), value(&secrets, "billing")).await;
+    limited().await.unwrap_err();
+    assert_eq!((limited().await.unwrap().as_str(), slow.count("billing")), ("1", 2));
+    slow.release("billing");
+    clock.advance(seconds(10));
+    assert_eq!(value(&secrets, "billing").await, "3");
+}
+
 #[tokio::test]
 async fn callers_that_waited_for_a_failed_reading_do_not_read_one_after_another() {
     let slow = Slow::new();

@@ -61,6 +61,14 @@ async fn variables_of_the_process_are_read() {
 }
 
 #[tokio::test]
+async fn a_variable_of_the_process_is_read_once() {
+    let source = EnvironmentSecrets::new();
+    let first = source.get("CARGO_PKG_NAME").wait().await.unwrap();
+    let second = source.clone().get("CARGO_PKG_NAME").wait().await.unwrap();
+    assert!(Arc::ptr_eq(first.current(), second.current()));
+}
+
+#[tokio::test]
 async fn a_source_is_used_as_an_object() {
     let source: Arc<dyn SecretSource> = Arc::new(EnvironmentSecrets::of([("BILLING_API_KEY", KEY)]));
     assert!(Arc::clone(&source).get("BILLING_API_KEY").wait().await.is_ok());

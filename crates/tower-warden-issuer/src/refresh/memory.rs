@@ -16,7 +16,8 @@ use super::{
 ///
 /// It has room for 100 000 families by default, at about 700 bytes each, however often their tokens are used. If there is no
 /// room, no token is issued: no family is dropped before it expires. A client has at most a hundredth of the room for one
-/// subject, and ten families at least, so that an agent that logs in all the time takes no room from others.
+/// subject, and ten families at least, so that an agent that logs in all the time takes no room from others. Revoked families
+/// take room until they expire.
 ///
 /// # Deployment caveat
 ///
@@ -39,6 +40,8 @@ struct Families {
 
 impl MemoryRefreshStore {
     /// A store with room for this many families.
+    ///
+    /// In one with room for fewer than 1 000, a client has at most ten families for one subject.
     #[must_use]
     pub fn new(capacity: NonZeroUsize) -> Self {
         Self { capacity, shared: Arc::default() }
@@ -93,8 +96,11 @@ impl RefreshStore for MemoryRefreshStore {
         let mut families = self.families();
         families.remove_expired(now);
         let share = (self.capacity.get() / 100).max(MIN_SHARE);
-        if families.by_id.len() >= self.capacity.get() || families.count(&family) >= share {
+        if families.by_id.len() >= self.capacity.get() {
             return Eventual::Now(Err(FULL));
+        }
+        if families.count(&family) >= share {
+            return Eventual::Now(Err(SHARE_USED));
         }
         families.insert(family);
         Eventual::Now(Ok(()))
@@ -137,3 +143,6 @@ impl fmt::Debug for MemoryRefreshStore {
 const MIN_SHARE: usize = 10;
 
 const FULL: Unavailable = Unavailable::new("the store of refresh tokens, which is full,");
+
+const SHARE_USED: Unavailable =
+    Unavailable::new("the room that a client has for one subject in the store of refresh tokens, which is full,");

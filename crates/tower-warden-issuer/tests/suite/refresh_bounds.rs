@@ -42,7 +42,8 @@ async fn a_client_does_not_take_the_room_of_others() {
     for _ in 0..11 {
         last = Some(begin("alice").await.unwrap());
     }
-    assert!(matches!(begin("alice").await, Err(IssueError::Unavailable(_))));
+    let Err(IssueError::Unavailable(error)) = begin("alice").await else { panic!("there is no room for alice") };
+    assert!(error.to_string().contains("a client has for one subject"), "{error}");
     assert!(begin("bob").await.is_ok());
     // The use of one makes no room, and its expiry does.
     let used = format!("grant_type=refresh_token&refresh_token={}", last.unwrap().expose());
