@@ -106,20 +106,17 @@ impl Outages {
         }
         // Nobody may ask again for a directory that failed: its outage would not end.
         let forgotten: Vec<_> = agents.extract_if(|_, failed| now - failed.last >= LIFETIME).collect();
-        let outage = (agents.len() < MAX_AGENTS).then(|| self.add(&mut agents, agent, now));
+        let outage = (agents.len() < MAX_AGENTS).then(|| Outage::of_issuer(DEPENDENCY, agent));
+        if let Some(outage) = &outage {
+            #[cfg(feature = "audit")]
+            if let Some(observer) = self.observer.get() {
+                outage.observed_by(observer);
+            }
+            agents.insert(agent.into(), Failed { last: now, outage: outage.clone() });
+        }
         // The observer is not called with the lock.
         drop(agents);
         drop(forgotten);
-        outage
-    }
-
-    fn add(&self, agents: &mut HashMap<Box<str>, Failed>, agent: &str, now: Instant) -> Outage {
-        let outage = Outage::of_issuer(DEPENDENCY, agent);
-        #[cfg(feature = "audit")]
-        if let Some(observer) = self.observer.get() {
-            outage.observed_by(observer);
-        }
-        agents.insert(agent.into(), Failed { last: now, outage: outage.clone() });
         outage
     }
 }
