@@ -13,7 +13,8 @@ pub enum Notice {
     DependencyDown {
         /// The name of the dependency.
         dependency: Arc<str>,
-        /// The issuer, if it is a dependency of one: its name, or the host of its key set.
+        /// The issuer, if it is a dependency of one: its name, or the host of its key set. For the keys of an agent's signatures,
+        /// the URL of its directory.
         issuer: Option<Arc<str>>,
         /// The error.
         cause: Arc<str>,

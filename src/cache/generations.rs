@@ -81,8 +81,9 @@ impl Tombstones {
 
     /// The generation below which entries with this tag are invalid.
     fn minimum(&self, tag: &str) -> u64 {
-        let removed = self.removed.get(self.bucket(tag)).copied().unwrap_or_default();
-        self.by_tag.get(tag).copied().unwrap_or_default().max(removed)
+        let minimum = self.by_tag.get(tag).copied().unwrap_or_default();
+        // The second hash is computed only if it is needed.
+        if self.removed.is_empty() { minimum } else { minimum.max(self.removed[self.bucket(tag)]) }
     }
 
     /// The bucket of a tag, by the secret keys of the map.

@@ -119,7 +119,7 @@ impl LimitKey {
     pub(super) fn fingerprint(&self, hasher: &SipHasher13) -> u64 {
         let text = match &self.text {
             Text::Short { bytes, length } => hasher.hash(&bytes[..*length]),
-            // No short text has this hash because it is the digest of a long one.
+            // Inverted, so that a short key that equals the digest of a long one has another hash.
             Text::Long(_) => !hasher.hash(&self.text.digest()),
         };
         text ^ self.limit

@@ -39,7 +39,8 @@ pub struct KnownKey {
     /// The holder. Its [method](Identity::method) becomes [`Signature`](crate::AuthMethod::Signature).
     ///
     /// Its [time of issue](Identity::issued_at) is that at which the holder was given the key. Without one, every
-    /// [revocation](crate::revocation) of its tenant, subject or owner covers it, also after the tenant is unlocked.
+    /// [revocation](crate::revocation) of its tenant, subject or owner covers it, even one that is limited to credentials that
+    /// were issued before a time.
     pub identity: Arc<Identity>,
     /// The key.
     pub key: Arc<VerifyingKey>,

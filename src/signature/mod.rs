@@ -108,8 +108,8 @@
 //! [`AuthLayer::signature_proof`](crate::layer::AuthLayer::signature_proof). An agent that signs, and acts for a user with a
 //! token of its own, is [`AuthLayer::acting_for`](crate::layer::AuthLayer::acting_for).
 //!
-//! A signature covers the fields that carry the other credential, and `authorization` in any case, so that nobody sends the
-//! request with another token. If it does not, `Accept-Signature` of the refusal names those that the request has. Only
+//! A signature covers the fields that carry the other credential, and `authorization`, so that nobody sends the request with
+//! another token. If it does not, `Accept-Signature` of the refusal names those that the request has.
 //! [`danger_components`](SignaturePolicy::danger_components) does not require it, for example where a proxy adds
 //! `Authorization` to signed requests. A policy for agents requires the fields of the other credential only.
 //!

@@ -74,7 +74,7 @@ impl SignatureProof {
     ///
     /// # Errors
     ///
-    /// If a key is a secret one, which no credential can be bound to by a thumbprint.
+    /// If a key is a secret one, which no credential can be bound to by a thumbprint, or if two keys have the same `kid`.
     pub fn new<K: Into<Arc<VerifyingKey>>>(
         policy: SignaturePolicy,
         keys: impl IntoIterator<Item = K>,

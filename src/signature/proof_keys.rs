@@ -9,7 +9,8 @@ use crate::{
 /// Finds the public keys that tokens and API keys are bound to.
 ///
 /// It is called for each signature beside a bound credential, and does not wait: an implementation with a store reads it ahead
-/// of requests. Register a key before a credential is bound to it.
+/// of requests. Register a key before a credential is bound to it, under all its ids at once: a request with two signatures by
+/// one key, under an id that is known and one that is not yet, could be sent again with the second one once that is.
 ///
 /// # Examples
 ///
@@ -69,11 +70,12 @@ impl<K: ProofKeys + ?Sized> ProofKeys for Arc<K> {
 pub struct ProofKeyMap(HashMap<Box<str>, Arc<VerifyingKey>>);
 
 impl ProofKeyMap {
-    /// Adds a key. It replaces one with the same id.
+    /// Adds a key under its thumbprint, and its `kid` if it has one.
     ///
     /// # Errors
     ///
-    /// If it is a secret key, which no credential can be bound to by a thumbprint.
+    /// If it is a secret key, which no credential can be bound to by a thumbprint, or if its `kid` is an id of another key, whose
+    /// holder could not prove its credentials any more.
     pub fn add(&mut self, key: impl Into<Arc<VerifyingKey>>) -> Result<(), ConfigError> {
         let key: Arc<VerifyingKey> = key.into();
         let Some(thumbprint) = key.thumbprint() else {
@@ -81,10 +83,21 @@ impl ProofKeyMap {
         };
         let thumbprint = thumbprint.to_base64url().into_boxed_str();
         if let Some(kid) = key.kid() {
+            if self.0.get(kid).is_some_and(|known| known.thumbprint() != key.thumbprint()) {
+                return Err(refused("two keys that prove possession have the same id").value(kid));
+            }
             self.0.insert(kid.into(), Arc::clone(&key));
         }
+        // It replaces a `kid` of another key, whose holder may have chosen this thumbprint.
         self.0.insert(thumbprint, key);
         Ok(())
+    }
+
+    /// Removes the key with this id, under all its ids, and returns it.
+    pub fn remove(&mut self, key_id: &str) -> Option<Arc<VerifyingKey>> {
+        let removed = self.0.get(key_id).cloned()?;
+        self.0.retain(|_, key| key.thumbprint() != removed.thumbprint());
+        Some(removed)
     }
 }
 

@@ -17,8 +17,8 @@ use super::{
 /// Fields by which the same content has another meaning.
 pub(super) static REPRESENTATION: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_ENCODING];
 
-/// Fields by which the same request is that of somebody else.
-static CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
+/// Fields by which the same request is that of somebody else, whatever credentials the layer takes.
+static REQUIRED_CREDENTIALS: [HeaderName; 1] = [AUTHORIZATION];
 
 /// The treatment of `Signature-Agent`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -147,7 +147,7 @@ impl SignaturePolicy {
         // Without content, these fields have no meaning.
         let is_content =
             self.content == ContentRule::Signed && matches!(content, Some(Content::Streamed | Content::Verified));
-        let of_credentials: &[_] = if self.is_whole() { &CREDENTIALS } else { &[] };
+        let of_credentials: &[_] = if self.is_whole() { &REQUIRED_CREDENTIALS } else { &[] };
         let of_content: &[_] = if self.is_whole() && is_content { &REPRESENTATION } else { &[] };
         let all = credential.iter().chain(of_credentials).chain(of_content);
         all.filter(|name| headers.contains_key(*name))

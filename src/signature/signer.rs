@@ -14,7 +14,7 @@ use sfv::{ItemSerializer, KeyRef, StringRef};
 use super::{
     base::Values,
     component::Component,
-    content_digest::{CONTENT_DIGEST, DigestAlgorithm},
+    content_digest::{CONTENT_DIGEST, Content, DigestAlgorithm},
     field_type::{FieldType, FieldTypes},
     input::{self, SIGNATURE, SIGNATURE_INPUT},
     key::MessageKey,
@@ -89,7 +89,9 @@ impl MessageSigner {
         }
     }
 
-    /// Sets the components that a signature covers, besides `content-digest` if there is content.
+    /// Sets the components that a signature covers, instead of `@method` and `@target-uri`. It covers the fields of a request that
+    /// it covers by default as well, as [`SignaturePolicy::components`](super::SignaturePolicy::components) requires. The
+    /// signature of a response covers these, and `content-digest` if there is content.
     ///
     /// # Errors
     ///
@@ -146,7 +148,8 @@ impl MessageSigner {
         self
     }
 
-    /// Adds `Content-Digest` if there is content, `Signature-Input` and `Signature`.
+    /// Adds `Content-Digest` if there is content, `Signature-Input` and `Signature`. A `Content-Digest` that matches the content is
+    /// kept, whatever its algorithm is: other signatures may cover it.
     ///
     /// # Errors
     ///
@@ -154,7 +157,9 @@ impl MessageSigner {
     pub fn sign_request(&self, parts: &mut request::Parts, content: &[u8], now: UnixTime) -> Result<(), SigningError> {
         let origin = Origin::of(&parts.uri).ok_or(SigningError::of("the URI of a request is absolute"))?;
         self.add_digest(&mut parts.headers, content);
-        let components = self.covered(&["@method", "@target-uri"], &parts.headers, content);
+        let mut components = self.components.clone().unwrap_or_else(|| ["@method", "@target-uri"].map(parsed).into());
+        cover_fields(&mut components, &parts.headers, content);
+        cover_content(&mut components, content);
         let fields = {
             let (headers, method, uri) = (&parts.headers, &parts.method, &origin_form(&parts.uri));
             let message = Message::Request(RequestHead { headers, method, prefix: "", uri });
@@ -197,10 +202,12 @@ impl MessageSigner {
     ) -> Result<(), SigningError> {
         self.add_digest(&mut parts.headers, content);
         let default = ["@status", "\"@method\";req", "\"@target-uri\";req"];
-        let mut components = self.covered(&default, &parts.headers, content);
+        let mut components = self.components.clone().unwrap_or_else(|| default.map(parsed).into());
         if self.components.is_none() {
+            cover_fields(&mut components, &parts.headers, content);
             components.extend(input::binding(request.headers));
         }
+        cover_content(&mut components, content);
         let fields = {
             let (headers, status) = (&parts.headers, parts.status);
             self.sign(Message::Response { headers, request: Some(request), status }, origin, &components, now)?
@@ -209,22 +216,9 @@ impl MessageSigner {
     }
 
     fn add_digest(&self, headers: &mut HeaderMap, content: &[u8]) {
-        if !content.is_empty() {
+        if !content.is_empty() && Content::compare(headers, content) != Content::Verified {
             headers.insert(CONTENT_DIGEST, self.digest.content_digest(content));
         }
-    }
-
-    fn covered(&self, default: &[&str], headers: &HeaderMap, content: &[u8]) -> Vec<Component> {
-        let parsed = |text: &str| text.parse().expect("a component of RFC 9421");
-        let mut components = self.components.clone().unwrap_or_else(|| {
-            let content: &[HeaderName] = if content.is_empty() { &[] } else { &REPRESENTATION };
-            let fields = CREDENTIALS.iter().chain(content).filter(|name| headers.contains_key(*name));
-            default.iter().copied().chain(fields.map(HeaderName::as_str)).map(parsed).collect()
-        });
-        if !content.is_empty() && !covers_content(&components) {
-            components.push(parsed("content-digest"));
-        }
-        components
     }
 
     /// The values of the two fields.
@@ -282,4 +276,24 @@ impl MessageSigner {
         headers.append(SIGNATURE, signature);
         Ok(())
     }
+}
+
+/// Adds the fields that a signature covers if the message has them.
+fn cover_fields(components: &mut Vec<Component>, headers: &HeaderMap, content: &[u8]) {
+    let of_content: &[HeaderName] = if content.is_empty() { &[] } else { &REPRESENTATION };
+    for name in CREDENTIALS.iter().chain(of_content).filter(|name| headers.contains_key(*name)) {
+        if !components.iter().any(|component| component.is_whole_field(name)) {
+            components.push(parsed(name.as_str()));
+        }
+    }
+}
+
+fn cover_content(components: &mut Vec<Component>, content: &[u8]) {
+    if !content.is_empty() && !covers_content(components) {
+        components.push(parsed("content-digest"));
+    }
+}
+
+fn parsed(component: &str) -> Component {
+    component.parse().expect("a component of RFC 9421")
 }

@@ -164,7 +164,8 @@ async fn directory_that_does_not_respond_is_logged_once_also_between_requests_of
         assert_ne!(send(&bots.app, request(&bots.two, TWO), "").await.status, 503);
     }
     let text = log.text();
-    assert_eq!(text.matches("the source of signature keys does not respond").count(), 1, "{text}");
+    assert_eq!(text.matches("the directory of an agent does not respond").count(), 1, "{text}");
+    assert!(text.contains(ONE) && !text.contains(TWO), "{text}");
     assert!(!text.contains("responds again"), "{text}");
 }
 

@@ -274,13 +274,36 @@ async fn key_that_is_registered_while_the_server_runs_proves_its_tokens() {
     };
     send(&app, request(), "").await.assert_reason(503, "signature_keys_unavailable");
     let register = |key: VerifyingKey| registered.0.lock().unwrap().get_or_insert_default().add(key).unwrap();
+    let remove = |id: &str| registered.0.lock().unwrap().as_mut().and_then(|keys| keys.remove(id));
     register(VerifyingKey::from_jwk(&other.jwk().to_string()).unwrap());
     send(&app, request(), "").await.assert_reason(401, "signature_key_unknown");
     // A key of another holder under this id is of no use.
     register(VerifyingKey::from_jwk(&other.jwk().to_string()).unwrap().with_kid("k1"));
     send(&app, request(), "").await.assert_reason(401, "key_mismatch");
+    assert!(remove("k1").is_some() && remove("k2").is_none(), "it is removed under all its ids");
     register(VerifyingKey::from_jwk(&key.jwk().to_string()).unwrap());
     send(&app, request(), "").await.assert_subject("alice:");
+}
+
+#[test]
+fn key_cannot_be_registered_under_an_id_of_another_one() {
+    let [key, other] = ["k1", "k1"].map(|id| SigningKey::named(Algorithm::EdDSA, id));
+    let parsed = |key: &SigningKey| VerifyingKey::from_jwk(&key.jwk().to_string()).unwrap();
+    let [thumbprint, future] = [&key, &other].map(|key| parsed(key).thumbprint().unwrap().to_base64url());
+    let mut keys = ProofKeyMap::default();
+    keys.add(parsed(&key)).unwrap();
+    keys.add(parsed(&key)).expect("it is the same key");
+    assert!(keys.add(parsed(&other)).is_err());
+    assert!(keys.add(parsed(&other).with_kid(&*thumbprint)).is_err());
+    let found =
+        |keys: &ProofKeyMap, id: &str| keys.find(id).unwrap().map(|key| key.thumbprint().unwrap().to_base64url());
+    assert_eq!(found(&keys, "k1").as_deref(), Some(&*thumbprint));
+    assert_eq!(found(&keys, &future), None, "nothing of it is added");
+
+    // The holder of a thumbprint can register it, whatever others have chosen as their ids.
+    keys.add(parsed(&key).with_kid(&*future)).unwrap();
+    keys.add(parsed(&other).with_kid("k2")).unwrap();
+    assert_eq!(found(&keys, &future), Some(future));
 }
 
 // (216, 231)

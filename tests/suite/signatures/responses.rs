@@ -12,6 +12,7 @@ use tower_warden::{
     jwt::Algorithm,
     signature::{
         DigestAlgorithm, FieldType, HmacKey, MessageSigner, ResponseVerifier, SignResponseLayer, SignatureAlgorithm,
+        SignaturePolicy,
     },
     testing::SigningKey,
 };
@@ -59,6 +60,36 @@ async fn equal_requests_are_no_replays_because_of_their_nonces() {
     let [first, second] = answers;
     Answer::read(first.await.unwrap()).await.assert_subject("agent:");
     assert_refused(&Answer::read(second.await.unwrap()).await, "signature_replay");
+}
+
+#[tokio::test]
+async fn list_of_components_on_both_sides_covers_the_fields_that_the_policy_requires() {
+    let components = ["@method", "@target-uri", "x-tenant"];
+    let policy = |policy: SignaturePolicy| policy.components(components).unwrap();
+    let stack = Stack::of(SigningKey::named(Algorithm::EdDSA, "k1"), policy);
+    let signer = MessageSigner::new(stack.key.clone()).components(components).unwrap();
+    let request = Request::post("https://api.test/orders").header("x-tenant", "acme").header("authorization", "token");
+    let request = request.header("content-type", "application/json").header("content-encoding", "gzip");
+    let (mut parts, ()) = request.body(()).unwrap().into_parts();
+    signer.sign_request(&mut parts, b"{}", START).unwrap();
+    parts.uri = "/orders".parse().unwrap();
+    let request = Request::from_parts(parts, Full::from("{}"));
+    Answer::read(stack.app.clone().oneshot(request).await.unwrap()).await.assert_subject("agent:{}");
+}
+
+#[test]
+fn digest_that_matches_the_content_is_kept() {
+    let signer = MessageSigner::new(HmacKey::new("k", &[7; 32]).unwrap());
+    let signed = |digest: &HeaderValue| {
+        let request = Request::post(ORIGIN).header("content-digest", digest);
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        signer.sign_request(&mut parts, b"{}", START).unwrap();
+        parts.headers.remove("content-digest").unwrap()
+    };
+    let [kept, other] = [&b"{}"[..], b"[]"].map(|content| DigestAlgorithm::Sha512.content_digest(content));
+    assert_eq!(signed(&kept), kept);
+    assert_eq!(signed(&other), DigestAlgorithm::Sha256.content_digest(b"{}"));
+    assert_eq!(signed(&HeaderValue::from_static("?")), DigestAlgorithm::Sha256.content_digest(b"{}"));
 }
 
 #[test]

@@ -18,7 +18,10 @@ use tower_warden::{
     caller::Confirmation,
     jwt::{Algorithm, Issuer, Jwt, VerifyingKey},
     layer::{AuthLayer, BodyCheckLayer},
-    signature::{ContentDigestCheck, MessageSigner, SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures},
+    signature::{
+        ContentDigestCheck, DigestAlgorithm, MessageSigner, SignatureKeyMap, SignaturePolicy, SignatureProof,
+        Signatures,
+    },
     testing::TestIssuer,
 };
 use tower_warden_client::{
@@ -92,6 +95,23 @@ async fn passed_on(input: &str, signature: &str) -> (u16, Vec<String>) {
 async fn request_that_a_client_has_signed_gets_a_further_signature() {
     let input = "sig1=(\"@method\");created=1;keyid=\"client\"";
     assert_eq!(passed_on(input, "sig1=:AAAA:").await, (200, vec!["sig1".to_owned(), "sig1-2".to_owned()]));
+}
+
+#[tokio::test]
+async fn signature_of_a_client_is_valid_behind_a_gateway_with_another_digest() {
+    let [client, gateway] =
+        ["client", "gateway"].map(|id| PrivateKey::generate(Algorithm::EdDSA).unwrap().with_kid(id));
+    let public = VerifyingKey::from_jwk(&client.public_jwk()).unwrap();
+    let keys = SignatureKeyMap::default().with("client", public, Identity::new("client", AuthMethod::Signature));
+    let signatures = Signatures::new(SignaturePolicy::new(API).unwrap(), keys);
+    let api = api(AuthLayer::new(signatures).environment(&environment()));
+    let sign = |key, digest| {
+        let signer = MessageSigner::new(RequestKey::new(key).unwrap()).digest(digest);
+        SignLayer::new(signer).environment(&environment())
+    };
+    let gateway = sign(gateway, DigestAlgorithm::Sha256).layer(api);
+    let client = sign(client, DigestAlgorithm::Sha512).layer(gateway);
+    assert_eq!(client.oneshot(post("/orders", "{}")).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
