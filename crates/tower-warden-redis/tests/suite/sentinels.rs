@@ -190,12 +190,14 @@ async fn each_query_of_the_sentinels_connects_to_the_master_once() {
     until(
         async || {
             after = calls().await;
-            after[0] >= before[0] + 4
+            after[0] >= before[0] + 6
         },
-        "four queries",
+        "six queries",
     )
     .await;
     let (queries, connections) = (after[0] - before[0], after[1] - before[1]);
-    // The first or the last one may have been counted between its two commands.
-    assert!((queries - 1..=queries + 1).contains(&connections), "{queries} queries, {connections} connections");
+    // The first or the last one may have been counted between its two commands, and a connection that is slow is made again: two
+    // for each query would be twice as many.
+    let expected = queries - 1..=queries + queries / 2;
+    assert!(expected.contains(&connections), "{queries} queries, {connections} connections");
 }
