@@ -52,5 +52,5 @@ pub(crate) fn cached(effort: Effort) {
 
     table("An introspected token that is cached");
     row("Introspection::authenticate, clock read", verified, HIT, hit, Budget::AtMost(2.0));
-    row("AuthLayer, above the bare service", layered - bare, HIT, hit, Budget::AtMost(2.0));
+    row("AuthLayer, above the bare service", layered - bare, HIT, hit, Budget::AtMost(1.5));
 }

@@ -82,7 +82,7 @@ pub(crate) fn one_key_after_the_other(effort: Effort) {
     );
     table("A decision of a limiter on one node");
     let floor = "governor's keyed check (unbounded)";
-    row("LocalRateLimiter::take, one quota", ours, floor, theirs, Budget::AtMost(3.0));
+    row("LocalRateLimiter::take, one quota", ours, floor, theirs, Budget::AtMost(1.5));
     row("LocalRateLimiter::take, two quotas", two, floor, theirs, Budget::Open);
 }
 
@@ -106,14 +106,14 @@ pub(crate) fn layers(effort: Effort) {
     );
     table("A whole layer by peer, above the bare service");
     let floor = "tower_governor, without fields";
-    row("RateLimitLayer, without fields", silent - bare, floor, terse - bare, Budget::Open);
+    row("RateLimitLayer, without fields", silent - bare, floor, terse - bare, Budget::AtMost(1.5));
     row("FailureLimitLayer, nothing fails", failures - bare, floor, terse - bare, Budget::Open);
     row(
         "RateLimitLayer, RateLimit and -Policy",
         draft - bare,
         "tower_governor, X-RateLimit-*",
         telling - bare,
-        Budget::Open,
+        Budget::AtMost(1.0),
     );
 }
 
@@ -186,7 +186,7 @@ pub(crate) fn many_keys(effort: Effort) {
     };
 
     table(&format!("{count} keys, used in an order without order"));
-    row("LocalRateLimiter::take", ours, "governor's keyed check", theirs, Budget::AtMost(3.0));
+    row("LocalRateLimiter::take", ours, "governor's keyed check", theirs, Budget::AtMost(1.5));
     let each = |held: i64| held as f64 / f64::from(count);
     println!("LocalRateLimiter holds {:.1} bytes for each key of its bound, and no more, whatever comes;", each(held));
     println!("governor holds {:.1} bytes for each key there was, with 17 bytes of key", each(theirs_held));

@@ -46,7 +46,7 @@ pub(crate) fn cached(effort: Effort) {
     table("A key that is cached");
     row("SHA-256 of 58 bytes", digest, HIT, hit, Budget::Open);
     row("ApiKeys::authenticate, clock read", verified, HIT, hit, Budget::AtMost(2.0));
-    row("AuthLayer, above the bare service", layered - bare, HIT, hit, Budget::AtMost(2.0));
+    row("AuthLayer, above the bare service", layered - bare, HIT, hit, Budget::AtMost(1.5));
     row("the bare service, which drops a request", bare, HIT, hit, Budget::Open);
 }
 
