@@ -66,24 +66,24 @@ pub(super) enum Reporting {
 
 /// The owner of a credential.
 #[derive(Clone, Copy, Debug)]
-enum Role {
+pub(super) enum Role {
     Caller,
     Subject,
 }
 
 /// A credential that passed every check but the last: its proofs are not marked as used.
-struct Checked {
-    attempt: Attempt,
+pub(super) struct Checked {
+    pub(super) attempt: Attempt,
     examined: Examined,
-    identity: Arc<Identity>,
+    pub(super) identity: Arc<Identity>,
     not_revoked: NotRevoked,
     role: Role,
 }
 
 /// A credential that passed every check.
-struct Verified {
-    principal: Principal,
-    response_fields: Vec<(HeaderName, HeaderValue)>,
+pub(super) struct Verified {
+    pub(super) principal: Principal,
+    pub(super) response_fields: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Sealed for Authentication {}
@@ -168,7 +168,7 @@ impl Authentication {
 
     /// Verifies one credential, beside another one in these fields, up to the last check.
     #[inline]
-    fn verify(
+    pub(super) fn verify(
         self: &Arc<Self>,
         role: Role,
         located: &Located<'_>,
@@ -187,59 +187,8 @@ impl Authentication {
         }
     }
 
-    /// Verifies the credential of the caller, then that of the subject; both are read from the request first, and their
-    /// proofs are marked as used after all other checks of both.
-    fn verify_both(
-        self: &Arc<Self>,
-        caller: &Located<'_>,
-        subject: &Located<'_>,
-        head: &Head<'_>,
-    ) -> Eventual<Result<Verified, Rejection>> {
-        let moment = self.clock.moment();
-        let client = head.client();
-        let fields = caller.credential.fields();
-        let caller = self.verify(Role::Caller, caller, subject.credential.fields(), head, moment);
-        // The same times, and a measurement of its own.
-        let moment = Moment::new(moment.now, moment.steady);
-        let (attempt, verdict) = self.source(Role::Subject).begin(subject, fields, head, moment);
-        let this = Arc::clone(self);
-        caller.and_then(move |caller| {
-            let caller = match caller {
-                Ok(caller) => caller,
-                Err(rejection) => return Eventual::Now(Err(rejection)),
-            };
-            let subject = verdict.and_then({
-                let this = Arc::clone(&this);
-                move |verdict| this.settle(Role::Subject, attempt, verdict, || client)
-            });
-            subject.and_then(move |subject| match subject {
-                Ok(subject) => this.finish_both(caller, subject),
-                Err(rejection) => Eventual::Now(Err(rejection)),
-            })
-        })
-    }
-
-    /// Makes one principal of a caller and the subject it acts for. They must be of one tenant, if both have one.
-    fn finish_both(self: &Arc<Self>, caller: Checked, subject: Checked) -> Eventual<Result<Verified, Rejection>> {
-        if let (Some(one), Some(other)) = (&caller.identity.tenant, &subject.identity.tenant)
-            && one != other
-        {
-            let rejection = Rejection::new(RejectionKind::Invalid, Reason::TENANT_MISMATCH);
-            return self.refuse(Role::Caller, &caller.attempt, rejection);
-        }
-        let (this, caller) = (Arc::clone(self), self.finish(Ok(caller)));
-        caller.and_then(move |caller| match caller {
-            Ok(caller) => this.finish(Ok(subject)).map(move |subject| {
-                let subject = subject?;
-                let response_fields = [caller.response_fields, subject.response_fields].concat();
-                Ok(Verified { principal: caller.principal.for_subject(subject.principal), response_fields })
-            }),
-            Err(rejection) => Eventual::Now(Err(rejection)),
-        })
-    }
-
     #[inline]
-    fn settle(
+    pub(super) fn settle(
         self: &Arc<Self>,
         role: Role,
         attempt: Attempt,
@@ -290,7 +239,10 @@ impl Authentication {
 
     /// The last check: whether a proof was used before.
     #[inline]
-    fn finish(self: &Arc<Self>, checked: Result<Checked, Rejection>) -> Eventual<Result<Verified, Rejection>> {
+    pub(super) fn finish(
+        self: &Arc<Self>,
+        checked: Result<Checked, Rejection>,
+    ) -> Eventual<Result<Verified, Rejection>> {
         let checked = match checked {
             Ok(checked) => checked,
             Err(rejection) => return Eventual::Now(Err(rejection)),
@@ -329,7 +281,12 @@ impl Authentication {
         Ok(Verified { principal, response_fields: fields.collect() })
     }
 
-    fn refuse<T>(&self, role: Role, attempt: &Attempt, rejection: Rejection) -> Eventual<Result<T, Rejection>> {
+    pub(super) fn refuse<T>(
+        &self,
+        role: Role,
+        attempt: &Attempt,
+        rejection: Rejection,
+    ) -> Eventual<Result<T, Rejection>> {
         Eventual::Now(Err(self.challenged(role, rejection, Presented::Scheme(attempt.place.scheme))))
     }
 
@@ -338,7 +295,7 @@ impl Authentication {
         rejection.challenged(&self.source(role).terms().challenges, presented)
     }
 
-    fn source(&self, role: Role) -> &CredentialSource {
+    pub(super) fn source(&self, role: Role) -> &CredentialSource {
         match role {
             Role::Caller => &self.caller,
             // Without a subject, nothing has this role.

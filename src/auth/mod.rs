@@ -21,6 +21,7 @@ mod admitted;
 mod attempt;
 mod authentication;
 mod authenticator;
+mod both;
 mod conceal;
 mod few;
 mod layer;

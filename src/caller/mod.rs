@@ -42,6 +42,7 @@ pub use self::{
 };
 
 mod admission;
+mod attributes;
 mod confirmation;
 mod extension;
 mod identity;
