@@ -10,8 +10,8 @@ use super::{Secret, SecretError, SecretErrorKind, SecretSource, Versioned};
 
 /// Secrets in environment variables.
 ///
-/// A variable is read once: it does not change while the process runs. Variables are inherited by its child processes, and can be read from `/proc` by the same
-/// user: prefer files, where the platform offers them.
+/// A variable is read once: it does not change while the process runs. Variables are inherited by its child processes, and can be
+/// read from `/proc` by the same user: prefer files, where the platform offers them.
 ///
 /// # Examples
 ///
