@@ -109,8 +109,8 @@ where
         };
         let mut guard = this.guard.take().expect("polled after completion");
         Poll::Ready(match outcome {
-            Ok(response) => {
-                let response = guard.respond(response, this.respond);
+            Ok(mut response) => {
+                guard.respond(&mut response, this.respond);
                 Ok(AuditBody::wrap(response, guard))
             }
             Err(error) => {

@@ -2,7 +2,7 @@ use std::{
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http::{Method, Request, Response, StatusCode};
@@ -21,7 +21,7 @@ use crate::{
     refusal::{Rejection, RejectionKind, Respond, Responder},
     request::Head,
     scheme,
-    trail::{Notes, Observation, Path, Received, TraceContext, Trail},
+    trail::{Observation, Path, Received, TraceContext, Trail},
 };
 
 /// Records the event of a request when it is dropped.
@@ -50,24 +50,26 @@ impl Guard {
     pub(super) fn begin<B>(settings: &Arc<Settings>, request: &mut Request<B>) -> Self {
         let head = Head::from(&*request);
         let request_id = settings.ids.of(&head);
+        let moment = settings.log.clock().moment();
         let received = Received {
             id: request_id.event(),
             method: head.method.clone(),
             path: Path::of(head.uri),
             peer: head.peer(),
             request_id,
-            started: Instant::now(),
-            time: settings.log.clock().timestamp(),
+            started: moment.instant,
+            time: moment.timestamp,
             trace: TraceContext::of(head.headers),
         };
-        let mut notes = Notes {
-            certificate: certificate(&head),
-            is_decided: settings.needs_no_decision(&head),
-            observations: scheme::is_in_query(&head).then_some(Observation::CredentialInQuery).into_iter().collect(),
-            ..Notes::default()
-        };
-        notes.see_from(received.peer, &head);
-        let trail = Trail::new(received, notes);
+        let peer = received.peer;
+        let trail = Trail::new(received, |notes| {
+            notes.certificate = certificate(&head);
+            notes.is_decided = settings.needs_no_decision(&head);
+            if scheme::is_in_query(&head) {
+                notes.observations.push(Observation::CredentialInQuery);
+            }
+            notes.see_from(peer, &head);
+        });
         request.extensions_mut().insert(trail.clone());
         Self {
             duration: None,
@@ -111,20 +113,15 @@ impl Guard {
     }
 
     /// Notes the response, and replaces that of a request about which no layer has decided, if that is refused.
-    pub(super) fn respond<B: Body, R: Respond<B>>(
-        &mut self,
-        response: Response<B>,
-        respond: &Responder<R>,
-    ) -> Response<B> {
-        let response = respond.complete(response);
-        self.note(&response);
+    pub(super) fn respond<B: Body, R: Respond<B>>(&mut self, response: &mut Response<B>, respond: &Responder<R>) {
+        respond.complete(response);
+        self.note(response);
         if !self.settings.denies_undecided() || is_unhandled(response.status()) || self.is_decided() {
-            return response;
+            return;
         }
         self.settings.warn_of_undecided(self.trail.received().time);
-        let response = respond.refuse(Rejection::new(RejectionKind::Internal, Reason::UNDECIDED));
-        self.note(&response);
-        response
+        *response = respond.refuse(Rejection::new(RejectionKind::Internal, Reason::UNDECIDED));
+        self.note(response);
     }
 
     /// Notes the head of the response.

@@ -256,7 +256,9 @@ where
                     State::calling(request, inner, &respond)
                 }
                 StateProj::Calling { future, respond } => {
-                    return Poll::Ready(Ok(respond.complete(ready!(future.poll(cx))?)));
+                    let mut response = ready!(future.poll(cx))?;
+                    respond.complete(&mut response);
+                    return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));

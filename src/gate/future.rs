@@ -63,19 +63,11 @@ pin_project! {
 
 impl<S, P, R, ReqBody, ResBody> ResponseFuture<S, P, R, ReqBody, ResBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    P: Pass,
-    R: Respond<ResBody>,
-    ReqBody: 'static,
+    S: Service<Request<ReqBody>>,
 {
-    /// The response to a request that the check has decided on.
-    pub(super) fn decided(
-        verdict: Result<P, Rejection>,
-        request: Request<ReqBody>,
-        inner: &mut S,
-        respond: &Responder<R>,
-    ) -> Self {
-        Self { state: apply(verdict, request, inner, respond) }
+    /// The response to an admitted request, which the inner service handles. It is ready.
+    pub(super) fn calling(inner: &mut S, request: Request<ReqBody>, pass: P, respond: Responder<R>) -> Self {
+        Self { state: State::Calling { future: inner.call(request), pending: Some((pass, respond)) } }
     }
 
     /// The response to a request that the check has not decided on yet. `inner` is not ready.
@@ -86,6 +78,11 @@ where
         respond: Responder<R>,
     ) -> Self {
         Self { state: State::Checking { verdict, pending: Some((request, inner, respond)) } }
+    }
+
+    /// The response to a refused request.
+    pub(super) const fn refused(response: Response<ResBody>) -> Self {
+        Self { state: State::Refused { response: Some(response) } }
     }
 }
 
@@ -107,28 +104,36 @@ where
                     let (request, inner, respond) = pending.take().expect("polled after completion");
                     match verdict {
                         Ok(pass) => State::Preparing { inner, pending: Some((request, pass, respond)) },
-                        Err(rejection) => State::refused(rejection, request, &respond),
+                        Err(rejection) => State::Refused { response: Some(refuse(rejection, request, &respond)) },
                     }
                 }
                 StateProj::Preparing { inner, pending } => {
                     ready!(inner.poll_ready(cx))?;
-                    let (request, pass, respond) = pending.take().expect("polled after completion");
-                    apply(Ok(pass), request, inner, &respond)
+                    let (mut request, mut pass, respond) = pending.take().expect("polled after completion");
+                    pass.admit(&mut request);
+                    State::Calling { future: inner.call(request), pending: Some((pass, respond)) }
                 }
                 StateProj::Calling { future, pending } => {
-                    let response = ready!(future.poll(cx))?;
-                    let (mut pass, respond) = pending.take().expect("polled after completion");
-                    match review(&mut pass, &response) {
-                        Eventual::Now(verdict) => return Poll::Ready(Ok(finish(verdict, response, pass, &respond))),
-                        Eventual::Later(verdict) => {
-                            State::Reviewing { verdict, pending: Some((response, pass, respond)) }
+                    let mut answer = future.poll(cx);
+                    let Poll::Ready(Ok(response)) = &mut answer else { return answer };
+                    let (pass, respond) = pending.as_mut().expect("polled after completion");
+                    let verdict = match review(pass, response) {
+                        Eventual::Now(verdict) => {
+                            finish(verdict, response, pass, respond);
+                            *pending = None;
+                            return answer;
                         }
-                    }
+                        Eventual::Later(verdict) => verdict,
+                    };
+                    let (pass, respond) = pending.take().expect("polled after completion");
+                    let response = ready!(answer)?;
+                    State::Reviewing { verdict, pending: Some((response, pass, respond)) }
                 }
                 StateProj::Reviewing { verdict, pending } => {
                     let verdict = ready!(poll_verdict(verdict, cx));
-                    let (response, pass, respond) = pending.take().expect("polled after completion");
-                    return Poll::Ready(Ok(finish(verdict, response, pass, &respond)));
+                    let (mut response, mut pass, respond) = pending.take().expect("polled after completion");
+                    finish(verdict, &mut response, &mut pass, &respond);
+                    return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
@@ -142,38 +147,6 @@ where
 impl<S: Service<Request<ReqBody>>, P, R, ReqBody, ResBody> fmt::Debug for ResponseFuture<S, P, R, ReqBody, ResBody> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
-}
-
-impl<S, P, R, ReqBody, ResBody, F> State<S, P, R, ReqBody, ResBody, F>
-where
-    R: Respond<ResBody>,
-    ReqBody: 'static,
-{
-    fn refused(rejection: Rejection, request: Request<ReqBody>, respond: &Responder<R>) -> Self {
-        Self::Refused { response: Some(refuse(rejection, request, respond)) }
-    }
-}
-
-/// Calls the inner service, which is ready, or makes the response of the refusal.
-fn apply<S, P, R, ReqBody, ResBody>(
-    verdict: Result<P, Rejection>,
-    mut request: Request<ReqBody>,
-    inner: &mut S,
-    respond: &Responder<R>,
-) -> State<S, P, R, ReqBody, ResBody, S::Future>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    P: Pass,
-    R: Respond<ResBody>,
-    ReqBody: 'static,
-{
-    match verdict {
-        Ok(mut pass) => {
-            pass.admit(&mut request);
-            State::Calling { future: inner.call(request), pending: Some((pass, respond.clone())) }
-        }
-        Err(rejection) => State::refused(rejection, request, respond),
     }
 }
 

@@ -22,16 +22,15 @@ pub(super) fn review<P: Pass, B>(pass: &mut P, response: &Response<B>) -> Eventu
 /// Finishes a response of the inner service, or replaces it by a refusal.
 pub(super) fn finish<P: Pass, B>(
     verdict: Result<(), Rejection>,
-    response: Response<B>,
-    mut pass: P,
+    response: &mut Response<B>,
+    pass: &mut P,
     respond: &Responder<impl Respond<B>>,
-) -> Response<B> {
+) {
     match verdict {
         Ok(()) => {
-            let mut response = respond.complete(response);
+            respond.complete(response);
             pass.annotate(response.extensions_mut());
             pass.decorate(response.headers_mut());
-            response
         }
         Err(rejection) => {
             // The replaced refusal is kept as the cause: a revoked key behind a limit on failures is still reported as
@@ -41,9 +40,8 @@ pub(super) fn finish<P: Pass, B>(
                 None => rejection,
             };
             let rejection = rejection.by(response.extensions().get::<Principal>());
-            let mut response = respond.refuse(rejection);
+            *response = respond.refuse(rejection);
             pass.annotate(response.extensions_mut());
-            response
         }
     }
 }

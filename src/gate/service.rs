@@ -8,7 +8,11 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{check::Check, future::ResponseFuture, response::panicked};
+use super::{
+    check::{Check, Pass as _},
+    future::ResponseFuture,
+    response::{panicked, refuse},
+};
 use crate::{
     Eventual,
     refusal::{Problem, Respond, Responder},
@@ -87,14 +91,16 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let verdict = catch_unwind(AssertUnwindSafe(|| self.check.check(&Head::from(&request))));
         match verdict.unwrap_or_else(|_| Eventual::Now(Err(panicked()))) {
-            Eventual::Now(verdict) => {
-                if verdict.is_err() {
-                    release(&mut self.inner);
-                }
-                ResponseFuture::decided(verdict, request, &mut self.inner, &self.respond)
+            Eventual::Now(Ok(mut pass)) => {
+                pass.admit(&mut request);
+                ResponseFuture::calling(&mut self.inner, request, pass, self.respond.clone())
+            }
+            Eventual::Now(Err(rejection)) => {
+                release(&mut self.inner);
+                ResponseFuture::refused(refuse(rejection, request, &self.respond))
             }
             Eventual::Later(verdict) => {
                 release(&mut self.inner);

@@ -105,7 +105,8 @@ impl RateLimit {
             Ok(Decision::Uncounted) => (Counted::NotCounted, 0, std::time::Duration::ZERO),
             Err(_) => return,
         };
-        trail.notes().limited(AuditedLimit { counted, limit: Arc::clone(self.name.mine()), remaining, reset });
+        let limit = || AuditedLimit { counted, limit: Arc::clone(self.name.mine()), remaining, reset };
+        trail.notes().limited(remaining, limit);
     }
 
     /// The pass of an exempt request.

@@ -45,17 +45,16 @@ impl<R> Responder<R> {
     /// Makes the body of a refusal that something inside has left to the layers outside. All other responses are unchanged, and
     /// so is a refusal whose status something in between has changed, or whose body it has encoded.
     #[inline]
-    pub(crate) fn complete<B>(&self, response: Response<B>) -> Response<B>
+    pub(crate) fn complete<B>(&self, response: &mut Response<B>)
     where
         R: Respond<B>,
     {
-        match self.origin {
-            Origin::Default => response,
-            Origin::Set => self.completed(response),
+        if let Origin::Set = self.origin {
+            self.make_body(response);
         }
     }
 
-    fn completed<B>(&self, response: Response<B>) -> Response<B>
+    fn make_body<B>(&self, response: &mut Response<B>)
     where
         R: Respond<B>,
     {
@@ -64,20 +63,19 @@ impl<R> Responder<R> {
                 && rejection.status() == response.status()
                 && !response.headers().contains_key(header::CONTENT_ENCODING)
         };
-        let Some(rejection) = response.extensions().get::<Rejection>().filter(is_unchanged) else { return response };
-        let status = self.respond.status(rejection);
-        let (made, body) = self.respond.respond(rejection).into_parts();
-        let (mut parts, _) = response.into_parts();
-        parts.status = status;
+        let Some(rejection) = response.extensions().get::<Rejection>().filter(is_unchanged) else { return };
+        let (status, made) = (self.respond.status(rejection), self.respond.respond(rejection));
+        let (made, body) = made.into_parts();
+        (*response.status_mut(), *response.body_mut()) = (status, body);
+        let headers = response.headers_mut();
         for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
-            parts.headers.remove(name);
+            headers.remove(name);
         }
         // Fields that are present take precedence: those of the refusal, and those that layers in between have added.
-        for name in made.headers.keys().filter(|name| !parts.headers.contains_key(*name)).cloned().collect::<Vec<_>>() {
+        for name in made.headers.keys().filter(|name| !headers.contains_key(*name)).cloned().collect::<Vec<_>>() {
             for value in made.headers.get_all(&name) {
-                parts.headers.append(&name, value.clone());
+                headers.append(&name, value.clone());
             }
         }
-        Response::from_parts(parts, body)
     }
 }

@@ -182,15 +182,16 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProj::Calling { future, failure, respond } => {
-                let response = ready!(future.poll(cx))?;
+                let mut response = ready!(future.poll(cx))?;
                 // A handler that has taken the error for something else must not confirm the request. A refusal by a layer
                 // inside remains.
                 let failure = failure.as_ref().and_then(|failure| failure.get());
                 let failure = failure.filter(|_| response.extensions().get::<Rejection>().is_none());
-                Poll::Ready(Ok(match failure {
-                    Some(reason) => respond.refuse(refused(*reason)),
-                    None => respond.complete(response),
-                }))
+                match failure {
+                    Some(reason) => response = respond.refuse(refused(*reason)),
+                    None => respond.complete(&mut response),
+                }
+                Poll::Ready(Ok(response))
             }
             StateProj::Refused { response } => Poll::Ready(Ok(response.take().expect("polled after completion"))),
         }

@@ -204,7 +204,11 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (response, watch) = match self.project().state.project() {
-            StateProj::Calling { future, watch, respond } => (respond.complete(ready!(future.poll(cx))?), watch.take()),
+            StateProj::Calling { future, watch, respond } => {
+                let mut response = ready!(future.poll(cx))?;
+                respond.complete(&mut response);
+                (response, watch.take())
+            }
             StateProj::Refused { response } => (response.take().expect("polled after completion"), None),
         };
         Poll::Ready(Ok(response.map(|body| GuardedBody::new(body, watch))))

@@ -44,9 +44,12 @@ struct Shared {
 }
 
 impl Trail {
+    /// The trail of a request that has arrived, with first notes. They are made in place: both are large.
     #[inline]
-    pub(crate) fn new(received: Received, notes: Notes) -> Self {
-        Self(Arc::new(Shared { has_policy: AtomicBool::new(false), notes: Mutex::new(notes), received }))
+    pub(crate) fn new(received: Received, note: impl FnOnce(&mut Notes)) -> Self {
+        let mut shared = Shared { has_policy: AtomicBool::new(false), notes: Mutex::default(), received };
+        note(shared.notes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        Self(Arc::new(shared))
     }
 
     pub(crate) fn received(&self) -> &Received {

@@ -60,9 +60,9 @@ impl Notes {
 
     /// Notes the state of a limit; of several, that with the fewest units left.
     #[cfg(feature = "rate-limit")]
-    pub(crate) fn limited(&mut self, limit: AuditedLimit) {
-        if self.limit.as_ref().is_none_or(|noted| limit.remaining <= noted.remaining) {
-            self.limit = Some(limit);
+    pub(crate) fn limited(&mut self, remaining: u32, limit: impl FnOnce() -> AuditedLimit) {
+        if self.limit.as_ref().is_none_or(|noted| remaining <= noted.remaining) {
+            self.limit = Some(limit());
         }
     }
 }

@@ -214,7 +214,8 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let (response, permit) = match self.project().state.project() {
             StateProj::Calling { future, entry, respond } => {
-                let mut response = respond.complete(ready!(future.poll(cx))?);
+                let mut response = ready!(future.poll(cx))?;
+                respond.complete(&mut response);
                 let permit = entry.take().map(|(permit, fields)| {
                     fields.write(response.headers_mut());
                     permit
