@@ -168,8 +168,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 impl Writer {
     fn run(mut self, messages: &mpsc::Receiver<Message>) {
+        let mut is_written = true;
         loop {
-            let first = if self.backlog.is_empty() {
+            // After a failure, also without further messages: requests may wait for the room of what is in the buffer.
+            let first = if is_written {
                 messages.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
                 messages.recv_timeout(PAUSE)
@@ -186,7 +188,7 @@ impl Writer {
                     Message::Flush(done) => drop(done.send(self.write_all(SystemClock.timestamp()))),
                 }
             }
-            let _ = self.write_all(SystemClock.timestamp());
+            is_written = self.write_all(SystemClock.timestamp()).is_ok();
         }
     }
 

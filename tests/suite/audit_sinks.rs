@@ -189,6 +189,34 @@ async fn a_disk_that_is_full_for_long_loses_events_and_says_how_many() {
     assert_eq!(path(written.last().unwrap()), "/last");
 }
 
+#[tokio::test]
+async fn what_a_disk_has_not_taken_is_written_later_without_further_events_and_frees_its_room() {
+    /// Fails once, and reports what it has written.
+    struct Flaky(Option<io::Error>, mpsc::Sender<Vec<u8>>);
+    impl io::Write for Flaky {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match self.0.take() {
+                Some(error) => Err(error),
+                None => self.1.send(bytes.to_vec()).map(|()| bytes.len()).map_err(io::Error::other),
+            }
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (sender, written) = mpsc::channel();
+    let writer = Flaky(Some(io::ErrorKind::StorageFull.into()), sender);
+    let lines = JsonLines::builder(writer).capacity(NonZeroUsize::MIN).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    record(&log, "/0").await;
+    assert_eq!(delivered(&written, 1), ["/0"]);
+    // The only place is free again.
+    drop(log.reserve().wait().await.unwrap());
+    record(&log, "/1").await;
+    assert_eq!(delivered(&written, 1), ["/1"]);
+    assert_eq!(lines.lost(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_blocking_layer_refuses_requests_while_the_disk_is_full() {
     let disk = Disk::default();
