@@ -112,5 +112,6 @@ mod settings;
 mod sink;
 mod span;
 mod spool;
+mod spool_owner;
 #[cfg(feature = "tracing")]
 mod tracing;

@@ -1,6 +1,5 @@
 use std::{
     collections::VecDeque,
-    ffi::OsStr,
     fmt, fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -9,17 +8,25 @@ use std::{
     time::Duration,
 };
 
+use super::spool_owner::{OwnedFile, Owner, private_directory};
 use crate::{log, outage::Outage};
 
 /// A writer for [`JsonLines`](super::JsonLines) that keeps lines in files until they are delivered, so that they survive a crash of
 /// the process and an outage of the collector.
 ///
-/// Lines are appended to files in a directory, which belongs to one process. A second thread passes each finished file to the
-/// delivery, and deletes it after success. What a process has left there is delivered by the next one, so a line may be delivered
-/// twice: the id of its request is the same.
+/// Lines are appended to files in a directory. A second thread passes each finished file to the delivery, and deletes it after
+/// success. What a process has left there is delivered by the next one, so a line may be delivered twice: the id of its event is
+/// the same.
+///
+/// Several processes may use one directory, such as the old and the new one in a rolling restart. Each has files of its own and a
+/// lock, and takes over those of processes that have ended: when it starts, and when it has delivered its own.
 ///
 /// A line is safe from a crash of the process when it is written: when [`flush`](super::JsonLines::flush) has returned, and
 /// otherwise within moments.
+///
+/// # Deployment caveat
+///
+/// Locks of network file systems may not hold between machines: use a directory of the machine.
 ///
 /// # Examples
 ///
@@ -40,6 +47,7 @@ pub struct Spool {
     directory: PathBuf,
     max_bytes: u64,
     next: u64,
+    owner: Arc<Owner>,
     shared: Arc<Shared>,
 }
 
@@ -53,15 +61,14 @@ struct Shared {
 struct State {
     /// The file to which lines are appended. The delivery takes it when there is no older one.
     current: Option<Current>,
-    /// The finished files with their sizes, from the oldest one.
-    finished: VecDeque<(PathBuf, u64)>,
+    /// The finished files, from the oldest one.
+    finished: VecDeque<OwnedFile>,
     is_closed: bool,
 }
 
 struct Current {
-    bytes: u64,
     file: fs::File,
-    path: PathBuf,
+    owned: OwnedFile,
 }
 
 impl Shared {
@@ -73,13 +80,13 @@ impl Shared {
 impl State {
     /// Ends the current file, so that it is delivered.
     fn finish(&mut self) {
-        self.finished.extend(self.current.take().map(|current| (current.path, current.bytes)));
+        self.finished.extend(self.current.take().map(|current| current.owned));
     }
 
     /// The bytes in all files.
     fn bytes(&self) -> u64 {
-        let finished = self.finished.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        finished + self.current.as_ref().map_or(0, |current| current.bytes)
+        let finished = self.finished.iter().map(|file| file.bytes).sum::<u64>();
+        finished + self.current.as_ref().map_or(0, |current| current.owned.bytes)
     }
 }
 
@@ -89,17 +96,15 @@ const FILE_BYTES: u64 = 1024 * 1024;
 /// The longest pause between two attempts to deliver.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-const EXTENSION: &str = "jsonl";
-
 impl Spool {
-    /// Opens the directory, which is created if it does not exist, and begins to deliver what is in it.
+    /// Opens the directory, which is created if it does not exist, and begins to deliver what other processes have left in it.
     ///
     /// The delivery gets whole lines, up to about a MiB of them, in a thread of its own. After an error it is called with the same
     /// lines again, after one second and up to 30.
     ///
     /// # Errors
     ///
-    /// If the directory cannot be created or read, or the thread cannot be started.
+    /// If the directory cannot be created or read, its files cannot be locked, or the thread cannot be started.
     pub fn open(
         directory: impl Into<PathBuf>,
         deliver: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
@@ -107,39 +112,34 @@ impl Spool {
         const MAX_BYTES: u64 = 1024 * 1024 * 1024;
         let directory = directory.into();
         private_directory(&directory)?;
-        let mut state = State::default();
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(&directory)? {
-            let entry = entry?;
-            numbers.extend(number(&entry.path()).map(|number| (number, entry.path())));
-        }
-        numbers.sort();
-        let next = numbers.last().map_or(0, |(number, _)| number + 1);
-        for (_, path) in numbers {
-            let bytes = fs::metadata(&path)?.len();
-            state.finished.push_back((path, bytes));
-        }
+        let owner = Arc::new(Owner::create(&directory)?);
+        let state = State { finished: Owner::take_over(&directory)?.into(), ..State::default() };
         let shared = Arc::new(Shared { changed: Condvar::new(), state: Mutex::new(state) });
-        let delivery =
-            Delivery { deliver: Box::new(deliver), outage: Outage::of("audit delivery"), shared: Arc::clone(&shared) };
+        let delivery = Delivery {
+            deliver: Box::new(deliver),
+            directory: directory.clone(),
+            outage: Outage::of("audit delivery"),
+            owner: Arc::clone(&owner),
+            shared: Arc::clone(&shared),
+        };
         thread::Builder::new().name("audit-delivery".into()).spawn(move || delivery.run())?;
-        Ok(Self { directory, max_bytes: MAX_BYTES, next, shared })
+        Ok(Self { directory, max_bytes: MAX_BYTES, next: 0, owner, shared })
     }
 
-    /// Sets the bytes that are kept at most: 1 GiB by default. Beyond it, lines are lost and counted.
+    /// Sets the bytes that this process keeps at most: 1 GiB by default. Beyond it, lines are lost and counted.
     #[must_use]
     pub const fn max_bytes(mut self, max_bytes: u64) -> Self {
         self.max_bytes = max_bytes;
         self
     }
 
-    /// Creates the next file. Lines are appended, so that one that was written in part can be cut off.
+    /// Creates the next file.
     fn create(&mut self) -> io::Result<Current> {
-        let path = self.directory.join(format!("{:020}.{EXTENSION}", self.next));
-        // Also if the file exists: then the next attempt has another name.
+        let number = self.next;
+        // Also if this fails: then the next attempt has another name.
         self.next += 1;
-        let file = private_file().open(&path)?;
-        Ok(Current { bytes: 0, file, path })
+        let (file, path) = self.owner.create_file(number)?;
+        Ok(Current { file, owned: OwnedFile { bytes: 0, owner: Arc::clone(&self.owner), path } })
     }
 }
 
@@ -160,16 +160,18 @@ impl io::Write for Spool {
         let written = io::Write::write_all(&mut current.file, lines);
         let is_finished = match &written {
             Ok(()) => {
-                current.bytes += lines.len() as u64;
-                current.bytes >= FILE_BYTES
+                current.owned.bytes += lines.len() as u64;
+                current.owned.bytes >= FILE_BYTES
             }
             // What was written of it must not become the beginning of another line. The delivery cuts it off as well.
-            Err(_) => current.file.set_len(current.bytes).is_err(),
+            Err(_) => current.file.set_len(current.owned.bytes).is_err(),
         };
         state.current = Some(current);
         if is_finished {
             state.finish();
         }
+        drop(state);
+        shared.changed.notify_one();
         written.map(|()| lines.len())
     }
 
@@ -192,16 +194,12 @@ impl fmt::Debug for Spool {
     }
 }
 
-/// The number of a file; `None` for files that are not of the spool.
-fn number(path: &Path) -> Option<u64> {
-    let stem = path.file_stem()?.to_str().filter(|stem| stem.len() == 20)?;
-    (path.extension() == Some(OsStr::new(EXTENSION))).then(|| stem.parse().ok())?
-}
-
 /// The state of the thread that delivers.
 struct Delivery {
     deliver: Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>,
+    directory: PathBuf,
     outage: Outage,
+    owner: Arc<Owner>,
     shared: Arc<Shared>,
 }
 
@@ -212,7 +210,7 @@ impl Delivery {
             match self.deliver(&path) {
                 Ok(()) => {
                     self.outage.end();
-                    self.shared.state().finished.pop_front();
+                    self.forget_oldest();
                     pause = Duration::ZERO;
                 }
                 Err(error) => {
@@ -222,6 +220,29 @@ impl Delivery {
                     pause = (pause * 2).clamp(Duration::from_secs(1), MAX_PAUSE);
                 }
             }
+        }
+        // The spool is closed: nothing is written any more. A spool that is opened now takes over what is left.
+        let left = std::mem::take(&mut self.shared.state().finished);
+        if left.is_empty() {
+            self.owner.remove();
+        }
+        self.owner.release();
+    }
+
+    /// Removes the oldest file from the list, and adds those of processes that have ended if it was the last one.
+    fn forget_oldest(&self) {
+        let mut state = self.shared.state();
+        let owner = state.finished.pop_front().map(|file| file.owner);
+        let is_idle = state.finished.is_empty() && !state.is_closed;
+        drop(state);
+        // The last file of an owner that has ended.
+        if let Some(owner) = owner.and_then(Arc::into_inner) {
+            owner.remove();
+        }
+        if is_idle {
+            // If the directory cannot be read now, the next attempt is after the next file.
+            let found = Owner::take_over(&self.directory).unwrap_or_default();
+            self.shared.state().finished.extend(found);
         }
     }
 
@@ -240,7 +261,7 @@ impl Delivery {
             if state.finished.is_empty() {
                 state.finish();
             }
-            let oldest = state.finished.front().map(|(path, _)| path.clone());
+            let oldest = state.finished.front().map(|file| file.path.clone());
             if oldest.is_some() || state.is_closed {
                 return oldest;
             }
@@ -268,21 +289,4 @@ impl Delivery {
         }
         Ok(())
     }
-}
-
-/// Creates a directory that only the user of the process reads.
-fn private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path)
-}
-
-/// The options for a new file that only the user of the process reads.
-fn private_file() -> fs::OpenOptions {
-    let mut options = fs::OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.append(true).create_new(true);
-    options
 }

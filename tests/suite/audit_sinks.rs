@@ -452,6 +452,12 @@ fn files(directory: &std::path::Path) -> usize {
     std::fs::read_dir(directory).unwrap().count()
 }
 
+/// The number of files with lines.
+fn spooled(directory: &std::path::Path) -> usize {
+    let names = std::fs::read_dir(directory).unwrap().map(|file| file.unwrap().path());
+    names.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl")).count()
+}
+
 #[tokio::test]
 async fn a_spool_delivers_lines_and_deletes_them() {
     let directory = tempfile::tempdir().unwrap();
@@ -482,7 +488,7 @@ async fn lines_that_are_not_delivered_are_kept_for_the_next_process() {
     record(&AuditLog::new(lines), "/0").await;
     // The delivery ends after the attempt, because the spool is closed.
     while attempts.recv().is_ok() {}
-    assert_eq!(files(directory.path()), 1);
+    assert_eq!(spooled(directory.path()), 1);
     let (deliver, receiver) = delivery();
     let spool = Spool::open(directory.path(), deliver).unwrap();
     assert_eq!(delivered(&receiver, 1), ["/0"]);
@@ -523,7 +529,7 @@ async fn a_delivery_that_panics_is_called_again_by_the_next_process() {
     let lines = JsonLines::builder(Spool::open(directory.path(), panics).unwrap()).start().unwrap();
     record(&AuditLog::new(lines), "/0").await;
     assert!(attempts.recv().is_err(), "the thread has ended, because the spool is closed");
-    assert_eq!(files(directory.path()), 1);
+    assert_eq!(spooled(directory.path()), 1);
     let (deliver, receiver) = delivery();
     let _spool = Spool::open(directory.path(), deliver).unwrap();
     assert_eq!(delivered(&receiver, 1), ["/0"]);
@@ -533,7 +539,7 @@ async fn a_delivery_that_panics_is_called_again_by_the_next_process() {
 async fn what_a_killed_process_has_left_is_delivered_first_and_without_a_part_of_a_line() {
     let directory = tempfile::tempdir().unwrap();
     let left = "{\"path\":\"/old\"}\n{\"path\":\"/older";
-    std::fs::write(directory.path().join("00000000000000000007.jsonl"), left).unwrap();
+    std::fs::write(directory.path().join("0000000000000000000000000007-00000000000000000000.jsonl"), left).unwrap();
     std::fs::write(directory.path().join("readme.txt"), "not of the spool").unwrap();
     let (deliver, receiver) = delivery();
     let lines = JsonLines::builder(Spool::open(directory.path(), deliver).unwrap()).start().unwrap();
@@ -541,6 +547,37 @@ async fn what_a_killed_process_has_left_is_delivered_first_and_without_a_part_of
     assert_eq!(delivered(&receiver, 2), ["/old", "/new"]);
     assert!(receiver.recv().is_err());
     assert_eq!(files(directory.path()), 1);
+}
+
+#[test]
+fn a_process_delivers_the_lines_of_another_one_only_after_it_has_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (sender, attempts) = mpsc::channel();
+    let fail = move |_: &[u8]| {
+        let _ = sender.send(());
+        Err(io::Error::other("no collector"))
+    };
+    let mut old = Spool::open(directory.path(), fail).unwrap();
+    io::Write::write_all(&mut old, b"{\"path\":\"/old\"}\n").unwrap();
+    attempts.recv().unwrap();
+    let (deliver, receiver) = delivery();
+    let mut new = Spool::open(directory.path(), deliver).unwrap();
+    io::Write::write_all(&mut new, b"{\"path\":\"/new\"}\n").unwrap();
+    assert_eq!(delivered(&receiver, 1), ["/new"]);
+    // The old process still appends to its file.
+    io::Write::write_all(&mut old, b"{\"path\":\"/older\"}\n").unwrap();
+    drop(old);
+    while attempts.recv().is_ok() {}
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        io::Write::write_all(&mut new, b"{\"path\":\"/new\"}\n").unwrap();
+        let paths = delivered(&receiver, 1).into_iter();
+        taken.extend(paths.filter(|path| path != "/new"));
+    }
+    assert_eq!(taken, ["/old", "/older"]);
+    drop(new);
+    while receiver.recv().is_ok() {}
+    assert_eq!(files(directory.path()), 0, "the files of both are deleted");
 }
 
 #[tokio::test]
