@@ -28,7 +28,8 @@ use crate::{
 /// A sink that writes lines, from a thread of its own.
 ///
 /// Requests do not wait for the writer. If it is slow, events wait in a queue; if that is full, or the writer fails and its
-/// buffer is full, events are lost and counted. The next line that is written states how many.
+/// buffer is full, events are lost and counted. The next line that is written states how many; if the format has no line for that,
+/// a log line does.
 ///
 /// For files that are rotated, give it the appender of a crate such as `tracing-appender`.
 ///
@@ -210,44 +211,49 @@ impl Writer {
 
     fn drain(&mut self, now: crate::Timestamp) -> io::Result<()> {
         while let Some((event, room)) = self.backlog.pop_front() {
-            let written = self.write_lost(event.time).and_then(|()| self.write(&event));
+            let written = self.write_lost(event.time).and_then(|_| self.write(&event));
             if let Err(error) = written {
                 self.backlog.push_front((event, room));
                 return Err(error);
             }
             self.buffered.push(room);
         }
-        self.write_lost(now)
+        if !self.write_lost(now)? {
+            let count = self.room.take_lost();
+            log::warning!(count = %count, "audit events were lost; the format has no line for their number");
+        }
+        Ok(())
     }
 
-    /// Writes how many events were lost since the last line.
-    fn write_lost(&mut self, time: crate::Timestamp) -> io::Result<()> {
+    /// Writes how many events were lost since the last line. Returns `false` if the format has no line for that.
+    fn write_lost(&mut self, time: crate::Timestamp) -> io::Result<bool> {
         let count = self.room.take_lost();
         if count == 0 {
-            return Ok(());
+            return Ok(true);
         }
         let written = self.write(&Event::new(time, EventKind::Lost(count)));
-        if written.is_err() {
+        if !matches!(written, Ok(true)) {
             self.room.lose_again(count);
         }
         written
     }
 
-    /// Writes a line into the buffer, all of it or nothing. The buffer keeps what the file does not take.
-    fn write(&mut self, event: &Event) -> io::Result<()> {
+    /// Writes a line into the buffer, all of it or nothing, and returns whether there is one. The buffer keeps what the file does
+    /// not take.
+    fn write(&mut self, event: &Event) -> io::Result<bool> {
         self.line.clear();
         let (format, line) = (&self.format, &mut self.line);
         let is_formatted = catch_unwind(AssertUnwindSafe(|| format.write(event, line))).is_ok();
         if !is_formatted || self.line.len() + 1 >= BUFFER {
             log::error!("an audit event is lost: its format panicked, or its line is longer than a MiB");
             self.room.lose(1);
-            return Ok(());
+            return Ok(false);
         }
         if self.line.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         self.line.push(b'\n');
-        io::Write::write_all(&mut self.writer, &self.line)
+        io::Write::write_all(&mut self.writer, &self.line).map(|()| true)
     }
 }
 

@@ -21,7 +21,7 @@
 //!    its trace. Formats write no claims except those that name the caller and its scopes; custom sinks receive the
 //!    [`Principal`](crate::Principal), which has all claims.
 //! 3. **No request waits** for a sink, unless the layer is [blocking](crate::layer::AuditLayer::blocking). Events for which there is
-//!    no room are lost, and their number is in the next line.
+//!    no room are lost, and their number is in the next line, or in a log line if the format has none for it.
 //!
 //! # Examples
 //!

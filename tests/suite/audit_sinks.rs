@@ -18,14 +18,14 @@ use http_body_util::{BodyExt, Full};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     audit::{
-        AuditChannel, AuditLog, AuditSink, End, EventFormat, EventKind, FlatJson, JsonLines, Sampled, Spool,
+        AgentJson, AuditChannel, AuditLog, AuditSink, End, EventFormat, EventKind, FlatJson, JsonLines, Sampled, Spool,
         TracingSink,
     },
     layer::{AuditLayer, AuthLayer},
 };
 
 use crate::{
-    secrets::listen,
+    secrets::{Log, listen},
     support::{Stack, answer},
 };
 
@@ -252,6 +252,40 @@ async fn a_format_that_panics_loses_one_event() {
     let written = disk.lines();
     assert_eq!(written.iter().map(path).collect::<Vec<_>>(), ["/0", "", "/1"]);
     assert_eq!((written[1]["count"].as_u64(), lines.lost()), (Some(1), 1));
+}
+
+#[tokio::test]
+async fn the_number_of_lost_events_is_a_log_line_if_the_format_has_no_line_for_it() {
+    /// Waits for a permission, and sends the log of the thread that writes.
+    struct Slow(mpsc::Receiver<()>, mpsc::Sender<Log>);
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (log, listening) = listen();
+            let _ = Box::leak(Box::new(listening));
+            let _ = self.1.send(log);
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let ((permit, permits), (sender, began)) = (mpsc::channel(), mpsc::channel());
+    let writer = Slow(permits, sender);
+    let builder = JsonLines::builder(writer).format(AgentJson::default());
+    let lines = builder.capacity(NonZeroUsize::MIN).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    record(&log, "/").await;
+    let text = began.recv().unwrap();
+    for _ in 0..2 {
+        record(&log, "/").await;
+    }
+    assert_eq!(lines.lost(), 2);
+    drop(permit);
+    lines.flush().await.unwrap();
+    let text = text.text();
+    let line = text.lines().find(|line| line.contains("audit events were lost")).expect("a line");
+    assert!(line.contains("count") && line.ends_with('2'), "{line}");
 }
 
 #[tokio::test]

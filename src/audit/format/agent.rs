@@ -23,7 +23,7 @@ use crate::{
 /// | `result` | the status, or how the request ended without a response |
 /// | `policy_decision` | `allow`, `deny:` and the reason, or `undecided` if no layer has decided |
 ///
-/// Members that are not known are absent. Other events than requests are not written.
+/// Members that are not known are absent. Other events than requests are not written; the number of lost ones is a log line.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct AgentJson;
