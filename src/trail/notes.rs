@@ -109,6 +109,18 @@ pub enum Counted {
     OnThisNode,
 }
 
+impl Counted {
+    /// A stable word for logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counted => "yes",
+            Self::NotCounted => "no",
+            Self::OnThisNode => "on_this_node",
+        }
+    }
+}
+
 /// The policy that decided about a request, in its audit event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc};
 
+use axum::{Router, routing::get};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -11,11 +12,12 @@ use tower_warden::{
     Environment, ManualClock, Reason,
     api_key::NewKey,
     audit::{
-        AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, End, Event, EventFormat, EventKind, EventReceiver,
-        FlatJson, KeyAction, Notice, Observer, Ocsf,
+        AgentJson, AuditChannel, AuditLog, AuditNote, ChangeOutcome, Counted, End, Event, EventFormat, EventKind,
+        EventReceiver, FlatJson, KeyAction, Notice, Observer, Ocsf,
     },
     jwt::{Issuer, Jwt},
-    layer::{AuditLayer, AuthLayer},
+    layer::{AuditLayer, AuthLayer, RateLimitLayer},
+    rate_limit::{LimitBy, LocalRateLimiter, Quota},
     request::Peer,
     revocation::{MemoryRevocationList, Revocation},
     scope::Scopes,
@@ -162,6 +164,67 @@ async fn the_owner_of_a_refused_credential_is_named_with_its_issuer_and_tenant()
     assert_eq!((&ocsf["class_uid"], &ocsf["user"]["uid"]), (&3002.into(), &"alice".into()));
     assert_eq!(ocsf["actor"]["idp"]["name"], "https://issuer.test");
     assert_eq!(ocsf["metadata"]["tenant_uid"], "acme");
+    assert_eq!(ocsf["unmapped"]["refused_credential"]["auth_method"], "jwt");
+}
+
+async fn read(note: AuditNote) {
+    note.tool("read");
+}
+
+#[tokio::test]
+async fn an_ocsf_event_has_each_member_of_a_flat_line_as_an_attribute_or_unmapped() {
+    const ATTRIBUTES: [&str; 17] = [
+        "v",
+        "id",
+        "time",
+        "type",
+        "request_id",
+        "method",
+        "path",
+        "client_address",
+        "subject",
+        "issuer",
+        "token_id",
+        "decision",
+        "code",
+        "reason",
+        "status",
+        "duration_us",
+        "fields",
+    ];
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let rules = Issuer::new(issuer.name(), "https://api.test").unwrap();
+    let (log, mut events) = log();
+    let quota = Quota::per_hour(1).named("hourly");
+    let app = Router::new()
+        .route("/accounts/{id}", get(read))
+        .layer(RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::principal(), quota))
+        .layer(AuthLayer::new(Jwt::new(rules, issuer.clone())).environment(&environment))
+        .layer(AuditLayer::new(log));
+    let actor = json!({ "sub": "agent", "iss": "https://agents.test", "act": { "sub": "tool" } });
+    let token = issuer.token("alice").audience("https://api.test").claim("act", actor).claim("jti", "token-1");
+    for expected in [200, 429] {
+        let request = Request::get("/accounts/7").header("authorization", format!("Bearer {}", token.sign()));
+        let request = request.extension(Peer::new(([192, 0, 2, 7], 4711).into()));
+        let response = app.clone().oneshot(request.body(axum::body::Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), expected);
+        drop(response);
+        let mut event = events.try_recv().unwrap();
+        let EventKind::Request(request) = &mut event.kind else { panic!("a request") };
+        request.client_address = Some([198, 51, 100, 9].into());
+        request.limit.as_mut().unwrap().counted = Counted::OnThisNode;
+        let flat = line(&FlatJson::default(), &event);
+        let ocsf = line(&Ocsf::new("test"), &event);
+        for (name, value) in flat.as_object().unwrap().iter().filter(|(name, _)| !ATTRIBUTES.contains(&&***name)) {
+            assert_eq!(&ocsf["unmapped"][name], value, "{name}");
+        }
+        assert_eq!(flat["actor_issuers"], json!(["https://agents.test", null]));
+        for name in ["actors", "latency_us", "limit", "peer", "route"] {
+            assert!(!flat[name].is_null(), "{name}");
+        }
+        assert_eq!(flat["quotas_exceeded"].is_null(), expected == 200);
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ use crate::{
     reason::Reason,
     refusal::Rejection,
     scope::Scopes,
-    trail::Counted,
 };
 
 /// Flat JSON: one object per event, whose members are those of [its schema](Self::SCHEMA).
@@ -128,6 +127,8 @@ struct Caller<'a> {
     tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     actors: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    actor_issuers: Vec<Option<&'a str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     acting_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,7 +142,7 @@ struct Caller<'a> {
 
 /// The owner of a refused credential.
 #[derive(Serialize)]
-struct RefusedCredential<'a> {
+pub(super) struct RefusedCredential<'a> {
     auth_method: &'static str,
     subject: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +182,7 @@ impl Serialize for ScopeList<'_> {
     }
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+pub(super) fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
@@ -209,11 +210,7 @@ fn request_line(event: &RequestEvent) -> RequestLine<'_> {
             name: &limit.limit,
             remaining: limit.remaining,
             reset_s: limit.reset.as_secs(),
-            counted: match limit.counted {
-                Counted::Counted => "yes",
-                Counted::NotCounted => "no",
-                Counted::OnThisNode => "on_this_node",
-            },
+            counted: limit.counted.as_str(),
         }),
         observations: event.observations.iter().map(|observation| observation.as_str()).collect(),
         status: event.status.map(|status| status.as_u16()),
@@ -238,6 +235,7 @@ fn caller(principal: &Principal) -> Caller<'_> {
         token_id: principal.token_id(),
         tenant: principal.tenant(),
         actors: principal.actors().iter().map(|actor| &*actor.subject).collect(),
+        actor_issuers: actor_issuers(principal),
         acting_for: subject.map(Principal::subject),
         acting_for_issuer: subject.and_then(Principal::issuer),
         acting_for_key_id: subject.and_then(Principal::key_id),
@@ -246,7 +244,13 @@ fn caller(principal: &Principal) -> Caller<'_> {
     }
 }
 
-fn refused_credential(identity: &Identity) -> RefusedCredential<'_> {
+/// The issuers of the names of actors, in the order of the actors; none if all names are of the issuer of the token.
+pub(super) fn actor_issuers(principal: &Principal) -> Vec<Option<&str>> {
+    let issuers: Vec<_> = principal.actors().iter().map(|actor| actor.issuer.as_deref()).collect();
+    if issuers.iter().any(Option::is_some) { issuers } else { Vec::new() }
+}
+
+pub(super) fn refused_credential(identity: &Identity) -> RefusedCredential<'_> {
     RefusedCredential {
         auth_method: identity.method.as_str(),
         subject: &identity.subject,
