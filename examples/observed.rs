@@ -23,7 +23,7 @@ use axum::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, signal, sync::mpsc, time::sleep};
+use tokio::{net::TcpListener, runtime::Builder, signal, sync::mpsc, time::sleep};
 use tower_warden::{
     Environment, Policy, Principal,
     api_key::{ApiKeys, KeyFormat, MemoryKeyStore, NewKey, key_routes},
@@ -49,8 +49,19 @@ const VERIFICATION_BUCKETS: &[f64] = &[0.000_001, 0.000_01, 0.000_1, 0.001, 0.01
 
 const POLICY_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/observed/balance.rego");
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    let runtime = Builder::new_multi_thread().enable_all().build()?;
+    let (served, keys, lines) = runtime.block_on(serve())?;
+    // Ends the requests that are still in progress: their events are recorded before the lines are flushed.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(keys.flush())?;
+    runtime.block_on(lines.flush())?;
+    Ok(served?)
+}
+
+/// Serves until a signal comes, and returns what is to be flushed.
+async fn serve() -> Result<(io::Result<()>, ApiKeys, JsonLines), Box<dyn Error>> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,tower_warden=info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     // Before all layers: metrics that are emitted before are lost.
@@ -104,14 +115,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let app = app(keys.clone(), log, &detector, &environment, metrics, policy);
     let server = axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>());
     let server = server.with_graceful_shutdown(shutdown());
-    tokio::select! {
-        result = server.into_future() => result?,
+    let served = tokio::select! {
+        served = server.into_future() => served,
         // A client that does not complete its request delays the shutdown for at most ten seconds.
-        () = async { shutdown().await; sleep(Duration::from_secs(10)).await } => {}
-    }
-    keys.flush().await?;
-    lines.flush().await?;
-    Ok(())
+        () = async { shutdown().await; sleep(Duration::from_secs(10)).await } => Ok(()),
+    };
+    Ok((served, keys, lines))
 }
 
 fn app(

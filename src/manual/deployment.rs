@@ -106,7 +106,8 @@
 //! - [`ApiKeys::flush`](crate::api_key::ApiKeys::flush) writes when keys were last used. Call it before the process ends;
 //!   otherwise the last seconds of that record are lost.
 //! - [`JsonLines::flush`](crate::audit::JsonLines::flush) writes the audit events that are still in the queue. Call it when
-//!   the server has shut down.
+//!   the server has shut down. If the time for that is limited, requests may still be in progress: call it after the runtime has
+//!   ended them, as `examples/observed.rs` does with `Runtime::shutdown_timeout`.
 //!
 //! # Observing
 //!
