@@ -14,14 +14,16 @@ use std::{
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_warden::{
     Clock, ConfigError, Environment, Eventual, ManualClock, Timestamp, Unavailable, UnixTime,
+    audit::{AuditChannel, AuditLog, End, EventKind},
     body::InspectedBody,
-    layer::WebhookLayer,
+    layer::{AuditLayer, WebhookLayer},
     replay::{MemoryReplayGuard, ReplayGuard, ReplayVerdict, UsedProof},
     signature::{
         payload::{Payload, PayloadKey, PayloadScheme, PayloadSigner},
@@ -393,6 +395,29 @@ async fn a_guard_that_is_down_is_503_and_the_delivery_is_accepted_afterwards() {
     hooks.refuses(&fields, "{}", "payload_signature_wrong").await;
     guard.is_down.store(false, Ordering::Relaxed);
     hooks.accepts(&fields).await;
+}
+
+/// A guard that never answers.
+struct Hanging;
+
+impl ReplayGuard for Hanging {
+    fn record(&self, _: &UsedProof) -> Eventual<Result<ReplayVerdict, Unavailable>> {
+        Eventual::later(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_was_not_verified_to_the_end_is_not_admitted_in_the_audit_log() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let verifier = WebhookVerifier::new(PayloadScheme::standard_webhooks(), [secret()]).unwrap();
+    let verifier = verifier.environment(&environment).replay_guard(Hanging);
+    let (sink, mut events) = AuditChannel::new(1);
+    let layers = ServiceBuilder::new().layer(AuditLayer::new(AuditLog::new(sink))).layer(WebhookLayer::new(verifier));
+    let mut request = Request::post("/hooks").body(Full::from(BODY)).unwrap();
+    request.headers_mut().extend(standard(secret(), START));
+    assert!(layers.service_fn(answer).oneshot(request).now_or_never().is_none());
+    let EventKind::Request(event) = events.try_recv().unwrap().kind else { panic!("a request") };
+    assert_eq!((event.decision.as_str(), event.end), ("undecided", End::Disconnected));
 }
 
 #[tokio::test]

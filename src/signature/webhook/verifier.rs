@@ -250,15 +250,19 @@ impl BodyCheck for WebhookVerifier {
     }
 
     fn check(&self, request: &BufferedRequest<'_>) -> Eventual<Result<Extensions, Rejection>> {
-        // For the layer that refuses requests about whose sender no layer has decided.
         #[cfg(feature = "audit")]
-        crate::trail::note(request.head.extensions, |notes| {
-            notes.see(&request.head);
-            notes.is_decided = true;
-        });
+        let trail = {
+            crate::trail::note(request.head.extensions, |notes| notes.see(&request.head));
+            request.head.extensions.get::<crate::trail::Trail>().cloned()
+        };
         self.verify(&request.head, request.body).map(|verified| {
             let mut extensions = Extensions::new();
             extensions.insert(verified?);
+            // For the layer that refuses requests about whose sender no layer has decided.
+            #[cfg(feature = "audit")]
+            if let Some(trail) = trail {
+                trail.notes().is_decided = true;
+            }
             Ok(extensions)
         })
     }
