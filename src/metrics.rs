@@ -70,14 +70,15 @@ pub(crate) fn cache_looked_up(cache: &'static str, result: &'static str) {
 }
 
 /// Counts a fetch of the key set of an issuer, which succeeded at this time in seconds, or failed.
-pub(crate) fn key_set_fetched(issuer: &str, at: Option<u64>) {
+pub(crate) fn key_set_fetched<'a>(issuer: impl FnOnce() -> std::borrow::Cow<'a, str>, at: Option<u64>) {
     #[cfg(feature = "metrics")]
     {
+        let issuer = issuer().into_owned();
         let outcome = if at.is_some() { "ok" } else { "failed" };
-        ::metrics::counter!(KEY_SET_REFRESHES, "issuer" => issuer.to_owned(), "outcome" => outcome).increment(1);
+        ::metrics::counter!(KEY_SET_REFRESHES, "issuer" => issuer.clone(), "outcome" => outcome).increment(1);
         if let Some(at) = at {
             #[expect(clippy::cast_precision_loss, reason = "seconds since the epoch are far below 2⁵³")]
-            ::metrics::gauge!(KEY_SET_REFRESHED, "issuer" => issuer.to_owned()).set(at as f64);
+            ::metrics::gauge!(KEY_SET_REFRESHED, "issuer" => issuer).set(at as f64);
         }
     }
     #[cfg(not(feature = "metrics"))]

@@ -115,7 +115,7 @@ fn method(method: &Method) -> &'static str {
 }
 
 /// The end of a request that failed, or the status of a refusal or of an error of the server. Not the reason of a refusal:
-/// each reason of each route would be a time series.
+/// each reason of each route would be a time series. Of a refusal that is sent with a status of success, as gRPC does, the code.
 fn error_type(request: &RequestEvent) -> Option<SharedString> {
     match request.end {
         End::CredentialEnded | End::Disconnected | End::Failed | End::Panicked => {
@@ -123,9 +123,12 @@ fn error_type(request: &RequestEvent) -> Option<SharedString> {
         }
         End::Complete | End::Interrupted => {}
     }
-    let is_refused = request.decision.refusal().is_some();
-    let failed = request.status.filter(|status| is_refused || status.is_server_error())?;
-    Some(failed.as_u16().to_string().into())
+    let (refusal, status) = (request.decision.refusal(), request.status?);
+    match refusal {
+        Some(refusal) if !status.is_client_error() && !status.is_server_error() => Some(refusal.code().into()),
+        None if !status.is_server_error() => None,
+        _ => Some(status.as_u16().to_string().into()),
+    }
 }
 
 fn describe() {

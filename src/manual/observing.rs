@@ -45,7 +45,9 @@
 //!
 //! No label has a value that a client can choose: `http.request.method` is `_OTHER` for unknown methods, and
 //! `http.route` is the template of the route. `error.type` is `credential_ended`, `disconnected`, `failed`, `panicked`, or the
-//! status of a refusal or of an error of the server; the reason of a refusal is in `warden.requests`.
+//! status of a refusal or of an error of the server, or the code of a refusal by gRPC, whose status is 200; the reason of a refusal
+//! is in `warden.requests`. `issuer` of a key set that was set by its URL is the host and the first 8 digits of the SHA-256 of the
+//! URL, because a path may contain a secret.
 //!
 //! Counters of alerts and of lost events begin with zero when the sink is made, so that the first one is an increase.
 //! Outages are counted by the notices about them: give the `AuditLog` with the `MetricsSink` to the

@@ -13,16 +13,17 @@ use http::{Method, Request};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::ServiceExt;
 use tower_warden::{
-    Environment,
+    Digest, Environment,
     api_key::NewKey,
     audit::{AuditChannel, AuditLog, Detection, Detector, MetricsSink, Notice, Observer},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    refusal::GrpcStatus,
     scope::Scopes,
 };
 
 use crate::{
-    endpoint::{Mode, Remote, settle},
+    endpoint::{self, Mode, Remote, settle},
     support::{self, Stack},
 };
 
@@ -149,7 +150,10 @@ fn key_sets_are_measured() {
         assert!(name.starts_with(start), "{start} in {metrics:#?}");
         *value
     };
-    assert_eq!(value("warden.key_set.last_refresh{issuer="), support::START.as_secs() as f64);
+    // Two sets of one host have two names.
+    let digest = &Digest::of(endpoint::JWKS.as_bytes()).to_hex()[..8];
+    let name = format!("warden.key_set.last_refresh{{issuer=issuer.test#{digest}}}");
+    assert_eq!(metrics.get(&name), Some(&(support::START.as_secs() as f64)), "{metrics:#?}");
     let refreshes: Vec<_> = metrics.iter().filter(|(name, _)| name.starts_with("warden.key_set.refreshes")).collect();
     assert_eq!(refreshes.len(), 2, "{refreshes:?}");
     assert!(refreshes[0].0.ends_with("outcome=failed}") && refreshes[1].0.ends_with("outcome=ok}"), "{refreshes:?}");
@@ -208,6 +212,19 @@ fn a_request_without_a_refusal_or_an_error_has_no_type_of_error() {
     let types: BTreeSet<_> =
         metrics.keys().filter_map(|name| name.split_once("error.type=")?.1.split(',').next()).collect();
     assert_eq!(types, ["401", "403", "429", "502"].into(), "a status, and not the reason");
+}
+
+#[test]
+fn the_type_of_an_error_of_a_refusal_by_grpc_is_its_code() {
+    let metrics = measured(async || {
+        let stack = Stack::new();
+        let auth = AuthLayer::new(stack.keys.clone()).respond_with(GrpcStatus::default());
+        let app = Router::new().route("/", get(async || "ok")).layer(auth);
+        let app = app.layer(AuditLayer::new(AuditLog::new(MetricsSink::new())));
+        drop(app.oneshot(Request::new(Body::empty())).await);
+    });
+    let types: Vec<_> = metrics.keys().filter_map(|name| name.split_once("error.type=")?.1.split(',').next()).collect();
+    assert_eq!(types, ["credential_required"]);
 }
 
 /// The rows of the table in the manual: the name, the kind, and the labels.

@@ -1,6 +1,6 @@
 //! Fetches a key set, after its URL was discovered from the metadata of the issuer where necessary.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -10,6 +10,7 @@ use super::{
     refresh_schedule::FetchCause,
 };
 use crate::{
+    digest::Digest,
     error::Unavailable,
     fetch::{self, Fetch, PlainHttp},
     jwt::{
@@ -85,6 +86,14 @@ impl KeySetSource {
         match self {
             Self::Issuer(issuer) => issuer,
             Self::Uri(uri) => uri.host().unwrap_or_default(),
+        }
+    }
+
+    /// The name in metrics, which differs between sets of one host.
+    pub(super) fn label(&self) -> Cow<'_, str> {
+        match self {
+            Self::Issuer(issuer) => Cow::Borrowed(issuer),
+            Self::Uri(uri) => format!("{}#{:.8}", self.name(), Digest::of(uri.to_string().as_bytes()).to_hex()).into(),
         }
     }
 }

@@ -217,7 +217,7 @@ impl KeySetCache {
             }
         };
         self.sightings.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        metrics::key_set_fetched(self.name(), changes.is_ok().then_some(ended.now.as_secs()));
+        metrics::key_set_fetched(|| self.fetcher.source.label(), changes.is_ok().then_some(ended.now.as_secs()));
         self.log(&changes);
         match &changes {
             Ok(_) => self.outage.end(),
