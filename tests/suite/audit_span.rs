@@ -12,7 +12,8 @@ use http_body_util::Full;
 use tower::{ServiceBuilder, ServiceExt};
 use tower_warden::{
     audit::{AuditChannel, AuditLog, End, EventKind},
-    layer::{AuditLayer, AuthLayer},
+    layer::{AuditLayer, AuthLayer, RateLimitLayer},
+    rate_limit::{LimitBy, LocalRateLimiter, Quota},
 };
 use tracing::{
     Event, Metadata, Subscriber,
@@ -52,6 +53,7 @@ async fn log_lines_of_a_handler_are_in_the_span_of_its_request_which_ends_with_t
     let service = ServiceBuilder::new()
         .layer(AuditLayer::new(AuditLog::new(sink)).span())
         .layer(AuthLayer::new(stack.keys.clone()))
+        .layer(RateLimitLayer::new("calls", LocalRateLimiter::default(), LimitBy::principal(), Quota::per_hour(9)))
         .service_fn(async |_: Request<Full<Bytes>>| {
             tracing::info!("in the handler");
             tokio::task::yield_now().await;
@@ -73,8 +75,15 @@ async fn log_lines_of_a_handler_are_in_the_span_of_its_request_which_ends_with_t
     }
     let closed: Vec<String> = found(&text, "close");
     let [admitted, refused] = &closed[..] else { panic!("{text}") };
-    for part in [r#"subject="alice""#, r#"tenant="acme""#, r#"decision="admitted""#, "status=200", r#"end="complete""#]
-    {
+    for part in [
+        r#"subject="alice""#,
+        r#"tenant="acme""#,
+        "scopes=billing:read",
+        r#"limit="calls""#,
+        r#"decision="admitted""#,
+        "status=200",
+        r#"end="complete""#,
+    ] {
         assert!(admitted.contains(part), "{part} in {admitted}");
     }
     for part in [r#"decision="refused""#, r#"reason="key_length""#, "status=401"] {
