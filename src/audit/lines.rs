@@ -31,7 +31,9 @@ use crate::{
 /// buffer is full, events are lost and counted. The next line that is written states how many; if the format has no line for that,
 /// a log line does.
 ///
-/// For files that are rotated, give it the appender of a crate such as `tracing-appender`.
+/// For files that are rotated, give it the appender of a crate such as `file-rotate` or `tracing-appender`: each line is written at
+/// once with the rest of the buffer, so a limit that is checked between two writes, such as `ContentLimit::BytesSurpassed` of
+/// `file-rotate`, splits no line.
 ///
 /// # Examples
 ///

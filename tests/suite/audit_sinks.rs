@@ -1,6 +1,7 @@
 //! Sinks of audit events: what is lost is counted, and nothing waits.
 
 use std::{
+    collections::BTreeSet,
     convert::Infallible,
     io,
     num::{NonZeroU32, NonZeroUsize},
@@ -13,6 +14,7 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use file_rotate::{ContentLimit, FileRotate, compression::Compression, suffix::AppendCount};
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body::Frame;
@@ -114,6 +116,29 @@ async fn the_thread_writes_what_is_left_when_the_sink_is_dropped() {
     record(&AuditLog::new(lines), "/last").await;
     assert!(done.recv().is_err(), "the thread has ended");
     assert_eq!(disk.lines().len(), 1);
+}
+
+#[tokio::test]
+async fn files_that_another_crate_rotates_have_all_lines_and_whole_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.jsonl");
+    let limit = ContentLimit::BytesSurpassed(2_000);
+    let file = FileRotate::new(&path, AppendCount::new(100), limit, Compression::None, None);
+    let lines = JsonLines::builder(file).start().unwrap();
+    let log = AuditLog::new(lines.clone());
+    for number in 0..100 {
+        record(&log, &format!("/{number}")).await;
+        lines.flush().await.unwrap();
+    }
+    assert!(files(directory.path()) > 2);
+    let mut numbers = BTreeSet::new();
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        for text in std::fs::read_to_string(file.unwrap().path()).unwrap().lines() {
+            let line: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert!(numbers.insert(self::path(&line)[1..].parse::<usize>().unwrap()));
+        }
+    }
+    assert!(numbers.into_iter().eq(0..100));
 }
 
 #[tokio::test]
