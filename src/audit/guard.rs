@@ -211,15 +211,22 @@ impl Drop for Guard {
     }
 }
 
-/// Returns whether no route was found, or a layer between has not waited for the request or was sent one that is too large.
+/// Returns whether no route was found, or the response is probably that of a layer between, which has redirected or shed the
+/// request, has not waited for it, or was sent one that is too large.
+///
+/// Temporary redirects are those of handlers: their `Location` may be a secret, such as a signed URL.
 const fn is_unhandled(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::MOVED_PERMANENTLY
             | StatusCode::NOT_FOUND
             | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::PERMANENT_REDIRECT
             | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::URI_TOO_LONG
     )
 }

@@ -65,8 +65,9 @@ impl<R> AuditLayer<R> {
     ///
     /// The response of the handler is lost, and what it has done is not undone. Requests for which the closure returns `true` need
     /// no decision, such as those for `/health`. Nor do CORS preflights, which browsers send without a credential, and the
-    /// endpoint of [`metadata`](crate::metadata). Responses with the status 404 or 405 are passed on, and those with 408, 413, 414
-    /// or 431, which are of layers with limits outside of the authentication. A custom layer that authenticates calls [`AuditNote::decided`](super::AuditNote::decided).
+    /// endpoint of [`metadata`](crate::metadata). Responses with the status 404 or 405 are passed on, and those with 301, 308, 408,
+    /// 413, 414, 429, 431 or 503, which are of layers outside of the authentication: permanent redirects, and limits. A custom layer
+    /// that authenticates calls [`AuditNote::decided`](super::AuditNote::decided).
     ///
     /// A test finds such routes earlier: see the function `assert_protected` of the feature `testing`.
     ///

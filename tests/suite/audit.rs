@@ -449,10 +449,12 @@ async fn a_request_that_no_layer_decided_about_is_refused_by_option() {
     assert_eq!(event.status, Some(StatusCode::INTERNAL_SERVER_ERROR));
     assert_eq!(call(denying.clone(), "/health", 200).await, 200);
     assert_eq!(call(denying.clone(), "/health/", 200).await, 500);
-    for passed_on in [404, 405, 408, 413, 414, 431] {
+    for passed_on in [301, 308, 404, 405, 408, 413, 414, 429, 431, 503] {
         assert_eq!(call(denying.clone(), "/nowhere", passed_on).await, passed_on);
     }
-    assert_eq!(call(denying, "/open", 400).await, 500);
+    for replaced in [302, 303, 307, 400, 502] {
+        assert_eq!(call(denying.clone(), "/open", replaced).await, 500, "{replaced}");
+    }
     let panicking = AuditLayer::new(AuditLog::new(AuditChannel::new(1).0)).deny_undecided(|_| panic!("a bug"));
     assert_eq!(call(panicking, "/open", 200).await, 500, "a closure that panics selects nothing");
 }
