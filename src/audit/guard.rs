@@ -34,6 +34,8 @@ pub(super) struct Guard {
     /// The time at which the response ended, if it ended with its head.
     duration: Option<Duration>,
     end: End,
+    /// A layer outside records the event, and the trail is that of it.
+    is_nested: bool,
     /// Code of the inner service or of its body is running: if the guard is dropped meanwhile, that code panicked.
     is_running: bool,
     latency: Option<Duration>,
@@ -70,10 +72,18 @@ impl Guard {
             }
             notes.see_from(peer, &head);
         });
-        request.extensions_mut().insert(trail.clone());
+        let (trail, is_nested) = match request.extensions_mut().insert(trail.clone()) {
+            None => (trail, false),
+            Some(outer) => {
+                outer.notes().is_decided |= trail.notes().is_decided;
+                request.extensions_mut().insert(outer.clone());
+                (outer, true)
+            }
+        };
         Self {
             duration: None,
             end: End::Disconnected,
+            is_nested,
             is_running: false,
             latency: None,
             place: Place::default(),
@@ -88,7 +98,14 @@ impl Guard {
     /// Opens the span of the request.
     #[cfg(feature = "tracing")]
     pub(super) fn open_span(&mut self) {
-        self.span = RequestSpan::open(self.trail.received());
+        if !self.is_nested {
+            self.span = RequestSpan::open(self.trail.received());
+        }
+    }
+
+    /// Returns whether a layer outside records the event.
+    pub(super) const fn is_nested(&self) -> bool {
+        self.is_nested
     }
 
     /// Uses this room for the event.
@@ -200,6 +217,9 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        if self.is_nested {
+            return;
+        }
         let mut event = Some(self.finish());
         if let Some(Event { kind: EventKind::Request(request), .. }) = &event {
             // A subscriber that panics here would end the process if a handler is unwinding, and lose the event.

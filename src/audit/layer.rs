@@ -31,6 +31,9 @@ use crate::{
 /// dropped; when the client leaves before; and when the inner service fails or panics. A `101` response is the end of its request:
 /// what happens on an upgraded connection is not seen by layers.
 ///
+/// A request has one event, also if it passes two of these layers, such as one around an application and one around a router in
+/// it: the outer one records it in its log, and the inner one only applies its `deny_undecided`.
+///
 /// # Examples
 ///
 /// See [`AuditChannel`](super::AuditChannel), and the [module docs](super).
@@ -167,7 +170,9 @@ where
             guard.open_span();
         }
         let respond = self.respond.clone();
-        match guard.run(|| self.reserve()) {
+        let place =
+            if guard.is_nested() { Eventual::Now(Some(Place::default())) } else { guard.run(|| self.reserve()) };
+        match place {
             Eventual::Now(Some(place)) => {
                 guard.hold(place);
                 let future = guard.run(|| self.inner.call(request));

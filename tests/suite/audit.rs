@@ -26,7 +26,7 @@ use tower_warden::{
     scope::Scopes,
 };
 
-use crate::support::{START, Stack, answer};
+use crate::support::{Answer, START, Stack, answer};
 
 type Answering = Response<TestBody>;
 
@@ -477,6 +477,40 @@ async fn a_request_that_a_layer_decided_about_is_not_undecided() {
     assert!(only(&mut events).is_admitted());
     assert_eq!(send(Request::get("/").header("x-api-key", "sk_agent_x")).await, 401);
     assert_eq!(only(&mut events).decision.reason().unwrap(), "key_length");
+}
+
+#[tokio::test]
+async fn a_request_within_two_audit_layers_has_one_event_which_is_that_of_the_outer_one() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let ((outer, mut events), (inner, mut others)) = (log(), log());
+    let blocking = Duration::from_secs(1);
+    let service = ServiceBuilder::new()
+        .layer(AuditLayer::new(outer).deny_undecided(|_| false).blocking(blocking))
+        .layer(AuditLayer::new(inner).deny_undecided(|head| head.uri.path() == "/open").blocking(blocking))
+        .service(service_fn(move |request: Request<Full<Bytes>>| {
+            let service = AuthLayer::new(stack.keys.clone()).layer(service_fn(answer));
+            async move {
+                if request.headers().is_empty() {
+                    return Ok(Response::new(Full::default()));
+                }
+                service.oneshot(request).await
+            }
+        }));
+    let get = |path| Request::get(path).header("x-api-key", key.expose()).body(Full::default()).unwrap();
+    for (request, status, decision) in [
+        (get("/"), 200, "admitted"),
+        (get_full("/"), 500, "refused"),
+        // What the inner layer declares open is so for the outer one as well.
+        (get_full("/open"), 200, "admitted"),
+    ] {
+        let answer = Answer::read(service.clone().oneshot(request).await.unwrap()).await;
+        assert_eq!(answer.status, status);
+        let event = only(&mut events);
+        assert_eq!((event.decision.as_str(), event.end), (decision, End::Complete));
+        assert_eq!(event.principal.is_some(), decision == "admitted" && event.path() == "/");
+    }
+    assert!(others.try_recv().is_none());
 }
 
 #[tokio::test(start_paused = true)]
