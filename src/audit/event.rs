@@ -109,7 +109,7 @@ pub struct RequestEvent {
 pub enum Decision {
     /// The request was admitted: its caller is known, or a layer has admitted it without a credential.
     Admitted,
-    /// The request was refused.
+    /// The request was refused, by a layer or a handler.
     Refused(Rejection),
     /// No layer has decided about the caller of the request, and it was not refused.
     Undecided,

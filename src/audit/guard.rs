@@ -158,7 +158,8 @@ impl Guard {
             self.trail.notes().reported = reported.cloned();
         }
         if let Some(rejection) = extensions.get::<Rejection>() {
-            self.refusal = Some(rejection.clone());
+            let noted = (!self.is_nested).then(|| self.trail.notes().refusal.take()).flatten();
+            self.refusal = Some(noted.filter(|noted| is_same(noted, rejection)).unwrap_or_else(|| rejection.clone()));
         }
         self.end = if is_complete { End::Complete } else { End::Interrupted };
         self.duration = is_complete.then_some(latency);
@@ -168,14 +169,19 @@ impl Guard {
 
     /// Returns whether a layer has decided about the caller, the request was refused, or it needs no decision.
     fn is_decided(&self) -> bool {
-        self.refusal.is_some() || self.trail.notes().is_decided
+        if self.refusal.is_some() {
+            return true;
+        }
+        let notes = self.trail.notes();
+        notes.is_decided || notes.refusal.is_some()
     }
 
     /// Makes the event. Each value is moved from the notes to its place in the event at once.
     fn finish(&mut self) -> Event {
         let Received { id, method, path, peer, request_id, started, time, trace } = self.trail.received();
         let mut notes = self.trail.notes();
-        let decision = match self.refusal.take() {
+        // That of the response, if nothing has made another one of it.
+        let decision = match self.refusal.take().or_else(|| notes.refusal.take()) {
             Some(rejection) => Decision::Refused(rejection),
             None if notes.is_decided => Decision::Admitted,
             None => Decision::Undecided,
@@ -249,6 +255,12 @@ const fn is_unhandled(status: StatusCode) -> bool {
             | StatusCode::TOO_MANY_REQUESTS
             | StatusCode::URI_TOO_LONG
     )
+}
+
+/// Returns whether the refusal that a layer has noted is that of the response, and not one that an outer layer has made of it.
+fn is_same(noted: &Rejection, sent: &Rejection) -> bool {
+    let parts = |rejection: &Rejection| (rejection.status(), rejection.code(), rejection.reason());
+    parts(noted) == parts(sent) && sent.cause().is_none()
 }
 
 #[cfg(feature = "certificate")]

@@ -46,6 +46,8 @@ impl Admitted {
         crate::trail::note(request.extensions(), |notes| {
             notes.see(&crate::Head::from(request));
             notes.is_decided = true;
+            // Of an attempt before, if something outside tries several services.
+            notes.refusal = None;
             notes.principal = match &self.caller {
                 Some(Caller::Known(principal)) => Some(principal.clone()),
                 Some(Caller::Anonymous(_)) | None => None,

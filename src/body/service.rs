@@ -64,8 +64,11 @@ where
         let state = match limits {
             Ok(Ok(None)) => State::calling(request.map(InspectedBody::untouched), &mut self.inner, &self.respond),
             Ok(Ok(Some(limits))) => self.begin(request, limits).unwrap_or_else(|rejection| self.refuse(rejection)),
-            Ok(Err(rejection)) => self.refuse(rejection.of_request(request.extensions())),
-            Err(_) => self.refuse(panicked()),
+            Ok(Err(rejection)) => {
+                let rejection = rejection.of_request(request.extensions());
+                self.refuse(noted(rejection, &Head::from(&request)))
+            }
+            Err(_) => self.refuse(noted(panicked(), &Head::from(&request))),
         };
         ResponseFuture { state }
     }
@@ -84,7 +87,7 @@ impl<S: Clone, R: Clone> BodyGate<S, R> {
         R: Respond<ResBody>,
     {
         if declared_length(&request).is_some_and(|length| length > limits.max_bytes() as u64) {
-            return Err(too_large().by(request.extensions().get()));
+            return Err(noted(too_large().by(request.extensions().get()), &Head::from(&request)));
         }
         let (parts, body) = request.into_parts();
         if body.is_end_stream() {
@@ -96,7 +99,8 @@ impl<S: Clone, R: Clone> BodyGate<S, R> {
                 }
             });
         }
-        let reader = Reader::new(body, limits).map_err(|rejection| rejection.by(parts.extensions.get()))?;
+        let reader = Reader::new(body, limits)
+            .map_err(|rejection| noted(rejection.by(parts.extensions.get()), &Head::from(&parts)))?;
         let parked = Some((parts, self.not_ready(), self.respond.clone(), Arc::clone(&self.check)));
         Ok(State::Reading { reader, parked })
     }
@@ -150,8 +154,17 @@ fn settle<B>(verdict: Verdict, mut request: Request<InspectedBody<B>>) -> Result
             request.extensions_mut().extend(extensions);
             Ok(request)
         }
-        Err(rejection) => Err(rejection.of_request(request.extensions())),
+        Err(rejection) => Err(noted(rejection.of_request(request.extensions()), &Head::from(&request))),
     }
+}
+
+/// Notes a refusal for the audit event of the request.
+fn noted(rejection: Rejection, head: &Head<'_>) -> Rejection {
+    #[cfg(feature = "audit")]
+    crate::trail::note_refused(head, &rejection);
+    #[cfg(not(feature = "audit"))]
+    let _ = head;
+    rejection
 }
 
 /// The result of a check.
@@ -242,7 +255,10 @@ where
                                 State::Checking { verdict, parked: Some((request, inner, respond)) }
                             }
                         },
-                        Err(rejection) => State::refused(rejection.by(parts.extensions.get()), &respond),
+                        Err(rejection) => {
+                            let rejection = rejection.by(parts.extensions.get());
+                            State::refused(noted(rejection, &Head::from(&parts)), &respond)
+                        }
                     }
                 }
                 StateProj::Checking { verdict, parked } => {

@@ -52,9 +52,9 @@ pub(crate) fn refuse<B: 'static, ResBody>(
     request: Request<B>,
     respond: &Responder<impl Respond<ResBody>>,
 ) -> Response<ResBody> {
-    #[cfg(feature = "audit")]
-    crate::trail::note_head(&request);
     let rejection = rejection.by(request.extensions().get());
+    #[cfg(feature = "audit")]
+    crate::trail::note_refused(&crate::Head::from(&request), &rejection);
     discard(request);
     respond.refuse(rejection)
 }

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::{Extensions, Request};
+use http::Extensions;
 
 pub(crate) use self::{
     id::Id,
@@ -21,7 +21,7 @@ pub use self::{
     notes::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, Observation},
     trace::TraceContext,
 };
-use crate::request::Head;
+use crate::{refusal::Rejection, request::Head};
 
 mod id;
 mod notes;
@@ -105,7 +105,10 @@ pub(crate) fn note_admitted(extensions: &Extensions) {
     }
 }
 
-/// Notes where a request came from, and its route, as far as outer layers know it.
-pub(crate) fn note_head<B>(request: &Request<B>) {
-    note(request.extensions(), |notes| notes.see(&Head::from(request)));
+/// Notes that a layer refuses a request, and where it came from, and its route, as far as outer layers know it.
+pub(crate) fn note_refused(head: &Head<'_>, rejection: &Rejection) {
+    note(head.extensions, |notes| {
+        notes.see(head);
+        notes.refusal = Some(rejection.clone());
+    });
 }

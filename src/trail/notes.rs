@@ -4,6 +4,7 @@ use crate::{
     caller::Principal,
     digest::Digest,
     reason::Reason,
+    refusal::Rejection,
     request::{ClientAddress, Head},
     scope::Scopes,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Notes {
     /// The policy has admitted the request: a later refusal is not its decision.
     pub(crate) policy_admitted: bool,
     pub(crate) principal: Option<Principal>,
+    /// The refusal by a layer, in case a middleware makes a response of its own from that of the layer.
+    pub(crate) refusal: Option<Rejection>,
     /// The caller in the extensions of the response.
     pub(crate) reported: Option<Principal>,
     pub(crate) required: Option<Arc<Scopes>>,

@@ -14,7 +14,7 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use tower_warden::{
-    Environment, ManualClock, Timestamp,
+    Environment, ManualClock, Reason, Timestamp,
     api_key::NewKey,
     audit::{
         AuditChannel, AuditLog, AuditNote, Decision, End, Event, EventKind, EventReceiver, Observation, RequestEvent,
@@ -477,6 +477,46 @@ async fn a_request_that_a_layer_decided_about_is_not_undecided() {
     assert!(only(&mut events).is_admitted());
     assert_eq!(send(Request::get("/").header("x-api-key", "sk_agent_x")).await, 401);
     assert_eq!(only(&mut events).decision.reason().unwrap(), "key_length");
+}
+
+#[tokio::test]
+async fn a_refusal_whose_response_a_middleware_replaces_is_recorded_with_its_reason() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let (log, mut events) = log();
+    let service = ServiceBuilder::new()
+        .layer(AuditLayer::new(log).deny_undecided(|_| false))
+        .map_response(|response: Response<Full<Bytes>>| {
+            Response::builder().status(response.status()).body(Full::<Bytes>::from("a page")).unwrap()
+        })
+        .layer(AuthLayer::new(stack.keys.clone()))
+        .service_fn(answer);
+    for (key, status, reason) in [("sk_agent_x", 401, Some("key_length")), (key.expose(), 200, None)] {
+        let request = Request::get("/").header("x-api-key", key).body(Full::default()).unwrap();
+        let answer = Answer::read(service.clone().oneshot(request).await.unwrap()).await;
+        assert_eq!((answer.status.as_u16(), &*answer.body), (status, "a page"));
+        let event = only(&mut events);
+        assert_eq!(event.decision.reason().map(Reason::as_str), reason);
+        assert_eq!(event.is_authentication_failure(), reason.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_second_service_admits_after_a_refusal_is_admitted() {
+    let stack = Stack::new();
+    let (log, mut events) = log();
+    let strict = AuthLayer::new(stack.keys.clone()).layer(service_fn(answer));
+    let open = AuthLayer::new(stack.keys.clone()).optional().layer(service_fn(answer));
+    let service = AuditLayer::new(log).layer(service_fn(move |request: Request<Full<Bytes>>| {
+        let (strict, open) = (strict.clone(), open.clone());
+        async move {
+            let refused = strict.oneshot(request.clone()).await?;
+            assert_eq!(refused.status(), 401);
+            open.oneshot(request).await
+        }
+    }));
+    drop(service.oneshot(get_full("/")).await.unwrap());
+    assert!(only(&mut events).is_admitted());
 }
 
 #[tokio::test]
