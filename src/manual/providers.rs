@@ -163,6 +163,8 @@
 //! ```
 //!
 //! - All tenants share the keys: without a list of tenants, anybody with a directory of their own is admitted.
+//! - A key of the set that names one issuer, such as those of personal accounts, verifies the tokens of that issuer only
+//!   (`key_issuer`). The keys at `common/discovery/keys`, for tokens of version 1, name none.
 //! - If tenants are added while the process runs, leave the list out, and authorize by `Principal::tenant`.
 //!
 //! # Entra ID, managed identities

@@ -6,7 +6,8 @@ pub(crate) use self::read::Claims;
 use self::{read::informative, times::Times};
 use super::{
     fault::{Fault, OneOf},
-    issuer::{Actors, Issuer, OtherAudiences, Presence, SubjectFallback, Tenant},
+    issuer::{Actors, Issuer, IssuerName, OtherAudiences, Presence, SubjectFallback, Tenant},
+    key::VerifyingKey,
 };
 use crate::{
     caller::{Actor, AuthMethod, Confirmation, ConfirmationMethod, Identity},
@@ -101,7 +102,7 @@ impl<'a> Claims<'a> {
                 return Err(Fault::mismatch(Reason::CLAIM_REQUIRED, &rule.place, &rule.expected, value));
             }
         }
-        if let super::issuer::IssuerName::Template(template) = &rules.name
+        if let IssuerName::Template(template) = &rules.name
             && let Some((claim, form)) = &rules.template_claim
         {
             let named = self.text("iss")?.and_then(|issuer| template.value_in(issuer));
@@ -109,6 +110,21 @@ impl<'a> Claims<'a> {
             if expected.is_none() || self.get(claim).and_then(Json::as_str) != expected.as_deref() {
                 let expected = expected.unwrap_or_default();
                 return Err(Fault::mismatch(Reason::CLAIM_REQUIRED, claim, OneOf(&[expected]), self.get(claim)));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 8725 §3.8: the issuers of a template share a key set, in which a key may be that of one of them. Entra ID names it in
+    /// the member `issuer` of the JWK, and writes `{tenantid}` for any tenant.
+    pub(super) fn check_key_issuer(&self, rules: &Issuer, key: &VerifyingKey) -> Result<(), Fault> {
+        if let IssuerName::Template(template) = &rules.name
+            && let Some(named) = key.issuer()
+        {
+            let issuer = self.text("iss")?.unwrap_or_default();
+            let expected = named.replace("{tenantid}", template.value_in(issuer).unwrap_or_default());
+            if expected != issuer {
+                return Err(Fault::mismatch(Reason::KEY_ISSUER, "iss", OneOf(&[expected]), self.get("iss")));
             }
         }
         Ok(())

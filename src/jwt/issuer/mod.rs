@@ -112,6 +112,9 @@ impl Issuer {
     /// [`require_claim`](Self::require_claim), or authorize by [`Principal::tenant`](crate::Principal::tenant). If each tenant
     /// has keys of its own, use an [`IssuerResolver`](super::IssuerResolver).
     ///
+    /// A key whose JWK has the member `issuer`, as those of Entra ID have, verifies tokens of that issuer only; `{tenantid}` in it
+    /// stands for any tenant.
+    ///
     /// # Examples
     ///
     /// ```
