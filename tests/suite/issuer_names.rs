@@ -306,6 +306,8 @@ async fn a_jwt_svid_is_one_of_its_trust_domain() {
     }
     stack.sign(&svid(id).audience("https://other.test")).await.assert_invalid("audience_mismatch");
     stack.sign(&svid(id).without("exp")).await.assert_invalid("expiry_missing");
+    stack.sign(&svid(id).header("typ", "JWT")).await.assert_subject(id);
+    stack.sign(&svid(id).header("typ", "at+jwt")).await.assert_invalid("token_type");
     // The type is that of JWT-SVIDs only.
     let stack = Stack::new();
     stack.sign(&stack.token().header("typ", "JOSE")).await.assert_invalid("token_type");

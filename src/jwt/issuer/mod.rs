@@ -146,7 +146,7 @@ impl Issuer {
     /// Accepts JWT-SVIDs ([SPIFFE](https://spiffe.io/docs/latest/spiffe-specs/jwt-svid/)): tokens whose `sub` is a SPIFFE ID of
     /// this trust domain, such as `spiffe://example.org`, and whose `aud` contains `audience`.
     ///
-    /// The trust domain takes the place of the issuer: `iss` is not required and not compared. `typ` may also be `JOSE`.
+    /// The trust domain takes the place of the issuer: `iss` is not required and not compared. `typ` is `JWT`, `JOSE` or absent.
     /// The keys are those of the trust domain's bundle.
     ///
     /// # Errors
