@@ -280,6 +280,11 @@ impl VerifyingKey {
             == (other.kid(), other.algorithm, other.issuer(), other.thumbprint, other.times)
     }
 
+    /// Returns whether two keys are the same one, perhaps with other names.
+    pub(super) fn has_material_of(&self, other: &Self) -> bool {
+        self.thumbprint == other.thumbprint
+    }
+
     /// Returns whether the certificates of two keys are equal.
     #[cfg(feature = "jwks")]
     pub(super) fn has_same_certificates(&self, other: &Self) -> bool {
