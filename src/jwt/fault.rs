@@ -39,6 +39,10 @@ impl Fault {
         Self::mismatch(Reason::CLAIM_TYPE, claim, expected, Some(received))
     }
 
+    pub(super) fn with_reason(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
+
     /// Refuses the request.
     pub(super) fn into_rejection(self) -> Rejection {
         let rejection = Rejection::new(RejectionKind::Invalid, self.reason);

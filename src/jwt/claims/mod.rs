@@ -96,7 +96,7 @@ impl<'a> Claims<'a> {
     /// The requirements on single claims, and the placeholder of a template.
     fn check_rules(&self, rules: &Issuer) -> Result<(), Fault> {
         for rule in &rules.checked {
-            let value = self.at(&rule.place);
+            let value = self.at(&rule.place).map_err(|fault| fault.with_reason(Reason::CLAIM_REQUIRED))?;
             let is_met = value.is_none() && rule.presence == Presence::Optional || rule.expected.is_met(value);
             if !is_met {
                 return Err(Fault::mismatch(Reason::CLAIM_REQUIRED, &rule.place, &rule.expected, value));
