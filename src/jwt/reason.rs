@@ -95,7 +95,7 @@ reasons! {
     ID_TOKEN = "id_token";
     /// The token was issued in the future (`iat`).
     ///
-    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default).
+    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default, 30 with `Issuer::strict`).
     ISSUED_IN_FUTURE = "issued_in_future";
     /// The token names no issuer (`iss`).
     ///
@@ -145,7 +145,7 @@ reasons! {
     LOAD_BALANCER_MISMATCH = "load_balancer_mismatch";
     /// The token is not valid yet (`nbf`).
     ///
-    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default).
+    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default, 30 with `Issuer::strict`).
     NOT_YET_VALID = "not_yet_valid";
     /// The token's signature is wrong.
     ///

@@ -51,7 +51,7 @@ impl<'a> Claims<'a> {
             roles: roles.into_iter().map(Into::into).collect(),
             scopes,
             session_id: id("sid")?,
-            skew: rules.skew,
+            skew: rules.tolerance(),
             tenant: self.tenant(rules)?,
             tier: tier.map(Into::into),
             token_id: id("jti")?,

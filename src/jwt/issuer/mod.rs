@@ -65,7 +65,8 @@ pub struct Issuer {
     pub(super) profile: Profile,
     pub(super) roles: Option<Box<str>>,
     pub(super) scopes: Vec<Box<str>>,
-    pub(super) skew: Duration,
+    /// `None` for the default of the profile.
+    pub(super) skew: Option<Duration>,
     pub(super) subject: Subject,
     /// The claim that a template's placeholder is compared with, and the form of its value.
     pub(super) template_claim: Option<(Box<str>, Template)>,
@@ -263,7 +264,7 @@ impl Issuer {
             profile: Profile::Common,
             roles: None,
             scopes: ["scope", "scp", "scopes"].map(Into::into).to_vec(),
-            skew: Duration::from_secs(60),
+            skew: None,
             subject: Subject { claims: None, fallback: SubjectFallback::None },
             template_claim: None,
             tenant: Tenant::None,
