@@ -30,7 +30,7 @@ reasons! {
     /// The introspection endpoint limits this server's requests (status 429).
     ///
     /// Look at: the rate limit of the issuer, and the cache lifetimes of `IntrospectionBuilder`: longer ones need fewer
-    /// requests. The endpoint's `Retry-After` is passed on, up to 60 seconds.
+    /// requests. The endpoint's `Retry-After` in seconds is passed on, up to 60; a date is not.
     INTROSPECTION_THROTTLED = "introspection_throttled";
     /// The introspection endpoint did not respond in time.
     ///

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use crate::{
     cache::{Failure, Outcome},
     json::{Json, Object},
-    jwt::{self, Issuer, KeySource, TypedError},
+    jwt::{self, Issuer, KeySource, TokenClaims, TypedError},
     log::Causes,
     reason::Reason,
     time::UnixTime,
@@ -62,11 +62,7 @@ impl SignedResponses {
         {
             return Err("its `aud` is not the client id of this server");
         }
-        let issued_at = match claims.get("iat") {
-            Some(Json::Number(number)) => number.as_u64().map(UnixTime::from_secs),
-            _ => None,
-        };
-        let issued_at = issued_at.ok_or("its `iat` is not a time")?;
+        let issued_at = TokenClaims::new(&claims).time("iat").ok().flatten().ok_or("its `iat` is not a time")?;
         // In whole seconds, the response may be one second younger than the request.
         let ahead = issuer.tolerance().max(Duration::from_secs(1));
         if issued_at > now + ahead || now > issued_at + MAX_AGE + issuer.tolerance() {

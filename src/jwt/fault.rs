@@ -39,6 +39,10 @@ impl Fault {
         Self::mismatch(Reason::CLAIM_TYPE, claim, expected, Some(received))
     }
 
+    pub(super) fn with_reason(self, reason: Reason) -> Self {
+        Self { reason, ..self }
+    }
+
     /// Refuses the request.
     pub(super) fn into_rejection(self) -> Rejection {
         let rejection = Rejection::new(RejectionKind::Invalid, self.reason);
@@ -87,7 +91,7 @@ impl From<Reason> for Fault {
 
 /// The settings to check if a token is refused for a reason that is often a mistake in the configuration.
 fn setting(reason: Reason) -> Option<&'static str> {
-    const SETTINGS: [(Reason, &str); 10] = [
+    const SETTINGS: [(Reason, &str); 11] = [
         (Reason::ALGORITHM_NOT_ALLOWED, "Issuer::algorithms"),
         (Reason::AUDIENCE_MISMATCH, "the audience of Issuer::new, Issuer::accept_audience"),
         (Reason::AUDIENCE_MISSING, "Issuer::audience_claim, or the audience setting of the issuer"),
@@ -95,6 +99,7 @@ fn setting(reason: Reason) -> Option<&'static str> {
         (Reason::ID_TOKEN, "Issuer::access_token_claim"),
         (Reason::ISSUER_UNKNOWN, "the name of Issuer::new"),
         (Reason::KEY_ALGORITHM, "Issuer::algorithms, RemoteKeysBuilder::rsa_algorithm"),
+        (Reason::KEY_ISSUER, "the template of Issuer::template, or the URL of its keys"),
         (Reason::LIFETIME, "Issuer::max_lifetime"),
         (Reason::LOAD_BALANCER_MISMATCH, "the load balancers of AwsAlb::new"),
         (Reason::SUBJECT_MISSING, "Issuer::subject_claims, Issuer::client_as_subject"),

@@ -137,6 +137,10 @@ fn read_members(members: &Object<'_>, origin: Origin, rsa: Algorithm) -> Result<
     let (algorithm, material) = read_material(kind, members, named, rsa)?;
     let key = VerifyingKey::new(named.unwrap_or(algorithm), &material)?;
     let key = certificates(members).into_iter().fold(key, VerifyingKey::with_certificate_thumbprint);
+    let key = match present(members, "issuer").and_then(Json::as_str) {
+        Some(issuer) => key.with_issuer(issuer),
+        None => key,
+    };
     #[cfg(all(feature = "jwks", feature = "signature"))]
     let key = if origin == Origin::Directory { key.with_times(times(members)?) } else { key };
     match members.get("kid").filter(|kid| **kid != Json::Null).map(Json::as_str) {

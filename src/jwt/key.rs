@@ -41,6 +41,8 @@ pub struct VerifyingKey {
     /// The `x5t` and `x5t#S256` of the key's certificate.
     certificates: Vec<Box<str>>,
     algorithm: Algorithm,
+    /// The only issuer of a key set for several ones that signs with the key; `{tenantid}` in it stands for any tenant.
+    issuer: Option<Box<str>>,
     /// A digest, which is never disclosed for a secret key.
     thumbprint: Digest,
     verifier: Verifier,
@@ -69,6 +71,7 @@ impl VerifyingKey {
             kid: None,
             certificates: Vec::new(),
             algorithm,
+            issuer: None,
             thumbprint,
             verifier,
             expires_at,
@@ -210,6 +213,17 @@ impl VerifyingKey {
         now.as_secs() < self.expires_at.load(Ordering::Acquire)
     }
 
+    /// Sets the issuer that the JWK names.
+    pub(super) fn with_issuer(mut self, issuer: &str) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The issuer that the JWK names.
+    pub(super) fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     /// Sets the times that a directory states.
     #[cfg(all(feature = "jwks", feature = "signature"))]
     pub(super) const fn with_times(mut self, times: KeyTimes) -> Self {
@@ -262,8 +276,13 @@ impl VerifyingKey {
 
     /// Returns whether two keys are equal except for the lifetime of their sets and their certificates.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (self.kid.as_deref(), self.algorithm, self.thumbprint, self.times)
-            == (other.kid.as_deref(), other.algorithm, other.thumbprint, other.times)
+        (self.kid(), self.algorithm, self.issuer(), self.thumbprint, self.times)
+            == (other.kid(), other.algorithm, other.issuer(), other.thumbprint, other.times)
+    }
+
+    /// Returns whether two keys are the same one, perhaps with other names.
+    pub(super) fn has_material_of(&self, other: &Self) -> bool {
+        self.thumbprint == other.thumbprint
     }
 
     /// Returns whether the certificates of two keys are equal.

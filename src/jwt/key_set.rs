@@ -95,6 +95,15 @@ impl KeySelection {
         request.kid.or_else(|| request.x5t.filter(|_| self.thumbprints == Thumbprints::Accept))
     }
 
+    /// Returns whether a key that a token refers to is for its algorithm. A thumbprint names one key, whatever its algorithm.
+    fn fits(self, key: &VerifyingKey, request: &KeyRequest<'_>) -> bool {
+        #[cfg(all(feature = "jwks", feature = "signature"))]
+        if self.names == Names::Thumbprint {
+            return true;
+        }
+        key.algorithm() == request.algorithm
+    }
+
     /// Gives a key its name.
     #[cfg(feature = "jwks")]
     fn named(self, key: VerifyingKey) -> VerifyingKey {
@@ -155,40 +164,45 @@ impl KeySet {
     /// The key for a token: the one that it names, the one without a name, or, if that is allowed, the only one or those of
     /// which one may have signed it.
     pub(super) fn candidates(&self, request: &KeyRequest<'_>) -> Candidates {
-        let by_thumbprint = self.selection.thumbprints == Thumbprints::Accept;
-        match (request.kid, request.x5t) {
-            // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
-            (Some(kid), _) if self.keys.iter().any(|key| key.kid().is_some()) => {
-                Candidates::Determined(self.named(request, |key| key.kid() == Some(kid)).cloned())
+        let reference = self.reference(request);
+        let fits = |key: &&Arc<VerifyingKey>| reference.names(key) && self.selection.fits(key, request);
+        let mut fitting = self.keys.iter().filter(fits);
+        match (reference, fitting.next(), fitting.next()) {
+            // A thumbprint that different keys have determines none of them.
+            (Reference::Certificate(_), Some(first), Some(second))
+                if std::iter::once(second).chain(fitting).any(|other| !other.has_material_of(first)) =>
+            {
+                Candidates::Determined(None)
             }
-            (None, Some(thumbprint)) if by_thumbprint && self.keys.iter().any(|key| key.has_certificates()) => {
-                Candidates::Determined(self.named(request, |key| key.has_certificate(thumbprint)).cloned())
+            (Reference::Unnamed, Some(first), Some(_)) => {
+                Candidates::Tried(self.keys.iter().filter(fits).cloned().collect(), Some(Arc::clone(first)))
             }
-            (kid, _) => {
-                let unnamed = self.unnamed(request);
-                let is_absent = matches!(unnamed, Candidates::Determined(None));
-                if kid.is_none() && is_absent { self.only(request) } else { unnamed }
+            (Reference::Unnamed, None, _)
+                if request.kid.is_none() && self.keys.iter().all(|key| key.kid().is_some()) =>
+            {
+                self.only(request)
             }
+            (_, first, _) => Candidates::Determined(first.cloned()),
         }
     }
 
-    /// The key that a token names and that is for its algorithm; otherwise any that it names, so that the token is refused for
-    /// its algorithm.
-    fn named(&self, request: &KeyRequest<'_>, is_named: impl Fn(&VerifyingKey) -> bool) -> Option<&Arc<VerifyingKey>> {
-        let mut found = self.keys.iter().filter(|key| is_named(key));
-        let first = found.next()?;
-        Some(std::iter::once(first).chain(found).find(|key| key.algorithm() == request.algorithm).unwrap_or(first))
+    /// A key that a token refers to, and that is for another algorithm: if the set has no other one, the token is refused for its
+    /// algorithm.
+    pub(super) fn misfit(&self, request: &KeyRequest<'_>) -> Option<Arc<VerifyingKey>> {
+        let reference = self.reference(request);
+        let is_misfit = |key: &&Arc<VerifyingKey>| reference.names(key) && !self.selection.fits(key, request);
+        self.keys.iter().find(is_misfit).cloned()
     }
 
-    fn unnamed(&self, request: &KeyRequest<'_>) -> Candidates {
-        let is_unnamed = |key: &VerifyingKey| key.kid().is_none();
-        let fits = |key: &&Arc<VerifyingKey>| is_unnamed(key) && key.algorithm() == request.algorithm;
-        let mut fitting = self.keys.iter().filter(fits);
-        match (fitting.next(), fitting.next()) {
-            (Some(first), Some(_)) => {
-                Candidates::Tried(self.keys.iter().filter(fits).cloned().collect(), Some(Arc::clone(first)))
+    fn reference<'a>(&self, request: &KeyRequest<'a>) -> Reference<'a> {
+        let by_thumbprint = self.selection.thumbprints == Thumbprints::Accept;
+        match (request.kid, request.x5t) {
+            // If keys have a `kid`, an unknown one is a reason to fetch newer keys, not to try others.
+            (Some(kid), _) if self.keys.iter().any(|key| key.kid().is_some()) => Reference::Kid(kid),
+            (None, Some(thumbprint)) if by_thumbprint && self.keys.iter().any(|key| key.has_certificates()) => {
+                Reference::Certificate(thumbprint)
             }
-            _ => Candidates::Determined(self.named(request, is_unnamed).cloned()),
+            _ => Reference::Unnamed,
         }
     }
 
@@ -201,6 +215,26 @@ impl KeySet {
                 Candidates::Tried(fitting.into_iter().cloned().collect(), None)
             }
             _ => Candidates::Determined(None),
+        }
+    }
+}
+
+/// The reference of a token to its key.
+#[derive(Clone, Copy)]
+enum Reference<'a> {
+    /// The thumbprint of a certificate.
+    Certificate(&'a str),
+    Kid(&'a str),
+    /// A key without `kid`.
+    Unnamed,
+}
+
+impl Reference<'_> {
+    fn names(self, key: &VerifyingKey) -> bool {
+        match self {
+            Self::Certificate(thumbprint) => key.has_certificate(thumbprint),
+            Self::Kid(kid) => key.kid() == Some(kid),
+            Self::Unnamed => key.kid().is_none(),
         }
     }
 }

@@ -14,8 +14,8 @@
 //! 4. **Signature**, with a key that was parsed when it was loaded.
 //! 5. **Kind.** `typ` is `at+jwt`, `JWT` or absent. Security event tokens are refused, and ID tokens where they can be
 //!    distinguished: see [the manual](crate::manual::issuers#id-tokens). [`Issuer::strict`] requires RFC 9068.
-//! 6. **Time.** `exp` is required; `nbf` and `iat` are checked if present. The tolerated clock skew is 60 seconds, and the
-//!    maximum lifetime 28 hours.
+//! 6. **Time.** `exp` is required; `nbf` and `iat` are checked if present. The tolerated clock skew is 60 seconds, 30 with
+//!    [`Issuer::strict`], and the maximum lifetime 28 hours.
 //! 7. **Audience**, then all other claims. A claim of the wrong type refuses the token, with two exceptions: `acr` and
 //!    `auth_time` of another type are absent, which the log notes, and scope claims of another type grant nothing. A claim that
 //!    is `null` is absent, except `cnf` and `act`, without which a token would grant more.

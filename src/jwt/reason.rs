@@ -95,7 +95,7 @@ reasons! {
     ID_TOKEN = "id_token";
     /// The token was issued in the future (`iat`).
     ///
-    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default).
+    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default, 30 with `Issuer::strict`).
     ISSUED_IN_FUTURE = "issued_in_future";
     /// The token names no issuer (`iss`).
     ///
@@ -111,6 +111,12 @@ reasons! {
     /// Look at: `alg` in the token's header against `alg` of the key in the issuer's key set; for RSA keys without
     /// `alg`, `rsa_algorithm` of `RemoteKeysBuilder` (RS256 by default).
     KEY_ALGORITHM = "key_algorithm";
+    /// The key that signed the token is that of another issuer in the key set.
+    ///
+    /// Look at: the member `issuer` of the key against `iss` of the token. Tokens of version 1 of Entra ID
+    /// (`https://sts.windows.net/{tid}/`) need the keys at `common/discovery/keys`, which name no issuer. Otherwise somebody tries
+    /// tokens of one tenant at another.
+    KEY_ISSUER = "key_issuer";
     /// The key that signed the token was withdrawn from the issuer's key set.
     ///
     /// Look at: the issuer's key rotation: a key should stay in the set until its last token has expired. With a custom
@@ -139,7 +145,7 @@ reasons! {
     LOAD_BALANCER_MISMATCH = "load_balancer_mismatch";
     /// The token is not valid yet (`nbf`).
     ///
-    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default).
+    /// Look at: the clocks of the issuer and of this server, and `Issuer::skew` (60 seconds by default, 30 with `Issuer::strict`).
     NOT_YET_VALID = "not_yet_valid";
     /// The token's signature is wrong.
     ///

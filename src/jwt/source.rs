@@ -292,7 +292,8 @@ impl StaticKeys {
     /// ([RFC 7515 §4.1.8](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.8)), as AD FS and some versions of Entra ID do.
     ///
     /// The thumbprints of a key are those of its JWK, and those of
-    /// [`with_certificate_thumbprint`](VerifyingKey::with_certificate_thumbprint). A thumbprint only selects one of the keys.
+    /// [`with_certificate_thumbprint`](VerifyingKey::with_certificate_thumbprint). A thumbprint only selects one of the keys, and
+    /// none if several for the token's algorithm have it.
     #[must_use]
     pub fn accept_certificate_thumbprints(mut self) -> Self {
         Arc::make_mut(&mut self.0).selection.thumbprints = Thumbprints::Accept;
@@ -309,6 +310,7 @@ impl StaticKeys {
 
 impl KeySource for StaticKeys {
     fn find(&self, request: &KeyRequest<'_>) -> Eventual<Result<Option<Arc<VerifyingKey>>, Unavailable>> {
-        Eventual::Now(Ok(self.0.candidates(request).choose(request, &mut TriedKeys::default())))
+        let chosen = self.0.candidates(request).choose(request, &mut TriedKeys::default());
+        Eventual::Now(Ok(chosen.or_else(|| self.0.misfit(request))))
     }
 }

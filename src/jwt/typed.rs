@@ -1,7 +1,5 @@
 //! Verification of JWTs that are not access tokens, by their type.
 
-use std::time::Duration;
-
 use super::{Issuer, KeyRequest, KeySource, MAX_KID_BYTES, algorithm::Algorithm, jws::Segments, source::SignedMessage};
 use crate::{
     error::Unavailable,
@@ -53,11 +51,4 @@ pub(crate) async fn verify_typed(
     let request = KeyRequest::new(kid, algorithm, now).with_signed(signed);
     let key = keys.find(&request).wait().await?.ok_or_else(|| invalid("its key is unknown"))?;
     if request.is_signed_with(&key) { Ok(segments.payload) } else { Err(invalid("its signature is wrong")) }
-}
-
-impl Issuer {
-    /// The tolerated difference of clocks.
-    pub(crate) const fn tolerance(&self) -> Duration {
-        self.skew
-    }
 }

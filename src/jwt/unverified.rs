@@ -68,7 +68,7 @@ impl<'a> UnverifiedToken<'a> {
         if is_valid { Ok(()) } else { Err(Reason::SIGNATURE.into()) }
     }
 
-    /// Verifies the signature first, then kind, times, audience and the other claims.
+    /// Verifies the signature first, then the issuer of the key, kind, times, audience and the other claims.
     pub(super) fn verify(
         &self,
         issuer: &Issuer,
@@ -78,6 +78,7 @@ impl<'a> UnverifiedToken<'a> {
     ) -> Result<Identity, Fault> {
         self.check_signature(key, now)?;
         let claims = Claims::new(claims);
+        claims.check_key_issuer(issuer, key)?;
         claims.check_profile(issuer, self.header.kind)?;
         let mut identity = claims.identity(issuer, AuthMethod::Jwt, now)?;
         identity.claims = std::str::from_utf8(&self.segments.payload).ok().map(Into::into);

@@ -163,6 +163,8 @@
 //! ```
 //!
 //! - All tenants share the keys: without a list of tenants, anybody with a directory of their own is admitted.
+//! - A key of the set that names one issuer, such as those of personal accounts, verifies the tokens of that issuer only
+//!   (`key_issuer`). The keys at `common/discovery/keys`, for tokens of version 1, name none.
 //! - If tenants are added while the process runs, leave the list out, and authorize by `Principal::tenant`.
 //!
 //! # Entra ID, managed identities
@@ -173,6 +175,8 @@
 //!
 //! - Tokens of version 1 unless the API's manifest asks for version 2: the issuer is `https://sts.windows.net/TENANT-ID/`, and the
 //!   audience the application id URI.
+//! - `idtyp` is an optional claim: the manifest of the API lists it under `optionalClaims.accessToken`. Without it,
+//!   require a role whose `allowedMemberTypes` is `Application` alone: `require_claim("roles", ExpectedClaim::containing("ROLE"))`.
 //! - They are valid for 24 hours and five minutes, which is within the default of
 //!   [`max_lifetime`](crate::jwt::Issuer::max_lifetime).
 //! - Every application of the tenant can get a token: require a role that was assigned to the identity.

@@ -4,7 +4,7 @@ use http::HeaderValue;
 
 use crate::{
     error::{ConfigError, ConfigErrorKind},
-    scope::Scopes,
+    scope::{Scope, Scopes},
     url,
 };
 
@@ -66,9 +66,16 @@ impl Challenge {
         self
     }
 
-    /// The scopes that a client should request first.
+    /// The scopes that a client should request first. `offline_access` is left out: refresh tokens are a matter between client
+    /// and authorization server, not of the resource.
     #[must_use]
     pub fn scope(mut self, scopes: Scopes) -> Self {
+        let offline = const { Scope::from_static("offline_access") };
+        let scopes = if scopes.contains(&offline) {
+            scopes.iter().filter(|scope| **scope != offline).cloned().collect()
+        } else {
+            scopes
+        };
         self.scope = Some(scopes).filter(|scopes| !scopes.is_empty());
         self
     }

@@ -700,7 +700,7 @@ fn mistakes_in_the_configuration_are_errors() {
     ] {
         assert_eq!(alb(&[LOAD_BALANCER], issuer).unwrap_err().kind(), ConfigErrorKind::Issuer);
     }
-    for region in ["", "eu-west-1.evil.example/", "evil.example#", "EU-WEST-1", "a/b"] {
+    for region in ["", "eu-west-1.evil.example/", "evil.example#", "EU-WEST-1", "a/b", "us-gov-west-1"] {
         assert_eq!(AwsAlbKeys::new(region).unwrap_err().kind(), ConfigErrorKind::KeySet, "{region}");
     }
     for url in

@@ -185,6 +185,15 @@ async fn moved_key_set_is_found_by_the_first_token_of_a_new_key_while_the_old_ur
 }
 
 #[tokio::test]
+async fn moved_key_set_is_found_by_the_first_token_of_a_new_algorithm_under_a_known_kid() {
+    let discovered = Discovered::new().await;
+    let new = SigningKey::named(Algorithm::EdDSA, discovered.issuer.key().id());
+    discovered.site.serve("https://keys.test/new", json!({ "keys": [new.jwk()] }));
+    discovered.site.serve(OPENID, metadata("https://keys.test/new"));
+    discovered.send(&discovered.token(&new)).await.assert_subject("alice");
+}
+
+#[tokio::test]
 async fn metadata_is_read_again_only_if_the_key_is_not_at_the_known_url() {
     let discovered = Discovered::new().await;
     discovered.issuer.rotate();

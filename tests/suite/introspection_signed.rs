@@ -132,9 +132,10 @@ async fn response_that_is_not_signed_by_the_issuer_for_this_server_is_an_outage(
         signed.asking.endpoint.say(&token, response);
         signed.asking.send(&token).await.assert_unavailable("introspection_signature");
     }
-    for iat in [now + 60, now - 360] {
+    let fraction: Value = serde_json::from_str(&format!("{now}.25")).unwrap();
+    for iat in [json!(now + 60), json!(now - 360), fraction] {
         let token = format!("token-{iat}");
-        signed.asking.endpoint.say(&token, &signed.sign(&header, &with(payload.clone(), "iat", json!(iat))));
+        signed.asking.endpoint.say(&token, &signed.sign(&header, &with(payload.clone(), "iat", iat)));
         signed.asking.send(&token).await.assert_subject("alice");
     }
     signed.issuer.fail();

@@ -8,7 +8,10 @@ use std::sync::{
 use serde_json::{Value, json};
 use tower_warden::{
     Environment, Eventual, ManualClock, Unavailable,
-    jwt::{Algorithm, Issuer, IssuerResolver, Jwt, JwtBuilder, KeyRequest, KeySource, TrustedIssuer, VerifyingKey},
+    jwt::{
+        Algorithm, Issuer, IssuerResolver, Jwt, JwtBuilder, KeyRequest, KeySource, StaticKeys, TrustedIssuer,
+        VerifyingKey,
+    },
     layer::AuthLayer,
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
@@ -80,6 +83,46 @@ async fn the_issuer_of_a_template_is_the_one_that_the_token_names() {
     )
     .await;
     assert_eq!(caller.issuer(), Some("https://acme.test"));
+}
+
+// (36)
+#[tokio::test]
+async fn a_key_of_a_template_that_names_an_issuer_verifies_tokens_of_that_issuer_only() {
+    let clock = ManualClock::at(START);
+    let entra = issuer("https://login.test/common", &clock);
+    let key = |issuer: Value| {
+        let key = SigningKey::generate(Algorithm::ES256);
+        let mut jwk = key.jwk();
+        jwk["issuer"] = issuer;
+        (key, jwk)
+    };
+    let (personal, personal_jwk) = key(json!("https://login.test/personal/v2.0"));
+    let (any, any_jwk) = key(json!("https://login.test/{tenantid}/v2.0"));
+    let (unnamed, unnamed_jwk) = key(Value::Null);
+    let (older, older_jwk) = key(json!("https://sts.test/{tenantid}/"));
+    let set = json!({ "keys": [personal_jwk, any_jwk, unnamed_jwk, older_jwk] }).to_string();
+    let rules = Issuer::template("https://login.test/{tid}/v2.0", AUDIENCE).unwrap();
+    let app = layered(Jwt::new(rules, StaticKeys::from_jwk_set(&set).unwrap()), &clock);
+    let token = |key: &SigningKey, tid: &str| {
+        let token = entra.token("alice").audience(AUDIENCE).claim("iss", format!("https://login.test/{tid}/v2.0"));
+        bearer(&token.claim("tid", tid).key(key).sign())
+    };
+    for key in [&any, &unnamed] {
+        send(app.clone(), token(key, "acme")).await.assert_subject("alice");
+    }
+    send(app.clone(), token(&personal, "personal")).await.assert_subject("alice");
+    send(app.clone(), token(&personal, "acme")).await.assert_invalid("key_issuer");
+    send(app, token(&older, "acme")).await.assert_invalid("key_issuer");
+}
+
+#[tokio::test]
+async fn the_issuer_that_a_key_names_is_not_compared_with_an_exact_name() {
+    let key = SigningKey::generate(Algorithm::ES256);
+    let mut jwk = key.jwk();
+    jwk["issuer"] = json!("https://other.test");
+    let keys = StaticKeys::new([VerifyingKey::from_jwk(&jwk.to_string()).unwrap()]).unwrap();
+    let stack = Stack::of(|issuer| Jwt::new(rules(issuer), keys));
+    stack.sign(&stack.token().key(&key)).await.assert_subject("alice");
 }
 
 #[test]
@@ -263,6 +306,8 @@ async fn a_jwt_svid_is_one_of_its_trust_domain() {
     }
     stack.sign(&svid(id).audience("https://other.test")).await.assert_invalid("audience_mismatch");
     stack.sign(&svid(id).without("exp")).await.assert_invalid("expiry_missing");
+    stack.sign(&svid(id).header("typ", "JWT")).await.assert_subject(id);
+    stack.sign(&svid(id).header("typ", "at+jwt")).await.assert_invalid("token_type");
     // The type is that of JWT-SVIDs only.
     let stack = Stack::new();
     stack.sign(&stack.token().header("typ", "JOSE")).await.assert_invalid("token_type");

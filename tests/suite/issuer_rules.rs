@@ -160,6 +160,48 @@ async fn a_claim_may_be_checked_only_if_it_is_present() {
 }
 
 #[tokio::test]
+async fn a_claim_in_a_list_or_below_another_claim_is_checked_if_it_is_present() {
+    let stack = Stack::with(|issuer| {
+        issuer.check_claim_if_present("/azps/0", "https://app.test").check_claim_if_present("/org/id", "7")
+    });
+    for (name, claim) in [
+        ("azps", json!(["https://app.test", "https://evil.test"])),
+        ("azps", json!([])),
+        ("azps", json!({ "0": "https://app.test" })),
+        ("azps", Value::Null),
+        ("org", json!({ "id": "7" })),
+        ("org", json!({ "id": null })),
+        ("org", json!({})),
+    ] {
+        stack.sign(&stack.token().claim(name, claim)).await.assert_subject("alice");
+    }
+    for (name, claim) in [
+        ("azps", json!(["https://evil.test"])),
+        ("azps", json!("https://app.test")),
+        ("azps", json!({ "0": "https://evil.test" })),
+        ("org", json!({ "id": "8" })),
+        ("org", json!("7")),
+        ("org", json!(["7"])),
+        ("org", json!(7)),
+    ] {
+        stack.sign(&stack.token().claim(name, claim)).await.assert_invalid("claim_required");
+    }
+}
+
+#[tokio::test]
+async fn a_configured_claim_below_one_of_another_type_refuses_the_token() {
+    for set_up in [
+        |issuer: Issuer| issuer.roles_claim("/org/roles"),
+        |issuer: Issuer| issuer.subject_claims(["/org/roles", "sub"]),
+        |issuer: Issuer| issuer.tenant_claim("/org/roles"),
+        |issuer: Issuer| issuer.tier_claim("/org/roles"),
+    ] {
+        let stack = Stack::with(set_up);
+        stack.sign(&stack.token().claim("org", "acme")).await.assert_invalid("claim_type");
+    }
+}
+
+#[tokio::test]
 async fn an_id_token_is_refused_by_each_sign_of_one() {
     let stack = Stack::new();
     let token = || stack.token().header("typ", "JWT");

@@ -596,6 +596,23 @@ async fn a_token_expires_in_the_documented_second() {
     stack.send(&token).await.assert_invalid("expired");
 }
 
+#[tokio::test]
+async fn strict_halves_the_skew_unless_it_is_set() {
+    // (41)
+    for (set_up, skew) in [
+        ((|issuer| issuer.strict()) as fn(Issuer) -> Issuer, 30),
+        (|issuer| issuer.strict().skew(seconds(60)).unwrap(), 60),
+        (|issuer| issuer.skew(seconds(60)).unwrap().strict(), 60),
+    ] {
+        let stack = Stack::with(set_up);
+        let token = stack.token().expires_in(seconds(100)).sign();
+        stack.clock.advance(seconds(100 + skew - 1));
+        stack.send(&token).await.assert_subject("alice");
+        stack.clock.advance(seconds(1));
+        stack.send(&token).await.assert_invalid("expired");
+    }
+}
+
 #[test]
 fn a_skew_of_more_than_five_minutes_is_refused() {
     let issuer = || Issuer::new("https://issuer.test", AUDIENCE).unwrap();

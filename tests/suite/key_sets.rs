@@ -204,6 +204,24 @@ async fn key_is_found_by_the_thumbprint_of_its_certificate_if_configured() {
 
 // (71)
 #[tokio::test]
+async fn of_two_keys_with_one_certificate_thumbprint_neither_is_used() {
+    let (one, other) = (key("one"), key("other"));
+    let named = |key: &SigningKey| with(key, json!({ "x5t": "twin" }));
+    let accept = |keys: RemoteKeysBuilder| keys.accept_certificate_thumbprints();
+    let remote = Remote::with(serving(vec![named(&one), named(&other)]), accept, any_algorithm).await;
+    let token =
+        |remote: &Remote, key: &SigningKey| remote.token().key(key).without_header("kid").header("x5t", "twin").sign();
+    for key in [&one, &other] {
+        remote.send(&token(&remote, key)).await.assert_invalid("key_unknown");
+    }
+    // One key under two names.
+    let again = with(&one, json!({ "kid": "again", "x5t": "twin" }));
+    let remote = Remote::with(serving(vec![named(&one), again]), accept, any_algorithm).await;
+    remote.send(&token(&remote, &one)).await.assert_subject("alice");
+}
+
+// (71)
+#[tokio::test]
 async fn of_two_keys_with_one_kid_the_one_for_the_algorithm_is_used() {
     let (one, other) = (key("both"), SigningKey::named(Algorithm::EdDSA, "both"));
     let remote = Remote::with(serving(vec![one.jwk(), other.jwk()]), |keys| keys, any_algorithm).await;

@@ -447,6 +447,19 @@ async fn claims_that_cannot_be_parsed_are_not_a_decision() {
 }
 
 #[tokio::test]
+async fn an_item_of_a_list_is_required_by_its_index() {
+    let claims = || serde_json::json!({ "groups": ["banned", { "id": 7 }], "org": { "0": "seven" } });
+    let banned = || RequiredClaim::new("/groups/0", "banned");
+    ask_with(banned(), claims()).await.assert_subject("alice");
+    ask_with(banned().not(), claims()).await.assert_reason(403, "policy");
+    ask_with(RequiredClaim::new("/groups/1/id", 7), claims()).await.assert_subject("alice");
+    ask_with(RequiredClaim::new("/org/0", "seven"), claims()).await.assert_subject("alice");
+    for place in ["/groups/00", "/groups/+0", "/groups/2", "/groups/-", "/groups/", "/groups/18446744073709551616"] {
+        ask_with(RequiredClaim::new(place, "banned"), claims()).await.assert_reason(403, "claim_forbidden");
+    }
+}
+
+#[tokio::test]
 async fn claims_are_required_by_name_or_pointer() {
     let claims =
         serde_json::json!({ "org": { "id": "7", "a/b": 1 }, "amr": ["pwd", "mfa"], "verified": true, "none": null });

@@ -13,7 +13,7 @@ use http::{StatusCode, header};
 use serde_json::json;
 use tower_warden::{
     Environment, Eventual, UnixTime,
-    jwt::{Algorithm, Jwt, KeyRequest, KeySource, RemoteKeys},
+    jwt::{Algorithm, Jwt, KeyRequest, KeySource, RemoteKeys, RemoteKeysBuilder},
     layer::AuthLayer,
     testing::SigningKey,
 };
@@ -459,6 +459,58 @@ async fn key_that_changes_under_the_same_kid_is_replaced() {
     remote.pass(510).await;
     remote.send(&old).await.assert_invalid("signature");
     remote.send(&remote.token().sign()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn key_that_is_published_with_another_algorithm_under_a_known_kid_is_fetched_at_once() {
+    let (one, other) = (SigningKey::named(Algorithm::ES256, "same"), SigningKey::named(Algorithm::EdDSA, "same"));
+    let serve = |key: &SigningKey| json!({ "keys": [key.jwk()] });
+    let remote = Remote::with(|endpoint| endpoint.serve(serve(&one)), |keys| keys, |issuer| issuer).await;
+    let token = |key: &SigningKey| remote.token().key(key).sign();
+    remote.send(&token(&one)).await.assert_subject("alice");
+    assert_eq!(remote.endpoint.fetches(), 1);
+    remote.endpoint.serve(serve(&other));
+    remote.send(&token(&other)).await.assert_subject("alice");
+    remote.send(&token(&one)).await.assert_invalid("key_algorithm");
+    assert_eq!(remote.endpoint.fetches(), 2);
+}
+
+// (25)
+#[tokio::test]
+async fn tokens_of_another_algorithm_than_their_key_cost_one_fetch_in_a_cool_down() {
+    let remote = Remote::new().await;
+    let stranger = SigningKey::named(Algorithm::EdDSA, remote.issuer.key().id());
+    let token = remote.token().key(&stranger).sign();
+    for _ in 0..100 {
+        remote.send(&token).await.assert_invalid("key_algorithm");
+    }
+    assert_eq!(remote.endpoint.fetches(), 2);
+}
+
+#[tokio::test]
+async fn key_whose_certificate_is_renewed_stays_the_same_unless_tokens_name_certificates() {
+    for (accept, is_same) in [(false, true), (true, false)] {
+        let key = SigningKey::named(Algorithm::ES256, "one");
+        let serve = |thumbprint: &str| {
+            let mut jwk = key.jwk();
+            jwk["x5t"] = thumbprint.into();
+            json!({ "keys": [jwk] })
+        };
+        let set_up = |keys: RemoteKeysBuilder| if accept { keys.accept_certificate_thumbprints() } else { keys };
+        let remote = Remote::with(|endpoint| endpoint.serve(serve("old")), set_up, |issuer| issuer).await;
+        let find = |seconds: u64| {
+            let now = START + support::seconds(seconds);
+            match remote.keys.find(&KeyRequest::new(Some("one"), Algorithm::ES256, now)) {
+                Eventual::Now(Ok(Some(found))) => found,
+                other => panic!("{other:?}"),
+            }
+        };
+        let before = find(0);
+        remote.endpoint.serve(serve("new"));
+        remote.pass(510).await;
+        assert_eq!(remote.endpoint.fetches(), 2);
+        assert_eq!(Arc::ptr_eq(&before, &find(510)), is_same, "{accept}");
+    }
 }
 
 // (77)

@@ -143,6 +143,20 @@ async fn the_challenge_names_where_the_metadata_stand() {
 }
 
 #[tokio::test]
+async fn the_scopes_of_a_challenge_do_not_include_offline_access() {
+    for (scopes, challenge) in [
+        ("billing:read offline_access", "Bearer realm=\"api\", scope=\"billing:read\""),
+        ("offline_access", "Bearer realm=\"api\""),
+    ] {
+        let challenge_of_layer = Challenge::default().scope(Scopes::parse(scopes).unwrap());
+        let service =
+            ServiceBuilder::new().layer(auth(user(None, None)).challenge(challenge_of_layer)).service_fn(answer);
+        let response = send(service, request()).await;
+        assert_eq!(response.header("www-authenticate"), Some(challenge));
+    }
+}
+
+#[tokio::test]
 async fn a_stranger_is_not_told_what_is_needed() {
     // RFC 9470 §9: the token first.
     let needed = || AuthorizeLayer::step_up(mfa());

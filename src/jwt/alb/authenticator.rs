@@ -218,7 +218,7 @@ impl Inner {
         let ends = identity.expires_at.into_iter().chain(Claims::new(&members).time("exp")?);
         let expires_at = ends.min().ok_or(Reason::EXPIRY_MISSING)?;
         let refused = |reason| Fault::new(reason, format_args!("exp: {expires_at}, with the local clock at {now}"));
-        if expires_at + rules.skew <= now {
+        if expires_at + rules.tolerance() <= now {
             return Err(refused(Reason::EXPIRED));
         }
         if now + rules.max_lifetime < expires_at {

@@ -45,6 +45,7 @@ use crate::{
 /// let gov_cloud = "https://s3-us-gov-west-1.amazonaws.com/aws-elb-public-keys-prod-us-gov-west-1";
 /// let keys = AwsAlbKeys::builder(gov_cloud).build()?;
 ///
+/// assert!(AwsAlbKeys::new("us-gov-west-1").is_err());
 /// assert!(AwsAlbKeys::new("evil.example/").is_err());
 /// # }
 /// # Ok::<(), tower_warden::ConfigError>(())
@@ -78,12 +79,16 @@ impl AwsAlbKeys {
     ///
     /// # Errors
     ///
-    /// If the region is not one of lower-case letters, digits and hyphens, or if the HTTP client cannot be created: see
+    /// If the region is not one of lower-case letters, digits and hyphens, is one of GovCloud, or if the HTTP client cannot be created: see
     /// [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn new(region: &str) -> Result<Self, ConfigError> {
         let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=32).contains(&region.len()) || !region.bytes().all(is_allowed) {
             let message = "a region of AWS is up to 32 lower-case letters, digits and hyphens, such as eu-west-1";
+            return Err(ConfigError::new(ConfigErrorKind::KeySet, message).value(region));
+        }
+        if region.starts_with("us-gov-") {
+            let message = "the keys of the regions of GovCloud have URLs of their own, for `AwsAlbKeys::builder`";
             return Err(ConfigError::new(ConfigErrorKind::KeySet, message).value(region));
         }
         Self::builder(&format!("https://public-keys.auth.elb.{region}.amazonaws.com")).build()

@@ -6,7 +6,8 @@ pub(crate) use self::read::Claims;
 use self::{read::informative, times::Times};
 use super::{
     fault::{Fault, OneOf},
-    issuer::{Actors, Issuer, OtherAudiences, Presence, SubjectFallback, Tenant},
+    issuer::{Actors, Issuer, IssuerName, OtherAudiences, Presence, SubjectFallback, Tenant},
+    key::VerifyingKey,
 };
 use crate::{
     caller::{Actor, AuthMethod, Confirmation, ConfirmationMethod, Identity},
@@ -50,7 +51,7 @@ impl<'a> Claims<'a> {
             roles: roles.into_iter().map(Into::into).collect(),
             scopes,
             session_id: id("sid")?,
-            skew: rules.skew,
+            skew: rules.tolerance(),
             tenant: self.tenant(rules)?,
             tier: tier.map(Into::into),
             token_id: id("jti")?,
@@ -95,13 +96,13 @@ impl<'a> Claims<'a> {
     /// The requirements on single claims, and the placeholder of a template.
     fn check_rules(&self, rules: &Issuer) -> Result<(), Fault> {
         for rule in &rules.checked {
-            let value = self.at(&rule.place);
+            let value = self.at(&rule.place).map_err(|fault| fault.with_reason(Reason::CLAIM_REQUIRED))?;
             let is_met = value.is_none() && rule.presence == Presence::Optional || rule.expected.is_met(value);
             if !is_met {
                 return Err(Fault::mismatch(Reason::CLAIM_REQUIRED, &rule.place, &rule.expected, value));
             }
         }
-        if let super::issuer::IssuerName::Template(template) = &rules.name
+        if let IssuerName::Template(template) = &rules.name
             && let Some((claim, form)) = &rules.template_claim
         {
             let named = self.text("iss")?.and_then(|issuer| template.value_in(issuer));
@@ -109,6 +110,21 @@ impl<'a> Claims<'a> {
             if expected.is_none() || self.get(claim).and_then(Json::as_str) != expected.as_deref() {
                 let expected = expected.unwrap_or_default();
                 return Err(Fault::mismatch(Reason::CLAIM_REQUIRED, claim, OneOf(&[expected]), self.get(claim)));
+            }
+        }
+        Ok(())
+    }
+
+    /// RFC 8725 §3.8: the issuers of a template share a key set, in which a key may be that of one of them. Entra ID names it in
+    /// the member `issuer` of the JWK, and writes `{tenantid}` for any tenant.
+    pub(super) fn check_key_issuer(&self, rules: &Issuer, key: &VerifyingKey) -> Result<(), Fault> {
+        if let IssuerName::Template(template) = &rules.name
+            && let Some(named) = key.issuer()
+        {
+            let issuer = self.text("iss")?.unwrap_or_default();
+            let expected = named.replace("{tenantid}", template.value_in(issuer).unwrap_or_default());
+            if expected != issuer {
+                return Err(Fault::mismatch(Reason::KEY_ISSUER, "iss", OneOf(&[expected]), self.get("iss")));
             }
         }
         Ok(())

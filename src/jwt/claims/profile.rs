@@ -22,8 +22,8 @@ impl Claims<'_> {
             Profile::Grant => kind == Kind::Unspecified,
             Profile::IdentityAssertion => kind == Kind::IdentityAssertion,
             Profile::Strict => kind == Kind::AccessToken,
-            // Only JWT-SVIDs are of this type.
-            Profile::Svid => matches!(kind, Kind::AccessToken | Kind::Jose | Kind::Unspecified),
+            // SPIFFE JWT-SVID §2.3: `JWT`, `JOSE` or absent. Only JWT-SVIDs are of type `JOSE`.
+            Profile::Svid => matches!(kind, Kind::Jose | Kind::Unspecified),
         };
         if !is_allowed {
             return Err(Reason::TOKEN_TYPE.into());

@@ -38,13 +38,21 @@ impl<'a> Claims<'a> {
         self.members.get(name).filter(|value| self.nulls == Nulls::Values || **value != Json::Null)
     }
 
-    /// The claim at a configured place: a name, or a JSON pointer (RFC 6901) if it begins with a slash.
-    pub(crate) fn at(&self, place: &str) -> Option<&'a Json<'a>> {
-        let Some(pointer) = place.strip_prefix('/') else { return self.get(place) };
-        let mut names = pointer.split('/').map(|name| name.replace("~1", "/").replace("~0", "~"));
-        let first = self.get(&names.next()?)?;
-        let found = names.try_fold(first, |value, name| value.as_object()?.get(&name))?;
-        (*found != Json::Null).then_some(found)
+    /// The claim at a configured place: a name, or a JSON pointer (RFC 6901) if it begins with a slash. A value on the way that
+    /// cannot contain the claim is an error, never treated as its absence.
+    pub(crate) fn at(&self, place: &str) -> Result<Option<&'a Json<'a>>, Fault> {
+        let Some(pointer) = place.strip_prefix('/') else { return Ok(self.get(place)) };
+        let mut segments = pointer.split('/').map(|segment| segment.replace("~1", "/").replace("~0", "~"));
+        let mut found = segments.next().and_then(|name| self.get(&name));
+        for segment in segments {
+            let Some(parent) = found.filter(|value| **value != Json::Null) else { return Ok(None) };
+            found = match (parent, index(&segment)) {
+                (Json::Object(members), _) => members.get(&segment),
+                (Json::Array(items), Some(index)) => items.get(index),
+                _ => return Err(Fault::claim_type(place, "an object or a list that contains it", parent)),
+            };
+        }
+        Ok(found.filter(|value| **value != Json::Null))
     }
 
     /// A claim that is a string. A claim of another type is an error, never treated as absent.
@@ -57,7 +65,7 @@ impl<'a> Claims<'a> {
 
     /// A name or id at a configured place: a string that is not empty, or by option a number. An empty one is none.
     pub(super) fn id(&self, place: &str, ids: Ids) -> Result<Option<Cow<'a, str>>, Fault> {
-        let Some(value) = self.at(place) else { return Ok(None) };
+        let Some(value) = self.at(place)? else { return Ok(None) };
         match (value, ids) {
             (Json::String(text), _) => Ok(Some(Cow::Borrowed(&**text)).filter(|text| !text.is_empty())),
             (Json::Number(number), Ids::TextsAndNumbers) if number.is_i64() || number.is_u64() => {
@@ -72,7 +80,7 @@ impl<'a> Claims<'a> {
 
     /// A claim at a configured place that is a string and not empty.
     pub(super) fn configured(&self, place: &str, ids: Ids) -> Result<Option<Cow<'a, str>>, Fault> {
-        match self.at(place) {
+        match self.at(place)? {
             Some(value @ Json::String(text)) if text.is_empty() => {
                 Err(Fault::claim_type(place, "a string that is not empty", value))
             }
@@ -82,7 +90,7 @@ impl<'a> Claims<'a> {
 
     /// Roles at a configured place: a string, a list of strings, or an object of objects, whose member names are the roles.
     pub(super) fn roles(&self, place: &str) -> Result<Vec<&'a str>, Fault> {
-        let Some(value) = self.at(place) else { return Ok(Vec::new()) };
+        let Some(value) = self.at(place)? else { return Ok(Vec::new()) };
         let refused = || Fault::claim_type(place, "a string, a list of strings, or an object of objects", value);
         match value {
             Json::String(role) => Ok(vec![role]),
@@ -100,6 +108,12 @@ impl<'a> Claims<'a> {
         let Some(value) = self.get(name) else { return Ok(None) };
         time(value).map(Some).ok_or_else(|| Fault::claim_type(name, "a number of seconds since 1970", value))
     }
+}
+
+/// The index of an item in a list (RFC 6901 §4): decimal digits without a zero before others.
+fn index(segment: &str) -> Option<usize> {
+    let is_canonical = segment == "0" || segment.starts_with(|first| matches!(first, '1'..='9'));
+    segment.parse().ok().filter(|_| is_canonical)
 }
 
 fn time(value: &Json<'_>) -> Option<UnixTime> {

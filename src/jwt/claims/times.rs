@@ -39,13 +39,13 @@ impl Times {
         let refused = |reason, claim: &str, time: UnixTime| {
             Err(Fault::new(reason, format_args!("{claim}: {time}, with the local clock at {now}")))
         };
-        if expires_at + rules.skew <= now {
+        if expires_at + rules.tolerance() <= now {
             return refused(Reason::EXPIRED, "exp", expires_at);
         }
-        if let Some(not_before) = self.not_before.filter(|not_before| now + rules.skew < *not_before) {
+        if let Some(not_before) = self.not_before.filter(|not_before| now + rules.tolerance() < *not_before) {
             return refused(Reason::NOT_YET_VALID, "nbf", not_before);
         }
-        if let Some(issued_at) = self.issued_at.filter(|issued_at| now + rules.skew < *issued_at) {
+        if let Some(issued_at) = self.issued_at.filter(|issued_at| now + rules.tolerance() < *issued_at) {
             return refused(Reason::ISSUED_IN_FUTURE, "iat", issued_at);
         }
         let since = self.issued_at.unwrap_or(now);

@@ -15,7 +15,8 @@ impl Issuer {
     /// [`ExpectedClaim`], such as `token_use` and `access` for Cognito.
     ///
     /// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it
-    /// begins with a slash: `/org/id`.
+    /// begins with a slash: `/org/id`, or `/groups/0` for the first item of a list. A token in which `org` is neither an object nor
+    /// a list is refused, also where the claim is optional.
     #[must_use]
     pub fn require_claim(self, place: impl Into<Box<str>>, expected: impl Into<ExpectedClaim>) -> Self {
         self.rule(place.into(), expected.into(), Presence::Required)

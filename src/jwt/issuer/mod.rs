@@ -65,7 +65,8 @@ pub struct Issuer {
     pub(super) profile: Profile,
     pub(super) roles: Option<Box<str>>,
     pub(super) scopes: Vec<Box<str>>,
-    pub(super) skew: Duration,
+    /// `None` for the default of the profile.
+    pub(super) skew: Option<Duration>,
     pub(super) subject: Subject,
     /// The claim that a template's placeholder is compared with, and the form of its value.
     pub(super) template_claim: Option<(Box<str>, Template)>,
@@ -112,6 +113,9 @@ impl Issuer {
     /// [`require_claim`](Self::require_claim), or authorize by [`Principal::tenant`](crate::Principal::tenant). If each tenant
     /// has keys of its own, use an [`IssuerResolver`](super::IssuerResolver).
     ///
+    /// A key whose JWK has the member `issuer`, as those of Entra ID have, verifies tokens of that issuer only; `{tenantid}` in it
+    /// stands for any tenant.
+    ///
     /// # Examples
     ///
     /// ```
@@ -143,7 +147,7 @@ impl Issuer {
     /// Accepts JWT-SVIDs ([SPIFFE](https://spiffe.io/docs/latest/spiffe-specs/jwt-svid/)): tokens whose `sub` is a SPIFFE ID of
     /// this trust domain, such as `spiffe://example.org`, and whose `aud` contains `audience`.
     ///
-    /// The trust domain takes the place of the issuer: `iss` is not required and not compared. `typ` may also be `JOSE`.
+    /// The trust domain takes the place of the issuer: `iss` is not required and not compared. `typ` is `JWT`, `JOSE` or absent.
     /// The keys are those of the trust domain's bundle.
     ///
     /// # Errors
@@ -260,7 +264,7 @@ impl Issuer {
             profile: Profile::Common,
             roles: None,
             scopes: ["scope", "scp", "scopes"].map(Into::into).to_vec(),
-            skew: Duration::from_secs(60),
+            skew: None,
             subject: Subject { claims: None, fallback: SubjectFallback::None },
             template_claim: None,
             tenant: Tenant::None,

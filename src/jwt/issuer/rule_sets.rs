@@ -23,15 +23,17 @@ impl Issuer {
             other.checked.iter().any(is_included)
         });
         let profile = match (self.profile, other.profile) {
-            (Profile::ClientAssertion | Profile::Grant | Profile::IdentityAssertion | Profile::Strict, _) => {
-                other.profile == self.profile
-            }
             (
-                Profile::Common | Profile::Svid,
-                Profile::ClientAssertion | Profile::Grant | Profile::IdentityAssertion,
-            ) => false,
+                Profile::ClientAssertion
+                | Profile::Grant
+                | Profile::IdentityAssertion
+                | Profile::Strict
+                | Profile::Svid,
+                _,
+            ) => other.profile == self.profile,
+            (Profile::Common, Profile::ClientAssertion | Profile::Grant | Profile::IdentityAssertion) => false,
             // Tokens of RFC 9068 are not searched for the signs of an ID token.
-            (Profile::Common | Profile::Svid, Profile::Strict) | (Profile::Svid, _) => true,
+            (Profile::Common, Profile::Strict) => true,
             (Profile::Common, _) => self.id_tokens == IdTokens::Accepted || self.id_tokens == other.id_tokens,
         };
         self.name == other.name

@@ -51,7 +51,8 @@ impl Issuer {
         self
     }
 
-    /// Sets the tolerated difference between the issuer's clock and the local one, in whole seconds: 60 by default.
+    /// Sets the tolerated difference between the issuer's clock and the local one, in whole seconds: 60 by default,
+    /// and 30 for [`strict`](Self::strict) tokens.
     ///
     /// # Errors
     ///
@@ -61,8 +62,17 @@ impl Issuer {
             let error = ConfigError::new(ConfigErrorKind::Issuer, "the tolerated clock skew is at most 300 seconds");
             return Err(error.value(format_args!("{skew:?}")));
         }
-        self.skew = skew;
+        self.skew = Some(skew);
         Ok(self)
+    }
+
+    /// The tolerated difference of clocks.
+    pub(crate) const fn tolerance(&self) -> Duration {
+        match (self.skew, self.profile) {
+            (Some(skew), _) => skew,
+            (None, Profile::Strict) => Duration::from_secs(30),
+            (None, _) => Duration::from_secs(60),
+        }
     }
 
     /// Sets how many scopes, and how many roles, a token may have: 1000 of each by default. Tokens with more are refused: each
@@ -83,7 +93,8 @@ impl Issuer {
     }
 
     /// Requires the profile of [RFC 9068](https://www.rfc-editor.org/rfc/rfc9068): `typ` is `at+jwt`, and `iss`,
-    /// `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are present and not empty.
+    /// `exp`, `aud`, `sub`, `client_id`, `iat` and `jti` are present and not empty. The tolerated [clock skew](Self::skew) is 30
+    /// seconds by default.
     ///
     /// No other setting takes this requirement back.
     #[must_use]

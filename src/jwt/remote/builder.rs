@@ -61,7 +61,9 @@ impl RemoteKeysBuilder {
 
     /// Verifies tokens without `kid` with the key whose certificate their header names, by `x5t#S256` or `x5t`
     /// ([RFC 7515 §4.1.8](https://www.rfc-editor.org/rfc/rfc7515#section-4.1.8)), as AD FS does. An unknown thumbprint is treated
-    /// as an unknown `kid`.
+    /// as an unknown `kid`. A thumbprint that several keys for the token's algorithm have selects none of them.
+    ///
+    /// A key whose certificate is renewed is then a new key: cached tokens are verified again, and long responses end.
     pub fn accept_certificate_thumbprints(mut self) -> Self {
         self.selection.thumbprints = Thumbprints::Accept;
         self

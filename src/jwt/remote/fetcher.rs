@@ -15,6 +15,7 @@ use crate::{
     fetch::{self, Fetch, PlainHttp},
     jwt::{
         algorithm::Algorithm,
+        key::VerifyingKey,
         key_set::{KeySelection, KeySet},
     },
     log::{self, Causes},
@@ -76,8 +77,8 @@ pub(super) struct FetchRequest {
     pub(super) cause: FetchCause,
     pub(super) now: UnixTime,
     pub(super) validators: CacheValidators,
-    /// The name of the key that a token needs, if one does.
-    pub(super) wanted: Option<Box<str>>,
+    /// The name and the algorithm of the key that a token needs, if one does.
+    pub(super) wanted: Option<(Box<str>, Algorithm)>,
 }
 
 impl KeySetSource {
@@ -189,7 +190,10 @@ impl FetchRequest {
     /// Returns whether a set contains the key that a token needs.
     fn is_answered_by(&self, fetched: &FetchedKeys) -> bool {
         let keys = fetched.keys.iter().flat_map(|set| &set.keys);
-        self.wanted.as_deref().is_some_and(|wanted| keys.into_iter().any(|key| key.has_name(wanted)))
+        let is_wanted = |key: &VerifyingKey, (name, algorithm): &(Box<str>, Algorithm)| {
+            key.has_name(name) && key.algorithm() == *algorithm
+        };
+        self.wanted.as_ref().is_some_and(|wanted| keys.into_iter().any(|key| is_wanted(key, wanted)))
     }
 }
 

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     Environment, Eventual,
-    jwt::{key_set::TriedKeys, source::KeyRequest},
+    jwt::{algorithm::Algorithm, key_set::TriedKeys, source::KeyRequest},
     log::{self, Causes},
     metrics,
     outage::Outage,
@@ -83,7 +83,8 @@ impl KeySetCache {
         })
     }
 
-    /// The key for a token. A request waits only if its key is unknown and a fetch may bring it.
+    /// The key for a token. A request waits only if its key is unknown, or for another algorithm, and a fetch may
+    /// bring it.
     pub(super) fn find(self: &Arc<Self>, request: &KeyRequest<'_>) -> Eventual<FoundKey> {
         self.ensure_refresh_task();
         // By the clock that the times of fetches are of, whatever the source of the request is.
@@ -191,12 +192,12 @@ impl KeySetCache {
         self: &Arc<Self>,
         state: &mut State,
         cause: FetchCause,
-        wanted: Option<&str>,
+        wanted: Option<(&str, Algorithm)>,
     ) -> (FetchCompletion, PreparedFetch) {
         state.started += 1;
         let (guard, completion) = FetchGuard::new(self, cause, state.started, Arrival::read(&*self.clock));
         state.in_flight = Some(completion.clone());
-        let (validators, wanted) = (state.validators.clone(), wanted.map(Into::into));
+        let (validators, wanted) = (state.validators.clone(), wanted.map(|(name, algorithm)| (name.into(), algorithm)));
         let request = FetchRequest { cause, now: guard.started_at.now, validators, wanted };
         (completion, PreparedFetch::new(Arc::clone(&self.fetcher), request, guard))
     }

@@ -37,7 +37,8 @@ mod waiting;
 /// accepted as soon as its issuer uses it. If the key is not there, the issuer's metadata is read again, because the keys may
 /// have moved. If made-up kids exhaust this limit, one more fetch is in reserve for a `kid` that occurs again in a later second,
 /// as that of a new key does; otherwise the keys are fetched again when the 30 seconds are over. Unknown kids do not delay the
-/// scheduled fetches. New keys without `kid` are found by scheduled fetches only.
+/// scheduled fetches. A `kid` that the set has with another `alg` is an unknown one. New keys without `kid` are found by
+/// scheduled fetches only.
 ///
 /// **Failures.** After a failed fetch the current keys stay in use, and the fetch is repeated. One hour after the end of
 /// their lifetime, keys are not used any more: tokens are refused with 503, as before the first successful fetch.

@@ -14,7 +14,7 @@ use crate::{
     jwt::{
         algorithm::Algorithm,
         key::VerifyingKey,
-        key_set::{Candidates, KeySet},
+        key_set::{Candidates, KeySet, Thumbprints},
         source::KeyRequest,
     },
     time::{Arrival, UnixTime},
@@ -75,7 +75,7 @@ impl State {
             // A well-formed set without any key was fetched after the key had been removed.
             return (is_known_absent && !self.schedule.has_failed()).then_some(Ok(None));
         }
-        let Some(name) = name else { return Some(Ok(None)) };
+        let Some(name) = name else { return Some(Ok(self.keys.misfit(request))) };
         let is_exhausted = self.schedule.is_fetch_requested() && self.cause(name, sighting, now).is_none();
         (self.in_flight.is_none() && (is_known_absent || is_exhausted)).then(|| self.unknown(request))
     }
@@ -99,10 +99,10 @@ impl State {
         selection.name(request).filter(|_| !Algorithm::is_symmetric(request.algorithm))
     }
 
-    /// The result for a `kid` that is not in the set. If the last fetch failed, the key may be new.
+    /// The result for a `kid` that is not in the set, or for another algorithm. If the last fetch failed, the key may be new.
     pub(super) fn unknown(&self, request: &KeyRequest<'_>) -> FoundKey {
         let has_valid_keys = self.schedule.has_valid_keys(request.arrival());
-        if has_valid_keys && !self.schedule.has_failed() { Ok(None) } else { Err(unavailable()) }
+        if has_valid_keys && !self.schedule.has_failed() { Ok(self.keys.misfit(request)) } else { Err(unavailable()) }
     }
 
     /// Replaces the keys by those that were fetched. From here on, removed keys verify nothing, and cached tokens that they
@@ -123,11 +123,13 @@ impl State {
         } else {
             self.schedule.record_success(fetch.cause, fetch.started_at, ended, fetched.ttl);
         }
-        let mut added = 0;
+        let (mut added, thumbprints) = (0, set.selection.thumbprints);
         for key in &mut set.keys {
-            // A key that stays keeps its `Arc`, which cached tokens hold: its lifetime is extended for them as well.
-            let is_unchanged =
-                |current: &&Arc<VerifyingKey>| current.is_same(key) && current.has_same_certificates(key);
+            // A key that stays keeps its `Arc`, which cached tokens hold: its lifetime is extended for them as well. A renewed
+            // certificate makes another key of it only where tokens name certificates.
+            let is_unchanged = |current: &&Arc<VerifyingKey>| {
+                current.is_same(key) && (thumbprints == Thumbprints::Ignore || current.has_same_certificates(key))
+            };
             match self.keys.keys.iter().find(is_unchanged) {
                 Some(current) => *key = Arc::clone(current),
                 None => added += 1,

@@ -97,7 +97,8 @@ impl KeySetCache {
         };
         match cause {
             Some(cause) if can_spawn => {
-                let (completion, prepared) = self.prepare_fetch(&mut state, cause, name);
+                let (completion, prepared) =
+                    self.prepare_fetch(&mut state, cause, name.map(|name| (name, request.algorithm)));
                 NextStep::Wait(completion, Some(Box::new(prepared)))
             }
             _ => {
