@@ -11,7 +11,7 @@ use super::{
     limiter::{LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
-use crate::{Eventual, error::Unavailable, time::UnixTime};
+use crate::{Eventual, answer::within_time_out, error::Unavailable, time::UnixTime};
 
 /// A handle to the cost of one request, with which a handler charges or refunds units.
 ///
@@ -111,9 +111,13 @@ impl LimitCharge {
                 let mut pending = pending;
                 // From now on, a future that is dropped may have returned the units.
                 let refunded = std::mem::take(&mut pending.refunded);
-                let settled = settled.await;
-                pending.refunded = refunded;
-                pending.complete(settled, after.saturating_sub(before))
+                let settled = async {
+                    let settled = settled.await;
+                    pending.refunded = refunded;
+                    pending.complete(settled, after.saturating_sub(before))
+                };
+                // One that hangs is dropped.
+                within_time_out("the rate limiter", settled).await
             }),
         }
     }

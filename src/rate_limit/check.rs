@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     caller::Principal,
     error::Unavailable,
     gate::{Check, Pass, ResponseHead, sealed::Sealed},
@@ -147,7 +148,7 @@ impl Check for RateLimit {
                 #[cfg(feature = "audit")]
                 let trail = head.extensions.get::<crate::trail::Trail>().cloned();
                 Eventual::later(async move {
-                    let decision = decision.await;
+                    let decision = within_time_out("the rate limiter", decision).await;
                     #[cfg(feature = "audit")]
                     limit.note(trail.as_ref(), &decision);
                     let mut request = LimitRequest::new(&key, &quotas).cost(cost);
