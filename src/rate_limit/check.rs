@@ -81,7 +81,7 @@ impl RateLimit {
         let charge = match decision {
             Ok(Decision::Admitted(status)) => {
                 let request = LimitRequest { by_substitute: status.by_substitute, ..*request };
-                LimitCharge::new(Arc::clone(&self.limiter), &request)
+                LimitCharge::new(Arc::clone(&self.limiter), self.clock.as_ref(), &request)
             }
             Ok(Decision::Uncounted) => LimitCharge::default(),
             Ok(Decision::Refused(_)) | Err(_) => return None,

@@ -104,7 +104,7 @@ pub struct LimitRequest<'a> {
     /// [`cost`](Self::cost), at which the request was admitted.
     pub settled: Option<u32>,
     /// The time that selects the window of quotas [in windows](super::Quota::has_fixed_windows); `None` for that of the system's
-    /// clock.
+    /// clock. In a correction, that of the admission for units to return, and the present one for units to take.
     pub time: Option<UnixTime>,
     /// The [mark](LimitStatus::by_substitute) of a request that a substitute has admitted, for [`RateLimiter::settle`].
     pub by_substitute: bool,
