@@ -66,7 +66,14 @@ impl RateLimit {
         if self.exempt.iter().any(|rule| rule.applies(head)) {
             return None;
         }
-        self.cost.as_ref().map_or(Some(NonZeroU32::MIN), |cost| NonZeroU32::new(cost(head)))
+        let Some(cost) = &self.cost else { return Some(NonZeroU32::MIN) };
+        // A cost that is corrected is not known yet: a request that were exempt now would never be limited.
+        NonZeroU32::new(cost(head)).or_else(|| self.corrects_costs().then_some(NonZeroU32::MIN))
+    }
+
+    /// Returns whether costs can change after the admission.
+    const fn corrects_costs(&self) -> bool {
+        self.final_cost.is_some() || self.has_charge
     }
 
     /// The correction of the cost, if the layer corrects costs and the request was counted.
@@ -75,7 +82,7 @@ impl RateLimit {
         decision: &Result<Decision, Unavailable>,
         request: &LimitRequest<'_>,
     ) -> Option<Box<Settlement>> {
-        if self.final_cost.is_none() && !self.has_charge {
+        if !self.corrects_costs() {
             return None;
         }
         let charge = match decision {

@@ -89,6 +89,23 @@ async fn charge_after_the_end_of_a_window_is_one_of_the_next_window() {
 }
 
 #[tokio::test]
+async fn free_request_whose_cost_is_corrected_needs_one_unit() {
+    let layer = by_tokens(limited(Quota::per_day(10)).0.cost(|_| 0));
+    assert_eq!(get(&layer, "/tokens/10").await.status, 200);
+    assert_eq!(get(&layer, "/tokens/10").await.status, 429);
+    let layer = limited(Quota::per_day(10)).0.cost(|_| 0).with_charge();
+    let charge = admitted(&layer).await;
+    assert_eq!(charge.cost(), 1);
+    charge.charge(9).wait().await.unwrap();
+    assert_eq!(get(&layer, "/").await.status, 429);
+    // Without corrections, nothing is counted.
+    let layer = limited(Quota::per_day(1)).0.cost(|_| 0);
+    for _ in 0..3 {
+        assert_eq!(get(&layer, "/").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn failure_of_the_handler_is_refunded() {
     let layer = by_tokens(limited(Quota::per_day(2)).0);
     for _ in 0..5 {
