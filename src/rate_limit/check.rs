@@ -10,7 +10,7 @@ use super::{
     fields::{Fields, RateLimitFields},
     limit_by::LimitBy,
     limit_key::LimitKey,
-    limiter::{Decision, LimitRequest, RateLimiter},
+    limiter::{DecidedBy, Decision, LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
 use crate::{
@@ -87,7 +87,7 @@ impl RateLimit {
         }
         let charge = match decision {
             Ok(Decision::Admitted(status)) => {
-                let request = LimitRequest { by_substitute: status.by_substitute, ..*request };
+                let request = LimitRequest { by_substitute: status.decided_by == DecidedBy::Substitute, ..*request };
                 LimitCharge::new(Arc::clone(&self.limiter), self.clock.as_ref(), &request)
             }
             Ok(Decision::Uncounted) => LimitCharge::default(),
@@ -102,7 +102,7 @@ impl RateLimit {
         use crate::trail::{AuditedLimit, Counted};
         let Some(trail) = trail else { return };
         let counted = |status: &super::limiter::LimitStatus| {
-            if status.by_substitute { Counted::OnThisNode } else { Counted::Counted }
+            if status.decided_by == DecidedBy::Substitute { Counted::OnThisNode } else { Counted::Counted }
         };
         let (counted, remaining, reset) = match decision {
             Ok(Decision::Admitted(status)) => (counted(status), status.remaining, status.reset),
@@ -232,14 +232,14 @@ impl Pass for RateLimitPass {
 impl RateLimit {
     /// Logs that the final costs of requests are not taken, if they are not.
     fn note_settled(&self, settled: Result<(), Unavailable>) {
-        match settled {
-            Ok(()) => self.outage.end(),
-            Err(error) => self.outage.begin(Causes(&error), || {
+        // A correction that is made does not end an outage: a substitute may have made it.
+        if let Err(error) = settled {
+            self.outage.begin(Causes(&error), || {
                 log::warning!(
                     error = %Causes(&error),
                     "the rate limiter does not respond; the final costs of requests are not taken until it does"
                 );
-            }),
+            });
         }
     }
 }
@@ -252,24 +252,38 @@ pub(super) fn respond(
     reason: Reason,
     outage: &Outage,
 ) -> Result<Fields, Rejection> {
-    let decided = |decision| {
-        metrics::limiter_decided(decision);
-        outage.end();
+    let decided = |by, decision| match by {
+        DecidedBy::Memory => metrics::limiter_decided(decision),
+        DecidedBy::Store => {
+            metrics::limiter_decided(decision);
+            outage.end();
+        }
+        DecidedBy::Substitute => {
+            metrics::limiter_decided("on_this_node");
+            outage.begin("its store does not respond", || {
+                log::warning!(
+                    "the store of a rate limiter does not respond; each node limits on its own until it does"
+                );
+            });
+        }
     };
     match decision {
         Ok(Decision::Admitted(status)) => {
-            decided("admitted");
+            decided(status.decided_by, "admitted");
             Ok(Fields::new(fields, quotas, &status))
         }
         Ok(Decision::Refused(exceeded)) => {
-            decided("refused");
+            decided(exceeded.status.decided_by, "refused");
             let violated = quotas.quotas().enumerate().filter(|(index, _)| exceeded.violated.contains(index));
             let names = violated.map(|(_, quota)| quota.name());
             let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
             Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
         }
         Ok(Decision::Uncounted) => {
-            decided("not_counted");
+            metrics::limiter_decided("not_counted");
+            outage.begin("its store does not respond", || {
+                log::warning!("a rate limiter cannot count requests; they are admitted without a limit until it can");
+            });
             Ok(Fields::default())
         }
         Err(error) => {
