@@ -95,6 +95,9 @@ impl RateLimitLayer {
 
 impl<R> RateLimitLayer<R> {
     /// Chooses the quotas of a principal by a closure; if it returns `None`, the tier determines them.
+    ///
+    /// Let it return clones of sets that are created once: a [`QuotaSet`] is made for many requests, and creating one takes
+    /// more time than all else that is done for a request.
     #[must_use]
     pub fn choose(mut self, choose: impl Fn(&Principal) -> Option<QuotaSet> + Send + Sync + 'static) -> Self {
         self.limit_mut().choose = Some(Arc::new(choose));
