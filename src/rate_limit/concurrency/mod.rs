@@ -6,6 +6,7 @@
 use std::{
     fmt,
     num::NonZeroU32,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -27,7 +28,7 @@ use super::{
     limit_key::LimitKey,
 };
 use crate::{
-    gate::{refuse, release},
+    gate::{panicked, refuse, release},
     reason::Reason,
     refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
@@ -39,6 +40,8 @@ mod in_flight;
 ///
 /// A request is in progress until its response body is complete, or its future is dropped. A refusal is a 429. Its
 /// `Retry-After` is one second, because the end of a request cannot be predicted.
+///
+/// A connection that was upgraded, such as a web socket, is not limited: its request ends with the response that upgrades it.
 ///
 /// # Examples
 ///
@@ -142,7 +145,8 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let state = match self.limit.enter(&Head::from(&request)) {
+        let entered = catch_unwind(AssertUnwindSafe(|| self.limit.enter(&Head::from(&request))));
+        let state = match entered.unwrap_or_else(|_| Err(panicked())) {
             Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
                 release(&mut self.inner);
