@@ -1,9 +1,13 @@
 //! What clients are told, read by a parser that is not ours: RFC 9651, draft-ietf-httpapi-ratelimit-headers.
 
-use std::num::NonZeroU32;
+use std::{convert::Infallible, num::NonZeroU32};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     layer::{ConcurrencyLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet, RateLimitFields},
@@ -188,6 +192,25 @@ async fn a_quota_of_requests_in_flight_says_that_it_is_one() {
     policy.1.push(("qu".to_owned(), "concurrent-requests".to_owned()));
     assert_eq!(field(&answer, "RateLimit-Policy"), [policy]);
     assert_eq!(field(&answer, "RateLimit"), [item("concurrency", &[("r", 2)])]);
+}
+
+#[tokio::test]
+async fn retry_after_of_an_inner_refusal_is_not_before_the_outer_limit_admits_it() {
+    let inner = || {
+        service_fn(async |_: Request<Full<Bytes>>| {
+            let response = Response::builder().status(503).header("retry-after", "10").body(Full::<Bytes>::default());
+            Ok::<_, Infallible>(response.unwrap())
+        })
+    };
+    let retry_after = async |quota: Quota| {
+        let limiter = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), quota);
+        let response = layer.layer(inner()).oneshot(request().body(Full::default()).unwrap()).await.unwrap();
+        response.headers()["retry-after"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(retry_after(Quota::per_minute(1)).await, "60");
+    assert_eq!(retry_after(Quota::per_second(1)).await, "10", "the longer time");
+    assert_eq!(retry_after(Quota::per_minute(2)).await, "10", "a unit is available");
 }
 
 proptest! {
