@@ -94,11 +94,12 @@ const LEGACY: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// The value of `RateLimit-Policy` for quotas of requests.
+/// The value of `RateLimit-Policy`.
 pub(super) fn policy(quotas: &[Quota]) -> HeaderValue {
     let items = quotas.iter().map(|quota| {
         let (count, seconds) = quota.window();
-        format!("\"{}\";q={count};w={seconds}", quota.name())
+        let unit = quota.unit_name().map(|unit| format!(";qu=\"{unit}\"")).unwrap_or_default();
+        format!("\"{}\";q={count}{unit};w={seconds}", quota.name())
     });
     value(items.collect::<Vec<_>>().join(", ").as_bytes())
 }
