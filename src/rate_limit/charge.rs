@@ -80,6 +80,9 @@ impl LimitCharge {
     /// Takes more units, whether or not they are available: if not, later requests wait until they are. Of a quota in windows,
     /// they are taken from the present window, also if the request was admitted in an earlier one.
     ///
+    /// Of a request that was admitted at a cost above the burst of a quota, make changes one after another: the units that a
+    /// change below that cost takes depend on those before.
+    ///
     /// The result resolves when the limiter has taken the units. Units are not taken if a result that is
     /// [`Later`](Eventual::Later) is dropped before it is awaited.
     ///

@@ -135,7 +135,8 @@ impl<R> RateLimitLayer<R> {
     /// #[derive(Clone, Copy)]
     /// struct Tokens(u32);
     ///
-    /// let limit = RateLimitLayer::new("tokens", LocalRateLimiter::default(), LimitBy::tenant(), Quota::per_hour(100_000));
+    /// let quota = Quota::per_hour(100_000).unit("tokens");
+    /// let limit = RateLimitLayer::new("tokens", LocalRateLimiter::default(), LimitBy::tenant(), quota);
     /// let limit = limit.final_cost(|response, cost| match response.extensions.get::<Tokens>() {
     ///     _ if response.status.is_server_error() => 0,
     ///     Some(Tokens(used)) => *used,
