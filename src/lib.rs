@@ -198,6 +198,7 @@ pub use self::{
     time::{Clock, ManualClock, Moment, SystemClock, Timestamp, UnixTime},
 };
 
+mod answer;
 mod digest;
 mod environment;
 mod error;

@@ -1,6 +1,10 @@
 //! Events that are not requests, such as a revoked key or a store that does not respond.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// Something that happened, and is not the decision about a request.
 ///
@@ -142,5 +146,97 @@ impl<O: Observer + ?Sized> Observer for Arc<O> {
 impl fmt::Debug for dyn Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Observer")
+    }
+}
+
+/// Notices that are delivered in their order, by one thread at a time.
+///
+/// No lock is held while an observer takes one: it may cause another notice.
+#[derive(Debug, Default)]
+pub(crate) struct NoticeQueue(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    notices: VecDeque<(Arc<dyn Observer>, Notice)>,
+    is_delivering: bool,
+}
+
+impl NoticeQueue {
+    /// Adds a notice, after those that were added before.
+    pub(crate) fn enqueue(&self, observer: &Arc<dyn Observer>, notice: Notice) {
+        self.waiting().notices.push_back((Arc::clone(observer), notice));
+    }
+
+    /// Delivers what waits, unless a thread does already: that one delivers it as well.
+    pub(crate) fn deliver(&self) {
+        while let Some((observer, notice, _delivering)) = self.next() {
+            observer.observe(notice);
+        }
+    }
+
+    fn next(&self) -> Option<(Arc<dyn Observer>, Notice, Delivering<'_>)> {
+        let mut waiting = self.waiting();
+        if waiting.is_delivering {
+            return None;
+        }
+        let (observer, notice) = waiting.notices.pop_front()?;
+        waiting.is_delivering = true;
+        Some((observer, notice, Delivering(self)))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The delivery of one notice, which ends also if the observer panics.
+struct Delivering<'a>(&'a NoticeQueue);
+
+impl Drop for Delivering<'_> {
+    fn drop(&mut self) {
+        self.0.waiting().is_delivering = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An observer during whose first notice another thread adds a second one.
+    #[derive(Clone, Default)]
+    struct Slow {
+        queue: Arc<NoticeQueue>,
+        seen: Arc<Mutex<Vec<&'static str>>>,
+    }
+
+    impl Observer for Slow {
+        fn observe(&self, notice: Notice) {
+            if matches!(notice, Notice::DependencyDown { .. }) {
+                self.enqueue(Notice::DependencyUp { dependency: "store".into(), issuer: None });
+                std::thread::scope(|scope| scope.spawn(|| self.queue.deliver()).join()).expect("no panic");
+            }
+            self.seen.lock().expect("no panic").push(notice.as_str());
+        }
+    }
+
+    impl Slow {
+        fn enqueue(&self, notice: Notice) {
+            let observer: Arc<dyn Observer> = Arc::new(self.clone());
+            self.queue.enqueue(&observer, notice);
+        }
+    }
+
+    #[test]
+    fn a_notice_is_observed_after_the_one_before() {
+        let slow = Slow::default();
+        for _ in 0..2 {
+            slow.enqueue(Notice::DependencyDown {
+                dependency: "store".into(),
+                issuer: None,
+                cause: "timed out".into(),
+            });
+            slow.queue.deliver();
+        }
+        assert_eq!(*slow.seen.lock().expect("no panic"), ["dependency_down", "dependency_up"].repeat(2));
     }
 }

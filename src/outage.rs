@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::log;
 #[cfg(feature = "audit")]
-use crate::notice::{Notice, Observer};
+use crate::notice::{Notice, NoticeQueue, Observer};
 
 /// The state of one dependency: reports when it stops to respond and when it responds again, not each request that fails.
 ///
@@ -33,6 +33,9 @@ struct State {
     /// Changed with `lines` locked, so that it changes together with `Lines::is_reported`. Read without the lock: while nothing
     /// changes, which is the usual case, nobody waits.
     ongoing: AtomicBool,
+    /// Filled with `lines` locked, so that the notices are in the order of the outages.
+    #[cfg(feature = "audit")]
+    notices: NoticeQueue,
 }
 
 /// The lines of the current interval.
@@ -70,6 +73,8 @@ impl Outage {
             lines: Mutex::default(),
             recipient: Mutex::default(),
             ongoing: AtomicBool::new(false),
+            #[cfg(feature = "audit")]
+            notices: NoticeQueue::default(),
         }))
     }
 
@@ -90,28 +95,17 @@ impl Outage {
 
     /// Notes that the dependency did not respond, and calls `log` if it responded before.
     pub(crate) fn begin(&self, cause: impl fmt::Display, log: impl FnOnce()) {
-        if !self.0.ongoing.load(Relaxed)
-            && let Some(recipient) = self.begins()
-        {
+        if !self.0.ongoing.load(Relaxed) && self.begins(cause) {
             log();
-            #[cfg(not(feature = "audit"))]
-            let _ = recipient;
             #[cfg(feature = "audit")]
-            recipient.notify(|| Notice::DependencyDown {
-                dependency: self.0.dependency.into(),
-                issuer: self.0.issuer.clone(),
-                cause: cause.to_string().into(),
-            });
+            self.0.notices.deliver();
         }
-        let _ = cause;
     }
 
     /// Notes that the dependency responded.
     pub(crate) fn end(&self) {
         // The load keeps the line of the processor's cache shared while all is well.
-        if self.0.ongoing.load(Relaxed)
-            && let Some(recipient) = self.ends()
-        {
+        if self.0.ongoing.load(Relaxed) && self.ends() {
             let State { dependency, issuer, .. } = &*self.0;
             match issuer {
                 Some(issuer) => {
@@ -120,38 +114,52 @@ impl Outage {
                 None => log::info!(dependency = %dependency, "a dependency responds again"),
             }
             #[cfg(feature = "audit")]
-            recipient.notify(|| self.0.up());
-            #[cfg(not(feature = "audit"))]
-            let _ = recipient;
+            self.0.notices.deliver();
         }
     }
 
-    /// The recipient of the report of an outage that begins; `None` if it has begun before.
-    fn begins(&self) -> Option<Recipient> {
+    /// Returns whether an outage begins that is to be reported: not if it has begun before.
+    fn begins(&self, cause: impl fmt::Display) -> bool {
         let mut lines = self.0.lines();
         if self.0.ongoing.swap(true, Relaxed) {
-            return None;
+            return false;
         }
         lines.count();
-        lines.reported_to = Some(self.0.recipient().clone());
-        lines.reported_to.clone()
+        let recipient = self.0.recipient().clone();
+        #[cfg(feature = "audit")]
+        recipient.enqueue(&self.0.notices, || Notice::DependencyDown {
+            dependency: self.0.dependency.into(),
+            issuer: self.0.issuer.clone(),
+            cause: cause.to_string().into(),
+        });
+        let _ = cause;
+        lines.reported_to = Some(recipient);
+        true
     }
 
-    /// The recipient of the report of an outage that ends; `None` if it goes on, or has ended before.
+    /// Returns whether an outage ends: not if it goes on, or has ended before.
     ///
     /// The last outage that may be reported in an interval does not end within it. If it did, the next one, which may last,
     /// would not be reported.
-    fn ends(&self) -> Option<Recipient> {
+    fn ends(&self) -> bool {
         let mut lines = self.0.lines();
-        if !lines.is_full() && self.0.ongoing.swap(false, Relaxed) { lines.reported_to.take() } else { None }
+        if lines.is_full() || !self.0.ongoing.swap(false, Relaxed) {
+            return false;
+        }
+        let recipient = lines.reported_to.take();
+        #[cfg(feature = "audit")]
+        if let Some(recipient) = &recipient {
+            recipient.enqueue(&self.0.notices, || self.0.up());
+        }
+        recipient.is_some()
     }
 }
 
 #[cfg(feature = "audit")]
 impl Recipient {
-    fn notify(&self, notice: impl FnOnce() -> Notice) {
+    fn enqueue(&self, notices: &NoticeQueue, notice: impl FnOnce() -> Notice) {
         if let Some(observer) = &self.observer {
-            observer.observe(notice());
+            notices.enqueue(observer, notice());
         }
     }
 }
@@ -178,7 +186,8 @@ impl Drop for State {
         let reported_to = self.lines().reported_to.take();
         if let Some(recipient) = reported_to {
             // A panic while another one unwinds would abort the process.
-            let _ = catch_unwind(AssertUnwindSafe(|| recipient.notify(|| self.up())));
+            recipient.enqueue(&self.notices, || self.up());
+            let _ = catch_unwind(AssertUnwindSafe(|| self.notices.deliver()));
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 const FLOORS: &[&[&str]] = &[
     &["digest", "eventual", "log", "metrics", "notice", "reason", "striped", "time", "url"],
     &["error", "outage", "warnings"],
-    &["json", "scope"],
+    &["answer", "json", "scope"],
     &["request"],
     &["environment", "scheme"],
     &["refusal"],

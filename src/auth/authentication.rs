@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     caller::{Admission, Anonymous, ChallengeTerms, Identity, NotRevoked, Principal, ProofsUsedOnce},
     error::Unavailable,
     gate::{Check, sealed::Sealed},
@@ -212,9 +213,10 @@ impl Authentication {
             Some(Eventual::Later(answer)) => {
                 let this = Arc::clone(self);
                 // The revocation list.
-                Eventual::later(
-                    async move { this.check_revocation(role, attempt, identity, examined, Some(answer.await)) },
-                )
+                Eventual::later(async move {
+                    let answer = within_time_out("the revocation list", answer).await;
+                    this.check_revocation(role, attempt, identity, examined, Some(answer))
+                })
             }
         }
     }

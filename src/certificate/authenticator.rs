@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     auth::{Authenticator, Presented, ProofOfPossession},
     caller::{AuthMethod, Confirmation, Identity},
     error::Unavailable,
@@ -93,7 +94,10 @@ impl Authenticator for ClientCertificates {
             Eventual::Later(found) => {
                 let (certificate, outage) = (certificate.clone(), self.outage.clone());
                 // The directory.
-                Eventual::later(async move { authenticated(found.await, &certificate, &outage) })
+                Eventual::later(async move {
+                    let found = within_time_out("the directory of certificates", found).await;
+                    authenticated(found, &certificate, &outage)
+                })
             }
         }
     }

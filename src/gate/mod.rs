@@ -8,8 +8,12 @@
 //! A check that panics refuses the request with 500.
 
 pub(crate) use self::check::sealed;
+#[cfg(feature = "body")]
+pub(crate) use self::future::poll_verdict;
 #[cfg(any(feature = "audit", feature = "stream"))]
 pub(crate) use self::response::discard;
+#[cfg(any(feature = "body", feature = "rate-limit"))]
+pub(crate) use self::response::panicked;
 #[cfg(feature = "rate-limit")]
 pub(crate) use self::response::refuse;
 #[cfg(any(feature = "audit", feature = "body", feature = "rate-limit"))]
@@ -20,8 +24,6 @@ pub use self::{
     response_head::ResponseHead,
     service::Gate,
 };
-#[cfg(feature = "body")]
-pub(crate) use self::{future::poll_verdict, response::panicked};
 
 mod check;
 mod future;

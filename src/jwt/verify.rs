@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     cache::{CredentialCache, Limits, Tagged},
     caller::{Identity, Recheck},
     digest::Digest,
@@ -138,7 +139,10 @@ impl Inner {
             Eventual::Later(found) => {
                 let (this, trusted, token) = (Arc::clone(self), Arc::clone(trusted), token.to_owned());
                 // Waits for the key set.
-                Eventual::later(async move { this.verify_later(&trusted, &token, found.await, context) })
+                Eventual::later(async move {
+                    let found = within_time_out("the key source", found).await;
+                    this.verify_later(&trusted, &token, found, context)
+                })
             }
         }
     }

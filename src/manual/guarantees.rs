@@ -13,7 +13,8 @@
 //!    client cannot tell which. The [reason](crate::Rejection::reason) is available inside the process only.
 //! 4. **Outages fail closed.** If a store, an issuer or a revocation list does not answer, the response is 503 with
 //!    `Retry-After`: never 401, and never an admitted request. Failures are not cached. The log has one line when an
-//!    outage begins, with its cause, and one when it ends.
+//!    outage begins, with its cause, and one when it ends. A revocation list, a replay guard, a rate limiter, a source of keys
+//!    or a directory that hangs, also one of the application, does not answer after ten seconds.
 //! 5. **Expiry, possession, networks and revocation are checked on every request**, also if the credential was found in a
 //!    cache. Each check returns a private proof value, and the function that creates a [`Principal`](crate::Principal)
 //!    consumes one of each: a code path without one of the checks does not compile. A response that has begun goes on,

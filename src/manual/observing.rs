@@ -41,7 +41,7 @@
 //! | `warden.verification.duration` | histogram, s | `method`, `outcome` | duration of the verification of credentials, with look-ups, except for identities that are cached; `method` is the kind of the credential if it was refused |
 //! | `warden.key_set.refreshes` | counter | `issuer`, `outcome` | fetches of key sets: `ok` or `failed` |
 //! | `warden.key_set.last_refresh` | gauge, s | `issuer` | the time of the last successful fetch, in seconds since the epoch |
-//! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted`, `refused`, `not_counted`, or `unavailable` |
+//! | `warden.limiter.decisions` | counter | `decision` | decisions of rate limiters: `admitted` or `refused`; in an outage of its store, `on_this_node` for both, `not_counted`, or `unavailable` |
 //!
 //! No label has a value that a client can choose: `http.request.method` is `_OTHER` for unknown methods, and
 //! `http.route` is the template of the route. `error.type` is `credential_ended`, `disconnected`, `failed`, `panicked`, or the

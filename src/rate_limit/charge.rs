@@ -11,7 +11,12 @@ use super::{
     limiter::{LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
-use crate::{Eventual, error::Unavailable, time::UnixTime};
+use crate::{
+    Eventual,
+    answer::within_time_out,
+    error::Unavailable,
+    time::{Clock, SystemClock, UnixTime},
+};
 
 /// A handle to the cost of one request, with which a handler charges or refunds units.
 ///
@@ -41,7 +46,9 @@ struct Charge {
     limiter: Arc<dyn RateLimiter>,
     key: LimitKey,
     quotas: QuotaSet,
-    /// The window in which the units were taken: a refund belongs to it.
+    /// The clock that selects windows, if a quota has any and it is not that of the system.
+    clock: Option<Arc<dyn Clock>>,
+    /// The time of the admission.
     time: Option<UnixTime>,
     /// The mark of a request that a substitute of the limiter's store has admitted.
     by_substitute: bool,
@@ -53,10 +60,15 @@ struct Charge {
 
 impl LimitCharge {
     /// A handle to a request that was admitted at this cost.
-    pub(super) fn new(limiter: Arc<dyn RateLimiter>, request: &LimitRequest<'_>) -> Self {
+    pub(super) fn new(
+        limiter: Arc<dyn RateLimiter>,
+        clock: Option<&Arc<dyn Clock>>,
+        request: &LimitRequest<'_>,
+    ) -> Self {
         let LimitRequest { key, quotas, cost: admitted, time, by_substitute, .. } = *request;
+        let clock = clock.filter(|_| quotas.has_windows()).map(Arc::clone);
         let (key, quotas, cost) = (key.clone(), quotas.clone(), Mutex::new(admitted.get()));
-        Self(Some(Arc::new(Charge { limiter, key, quotas, time, by_substitute, admitted, cost })))
+        Self(Some(Arc::new(Charge { limiter, key, quotas, clock, time, by_substitute, admitted, cost })))
     }
 
     /// The units that the request has cost so far; zero if it is exempt.
@@ -65,7 +77,11 @@ impl LimitCharge {
         self.0.as_ref().map_or(0, |charge| *charge.lock())
     }
 
-    /// Takes more units, whether or not they are available: if not, later requests wait until they are.
+    /// Takes more units, whether or not they are available: if not, later requests wait until they are. Of a quota in windows,
+    /// they are taken from the present window, also if the request was admitted in an earlier one.
+    ///
+    /// Of a request that was admitted at a cost above the burst of a quota, make changes one after another: the units that a
+    /// change below that cost takes depend on those before.
     ///
     /// The result resolves when the limiter has taken the units. Units are not taken if a result that is
     /// [`Later`](Eventual::Later) is dropped before it is awaited.
@@ -79,7 +95,8 @@ impl LimitCharge {
     }
 
     /// Returns units, at most those that the request has cost so far. Of a cost above the burst, a quota has taken the burst
-    /// only, and returns no more than that.
+    /// only, and returns no more than that. Of a quota in windows, units are returned to the window in which the request was
+    /// admitted: after its end, that has no effect.
     ///
     /// # Errors
     ///
@@ -103,7 +120,9 @@ impl LimitCharge {
         drop(cost);
         let pending = Pending { charge: Arc::clone(charge), refunded: before.saturating_sub(after) };
         let mut request = LimitRequest::new(&charge.key, &charge.quotas).cost(charge.admitted).settled(before);
-        (request.time, request.by_substitute) = (charge.time, charge.by_substitute);
+        // A refund belongs to the window of the admission. Units that are charged after its end are of the present one.
+        request.time = if after > before { charge.now() } else { charge.time };
+        request.by_substitute = charge.by_substitute;
         match charge.limiter.settle(&request, after) {
             Eventual::Now(settled) => Eventual::Now(pending.complete(settled, after.saturating_sub(before))),
             // The limiter changes a shared store.
@@ -111,15 +130,26 @@ impl LimitCharge {
                 let mut pending = pending;
                 // From now on, a future that is dropped may have returned the units.
                 let refunded = std::mem::take(&mut pending.refunded);
-                let settled = settled.await;
-                pending.refunded = refunded;
-                pending.complete(settled, after.saturating_sub(before))
+                let settled = async {
+                    let settled = settled.await;
+                    pending.refunded = refunded;
+                    pending.complete(settled, after.saturating_sub(before))
+                };
+                // One that hangs is dropped.
+                within_time_out("the rate limiter", settled).await
             }),
         }
     }
 }
 
 impl Charge {
+    /// The present time, if it selects a window; never before the admission, also if the clock was set back.
+    fn now(&self) -> Option<UnixTime> {
+        let admitted = self.time?;
+        let now = self.clock.as_ref().map_or_else(|| SystemClock::default().now(), |clock| clock.now());
+        Some(now.max(admitted))
+    }
+
     fn lock(&self) -> MutexGuard<'_, u32> {
         self.cost.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,11 +10,12 @@ use super::{
     fields::{Fields, RateLimitFields},
     limit_by::LimitBy,
     limit_key::LimitKey,
-    limiter::{Decision, LimitRequest, RateLimiter},
+    limiter::{DecidedBy, Decision, LimitRequest, RateLimiter},
     quota_set::QuotaSet,
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     caller::Principal,
     error::Unavailable,
     gate::{Check, Pass, ResponseHead, sealed::Sealed},
@@ -65,7 +66,14 @@ impl RateLimit {
         if self.exempt.iter().any(|rule| rule.applies(head)) {
             return None;
         }
-        self.cost.as_ref().map_or(Some(NonZeroU32::MIN), |cost| NonZeroU32::new(cost(head)))
+        let Some(cost) = &self.cost else { return Some(NonZeroU32::MIN) };
+        // A cost that is corrected is not known yet: a request that were exempt now would never be limited.
+        NonZeroU32::new(cost(head)).or_else(|| self.corrects_costs().then_some(NonZeroU32::MIN))
+    }
+
+    /// Returns whether costs can change after the admission.
+    const fn corrects_costs(&self) -> bool {
+        self.final_cost.is_some() || self.has_charge
     }
 
     /// The correction of the cost, if the layer corrects costs and the request was counted.
@@ -74,13 +82,13 @@ impl RateLimit {
         decision: &Result<Decision, Unavailable>,
         request: &LimitRequest<'_>,
     ) -> Option<Box<Settlement>> {
-        if self.final_cost.is_none() && !self.has_charge {
+        if !self.corrects_costs() {
             return None;
         }
         let charge = match decision {
             Ok(Decision::Admitted(status)) => {
-                let request = LimitRequest { by_substitute: status.by_substitute, ..*request };
-                LimitCharge::new(Arc::clone(&self.limiter), &request)
+                let request = LimitRequest { by_substitute: status.decided_by == DecidedBy::Substitute, ..*request };
+                LimitCharge::new(Arc::clone(&self.limiter), self.clock.as_ref(), &request)
             }
             Ok(Decision::Uncounted) => LimitCharge::default(),
             Ok(Decision::Refused(_)) | Err(_) => return None,
@@ -94,7 +102,7 @@ impl RateLimit {
         use crate::trail::{AuditedLimit, Counted};
         let Some(trail) = trail else { return };
         let counted = |status: &super::limiter::LimitStatus| {
-            if status.by_substitute { Counted::OnThisNode } else { Counted::Counted }
+            if status.decided_by == DecidedBy::Substitute { Counted::OnThisNode } else { Counted::Counted }
         };
         let (counted, remaining, reset) = match decision {
             Ok(Decision::Admitted(status)) => (counted(status), status.remaining, status.reset),
@@ -147,7 +155,7 @@ impl Check for RateLimit {
                 #[cfg(feature = "audit")]
                 let trail = head.extensions.get::<crate::trail::Trail>().cloned();
                 Eventual::later(async move {
-                    let decision = decision.await;
+                    let decision = within_time_out("the rate limiter", decision).await;
                     #[cfg(feature = "audit")]
                     limit.note(trail.as_ref(), &decision);
                     let mut request = LimitRequest::new(&key, &quotas).cost(cost);
@@ -224,14 +232,14 @@ impl Pass for RateLimitPass {
 impl RateLimit {
     /// Logs that the final costs of requests are not taken, if they are not.
     fn note_settled(&self, settled: Result<(), Unavailable>) {
-        match settled {
-            Ok(()) => self.outage.end(),
-            Err(error) => self.outage.begin(Causes(&error), || {
+        // A correction that is made does not end an outage: a substitute may have made it.
+        if let Err(error) = settled {
+            self.outage.begin(Causes(&error), || {
                 log::warning!(
                     error = %Causes(&error),
                     "the rate limiter does not respond; the final costs of requests are not taken until it does"
                 );
-            }),
+            });
         }
     }
 }
@@ -244,24 +252,38 @@ pub(super) fn respond(
     reason: Reason,
     outage: &Outage,
 ) -> Result<Fields, Rejection> {
-    let decided = |decision| {
-        metrics::limiter_decided(decision);
-        outage.end();
+    let decided = |by, decision| match by {
+        DecidedBy::Memory => metrics::limiter_decided(decision),
+        DecidedBy::Store => {
+            metrics::limiter_decided(decision);
+            outage.end();
+        }
+        DecidedBy::Substitute => {
+            metrics::limiter_decided("on_this_node");
+            outage.begin("its store does not respond", || {
+                log::warning!(
+                    "the store of a rate limiter does not respond; each node limits on its own until it does"
+                );
+            });
+        }
     };
     match decision {
         Ok(Decision::Admitted(status)) => {
-            decided("admitted");
+            decided(status.decided_by, "admitted");
             Ok(Fields::new(fields, quotas, &status))
         }
         Ok(Decision::Refused(exceeded)) => {
-            decided("refused");
+            decided(exceeded.status.decided_by, "refused");
             let violated = quotas.quotas().enumerate().filter(|(index, _)| exceeded.violated.contains(index));
             let names = violated.map(|(_, quota)| quota.name());
             let rejection = Rejection::quota_exceeded(reason, exceeded.wait, names);
             Err(Fields::new(fields, quotas, &exceeded.status).refuse(rejection))
         }
         Ok(Decision::Uncounted) => {
-            decided("not_counted");
+            metrics::limiter_decided("not_counted");
+            outage.begin("its store does not respond", || {
+                log::warning!("a rate limiter cannot count requests; they are admitted without a limit until it can");
+            });
             Ok(Fields::default())
         }
         Err(error) => {

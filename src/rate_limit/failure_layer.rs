@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Environment, Eventual,
+    answer::within_time_out,
     gate::{Check, Gate, Pass, ResponseHead, sealed::Sealed},
     outage::Outage,
     reason::Reason,
@@ -245,7 +246,8 @@ impl Pass for FailureLimitPass {
                 let settings = Arc::clone(&self.settings);
                 Eventual::later(async move {
                     let Settings { outage, quotas, fields, .. } = &*settings;
-                    respond(decision.await, quotas, *fields, reason, outage).map(drop)
+                    let decision = within_time_out("the rate limiter", decision).await;
+                    respond(decision, quotas, *fields, reason, outage).map(drop)
                 })
             }
         }

@@ -1,15 +1,16 @@
 //! Response fields that report the state of a limit: draft-ietf-httpapi-ratelimit-headers-10.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::RETRY_AFTER};
 
 use super::{limiter::LimitStatus, quota::Quota, quota_set::QuotaSet};
 use crate::refusal::Rejection;
 
 /// The response fields that report the state of a limit.
 ///
-/// Every refusal also has `Retry-After`, independently of this setting.
+/// Every refusal also has `Retry-After`, independently of this setting. If the quota of an admitted request is used up by it, an
+/// earlier `Retry-After` of its response, such as that of an inner limit, is delayed until a unit is available.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RateLimitFields {
@@ -29,6 +30,8 @@ pub enum RateLimitFields {
 pub(crate) struct Fields {
     draft: Option<[HeaderValue; 2]>,
     legacy: Option<Box<[HeaderValue; 3]>>,
+    /// The seconds until a unit is available, if none is.
+    used_up: Option<NonZeroU64>,
 }
 
 impl Fields {
@@ -42,12 +45,12 @@ impl Fields {
         let draft = [quotas.policy().clone(), item(quota.name(), &[(b";r=", remaining.into()), (b";t=", reset)])];
         let has_legacy = kind == RateLimitFields::DraftAndLegacy;
         let legacy = has_legacy.then(|| Box::new([quota.window().0.into(), remaining.into(), reset.into()]));
-        Self { draft: Some(draft), legacy }
+        Self { draft: Some(draft), legacy, used_up: NonZeroU64::new(reset).filter(|_| remaining == 0) }
     }
 
     /// The fields for a limit of requests in progress.
     pub(crate) fn concurrency(policy: &HeaderValue, name: &str, remaining: u32) -> Self {
-        Self { draft: Some([policy.clone(), item(name, &[(b";r=", remaining.into())])]), legacy: None }
+        Self { draft: Some([policy.clone(), item(name, &[(b";r=", remaining.into())])]), ..Self::default() }
     }
 
     /// Writes the fields. Those of the draft are lists, to which each layer appends.
@@ -55,6 +58,9 @@ impl Fields {
         if let Some([policy, limit]) = self.draft {
             headers.append(POLICY, policy);
             headers.append(LIMIT, limit);
+        }
+        if let Some(seconds) = self.used_up {
+            delay(headers, seconds.get());
         }
         // The older fields have one value: that of the innermost layer.
         if let Some(legacy) = self.legacy {
@@ -72,6 +78,14 @@ impl Fields {
     }
 }
 
+/// Delays a retry to which the response invites until the quota admits it.
+fn delay(headers: &mut HeaderMap, seconds: u64) {
+    let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if retry_after.is_some_and(|retry_after| retry_after < seconds) {
+        headers.insert(RETRY_AFTER, seconds.into());
+    }
+}
+
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const LEGACY: [HeaderName; 3] = [
@@ -80,11 +94,12 @@ const LEGACY: [HeaderName; 3] = [
     HeaderName::from_static("x-ratelimit-reset"),
 ];
 
-/// The value of `RateLimit-Policy` for quotas of requests.
+/// The value of `RateLimit-Policy`.
 pub(super) fn policy(quotas: &[Quota]) -> HeaderValue {
     let items = quotas.iter().map(|quota| {
         let (count, seconds) = quota.window();
-        format!("\"{}\";q={count};w={seconds}", quota.name())
+        let unit = quota.unit_name().map(|unit| format!(";qu=\"{unit}\"")).unwrap_or_default();
+        format!("\"{}\";q={count}{unit};w={seconds}", quota.name())
     });
     value(items.collect::<Vec<_>>().join(", ").as_bytes())
 }

@@ -95,6 +95,9 @@ impl RateLimitLayer {
 
 impl<R> RateLimitLayer<R> {
     /// Chooses the quotas of a principal by a closure; if it returns `None`, the tier determines them.
+    ///
+    /// Let it return clones of sets that are created once: a [`QuotaSet`] is made for many requests, and creating one takes
+    /// more time than all else that is done for a request.
     #[must_use]
     pub fn choose(mut self, choose: impl Fn(&Principal) -> Option<QuotaSet> + Send + Sync + 'static) -> Self {
         self.limit_mut().choose = Some(Arc::new(choose));
@@ -103,7 +106,8 @@ impl<R> RateLimitLayer<R> {
 
     /// Sets the cost of requests in units, one by default.
     ///
-    /// A request of cost zero is exempt. A cost above the burst of a quota is reduced to the burst.
+    /// A request of cost zero is exempt; with [`final_cost`](Self::final_cost) or [`with_charge`](Self::with_charge), it costs
+    /// one unit at first, so that callers who have used up the quota are refused. A cost above the burst of a quota is reduced to the burst.
     #[must_use]
     pub fn cost(mut self, cost: impl Fn(&Head<'_>) -> u32 + Send + Sync + 'static) -> Self {
         self.limit_mut().cost = Some(Arc::new(cost));
@@ -131,7 +135,8 @@ impl<R> RateLimitLayer<R> {
     /// #[derive(Clone, Copy)]
     /// struct Tokens(u32);
     ///
-    /// let limit = RateLimitLayer::new("tokens", LocalRateLimiter::default(), LimitBy::tenant(), Quota::per_hour(100_000));
+    /// let quota = Quota::per_hour(100_000).unit("tokens");
+    /// let limit = RateLimitLayer::new("tokens", LocalRateLimiter::default(), LimitBy::tenant(), quota);
     /// let limit = limit.final_cost(|response, cost| match response.extensions.get::<Tokens>() {
     ///     _ if response.status.is_server_error() => 0,
     ///     Some(Tokens(used)) => *used,

@@ -17,7 +17,9 @@ use crate::{
 /// 1. [`principal`](Self::principal) and the properties of a principal (tenant, client, key, metadata, claim) need an
 ///    [`AuthLayer`](crate::layer::AuthLayer) outside; without it, requests are refused with 500. Callers without the
 ///    property (a tenant, a client and so on) are limited as principals. Callers without a credential, which an
-///    [optional](crate::layer::AuthLayer::optional) layer admits, are limited by their peer address.
+///    [optional](crate::layer::AuthLayer::optional) layer admits, are limited by their
+///    [address](Self::client_address): behind a proxy, all of them share one quota without a
+///    [`ClientAddressLayer`](crate::layer::ClientAddressLayer).
 /// 2. [`peer`](Self::peer) needs the peer address in the request's extensions, where axum's
 ///    `into_make_service_with_connect_info::<SocketAddr>()`, the server or a [`PeerLayer`](crate::layer::PeerLayer) inserts
 ///    it. If it is missing, requests are refused with 500.

@@ -23,20 +23,25 @@ use crate::{
 /// # Examples
 ///
 /// A limiter that keeps its state elsewhere is built from [`rate_limit::shared`](super::shared), where a complete one is
-/// shown. One that limits nothing and logs the cost of each request:
+/// shown. One that refuses nothing, and shows what another one would refuse:
 ///
 /// ```
 /// use tower_warden::{
 ///     Eventual, Unavailable,
-///     rate_limit::{Decision, LimitRequest, RateLimiter},
+///     rate_limit::{Decision, LimitRequest, LocalRateLimiter, RateLimiter},
 /// };
 ///
-/// struct DryRun;
+/// struct DryRun(LocalRateLimiter);
 ///
 /// impl RateLimiter for DryRun {
 ///     fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
-///         println!("{} units", request.cost);
-///         Eventual::Now(Ok(Decision::Uncounted))
+///         self.0.take(request).map(|decision| match decision? {
+///             Decision::Refused(exceeded) => {
+///                 println!("would have to wait for {:?}", exceeded.wait);
+///                 Ok(Decision::Admitted(exceeded.status))
+///             }
+///             decision => Ok(decision),
+///         })
 ///     }
 /// }
 /// ```
@@ -104,9 +109,10 @@ pub struct LimitRequest<'a> {
     /// [`cost`](Self::cost), at which the request was admitted.
     pub settled: Option<u32>,
     /// The time that selects the window of quotas [in windows](super::Quota::has_fixed_windows); `None` for that of the system's
-    /// clock.
+    /// clock. In a correction, that of the admission for units to return, and the present one for units to take.
     pub time: Option<UnixTime>,
-    /// The [mark](LimitStatus::by_substitute) of a request that a substitute has admitted, for [`RateLimiter::settle`].
+    /// The mark of a request that a [substitute](DecidedBy::Substitute) has admitted, for [`RateLimiter::settle`]: its units must
+    /// not be returned to the store.
     pub by_substitute: bool,
 }
 
@@ -201,7 +207,7 @@ pub enum Decision {
     Admitted(LimitStatus),
     /// The request is refused, and nothing is taken.
     Refused(LimitExceeded),
-    /// The request is admitted without a limit.
+    /// The request is admitted without a limit, because the limiter could not count it: an outage.
     Uncounted,
 }
 
@@ -216,16 +222,15 @@ pub struct LimitStatus {
     /// The time until one unit is available, or until the whole burst is if one unit is available already. For a refused
     /// request, the time to wait.
     pub reset: Duration,
-    /// The mark of a decision that a substitute has made, because the store of the limiter did not answer: its units must
-    /// not be returned to the store later.
-    pub by_substitute: bool,
+    /// The party that has made the decision.
+    pub decided_by: DecidedBy,
 }
 
 impl LimitStatus {
-    /// Creates a status.
+    /// Creates the status of a decision by the store.
     #[must_use]
     pub const fn new(quota: usize, remaining: u32, reset: Duration) -> Self {
-        Self { quota, remaining, reset, by_substitute: false }
+        Self { quota, remaining, reset, decided_by: DecidedBy::Store }
     }
 
     /// The status with fewer units left; if both have the same number, the one with the longer reset.
@@ -233,6 +238,19 @@ impl LimitStatus {
         let rank = |status: &Self| (status.remaining, Reverse(status.reset));
         if rank(&other) < rank(&self) { other } else { self }
     }
+}
+
+/// The party that has made a decision.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum DecidedBy {
+    /// The node, with what it knew: that a quota is used up, or units that it took from the store before. It does not show
+    /// whether the store answers.
+    Memory,
+    /// The store of the limiter, or the limiter itself if it has none.
+    Store,
+    /// A substitute, because the store did not answer: an outage.
+    Substitute,
 }
 
 /// A refusal, with the quotas that do not have enough units.

@@ -93,7 +93,7 @@ pub use self::{
     limit_by::LimitBy,
     limit_key::LimitKey,
     limit_secret::LimitSecret,
-    limiter::{Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
+    limiter::{DecidedBy, Decision, LimitExceeded, LimitRequest, LimitStatus, RateLimiter},
     local::LocalRateLimiter,
     quota::{Quota, nonzero},
     quota_set::QuotaSet,

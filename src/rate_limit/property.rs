@@ -99,7 +99,8 @@ impl fmt::Debug for Property {
     }
 }
 
-/// Pushes a property of the caller; the caller itself if it lacks the property; the peer address without a credential.
+/// Pushes a property of the caller; the caller itself if it lacks the property; the address of the client without
+/// a credential.
 fn push_of<'a>(
     to: &mut AddressedKey<'_>,
     head: &Head<'a>,
@@ -116,12 +117,12 @@ fn push_of<'a>(
     Ok(())
 }
 
-/// Returns the caller, or pushes the peer address if the request has no credential.
+/// Returns the caller, or pushes the address of the client if the request has no credential.
 fn caller_or_push_address<'a>(to: &mut AddressedKey<'_>, head: &Head<'a>) -> Result<Option<&'a Principal>, Rejection> {
     match caller::of(head.extensions) {
         Ok(caller) => Ok(Some(caller)),
         Err(rejection) if rejection.kind() == RejectionKind::Missing => {
-            to.push_address_or_peer(head, None)?;
+            to.push_address_or_peer(head, head.client_address())?;
             Ok(None)
         }
         Err(rejection) => Err(rejection),

@@ -59,6 +59,8 @@ pub struct Quota {
     /// The number of units in any interval of one period, if that is limited.
     pub(super) sliding: Option<NonZeroU32>,
     pub(super) windows: Windows,
+    /// `None` for requests.
+    unit: Option<&'static str>,
 }
 
 impl Quota {
@@ -117,7 +119,7 @@ impl Quota {
         let seconds = seconds.filter(|seconds| seconds.get() <= LONGEST);
         let seconds = seconds.ok_or_else(|| refused(PERIOD).value(format_args!("{period:?}")))?;
         let name = Cow::Owned(name.to_owned());
-        let quota = Self { name, count, period: seconds, burst, sliding: None, windows: Windows::None };
+        let quota = Self { name, count, period: seconds, burst, sliding: None, windows: Windows::None, unit: None };
         if quota.refill() > LONGEST {
             return Err(refused(BURST).value(burst));
         }
@@ -148,6 +150,18 @@ impl Quota {
     pub fn named(mut self, name: &'static str) -> Self {
         assert!(is_name(name), "{NAME}");
         self.name = Cow::Borrowed(name);
+        self
+    }
+
+    /// Sets what the units are, which clients see as `qu` in response fields: requests by default. It has no effect on the count.
+    ///
+    /// # Panics
+    ///
+    /// If the unit is not 1 to 64 characters of visible ASCII without `"` and `\`.
+    #[must_use]
+    pub fn unit(mut self, unit: &'static str) -> Self {
+        assert!(is_name(unit), "the unit of a quota is 1 to 64 characters, as its name");
+        self.unit = Some(unit);
         self
     }
 
@@ -218,6 +232,11 @@ impl Quota {
         }
     }
 
+    /// The name of the units, if they are not requests.
+    pub(super) const fn unit_name(&self) -> Option<&'static str> {
+        self.unit
+    }
+
     /// The windows.
     pub(super) const fn windows(&self) -> Windows {
         self.windows
@@ -234,7 +253,8 @@ impl Quota {
         let (Some(count), Some(period)) = (NonZeroU32::new(count), NonZeroU64::new(period)) else {
             panic!("the count of a quota is zero")
         };
-        Self { name: Cow::Borrowed(name), count, period, burst: count, sliding: None, windows: Windows::None }
+        let name = Cow::Borrowed(name);
+        Self { name, count, period, burst: count, sliding: None, windows: Windows::None, unit: None }
     }
 }
 
@@ -267,11 +287,11 @@ pub(super) const BURST: &str = "the burst of a quota is available again within t
 
 pub(super) const HARD: &str = "a hard limit is made once, and of a quota whose burst is at most its number of units";
 
-const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII without '\"' and '\\'";
+pub(super) const NAME: &str = "the name of a quota is 1 to 64 characters of visible ASCII without '\"' and '\\'";
 
 const PERIOD: &str = "the period of a quota is a whole number of seconds, from one second to ten years";
 
 /// Returns `true` if the text needs no escapes in a String of a structured field, RFC 9651 §3.3.3.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'))
 }

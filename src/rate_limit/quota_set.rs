@@ -13,7 +13,8 @@ use crate::{
 
 /// One to eight quotas that apply together: a request takes units from each of them, or is refused and takes none.
 ///
-/// Each quota has a distinct name. Clones share their data.
+/// Each quota has a distinct name. Clones share their data. Create a set once, and not for each request: it is prepared for
+/// many.
 ///
 /// # Examples
 ///

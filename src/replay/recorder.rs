@@ -3,6 +3,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use super::guard::{ReplayGuard, ReplayVerdict, UsedProof};
 use crate::{
     Eventual,
+    answer::within_time_out,
     error::Unavailable,
     log::{self, Causes},
     outage::Outage,
@@ -43,7 +44,13 @@ impl Recorder {
         replayed: fn(Reason) -> Rejection,
     ) -> Eventual<Result<(), Rejection>> {
         let (outage, reasons) = (self.outage.clone(), self.reasons);
-        self.guard.record_or_wait(used).map(move |outcome| require_new(outcome, &outage, reasons, replayed))
+        match self.guard.record_or_wait(used) {
+            Eventual::Now(outcome) => Eventual::Now(require_new(outcome, &outage, reasons, replayed)),
+            // The replay guard.
+            Eventual::Later(outcome) => Eventual::later(async move {
+                require_new(within_time_out("the replay guard", outcome).await, &outage, reasons, replayed)
+            }),
+        }
     }
 
     /// Records all proofs of one request, by each of which it would be accepted again; an error if one was recorded before.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Eventual,
+    answer::within_time_out,
     auth::{Authenticator, Few, Presented},
     caller::{AuthMethod, Identity},
     error::Unavailable,
@@ -112,7 +113,8 @@ impl Inner {
                     let this = Arc::clone(this);
                     // The key source.
                     return Eventual::later(async move {
-                        this.settle(&mut verified, &candidate, found.await, now)?;
+                        let found = within_time_out("the source of signature keys", found).await;
+                        this.settle(&mut verified, &candidate, found, now)?;
                         Self::verify_all(&this, verified, candidates, now).wait().await
                     });
                 }

@@ -3,7 +3,7 @@
 use std::{
     error::Error as _,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -30,7 +30,9 @@ use tower_warden::{
     introspection::Introspection,
     jwt::{Algorithm, Issuer, IssuerResolver, Jwt, KeyRequest, KeySource, RemoteKeys, TrustedIssuer, VerifyingKey},
     layer::{AuditLayer, AuthLayer, RateLimitLayer, RoleLayer},
-    rate_limit::{Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
+    rate_limit::{
+        DecidedBy, Decision, LimitBy, LimitExceeded, LimitRequest, LimitStatus, LocalRateLimiter, Quota, RateLimiter,
+    },
     revocation::{MemoryRevocationList, Revocation, RevocationList},
     scope::Scopes,
     testing::{TestIssuer, assert_protected},
@@ -377,6 +379,49 @@ async fn a_token_that_names_keys_of_its_own_is_observed() {
             assert_eq!(event.observations, [Observation::KeyInToken], "{sent}");
             assert!(!format!("{event:?}").contains("s3cret"));
         }
+    }
+}
+
+/// A limiter whose decisions are made elsewhere.
+#[derive(Clone)]
+struct Scripted(Arc<Mutex<Decision>>);
+
+impl RateLimiter for Scripted {
+    fn take(&self, _: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+        Eventual::Now(Ok(self.0.lock().unwrap().clone()))
+    }
+}
+
+fn decided(by: DecidedBy) -> (Decision, Decision) {
+    let mut status = LimitStatus::new(0, 0, Duration::from_secs(1));
+    status.decided_by = by;
+    let refused = LimitExceeded::new(status, Duration::from_secs(1), vec![0]);
+    (Decision::Admitted(status), Decision::Refused(refused))
+}
+
+#[tokio::test]
+async fn an_outage_of_a_limiter_lasts_until_its_store_decides() {
+    let (environment, _log, mut events) = observed();
+    let limiter = Scripted(Arc::new(Mutex::new(Decision::Uncounted)));
+    let layer = RateLimitLayer::new("calls", limiter.clone(), LimitBy::global(), Quota::per_minute(10));
+    // A correction that is made shows nothing.
+    let service = layer.environment(&environment).final_cost(|_, cost| cost + 1).layer(service_fn(answer));
+    let ((admitted, refused), (known, exhausted)) = (decided(DecidedBy::Substitute), decided(DecidedBy::Memory));
+    let (stored, full) = decided(DecidedBy::Store);
+    for (outage, end) in [(admitted, stored), (refused, full.clone()), (Decision::Uncounted, full)] {
+        for decision in [outage.clone(), known.clone(), exhausted.clone(), outage] {
+            *limiter.0.lock().unwrap() = decision;
+            drop(service.clone().oneshot(Request::new(Full::default())).await);
+        }
+        let down = notices(&mut events);
+        assert!(
+            matches!(&down[..], [Notice::DependencyDown { dependency, .. }] if &**dependency == "rate limiter"),
+            "{down:?}"
+        );
+        *limiter.0.lock().unwrap() = end;
+        drop(service.clone().oneshot(Request::new(Full::default())).await);
+        let up = notices(&mut events);
+        assert!(matches!(&up[..], [Notice::DependencyUp { .. }]), "{up:?}");
     }
 }
 

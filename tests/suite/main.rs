@@ -36,6 +36,7 @@ mod fuzz;
 mod fuzzing;
 mod gate;
 mod grpc;
+mod hanging;
 mod hard_limits;
 mod introspection;
 mod introspection_cache;

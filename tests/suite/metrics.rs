@@ -13,11 +13,11 @@ use http::{Method, Request};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use tower::ServiceExt;
 use tower_warden::{
-    Digest, Environment,
+    Digest, Environment, Eventual, Unavailable,
     api_key::NewKey,
     audit::{AuditChannel, AuditLog, Detection, Detector, MetricsSink, Notice, Observer},
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, RateLimitLayer},
-    rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    rate_limit::{DecidedBy, Decision, LimitBy, LimitRequest, LocalRateLimiter, Quota, RateLimiter},
     refusal::GrpcStatus,
     scope::Scopes,
 };
@@ -123,6 +123,34 @@ fn requests_are_counted_by_decision_and_measured_under_the_names_of_opentelemetr
     for (name, value) in expected {
         assert_eq!(metrics.get(name), Some(&value), "{name} in {metrics:#?}");
     }
+}
+
+#[test]
+fn decisions_of_a_substitute_are_counted_apart() {
+    /// A limiter whose store does not respond.
+    struct OnThisNode(LocalRateLimiter);
+    impl RateLimiter for OnThisNode {
+        fn take(&self, request: &LimitRequest<'_>) -> Eventual<Result<Decision, Unavailable>> {
+            self.0.take(request).map(|decision| {
+                let mut decision = decision?;
+                match &mut decision {
+                    Decision::Admitted(status) => status.decided_by = DecidedBy::Substitute,
+                    Decision::Refused(exceeded) => exceeded.status.decided_by = DecidedBy::Substitute,
+                    _ => {}
+                }
+                Ok(decision)
+            })
+        }
+    }
+    let metrics = measured(async || {
+        let limiter = OnThisNode(LocalRateLimiter::default());
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), Quota::per_hour(1));
+        let app = Router::new().route("/", get(async || "home")).layer(layer);
+        for _ in 0..3 {
+            call(&app, Method::GET, "/", "none").await;
+        }
+    });
+    assert_eq!(metrics, [("warden.limiter.decisions{decision=on_this_node}".to_owned(), 3.0)].into());
 }
 
 #[test]

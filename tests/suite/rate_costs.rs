@@ -10,7 +10,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
-    Eventual, Reason, Rejection, Unavailable,
+    Environment, Eventual, ManualClock, Reason, Rejection, Unavailable, UnixTime,
     layer::{FailureLimitLayer, RateLimitLayer},
     rate_limit::{
         Decision, Exempt, LimitBy, LimitCharge, LimitKey, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota,
@@ -54,6 +54,55 @@ fn by_tokens(layer: RateLimitLayer) -> RateLimitLayer {
         Some(Tokens(tokens)) => *tokens,
         None => cost,
     })
+}
+
+/// Requests that begin in the last second of a minute, of which each costs 30 units, and the clock that selects minutes.
+fn at_the_end_of_a_minute() -> (RateLimitLayer, ManualClock) {
+    let (limit, clock) = (Quota::per_minute(100).fixed_window(), ManualClock::at(UnixTime::from_secs(59)));
+    (limited(limit).0.environment(&Environment::default().with_clock(clock.clone())), clock)
+}
+
+#[tokio::test]
+async fn charge_after_the_end_of_a_window_is_one_of_the_next_window() {
+    let (layer, clock) = at_the_end_of_a_minute();
+    let late = clock.clone();
+    let final_cost = layer.clone().final_cost(move |_, _| {
+        late.set(UnixTime::from_secs(62));
+        90
+    });
+    assert_eq!(get(&final_cost, "/").await.status, 200);
+    assert_eq!(remaining(&layer).await, "r=10", "the unit of the admission is one of the first window");
+
+    let (layer, clock) = at_the_end_of_a_minute();
+    let charge = admitted(&layer).await;
+    clock.set(UnixTime::from_secs(62));
+    charge.charge(40).wait().await.unwrap();
+    // Those of the admission were returned with the end of the window, and those of the charge are not returned by it.
+    charge.refund(41).wait().await.unwrap();
+    assert_eq!(remaining(&layer).await, "r=59");
+    // A clock that is set back charges the window of the admission.
+    let charge = admitted(&layer).await;
+    clock.set(UnixTime::from_secs(59));
+    charge.charge(40).wait().await.unwrap();
+    clock.set(UnixTime::from_secs(62));
+    assert_eq!(remaining(&layer).await, "r=17");
+}
+
+#[tokio::test]
+async fn free_request_whose_cost_is_corrected_needs_one_unit() {
+    let layer = by_tokens(limited(Quota::per_day(10)).0.cost(|_| 0));
+    assert_eq!(get(&layer, "/tokens/10").await.status, 200);
+    assert_eq!(get(&layer, "/tokens/10").await.status, 429);
+    let layer = limited(Quota::per_day(10)).0.cost(|_| 0).with_charge();
+    let charge = admitted(&layer).await;
+    assert_eq!(charge.cost(), 1);
+    charge.charge(9).wait().await.unwrap();
+    assert_eq!(get(&layer, "/").await.status, 429);
+    // Without corrections, nothing is counted.
+    let layer = limited(Quota::per_day(1)).0.cost(|_| 0);
+    for _ in 0..3 {
+        assert_eq!(get(&layer, "/").await.status, 200);
+    }
 }
 
 #[tokio::test]
@@ -208,7 +257,7 @@ async fn refund_of_a_cost_above_the_burst_takes_no_units() {
 fn charges_and_refunds_that_lead_back_to_a_cost_change_nothing_in_every_quota() {
     for quota in [Quota::per_hour(100), Quota::per_hour(100).fixed_window(), Quota::per_hour(100).sliding()] {
         let (key, quotas) = (LimitKey::default(), QuotaSet::from([quota, Quota::per_day(10)]));
-        let now = tower_warden::UnixTime::from_secs(1_800_000_000);
+        let now = UnixTime::from_secs(1_800_000_000);
         let request = LimitRequest::new(&key, &quotas).at(now).cost(nonzero(50));
         assert_eq!(request.differences(70).collect::<Vec<_>>(), [20, 20]);
         assert_eq!(request.settled(70).differences(50).collect::<Vec<_>>(), [-20, -20]);

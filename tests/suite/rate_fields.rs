@@ -1,9 +1,13 @@
 //! What clients are told, read by a parser that is not ours: RFC 9651, draft-ietf-httpapi-ratelimit-headers.
 
-use std::num::NonZeroU32;
+use std::{convert::Infallible, num::NonZeroU32};
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
 use proptest::prelude::*;
 use sfv::{BareItem, List, ListEntry, Parser};
+use tower::{Layer, ServiceExt, service_fn};
 use tower_warden::{
     layer::{ConcurrencyLayer, RateLimitLayer},
     rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet, RateLimitFields},
@@ -11,7 +15,7 @@ use tower_warden::{
 
 use crate::{
     rate_limits::{Limited, from},
-    support::{Answer, request, seconds},
+    support::{Answer, answer, request, seconds},
 };
 
 /// An item: its name, and its parameters as text.
@@ -188,6 +192,54 @@ async fn a_quota_of_requests_in_flight_says_that_it_is_one() {
     policy.1.push(("qu".to_owned(), "concurrent-requests".to_owned()));
     assert_eq!(field(&answer, "RateLimit-Policy"), [policy]);
     assert_eq!(field(&answer, "RateLimit"), [item("concurrency", &[("r", 2)])]);
+}
+
+#[tokio::test]
+async fn several_limits_of_requests_in_flight_have_names_of_their_own() {
+    let few = ConcurrencyLayer::new(LimitBy::peer(), NonZeroU32::MIN).named("one");
+    let many = ConcurrencyLayer::new(LimitBy::global(), NonZeroU32::new(9).unwrap());
+    let service = tower::ServiceBuilder::new().layer(many).layer(few).service_fn(answer);
+    let request = || from(request(), "192.0.2.1").body(Full::<Bytes>::default()).unwrap();
+    let first = service.clone().oneshot(request()).await.unwrap();
+    let names: Vec<_> = first.headers().get_all("ratelimit").iter().map(|value| value.to_str().unwrap()).collect();
+    assert_eq!(names, ["\"one\";r=0", "\"concurrency\";r=8"]);
+    let refused = service.oneshot(request()).await.unwrap();
+    let policy = refused.headers()["ratelimit-policy"].to_str().unwrap();
+    assert_eq!(policy, "\"one\";q=1;qu=\"concurrent-requests\"");
+    let body = refused.into_body().collect().await.unwrap().to_bytes();
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(problem["violated-policies"], serde_json::json!(["one"]));
+    drop(first);
+}
+
+#[tokio::test]
+async fn units_that_are_not_requests_are_named() {
+    let quotas = [Quota::per_hour(100).named("tokens").unit("tokens"), Quota::per_day(9)];
+    let app = Limited::new(|limiter| RateLimitLayer::new("calls", limiter, LimitBy::peer(), quotas));
+    let mut policy = item("tokens", &[("q", 100), ("w", 3_600)]);
+    policy.1.insert(1, ("qu".to_owned(), "tokens".to_owned()));
+    let answer = app.send(from(request(), "192.0.2.1")).await;
+    assert_eq!(field(&answer, "RateLimit-Policy"), [policy, item("per-day", &[("q", 9), ("w", 86_400)])]);
+    assert!(std::panic::catch_unwind(|| Quota::per_day(1).unit("two units")).is_err());
+}
+
+#[tokio::test]
+async fn retry_after_of_an_inner_refusal_is_not_before_the_outer_limit_admits_it() {
+    let inner = || {
+        service_fn(async |_: Request<Full<Bytes>>| {
+            let response = Response::builder().status(503).header("retry-after", "10").body(Full::<Bytes>::default());
+            Ok::<_, Infallible>(response.unwrap())
+        })
+    };
+    let retry_after = async |quota: Quota| {
+        let limiter = LocalRateLimiter::default().stopwatch(ManualStopwatch::default());
+        let layer = RateLimitLayer::new("calls", limiter, LimitBy::global(), quota);
+        let response = layer.layer(inner()).oneshot(request().body(Full::default()).unwrap()).await.unwrap();
+        response.headers()["retry-after"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(retry_after(Quota::per_minute(1)).await, "60");
+    assert_eq!(retry_after(Quota::per_second(1)).await, "10", "the longer time");
+    assert_eq!(retry_after(Quota::per_minute(2)).await, "10", "a unit is available");
 }
 
 proptest! {

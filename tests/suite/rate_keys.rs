@@ -113,6 +113,24 @@ async fn behind_trusted_proxies_the_clients_are_counted() {
 }
 
 #[tokio::test]
+async fn callers_without_a_credential_behind_a_proxy_do_not_share_a_quota() {
+    let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
+    for by in [LimitBy::principal(), LimitBy::tenant(), LimitBy::key()] {
+        let app = Limited::new(|limiter| {
+            let address = ClientAddressLayer::new(proxies.clone());
+            let limit = RateLimitLayer::new("calls", limiter, by, daily(2));
+            ServiceBuilder::new().layer(address).layer(AuthLayer::new(Named).optional()).layer(limit).into_inner()
+        });
+        let via = |client: &str| from(request().header("x-forwarded-for", client), "10.0.0.1");
+        for client in ["198.51.100.7", "198.51.100.8"] {
+            assert_eq!(app.passing(10, |n| via(&format!("1.1.1.{n}, {client}"))).await, 2);
+        }
+        // What is no address is counted as the proxy itself.
+        assert_eq!(app.passing(10, |n| via(&format!("unknown-{n}"))).await, 2);
+    }
+}
+
+#[tokio::test]
 async fn only_the_declared_hop_is_counted() {
     // (112)
     let hops = NonZeroU32::new(2).unwrap();

@@ -475,6 +475,19 @@ async fn a_limiter_may_take_its_time_and_one_that_is_down_is_503() {
 }
 
 #[tokio::test]
+async fn a_closure_that_panics_is_500_in_each_layer() {
+    let panics = || LimitBy::with(|_, _| panic!("the closure panics"));
+    let limiter = LocalRateLimiter::default;
+    for app in [
+        Limited::of(RateLimitLayer::new("calls", limiter(), panics(), daily(1))),
+        Limited::of(FailureLimitLayer::new("failures", limiter(), panics(), daily(1))),
+        Limited::of_any(&ConcurrencyLayer::new(panics(), NonZeroU32::MIN)),
+    ] {
+        app.send(request()).await.assert_reason(500, "panicked");
+    }
+}
+
+#[tokio::test]
 async fn limits_in_an_axum_app() {
     let limiter = LocalRateLimiter::default();
     let stack = ServiceBuilder::new()

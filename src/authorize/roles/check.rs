@@ -7,6 +7,7 @@ use super::cached::CachedRoles;
 use super::directory::{RoleDirectory, RoleQuery};
 use crate::{
     Eventual,
+    answer::within_time_out,
     caller::{self, Principal},
     error::Unavailable,
     gate::{Check, Pass, sealed::Sealed},
@@ -41,7 +42,13 @@ impl RoleSource {
             Self::Cached(roles) => roles.resolve(&query),
             Self::Direct { directory, outage } => {
                 let outage = outage.clone();
-                directory.scopes(&query).map(move |scopes| settle(scopes, &outage))
+                match directory.scopes(&query) {
+                    Eventual::Now(scopes) => Eventual::Now(settle(scopes, &outage)),
+                    // The directory.
+                    Eventual::Later(scopes) => Eventual::later(async move {
+                        settle(within_time_out("the directory of roles", scopes).await, &outage)
+                    }),
+                }
             }
         }
     }

@@ -103,7 +103,8 @@ impl RemoteKeysBuilder {
         self
     }
 
-    /// Sets the time-out of each HTTP request, and of a token that waits for its key: 5 seconds by default.
+    /// Sets the time-out of each HTTP request, and of a token that waits for its key: 5 seconds by default. A token waits for 10
+    /// seconds at most.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

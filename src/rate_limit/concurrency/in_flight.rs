@@ -1,12 +1,18 @@
-//! The numbers of requests in progress.
+//! The numbers of requests in progress, and the bodies that keep them there.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
     fmt,
     hash::{BuildHasher, RandomState},
     num::NonZeroU32,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
 };
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
 
 use super::super::limit_key::LimitKey;
 
@@ -28,6 +34,11 @@ struct Shard(Mutex<HashMap<u64, u32>>);
 impl InFlight {
     pub(crate) fn new(maximum: NonZeroU32) -> Self {
         Self { maximum, secret: RandomState::new(), shards: std::array::from_fn(|_| Shard::default()) }
+    }
+
+    /// The maximum for each key.
+    pub(crate) const fn maximum(&self) -> NonZeroU32 {
+        self.maximum
     }
 
     /// Admits one more request, and returns how many more are possible; `None` if the maximum is reached.
@@ -74,5 +85,44 @@ impl Drop for Permit {
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Permit")
+    }
+}
+
+pin_project! {
+    /// A response body that keeps its request in progress until it is complete.
+    #[derive(Debug, Default)]
+    pub struct InFlightBody<B> {
+        #[pin]
+        pub(super) body: B,
+        pub(super) permit: Option<Permit>,
+    }
+}
+
+impl<B: Body> Body for InFlightBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        let mut this = self.project();
+        let frame = ready!(this.body.as_mut().poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
+            *this.permit = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of a refusal by an outer layer.
+impl<B: From<Bytes>> From<Bytes> for InFlightBody<B> {
+    fn from(bytes: Bytes) -> Self {
+        Self { body: B::from(bytes), permit: None }
     }
 }

@@ -6,28 +6,29 @@
 use std::{
     fmt,
     num::NonZeroU32,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
-use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+pub use self::in_flight::InFlightBody;
 use self::in_flight::{InFlight, Permit};
 use super::{
     exempt::Exempt,
     fields::{Fields, concurrency_policy},
     limit_by::LimitBy,
     limit_key::LimitKey,
+    quota::{NAME as NAME_RULE, is_name},
 };
 use crate::{
-    gate::{refuse, release},
+    gate::{panicked, refuse, release},
     reason::Reason,
     refusal::{Problem, Rejection, Respond, Responder},
     request::Head,
@@ -39,6 +40,8 @@ mod in_flight;
 ///
 /// A request is in progress until its response body is complete, or its future is dropped. A refusal is a 429. Its
 /// `Retry-After` is one second, because the end of a request cannot be predicted.
+///
+/// A connection that was upgraded, such as a web socket, is not limited: its request ends with the response that upgrades it.
 ///
 /// # Examples
 ///
@@ -71,6 +74,7 @@ pub struct ConcurrencyLayer<R = Problem> {
 struct Limit {
     by: LimitBy,
     exempt: Vec<Exempt>,
+    name: &'static str,
     policy: HeaderValue,
     in_flight: Arc<InFlight>,
 }
@@ -80,7 +84,8 @@ impl ConcurrencyLayer {
     #[must_use]
     pub fn new(by: LimitBy, maximum: NonZeroU32) -> Self {
         let policy = concurrency_policy(NAME, maximum.get());
-        let limit = Limit { by, exempt: Vec::new(), policy, in_flight: Arc::new(InFlight::new(maximum)) };
+        let in_flight = Arc::new(InFlight::new(maximum));
+        let limit = Limit { by, exempt: Vec::new(), name: NAME, policy, in_flight };
         Self { limit: Arc::new(limit), respond: Responder::default() }
     }
 }
@@ -90,6 +95,20 @@ impl<R> ConcurrencyLayer<R> {
     #[must_use]
     pub fn exempt(mut self, rule: Exempt) -> Self {
         Arc::make_mut(&mut self.limit).exempt.push(rule);
+        self
+    }
+
+    /// Sets the name, which clients see in response fields: `concurrency` by default. Several layers around one service need
+    /// different names.
+    ///
+    /// # Panics
+    ///
+    /// If the name is not 1 to 64 characters of visible ASCII without `"` and `\`.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        assert!(is_name(name), "{NAME_RULE}");
+        let limit = Arc::make_mut(&mut self.limit);
+        (limit.name, limit.policy) = (name, concurrency_policy(name, limit.in_flight.maximum().get()));
         self
     }
 
@@ -142,7 +161,8 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let state = match self.limit.enter(&Head::from(&request)) {
+        let entered = catch_unwind(AssertUnwindSafe(|| self.limit.enter(&Head::from(&request))));
+        let state = match entered.unwrap_or_else(|_| Err(panicked())) {
             Ok(entry) => State::Calling { future: self.inner.call(request), entry, respond: self.respond.clone() },
             Err(rejection) => {
                 release(&mut self.inner);
@@ -158,11 +178,12 @@ impl Limit {
         if self.exempt.iter().any(|rule| rule.applies(head)) {
             return Ok(None);
         }
-        let fields = |remaining| Fields::concurrency(&self.policy, NAME, remaining);
+        let fields = |remaining| Fields::concurrency(&self.policy, self.name, remaining);
         match self.in_flight.enter(&self.by.key_of(&LimitKey::default(), head)?) {
             Some((permit, remaining)) => Ok(Some((permit, fields(remaining)))),
             None => {
-                let rejection = Rejection::quota_exceeded(Reason::TOO_MANY_IN_FLIGHT, Duration::from_secs(1), [NAME]);
+                let names = [self.name];
+                let rejection = Rejection::quota_exceeded(Reason::TOO_MANY_IN_FLIGHT, Duration::from_secs(1), names);
                 Err(fields(0).refuse(rejection))
             }
         }
@@ -234,43 +255,5 @@ impl<F, B, R> fmt::Debug for ConcurrencyFuture<F, B, R> {
     }
 }
 
-pin_project! {
-    /// A response body that keeps its request in progress until it is complete.
-    #[derive(Debug, Default)]
-    pub struct InFlightBody<B> {
-        #[pin]
-        body: B,
-        permit: Option<Permit>,
-    }
-}
-
-impl<B: Body> Body for InFlightBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let mut this = self.project();
-        let frame = ready!(this.body.as_mut().poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) || this.body.is_end_stream() {
-            *this.permit = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The body of a refusal by an outer layer.
-impl<B: From<Bytes>> From<Bytes> for InFlightBody<B> {
-    fn from(bytes: Bytes) -> Self {
-        Self { body: B::from(bytes), permit: None }
-    }
-}
-
+/// The name without another one.
 const NAME: &str = "concurrency";

@@ -151,6 +151,23 @@ async fn key_source_that_is_down_is_503_and_never_401() {
     send(&app, request("k2"), "").await.assert_unavailable("signature_keys_unavailable");
 }
 
+/// A source that never answers.
+struct Hung;
+
+impl SignatureKeys for Hung {
+    fn find(&self, _: &SignatureKeyRequest<'_>) -> Eventual<Result<Option<KnownKey>, Unavailable>> {
+        Eventual::later(std::future::pending())
+    }
+}
+
+// (286)
+#[tokio::test(start_paused = true)]
+async fn key_source_that_hangs_is_503() {
+    let (clock, key) = (ManualClock::at(START), SigningKey::generate(Algorithm::EdDSA));
+    let request = signed(Request::get("/"), &key, &covered("GET", "/"), &parameters(START.as_secs(), "k1"));
+    send(&app_of(Hung, &clock), request, "").await.assert_unavailable("signature_keys_unavailable");
+}
+
 // (230)
 #[tokio::test]
 async fn valid_signature_beside_one_whose_key_is_unknown_for_an_outage_is_503() {

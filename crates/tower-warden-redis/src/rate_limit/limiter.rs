@@ -6,8 +6,8 @@ use tokio::sync::Semaphore;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     rate_limit::{
-        Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, MonotonicStopwatch, Quota, QuotaSet,
-        RateLimiter, Stopwatch, shared::ExhaustedKeys,
+        DecidedBy, Decision, LimitKey, LimitRequest, LimitSecret, LocalRateLimiter, MonotonicStopwatch, Quota,
+        QuotaSet, RateLimiter, Stopwatch, shared::ExhaustedKeys,
     },
 };
 
@@ -40,7 +40,8 @@ const MAX_WAITS: usize = 3;
 /// request [charges](tower_warden::rate_limit::LimitCharge::charge) later are returned to Redis if it has admitted the
 /// request, also if they were charged in an outage.
 ///
-/// The connection logs an outage when it begins, every five minutes, and when it ends. Call [`check`](Self::check) at start
+/// The connection logs an outage when it begins, every five minutes, and when it ends. The layers report it once more, as a
+/// notice and in the metric `warden.limiter.decisions`, whatever decides meanwhile. Call [`check`](Self::check) at start
 /// and in the readiness probe: a wrong password or a missing right is an outage without an end, and an error in the log.
 ///
 /// # Rights
@@ -232,7 +233,8 @@ impl Inner {
         let now = self.stopwatch.elapsed();
         let spending = self.leases.as_ref().map_or(Spending::Direct, |leases| leases.spend(request, now));
         let (wanted, fetch) = match spending {
-            Spending::Spent(status) => {
+            Spending::Spent(mut status) => {
+                status.decided_by = DecidedBy::Memory;
                 self.counters.leased.increment();
                 return Step::Done(Ok(Decision::Admitted(status)));
             }
@@ -240,7 +242,8 @@ impl Inner {
             Spending::Direct => (request.cost, None),
             Spending::Wait(fetched) => return Step::Wait(fetched),
         };
-        if let Some(exceeded) = self.exhausted.state(request, now).with_resolution(RESOLUTION).exceeded() {
+        if let Some(mut exceeded) = self.exhausted.state(request, now).with_resolution(RESOLUTION).exceeded() {
+            exceeded.status.decided_by = DecidedBy::Memory;
             self.counters.exhausted.increment();
             Step::Done(Ok(Decision::Refused(exceeded)))
         } else if self.connection.is_ready() {
@@ -345,8 +348,8 @@ impl Inner {
                 self.counters.outage_local.increment();
                 let mut decision = self.local.take_share(request, nodes);
                 match &mut decision {
-                    Decision::Admitted(status) => status.by_substitute = true,
-                    Decision::Refused(exceeded) => exceeded.status.by_substitute = true,
+                    Decision::Admitted(status) => status.decided_by = DecidedBy::Substitute,
+                    Decision::Refused(exceeded) => exceeded.status.decided_by = DecidedBy::Substitute,
                     _ => {}
                 }
                 Ok(decision)

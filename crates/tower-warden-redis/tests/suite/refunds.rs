@@ -1,6 +1,6 @@
 //! Costs that are corrected while the limiter decides without Redis, or after that.
 
-use tower_warden::rate_limit::{Decision, LimitRequest, LimitStatus, Quota, QuotaSet, RateLimiter};
+use tower_warden::rate_limit::{DecidedBy, Decision, LimitRequest, LimitStatus, Quota, QuotaSet, RateLimiter};
 use tower_warden_redis::RedisRateLimiter;
 
 use crate::{
@@ -23,10 +23,10 @@ async fn units_that_were_taken_locally_in_an_outage_are_not_returned_to_redis() 
     let redis = Redis::absent();
     let (one, key, quotas) = (node(&redis).await, limit_key("alice"), QuotaSet::from(Quota::per_day(10)));
     let mut five = LimitRequest::new(&key, &quotas).cost(number(5));
-    five.by_substitute = status(&one, &quotas, 5).await.by_substitute;
+    five.by_substitute = status(&one, &quotas, 5).await.decided_by == DecidedBy::Substitute;
     assert!(five.by_substitute);
     match take(&one, "alice", &quotas, 6).await {
-        Decision::Refused(exceeded) => assert!(exceeded.status.by_substitute, "the node has refused it"),
+        Decision::Refused(exceeded) => assert_eq!(exceeded.status.decided_by, DecidedBy::Substitute),
         other => panic!("{other:?}"),
     }
     redis.launch().await;
@@ -38,7 +38,7 @@ async fn units_that_were_taken_locally_in_an_outage_are_not_returned_to_redis() 
     assert_eq!(status(&other, &quotas, 1).await.remaining, 4);
     one.settle(&five, 7).wait().await.unwrap();
     let last = status(&other, &quotas, 1).await;
-    assert_eq!((last.remaining, last.by_substitute), (1, false), "further units are taken from Redis");
+    assert_eq!((last.remaining, last.decided_by), (1, DecidedBy::Store), "further units are taken from Redis");
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn in_an_outage_a_node_returns_the_units_that_it_took_itself_and_no_others
     until(async || one.check().await.is_err(), "the outage").await;
     let mut local = LimitRequest::new(&key, &quotas).cost(number(6));
     let taken = status(&one, &quotas, 6).await;
-    assert_eq!((taken.remaining, taken.by_substitute), (14, true));
+    assert_eq!((taken.remaining, taken.decided_by), (14, DecidedBy::Substitute));
     local.by_substitute = true;
     one.settle(&of_redis, 0).wait().await.unwrap();
     assert_eq!(status(&one, &quotas, 1).await.remaining, 13);
