@@ -86,12 +86,15 @@ impl Dpop {
     /// # Errors
     ///
     /// If the list is empty or contains a symmetric algorithm
-    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)).
+    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)), or ML-DSA: with its key, such a proof has up to
+    /// 11 KB, and a header field is not read beyond 8 KiB.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
         let algorithms: Vec<_> = algorithms.into_iter().collect();
-        let refused = || ConfigError::new(ConfigErrorKind::Dpop, "proofs have one or more asymmetric algorithms");
-        if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric()) {
-            return Err(refused().value(symmetric.as_str()));
+        let message = "proofs have one or more asymmetric algorithms other than ML-DSA";
+        let refused = || ConfigError::new(ConfigErrorKind::Dpop, message);
+        let is_ml_dsa = |known| matches!(known, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87);
+        if let Some(other) = algorithms.iter().find(|known| known.is_symmetric() || is_ml_dsa(**known)) {
+            return Err(refused().value(other.as_str()));
         }
         if algorithms.is_empty() {
             return Err(refused());
