@@ -68,17 +68,21 @@ impl Dpop {
     ///
     /// If it is not an `https` URL, or has a query, a fragment or a user name; `http` is accepted for a loopback host.
     pub fn new(public_url: &str) -> Result<Self, ConfigError> {
+        Ok(Self::of(PublicUrl::parse(public_url)?))
+    }
+
+    pub(super) fn of(public_url: PublicUrl) -> Self {
         let algorithms = vec![Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
         let requirements = Requirements {
             algorithms,
             keys: KeyCache::new(KEY_CACHE_CAPACITY),
             nonces: None,
             path_rewrite: None,
-            public_urls: vec![PublicUrl::parse(public_url)?],
+            public_urls: vec![public_url],
             window: None,
         };
         let recorder = Recorder::new(MemoryReplayGuard::default(), &REASONS);
-        Ok(Self { recorder, requirements: Arc::new(requirements), resource: None })
+        Self { recorder, requirements: Arc::new(requirements), resource: None }
     }
 
     /// Sets the allowed algorithms of proofs: ES256, ES384, EdDSA, PS256 and RS256 by default.
@@ -86,7 +90,7 @@ impl Dpop {
     /// # Errors
     ///
     /// If the list is empty or contains a symmetric algorithm
-    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)), or ML-DSA: with its key, such a proof has up to
+    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)), or ML-DSA: with its key, such a proof has 6 to
     /// 11 KB, and a header field is not read beyond 8 KiB.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
         let algorithms: Vec<_> = algorithms.into_iter().collect();
