@@ -44,6 +44,8 @@ pub(super) struct Requirements {
     pub(super) path_rewrite: Option<PathRewrite>,
     pub(super) public_urls: Vec<PublicUrl>,
     window: Option<Window>,
+    /// The window by default, without nonces.
+    without_nonce: Window,
 }
 
 /// The accepted range of `iat`, relative to the time of the request.
@@ -56,6 +58,7 @@ pub(super) struct Window {
 impl Window {
     /// Wide, because the nonce limits the age of a proof, whatever the client's clock.
     const WITH_NONCE: Self = Self { past: Duration::from_secs(3600), future: Duration::from_secs(3600) };
+    const LONGEST_WITHOUT_NONCE: Self = Self { past: Duration::from_secs(300), future: Duration::from_secs(300) };
     const WITHOUT_NONCE: Self = Self { past: Duration::from_secs(300), future: Duration::from_secs(30) };
 }
 
@@ -80,6 +83,7 @@ impl Dpop {
             path_rewrite: None,
             public_urls: vec![public_url],
             window: None,
+            without_nonce: Window::WITHOUT_NONCE,
         };
         let recorder = Recorder::new(MemoryReplayGuard::default(), &REASONS);
         Self { recorder, requirements: Arc::new(requirements), resource: None }
@@ -174,22 +178,29 @@ impl Dpop {
     ///
     /// # Errors
     ///
-    /// If `past` is more than 300 seconds or `future` more than 60
+    /// If `past` or `future` is more than 300 seconds
     /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1): proofs have a short lifetime); with nonces, if
     /// one of them is more than one hour.
     pub fn window(mut self, past: Duration, future: Duration) -> Result<Self, ConfigError> {
         let (longest, message) = if self.requirements.nonces.is_some() {
             (Window::WITH_NONCE, "with nonces, a window of proofs is up to one hour in the past and in the future")
         } else {
-            let message = "a window of proofs is up to 300 seconds in the past and up to 60 in the future; after \
-                           `Dpop::nonces`, `Dpop::window` accepts up to one hour";
-            (Window { past: Duration::from_secs(300), future: Duration::from_secs(60) }, message)
+            let message = "a window of proofs is up to 300 seconds in the past and in the future; after `Dpop::nonces`, \
+                           `Dpop::window` accepts up to one hour";
+            (Window::LONGEST_WITHOUT_NONCE, message)
         };
         if past > longest.past || future > longest.future {
             return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(format_args!("{past:?}, {future:?}")));
         }
         self.requirements_mut().window = Some(Window { past, future });
         Ok(self)
+    }
+
+    /// Accepts clocks of clients that differ by five minutes, as the DPoP profile of MCP does, unless a window or nonces are set.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn with_five_minutes(mut self) -> Self {
+        self.requirements_mut().without_nonce = Window::LONGEST_WITHOUT_NONCE;
+        self
     }
 
     pub(super) fn with_resource(mut self, metadata: ProtectedResourceMetadata) -> Self {
@@ -229,7 +240,7 @@ impl Dpop {
 
 impl Requirements {
     pub(super) fn window(&self) -> Window {
-        let default = if self.nonces.is_some() { Window::WITH_NONCE } else { Window::WITHOUT_NONCE };
+        let default = if self.nonces.is_some() { Window::WITH_NONCE } else { self.without_nonce };
         self.window.unwrap_or(default)
     }
 

@@ -3,7 +3,7 @@
 use tower_warden::{
     ConfigErrorKind, Head,
     body::BodyLimits,
-    dpop::Dpop,
+    dpop::{Dpop, Nonces},
     metadata::ProtectedResourceMetadata,
 };
 
@@ -115,6 +115,19 @@ async fn a_policy_of_each_request_sees_what_the_request_asks_for() {
     let batch = Value::from(vec![call("echo"), call("reset")]);
     server.send(post(&token, BATCHES).body(full(&batch)).unwrap()).await.assert_refused(403, "policy");
     assert_eq!(server.reached.last().tools().collect::<Vec<_>>(), ["echo"]);
+}
+
+#[test]
+fn proofs_are_accepted_from_clocks_that_differ_by_five_minutes() {
+    let window = |dpop: Dpop| format!("{dpop:?}").split_once("window: ").unwrap().1.to_owned();
+    let dpop = || declared().dpop().unwrap();
+    let minutes = |past, future| window(dpop().window(past, future).unwrap());
+    let five = Duration::from_secs(300);
+    assert_eq!(window(dpop()), minutes(five, five));
+    assert_eq!(
+        window(dpop().nonces(Nonces::random().unwrap())),
+        window(Dpop::new(RESOURCE).unwrap().nonces(Nonces::random().unwrap()))
+    );
 }
 
 #[test]
