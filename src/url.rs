@@ -11,7 +11,7 @@ pub(crate) fn is_secure(url: &str) -> bool {
 }
 
 /// Returns whether a text is an `https` or `http` URL, as [`is_secure`] requires it otherwise.
-#[cfg(feature = "metadata")]
+#[cfg(any(feature = "metadata", feature = "signature"))]
 pub(crate) fn is_http(url: &str) -> bool {
     parse(url).is_some_and(|uri| has_usual_host(&uri))
 }

@@ -75,7 +75,7 @@ pub(super) enum Role {
 /// A credential that passed every check but the last: its proofs are not marked as used.
 pub(super) struct Checked {
     pub(super) attempt: Attempt,
-    examined: Examined,
+    pub(super) examined: Examined,
     pub(super) identity: Arc<Identity>,
     not_revoked: NotRevoked,
     role: Role,

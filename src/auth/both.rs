@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::authentication::{Authentication, Checked, Role, Verified};
 use crate::{
     Eventual,
+    digest::Digest,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::Located,
-    time::Moment,
+    time::{Moment, UnixTime},
 };
 
 impl Authentication {
@@ -46,13 +47,19 @@ impl Authentication {
     }
 
     /// Makes one principal of a caller and the subject it acts for. They must be of one tenant, if both have one.
-    fn finish_both(self: &Arc<Self>, caller: Checked, subject: Checked) -> Eventual<Result<Verified, Rejection>> {
+    fn finish_both(
+        self: &Arc<Self>,
+        mut caller: Checked,
+        mut subject: Checked,
+    ) -> Eventual<Result<Verified, Rejection>> {
         if let (Some(one), Some(other)) = (&caller.identity.tenant, &subject.identity.tenant)
             && one != other
         {
             let rejection = Rejection::new(RejectionKind::Invalid, Reason::TENANT_MISMATCH);
             return self.refuse(Role::Caller, &caller.attempt, rejection);
         }
+        subject.leave_out_proofs_of(&caller);
+        caller.leave_out_proofs_of(&subject);
         let (this, caller) = (Arc::clone(self), self.finish(Ok(caller)));
         caller.and_then(move |caller| match caller {
             Ok(caller) => this.finish(Ok(subject)).map(move |subject| {
@@ -62,5 +69,25 @@ impl Authentication {
             }),
             Err(rejection) => Eventual::Now(Err(rejection)),
         })
+    }
+}
+
+impl Checked {
+    /// Leaves out the proofs that are recorded with the other credential: one signature of a request may be that credential, or
+    /// prove both, and would be refused as its own replay.
+    fn leave_out_proofs_of(&mut self, other: &Self) {
+        let of_credential = |key: &Digest, id: &Digest| {
+            other.identity.single_use.as_ref().is_some_and(|single_use| single_use.records(key, id))
+        };
+        let of_proofs = |key: &Digest, id: &Digest| {
+            let mut proofs = other.examined.proofs.iter().filter(|(_, proof)| proof.thumbprint == *key);
+            proofs.any(|(_, proof)| proof.single_use.iter().chain(&proof.also_used).any(|(known, _)| known == id))
+        };
+        for (_, proof) in &mut self.examined.proofs {
+            let key = proof.thumbprint;
+            let is_left = |(id, _): &(Digest, UnixTime)| !of_credential(&key, id) && !of_proofs(&key, id);
+            proof.single_use = proof.single_use.filter(is_left);
+            proof.also_used.retain(is_left);
+        }
     }
 }

@@ -11,7 +11,7 @@ use http::HeaderName;
 use super::{authenticator::Authenticator, proof::ProofOfPossession};
 use crate::{
     caller::{ConfirmationMethod, DelegatedScopes, SenderConstraint, Terms},
-    scheme::{Challenge, Challenges, Scheme, Schemes},
+    scheme::{Challenge, Challenges, CredentialKind, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
 };
@@ -92,7 +92,11 @@ impl Settings {
         let is_of_another =
             |proof: &Arc<dyn ProofOfPossession>| self.schemes.iter().any(|other| proof.is_required_under(other.name()));
         let provers = proofs.iter().filter(|proof| proof.is_required_under(scheme) || !is_of_another(proof));
-        let provable: Vec<_> = provers.map(|proof| proof.method()).collect();
+        let mut known = self.schemes.iter().filter(|known| known.name() == scheme);
+        // A signature of the request needs no further proof: `SenderConstraint::check`.
+        let is_proof = known.any(|known| known.kind() == CredentialKind::SIGNATURE);
+        let own = is_proof.then_some(ConfirmationMethod::KEY);
+        let provable: Vec<_> = provers.map(|proof| proof.method()).chain(own).collect();
         let is_provable = !provable.is_empty() && methods.iter().all(|method| provable.contains(method));
         is_provable && proofs.iter().all(|proof| has_method(proof) || !proof.is_required_under(scheme))
     }

@@ -163,7 +163,7 @@ impl Policy for SenderConstraint {
     fn decide(&self, principal: &Principal, _: &Head<'_>) -> Eventual<Result<(), Rejection>> {
         let refused = |reason| Rejection::new(RejectionKind::Invalid, reason).of_caller_without(*self, principal);
         let mut credentials = iter::once(principal).chain(principal.acting_for());
-        let bound = credentials.try_for_each(|principal| self.check(principal.confirmation()));
+        let bound = credentials.try_for_each(|principal| self.check(principal.method(), principal.confirmation()));
         Eventual::Now(bound.map_err(refused))
     }
 }

@@ -62,7 +62,7 @@ impl Possessed {
             // RFC 8705 §3, RFC 9449 §7.2: each possession that a credential is bound to is proved, or it is refused.
             confirmation.check(proved)?;
         }
-        constraints.into_iter().try_for_each(|constraint| constraint.check(confirmation))?;
+        constraints.into_iter().try_for_each(|constraint| constraint.check(identity.method, confirmation))?;
         Ok(Self(()))
     }
 }

@@ -1,5 +1,6 @@
 use std::{borrow::Cow, fmt};
 
+use super::method::AuthMethod;
 use crate::{
     digest::Digest,
     error::{ConfigError, ConfigErrorKind},
@@ -200,11 +201,11 @@ impl ConfirmationMethod {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum SenderConstraint {
-    /// Bound by any method.
+    /// Bound by any method. A [signature of the request](AuthMethod::Signature) is enough: its sender holds the key.
     Any,
     /// Bound to a client certificate.
     Certificate,
-    /// Bound to a key.
+    /// Bound to a key. A [signature of the request](AuthMethod::Signature) is enough.
     Key,
     /// Bound by a custom method: this member of `cnf`.
     Method(&'static str),
@@ -222,10 +223,11 @@ impl SenderConstraint {
     }
 
     /// Refuses a credential that is not bound so. Whether the sender proves it is checked at admission.
-    pub(crate) fn check(self, confirmation: Option<&Confirmation>) -> Result<(), Reason> {
+    pub(crate) fn check(self, method: AuthMethod, confirmation: Option<&Confirmation>) -> Result<(), Reason> {
+        let is_signed = method == AuthMethod::Signature && matches!(self, Self::Any | Self::Key);
         let is_bound =
             confirmation.is_some_and(|bound| self.method().is_none_or(|method| bound.thumbprint(&method).is_some()));
-        if is_bound { Ok(()) } else { Err(Reason::NOT_SENDER_CONSTRAINED) }
+        if is_signed || is_bound { Ok(()) } else { Err(Reason::NOT_SENDER_CONSTRAINED) }
     }
 }
 

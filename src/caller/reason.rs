@@ -60,7 +60,8 @@ reasons! {
     /// Look at: the `SenderConstraint` of the layer or route, and the issuer's setting for certificate-bound or
     /// DPoP-bound tokens; for API keys, `confirmation` in the key's record.
     NOT_SENDER_CONSTRAINED = "not_sender_constrained";
-    /// The client's address is unknown, and a credential with networks, a policy by networks or a rate limit needs it.
+    /// The client's address is unknown, and a credential with networks, a policy by networks, a rate limit or a
+    /// `ForwardedCertificateLayer` needs it.
     ///
     /// Look at: for 500, how the server is started: axum needs `into_make_service_with_connect_info::<SocketAddr>()`, tonic
     /// and servers on Unix sockets a `PeerLayer`, other servers must insert `Peer`. For 401 and 403, what the trusted proxy

@@ -1,4 +1,4 @@
-use crate::{Eventual, refusal::Rejection, time::UnixTime};
+use crate::{Eventual, digest::Digest, refusal::Rejection, time::UnixTime};
 
 /// Marks a credential that is valid for one request as used.
 ///
@@ -43,4 +43,11 @@ pub trait SingleUse: Send + Sync {
     /// [`Invalid`](crate::RejectionKind::Invalid) if it was used before, and
     /// [`Unavailable`](crate::RejectionKind::Unavailable) if that is unknown.
     fn mark_used(&self, now: UnixTime) -> Eventual<Result<(), Rejection>>;
+
+    /// Returns whether [`mark_used`](Self::mark_used) records the proof with this id among those of this key. If it is also the
+    /// proof of another credential of the same request, the layer does not record it a second time. By default, it records none.
+    fn records(&self, key: &Digest, id: &Digest) -> bool {
+        let _ = (key, id);
+        false
+    }
 }

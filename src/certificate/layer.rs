@@ -10,6 +10,8 @@ use super::{
 use crate::{
     Eventual,
     gate::{Check, Gate, Pass, sealed::Sealed},
+    log,
+    reason::Reason,
     refusal::{Problem, Rejection, RejectionKind, Responder},
     request::Head,
     scheme::{Bearer, Challenge, Challenges, Presented, Schemes},
@@ -25,6 +27,8 @@ use crate::{
 /// 3. The response to a proxy's request has the field's name in `Vary`
 ///    ([RFC 9440 §2.4](https://www.rfc-editor.org/rfc/rfc9440#section-2.4)).
 /// 4. The fields of other proxies, and names that differ only in `_` and `-`, are removed from all requests.
+/// 5. If proxies are distinguished by [networks](ProxyMatcher::networks), and the server has not inserted the
+///    [`Peer`](crate::request::Peer), each request is refused with 500.
 ///
 /// See the [module docs](super#behind-a-proxy) for the configuration of each proxy.
 ///
@@ -132,6 +136,10 @@ impl Check for ForwardedCertificateCheck {
     type Pass = ForwardedCertificate;
 
     fn check(self: &Arc<Self>, head: &Head<'_>) -> Eventual<Result<ForwardedCertificate, Rejection>> {
+        if self.proxies.lacks_peer(head) {
+            log::error!("the peer address, which distinguishes proxies, is not in the request's extensions");
+            return Eventual::Now(Err(Rejection::new(RejectionKind::Internal, Reason::PEER_UNKNOWN)));
+        }
         let sender = Sender::of(head, &self.proxies);
         let certificate = match sender {
             Sender::TrustedProxy => self.header.read(head),

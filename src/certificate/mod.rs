@@ -220,6 +220,39 @@
 //! </VirtualHost>
 //! ```
 //!
+//! **Traefik**, [`base64_der`](CertificateHeader::base64_der) with the name `x-forwarded-tls-client-cert`, for clients that send
+//! no chain:
+//!
+//! ```yaml
+//! tls:
+//!   options:
+//!     mutual:
+//!       clientAuth:
+//!         caFiles: [/etc/traefik/clients.pem]
+//!         clientAuthType: VerifyClientCertIfGiven
+//! http:
+//!   middlewares:
+//!     remove-certificate:
+//!       headers:
+//!         customRequestHeaders:
+//!           X-Forwarded-Tls-Client-Cert: ""
+//!     forward-certificate:
+//!       passTLSClientCert:
+//!         pem: true
+//!   routers:
+//!     api:
+//!       rule: Host(`api.example.com`)
+//!       service: api
+//!       tls: { options: mutual }
+//!       # In each router, and in this order.
+//!       middlewares: [remove-certificate, forward-certificate]
+//! ```
+//!
+//! Traefik sets the field only for a client with a certificate. That of any other client is removed by the entry point, but not
+//! with `forwardedHeaders.insecure`, nor if the sender is in `forwardedHeaders.trustedIPs`, as a load balancer in front of Traefik
+//! may be. Without the first middleware, the client could then send the certificate of another one, unless `clientAuthType` is
+//! `RequireAndVerifyClientCert`.
+//!
 //! **AWS ALB**, [`alb`](CertificateHeader::alb) for a listener with `mutual-authentication` in the mode `verify`, and
 //! [`alb_passthrough`](CertificateHeader::alb_passthrough) for `passthrough`:
 //!
@@ -227,6 +260,9 @@
 //! aws elbv2 modify-listener --listener-arn ARN \
 //!     --mutual-authentication 'Mode=verify,TrustStoreArn=ARN'
 //! ```
+//!
+//! With `passthrough`, a client need not have a certificate: test that the load balancer removes a field that such a client
+//! sends.
 //!
 //! # Deployment caveat
 //!

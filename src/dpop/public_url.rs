@@ -33,8 +33,17 @@ pub(super) type ExpectedUrls = Vec<String>;
 
 impl PublicUrl {
     pub(super) fn parse(url: &str) -> Result<Self, ConfigError> {
+        Self::parse_accepted(url, url::is_secure(url))
+    }
+
+    /// Parses a URL that may be of plain `http`, because that was declared elsewhere.
+    pub(super) fn parse_http(url: &str) -> Result<Self, ConfigError> {
+        Self::parse_accepted(url, url::is_http(url))
+    }
+
+    fn parse_accepted(url: &str, is_accepted: bool) -> Result<Self, ConfigError> {
         let is_plain = !url.contains(['?', '#', '@']);
-        let Some(normalised) = normalised(url).filter(|_| is_plain && url::is_secure(url)) else {
+        let Some(normalised) = normalised(url).filter(|_| is_plain && is_accepted) else {
             let message = "a public URL is an https URL without a query, a fragment and a user name";
             return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(url::redacted(url)));
         };

@@ -1,6 +1,6 @@
 //! One declaration for the metadata of a resource and the verification of proofs.
 
-use super::{scheme, verifier::Dpop};
+use super::{public_url::PublicUrl, scheme, verifier::Dpop};
 use crate::{
     error::{ConfigError, ConfigErrorKind},
     jwt::Algorithm,
@@ -10,7 +10,8 @@ use crate::{
 impl Dpop {
     /// A verifier of proofs for the resource that this metadata describes, so that one declaration says everything:
     ///
-    /// 1. The public URL is the resource identifier without its query.
+    /// 1. The public URL is the resource identifier without its query, also if it is one of
+    ///    [plain `http`](ProtectedResourceMetadata::danger_plain_http).
     /// 2. The algorithms are those of the metadata, if it names some. Otherwise [`metadata`](Self::metadata) names those of
     ///    the verifier.
     /// 3. [`AuthLayer::dpop`](crate::layer::AuthLayer::dpop) sets the challenge of the layer to that of the metadata. If the
@@ -47,7 +48,8 @@ impl Dpop {
     /// ```
     pub fn for_resource(metadata: ProtectedResourceMetadata) -> Result<Self, ConfigError> {
         let resource = metadata.resource();
-        let dpop = Self::new(resource.split_once('?').map_or(resource, |(url, _)| url))?;
+        // Plain http has been accepted by `ProtectedResourceMetadata::danger_plain_http`.
+        let dpop = Self::of(PublicUrl::parse_http(resource.split_once('?').map_or(resource, |(url, _)| url))?);
         let mut algorithms: Vec<Algorithm> = Vec::new();
         for name in metadata.dpop_algorithms() {
             let message =

@@ -44,6 +44,8 @@ pub(super) struct Requirements {
     pub(super) path_rewrite: Option<PathRewrite>,
     pub(super) public_urls: Vec<PublicUrl>,
     window: Option<Window>,
+    /// The window by default, without nonces.
+    without_nonce: Window,
 }
 
 /// The accepted range of `iat`, relative to the time of the request.
@@ -56,6 +58,7 @@ pub(super) struct Window {
 impl Window {
     /// Wide, because the nonce limits the age of a proof, whatever the client's clock.
     const WITH_NONCE: Self = Self { past: Duration::from_secs(3600), future: Duration::from_secs(3600) };
+    const LONGEST_WITHOUT_NONCE: Self = Self { past: Duration::from_secs(300), future: Duration::from_secs(300) };
     const WITHOUT_NONCE: Self = Self { past: Duration::from_secs(300), future: Duration::from_secs(30) };
 }
 
@@ -68,17 +71,22 @@ impl Dpop {
     ///
     /// If it is not an `https` URL, or has a query, a fragment or a user name; `http` is accepted for a loopback host.
     pub fn new(public_url: &str) -> Result<Self, ConfigError> {
+        Ok(Self::of(PublicUrl::parse(public_url)?))
+    }
+
+    pub(super) fn of(public_url: PublicUrl) -> Self {
         let algorithms = vec![Algorithm::ES256, Algorithm::ES384, Algorithm::EdDSA, Algorithm::PS256, Algorithm::RS256];
         let requirements = Requirements {
             algorithms,
             keys: KeyCache::new(KEY_CACHE_CAPACITY),
             nonces: None,
             path_rewrite: None,
-            public_urls: vec![PublicUrl::parse(public_url)?],
+            public_urls: vec![public_url],
             window: None,
+            without_nonce: Window::WITHOUT_NONCE,
         };
         let recorder = Recorder::new(MemoryReplayGuard::default(), &REASONS);
-        Ok(Self { recorder, requirements: Arc::new(requirements), resource: None })
+        Self { recorder, requirements: Arc::new(requirements), resource: None }
     }
 
     /// Sets the allowed algorithms of proofs: ES256, ES384, EdDSA, PS256 and RS256 by default.
@@ -86,12 +94,15 @@ impl Dpop {
     /// # Errors
     ///
     /// If the list is empty or contains a symmetric algorithm
-    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)).
+    /// ([RFC 9449 §11.6](https://www.rfc-editor.org/rfc/rfc9449#section-11.6)), or ML-DSA: with its key, such a proof has 6 to
+    /// 11 KB, and a header field is not read beyond 8 KiB.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Result<Self, ConfigError> {
         let algorithms: Vec<_> = algorithms.into_iter().collect();
-        let refused = || ConfigError::new(ConfigErrorKind::Dpop, "proofs have one or more asymmetric algorithms");
-        if let Some(symmetric) = algorithms.iter().find(|algorithm| algorithm.is_symmetric()) {
-            return Err(refused().value(symmetric.as_str()));
+        let message = "proofs have one or more asymmetric algorithms other than ML-DSA";
+        let refused = || ConfigError::new(ConfigErrorKind::Dpop, message);
+        let is_ml_dsa = |known| matches!(known, Algorithm::MlDsa44 | Algorithm::MlDsa65 | Algorithm::MlDsa87);
+        if let Some(other) = algorithms.iter().find(|known| known.is_symmetric() || is_ml_dsa(**known)) {
+            return Err(refused().value(other.as_str()));
         }
         if algorithms.is_empty() {
             return Err(refused());
@@ -167,22 +178,29 @@ impl Dpop {
     ///
     /// # Errors
     ///
-    /// If `past` is more than 300 seconds or `future` more than 60
+    /// If `past` or `future` is more than 300 seconds
     /// ([RFC 9449 §11.1](https://www.rfc-editor.org/rfc/rfc9449#section-11.1): proofs have a short lifetime); with nonces, if
     /// one of them is more than one hour.
     pub fn window(mut self, past: Duration, future: Duration) -> Result<Self, ConfigError> {
         let (longest, message) = if self.requirements.nonces.is_some() {
             (Window::WITH_NONCE, "with nonces, a window of proofs is up to one hour in the past and in the future")
         } else {
-            let message = "a window of proofs is up to 300 seconds in the past and up to 60 in the future; after \
-                           `Dpop::nonces`, `Dpop::window` accepts up to one hour";
-            (Window { past: Duration::from_secs(300), future: Duration::from_secs(60) }, message)
+            let message = "a window of proofs is up to 300 seconds in the past and in the future; after `Dpop::nonces`, \
+                           `Dpop::window` accepts up to one hour";
+            (Window::LONGEST_WITHOUT_NONCE, message)
         };
         if past > longest.past || future > longest.future {
             return Err(ConfigError::new(ConfigErrorKind::Dpop, message).value(format_args!("{past:?}, {future:?}")));
         }
         self.requirements_mut().window = Some(Window { past, future });
         Ok(self)
+    }
+
+    /// Accepts clocks of clients that differ by five minutes, as the DPoP profile of MCP does, unless a window or nonces are set.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn with_five_minutes(mut self) -> Self {
+        self.requirements_mut().without_nonce = Window::LONGEST_WITHOUT_NONCE;
+        self
     }
 
     pub(super) fn with_resource(mut self, metadata: ProtectedResourceMetadata) -> Self {
@@ -222,7 +240,7 @@ impl Dpop {
 
 impl Requirements {
     pub(super) fn window(&self) -> Window {
-        let default = if self.nonces.is_some() { Window::WITH_NONCE } else { Window::WITHOUT_NONCE };
+        let default = if self.nonces.is_some() { Window::WITH_NONCE } else { self.without_nonce };
         self.window.unwrap_or(default)
     }
 

@@ -89,7 +89,8 @@
 //!
 //! # Checklist
 //!
-//! 1. The origin of the policy is the URL that clients call, with the port if it is not the one of the scheme.
+//! 1. The origin of the policy is the URL that clients call, with the port if it is not the one of the scheme. A server without
+//!    TLS needs [`SignaturePolicy::danger_plain_http`](crate::signature::SignaturePolicy::danger_plain_http).
 //! 2. Nodes share a [`ReplayGuard`](crate::replay::ReplayGuard): `RedisReplayGuard` of `tower-warden-redis`.
 //! 3. Limits by peer are outside of the layer that reads the content, whose limit is as small as the API allows.
 //! 4. Secrets are random, one for each client, and at least 32 bytes long.

@@ -73,6 +73,9 @@ impl McpServer {
 
     /// Creates the verifier of DPoP proofs for the URL of this server: for [`AuthLayer::dpop`].
     ///
+    /// The time of a proof may be up to 300 seconds in the past or in the future, as in the DPoP profile of MCP.
+    /// [`Dpop::window`](crate::dpop::Dpop::window) changes it.
+    ///
     /// Behind a proxy that changes the path of requests, declare that with
     /// [`Dpop::path_rewrite`](crate::dpop::Dpop::path_rewrite).
     ///
@@ -82,7 +85,7 @@ impl McpServer {
     #[cfg(feature = "dpop")]
     pub fn dpop(&self) -> Result<crate::dpop::Dpop, ConfigError> {
         use crate::dpop::{Dpop, PathRewrite};
-        Dpop::for_resource(self.metadata())?.path_rewrite(PathRewrite::Unchanged)
+        Ok(Dpop::for_resource(self.metadata())?.path_rewrite(PathRewrite::Unchanged)?.with_five_minutes())
     }
 
     /// Creates the guard. All clones of a guard know the same sessions, tasks and events; another guard knows none of them.

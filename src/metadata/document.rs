@@ -73,8 +73,9 @@ pub(super) struct Document {
     pub(super) tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) dpop_signing_alg_values_supported: Vec<Box<str>>,
-    #[serde(skip_serializing_if = "is_false")]
-    pub(super) dpop_bound_access_tokens_required: bool,
+    /// Stated, also if it is `false`, by a resource that names algorithms of proofs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dpop_bound_access_tokens_required: Option<bool>,
 }
 
 impl ProtectedResourceMetadata {
@@ -128,7 +129,7 @@ impl ProtectedResourceMetadata {
             resource_tos_uri: None,
             tls_client_certificate_bound_access_tokens: false,
             dpop_signing_alg_values_supported: Vec::new(),
-            dpop_bound_access_tokens_required: false,
+            dpop_bound_access_tokens_required: None,
         };
         Ok(Self {
             aliases: Vec::new(),
@@ -247,7 +248,7 @@ impl ProtectedResourceMetadata {
     /// Returns whether tokens must be bound to a key.
     #[cfg(feature = "dpop")]
     pub(crate) const fn requires_dpop(&self) -> bool {
-        self.document.dpop_bound_access_tokens_required
+        matches!(self.document.dpop_bound_access_tokens_required, Some(true))
     }
 
     /// The path of the document: `/.well-known/oauth-protected-resource`, then path and query of the identifier.

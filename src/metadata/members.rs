@@ -23,7 +23,7 @@ impl ProtectedResourceMetadata {
     /// verifier [for this resource](crate::dpop::Dpop::for_resource) requires it.
     #[must_use]
     pub const fn dpop_bound_access_tokens_required(mut self) -> Self {
-        self.document.dpop_bound_access_tokens_required = true;
+        self.document.dpop_bound_access_tokens_required = Some(true);
         self
     }
 
@@ -45,6 +45,9 @@ impl ProtectedResourceMetadata {
             let error = error("DPoP proofs are signed with an algorithm that has a public key, such as ES256");
             return Err(error.value(refused));
         }
+        let required = self.document.dpop_bound_access_tokens_required.filter(|required| *required);
+        self.document.dpop_bound_access_tokens_required =
+            required.or(if algorithms.is_empty() { None } else { Some(false) });
         self.document.dpop_signing_alg_values_supported = algorithms.into_iter().map(Into::into).collect();
         Ok(self)
     }

@@ -156,7 +156,7 @@ impl Rejection {
         self
     }
 
-    /// Adds a parameter to the challenge that reports the error.
+    /// Adds a parameter to the challenge that reports the error, unless the challenge has one of this name.
     #[must_use]
     pub fn challenge_parameter(mut self, name: &'static str, value: impl Into<Box<str>>) -> Self {
         self.0.parameters.push((name, value.into()));

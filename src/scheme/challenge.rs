@@ -166,26 +166,35 @@ impl<'a> ChallengeError<'a> {
 #[must_use]
 pub struct ChallengeLine {
     text: String,
-    separator: &'static str,
+    names: Vec<Box<str>>,
 }
 
 impl ChallengeLine {
     /// A challenge of this scheme.
     pub fn new(scheme: &str) -> Self {
-        Self { text: scheme.to_owned(), separator: " " }
+        Self { text: scheme.to_owned(), names: Vec::new() }
     }
 
-    /// Adds a parameter, as a quoted string. Characters that cannot be quoted are left out.
+    /// Adds a parameter, as a quoted string, unless there is one of this name. Characters that cannot be quoted are left out;
+    /// of `error`, `error_description` and `scope`, also those that
+    /// [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3) excludes.
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
-        self.text.extend([self.separator, name, "=\""]);
-        for c in value.chars().filter(|c| matches!(c, ' '..='~')) {
+        // RFC 9110 §11.2: each name occurs once, in any case.
+        if self.names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            return self;
+        }
+        let separator = if self.names.is_empty() { " " } else { ", " };
+        self.names.push(name.into());
+        self.text.extend([separator, name, "=\""]);
+        let is_plain = ["error", "error_description", "scope"].iter().any(|plain| plain.eq_ignore_ascii_case(name));
+        let is_kept = |c: &char| matches!(c, ' '..='~') && !(is_plain && matches!(c, '"' | '\\'));
+        for c in value.chars().filter(is_kept) {
             if matches!(c, '"' | '\\') {
                 self.text.push('\\');
             }
             self.text.push(c);
         }
         self.text.push('"');
-        self.separator = ", ";
         self
     }
 

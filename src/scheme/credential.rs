@@ -35,6 +35,11 @@ pub enum CredentialKind {
     Custom(&'static str),
 }
 
+impl CredentialKind {
+    /// The signature of the request, by which its sender proves that it holds a key.
+    pub(crate) const SIGNATURE: Self = Self::Custom("signature");
+}
+
 #[cfg(feature = "metrics")]
 impl CredentialKind {
     /// A stable word for metrics; that of the method of authentication, where there is only one for the kind.

@@ -68,7 +68,7 @@ pub(super) enum Content {
     Empty,
     /// The content is compared while the handler reads it, which receives an error in the place of its end if it was changed.
     Streamed,
-    /// There is content without a digest by an algorithm that is suitable.
+    /// There is content, or a digest, but no digest by an algorithm that is suitable.
     Unprotected,
     /// It is the content that was digested.
     Verified,
@@ -77,10 +77,11 @@ pub(super) enum Content {
 impl Content {
     /// Compares the content with all digests whose algorithm is suitable: each of them must match.
     pub(super) fn compare(headers: &HeaderMap, content: &[u8]) -> Self {
-        let undigested = if content.is_empty() { Self::Empty } else { Self::Unprotected };
         match Comparison::begin(headers) {
             Err(Malformed) => Self::Changed,
-            Ok(None) => undigested,
+            // With a digest that is not compared, the content may have been removed.
+            Ok(None) if content.is_empty() && !headers.contains_key(CONTENT_DIGEST) => Self::Empty,
+            Ok(None) => Self::Unprotected,
             Ok(Some(mut comparison)) => {
                 comparison.update(content);
                 if comparison.matches() { Self::Verified } else { Self::Changed }

@@ -20,10 +20,20 @@ pub(super) struct Origin {
 impl Origin {
     /// Parses `https://api.example.com`.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_accepted(text, url::is_secure(text))
+    }
+
+    /// Parses an origin that may be one of plain `http`.
+    pub(super) fn parse_http(text: &str) -> Result<Self, ConfigError> {
+        Self::parse_accepted(text, url::is_http(text))
+    }
+
+    fn parse_accepted(text: &str, is_accepted: bool) -> Result<Self, ConfigError> {
         let is_origin = |uri: &Uri| matches!(uri.path(), "" | "/") && uri.query().is_none() && !text.contains('#');
-        let uri = url::parse(text).filter(|uri| url::is_secure(text) && is_origin(uri));
+        let uri = url::parse(text).filter(|uri| is_accepted && is_origin(uri));
         uri.as_ref().and_then(Self::of).ok_or_else(|| {
-            let message = "an origin is an https URL without a path, a query, a fragment and a user name";
+            let message = "an origin is an https URL without a path, a query, a fragment and a user name; http is for a loopback \
+                           host, or for `SignaturePolicy::danger_plain_http`";
             ConfigError::new(ConfigErrorKind::Signature, message).value(url::redacted(text))
         })
     }

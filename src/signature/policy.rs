@@ -80,6 +80,16 @@ impl SignaturePolicy {
         Ok(Self::of(Origin::parse(origin)?))
     }
 
+    /// Signatures of requests to an origin that may be one of plain `http`, such as one in a private network. Anyone on the way
+    /// can read requests, and send one in the place of its client.
+    ///
+    /// # Errors
+    ///
+    /// See [`new`](Self::new); `http` is accepted for any host.
+    pub fn danger_plain_http(origin: &str) -> Result<Self, ConfigError> {
+        Ok(Self::of(Origin::parse_http(origin)?))
+    }
+
     /// The policy of Web Bot Auth
     /// ([draft](https://datatracker.ietf.org/doc/draft-ietf-webbotauth-httpsig-protocol/)), for keys of
     /// [`SignatureAgents`](super::SignatureAgents): a signature has the tag `web-bot-auth`, `created` and `expires`, and

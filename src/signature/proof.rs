@@ -152,7 +152,8 @@ impl SignedHead {
                 Ok((thumbprint, used)) => match &mut proof {
                     Some(proof) => proof.also_used.push((used.id, used.until)),
                     None => {
-                        let single_use = Some((used.id, used.until));
+                        // What is not recorded is not used once: another proof of the request may be.
+                        let single_use = self.verifier.policy.replay.is_some().then_some((used.id, used.until));
                         proof = Some(VerifiedProof { single_use, ..VerifiedProof::new(thumbprint) });
                     }
                 },

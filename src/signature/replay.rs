@@ -7,6 +7,7 @@ use crate::{
     Eventual,
     auth::Few,
     caller::SingleUse,
+    digest::Digest,
     reason::Reason,
     refusal::Rejection,
     replay::{MemoryReplayGuard, Recorder, ReplayGuard, ReplayReasons, UsedProof},
@@ -46,6 +47,10 @@ pub(super) struct UsedSignatures {
 impl SingleUse for UsedSignatures {
     fn mark_used(&self, _: UnixTime) -> Eventual<Result<(), Rejection>> {
         self.replay.record_all(self.used.as_slice())
+    }
+
+    fn records(&self, key: &Digest, id: &Digest) -> bool {
+        self.used.as_slice().iter().any(|used| used.key == *key && used.id == *id)
     }
 }
 

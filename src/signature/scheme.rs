@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue};
 use super::input::{SIGNATURE, SIGNATURE_INPUT};
 use crate::scheme::{ChallengeLine, ChallengeRequest, CredentialKind, Location, Scheme};
 
-pub(super) const KIND: CredentialKind = CredentialKind::Custom("signature");
+pub(super) const KIND: CredentialKind = CredentialKind::SIGNATURE;
 
 /// The label in `Accept-Signature` of signatures that are credentials.
 pub(super) const LABEL: &str = "sig1";

@@ -863,7 +863,10 @@ fn what_would_be_weak_is_refused_when_it_is_set_up() {
     assert!(dpop().algorithms([]).is_err());
     assert!(dpop().algorithms([Algorithm::ES256, Algorithm::HS256]).is_err());
     assert!(dpop().window(seconds(301), seconds(30)).is_err());
-    assert!(dpop().window(seconds(300), seconds(61)).is_err());
+    for algorithm in [Algorithm::MlDsa44, Algorithm::MlDsa65, Algorithm::MlDsa87] {
+        assert!(dpop().algorithms([Algorithm::ES256, algorithm]).is_err());
+    }
+    assert!(dpop().window(seconds(300), seconds(301)).is_err());
     assert!(Nonces::shared(&[7; 31]).is_err());
     assert!(Nonces::random().unwrap().rotate_every(seconds(59)).is_err());
     assert!(Nonces::random().unwrap().rotate_every(seconds(301)).is_err());

@@ -133,6 +133,10 @@ fn the_document_has_what_was_declared_and_no_more() {
     // RFC 9728 §3.2: what is empty is left out.
     let empty = bare.clone().name("").scopes(Scopes::default()).unwrap().dpop_signing_algorithms([]).unwrap();
     assert_eq!(document(&empty), document(&bare));
+    let named = bare.clone().dpop_signing_algorithms(["ES256"]).unwrap();
+    assert_eq!(document(&named)["dpop_bound_access_tokens_required"], false);
+    let unnamed = named.dpop_signing_algorithms([]).unwrap();
+    assert_eq!(document(&unnamed), document(&bare));
 
     let whole = bare
         .authorization_server("https://auth.example.com")

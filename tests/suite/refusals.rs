@@ -8,6 +8,7 @@ use http_body_util::Full;
 use tower_warden::{
     Challenge, Environment, Namespace, Reason, Rejection, RejectionKind,
     refusal::{EmptyBody, Problem, Respond},
+    scheme::{ChallengeError, ChallengeLine},
     scope::Scopes,
 };
 
@@ -212,4 +213,13 @@ async fn problem_of_an_exceeded_quota_is_json_whatever_its_code_and_detail_are()
     assert_eq!(problem["code"], "plan_'free'");
     assert_eq!(problem["detail"], "The plan 'free' is used up.'See C:'plans.");
     assert_eq!(problem["violated-policies"], serde_json::json!(["per 'day'"]));
+}
+
+#[test]
+fn challenge_has_each_parameter_once_and_no_character_that_is_excluded() {
+    let line = ChallengeLine::new("Bearer").parameter("realm", "a\"b").parameter("Realm", "c");
+    let error = ChallengeError::new("invalid\"_token", "The \\ \"token\" is bad.");
+    let line = line.error(Some(&error)).parameter("scope", "a\"b").parameter("error", "other");
+    let expected = r#"Bearer realm="a\"b", error="invalid_token", error_description="The  token is bad.", scope="ab""#;
+    assert_eq!(line.to_string(), expected);
 }

@@ -49,7 +49,8 @@ impl CertificateHeader {
 
     /// A field with this name and the DER encoding of one certificate in base64, without further marks: HAProxy's
     /// `%[ssl_c_der,base64]`, Caddy's `{http.request.tls.client.certificate_der_base64}`, and Traefik's
-    /// `X-Forwarded-Tls-Client-Cert` for clients that send no chain.
+    /// `X-Forwarded-Tls-Client-Cert` for clients that send no chain. Traefik may pass that field on as a client has sent it: see
+    /// the [module docs](crate::certificate#behind-a-proxy).
     #[must_use]
     pub const fn base64_der(name: HeaderName, chain: ChainStatus) -> Self {
         Self { name, encoding: Encoding::Base64Der, chain }

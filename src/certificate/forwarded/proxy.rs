@@ -4,7 +4,7 @@ use super::super::{
     name::CertificateName,
     peer::{ChainStatus, PeerCertificate},
 };
-use crate::request::TrustedProxies;
+use crate::request::{Head, TrustedProxies};
 
 /// Matches requests that come from a trusted proxy: those whose [`CertificateHeader`](super::CertificateHeader) is trusted.
 ///
@@ -32,6 +32,11 @@ impl ProxyMatcher {
     #[must_use]
     pub const fn networks(proxies: TrustedProxies) -> Self {
         Self(Matcher::Networks(proxies))
+    }
+
+    /// Returns `true` if the server has not inserted the peer, by which proxies are distinguished.
+    pub(crate) fn lacks_peer(&self, head: &Head<'_>) -> bool {
+        matches!(self.0, Matcher::Networks(_)) && head.peer().is_none() && !head.is_on_unix_socket()
     }
 
     /// Returns `true` if the request with these extensions comes from a proxy.

@@ -1,6 +1,11 @@
 //! Declarations, and what they yield.
 
-use tower_warden::{ConfigErrorKind, Head, body::BodyLimits};
+use tower_warden::{
+    ConfigErrorKind, Head,
+    body::BodyLimits,
+    dpop::{Dpop, Nonces},
+    metadata::ProtectedResourceMetadata,
+};
 
 use super::*;
 
@@ -110,4 +115,24 @@ async fn a_policy_of_each_request_sees_what_the_request_asks_for() {
     let batch = Value::from(vec![call("echo"), call("reset")]);
     server.send(post(&token, BATCHES).body(full(&batch)).unwrap()).await.assert_refused(403, "policy");
     assert_eq!(server.reached.last().tools().collect::<Vec<_>>(), ["echo"]);
+}
+
+#[test]
+fn proofs_are_accepted_from_clocks_that_differ_by_five_minutes() {
+    let window = |dpop: Dpop| format!("{dpop:?}").split_once("window: ").unwrap().1.to_owned();
+    let dpop = || declared().dpop().unwrap();
+    let minutes = |past, future| window(dpop().window(past, future).unwrap());
+    let five = Duration::from_secs(300);
+    assert_eq!(window(dpop()), minutes(five, five));
+    assert_eq!(
+        window(dpop().nonces(Nonces::random().unwrap())),
+        window(Dpop::new(RESOURCE).unwrap().nonces(Nonces::random().unwrap()))
+    );
+}
+
+#[test]
+fn proofs_name_the_url_of_a_server_in_a_private_network() {
+    let metadata = ProtectedResourceMetadata::danger_plain_http("http://api.svc/mcp").unwrap();
+    McpServer::with_metadata(metadata).dpop().unwrap();
+    assert!(Dpop::new("http://api.svc/mcp").is_err());
 }

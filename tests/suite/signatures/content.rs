@@ -79,6 +79,17 @@ async fn covered_member_of_a_weak_algorithm_is_no_digest() {
     stack.send_with(sha256, "{}").await.assert_subject("agent:{}");
 }
 
+// (217, 218)
+#[tokio::test]
+async fn body_that_was_removed_is_refused_also_with_a_covered_digest_of_a_weak_algorithm_only() {
+    let stack = Stack::new();
+    let field = ("content-digest", "md5=:mZFLkyvTelC5g8XnyQrpOw==:");
+    let components = [&covered("POST", "/")[..], &[pair(field.0, field.1)]].concat();
+    let request = Request::post("/").header(field.0, field.1);
+    let request = signed(request, &stack.key, &components, &parameters(START.as_secs(), "k1"));
+    assert_refused(&stack.send_with(request, "").await, "signature_content_not_covered");
+}
+
 #[tokio::test]
 async fn unsigned_content_is_accepted_only_by_a_danger() {
     let stack = Stack::with(SignaturePolicy::danger_accept_unsigned_content);

@@ -257,3 +257,14 @@ fn weak_policies_are_configuration_errors() {
     assert!(policy().components(["@method", "@target-uri"]).is_ok());
     assert!(policy().danger_components(["@path"]).is_ok());
 }
+
+#[tokio::test]
+async fn origin_of_plain_http_is_accepted_only_by_a_danger() {
+    let origin = "http://api.svc";
+    assert_eq!(SignaturePolicy::new(origin).unwrap_err().kind(), ConfigErrorKind::Signature);
+    assert!(SignaturePolicy::danger_plain_http("http://api.svc/path").is_err());
+    let stack = Stack::with(|_| SignaturePolicy::danger_plain_http(origin).unwrap());
+    let components = [pair("@method", "GET"), pair("@target-uri", "http://api.svc/")];
+    let request = signed(Request::get("/"), &stack.key, &components, &parameters(START.as_secs(), "k1"));
+    stack.send(request).await.assert_subject("agent:");
+}

@@ -2,18 +2,23 @@
 
 use std::sync::{Arc, Mutex};
 
-use http::{Request, request::Builder};
+use http::{Request, Response, request::Builder};
+use http_body_util::Full;
+use tower::{ServiceBuilder, util::BoxCloneSyncService};
 use tower_warden::{
     AuthMethod, Environment, Identity, ManualClock, Unavailable,
+    caller::SenderConstraint,
     jwt::{Algorithm, Jwt, VerifyingKey},
-    layer::AuthLayer,
+    layer::{AuthLayer, AuthorizeLayer, BodyCheckLayer},
     scheme::{Bearer, Location},
-    signature::{ProofKeyMap, ProofKeys, SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures},
+    signature::{
+        ContentDigestCheck, ProofKeyMap, ProofKeys, SignatureKeyMap, SignaturePolicy, SignatureProof, Signatures,
+    },
     testing::{SigningKey, TestIssuer},
 };
 
 use crate::{
-    signed::{App, Labelled, ORIGIN, covered, pair, parameters, send, signed, signed_by_all, wrapped},
+    signed::{App, Labelled, ORIGIN, agents, auth, covered, pair, parameters, send, signed, signed_by_all, wrapped},
     support::START,
     tokens::{AUDIENCE, rules},
 };
@@ -226,6 +231,52 @@ async fn signature_beside_a_token_is_its_proof_also_where_signatures_are_credent
     send(&bound.app, bound.signed(&bound.key, "k1"), "").await.assert_subject("alice:");
     send(&bound.app, bound.signed(&bound.other, "agent"), "").await.assert_reason(401, "signature_key_unknown");
     send(&bound.app, bearer(&bound.token), "").await.assert_reason(401, "key_proof_missing");
+}
+
+#[tokio::test]
+async fn signature_alone_meets_the_constraint_that_the_sender_holds_a_key() {
+    for (constraint, is_met) in
+        [(SenderConstraint::Any, true), (SenderConstraint::Key, true), (SenderConstraint::Certificate, false)]
+    {
+        let bound = with_signatures(|auth| auth.sender_constrained(constraint));
+        let parameters = parameters(START.as_secs(), "agent");
+        let alone = || signed(Request::get("/"), &bound.other, &covered("GET", "/"), &parameters);
+        let answers =
+            [send(&bound.app, alone(), "").await, send(&on_route(&bound.other, constraint), alone(), "").await];
+        for answer in answers {
+            match is_met {
+                true => answer.assert_subject("agent:"),
+                false => answer.assert_reason(401, "not_sender_constrained"),
+            }
+        }
+        send(&bound.app, bearer(&bound.loose), "").await.assert_reason(401, "not_sender_constrained");
+    }
+}
+
+/// A server with a route that requires a bound credential.
+fn on_route(key: &SigningKey, constraint: SenderConstraint) -> App {
+    let agents =
+        SignatureKeyMap::default().with("agent", key.verifying_key(), Identity::new("agent", AuthMethod::Signature));
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents);
+    let layers = ServiceBuilder::new()
+        .layer(BodyCheckLayer::new(ContentDigestCheck::default()))
+        .layer(auth(signatures, &ManualClock::at(START)))
+        .layer(AuthorizeLayer::sender_constrained(constraint));
+    BoxCloneSyncService::new(layers.service_fn(async |_| Ok(Response::new(Full::from("agent:")))))
+}
+
+#[tokio::test]
+async fn refusal_of_a_token_that_cannot_be_bound_asks_for_a_signature_only() {
+    let environment = Environment::default().with_clock(ManualClock::at(START));
+    let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+    let key = SigningKey::named(Algorithm::EdDSA, "k1");
+    let signatures = Signatures::new(SignaturePolicy::new(ORIGIN).unwrap(), agents(&key));
+    let layer = AuthLayer::new((Jwt::new(rules(&issuer), issuer.clone()), signatures)).environment(&environment);
+    let app = wrapped(layer.sender_constrained(SenderConstraint::Key));
+    let answer = send(&app, bearer(&issuer.token("bob").audience(AUDIENCE).sign()), "").await;
+    answer.assert_reason(401, "not_sender_constrained");
+    let lines = answer.headers.iter().filter(|(name, _)| name == "www-authenticate");
+    assert!(lines.map(|(_, line)| line.split_once(' ').unwrap().0).eq(["Signature"]), "{answer:?}");
 }
 
 // (236)

@@ -172,6 +172,20 @@ async fn response_without_content_is_signed() {
 }
 
 // (233)
+// (218)
+#[test]
+fn response_whose_content_may_have_been_removed_is_not_valid() {
+    let (signer, verifier) = server();
+    let (request, mut parts) = (signed_request("{}"), Response::new(()).into_parts().0);
+    parts.headers.insert("content-digest", HeaderValue::from_static("md5=:mZFLkyvTelC5g8XnyQrpOw==:"));
+    let signer = signer.components(["@status", "content-digest"]).unwrap();
+    let verifier = verifier.components(["@status"]).unwrap();
+    signer.sign_response(&mut parts, b"", &request, START).unwrap();
+    parts.headers.insert("content-digest", HeaderValue::from_static("md5=:mZFLkyvTelC5g8XnyQrpOw==:"));
+    let refused = verifier.verify(&parts, b"", &request, START).unwrap_err();
+    assert_eq!(refused, Reason::SIGNATURE_CONTENT_NOT_COVERED);
+}
+
 #[tokio::test]
 async fn response_that_cannot_be_signed_is_not_sent() {
     let limits = BodyLimits::new(3, seconds(1)).unwrap();

@@ -190,6 +190,10 @@ async fn streamed_content_without_a_covered_digest_is_refused_before_the_handler
         assert_refused(&answer, "signature_content_not_covered");
         assert_eq!(received.text(), "");
     }
+    // The content may have been removed.
+    let weak = digested(&stack, "md5=:mZFLkyvTelC5g8XnyQrpOw==:");
+    let (answer, _) = send(&stack, ContentDigestCheck::default(), weak, Full::default()).await;
+    assert_refused(&answer, "signature_content_not_covered");
 }
 
 #[tokio::test]

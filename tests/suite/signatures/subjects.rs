@@ -7,7 +7,7 @@ use tower_warden::{
     jwt::{Algorithm, Jwt},
     layer::AuthLayer,
     scheme::{Bearer, Location},
-    signature::{SignaturePolicy, Signatures},
+    signature::{SignaturePolicy, SignatureProof, Signatures},
     testing::{SigningKey, TestIssuer},
 };
 
@@ -135,4 +135,95 @@ async fn request_is_not_accepted_again_without_authorization_by_a_signature_that
     let request = signed_by_all(Request::get("/").header("authorization", "Basic YTpi"), &both);
     stack.send(request).await.assert_subject("agent:");
     assert_refused(&stack.send(stack.get()).await, "signature_replay");
+}
+
+/// A key that signs requests with two tokens that are bound to it.
+struct OneKey {
+    environment: Environment,
+    issuer: TestIssuer,
+    key: SigningKey,
+    agent: String,
+    user: String,
+}
+
+impl OneKey {
+    fn new() -> Self {
+        let environment = Environment::default().with_clock(ManualClock::at(START));
+        let issuer = TestIssuer::new("https://issuer.test").environment(&environment);
+        let key = SigningKey::named(Algorithm::EdDSA, "k1");
+        let token = |name| issuer.token(name).audience(AUDIENCE).confirmation(&key.confirmation()).sign();
+        let (agent, user) = (token("agent"), token("alice"));
+        Self { environment, issuer, key, agent, user }
+    }
+
+    fn jwt(&self) -> Jwt {
+        Jwt::new(rules(&self.issuer), self.issuer.clone())
+    }
+
+    fn proof(&self, policy: &SignaturePolicy) -> SignatureProof {
+        SignatureProof::new(policy.clone(), [self.key.verifying_key()]).unwrap()
+    }
+
+    /// Sends one signed request with these fields twice.
+    async fn send_twice(&self, layer: AuthLayer, subject: CredentialSource, fields: &[(&str, &str)]) -> [Answer; 2] {
+        let app = wrapped(layer.environment(&self.environment).acting_for(subject).unwrap());
+        let request = || {
+            let request = fields.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+            let fields = fields.iter().map(|(name, value)| pair(name, value));
+            let components: Vec<_> = covered("GET", "/").into_iter().chain(fields).collect();
+            signed(request, &self.key, &components, &parameters(START.as_secs(), "k1"))
+        };
+        [send(&app, request(), "").await, send(&app, request(), "").await]
+    }
+}
+
+fn header_token(field: &'static str) -> Bearer {
+    Bearer::from(Location::header(field))
+}
+
+// (216)
+#[tokio::test]
+async fn one_signature_is_the_credential_of_the_caller_and_the_proof_of_the_subject_once() {
+    let policy = SignaturePolicy::new(ORIGIN).unwrap();
+    let replayable = policy.clone().danger_accept_replays();
+    for (of_caller, of_subject) in [(&policy, &policy), (&policy, &replayable), (&replayable, &policy)] {
+        let one = OneKey::new();
+        let layer = AuthLayer::new(Signatures::new(of_caller.clone(), agents(&one.key)));
+        let users = CredentialSource::new(one.jwt()).scheme(header_token("x-user-token")).proof(one.proof(of_subject));
+        let [first, second] = one.send_twice(layer, users, &[("x-user-token", &one.user)]).await;
+        first.assert_subject("agent:");
+        second.assert_reason(401, "signature_replay");
+    }
+}
+
+// (216)
+#[tokio::test]
+async fn one_signature_proves_both_credentials_once() {
+    let policy = SignaturePolicy::new(ORIGIN).unwrap();
+    let replayable = policy.clone().danger_accept_replays();
+    for (of_caller, of_subject) in [(&policy, &policy), (&policy, &replayable), (&replayable, &policy)] {
+        let one = OneKey::new();
+        let layer = AuthLayer::new(one.jwt()).scheme(header_token("x-agent-token"));
+        let layer = layer.proof(one.proof(of_caller));
+        let users = CredentialSource::new(one.jwt()).scheme(header_token("x-user-token")).proof(one.proof(of_subject));
+        let fields = [("x-agent-token", &*one.agent), ("x-user-token", &*one.user)];
+        let [first, second] = one.send_twice(layer, users, &fields).await;
+        first.assert_subject("agent:");
+        second.assert_reason(401, "signature_replay");
+    }
+}
+
+// (216)
+#[tokio::test]
+async fn one_signature_is_the_proof_of_the_caller_and_the_credential_of_the_subject_once() {
+    let policy = SignaturePolicy::new(ORIGIN).unwrap();
+    let replayable = policy.clone().danger_accept_replays();
+    for (of_caller, of_subject) in [(&policy, &policy), (&policy, &replayable), (&replayable, &policy)] {
+        let one = OneKey::new();
+        let layer = AuthLayer::new(one.jwt()).scheme(header_token("x-agent-token")).proof(one.proof(of_caller));
+        let users = CredentialSource::new(Signatures::new(of_subject.clone(), agents(&one.key)));
+        let [first, second] = one.send_twice(layer, users, &[("x-agent-token", &one.agent)]).await;
+        first.assert_subject("agent:");
+        second.assert_reason(401, "signature_replay");
+    }
 }
