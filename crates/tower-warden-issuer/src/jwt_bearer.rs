@@ -24,7 +24,8 @@ use crate::Subjects;
 /// 4. `act` of the assertion is kept, and names no actor of this issuer; `may_act` names the client if present, and a
 ///    confirmation is proved by the request. An assertion with `authorization_details` ([RFC
 ///    9396](https://www.rfc-editor.org/rfc/rfc9396)) is refused: the token would not have these limits.
-/// 5. An identity assertion (ID-JAG) names the client in `client_id`.
+/// 5. An identity assertion (ID-JAG) names the client in `client_id`. The response states the granted `resource`, and the
+///    metadata that such assertions are supported.
 ///
 /// # Examples
 ///
@@ -150,6 +151,11 @@ pub(crate) struct TrustedAssertions {
 }
 
 impl AssertionGrants {
+    /// Returns whether identity assertions of an issuer are accepted.
+    pub(crate) fn has_identity_assertions(&self) -> bool {
+        self.0.iter().any(|trusted| trusted.kind == AssertionKind::Identity)
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<&TrustedAssertions> {
         self.0.iter().find(|trusted| *trusted.name == *name)
     }

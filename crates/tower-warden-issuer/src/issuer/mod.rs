@@ -189,6 +189,9 @@ impl Inner {
             "token_endpoint_auth_methods_supported": methods,
             "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         });
+        if self.jwt_bearer.as_ref().is_some_and(AssertionGrants::has_identity_assertions) {
+            metadata["authorization_grant_profiles_supported"] = json!(["urn:ietf:params:oauth:grant-profile:id-jag"]);
+        }
         if self.has_mutual_tls {
             metadata["tls_client_certificate_bound_access_tokens"] = true.into();
         }

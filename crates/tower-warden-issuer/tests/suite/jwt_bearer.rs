@@ -277,6 +277,29 @@ async fn an_identity_assertion_is_accepted_for_the_client_that_it_names() {
 }
 
 #[tokio::test]
+async fn the_response_to_an_identity_assertion_states_the_granted_resource() {
+    let grants = Grants::new();
+    let reply = grants.send(&grants.employee().claim("resource", json!([BILLING, ORDERS])).sign(), "").await;
+    assert_eq!((&reply.body["resource"], &claims(reply.token())["aud"]), (&json!(BILLING), &json!(BILLING)));
+    let reply = grants.send(&grants.employee().sign(), "").await;
+    assert_eq!((&reply.body["resource"], &claims(reply.token())["aud"]), (&json!(ORDERS), &json!(ORDERS)));
+    let reply = grants.send(&grants.workload().claim("resource", BILLING).sign(), "").await;
+    assert!(reply.body.get("resource").is_none());
+}
+
+#[test]
+fn the_metadata_states_the_profile_of_identity_assertions_only_if_an_issuer_of_them_is_trusted() {
+    let profiles = |issuer: &TokenIssuer| {
+        let metadata: Value = serde_json::from_str(&issuer.metadata()).unwrap();
+        metadata.get("authorization_grant_profiles_supported").cloned()
+    };
+    let identity = Grants::new().setup.issuer;
+    assert_eq!(profiles(&identity), Some(json!(["urn:ietf:params:oauth:grant-profile:id-jag"])));
+    let common = JwtBearer::default().trust(WORKLOADS, TestIssuer::new(WORKLOADS), Subjects::unchanged()).unwrap();
+    assert_eq!(profiles(&Setup::with(|builder| builder.jwt_bearer(common)).issuer), None);
+}
+
+#[tokio::test]
 async fn an_identity_assertion_is_no_access_token() {
     let grants = Grants::new();
     let jwt = Jwt::new(Issuer::new(LOGIN, ISSUER).unwrap(), grants.login.clone());
