@@ -39,7 +39,7 @@ use crate::Subjects;
 ///     .trust("https://workloads.example.com", keys_of("workloads")?, Subjects::prefixed("workload:"))?
 ///     .trust_identity_assertions("https://login.example.com", keys_of("login")?, Subjects::unchanged())?;
 /// assert!(grants.clone().trust("https://login.example.com", keys_of("login")?, Subjects::unchanged()).is_err());
-/// assert!(grants.clone().trust("http://login.example.com", keys_of("login")?, Subjects::unchanged()).is_err());
+/// assert!(grants.clone().trust("", keys_of("login")?, Subjects::unchanged()).is_err());
 ///
 /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
 /// let issuer = TokenIssuer::builder("https://auth.example.com", clients, keys)?.jwt_bearer(grants).build()?;
@@ -71,11 +71,12 @@ pub(crate) enum AssertionKind {
 }
 
 impl JwtBearer {
-    /// Accepts assertions of an issuer that are signed with these keys, and maps its subjects.
+    /// Accepts assertions of an issuer that are signed with these keys, and maps its subjects. The name is the `iss` of the
+    /// assertions, any text: nothing is fetched from it.
     ///
     /// # Errors
     ///
-    /// If the name is empty, an `http` URL of another host than a loopback one, or that of an issuer that is trusted already.
+    /// If the name is empty, or that of an issuer that is trusted already.
     pub fn trust(self, name: &str, keys: impl KeySource, subjects: Subjects) -> Result<Self, ConfigError> {
         self.add(name, Arc::new(keys), subjects, AssertionKind::Common)
     }

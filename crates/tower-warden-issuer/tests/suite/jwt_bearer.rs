@@ -79,6 +79,18 @@ async fn an_assertion_yields_a_token_about_its_subject() {
 }
 
 #[tokio::test]
+async fn the_name_of_an_issuer_of_assertions_may_be_an_http_url() {
+    let name = "http://fs.example.com/adfs/services/trust";
+    let issuer = TestIssuer::new(name).environment(&Environment::default().with_clock(ManualClock::at(NOW)));
+    let mut grants = Grants::with(|builder| {
+        let trusted = JwtBearer::default().trust(name, issuer.clone(), Subjects::unchanged());
+        builder.jwt_bearer(trusted.unwrap())
+    });
+    grants.workloads = issuer;
+    assert_eq!(claims(grants.send(&grants.workload().sign(), "").await.token())["sub"], "job-7");
+}
+
+#[tokio::test]
 async fn an_assertion_is_accepted_once() {
     let grants = Grants::new();
     let assertion = grants.workload().sign();
