@@ -46,7 +46,10 @@ async fn what_the_transport_has_set_remains() {
 #[tokio::test]
 async fn the_fields_that_repeat_the_message_are_those_of_the_transport() {
     let headers = sent(Method::POST, &[("mcp-method", "tools/call"), ("mcp-name", "echo")]).await;
-    assert_eq!((&headers["mcp-method"], &headers["mcp-name"]), (&"tools/call".parse().unwrap(), &"echo".parse().unwrap()));
+    assert_eq!(
+        (&headers["mcp-method"], &headers["mcp-name"]),
+        (&"tools/call".parse().unwrap(), &"echo".parse().unwrap())
+    );
     let headers = sent(Method::POST, &[]).await;
     assert!(!headers.contains_key("mcp-method") && !headers.contains_key("mcp-name"));
 }
