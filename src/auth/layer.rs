@@ -276,6 +276,12 @@ impl<R> AuthLayer<R> {
         &self.authentication
     }
 
+    /// Returns whether JWTs are accepted, and not only API keys, which may be located where tokens are.
+    #[cfg(feature = "mcp")]
+    pub(crate) fn accepts_tokens(&self) -> bool {
+        self.authentication.caller.authenticator.accepts(&crate::scheme::Credential::access_token("e30.e30.e30"))
+    }
+
     pub(super) fn authentication_mut(&mut self) -> &mut Authentication {
         Arc::make_mut(&mut self.authentication)
     }

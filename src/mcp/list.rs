@@ -25,8 +25,8 @@ pub(super) fn is_list(method: &str) -> bool {
     matches!(method, "prompts/list" | "resources/list" | "resources/templates/list" | "tools/list")
 }
 
-/// Removes what is not permitted from a response, or from each of several; `None` if it is not JSON, or has a member name that
-/// is not Unicode. What remains is as the server has written it.
+/// Removes what is not permitted from a response, or from each of several; `None` if it is not JSON, has a member name that
+/// is not Unicode, or something else in the place of a list. What remains is as the server has written it.
 pub(super) fn filter(body: &[u8], mut permits: impl FnMut(McpOperation<'_>) -> bool) -> Option<Vec<u8>> {
     let filtered = match serde_json::from_slice::<Vec<&RawValue>>(body) {
         Ok(messages) => {
@@ -57,10 +57,8 @@ fn filter_result<'a>(
             // Clients must not share it.
             return Some(Cow::Owned(raw(&"private")));
         }
-        let list = LISTS.iter().find(|(list, ..)| *list == name);
-        let (Some((_, key, operation)), true) = (list, value.get().starts_with('[')) else {
-            return Some(Cow::Borrowed(value));
-        };
+        let list = LISTS.iter().find(|(list, ..)| *list == name).filter(|_| value.get() != "null");
+        let Some((_, key, operation)) = list else { return Some(Cow::Borrowed(value)) };
         let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
         let permitted = items.into_iter().filter(|item| is_permitted(item, key, |name| permits(operation(name))));
         Some(Cow::Owned(raw(&permitted.collect::<Vec<_>>())))

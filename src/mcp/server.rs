@@ -7,6 +7,7 @@ use crate::{
     environment::Environment,
     error::{ConfigError, ConfigErrorKind},
     metadata::ProtectedResourceMetadata,
+    url,
 };
 
 /// The size of bodies that may be allowed.
@@ -37,9 +38,16 @@ impl McpServer {
     ///
     /// # Errors
     ///
-    /// Those of [`ProtectedResourceMetadata::new`].
+    /// Those of [`ProtectedResourceMetadata::new`]; and if the scheme or the host has upper-case letters, or the port is the
+    /// default one: clients request tokens for the URL without them, and audiences are compared byte for byte.
     pub fn new(resource: &str) -> Result<Self, ConfigError> {
-        Ok(Self::with_metadata(ProtectedResourceMetadata::new(resource)?))
+        let metadata = ProtectedResourceMetadata::new(resource)?;
+        let is_usual = |origin: Box<str>| resource.strip_prefix(&*origin).is_some_and(|rest| !rest.starts_with(':'));
+        if !origin_of(resource).is_some_and(is_usual) {
+            let message = "the URL of an MCP server has its scheme and host in lower case, and no default port";
+            return Err(ConfigError::new(ConfigErrorKind::Mcp, message).value(url::redacted(resource)));
+        }
+        Ok(Self::with_metadata(metadata))
     }
 
     /// Declares the server with this metadata, such as that of [`Jwt::protected_resource`](crate::jwt::Jwt::protected_resource).
@@ -58,7 +66,8 @@ impl McpServer {
         }
     }
 
-    /// Adds an authorization server that issues tokens. MCP clients need at least one.
+    /// Adds an authorization server that issues tokens. MCP clients need at least one: without one, a layer that accepts JWTs logs
+    /// a warning.
     ///
     /// # Errors
     ///
@@ -190,7 +199,8 @@ impl McpServer {
 
     /// Removes from the lists of tools, prompts and resources what the caller may not use.
     ///
-    /// It applies to responses that are JSON, which become private to the caller. For servers that respond with events, which
+    /// It applies to responses that are JSON, which become private to the caller. A response with something else in the place of a
+    /// list is not sent. For servers that respond with events, which
     /// is the default of rmcp, list by [`permits`](Self::permits) in the server.
     pub const fn filter_lists(mut self) -> Self {
         self.filters_lists = true;

@@ -18,6 +18,7 @@ use crate::{
     authorize::{AllOf, Policy},
     caller::Principal,
     error::{ConfigError, ConfigErrorKind},
+    log,
     metadata::ProtectedResourceMetadata,
     scope::Scopes,
 };
@@ -115,6 +116,12 @@ impl McpServer {
     /// revocations.
     #[must_use]
     pub fn protect_with<R>(&self, auth: AuthLayer<R>) -> McpLayer<R> {
+        if auth.accepts_tokens() && !self.metadata.has_authorization_server() {
+            log::warning!(
+                resource = %self.metadata.resource(),
+                "clients cannot find out who issues tokens for an MCP server: see `McpServer::authorization_server`"
+            );
+        }
         let streams = auth.stream_guard();
         Stack::new(self.guard(), Stack::new(streams, auth))
     }

@@ -52,6 +52,11 @@ impl ProtectedResourceMetadata {
         Ok(self)
     }
 
+    #[cfg(feature = "mcp")]
+    pub(crate) fn has_authorization_server(&self) -> bool {
+        !self.document.authorization_servers.is_empty()
+    }
+
     /// Sets the URL of the resource's own public keys, which verify what the resource signs.
     ///
     /// # Errors

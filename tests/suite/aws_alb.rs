@@ -11,12 +11,15 @@ use base64::{
 };
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body_util::Full;
 use serde_json::{Value, json};
+use tower::{Layer, ServiceExt};
 use tower_warden::{
     Clock, ConfigErrorKind, Environment, Eventual, ManualClock, Unavailable,
+    audit::{AuditChannel, AuditLog, EventKind, Observation},
     fetch::Fetch,
     jwt::{Algorithm, AwsAlb, AwsAlbKeys, Issuer, Jwt},
-    layer::AuthLayer,
+    layer::{AuditLayer, AuthLayer},
     testing::{SigningKey, TestIssuer, TokenBuilder},
 };
 
@@ -641,16 +644,32 @@ async fn principal_has_the_client_and_the_issuer_of_the_header() {
     let alb = AwsAlb::new([OTHER, LOAD_BALANCER], issuer, keys).unwrap();
     let layer = AuthLayer::new(alb).environment(&Environment::default().with_clock(stack.clock.clone()));
     let kept = Arc::clone(&seen);
-    let service = tower::service_fn(move |request: Request<http_body_util::Full<Bytes>>| {
+    let service = tower::service_fn(move |request: Request<Full<Bytes>>| {
         let caller = request.extensions().get::<tower_warden::Principal>().unwrap();
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         *kept.lock().unwrap() = Some([caller.client_id(), caller.audience(), caller.issuer()].map(text));
-        std::future::ready(Ok(Response::new(http_body_util::Full::<Bytes>::default())))
+        std::future::ready(Ok(Response::new(Full::<Bytes>::default())))
     });
-    let app: App = tower::util::BoxCloneSyncService::new(tower::Layer::layer(&layer, service));
+    let app: App = tower::util::BoxCloneSyncService::new(Layer::layer(&layer, service));
     let token = stack.token(json!({}), json!({ "iss": null, "client_id": "mallory", "azp": "mallory" }));
     assert_eq!(send(app, request().header("x-amzn-oidc-data", token)).await.status, 200);
     assert_eq!(seen.lock().unwrap().take(), Some(["client-1", "client-1", ISSUER].map(str::to_owned)));
+}
+
+#[tokio::test]
+async fn a_token_that_names_keys_of_its_own_is_observed() {
+    let stack = Stack::new();
+    let (sink, mut events) = AuditChannel::new(10);
+    let service = AuditLayer::new(AuditLog::new(sink)).layer(stack.app.clone());
+    let token = stack.token(json!({ "jku": "https://evil.test/s3cret" }), json!({}));
+    for sent in ["verified", "cached"] {
+        let request = request().header("x-amzn-oidc-data", &token).body(Full::default()).unwrap();
+        drop(service.clone().oneshot(request).await.unwrap());
+        settle().await;
+        let EventKind::Request(event) = events.try_recv().unwrap().kind else { panic!("{sent}") };
+        assert!(event.is_admitted(), "{sent}");
+        assert_eq!(event.observations, [Observation::KeyInToken], "{sent}");
+    }
 }
 
 /// The same key at each URL.

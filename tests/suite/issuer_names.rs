@@ -304,6 +304,14 @@ async fn a_jwt_svid_is_one_of_its_trust_domain() {
     {
         stack.sign(&svid(other)).await.assert_invalid("issuer_missing");
     }
+    // (37) SPIFFE ID §2.2: policies that compare the path, or a part of it, have one form to compare.
+    for path in
+        ["/", "//api", "/ns/", "/ns//api", "/.", "/ns/../api", "/ns/./api", "/%61pi", "/a b", "/api?a", "/api#a", "/é"]
+    {
+        stack.sign(&svid(&format!("spiffe://acme.test{path}"))).await.assert_invalid("issuer_missing");
+    }
+    let dotted = "spiffe://acme.test/.well-known/a..b/Api_1";
+    stack.sign(&svid(dotted)).await.assert_subject(dotted);
     stack.sign(&svid(id).audience("https://other.test")).await.assert_invalid("audience_mismatch");
     stack.sign(&svid(id).without("exp")).await.assert_invalid("expiry_missing");
     stack.sign(&svid(id).header("typ", "JWT")).await.assert_subject(id);

@@ -109,6 +109,16 @@ async fn an_item_of_a_list_is_one_scope_or_none() {
     assert_eq!(caller.scopes().to_string(), "reader");
 }
 
+/// (61)
+#[tokio::test]
+async fn a_text_in_a_claim_with_another_name_is_one_scope_or_none() {
+    for (groups, expected) in [("Not an admin", ""), ("reader", "reader"), (" admin", "")] {
+        let set_up = |issuer: Issuer| issuer.scopes_claim("groups");
+        let caller = principal(set_up, |token| token.without("scope").claim("groups", groups)).await;
+        assert_eq!(caller.scopes().to_string(), expected, "{groups}");
+    }
+}
+
 #[tokio::test]
 async fn a_required_claim_may_have_any_type_and_place() {
     let set_up = |issuer: Issuer| {

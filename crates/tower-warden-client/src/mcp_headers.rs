@@ -34,7 +34,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 use tower_warden::ConfigError;
 
-/// Adds the header fields that an MCP server expects of its clients. See the [module docs](self).
+/// Adds the header fields that an MCP server expects of its clients, whatever the message is. See the [module docs](self).
 ///
 /// - `Accept`: JSON and event streams for `POST`, event streams for `GET`.
 /// - `Content-Type`: JSON, for `POST`.
@@ -43,6 +43,9 @@ use tower_warden::ConfigError;
 ///
 /// What the transport has set remains, except the agent: it is that of this layer, so that neither a model nor a tool chooses
 /// another one.
+///
+/// `Mcp-Method` and `Mcp-Name`, which servers require since version 2026-07-28, repeat members of the message. This layer does
+/// not read it: the transport sets them, as that of rmcp does. A client without such a transport sets both itself.
 #[derive(Clone, Debug)]
 pub struct McpHeadersLayer {
     agent: HeaderValue,
@@ -61,6 +64,9 @@ impl McpHeadersLayer {
     }
 
     /// Sets the version of the protocol, for requests whose transport has set none. By default, none is added.
+    ///
+    /// Since 2026-07-28, servers refuse messages without the fields `Mcp-Method` and `Mcp-Name`, which this layer
+    /// [does not add](Self).
     ///
     /// # Errors
     ///

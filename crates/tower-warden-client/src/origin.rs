@@ -120,6 +120,13 @@ pub(crate) fn secure_uri(text: &str) -> Result<Uri, ConfigError> {
     }
 }
 
+/// Parses an `https` or `http` URL of any host, without a user name.
+pub(crate) fn http_uri(text: &str) -> Option<Uri> {
+    let uri: Uri = text.parse().ok()?;
+    parts(&uri).filter(|_| !text.contains('#'))?;
+    Some(uri)
+}
+
 /// `None` if the URL has no host, has a user name, or is of another scheme.
 fn parts(uri: &Uri) -> Option<(Scheme, &str, u16)> {
     let scheme = match uri.scheme_str() {
@@ -139,7 +146,7 @@ fn parts(uri: &Uri) -> Option<(Scheme, &str, u16)> {
 }
 
 /// The value is not quoted where it may contain a secret.
-fn refused(message: &'static str, text: &str) -> ConfigError {
+pub(crate) fn refused(message: &'static str, text: &str) -> ConfigError {
     let error = ConfigError::custom(message);
     if text.contains(['@', '?', '#']) { error } else { error.value(text) }
 }

@@ -52,9 +52,9 @@ impl PrivateKey {
     ///
     /// # Errors
     ///
-    /// If the text is not a key for this algorithm.
+    /// If the text is not a key for this algorithm, or the key is encrypted.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, ConfigError> {
-        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| refused())?;
+        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| unread(pem))?;
         let bytes = der.secret_der();
         let pair = if let Some(curve) = curve(algorithm) {
             Pair::Ecdsa(
@@ -232,6 +232,17 @@ fn rsa_encoding(algorithm: Algorithm) -> Option<&'static dyn RsaEncoding> {
         Algorithm::RS512 => Some(&signature::RSA_PKCS1_SHA512),
         _ => None,
     }
+}
+
+/// The error for a text that is no PEM of a private key, or one of an encrypted key: RFC 7468 §11, or the older form.
+fn unread(pem: &[u8]) -> ConfigError {
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        return ConfigError::custom(
+            "a private key is not encrypted: decrypt it with `openssl pkey -in FILE -out FILE`",
+        );
+    }
+    refused()
 }
 
 const fn refused() -> ConfigError {

@@ -24,7 +24,8 @@ use crate::Subjects;
 /// 4. `act` of the assertion is kept, and names no actor of this issuer; `may_act` names the client if present, and a
 ///    confirmation is proved by the request. An assertion with `authorization_details` ([RFC
 ///    9396](https://www.rfc-editor.org/rfc/rfc9396)) is refused: the token would not have these limits.
-/// 5. An identity assertion (ID-JAG) names the client in `client_id`.
+/// 5. An identity assertion (ID-JAG) names the client in `client_id`. The response states the granted `resource`, and the
+///    metadata that such assertions are supported.
 ///
 /// # Examples
 ///
@@ -38,7 +39,7 @@ use crate::Subjects;
 ///     .trust("https://workloads.example.com", keys_of("workloads")?, Subjects::prefixed("workload:"))?
 ///     .trust_identity_assertions("https://login.example.com", keys_of("login")?, Subjects::unchanged())?;
 /// assert!(grants.clone().trust("https://login.example.com", keys_of("login")?, Subjects::unchanged()).is_err());
-/// assert!(grants.clone().trust("http://login.example.com", keys_of("login")?, Subjects::unchanged()).is_err());
+/// assert!(grants.clone().trust("", keys_of("login")?, Subjects::unchanged()).is_err());
 ///
 /// let (clients, keys) = (MemoryClientStore::default(), SigningKeys::generate(Algorithm::ES256)?);
 /// let issuer = TokenIssuer::builder("https://auth.example.com", clients, keys)?.jwt_bearer(grants).build()?;
@@ -70,11 +71,12 @@ pub(crate) enum AssertionKind {
 }
 
 impl JwtBearer {
-    /// Accepts assertions of an issuer that are signed with these keys, and maps its subjects.
+    /// Accepts assertions of an issuer that are signed with these keys, and maps its subjects. The name is the `iss` of the
+    /// assertions, any text: nothing is fetched from it.
     ///
     /// # Errors
     ///
-    /// If the name is empty, an `http` URL of another host than a loopback one, or that of an issuer that is trusted already.
+    /// If the name is empty, or that of an issuer that is trusted already.
     pub fn trust(self, name: &str, keys: impl KeySource, subjects: Subjects) -> Result<Self, ConfigError> {
         self.add(name, Arc::new(keys), subjects, AssertionKind::Common)
     }
@@ -150,6 +152,11 @@ pub(crate) struct TrustedAssertions {
 }
 
 impl AssertionGrants {
+    /// Returns whether identity assertions of an issuer are accepted.
+    pub(crate) fn has_identity_assertions(&self) -> bool {
+        self.0.iter().any(|trusted| trusted.kind == AssertionKind::Identity)
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<&TrustedAssertions> {
         self.0.iter().find(|trusted| *trusted.name == *name)
     }

@@ -126,10 +126,22 @@ impl Authenticator for AwsAlb {
         }
         let (token, arrival) = (presented.credential.text(), presented.arrival());
         let digest = match presented.cached(&self.0.cache, || Ok(())) {
-            Ok(Ok(verified)) => return Eventual::Now(Ok(verified.identity)),
+            Ok(Ok(verified)) => {
+                #[cfg(feature = "audit")]
+                if verified.names_keys {
+                    crate::trail::note(presented.head.extensions, crate::trail::Notes::observe_key);
+                }
+                return Eventual::Now(Ok(verified.identity));
+            }
             Ok(Err(reason)) => return Eventual::Now(Err(invalid(reason))),
             Err(digest) => digest,
         };
+        #[cfg(feature = "audit")]
+        crate::trail::note(presented.head.extensions, |notes| {
+            if names_keys(token) {
+                notes.observe_key();
+            }
+        });
         // Read before the verification begins: see `CredentialCache`.
         let generation = self.0.cache.generation();
         let finish = move |inner: &Inner, token: &str, found| {
@@ -202,7 +214,7 @@ impl Inner {
             fault.warn(&self.warnings, self.trusted.issuer.name(), now);
             fault.into_rejection()
         })?;
-        Ok(VerifiedToken::new(identity, key))
+        Ok(VerifiedToken { names_keys: names_keys(token), ..VerifiedToken::new(identity, key) })
     }
 
     fn verify(&self, token: &str, key: &VerifyingKey, now: UnixTime) -> Result<Identity, Fault> {
@@ -264,6 +276,11 @@ impl Inner {
 enum Waited {
     No,
     Yes,
+}
+
+/// Returns whether the header of a token names keys of its own, which are ignored.
+fn names_keys(token: &str) -> bool {
+    UnverifiedToken::parse_padded(token).is_ok_and(|token| token.header.names_keys)
 }
 
 /// The `iss` of a header or of claims, which must be that of the rules.

@@ -204,10 +204,12 @@ impl<'a> Claims<'a> {
     /// The union of the configured scope claims, each a string of scopes or a list of strings that are one scope each. A
     /// claim of another type, or a text that is not a scope token of RFC 6749 §3.3, grants nothing.
     fn scopes(&self, rules: &Issuer) -> Scopes {
-        let claims = rules.scopes.iter().filter_map(|name| self.get(name));
-        let tokens = claims.flat_map(|claim| match claim {
-            Json::String(text) => text.split(' ').collect(),
-            // An item with a space is a name of something else, such as a group: its words are not scopes.
+        let claims = rules.scopes.iter().filter_map(|name| Some((&**name, self.get(name)?)));
+        let tokens = claims.flat_map(|(name, claim)| match claim {
+            Json::String(text) if matches!(name, "scope" | "scp" | "scopes") => text.split(' ').collect(),
+            // A text with a space is a name of something else, such as a group: its words are not scopes. Some issuers write
+            // a list of one text as that text.
+            Json::String(text) => vec![&**text],
             Json::Array(items) => items.iter().map(Json::as_str).collect::<Option<Vec<_>>>().unwrap_or_default(),
             _ => Vec::new(),
         });

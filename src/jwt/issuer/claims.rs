@@ -60,8 +60,9 @@ impl Issuer {
 
     /// Reads scopes from this claim as well as from `scope`, `scp` and `scopes`; `permissions` for Auth0.
     ///
-    /// Each claim is a string of scopes separated by spaces, or a list of strings, each of which is one scope. A string in a
-    /// list that is not a scope, because it contains a space for example, and a claim of another type grant nothing.
+    /// The claim is a list of strings, each of which is one scope, or one such string. A string that is not a scope, because
+    /// it contains a space for example, and a claim of another type grant nothing. Only `scope`, `scp` and `scopes` may be
+    /// strings of scopes separated by spaces.
     #[must_use]
     pub fn scopes_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.scopes.push(name.into());

@@ -199,7 +199,7 @@ impl Issuer {
     ///
     /// `aud` is the authorization server alone, `sub` and `jti` are required, and the maximum lifetime is ten minutes. `typ` is
     /// `JWT` or absent. The caller makes sure that each `jti` is used once, with a
-    /// [`ReplayGuard`](crate::replay::ReplayGuard).
+    /// [`ReplayGuard`](crate::replay::ReplayGuard). The name may be any text, as for [`named`](Self::named).
     ///
     /// # Examples
     ///
@@ -207,15 +207,15 @@ impl Issuer {
     /// use tower_warden::jwt::Issuer;
     ///
     /// assert!(Issuer::authorization_grant("https://login.example.com", "https://auth.example.com").is_ok());
-    /// assert!(Issuer::authorization_grant("http://login.example.com", "https://auth.example.com").is_err());
+    /// assert!(Issuer::authorization_grant("", "https://auth.example.com").is_err());
     /// # Ok::<(), tower_warden::ConfigError>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// If one of them is empty, or `name` is an `http` URL of another host than a loopback one.
+    /// If one of them is empty.
     pub fn authorization_grant(name: &str, audience: &str) -> Result<Self, ConfigError> {
-        let rules = Self::new(name, audience)?
+        let rules = Self::named(name, audience)?
             .refuse_other_audiences()
             .require_jti()
             .max_lifetime(Duration::from_secs(10 * 60));

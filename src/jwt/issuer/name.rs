@@ -50,7 +50,7 @@ impl IssuerName {
             Self::Template(template) => text.filter(|text| template.value_in(text).is_some()),
             Self::TrustDomain(domain) => {
                 let path = claims.get("sub").and_then(Json::as_str)?.strip_prefix(&**domain)?;
-                path.starts_with('/').then_some(&**domain)
+                is_spiffe_path(path).then_some(&**domain)
             }
         }
     }
@@ -116,7 +116,13 @@ impl Template {
     }
 }
 
-/// A byte of a placeholder's value.
+/// SPIFFE ID §2.2: the path has segments of letters, digits, '.', '-' and '_', none of which is empty, "." or "..".
+fn is_spiffe_path(path: &str) -> bool {
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_allowed);
+    path.strip_prefix('/').is_some_and(|segments| segments.split('/').all(is_segment))
+}
+
+/// A byte of a placeholder's value, and of a segment of a SPIFFE ID.
 const fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }

@@ -56,6 +56,34 @@ fn settings_out_of_range_are_refused() {
     assert!(McpServer::new("http://mcp.example.com").is_err());
 }
 
+#[test]
+fn a_resource_that_clients_write_in_another_way_is_refused() {
+    for resource in [
+        "https://MCP.example.com/mcp",
+        "HTTPS://mcp.example.com/mcp",
+        "https://mcp.example.com:443/mcp",
+        "https://mcp.example.com:443",
+    ] {
+        assert_eq!(McpServer::new(resource).unwrap_err().kind(), ConfigErrorKind::Mcp, "{resource}");
+    }
+    for resource in ["https://mcp.example.com", "https://mcp.example.com:8443/MCP", "http://127.0.0.1:8080/"] {
+        assert!(McpServer::new(resource).is_ok(), "{resource}");
+    }
+}
+
+#[test]
+fn a_server_of_tokens_without_an_authorization_server_is_a_warning() {
+    let without = || McpServer::new(RESOURCE).unwrap();
+    let jwt =
+        || Jwt::new(without().issuer("https://auth.example.com").unwrap(), TestIssuer::new("https://auth.example.com"));
+    let (log, _guard) = listen();
+    drop(declared().protect(jwt()));
+    drop(without().protect(ApiKeys::new(MemoryKeyStore::default(), KeyFormat::new("sk_agent").unwrap())));
+    assert_eq!(log.text(), "");
+    drop(without().protect(jwt()));
+    assert!(log.text().contains("McpServer::authorization_server"), "{}", log.text());
+}
+
 #[tokio::test]
 async fn a_tool_that_is_declared_twice_requires_both_policies() {
     let server = Server::with(|server| server.tool("echo", Admin::SCOPE), |_| ok(&json!({})));

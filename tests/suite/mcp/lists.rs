@@ -99,6 +99,17 @@ async fn a_list_that_is_not_json_is_not_sent() {
     sent("not JSON").await.unwrap_err();
 }
 
+#[tokio::test]
+async fn something_else_in_the_place_of_a_list_is_not_sent() {
+    for list in [
+        r#"{"result":{"tools":{"reset":{"name":"reset"}}}}"#,
+        r#"{"result":{"tools":"[{\"name\":\"reset\"}]"}}"#,
+        r#"{"result":{"tools":[{"name":"echo"}],"resources":{"uri":"file:///secret"}}}"#,
+    ] {
+        sent(list).await.expect_err(list);
+    }
+}
+
 // JavaScript reads such names.
 #[tokio::test]
 async fn a_list_beside_a_name_that_is_not_unicode_is_not_sent() {

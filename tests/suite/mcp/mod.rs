@@ -35,7 +35,7 @@ use tower_warden::{
     testing::TestIssuer,
 };
 
-use crate::support::START;
+use crate::{secrets::listen, support::START};
 
 scopes! {
     /// Use tools.

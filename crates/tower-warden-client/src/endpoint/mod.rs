@@ -15,7 +15,7 @@ pub(crate) use self::{
 use crate::{
     Refresh, RefreshToken, Token, TokenError, TokenErrorKind, TokenRequest,
     dpop::{DpopKey, PROOF},
-    origin::{Origin, secure_uri},
+    origin::{Origin, http_uri, refused, secure_uri},
     token::OwnedRequest,
 };
 
@@ -84,7 +84,28 @@ impl TokenEndpoint {
     ///
     /// If the URL is not an `https` URL or an `http` URL of a loopback host, or if `fetch` would refuse it.
     pub fn new(url: &str, auth: ClientAuth, fetch: impl Fetch) -> Result<Self, ConfigError> {
-        let uri = secure_uri(url)?;
+        let uri = secure_uri(url).map_err(|error| match http_uri(url) {
+            Some(_) => refused(PLAIN_HTTP, url),
+            None => error,
+        })?;
+        Self::at(uri, auth, fetch)
+    }
+
+    /// Creates an endpoint whose URL may be one of plain `http`, such as that of `http://keycloak:8080` in a cluster without TLS.
+    ///
+    /// Anyone on the way can read the secret of the client and its tokens, and can replace these. An
+    /// [`HttpClient`](tower_warden::fetch::HttpClient) sends such requests to declared networks only: see
+    /// [`HttpClientBuilder::danger_plain_http`](tower_warden::fetch::HttpClientBuilder::danger_plain_http).
+    ///
+    /// # Errors
+    ///
+    /// If the URL is not an `https` or `http` URL, or if `fetch` would refuse it.
+    pub fn danger_plain_http(url: &str, auth: ClientAuth, fetch: impl Fetch) -> Result<Self, ConfigError> {
+        let message = "the URL of a token endpoint is an https or http URL, without a user name and a fragment";
+        Self::at(http_uri(url).ok_or_else(|| refused(message, url))?, auth, fetch)
+    }
+
+    fn at(uri: Uri, auth: ClientAuth, fetch: impl Fetch) -> Result<Self, ConfigError> {
         fetch.check(&uri)?;
         Ok(Self { auth, fetch: Arc::new(fetch), key: None, members: Arc::default(), timeout: TIMEOUT, uri })
     }
@@ -214,6 +235,9 @@ pub(crate) async fn fetch_within(
     }
     Ok(response)
 }
+
+const PLAIN_HTTP: &str = "the URL of a token endpoint is an https URL, or an http URL of a loopback host; \
+                          `TokenEndpoint::danger_plain_http` accepts http";
 
 /// The time limit of a request by default.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);

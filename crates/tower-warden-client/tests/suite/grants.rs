@@ -5,11 +5,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{Response, header};
 use serde_json::Value;
 use tower_warden::{
+    fetch::HttpClient,
     jwt::{Algorithm, VerifyingKey},
     scope::Scopes,
 };
 use tower_warden_client::{
-    CachedToken, ClientAuth, DpopKey, PrivateKey, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
+    CachedToken, ClientAuth, DpopKey, PrivateKey, TokenEndpoint, TokenErrorKind, TokenKind, TokenRequest, TokenSource,
     grant::{ClientCredentials, CustomGrant, JwtBearer, SignedAssertion, StaticKey, TokenExchange, TokenType},
 };
 
@@ -29,6 +30,26 @@ fn verified(jwt: &str, key: &PrivateKey) -> (Value, Value) {
     UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(signed.as_bytes(), &signature).unwrap();
     let (header, claims) = signed.split_once('.').unwrap();
     (decoded(header), decoded(claims))
+}
+
+#[tokio::test]
+async fn a_token_endpoint_of_plain_http_is_used_only_if_that_is_declared() {
+    let (url, server) = ("http://keycloak:8080/token", Server::default());
+    let auth = || ClientAuth::basic("client", "s3cret");
+    let refused = TokenEndpoint::new(url, auth(), server.clone()).err().unwrap();
+    assert!(refused.to_string().contains("TokenEndpoint::danger_plain_http"), "{refused}");
+    let endpoint = TokenEndpoint::danger_plain_http(url, auth(), server.clone()).unwrap();
+    token(&ClientCredentials::new(endpoint)).await.unwrap();
+    assert_eq!(server.last().uri(), url);
+    for url in ["http://user:s3cret@keycloak/token", "http://keycloak/token#s3cret", "ftp://keycloak/token", "/token"] {
+        let refused = TokenEndpoint::danger_plain_http(url, auth(), server.clone()).err().unwrap();
+        assert!(!refused.to_string().contains("s3cret"), "{refused}");
+    }
+    // The client has to declare it as well.
+    let client = HttpClient::new().unwrap();
+    assert!(TokenEndpoint::danger_plain_http(url, auth(), client).is_err());
+    let client = HttpClient::builder().danger_plain_http(["10.0.0.0/8".parse().unwrap()]).build().unwrap();
+    assert!(TokenEndpoint::danger_plain_http(url, auth(), client).is_ok());
 }
 
 #[tokio::test]

@@ -43,6 +43,17 @@ async fn what_the_transport_has_set_remains() {
     assert_eq!(headers.get_all("mcp-protocol-version").iter().count(), 1);
 }
 
+#[tokio::test]
+async fn the_fields_that_repeat_the_message_are_those_of_the_transport() {
+    let headers = sent(Method::POST, &[("mcp-method", "tools/call"), ("mcp-name", "echo")]).await;
+    assert_eq!(
+        (&headers["mcp-method"], &headers["mcp-name"]),
+        (&"tools/call".parse().unwrap(), &"echo".parse().unwrap())
+    );
+    let headers = sent(Method::POST, &[]).await;
+    assert!(!headers.contains_key("mcp-method") && !headers.contains_key("mcp-name"));
+}
+
 /// (211)
 #[tokio::test]
 async fn an_agent_id_in_the_request_is_replaced() {

@@ -167,6 +167,17 @@ fn thumbprint(pem: &str) -> String {
     PrivateKey::from_pem(Algorithm::ES256, pem.as_bytes()).unwrap().thumbprint().to_base64url()
 }
 
+#[test]
+fn an_encrypted_key_is_refused_with_how_to_decrypt_it() {
+    for pem in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMC4CAQ==\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMC4CAQ==\n-----END EC PRIVATE KEY-----\n",
+    ] {
+        let error = PrivateKey::from_pem(Algorithm::ES256, pem.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("decrypt it with `openssl pkey"), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_rotated_private_key_signs_and_the_one_before_is_tried_once() {
     let (server, secrets) = (Server::default(), Rotating::new(FIRST_PEM));

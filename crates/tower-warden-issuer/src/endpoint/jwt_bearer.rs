@@ -52,13 +52,14 @@ pub(super) async fn respond(
         return Err(refused());
     }
     let scopes = assertion.scopes(form, client)?;
+    let resource = assertion.resource(form, client)?;
     let request = ClaimsRequest {
         actors,
         client_id: client.id(),
         confirmation,
         grant: GrantType::JwtBearer,
         presented: Some(identity),
-        resource: assertion.resource(form, client)?,
+        resource,
         scopes: &scopes,
         session_id: None,
         subject: &subject,
@@ -70,7 +71,10 @@ pub(super) async fn respond(
     if !issuer.use_once(&assertion.used).await? {
         return Err(refused());
     }
-    Ok(TokenResponse::new(access_token, confirmation, scopes, expires_at, now))
+    // Draft of ID-JAG, processing rules of the access token request: the response states the granted resource.
+    let is_identity = assertion.trusted.kind == AssertionKind::Identity;
+    let resource = is_identity.then(|| resource.into());
+    Ok(TokenResponse { resource, ..TokenResponse::new(access_token, confirmation, scopes, expires_at, now) })
 }
 
 impl Inner {

@@ -18,6 +18,8 @@ pub(super) struct TokenResponse {
     /// RFC 8693 §2.2.1.
     pub(super) issued_token_type: Option<&'static str>,
     pub(super) refresh_token: Option<RefreshSecret>,
+    /// The granted resource, where a profile requires that the response states it.
+    pub(super) resource: Option<Box<str>>,
     pub(super) scopes: Scopes,
     pub(super) token_type: &'static str,
 }
@@ -36,6 +38,7 @@ impl TokenResponse {
             expires_in: Duration::from_secs(expires_at.as_secs().saturating_sub(now.as_secs())),
             issued_token_type: None,
             refresh_token: None,
+            resource: None,
             scopes,
             token_type: token_type(confirmation),
         }
@@ -53,6 +56,9 @@ impl TokenResponse {
         }
         if let Some(token) = &self.refresh_token {
             body["refresh_token"] = token.expose().into();
+        }
+        if let Some(resource) = &self.resource {
+            body["resource"] = (**resource).into();
         }
         if !self.scopes.is_empty() {
             body["scope"] = self.scopes.to_string().into();

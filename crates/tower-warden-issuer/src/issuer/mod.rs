@@ -1,13 +1,13 @@
 //! The issuer, which all endpoints share.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, iter, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tower_warden::{
     Clock, ConfigError, UnixTime,
     api_key::{KeyDigest, KeyFormat, KeySecret, Pepper},
     dpop::Dpop,
-    jwt::Jwt,
+    jwt::{Algorithm, Jwt},
     replay::ReplayGuard,
 };
 
@@ -175,8 +175,7 @@ impl Inner {
         let mut metadata = json!({
             // It has no response type. RFC 8414 §2 does not require it, but clients do: the SDKs of MCP.
             "authorization_endpoint": self.url(paths::AUTHORIZE),
-            "dpop_signing_alg_values_supported":
-                self.dpop.allowed_algorithms().iter().map(|algorithm| algorithm.as_str()).collect::<Vec<_>>(),
+            "dpop_signing_alg_values_supported": algorithm_names(self.dpop.allowed_algorithms()),
             "grant_types_supported": self.grants().map(GrantType::as_str).collect::<Vec<_>>(),
             "introspection_endpoint": self.url(paths::INTROSPECT),
             "introspection_endpoint_auth_methods_supported": methods,
@@ -189,6 +188,9 @@ impl Inner {
             "token_endpoint_auth_methods_supported": methods,
             "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         });
+        if self.jwt_bearer.as_ref().is_some_and(AssertionGrants::has_identity_assertions) {
+            metadata["authorization_grant_profiles_supported"] = json!(["urn:ietf:params:oauth:grant-profile:id-jag"]);
+        }
         if self.has_mutual_tls {
             metadata["tls_client_certificate_bound_access_tokens"] = true.into();
         }
@@ -233,6 +235,15 @@ impl Inner {
         let authority = self.name.find("://").map_or(0, |scheme| scheme + "://".len());
         self.name[authority..].find('/').map_or("", |path| &self.name[authority + path..])
     }
+}
+
+/// The names of algorithms. Clients know Ed25519 by one of two.
+fn algorithm_names(algorithms: &[Algorithm]) -> Vec<&'static str> {
+    let names = algorithms.iter().flat_map(|algorithm| {
+        let alias = (*algorithm == Algorithm::EdDSA).then_some("Ed25519");
+        iter::once(algorithm.as_str()).chain(alias)
+    });
+    names.collect()
 }
 
 /// The paths of the endpoints, after that of the identifier.

@@ -3,6 +3,7 @@ use std::{
     fmt,
     num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tower_warden::{Eventual, Unavailable, UnixTime};
@@ -16,8 +17,8 @@ use super::{
 ///
 /// It has room for 100 000 families by default, at about 700 bytes each, however often their tokens are used. If there is no
 /// room, no token is issued: no family is dropped before it expires. A client has at most a hundredth of the room for one
-/// subject, and ten families at least, so that an agent that logs in all the time takes no room from others. Revoked families
-/// take room until they expire.
+/// subject, and ten families at least, so that an agent that logs in all the time takes no room from others. A revoked family
+/// takes room for an hour after it was last used.
 ///
 /// # Deployment caveat
 ///
@@ -111,8 +112,11 @@ impl RefreshStore for MemoryRefreshStore {
     }
 
     fn revoke(&self, family_id: &str) -> Eventual<Result<(), Unavailable>> {
-        if let Some(family) = self.families().by_id.get_mut(family_id) {
-            family.status = FamilyStatus::Revoked;
+        let mut families = self.families();
+        if let Some(family) = families.by_id.get(family_id) {
+            let idle_until = family.idle_until.min(family.rotated_at + KEPT_REVOKED);
+            let revoked = RefreshFamily { idle_until, status: FamilyStatus::Revoked, ..family.clone() };
+            families.insert(revoked);
         }
         Eventual::Now(Ok(()))
     }
@@ -138,6 +142,9 @@ impl fmt::Debug for MemoryRefreshStore {
         f.debug_struct("MemoryRefreshStore").field("capacity", &self.capacity).finish_non_exhaustive()
     }
 }
+
+/// The time for which a revoked family is kept after its last rotation. No access token of it is valid for longer.
+const KEPT_REVOKED: Duration = Duration::from_secs(3600);
 
 /// The families that a client may have for one subject in a store that is small.
 const MIN_SHARE: usize = 10;

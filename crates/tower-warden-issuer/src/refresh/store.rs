@@ -15,7 +15,8 @@ use super::family::{RefreshFamily, Rotation, RotationOutcome};
 ///   [`Rotated`](RotationOutcome::Rotated), and all others are [`Lost`](RotationOutcome::Lost) with the family after it.
 ///   [`Rotation::apply`] is the comparison and the change.
 /// - Each call has been stored when it returns, and is seen by each call that begins later.
-/// - A family is kept until [`idle_until`](RefreshFamily::idle_until), also if it is revoked.
+/// - A family is kept until [`idle_until`](RefreshFamily::idle_until). A revoked one may be removed an hour after
+///   [`rotated_at`](RefreshFamily::rotated_at): the access tokens that its use would revoke once more have expired.
 ///
 /// [`MemoryRefreshStore`](super::MemoryRefreshStore) is an implementation for one process, and `tower-warden-sql` has one for
 /// several nodes.

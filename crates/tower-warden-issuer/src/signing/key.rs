@@ -56,9 +56,9 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// If the text is not a key for this algorithm.
+    /// If the text is not a key for this algorithm, or the key is encrypted.
     pub fn from_pem(algorithm: Algorithm, pem: &[u8]) -> Result<Self, ConfigError> {
-        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| malformed())?;
+        let der = PrivateKeyDer::from_pem_slice(pem).map_err(|_| unread(pem))?;
         Self::from_der(algorithm, der.secret_der(), matches!(der, PrivateKeyDer::Pkcs8(_)))
     }
 
@@ -211,6 +211,17 @@ pub(super) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 pub(super) async fn generate(algorithm: Algorithm) -> Result<SigningKey, ConfigError> {
     let generated = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm)).await;
     generated.unwrap_or_else(|_| Err(ConfigError::custom("the task that generates a key has ended")))
+}
+
+/// The error for a text that is no PEM of a private key, or one of an encrypted key: RFC 7468 §11, or the older form.
+fn unread(pem: &[u8]) -> ConfigError {
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        return ConfigError::custom(
+            "a signing key is not encrypted: decrypt it with `openssl pkey -in FILE -out FILE`",
+        );
+    }
+    malformed()
 }
 
 fn malformed() -> ConfigError {

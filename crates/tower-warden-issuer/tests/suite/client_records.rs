@@ -122,6 +122,37 @@ fn keys_of_a_client_are_public() {
 }
 
 #[test]
+fn keys_that_cannot_be_used_are_left_out_of_the_keys_of_a_client() {
+    let set = jwk_set();
+    let good: Value = serde_json::from_str::<Value>(&set).unwrap()["keys"][0].clone();
+    let mut encryption = good.clone();
+    encryption["use"] = json!("enc");
+    let other = json!({ "kty": "RSA", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB" });
+    let unknown = json!({ "kty": "future" });
+    let keys = ClientKeys::from_jwk_set(&json!({ "keys": [encryption, other, good, unknown] }).to_string()).unwrap();
+    let mut written = record(&client("signer").authentication(ClientAuthentication::PrivateKeyJwt(keys)));
+    assert_eq!(written["authentication"][0]["keys"], json!([good]));
+    // Also of a record that someone wrote by hand.
+    written["authentication"][0]["keys"] = json!([encryption, good]);
+    assert_eq!(record(&read(&written).unwrap())["authentication"][0]["keys"], json!([good]));
+    for none in [json!([encryption]), json!([unknown, other])] {
+        assert!(ClientKeys::from_jwk_set(&json!({ "keys": none }).to_string()).is_err(), "{none}");
+    }
+}
+
+#[test]
+fn a_secret_key_beside_a_good_one_is_refused() {
+    let good: Value = serde_json::from_str::<Value>(&jwk_set()).unwrap()["keys"][0].clone();
+    let mut private = good.clone();
+    private["d"] = json!("AAAA");
+    let unusable = json!({ "kty": "future", "priv": "AAAA" });
+    let symmetric = json!({ "kty": "oct", "alg": "HS256", "k": "YSBzZWNyZXQgb2YgdGhpcnR5LXR3byBieXRlcyAuLi4" });
+    for secret in [private, unusable, symmetric, json!({ "kty": "oct", "alg": "A128KW", "k": "AAAA" })] {
+        assert!(ClientKeys::from_jwk_set(&json!({ "keys": [good, secret] }).to_string()).is_err(), "{secret}");
+    }
+}
+
+#[test]
 fn a_client_with_keys_of_a_custom_source_has_no_record() {
     let jwk = SigningKey::generate(Algorithm::ES256).unwrap().public_jwk();
     let keys = StaticKeys::new([VerifyingKey::from_jwk(&jwk).unwrap()]).unwrap();

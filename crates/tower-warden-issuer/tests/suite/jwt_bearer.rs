@@ -79,6 +79,18 @@ async fn an_assertion_yields_a_token_about_its_subject() {
 }
 
 #[tokio::test]
+async fn the_name_of_an_issuer_of_assertions_may_be_an_http_url() {
+    let name = "http://fs.example.com/adfs/services/trust";
+    let issuer = TestIssuer::new(name).environment(&Environment::default().with_clock(ManualClock::at(NOW)));
+    let mut grants = Grants::with(|builder| {
+        let trusted = JwtBearer::default().trust(name, issuer.clone(), Subjects::unchanged());
+        builder.jwt_bearer(trusted.unwrap())
+    });
+    grants.workloads = issuer;
+    assert_eq!(claims(grants.send(&grants.workload().sign(), "").await.token())["sub"], "job-7");
+}
+
+#[tokio::test]
 async fn an_assertion_is_accepted_once() {
     let grants = Grants::new();
     let assertion = grants.workload().sign();
@@ -274,6 +286,29 @@ async fn an_identity_assertion_is_accepted_for_the_client_that_it_names() {
     }
     let azp = grants.employee().without("client_id").claim("azp", "post");
     grants.send(&azp.sign(), "").await.assert_error(400, "invalid_grant");
+}
+
+#[tokio::test]
+async fn the_response_to_an_identity_assertion_states_the_granted_resource() {
+    let grants = Grants::new();
+    let reply = grants.send(&grants.employee().claim("resource", json!([BILLING, ORDERS])).sign(), "").await;
+    assert_eq!((&reply.body["resource"], &claims(reply.token())["aud"]), (&json!(BILLING), &json!(BILLING)));
+    let reply = grants.send(&grants.employee().sign(), "").await;
+    assert_eq!((&reply.body["resource"], &claims(reply.token())["aud"]), (&json!(ORDERS), &json!(ORDERS)));
+    let reply = grants.send(&grants.workload().claim("resource", BILLING).sign(), "").await;
+    assert!(reply.body.get("resource").is_none());
+}
+
+#[test]
+fn the_metadata_states_the_profile_of_identity_assertions_only_if_an_issuer_of_them_is_trusted() {
+    let profiles = |issuer: &TokenIssuer| {
+        let metadata: Value = serde_json::from_str(&issuer.metadata()).unwrap();
+        metadata.get("authorization_grant_profiles_supported").cloned()
+    };
+    let identity = Grants::new().setup.issuer;
+    assert_eq!(profiles(&identity), Some(json!(["urn:ietf:params:oauth:grant-profile:id-jag"])));
+    let common = JwtBearer::default().trust(WORKLOADS, TestIssuer::new(WORKLOADS), Subjects::unchanged()).unwrap();
+    assert_eq!(profiles(&Setup::with(|builder| builder.jwt_bearer(common)).issuer), None);
 }
 
 #[tokio::test]

@@ -107,6 +107,17 @@ async fn a_second_rotation_replaces_a_next_key_that_has_not_signed() {
 }
 
 #[test]
+fn an_encrypted_key_is_refused_with_how_to_decrypt_it() {
+    for pem in [
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMC4CAQ==\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nMC4CAQ==\n-----END EC PRIVATE KEY-----\n",
+    ] {
+        let error = SigningKey::from_pem(Algorithm::ES256, pem.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("decrypt it with `openssl pkey"), "{error}");
+    }
+}
+
+#[test]
 fn a_key_has_the_same_id_each_time_it_is_read() {
     let pem = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
     let read = || SigningKey::from_pem(Algorithm::EdDSA, pem.as_bytes()).unwrap();

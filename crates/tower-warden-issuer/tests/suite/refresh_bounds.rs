@@ -53,6 +53,30 @@ async fn a_client_does_not_take_the_room_of_others() {
     assert!(begin("alice").await.is_ok());
 }
 
+/// (284)
+#[tokio::test]
+async fn a_client_that_logs_out_has_room_again_after_an_hour() {
+    let setup = setup(MemoryRefreshStore::new(NonZeroUsize::new(10).unwrap()));
+    let revoke = async |token: &str| {
+        let request = at("/oauth/revoke", &format!("client_id=post&client_secret=s3cret&token={token}"));
+        assert_eq!(setup.send(request).await.status, 200);
+    };
+    for _ in 0..10 {
+        revoke(&first(&setup).await).await;
+    }
+    let begin = async || setup.issuer.issue_refresh_token(&RefreshTokenRequest::new("post", "alice")).await;
+    // Until then, a revoked family is known, so that its access tokens are revoked again if one of its tokens is used.
+    assert!(begin().await.is_err());
+    setup.advance(3_599);
+    assert!(begin().await.is_err());
+    setup.advance(1);
+    let token = begin().await.unwrap();
+    // One that is not revoked is kept.
+    setup.advance(3_601);
+    let used = format!("grant_type=refresh_token&refresh_token={}", token.expose());
+    assert_eq!(setup.post(&used).await.status, 200);
+}
+
 #[tokio::test]
 async fn an_access_token_of_a_revoked_family_is_not_active_with_a_list_for_each_kind() {
     let setup = setup(MemoryRefreshStore::default());

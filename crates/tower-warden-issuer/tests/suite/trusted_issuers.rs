@@ -52,6 +52,18 @@ async fn a_token_of_a_trusted_issuer_is_exchanged() {
 }
 
 #[tokio::test]
+async fn the_name_of_a_trusted_issuer_may_be_an_http_url() {
+    let name = "http://fs.partner.example/adfs/services/trust";
+    let issuer = TestIssuer::new(name).environment(&Environment::default().with_clock(ManualClock::at(NOW)));
+    let verifier = Jwt::new(Issuer::named(name, ORDERS).unwrap(), issuer.clone());
+    assert!(TokenExchange::default().trust("", verifier.clone(), Subjects::unchanged()).is_err());
+    let exchange = TokenExchange::default().trust(name, verifier, Subjects::unchanged()).unwrap();
+    let test = Exchange::with(|builder| builder.token_exchange(exchange));
+    let reply = test.exchange("orders", &issuer.token("alice").audience(ORDERS).scope("orders:read").sign(), "").await;
+    assert_eq!(claims(reply.token())["sub"], "alice");
+}
+
+#[tokio::test]
 async fn a_token_for_an_api_that_the_client_does_not_serve_is_refused() {
     let partner = Partner::new();
     let token = partner.token().audience(BILLING).sign();

@@ -25,6 +25,8 @@ use crate::{
 /// tower_warden_refresh_families SET revoked = 1 WHERE subject = …`; their access tokens are valid until they expire,
 /// unless the list of revocations has the subject.
 ///
+/// The number of families of a client is not limited, other than in a `MemoryRefreshStore`: limit how often one may log in.
+///
 /// # Examples
 ///
 /// ```
