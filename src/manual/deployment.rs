@@ -63,7 +63,7 @@
 //! ```
 //!
 //! Postgres sends revocations by `NOTIFY`, which a pooler in transaction mode, such as PgBouncer's, does not pass on: the
-//! store refuses it at the start. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
+//! store refuses it at the start, as that of an issuer does. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
 //!
 //! # Redis and Valkey
 //!
