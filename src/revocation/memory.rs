@@ -151,7 +151,7 @@ impl MemoryRevocationList {
         let expires_at = until.into().unwrap_or_else(|| revocation.default_end(now)) + Revocation::GRACE;
         let (name, issued_until) = revocation.into_parts();
         #[cfg(feature = "audit")]
-        let notice = self.observer.as_ref().map(|_| name.notice());
+        let notice = self.observer.as_ref().map(|_| name.notice(crate::notice::ChangeOutcome::Done));
         if expires_at <= now {
             self.shared.remove_until(expires_at);
             return Err(RevocationError::new(RevocationErrorKind::Expired));

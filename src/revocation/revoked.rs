@@ -180,14 +180,22 @@ impl Revocation {
     }
 
     /// Reports the revocation to the receiver of notices of an environment, if that has one: for a
-    /// [`RevocationList`](super::RevocationList) that has stored it. Without the feature `audit`, this does nothing.
-    pub fn report_to(&self, environment: &Environment) {
+    /// [`RevocationList`](super::RevocationList), after it has stored the revocation or failed to.
+    ///
+    /// One that may have been stored, because the store is [unavailable](RevocationErrorKind::Unavailable), is reported as
+    /// such. One that was not stored is not reported. Without the feature `audit`, this does nothing.
+    pub fn report_to(&self, environment: &Environment, outcome: &Result<(), RevocationError>) {
         #[cfg(feature = "audit")]
         if let Some(observer) = environment.observer() {
-            observer.observe(self.name.notice());
+            let outcome = match outcome.as_ref().map_err(|error| error.kind()) {
+                Ok(()) => crate::notice::ChangeOutcome::Done,
+                Err(RevocationErrorKind::Unavailable) => crate::notice::ChangeOutcome::Unknown,
+                Err(_) => return,
+            };
+            observer.observe(self.name.notice(outcome));
         }
         #[cfg(not(feature = "audit"))]
-        let _ = environment;
+        let _ = (environment, outcome);
     }
 
     /// The end of the revocation, if it is not known when the last of the named credentials expires.
