@@ -143,7 +143,7 @@ impl MemoryRevocationList {
     ///
     /// # Errors
     ///
-    /// If the list is full, the name is too long or lacks an issuer, or the named credentials have expired. Nothing is
+    /// If the list is full, the name is too long, is empty or lacks an issuer, or the named credentials have expired. Nothing is
     /// stored then.
     pub fn revoke(&self, revocation: Revocation, until: impl Into<Option<UnixTime>>) -> Result<(), RevocationError> {
         revocation.ensure_storable()?;

@@ -135,7 +135,7 @@ impl RedisRevocationList {
     ///
     /// # Errors
     ///
-    /// If the name is too long or lacks an issuer, the named credentials have expired, or Redis did not reply. In the last
+    /// If the name is too long, is empty or lacks an issuer, the named credentials have expired, or Redis did not reply. In the last
     /// case the revocation applies on this node, and Redis may have stored it: revoke again.
     pub async fn revoke(
         &self,
