@@ -20,7 +20,7 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
-        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, MissedChanges,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, MergedChanges,
     },
 };
 
@@ -245,39 +245,49 @@ impl Publisher {
 struct Changes {
     watchers: Arc<KeyWatchers>,
     is_listening: AtomicBool,
-    missed: Arc<Mutex<MissedChanges>>,
+    merged: Arc<Mutex<MergedChanges>>,
 }
 
 impl Changes {
     fn new(watchers: Arc<KeyWatchers>) -> Self {
-        Self { watchers, is_listening: AtomicBool::default(), missed: Arc::default() }
+        Self { watchers, is_listening: AtomicBool::default(), merged: Arc::default() }
     }
 
-    /// Notifies the watchers of a message that reports missed changes.
+    /// Notifies the watchers of a change.
     ///
-    /// Any client can publish on the channel: repeated reports are merged. The first one that waits starts a task, which
-    /// passes all of them on.
-    fn missed(&self) {
-        let mut missed = lock(&self.missed);
-        let is_scheduled = missed.wait(Instant::now()).is_some();
-        if missed.receive(Instant::now()) {
-            drop(missed);
-            self.watchers.notify(&KeyChange::Missed);
-        } else if !is_scheduled && let Some(wait) = missed.wait(Instant::now()) {
-            let (watchers, missed) = (Arc::clone(&self.watchers), Arc::clone(&self.missed));
-            tokio::spawn(async move {
-                sleep(wait).await;
-                let is_due = lock(&missed).take_due(Instant::now());
-                if is_due {
-                    watchers.notify(&KeyChange::Missed);
-                }
-            });
+    /// Any client can publish on the channel: repeated reports that invalidate more than one key are merged. The first one that
+    /// waits starts a task, which passes on all that wait.
+    ///
+    /// Invariant: while a report waits, such a task runs. It ends when none waits, which it checks under the lock.
+    fn receive(&self, change: KeyChange) {
+        let mut merged = lock(&self.merged);
+        let is_scheduled = merged.wait(Instant::now()).is_some();
+        let change = merged.receive(change, Instant::now());
+        let is_waiting = merged.wait(Instant::now()).is_some();
+        drop(merged);
+        if let Some(change) = change {
+            self.watchers.notify(&change);
+        }
+        if is_waiting && !is_scheduled {
+            tokio::spawn(pass_on(Arc::clone(&self.watchers), Arc::clone(&self.merged)));
         }
     }
 }
 
-fn lock(missed: &Mutex<MissedChanges>) -> MutexGuard<'_, MissedChanges> {
-    missed.lock().unwrap_or_else(PoisonError::into_inner)
+/// Passes the reports on that wait.
+async fn pass_on(watchers: Arc<KeyWatchers>, merged: Arc<Mutex<MergedChanges>>) {
+    let wait = || lock(&merged).wait(Instant::now());
+    let take_due = || lock(&merged).take_due(Instant::now());
+    while let Some(time) = wait() {
+        sleep(time).await;
+        while let Some(change) = take_due() {
+            watchers.notify(&change);
+        }
+    }
+}
+
+fn lock(merged: &Mutex<MergedChanges>) -> MutexGuard<'_, MergedChanges> {
+    merged.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Listener for Changes {
@@ -288,10 +298,7 @@ impl Listener for Changes {
     }
 
     fn message(&self, payload: &[u8]) {
-        match decode(payload) {
-            KeyChange::Missed => self.missed(),
-            change => self.watchers.notify(&change),
-        }
+        self.receive(decode(payload));
     }
 
     fn heard(&self, _: Instant) {

@@ -15,7 +15,7 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
-use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MissedChanges};
+use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MergedChanges};
 
 use crate::error::POOLER_ADVICE;
 
@@ -128,20 +128,21 @@ async fn listen(options: PgConnectOptions, mut connection: PgListener, watchers:
 
 /// Forwards notifications until the connection is lost.
 ///
-/// Any role can notify the channel: repeated reports of missed changes are merged.
+/// Any role can notify the channel: repeated reports that invalidate more than one key are merged.
 async fn forward(connection: &mut PgListener, watchers: &KeyWatchers) -> Error {
-    let mut missed = MissedChanges::default();
+    let mut merged = MergedChanges::default();
     loop {
-        if missed.take_due(Instant::now()) {
-            watchers.notify(&KeyChange::Missed);
+        while let Some(change) = merged.take_due(Instant::now()) {
+            watchers.notify(&change);
         }
-        let wait = missed.wait(Instant::now());
+        let wait = merged.wait(Instant::now());
         // Cancel-safe: a message that was received in part stays in the buffer of the connection.
         match timeout(wait.unwrap_or(KEEPALIVE_INTERVAL), connection.try_recv()).await {
-            Ok(Ok(Some(notification))) => match change(notification.payload()) {
-                KeyChange::Missed if !missed.receive(Instant::now()) => {}
-                change => watchers.notify(&change),
-            },
+            Ok(Ok(Some(notification))) => {
+                if let Some(change) = merged.receive(change(notification.payload()), Instant::now()) {
+                    watchers.notify(&change);
+                }
+            }
             Ok(Ok(None)) => return Error::PoolClosed,
             Ok(Err(error)) => return error,
             Err(_) if wait.is_some() => {}
