@@ -7,9 +7,11 @@
 //!
 //! 1. [`AuditLayer`](crate::layer::AuditLayer), which records one event for each request, also for those that a layer
 //!    refuses;
-//! 2. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
-//!    [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client that is still uploading; then trace and CORS
-//!    layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
+//! 2. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's, or
+//!    with [`BodyCheckLayer`](crate::layer::BodyCheckLayer), [`WebhookLayer`](crate::layer::WebhookLayer) or
+//!    [`McpGuardLayer`](crate::layer::McpGuardLayer), [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client
+//!    that is still uploading; then trace and CORS layers (of `tower-http`): CORS preflights carry no credential and must not
+//!    reach `AuthLayer`;
 //! 3. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
 //!    [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), if there is a proxy;
 //! 4. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
