@@ -42,7 +42,8 @@ async fn a_revocation_reaches_every_node_and_those_that_start_later() {
     }
     latencies.sort();
     println!("revocation to the other node: median {:?}, max {:?}", latencies[10], latencies[19]);
-    assert!(latencies[10] < Duration::from_millis(100), "{latencies:?}");
+    // A list is read again at most once a second: these were messages. Usually, they take less than a millisecond.
+    assert!(latencies[10] < seconds(1), "{latencies:?}");
     let third = node(&redis).await;
     assert!(is_revoked(&third, &token("token 7\n")).await && !is_revoked(&third, &token("token")).await);
 }
