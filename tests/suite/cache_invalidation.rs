@@ -372,10 +372,8 @@ async fn a_flood_of_made_up_keys_evicts_no_valid_key() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_is_looked_up_a_few_at_a_time() {
     // (8)
-    let stack = Stack::with(
-        |keys| keys.max_lookups(10.try_into().unwrap()).timeout(std::time::Duration::from_secs(60)),
-        |layer| layer,
-    );
+    let stack =
+        Stack::with(|keys| keys.max_lookups(10.try_into().unwrap()).timeout(Duration::from_secs(60)), |layer| layer);
     stack.store.set(Mode::Hold);
     let keys: Vec<_> = (0..1000).map(|_| unknown_key()).collect();
     let mut flood = Box::pin(join_all(keys.iter().map(|key| stack.bearer(key.expose()))));
