@@ -4,7 +4,8 @@
 //!
 //! 1. [`AuditLayer`], which records one event for each request.
 //! 2. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the
-//!    server is not axum's; and [`PeerLayer`], if the server stores the address of its connections in a type of its
+//!    server is not axum's, or with one of the layers that read bodies: [`BodyCheckLayer`], [`WebhookLayer`] and
+//!    [`McpGuardLayer`]; and [`PeerLayer`], if the server stores the address of its connections in a type of its
 //!    own, as tonic does, or listens on a Unix socket.
 //! 3. [`ClientAddressLayer`], if clients connect through a proxy.
 //! 4. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.

@@ -52,10 +52,12 @@ pub enum Notice {
         /// Its tenant.
         tenant: Option<Box<str>>,
     },
-    /// A revocation was added to the list, on this node.
+    /// A revocation was added to the list, on this node, or may have been.
     Revoked {
         /// The kind of name that is revoked, such as `subject` or `token`.
         kind: &'static str,
+        /// The outcome of the revocation.
+        outcome: ChangeOutcome,
         /// The issuer of the credentials, if the revocation names one.
         issuer: Option<Box<str>>,
         /// The name that is revoked, such as a subject or the id of a token.

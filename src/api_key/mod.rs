@@ -90,7 +90,7 @@ pub use self::{
     key_id::KeyId,
     keys::ApiKeys,
     memory::MemoryKeyStore,
-    missed_changes::MissedChanges,
+    merged_changes::MergedChanges,
     new_key::NewKey,
     query::{KeyPage, KeyQuery, KeyUse},
     record::{KeyRecord, Replacement},
@@ -112,7 +112,7 @@ mod key_id;
 mod keys;
 mod manage;
 mod memory;
-mod missed_changes;
+mod merged_changes;
 mod new_key;
 mod query;
 mod reason;

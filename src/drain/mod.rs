@@ -5,8 +5,8 @@
 //! rest of the body is therefore read and discarded, at most [256 MiB within 30 seconds](DrainLayer).
 //!
 //! The layers of this crate do so by themselves if the body is that of axum. [`DrainLayer`] does it for bodies of any other
-//! type, such as those of hyper, and for refusals by extractors and by body checks, which have taken the body. Its limits then
-//! apply to all layers inside.
+//! type, such as those of hyper, and for refusals by extractors and by `BodyCheckLayer`, `WebhookLayer` and `McpGuardLayer`,
+//! which take the body. Its limits then apply to all layers inside.
 //!
 //! Nothing is read for HTTP/2, in which a response may end a request
 //! ([RFC 9113 §8.1](https://www.rfc-editor.org/rfc/rfc9113#section-8.1)), nor of a client that sends `Expect: 100-continue` and

@@ -7,9 +7,11 @@
 //!
 //! 1. [`AuditLayer`](crate::layer::AuditLayer), which records one event for each request, also for those that a layer
 //!    refuses;
-//! 2. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's,
-//!    [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client that is still uploading; then trace and CORS
-//!    layers (of `tower-http`): CORS preflights carry no credential and must not reach `AuthLayer`;
+//! 2. [`ConcealLayer`](crate::layer::ConcealLayer), so that log layers print no credential; with servers other than axum's, or
+//!    with [`BodyCheckLayer`](crate::layer::BodyCheckLayer), [`WebhookLayer`](crate::layer::WebhookLayer) or
+//!    [`McpGuardLayer`](crate::layer::McpGuardLayer), [`DrainLayer`](crate::layer::DrainLayer), so that a refusal reaches a client
+//!    that is still uploading; then trace and CORS layers (of `tower-http`): CORS preflights carry no credential and must not
+//!    reach `AuthLayer`;
 //! 3. [`ClientAddressLayer`](crate::layer::ClientAddressLayer) and
 //!    [`ForwardedCertificateLayer`](crate::layer::ForwardedCertificateLayer), if there is a proxy;
 //! 4. [`RateLimitLayer`](crate::layer::RateLimitLayer) by peer and [`FailureLimitLayer`](crate::layer::FailureLimitLayer);
@@ -63,7 +65,7 @@
 //! ```
 //!
 //! Postgres sends revocations by `NOTIFY`, which a pooler in transaction mode, such as PgBouncer's, does not pass on: the
-//! store refuses it at the start. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
+//! store refuses it at the start, as that of an issuer does. `SqlKeyStore::connect_through_pooler` takes a second URL, of the server itself. A node that loses its connection drops all keys that it has cached.
 //!
 //! # Redis and Valkey
 //!

@@ -1,6 +1,6 @@
 //! The optional members of the document.
 
-use super::document::{ProtectedResourceMetadata, error, url_error};
+use super::protected_resource::{ProtectedResourceMetadata, error, url_error};
 use crate::{
     error::ConfigError,
     scope::{self, Scope, Scopes},

@@ -61,10 +61,11 @@
 
 #[cfg(feature = "axum")]
 pub use self::routes::metadata_routes;
-pub use self::{document::ProtectedResourceMetadata, endpoint::MetadataEndpoint};
+pub use self::{endpoint::MetadataEndpoint, protected_resource::ProtectedResourceMetadata};
 
 mod document;
 mod endpoint;
 mod members;
+mod protected_resource;
 #[cfg(feature = "axum")]
 mod routes;

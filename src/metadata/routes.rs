@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use axum::{Router, body::Body};
 
-use super::document::ProtectedResourceMetadata;
+use super::protected_resource::ProtectedResourceMetadata;
 
 /// Creates the public routes at the well-known URL of the metadata.
 ///

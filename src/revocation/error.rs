@@ -18,6 +18,9 @@ pub enum RevocationErrorKind {
     /// [`Revocation::signature_key`](super::Revocation::signature_key), [`Revocation::owner`](super::Revocation::owner) and
     /// [`Revocation::of`](super::Revocation::of).
     NoIssuer,
+    /// The id, session, subject, client, owner or tenant of the revocation is empty, for example because a variable was not
+    /// set.
+    NoName,
     /// The issuer and the id are longer than [`RevocationName::MAX_LEN`](super::RevocationName::MAX_LEN) together.
     TooLong,
     /// The store of the list did not answer. It may have stored the revocation.
@@ -33,6 +36,7 @@ impl RevocationErrorKind {
                 "the revocation names no issuer, so it matches nothing; API keys are revoked by key id, by owner, or by \
                  `Revocation::of` the caller"
             }
+            Self::NoName => "the revocation names nothing: its id, session, subject, client, owner or tenant is empty",
             Self::TooLong => "the issuer and the id of the revocation have more than 1024 bytes",
             Self::Unavailable => "the store of the revocation list did not answer",
         }

@@ -143,7 +143,7 @@ impl MemoryRevocationList {
     ///
     /// # Errors
     ///
-    /// If the list is full, the name is too long or lacks an issuer, or the named credentials have expired. Nothing is
+    /// If the list is full, the name is too long, is empty or lacks an issuer, or the named credentials have expired. Nothing is
     /// stored then.
     pub fn revoke(&self, revocation: Revocation, until: impl Into<Option<UnixTime>>) -> Result<(), RevocationError> {
         revocation.ensure_storable()?;
@@ -151,7 +151,7 @@ impl MemoryRevocationList {
         let expires_at = until.into().unwrap_or_else(|| revocation.default_end(now)) + Revocation::GRACE;
         let (name, issued_until) = revocation.into_parts();
         #[cfg(feature = "audit")]
-        let notice = self.observer.as_ref().map(|_| name.notice());
+        let notice = self.observer.as_ref().map(|_| name.notice(crate::notice::ChangeOutcome::Done));
         if expires_at <= now {
             self.shared.remove_until(expires_at);
             return Err(RevocationError::new(RevocationErrorKind::Expired));

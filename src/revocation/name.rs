@@ -93,7 +93,7 @@ impl<'a> RevocationName<'a> {
 
     /// The notice of a revocation by this name.
     #[cfg(feature = "audit")]
-    pub(super) fn notice(&self) -> crate::notice::Notice {
+    pub(super) fn notice(&self, outcome: crate::notice::ChangeOutcome) -> crate::notice::Notice {
         let kind = match self.kind {
             NameKind::Client => "client",
             NameKind::Key => "key",
@@ -106,7 +106,7 @@ impl<'a> RevocationName<'a> {
             NameKind::Token => "token",
         };
         let issuer = (!self.issuer.is_empty()).then(|| (*self.issuer).into());
-        crate::notice::Notice::Revoked { kind, issuer, name: (*self.id).into() }
+        crate::notice::Notice::Revoked { kind, outcome, issuer, name: (*self.id).into() }
     }
 
     /// Encodes the name unambiguously: kind, length of the issuer, issuer, id.

@@ -11,7 +11,7 @@ use crate::{caller::Principal, environment::Environment, time::UnixTime};
 /// The credentials that a revocation covers.
 ///
 /// Issuers, subjects and ids are compared byte for byte. Those of tokens belong to one issuer: two issuers can use the
-/// same ids. A list refuses a revocation that needs an issuer and has none.
+/// same ids. A list refuses a revocation that needs an issuer and has none, and one of an empty name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Revocation {
     name: RevocationName<'static>,
@@ -55,11 +55,12 @@ impl Revocation {
     /// ```
     #[must_use]
     pub fn of(caller: &Principal) -> Option<Self> {
-        if let Some(id) = caller.key_id() {
+        let named = |id: &&str| !id.is_empty();
+        if let Some(id) = caller.key_id().filter(named) {
             return Some(Self::new(RevocationName::owned(NameKind::of_key(caller.method()), "", id), ANY_TIME));
         }
-        let issuer = caller.issuer().filter(|issuer| !issuer.is_empty())?;
-        Some(match (caller.token_id(), caller.session_id()) {
+        let issuer = caller.issuer().filter(named)?;
+        Some(match (caller.token_id().filter(named), caller.session_id().filter(named)) {
             (Some(id), _) => Self::token(issuer, id),
             (None, Some(id)) => Self::session(issuer, id),
             (None, None) => {
@@ -167,27 +168,37 @@ impl Revocation {
     ///
     /// # Errors
     ///
-    /// If the name is longer than [`RevocationName::MAX_LEN`], or if it needs an issuer and has none: it would match no
-    /// credential.
+    /// If the name is longer than [`RevocationName::MAX_LEN`], if it needs an issuer and has none, or if it is empty: it would
+    /// match no credential.
     pub fn ensure_storable(&self) -> Result<(), RevocationError> {
         if self.name.len() > RevocationName::MAX_LEN {
             Err(RevocationError::new(RevocationErrorKind::TooLong))
         } else if self.name.kind().has_issuer() && self.name.issuer().is_empty() {
             Err(RevocationError::new(RevocationErrorKind::NoIssuer))
+        } else if self.name.id().is_empty() {
+            Err(RevocationError::new(RevocationErrorKind::NoName))
         } else {
             Ok(())
         }
     }
 
     /// Reports the revocation to the receiver of notices of an environment, if that has one: for a
-    /// [`RevocationList`](super::RevocationList) that has stored it. Without the feature `audit`, this does nothing.
-    pub fn report_to(&self, environment: &Environment) {
+    /// [`RevocationList`](super::RevocationList), after it has stored the revocation or failed to.
+    ///
+    /// One that may have been stored, because the store is [unavailable](RevocationErrorKind::Unavailable), is reported as
+    /// such. One that was not stored is not reported. Without the feature `audit`, this does nothing.
+    pub fn report_to(&self, environment: &Environment, outcome: &Result<(), RevocationError>) {
         #[cfg(feature = "audit")]
         if let Some(observer) = environment.observer() {
-            observer.observe(self.name.notice());
+            let outcome = match outcome.as_ref().map_err(|error| error.kind()) {
+                Ok(()) => crate::notice::ChangeOutcome::Done,
+                Err(RevocationErrorKind::Unavailable) => crate::notice::ChangeOutcome::Unknown,
+                Err(_) => return,
+            };
+            observer.observe(self.name.notice(outcome));
         }
         #[cfg(not(feature = "audit"))]
-        let _ = environment;
+        let _ = (environment, outcome);
     }
 
     /// The end of the revocation, if it is not known when the last of the named credentials expires.

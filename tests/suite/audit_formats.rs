@@ -66,7 +66,7 @@ async fn events() -> Vec<Event> {
     let action = KeyAction::Revoked;
     let (outcome, owner) = (ChangeOutcome::Unknown, Some("alice".into()));
     log.observe(Notice::Key { action, id: "key-1".into(), outcome, owner, tenant: None });
-    log.observe(Notice::Revoked { kind: "token", issuer: None, name: "token-1".into() });
+    log.observe(Notice::Revoked { kind: "token", outcome, issuer: None, name: "token-1".into() });
     std::iter::from_fn(|| events.try_recv()).collect()
 }
 

@@ -33,7 +33,7 @@ use tower_warden::{
     rate_limit::{
         DecidedBy, Decision, LimitBy, LimitExceeded, LimitRequest, LimitStatus, LocalRateLimiter, Quota, RateLimiter,
     },
-    revocation::{MemoryRevocationList, Revocation, RevocationList},
+    revocation::{MemoryRevocationList, Revocation, RevocationError, RevocationErrorKind, RevocationList},
     scope::Scopes,
     testing::{TestIssuer, assert_protected},
 };
@@ -194,11 +194,23 @@ fn a_revocation_is_a_notice_if_it_was_stored() {
     let (environment, _log, mut events) = observed();
     let list = MemoryRevocationList::default().environment(&environment);
     list.revoke(Revocation::token("https://issuer.test", "token-1"), START + Duration::from_secs(60)).unwrap();
-    let expected =
-        Notice::Revoked { kind: "token", issuer: Some("https://issuer.test".into()), name: "token-1".into() };
-    assert_eq!(notices(&mut events), [expected]);
+    let notice = |outcome| Notice::Revoked {
+        kind: "token",
+        outcome,
+        issuer: Some("https://issuer.test".into()),
+        name: "token-1".into(),
+    };
+    assert_eq!(notices(&mut events), [notice(ChangeOutcome::Done)]);
     list.revoke(Revocation::token("", "token-1"), None).unwrap_err();
     assert!(notices(&mut events).is_empty());
+
+    // As a list with a store reports it.
+    let revocation = Revocation::token("https://issuer.test", "token-1");
+    let failed = |kind| Err(RevocationError::new(kind));
+    revocation.report_to(&environment, &failed(RevocationErrorKind::Full));
+    assert!(notices(&mut events).is_empty());
+    revocation.report_to(&environment, &failed(RevocationErrorKind::Unavailable));
+    assert_eq!(notices(&mut events), [notice(ChangeOutcome::Unknown)]);
 }
 
 #[tokio::test]

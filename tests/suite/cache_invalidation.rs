@@ -1,12 +1,16 @@
 //! The cache under revocations, concurrent and cancelled requests, and outages of the store.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{FutureExt, future::join_all};
 use tower_warden::{
     Clock, Environment, ManualClock, UnixTime,
     api_key::{
-        ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore, NewKey,
+        ApiKeys, KeyChange, KeyErrorKind, KeyFormat, KeyId, KeyQuery, KeyStore, KeyWatcher, MemoryKeyStore,
+        MergedChanges, NewKey,
     },
     layer::AuthLayer,
 };
@@ -368,10 +372,8 @@ async fn a_flood_of_made_up_keys_evicts_no_valid_key() {
 #[tokio::test]
 async fn a_flood_of_made_up_keys_is_looked_up_a_few_at_a_time() {
     // (8)
-    let stack = Stack::with(
-        |keys| keys.max_lookups(10.try_into().unwrap()).timeout(std::time::Duration::from_secs(60)),
-        |layer| layer,
-    );
+    let stack =
+        Stack::with(|keys| keys.max_lookups(10.try_into().unwrap()).timeout(Duration::from_secs(60)), |layer| layer);
     stack.store.set(Mode::Hold);
     let keys: Vec<_> = (0..1000).map(|_| unknown_key()).collect();
     let mut flood = Box::pin(join_all(keys.iter().map(|key| stack.bearer(key.expose()))));
@@ -473,6 +475,26 @@ async fn a_key_that_was_read_during_the_request_is_accepted_while_missed_changes
         request.await.assert_subject("alice");
         assert_eq!(stack.store.finds(), finds, "what was read is used, and not cached");
     }
+}
+
+#[test]
+fn reports_that_invalidate_more_than_one_key_are_merged_by_their_kind() {
+    let (mut merged, start) = (MergedChanges::default(), Instant::now());
+    let at = |milliseconds| start + Duration::from_millis(milliseconds);
+    let added = |merged: &mut MergedChanges, at| merged.receive(KeyChange::Added, at);
+    assert_eq!(added(&mut merged, at(0)), Some(KeyChange::Added));
+    assert_eq!(merged.receive(KeyChange::Missed, at(50)), Some(KeyChange::Missed));
+    for _ in 0..1000 {
+        assert_eq!(added(&mut merged, at(60)), None);
+        assert_eq!(merged.receive(KeyChange::Missed, at(60)), None);
+        let changed = KeyChange::Changed("key_1".parse().unwrap());
+        assert_eq!(merged.receive(changed.clone(), at(60)), Some(changed), "not delayed");
+    }
+    assert_eq!((merged.take_due(at(99)), merged.wait(at(99))), (None, Some(Duration::from_millis(1))));
+    assert_eq!((merged.take_due(at(100)), merged.take_due(at(100))), (Some(KeyChange::Added), None));
+    assert_eq!(merged.wait(at(100)), Some(Duration::from_millis(50)));
+    assert_eq!((merged.take_due(at(150)), merged.take_due(at(150))), (Some(KeyChange::Missed), None));
+    assert_eq!((merged.wait(at(150)), added(&mut merged, at(200))), (None, Some(KeyChange::Added)));
 }
 
 #[tokio::test]

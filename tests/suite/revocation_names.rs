@@ -156,6 +156,26 @@ fn a_revocation_that_needs_an_issuer_and_has_none_is_an_error_that_names_what_to
 }
 
 #[test]
+fn a_revocation_of_an_empty_name_is_an_error() {
+    let list = list(&ManualClock::at(START));
+    for revocation in [
+        Revocation::client(ISSUER, "", START),
+        Revocation::key(""),
+        Revocation::owner("", START),
+        Revocation::session(ISSUER, ""),
+        Revocation::signature_key(""),
+        Revocation::subject(ISSUER, "", START),
+        Revocation::subject_tokens(ISSUER, "", START),
+        Revocation::tenant("", START),
+        Revocation::token(ISSUER, ""),
+    ] {
+        let error = list.revoke(revocation, end()).unwrap_err();
+        assert_eq!(error.kind(), RevocationErrorKind::NoName);
+    }
+    assert!(list.is_empty());
+}
+
+#[test]
 fn a_revocation_without_a_known_end_outlives_its_tokens_and_never_ends_for_keys() {
     for (revocation, is_for_ever) in [
         (Revocation::token(ISSUER, "1"), false),

@@ -251,11 +251,13 @@ fn a_revoked_token_or_session_is_that_of_one_issuer() {
 #[test]
 fn a_token_without_an_id_is_not_revoked_by_id() {
     // (59): the verifier of the issuer requires the id.
-    let list = list();
-    list.revoke(Revocation::token(ISSUER, ""), end()).unwrap();
-    list.revoke(Revocation::session(ISSUER, ""), end()).unwrap();
-    list.revoke(Revocation::key(""), end()).unwrap();
-    assert!(!names(&list, &changed(|token| (token.token_id, token.session_id) = (None, None))));
+    let without_id = changed(|token| (token.token_id, token.session_id) = (None, None));
+    for revocation in [Revocation::token(ISSUER, ""), Revocation::session(ISSUER, ""), Revocation::key("")] {
+        assert!(RevocationName::all_of(&without_id).all(|name| name != *revocation.name()));
+        let list = list();
+        assert_eq!(list.revoke(revocation, end()).unwrap_err().kind(), RevocationErrorKind::NoName);
+        assert!(!names(&list, &without_id));
+    }
 }
 
 #[test]

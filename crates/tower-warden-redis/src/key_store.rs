@@ -3,11 +3,8 @@
 use std::{
     ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::Arc,
+    time::Duration,
 };
 
 use futures_util::future::Either;
@@ -20,22 +17,20 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
-        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, MissedChanges,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers,
     },
 };
 
 use crate::{
     client::RedisClient,
     connection::{Purpose, RedisConnection},
-    listener::{self, Listener, Listening, Source},
+    key_changes::{Changes, encode},
+    listener::{self, Listening},
     retry::{backoff, retry},
 };
 
 /// The channel in a namespace, with the version of its messages. The braces put it into one slot of a cluster.
 const CHANNEL: &str = "tower-warden:{keys:1}";
-
-/// The message of [`KeyChange::Missed`].
-const MISSED: &str = "*";
 
 /// The maximum time that the start of a store waits until it is subscribed.
 const START_TIMEOUT: Duration = Duration::from_secs(2);
@@ -113,7 +108,7 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
         let listener = Arc::clone(&changes);
         let subscriber = tokio::spawn(async move { listening.run(Arc::downgrade(&listener)).await }).abort_handle();
         let heard = async {
-            while !changes.is_listening.load(Ordering::Acquire) {
+            while !changes.is_listening() {
                 sleep(Duration::from_millis(5)).await;
             }
         };
@@ -237,109 +232,6 @@ impl Publisher {
     }
 }
 
-/// Notifies the watchers of published changes.
-///
-/// Invariant: a watcher that has cached a key is notified of a later change, or of `Missed`. While heartbeats are
-/// received, changes arrive as messages. After a loss, `Missed` is sent twice: at once, because changes are no longer
-/// received, and when heartbeats are received again, because a key that was read in between may have changed since.
-struct Changes {
-    watchers: Arc<KeyWatchers>,
-    is_listening: AtomicBool,
-    missed: Arc<Mutex<MissedChanges>>,
-}
-
-impl Changes {
-    fn new(watchers: Arc<KeyWatchers>) -> Self {
-        Self { watchers, is_listening: AtomicBool::default(), missed: Arc::default() }
-    }
-
-    /// Notifies the watchers of a message that reports missed changes.
-    ///
-    /// Any client can publish on the channel: repeated reports are merged. The first one that waits starts a task, which
-    /// passes all of them on.
-    fn missed(&self) {
-        let mut missed = lock(&self.missed);
-        let is_scheduled = missed.wait(Instant::now()).is_some();
-        if missed.receive(Instant::now()) {
-            drop(missed);
-            self.watchers.notify(&KeyChange::Missed);
-        } else if !is_scheduled && let Some(wait) = missed.wait(Instant::now()) {
-            let (watchers, missed) = (Arc::clone(&self.watchers), Arc::clone(&self.missed));
-            tokio::spawn(async move {
-                sleep(wait).await;
-                let is_due = lock(&missed).take_due(Instant::now());
-                if is_due {
-                    watchers.notify(&KeyChange::Missed);
-                }
-            });
-        }
-    }
-}
-
-fn lock(missed: &Mutex<MissedChanges>) -> MutexGuard<'_, MissedChanges> {
-    missed.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Listener for Changes {
-    async fn read(&self, _: Source) {}
-
-    async fn wants_heartbeat(&self) {
-        std::future::pending().await
-    }
-
-    fn message(&self, payload: &[u8]) {
-        match decode(payload) {
-            KeyChange::Missed => self.missed(),
-            change => self.watchers.notify(&change),
-        }
-    }
-
-    fn heard(&self, _: Instant) {
-        if !self.is_listening.load(Ordering::Acquire) {
-            self.watchers.notify(&KeyChange::Missed);
-            self.is_listening.store(true, Ordering::Release);
-        }
-    }
-
-    fn lost(&self) {
-        self.is_listening.store(false, Ordering::Release);
-        self.watchers.notify(&KeyChange::Missed);
-    }
-}
-
 fn unavailable() -> KeyError {
     Unavailable::new("the key store").into()
-}
-
-fn encode(change: &KeyChange) -> String {
-    match change {
-        KeyChange::Added => String::new(),
-        KeyChange::Changed(id) => id.as_str().to_owned(),
-        // Any other change may affect any key.
-        _ => MISSED.to_owned(),
-    }
-}
-
-fn decode(message: &[u8]) -> KeyChange {
-    match std::str::from_utf8(message) {
-        Ok("") => KeyChange::Added,
-        Ok(id) => KeyId::parse(id).map_or(KeyChange::Missed, KeyChange::Changed),
-        Err(_) => KeyChange::Missed,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_is_decoded_to_its_change_and_any_other_text_to_missed_changes() {
-        let changed = KeyId::parse("key_1").map(KeyChange::Changed).ok();
-        for change in [Some(KeyChange::Added), Some(KeyChange::Missed), changed].into_iter().flatten() {
-            assert_eq!(decode(encode(&change).as_bytes()), change);
-        }
-        for odd in [&b"no id"[..], b"\xff", &[b'x'; 65]] {
-            assert_eq!(decode(odd), KeyChange::Missed);
-        }
-    }
 }

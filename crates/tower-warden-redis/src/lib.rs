@@ -125,6 +125,7 @@ pub use self::{
 
 mod client;
 mod connection;
+mod key_changes;
 mod key_store;
 mod listener;
 mod rate_limit;

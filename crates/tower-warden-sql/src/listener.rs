@@ -15,7 +15,7 @@ use tokio::{
     task::AbortHandle,
     time::{sleep, timeout},
 };
-use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MissedChanges};
+use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MergedChanges};
 
 use crate::error::POOLER_ADVICE;
 
@@ -52,22 +52,30 @@ impl Listener {
     ) -> Result<Self, Error> {
         let options = options.clone().application_name("tower-warden listener");
         let mut connection = connect(&options).await?;
-        verify(&mut connection, pool).await?;
+        verify(&mut connection, pool, POOLER_ADVICE).await?;
         Ok(Self(tokio::spawn(listen(options, connection, watchers)).abort_handle()))
     }
 }
 
-/// Verifies that a notification of the pool arrives: not through a pooler in transaction mode, which gives the connection
-/// of the server that listens to other clients.
-async fn verify(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> {
-    probe(connection, pool).await.map_err(|error| match error {
-        // A notification for the listener arrived at a connection that does not listen: the pooler exchanged the two.
-        Error::Protocol(_) => Error::Configuration(POOLER_ADVICE.into()),
-        error => error,
-    })
+/// Verifies that no pooler in transaction mode is between a pool and the server; the error is the advice.
+#[cfg(feature = "issuer")]
+pub(crate) async fn verify_direct(pool: &PgPool, advice: &'static str) -> Result<(), Error> {
+    verify(&mut connect(&pool.connect_options()).await?, pool, advice).await
 }
 
-async fn probe(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> {
+/// Verifies that a notification of the pool arrives: not through a pooler in transaction mode, which gives the connection
+/// of the server that listens to other clients.
+async fn verify(connection: &mut PgListener, pool: &PgPool, advice: &'static str) -> Result<(), Error> {
+    match probe(connection, pool).await {
+        Ok(true) => Ok(()),
+        // A notification for the listener arrived at a connection that does not listen: the pooler exchanged the two.
+        Ok(false) | Err(Error::Protocol(_)) => Err(Error::Configuration(advice.into())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns whether a notification of the pool arrives.
+async fn probe(connection: &mut PgListener, pool: &PgPool) -> Result<bool, Error> {
     let channel = format!("tower_warden_probe_{:016x}", RandomState::new().hash_one(CHANNEL));
     connection.listen(&channel).await?;
     pool.execute(raw_sql(&format!("NOTIFY {channel}"))).await?;
@@ -84,13 +92,14 @@ async fn probe(connection: &mut PgListener, pool: &PgPool) -> Result<(), Error> 
         match timeout(PROBE_INTERVAL, received).await {
             Ok(received) => {
                 received?;
-                return connection.unlisten(&channel).await;
+                connection.unlisten(&channel).await?;
+                return Ok(true);
             }
             // The server sends what is pending with its response: only a server that responds counts as a probe.
             Err(_) => ping(connection).await?,
         }
     }
-    Err(Error::Configuration(POOLER_ADVICE.into()))
+    Ok(false)
 }
 
 impl Drop for Listener {
@@ -119,20 +128,21 @@ async fn listen(options: PgConnectOptions, mut connection: PgListener, watchers:
 
 /// Forwards notifications until the connection is lost.
 ///
-/// Any role can notify the channel: repeated reports of missed changes are merged.
+/// Any role can notify the channel: repeated reports that invalidate more than one key are merged.
 async fn forward(connection: &mut PgListener, watchers: &KeyWatchers) -> Error {
-    let mut missed = MissedChanges::default();
+    let mut merged = MergedChanges::default();
     loop {
-        if missed.take_due(Instant::now()) {
-            watchers.notify(&KeyChange::Missed);
+        while let Some(change) = merged.take_due(Instant::now()) {
+            watchers.notify(&change);
         }
-        let wait = missed.wait(Instant::now());
+        let wait = merged.wait(Instant::now());
         // Cancel-safe: a message that was received in part stays in the buffer of the connection.
         match timeout(wait.unwrap_or(KEEPALIVE_INTERVAL), connection.try_recv()).await {
-            Ok(Ok(Some(notification))) => match change(notification.payload()) {
-                KeyChange::Missed if !missed.receive(Instant::now()) => {}
-                change => watchers.notify(&change),
-            },
+            Ok(Ok(Some(notification))) => {
+                if let Some(change) = merged.receive(change(notification.payload()), Instant::now()) {
+                    watchers.notify(&change);
+                }
+            }
             Ok(Ok(None)) => return Error::PoolClosed,
             Ok(Err(error)) => return error,
             Err(_) if wait.is_some() => {}

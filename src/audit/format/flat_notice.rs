@@ -51,9 +51,13 @@ impl<'a> NoticeLine<'a> {
                 tenant: tenant.as_deref(),
                 ..empty
             },
-            Notice::Revoked { kind, issuer, name } => {
-                Self { action: Some(kind), issuer: issuer.as_deref(), revoked: Some(name), ..empty }
-            }
+            Notice::Revoked { kind, outcome, issuer, name } => Self {
+                action: Some(kind),
+                issuer: issuer.as_deref(),
+                outcome: Some(outcome.as_str()),
+                revoked: Some(name),
+                ..empty
+            },
         }
     }
 }

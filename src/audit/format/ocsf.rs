@@ -93,9 +93,10 @@ impl Ocsf {
                 let unmapped = json!({ "action": action, "outcome": outcome, "owner": owner, "tenant": tenant });
                 (Class::of_category(3, 4, activity), INFORMATIONAL, json!({ "entity": entity, "unmapped": unmapped }))
             }
-            Notice::Revoked { kind, issuer, name } => {
+            Notice::Revoked { kind, outcome, issuer, name } => {
                 let entity = json!({ "name": name, "type": kind });
-                let more = json!({ "entity": entity, "unmapped": { "issuer": issuer } });
+                let unmapped = json!({ "issuer": issuer, "outcome": outcome.as_str() });
+                let more = json!({ "entity": entity, "unmapped": unmapped });
                 (Class::of_category(3, 4, 11), INFORMATIONAL, more)
             }
             Notice::DependencyDown { dependency, issuer, cause } => {

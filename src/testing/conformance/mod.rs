@@ -85,7 +85,8 @@ pub use self::key_store::{key_store, key_store_changes, key_store_management, ke
 pub use self::rate_limiter::{LimiterTime, rate_limiter};
 pub use self::{
     replay_guard::{ReplayCapacity, replay_guard},
-    revocation_list::{RevocationEntry, RevokedBy, revocation_list},
+    revocation_entry::{RevocationEntry, RevokedBy},
+    revocation_list::revocation_list,
 };
 
 #[cfg(feature = "api-key")]
@@ -93,6 +94,7 @@ mod key_store;
 #[cfg(feature = "rate-limit")]
 mod rate_limiter;
 mod replay_guard;
+mod revocation_entry;
 mod revocation_list;
 
 /// The value of an answer. In a conformance test, whatever an implementation depends on is available.

@@ -10,6 +10,8 @@
 //! 3. At most one request fetches units for a lease. `Lease::fetching` is set and cleared under the lock of the shard,
 //!    and `Fetch` clears it when it is dropped: also if the query fails, or if the client disconnects and the future is
 //!    dropped. Dropping it closes the semaphore as well, so no request waits for a fetch that is over.
+//! 4. A lease is removed only if it has expired and nobody fetches units for it. Callers of one limit therefore cannot
+//!    take the units of callers of another one, however many keys they have; and `Fetch::complete` finds its lease.
 
 use std::{
     collections::HashMap,
@@ -25,7 +27,7 @@ use tower_warden::rate_limit::{LimitRequest, LimitStatus};
 /// The number of locks.
 const SHARDS: usize = 64;
 
-/// The maximum number of leases; further ones replace others, whose units are lost.
+/// The maximum number of leases; a request with a further key takes its cost from Redis.
 const CAPACITY: usize = 65_536;
 
 /// The leases of a node, each for a key and a set of quotas.
@@ -93,7 +95,10 @@ impl Leases {
                 std::mem::take(&mut lease.waiting)
             }
             None => {
-                insert(&mut leases, slot, Lease { left: 0, expires_at: now, status: NONE, fetching, waiting: 0 }, now);
+                if is_full(&mut leases, now) {
+                    return Spending::Direct;
+                }
+                leases.insert(slot, Lease { left: 0, expires_at: now, status: NONE, fetching, waiting: 0 });
                 0
             }
         };
@@ -126,11 +131,13 @@ pub(super) struct Fetch {
 
 impl Fetch {
     /// Stores the units that this request does not need; `started_at` is a time before the query was sent.
-    pub(super) fn complete(self, left: u32, status: LimitStatus, started_at: Duration, now: Duration) {
+    pub(super) fn complete(self, left: u32, status: LimitStatus, started_at: Duration) {
         let expires_at = started_at.saturating_add(self.lifetime);
         let mut leases = self.leases.shard(self.slot);
-        let waiting = leases.get(&self.slot).map_or(0, |lease| lease.waiting).saturating_sub(left);
-        insert(&mut leases, self.slot, Lease { left, expires_at, status, fetching: None, waiting }, now);
+        if let Some(lease) = leases.get_mut(&self.slot) {
+            let waiting = lease.waiting.saturating_sub(left);
+            *lease = Lease { left, expires_at, status, fetching: None, waiting };
+        }
         // Before this fetch is dropped, which takes the lock again.
         drop(leases);
     }
@@ -150,12 +157,37 @@ impl Drop for Fetch {
 
 const NONE: LimitStatus = LimitStatus::new(0, 0, Duration::ZERO);
 
-fn insert(leases: &mut HashMap<u64, Lease>, slot: u64, lease: Lease, now: Duration) {
-    if leases.len() >= CAPACITY / SHARDS {
+/// Returns `true` if there is no room for a further lease, also after the expired ones are removed.
+fn is_full(leases: &mut HashMap<u64, Lease>, now: Duration) -> bool {
+    let is_full = |leases: &HashMap<_, _>| leases.len() >= CAPACITY / SHARDS;
+    if is_full(leases) {
         leases.retain(|_, lease| now < lease.expires_at || lease.fetching.is_some());
     }
-    if leases.len() >= CAPACITY / SHARDS {
-        leases.clear();
+    is_full(leases)
+}
+
+#[cfg(test)]
+mod tests {
+    use tower_warden::rate_limit::{LimitKey, Quota, QuotaSet, nonzero};
+
+    use super::*;
+
+    #[test]
+    fn leases_of_many_keys_do_not_drop_those_of_others() {
+        let leases = Arc::new(Leases::new(nonzero(10), Duration::from_secs(5)));
+        let quotas = QuotaSet::from(Quota::per_day(100));
+        let spend = |name: &str, now| leases.spend(&LimitRequest::new(&LimitKey::of_limit(name), &quotas), now);
+        let fetch = |name: &str, now| match spend(name, now) {
+            Spending::Fetch { units, fetch } => fetch.complete(units.get() - 1, NONE, now),
+            Spending::Direct => {}
+            Spending::Spent(_) | Spending::Wait(_) => panic!("the lease of {name} is not new"),
+        };
+        let (start, end) = (Duration::ZERO, Duration::from_secs(5));
+        fetch("alice", start);
+        (0..2 * CAPACITY).for_each(|number| fetch(&number.to_string(), start));
+        assert!(matches!(spend("alice", start), Spending::Spent(_)));
+        assert!(matches!(spend("bob", start), Spending::Direct), "no room is left");
+        assert!(matches!(spend("bob", end), Spending::Fetch { .. }), "expired leases make room");
+        assert!(matches!(spend("alice", end), Spending::Fetch { .. }));
     }
-    leases.insert(slot, lease);
 }

@@ -63,7 +63,8 @@ const MAX_WAITS: usize = 3;
 ///   in that interval *and one lifetime more*: the excess is at most rate × lifetime, for any number of nodes.
 /// - A caller can be refused although each node still has up to one lease of unspent units.
 ///
-/// Leases are therefore suited to keys with many requests and large quotas.
+/// Leases are therefore suited to keys with many requests and large quotas. A node holds 65,536 leases, of all limits
+/// together. If none of them has expired, a request with a further key takes its units from Redis, without a lease.
 ///
 /// # Examples
 ///
@@ -293,7 +294,7 @@ impl Inner {
                 let mut status = state.status();
                 status.remaining = status.remaining.saturating_add(left);
                 if let Some(fetch) = fetch {
-                    fetch.complete(left, status, started_at, now);
+                    fetch.complete(left, status, started_at);
                 }
                 Decision::Admitted(status)
             }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, LazyLock},
     time::Duration,
 };
@@ -126,7 +127,7 @@ impl RedisRevocationList {
 
     /// Revokes on every node; on this one before it returns.
     ///
-    /// A revocation that Redis has stored is reported to the receiver of notices of the connection's
+    /// A revocation that Redis has stored, or may have, is reported to the receiver of notices of the connection's
     /// [environment](RedisConnection::environment), on this node only.
     ///
     /// `until` is the time at which the last of the named credentials expires, or `None` if it is not known, as in
@@ -134,7 +135,7 @@ impl RedisRevocationList {
     ///
     /// # Errors
     ///
-    /// If the name is too long or lacks an issuer, the named credentials have expired, or Redis did not reply. In the last
+    /// If the name is too long, is empty or lacks an issuer, the named credentials have expired, or Redis did not reply. In the last
     /// case the revocation applies on this node, and Redis may have stored it: revoke again.
     pub async fn revoke(
         &self,
@@ -154,11 +155,11 @@ impl RedisRevocationList {
         let mut arguments =
             vec![numbers[0].as_bytes(), numbers[1].as_bytes(), grace.as_bytes(), names.channel.as_bytes()];
         arguments.extend(stored.iter().map(Vec::as_slice));
+        let mut pending = PendingRevocation { revocation: &revocation, connection, is_stored: false };
         let reply = connection.run_script(&REVOKE, &[&names.revocations, &names.expiries], &arguments).await;
         replica.add(revocation.clone(), until);
-        reply.map_err(|_| RevocationError::new(RevocationErrorKind::Unavailable))?;
-        revocation.report_to(connection.settings());
-        Ok(())
+        pending.is_stored = reply.is_ok();
+        reply.map(drop).map_err(|_| unavailable())
     }
 
     /// Returns `true` if this node holds the whole list, and therefore does not query Redis.
@@ -203,6 +204,25 @@ impl fmt::Debug for RedisRevocationList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisRevocationList").field("is_complete", &self.is_complete()).finish_non_exhaustive()
     }
+}
+
+/// Reports a revocation when it is dropped, also if the caller does not wait for the reply.
+struct PendingRevocation<'a> {
+    revocation: &'a Revocation,
+    connection: &'a RedisConnection,
+    is_stored: bool,
+}
+
+impl Drop for PendingRevocation<'_> {
+    fn drop(&mut self) {
+        let outcome = if self.is_stored { Ok(()) } else { Err(unavailable()) };
+        // A panic while another one unwinds would abort the process.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.revocation.report_to(self.connection.settings(), &outcome)));
+    }
+}
+
+const fn unavailable() -> RevocationError {
+    RevocationError::new(RevocationErrorKind::Unavailable)
 }
 
 impl Drop for Inner {

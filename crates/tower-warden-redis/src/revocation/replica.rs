@@ -155,12 +155,12 @@ impl Replica {
     /// list.
     ///
     /// The list refuses the credentials of an expired revocation by their expiry, also if the clock of this node was
-    /// ahead. A revocation without a needed issuer covers nothing.
+    /// ahead. A revocation without a name or a needed issuer covers nothing.
     fn store(&self, revocation: Revocation, until: UnixTime) -> bool {
-        match self.list.revoke(revocation, until).map_err(|error| error.kind()) {
-            Ok(()) | Err(RevocationErrorKind::Expired | RevocationErrorKind::NoIssuer) => true,
-            Err(_) => false,
-        }
+        let covers_nothing = |kind| {
+            matches!(kind, RevocationErrorKind::Expired | RevocationErrorKind::NoIssuer | RevocationErrorKind::NoName)
+        };
+        self.list.revoke(revocation, until).map_or_else(|error| covers_nothing(error.kind()), |()| true)
     }
 
     fn nanoseconds(&self, time: Instant) -> u64 {

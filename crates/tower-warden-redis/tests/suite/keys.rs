@@ -3,14 +3,14 @@
 use std::{
     ops::ControlFlow,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::Instant,
 };
 
 use tower_warden::{
     Environment, Eventual, Unavailable, UnixTime,
     api_key::{
         ApiKeys, KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyPage, KeyQuery,
-        KeyRecord, KeyStore, KeyUpdate, KeyUse, KeyWatcher, MemoryKeyStore, NewKey,
+        KeyRecord, KeyStore, KeyUpdate, KeyUse, KeyWatcher, MemoryKeyStore, MergedChanges, NewKey,
     },
     layer::AuthLayer,
 };
@@ -107,8 +107,9 @@ async fn a_revocation_on_one_node_reaches_the_other_over_redis() {
     }
     latencies.sort();
     println!("revocation to the other node: median {:?}, max {:?}", latencies[10], latencies[19]);
-    // The documented bound, far more than the usual time.
-    assert!(latencies[10] < Duration::from_millis(100), "{latencies:?}");
+    // A node without heartbeats drops its cached keys after three seconds: these were messages. Usually, they take less than a
+    // millisecond.
+    assert!(latencies[10] < seconds(3), "{latencies:?}");
 }
 
 #[tokio::test]
@@ -277,18 +278,41 @@ async fn an_update_on_one_node_reaches_the_other_over_redis() {
 }
 
 #[tokio::test]
-async fn a_change_that_a_store_makes_at_once_is_reported_although_its_future_is_dropped_unpolled() {
-    let client = redis::Client::open("redis://127.0.0.1:1/").unwrap();
-    let connection = RedisConnection::connect(client.clone(), "test".parse().unwrap()).await;
-    let store = RedisNotifiedKeyStore::listen(Unwatched(Arc::default()), connection, client).await;
-    let (id, changes) = (KeyId::parse("key").unwrap(), Arc::new(Mutex::new(Vec::new())));
-    let record = KeyRecord::new(id.clone(), KeyDigest::sha256("key"), "alice", UnixTime::default());
-    store.insert(record).wait().await.unwrap();
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn reports_of_added_keys_are_merged_however_often_they_are_published() {
+    let redis = Redis::start().await;
+    let node = Node::start(&redis, &Arc::default()).await;
+    let (changes, start) = (watch(&*node.store), Instant::now());
+    for message in [""; 300].into_iter().chain(["last"]) {
+        redis.command(&format!("PUBLISH test:tower-warden:{{keys:1}} {message}")).await.unwrap();
+    }
+    let last = KeyChange::Changed(KeyId::parse("last").unwrap());
+    until(async || changes.lock().unwrap().contains(&last), "all messages are received").await;
+    let most = 1 + start.elapsed().as_millis() / MergedChanges::INTERVAL.as_millis();
+    let added = changes.lock().unwrap().iter().filter(|change| **change == KeyChange::Added).count();
+    assert!((1..=most).contains(&(added as u128)), "{added} of {most}");
+}
+
+/// The changes that are reported from now on.
+fn watch(store: &impl KeyStore) -> Arc<Mutex<Vec<KeyChange>>> {
+    let changes = Arc::<Mutex<Vec<_>>>::default();
     let seen = Arc::clone(&changes);
     store.watch(KeyWatcher::new(move |change| {
         seen.lock().unwrap().push(change.clone());
         ControlFlow::Continue(())
     }));
+    changes
+}
+
+#[tokio::test]
+async fn a_change_that_a_store_makes_at_once_is_reported_although_its_future_is_dropped_unpolled() {
+    let client = redis::Client::open("redis://127.0.0.1:1/").unwrap();
+    let connection = RedisConnection::connect(client.clone(), "test".parse().unwrap()).await;
+    let store = RedisNotifiedKeyStore::listen(Unwatched(Arc::default()), connection, client).await;
+    let id = KeyId::parse("key").unwrap();
+    let record = KeyRecord::new(id.clone(), KeyDigest::sha256("key"), "alice", UnixTime::default());
+    store.insert(record).wait().await.unwrap();
+    let changes = watch(&store);
     drop(store.revoke(&id, UnixTime::default()));
     until(async || changes.lock().unwrap().contains(&KeyChange::Changed(id.clone())), "the change is reported").await;
 }

@@ -229,30 +229,29 @@ async fn setting_the_clock_of_the_server_locks_no_caller_out_for_longer_than_the
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn an_exhausted_quota_is_refused_without_a_round_trip_until_a_unit_is_available() {
     let redis = Redis::start().await;
-    let nodes = [node(&redis).await, node(&redis).await];
-    let (quotas, name) = (QuotaSet::from(Quota::per_minute(60).burst(2)), name());
-    let start = Instant::now();
+    let stopwatch = ManualStopwatch::default();
+    let nodes = [node(&redis).await, node(&redis).await.stopwatch(stopwatch.clone())];
+    // So slow that no unit becomes available in Redis while the test runs.
+    let (quotas, name) = (QuotaSet::from(Quota::per_day(2)), name());
     for _ in 0..2 {
         assert!(is_admitted(&nodes[0], &name, &quotas).await);
     }
-    for node in &nodes {
-        assert!(!is_admitted(node, &name, &quotas).await);
-    }
+    let known = refusal(&nodes[1], &name, &quotas, 1).await;
     let before = redis.calls("evalsha").await;
-    let mut refused = 0;
-    for _ in 0..500 {
-        let answer = nodes[1].take(&LimitRequest::new(&limit_key(&name), &quotas));
-        // Otherwise a second has passed.
-        let Eventual::Now(Ok(Decision::Refused(exceeded))) = answer else { break };
-        refused += 1;
-        assert!(exceeded.wait <= seconds(1) && exceeded.wait > Duration::ZERO);
+    for waited in [Duration::ZERO, known.wait - seconds(1)] {
+        stopwatch.advance(waited);
+        for _ in 0..100 {
+            let answer = nodes[1].take(&LimitRequest::new(&limit_key(&name), &quotas));
+            let Eventual::Now(Ok(Decision::Refused(exceeded))) = answer else { panic!("after {waited:?}") };
+            assert_eq!(exceeded.wait, known.wait - waited);
+        }
     }
-    assert!(refused > 0 || start.elapsed() > seconds(1));
-    assert_eq!(nodes[1].counts().exhausted, refused);
+    assert_eq!(nodes[1].counts().exhausted, 200);
     assert_eq!(redis.calls("evalsha").await, before);
-    let Decision::Refused(LimitExceeded { wait, .. }) = take(&nodes[0], &name, &quotas, 1).await else { return };
-    sleep(wait).await;
-    assert!(is_admitted(&nodes[0], &name, &quotas).await);
+    stopwatch.advance(seconds(1));
+    assert!(matches!(nodes[1].take(&LimitRequest::new(&limit_key(&name), &quotas)), Eventual::Later(_)));
+    assert!(!is_admitted(&nodes[1], &name, &quotas).await, "the time of Redis counts");
+    assert_eq!(redis.calls("evalsha").await, before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tower_warden::{
     Clock, Environment, Identity, ManualClock, SystemClock, UnixTime,
-    audit::{AuditChannel, AuditLog, EventKind, Notice},
+    audit::{AuditChannel, AuditLog, ChangeOutcome, EventKind, Notice},
     revocation::{Revocation, RevocationErrorKind, RevocationList},
 };
 use tower_warden_redis::RedisRevocationList;
@@ -42,7 +42,8 @@ async fn a_revocation_reaches_every_node_and_those_that_start_later() {
     }
     latencies.sort();
     println!("revocation to the other node: median {:?}, max {:?}", latencies[10], latencies[19]);
-    assert!(latencies[10] < Duration::from_millis(100), "{latencies:?}");
+    // A list is read again at most once a second: these were messages. Usually, they take less than a millisecond.
+    assert!(latencies[10] < seconds(1), "{latencies:?}");
     let third = node(&redis).await;
     assert!(is_revoked(&third, &token("token 7\n")).await && !is_revoked(&third, &token("token")).await);
 }
@@ -131,21 +132,25 @@ async fn a_revocation_is_a_notice_on_the_node_that_revokes() {
     one.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
     one.revoke(Revocation::key("key-1"), None).await.unwrap();
     let mut notice = || match events.try_recv().map(|event| event.kind) {
-        Some(EventKind::Notice(Notice::Revoked { kind, issuer, name })) => {
-            Some((kind, issuer.as_deref().map(str::to_owned), name.to_string()))
+        Some(EventKind::Notice(Notice::Revoked { kind, outcome, issuer, name })) => {
+            Some((kind, outcome, issuer.as_deref().map(str::to_owned), name.to_string()))
         }
         None => None,
         other => panic!("unexpected: {other:?}"),
     };
-    assert_eq!(notice(), Some(("token", Some(ISSUER.to_owned()), "1".to_owned())));
-    assert_eq!(notice(), Some(("key", None, "key-1".to_owned())));
+    assert_eq!(notice(), Some(("token", ChangeOutcome::Done, Some(ISSUER.to_owned()), "1".to_owned())));
+    assert_eq!(notice(), Some(("key", ChangeOutcome::Done, None, "key-1".to_owned())));
     until(async || is_revoked(&other, &token("1")).await, "the revocation").await;
     assert!(events_of_other.try_recv().is_none(), "it was added on the other node");
 
-    // What is not stored is no notice.
+    // What is not stored is no notice. What may be stored is one, also if the caller does not wait for the reply.
     one.revoke(Revocation::key("key-2"), UnixTime::from_secs(1)).await.unwrap_err();
-    redis.kill();
-    one.revoke(Revocation::key("key-3"), None).await.unwrap_err();
+    assert_eq!(notice(), None);
+    redis.pause();
+    assert!(futures_util::poll!(std::pin::pin!(one.revoke(Revocation::key("key-3"), None))).is_pending());
+    assert_eq!(notice(), Some(("key", ChangeOutcome::Unknown, None, "key-3".to_owned())));
+    one.revoke(Revocation::key("key-4"), None).await.unwrap_err();
+    assert_eq!(notice(), Some(("key", ChangeOutcome::Unknown, None, "key-4".to_owned())));
     assert_eq!(notice(), None);
 }
 

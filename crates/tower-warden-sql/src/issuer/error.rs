@@ -32,6 +32,11 @@ pub enum IssuerStoreErrorKind {
     Unavailable,
 }
 
+/// The advice about a pooler.
+pub(super) const POOLER_ADVICE: &str = "notifications or prepared statements are lost between the store and Postgres, as by a \
+     pooler in transaction mode; use `SqlIssuerStore::connect_through_pooler` or \
+     `SqlIssuerStore::postgres_through_pooler`";
+
 impl IssuerStoreErrorKind {
     const fn text(self) -> &'static str {
         match self {
@@ -65,10 +70,8 @@ impl IssuerStoreError {
 /// The message of a database error, without the error itself: its `Debug` shows the row that a statement failed on.
 impl From<sqlx::Error> for IssuerStoreError {
     fn from(error: sqlx::Error) -> Self {
-        const ADVICE: &str = "prepared statements are lost between the store and Postgres, as by a pooler in transaction \
-             mode; use `SqlIssuerStore::connect_through_pooler`";
         let (kind, text) = match &error {
-            error if is_of_pooler(error) => (IssuerStoreErrorKind::Configuration, format!("{error}: {ADVICE}")),
+            error if is_of_pooler(error) => (IssuerStoreErrorKind::Configuration, format!("{error}: {POOLER_ADVICE}")),
             sqlx::Error::Configuration(_) => (IssuerStoreErrorKind::Configuration, error.to_string()),
             sqlx::Error::Database(cause) if cause.is_unique_violation() => {
                 (IssuerStoreErrorKind::Conflict, error.to_string())

@@ -5,6 +5,8 @@ use sqlx::PgPool;
 #[cfg(feature = "sqlite")]
 use sqlx::SqlitePool;
 
+#[cfg(feature = "postgres")]
+use super::error::POOLER_ADVICE;
 use super::{
     clients::SqlClientStore,
     error::{IssuerStoreError, IssuerStoreErrorKind},
@@ -12,10 +14,13 @@ use super::{
     signing::SqlSigningKeyStore,
     tasks::connecting,
 };
-#[cfg(feature = "postgres")]
-use crate::postgres::{self, Pooler, PostgresPool};
 #[cfg(feature = "sqlite")]
 use crate::sqlite;
+#[cfg(feature = "postgres")]
+use crate::{
+    listener::verify_direct,
+    postgres::{self, Pooler, PostgresPool},
+};
 use crate::{
     migration::{Schema, migrate},
     pool::{DatabaseSystem, Pool},
@@ -76,7 +81,8 @@ impl SqlIssuerStore {
     /// # Errors
     ///
     /// Returns [`Configuration`](IssuerStoreErrorKind::Configuration) if the URL is invalid or of another database, if the
-    /// cargo feature of the database is off, or if the tables are of a newer version;
+    /// cargo feature of the database is off, if the tables are of a newer version, or if the URL leads to a pooler in
+    /// transaction mode: see [`connect_through_pooler`](Self::connect_through_pooler);
     /// [`Unavailable`](IssuerStoreErrorKind::Unavailable) if the database cannot be opened, or does not respond within five
     /// seconds for each step.
     pub async fn connect(url: &str) -> Result<Self, IssuerStoreError> {
@@ -97,11 +103,11 @@ impl SqlIssuerStore {
     #[cfg(feature = "postgres")]
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn connect_through_pooler(url: &str) -> Result<Self, IssuerStoreError> {
-        let pool = connecting(postgres::connect(url, Pooler::Transaction)).await?;
-        Self::migrated(Pool::Postgres(PostgresPool { pool, pooler: Pooler::Transaction })).await
+        Self::postgres_through_pooler(connecting(postgres::connect(url, Pooler::Transaction)).await?).await
     }
 
-    /// Uses an existing pool, and applies migrations.
+    /// Uses an existing pool, and applies migrations. One connection outside the pool is opened for the start, to detect a
+    /// pooler in transaction mode, which is refused: use [`postgres_through_pooler`](Self::postgres_through_pooler).
     ///
     /// The `acquire_timeout` of the pool should be less than two seconds, the time-out of a look-up.
     ///
@@ -111,7 +117,23 @@ impl SqlIssuerStore {
     #[cfg(feature = "postgres")]
     #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
     pub async fn postgres(pool: PgPool) -> Result<Self, IssuerStoreError> {
+        connecting(verify_direct(&pool, POOLER_ADVICE)).await?;
         Self::migrated(Pool::Postgres(PostgresPool { pool, pooler: Pooler::None })).await
+    }
+
+    /// Uses an existing pool of connections to a pooler in transaction mode, and applies migrations; see
+    /// [`connect_through_pooler`](Self::connect_through_pooler).
+    ///
+    /// PgBouncer refuses a parameter that sqlx sends by default: remove it with `extra_float_digits(None)` in the options of
+    /// the pool.
+    ///
+    /// # Errors
+    ///
+    /// Returns the errors of [`connect`](Self::connect), except that a pooler is none.
+    #[cfg(feature = "postgres")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "postgres")))]
+    pub async fn postgres_through_pooler(pool: PgPool) -> Result<Self, IssuerStoreError> {
+        Self::migrated(Pool::Postgres(PostgresPool { pool, pooler: Pooler::Transaction })).await
     }
 
     /// Uses an existing pool, and applies migrations. Durability and time limits are those of the pool.

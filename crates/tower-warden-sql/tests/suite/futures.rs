@@ -49,8 +49,9 @@ fn futures_of_the_issuer(store: &SqlIssuerStore, client: &Client, digest: &KeyDi
 #[cfg(all(feature = "issuer", feature = "postgres"))]
 #[expect(dead_code, reason = "it is compiled only")]
 fn futures_of_the_issuer_on_postgres(pool: sqlx::PgPool) {
-    assert_send(SqlIssuerStore::postgres(pool));
+    assert_send(SqlIssuerStore::postgres(pool.clone()));
     assert_send(SqlIssuerStore::connect_through_pooler(""));
+    assert_send(SqlIssuerStore::postgres_through_pooler(pool));
 }
 
 #[cfg(all(feature = "issuer", feature = "sqlite"))]

@@ -190,6 +190,35 @@ async fn keys_are_verified_minted_and_revoked_on_all_nodes_through_a_pooler() {
 }
 
 #[cfg(feature = "issuer")]
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs PgBouncer and a Postgres server; ./scripts/test runs it"]
+async fn pooler_in_transaction_mode_is_refused_by_the_store_of_an_issuer_with_advice() {
+    use tower_warden_sql::{IssuerStoreErrorKind, SqlIssuerStore};
+
+    let server = Server::shared();
+    let [pooler, of_sessions] = [Pooler::start(&server, "transaction").await, Pooler::start(&server, "session").await];
+    let direct = server.database().await;
+    let pool = |url: &str| {
+        let options: sqlx::postgres::PgConnectOptions = url.parse().unwrap();
+        PgPoolOptions::new().connect_lazy_with(options.extra_float_digits(None))
+    };
+    let shared = pool(&pooler.url(&direct));
+    let connected = [
+        ("connect", SqlIssuerStore::connect(&pooler.url(&direct)).await),
+        ("an existing pool", SqlIssuerStore::postgres(shared.clone()).await),
+    ];
+    for (name, connected) in connected {
+        let error = connected.err().unwrap_or_else(|| panic!("{name} is refused"));
+        assert_eq!(error.kind(), IssuerStoreErrorKind::Configuration, "{name}: {error:?}");
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("SqlIssuerStore::connect_through_pooler"), "{name}: {cause}");
+    }
+    SqlIssuerStore::postgres_through_pooler(shared).await.unwrap();
+    SqlIssuerStore::postgres(pool(&of_sessions.url(&direct))).await.unwrap();
+    SqlIssuerStore::postgres(pool(&direct)).await.unwrap();
+}
+
+#[cfg(feature = "issuer")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "needs PgBouncer and a Postgres server; ./scripts/test runs it"]
 async fn of_100_concurrent_uses_of_a_refresh_token_one_succeeds_through_a_pooler() {
