@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     body::{List, Mint, Minted, Patch, Purge, Rotate, Select},
@@ -35,6 +35,15 @@ type Caller = Scoped<KeysAdmin>;
 /// The body of a change. It must be `application/json`, which a form of another site cannot send: a client certificate or
 /// a cookie authenticates such a request as well.
 type Body<T> = Result<Json<T>, JsonRejection>;
+
+/// The key in the path.
+type Target = Result<Path<Id>, PathRejection>;
+
+/// The parameter of the path, read by its name: a path under which the routes are nested may have parameters too.
+#[derive(Deserialize)]
+pub(super) struct Id {
+    id: String,
+}
 
 pub(super) async fn mint(
     State(shared): State<Arc<Shared>>,
@@ -70,7 +79,7 @@ pub(super) async fn list(
 pub(super) async fn rotate(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    id: Result<Path<String>, PathRejection>,
+    id: Target,
     body: Body<Rotate>,
 ) -> Result<Response, Failure> {
     let (rights, Json(Rotate { grace })) = (Rights::of(&caller, &shared.operators)?, body?);
@@ -85,7 +94,7 @@ pub(super) async fn rotate(
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    id: Result<Path<String>, PathRejection>,
+    id: Target,
     body: Body<Patch>,
 ) -> Result<Response, Failure> {
     let (rights, Json(patch)) = (Rights::of(&caller, &shared.operators)?, body?);
@@ -99,7 +108,7 @@ pub(super) async fn update(
 pub(super) async fn purge(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    id: Result<Path<String>, PathRejection>,
+    id: Target,
     body: Body<Purge>,
 ) -> Result<Response, Failure> {
     let (rights, Json(Purge {})) = (Rights::of(&caller, &shared.operators)?, body?);
@@ -144,7 +153,7 @@ pub(super) async fn revoke_all(
 pub(super) async fn revoke(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    id: Result<Path<String>, PathRejection>,
+    id: Target,
 ) -> Result<Response, Failure> {
     let (rights, id) = (Rights::of(&caller, &shared.operators)?, parse_id(id)?);
     rights.key(&shared.keys, &id).await?;
@@ -158,8 +167,8 @@ fn shown(text: Option<&str>) -> String {
     text.map_or_else(|| "any".to_owned(), |text| format!("{:?}", text.chars().take(256).collect::<String>()))
 }
 
-fn parse_id(id: Result<Path<String>, PathRejection>) -> Result<KeyId, KeyError> {
-    let id = id.ok().and_then(|Path(id)| KeyId::parse(&id).ok());
+fn parse_id(target: Target) -> Result<KeyId, KeyError> {
+    let id = target.ok().and_then(|Path(Id { id })| KeyId::parse(&id).ok());
     id.ok_or_else(unknown)
 }
 
