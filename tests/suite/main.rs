@@ -51,6 +51,7 @@ mod jwt_mutations;
 mod jwt_second_look;
 mod jwt_vectors;
 mod key_endpoints;
+mod key_log;
 mod key_management;
 mod key_rights;
 mod key_rotation;

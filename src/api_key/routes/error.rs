@@ -46,6 +46,11 @@ impl Failure {
         };
         Self::Refused(rejection.of_caller(caller))
     }
+
+    /// Returns whether a change that failed may have been made.
+    pub(super) fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Key(error) if error.kind() == KeyErrorKind::Unavailable)
+    }
 }
 
 impl From<KeyError> for Failure {

@@ -52,8 +52,8 @@ pub(super) async fn mint(
 ) -> Result<Response, Failure> {
     let (rights, Json(new)) = (Rights::of(&caller, &shared.operators)?, body?);
     let key = new.into_key(&rights)?;
-    let (record, secret) = shared.keys.mint(key).await?;
-    rights.log("mint", &record.id);
+    let change = rights.begin("mint", "a new key");
+    let (record, secret) = change.settle(shared.keys.mint(key).await, |(record, _)| Some(record.id.to_string()))?;
     Ok(created(&record, &secret))
 }
 
@@ -86,8 +86,9 @@ pub(super) async fn rotate(
     let id = parse_id(id)?;
     let check =
         |record: &KeyRecord| if rights.manages(record) { rights.check_record(record) } else { Err(unknown().into()) };
-    let (new, secret) = shared.keys.rotate_checked(&id, Duration::from_secs(grace), rights.not_after(), check).await?;
-    rights.log("rotate", format_args!("{} {}", id, new.id));
+    let change = rights.begin("rotate", &id);
+    let rotated = shared.keys.rotate_checked(&id, Duration::from_secs(grace), rights.not_after(), check).await;
+    let (new, secret) = change.settle(rotated, |(new, _)| Some(format!("{id} {}", new.id)))?;
     Ok(created(&new, &secret))
 }
 
@@ -100,8 +101,8 @@ pub(super) async fn update(
     let (rights, Json(patch)) = (Rights::of(&caller, &shared.operators)?, body?);
     let id = parse_id(id)?;
     let derive = |old: &KeyRecord| if rights.manages(old) { patch.update(&rights, old) } else { Err(unknown().into()) };
-    let record = shared.keys.update_checked(&id, derive).await?;
-    rights.log("update", &id);
+    let change = rights.begin("update", &id);
+    let record = change.settle(shared.keys.update_checked(&id, derive).await, |_| Some(id.to_string()))?;
     Ok(private(StatusCode::OK, Json(&*record)))
 }
 
@@ -114,8 +115,8 @@ pub(super) async fn purge(
     let (rights, Json(Purge {})) = (Rights::of(&caller, &shared.operators)?, body?);
     let id = parse_id(id)?;
     rights.key(&shared.keys, &id).await?;
-    shared.keys.purge(&id).await?;
-    rights.log("purge", &id);
+    let change = rights.begin("purge", &id);
+    change.settle(shared.keys.purge(&id).await, |()| Some(id.to_string()))?;
     Ok(private(StatusCode::NO_CONTENT, ()))
 }
 
@@ -135,30 +136,23 @@ pub(super) async fn revoke_all(
     }
     let mut query = KeyQuery::default();
     (query.owner, query.tenant) = (owner, rights.tenant(tenant)?);
-    let revoked = shared.keys.revoke_all(&query).await;
+    let change = rights.begin("revoke_all", "an unknown number");
+    // Some may be revoked after any error: the change is dropped then.
+    let revoked = shared.keys.revoke_all(&query).await?;
     // Owner and tenant are names only if keys have them: anything else may be a secret that was pasted.
-    match &revoked {
-        Ok(0) => {}
-        Ok(count) => {
-            let (owner, tenant) = (shown(query.owner.as_deref()), shown(query.tenant.as_deref()));
-            rights.log("revoke_all", format_args!("{count} of owner {owner}, tenant {tenant}"));
-        }
-        // Some may be revoked.
-        Err(_) => rights.log("revoke_all", "an unknown number"),
-    }
-    let revoked = revoked?;
+    let keys = |count: &u64| {
+        let (owner, tenant) = (shown(query.owner.as_deref()), shown(query.tenant.as_deref()));
+        (*count > 0).then(|| format!("{count} of owner {owner}, tenant {tenant}"))
+    };
+    let revoked = change.settle(Ok::<_, Failure>(revoked), keys)?;
     Ok(private(StatusCode::OK, Json(Revoked { revoked })))
 }
 
-pub(super) async fn revoke(
-    State(shared): State<Arc<Shared>>,
-    caller: Caller,
-    id: Target,
-) -> Result<Response, Failure> {
+pub(super) async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, id: Target) -> Result<Response, Failure> {
     let (rights, id) = (Rights::of(&caller, &shared.operators)?, parse_id(id)?);
     rights.key(&shared.keys, &id).await?;
-    shared.keys.revoke(&id).await?;
-    rights.log("revoke", &id);
+    let change = rights.begin("revoke", &id);
+    change.settle(shared.keys.revoke(&id).await, |()| Some(id.to_string()))?;
     Ok(private(StatusCode::NO_CONTENT, ()))
 }
 

@@ -2,11 +2,10 @@
 
 use std::{fmt, iter, sync::Arc};
 
-use super::error::Failure;
+use super::{error::Failure, logged_change::LoggedChange};
 use crate::{
     api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyRecord},
     caller::{AuthMethod, Confirmation, Principal},
-    log,
     reason::Reason,
     request::Network,
     scope::Scopes,
@@ -48,8 +47,8 @@ impl fmt::Debug for Operators {
 /// its own credentials, or fewer restrictions. Scopes that a `RoleLayer` has added are not rights of a credential: a key would
 /// keep them after the role is withdrawn.
 pub(super) struct Rights<'a> {
-    caller: &'a Principal,
-    tenant: Option<&'a str>,
+    pub(super) caller: &'a Principal,
+    pub(super) tenant: Option<&'a str>,
 }
 
 impl<'a> Rights<'a> {
@@ -150,14 +149,9 @@ impl<'a> Rights<'a> {
         self.tenant.is_none() || record.tenant.as_deref() == self.tenant
     }
 
-    /// Logs a change of keys, for audit.
-    pub(super) fn log(&self, change: &'static str, keys: impl fmt::Display) {
-        let (caller, tenant) = (self.caller.subject().escape_debug(), self.tenant.unwrap_or_default().escape_debug());
-        let credential = self.caller.key_id().unwrap_or_default();
-        log::info!(
-            change = %change, keys = %keys, caller = %caller, caller_key = %credential, tenant = %tenant,
-            "keys were changed through the key routes"
-        );
+    /// Begins a change of keys, which is logged for audit.
+    pub(super) fn begin(&self, change: &'static str, keys: impl fmt::Display) -> LoggedChange<'_> {
+        LoggedChange::new(self, change, keys.to_string())
     }
 
     /// The caller, and the subject that it acts for.
