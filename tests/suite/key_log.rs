@@ -9,7 +9,7 @@ use tower::ServiceExt;
 use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
-        ApiKeys, KeyAddition, KeyError, KeyFormat, KeyId, KeyRecord, KeyStore, KeyUpdate, MemoryKeyStore,
+        ApiKeys, KeyAddition, KeyError, KeyErrorKind, KeyFormat, KeyId, KeyRecord, KeyStore, KeyUpdate, MemoryKeyStore,
         NewKey, key_routes,
     },
     layer::AuthLayer,
@@ -24,6 +24,7 @@ enum Mode {
     Answer,
     Fail,
     Hang,
+    Unsupported,
 }
 
 /// A store whose changes do as they are told.
@@ -46,6 +47,9 @@ impl Store {
             Mode::Answer => make(&self.inner),
             Mode::Fail => Eventual::Now(Err(Unavailable::new("the store").into())),
             Mode::Hang => Eventual::later(std::future::pending()),
+            Mode::Unsupported => {
+                Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("keys are read only")))
+            }
         }
     }
 }
@@ -152,4 +156,20 @@ async fn a_change_that_is_refused_is_not_logged() {
     assert_eq!(api.call("DELETE", "?owner=agent", json!({})).await.status, 200, "none is left");
     assert_eq!(plain(&log.text()).matches("outcome=").count(), 1, "{}", plain(&log.text()));
     assert!(plain(&log.text()).contains("change=revoke outcome=done"), "{}", plain(&log.text()));
+}
+
+#[tokio::test]
+async fn a_change_that_the_store_does_not_support_is_500_with_its_cause_in_the_log() {
+    let (log, _guard) = listen();
+    let api = Api::new().await;
+    let path = format!("/{}", api.mint("agent").await.id);
+    api.store.set(Mode::Unsupported);
+    let answer = api.call("PATCH", &path, json!({"name": "new"})).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["code"]), (500, &json!("server_error")));
+    assert!(
+        plain(&log.text()).contains("the key store is misconfigured: keys are read only"),
+        "{}",
+        plain(&log.text())
+    );
+    assert!(!answer.body.contains("read only"), "{answer:?}");
 }

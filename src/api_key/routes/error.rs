@@ -88,6 +88,9 @@ impl IntoResponse for Failure {
                 Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE).into_response()
             }
             Self::Key(error) => {
+                if error.kind() == KeyErrorKind::Configuration {
+                    log::error!(error = %Causes(&error), "key management failed; the request is refused with 500");
+                }
                 let (status, code) = match error.kind() {
                     KeyErrorKind::Active => (StatusCode::CONFLICT, "key_active"),
                     KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),
