@@ -53,6 +53,7 @@ mod jwt_vectors;
 mod key_endpoints;
 mod key_log;
 mod key_management;
+mod key_owners;
 mod key_rights;
 mod key_rotation;
 mod key_routes;

@@ -16,12 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     body::{List, Mint, Minted, Patch, Purge, Rotate, Select},
     error::{Failure, private},
-    rights::{KeysAdmin, Operators, Rights},
+    rights::{Admin, Operators, Rights},
 };
-use crate::{
-    api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret},
-    axum::Scoped,
-};
+use crate::api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyQuery, KeyRecord, KeySecret};
 
 /// The state that the handlers share.
 #[derive(Debug)]
@@ -29,8 +26,6 @@ pub(super) struct Shared {
     pub(super) keys: ApiKeys,
     pub(super) operators: Operators,
 }
-
-type Caller = Scoped<KeysAdmin>;
 
 /// The body of a change. It must be `application/json`, which a form of another site cannot send: a client certificate or
 /// a cookie authenticates such a request as well.
@@ -47,11 +42,11 @@ pub(super) struct Id {
 
 pub(super) async fn mint(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     body: Body<Mint>,
 ) -> Result<Response, Failure> {
     let (rights, Json(new)) = (Rights::of(&caller, &shared.operators)?, body?);
-    let key = new.into_key(&rights)?;
+    let key = new.into_key(&rights).await?;
     let change = rights.begin("mint", "a new key");
     let (record, secret) = change.settle(shared.keys.mint(key).await, |(record, _)| Some(record.id.to_string()))?;
     Ok(created(&record, &secret))
@@ -59,7 +54,7 @@ pub(super) async fn mint(
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     query: Result<Query<List>, QueryRejection>,
 ) -> Result<Response, Failure> {
     #[derive(Serialize)]
@@ -78,12 +73,13 @@ pub(super) async fn list(
 
 pub(super) async fn rotate(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     id: Target,
     body: Body<Rotate>,
 ) -> Result<Response, Failure> {
     let (rights, Json(Rotate { grace })) = (Rights::of(&caller, &shared.operators)?, body?);
     let id = parse_id(id)?;
+    rights.check_owner_of(&shared.keys, &id).await?;
     let check =
         |record: &KeyRecord| if rights.manages(record) { rights.check_record(record) } else { Err(unknown().into()) };
     let change = rights.begin("rotate", &id);
@@ -94,12 +90,13 @@ pub(super) async fn rotate(
 
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     id: Target,
     body: Body<Patch>,
 ) -> Result<Response, Failure> {
     let (rights, Json(patch)) = (Rights::of(&caller, &shared.operators)?, body?);
     let id = parse_id(id)?;
+    rights.check_owner_of(&shared.keys, &id).await?;
     let derive = |old: &KeyRecord| if rights.manages(old) { patch.update(&rights, old) } else { Err(unknown().into()) };
     let change = rights.begin("update", &id);
     let record = change.settle(shared.keys.update_checked(&id, derive).await, |_| Some(id.to_string()))?;
@@ -108,7 +105,7 @@ pub(super) async fn update(
 
 pub(super) async fn purge(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     id: Target,
     body: Body<Purge>,
 ) -> Result<Response, Failure> {
@@ -122,7 +119,7 @@ pub(super) async fn purge(
 
 pub(super) async fn revoke_all(
     State(shared): State<Arc<Shared>>,
-    caller: Caller,
+    caller: Admin,
     query: Result<Query<Select>, QueryRejection>,
 ) -> Result<Response, Failure> {
     #[derive(Serialize)]
@@ -148,7 +145,7 @@ pub(super) async fn revoke_all(
     Ok(private(StatusCode::OK, Json(Revoked { revoked })))
 }
 
-pub(super) async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, id: Target) -> Result<Response, Failure> {
+pub(super) async fn revoke(State(shared): State<Arc<Shared>>, caller: Admin, id: Target) -> Result<Response, Failure> {
     let (rights, id) = (Rights::of(&caller, &shared.operators)?, parse_id(id)?);
     rights.key(&shared.keys, &id).await?;
     let change = rights.begin("revoke", &id);

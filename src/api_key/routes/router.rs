@@ -56,6 +56,9 @@ where
 /// - If its own credential is bound to a certificate or key, so is the new key, by a `confirmation` in the request.
 /// - If its own credential is restricted to networks, the new key is restricted to these or to parts of them.
 ///
+/// - Inside of a [`RoleLayer`](crate::layer::RoleLayer), scopes that the directory grants to the owner of a key are scopes of
+///   the key: they are a part of its own, unless it is itself a key of this owner. A directory that is used for other routes
+///   only is not queried, and must not grant scopes to an owner by a name that administrators of a tenant can choose.
 ///
 /// Other requests are refused with 403. Apart from that, it chooses owner, networks and metadata freely, so an owner is
 /// unique only within a tenant.
