@@ -165,7 +165,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked, and [`Conflict`](KeyErrorKind::Conflict) if the update is no longer current.
+    /// revoked, [`Conflict`](KeyErrorKind::Conflict) if the update is no longer current, and those of
+    /// [`KeyUpdate::check`].
     fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
         let _ = (id, update);
         Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("the store does not support updates")))

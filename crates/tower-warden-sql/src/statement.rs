@@ -110,6 +110,7 @@ where
     Option<i64>: Encode<'q, D>,
     Option<String>: Encode<'q, D>,
 {
+    update.check()?;
     if update.name.iter().chain(update.tier.iter().flatten()).any(|text| has_nul(text)) {
         return Err(invalid_record(NUL));
     }
