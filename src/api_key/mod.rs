@@ -92,7 +92,7 @@ pub use self::{
     memory::MemoryKeyStore,
     missed_changes::MissedChanges,
     new_key::NewKey,
-    query::{KeyPage, KeyQuery, KeyUse},
+    query::{KeyPage, KeyQuery, KeyUse, UnrevokedKeys},
     record::{KeyRecord, Replacement},
     secret::KeySecret,
     store::KeyStore,
