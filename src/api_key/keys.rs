@@ -1,4 +1,4 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use super::{
     addition::KeyAddition,
@@ -101,6 +101,11 @@ impl ApiKeys {
     /// store does not answer: the key may have been revoked or not.
     pub async fn revoke(&self, id: &KeyId) -> Result<(), KeyError> {
         self.check_tenant(id).await?;
+        self.revoke_selected(id).await
+    }
+
+    /// Revokes a key of the configured tenant.
+    pub(super) async fn revoke_selected(&self, id: &KeyId) -> Result<(), KeyError> {
         let mut change = PendingChange::new(self, Change::Revoked, id, None);
         change.made(self.0.store.revoke(id, self.0.clock.now())).await
     }
@@ -142,13 +147,17 @@ impl ApiKeys {
     ///
     /// If the store does not answer.
     pub async fn list(&self, query: &KeyQuery) -> Result<KeyPage, KeyError> {
-        let Some(tenant) = &self.0.tenant else {
-            return self.within_timeout(self.0.store.list(query)).await;
-        };
-        if query.tenant.as_deref().is_some_and(|queried| queried != &**tenant) {
-            return Ok(KeyPage::default());
+        match self.within_tenant(query) {
+            Some(query) => self.within_timeout(self.0.store.list(&query)).await,
+            None => Ok(KeyPage::default()),
         }
-        self.within_timeout(self.0.store.list(&query.clone().tenant(&**tenant))).await
+    }
+
+    /// The query for keys of the configured tenant, or `None` if it is for those of another one.
+    pub(super) fn within_tenant<'q>(&self, query: &'q KeyQuery) -> Option<Cow<'q, KeyQuery>> {
+        let Some(tenant) = self.0.tenant.as_deref() else { return Some(Cow::Borrowed(query)) };
+        let is_of_another = query.tenant.as_deref().is_some_and(|queried| queried != tenant);
+        (!is_of_another).then(|| Cow::Owned(query.clone().tenant(tenant)))
     }
 
     /// Writes the last uses of keys to the store. To be called before the process exits.

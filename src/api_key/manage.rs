@@ -1,6 +1,6 @@
 //! Changes of many keys, and the first key of a store.
 
-use std::{num::NonZeroU16, sync::Arc};
+use std::num::NonZeroU16;
 
 use futures_util::future::try_join_all;
 
@@ -10,7 +10,7 @@ use super::{
     key_id::KeyId,
     keys::ApiKeys,
     new_key::NewKey,
-    query::KeyQuery,
+    query::{KeyQuery, UnrevokedKeys},
     record::KeyRecord,
     secret::KeySecret,
 };
@@ -87,8 +87,7 @@ impl ApiKeys {
         let mut total = 0;
         // Until none is left: an owner may use one key to mint others until that key is revoked.
         for _ in 0..MAX_PASSES {
-            let (is_selected, began_at) = (|record: &KeyRecord| record.revoked_at.is_none(), self.0.clock.now());
-            let revoked = self.each(query, is_selected, Change::Revoke, Some(began_at)).await?;
+            let revoked = self.each(query, Change::Revoke, Some(self.0.clock.now())).await?;
             if revoked == 0 {
                 return Ok(total);
             }
@@ -108,31 +107,22 @@ impl ApiKeys {
     /// [`Unavailable`](KeyErrorKind::Unavailable) if it does not answer; some records may have been deleted.
     pub async fn purge_inactive(&self, query: &KeyQuery, before: UnixTime) -> Result<u64, KeyError> {
         let before = before.min(self.0.clock.now());
-        let is_inactive = |record: &KeyRecord| record.inactive_since().is_some_and(|since| since <= before);
-        self.each(query, is_inactive, Change::Purge(before), None).await
+        self.each(query, Change::Purge(before), None).await
     }
 
     /// Makes a change of each selected key, and returns their number.
     ///
     /// With `began_at`, this is one of several passes until nothing is changed: a page whose selected keys were all created
     /// later than that is the last one, because keys may be added faster than they are changed.
-    async fn each(
-        &self,
-        query: &KeyQuery,
-        is_selected: impl Fn(&KeyRecord) -> bool + Send,
-        change: Change,
-        began_at: Option<UnixTime>,
-    ) -> Result<u64, KeyError> {
+    async fn each(&self, query: &KeyQuery, change: Change, began_at: Option<UnixTime>) -> Result<u64, KeyError> {
         let (mut query, mut count) = (query.clone(), 0);
         (query.after, query.limit) = (None, NonZeroU16::new(1_000));
         loop {
-            let page = self.list(&query).await?;
-            let selected: Vec<_> = page.keys.iter().filter(|key| is_selected(key)).collect();
-            let is_later = |key: &Arc<KeyRecord>| began_at.is_some_and(|began_at| key.created_at > began_at);
-            let are_later = !selected.is_empty() && selected.iter().all(|key| is_later(key));
-            let ids: Vec<_> = selected.into_iter().map(|key| key.id.clone()).collect();
-            for chunk in ids.chunks(CONCURRENCY) {
-                let changes = chunk.iter().map(|id| self.change(id, change));
+            let page = self.selected(&query, change).await?;
+            let is_later = |created_at: UnixTime| began_at.is_some_and(|began_at| created_at > began_at);
+            let are_later = !page.keys.is_empty() && page.keys.iter().all(|(_, created_at)| is_later(*created_at));
+            for chunk in page.keys.chunks(CONCURRENCY) {
+                let changes = chunk.iter().map(|(id, _)| self.change(id, change));
                 count += try_join_all(changes).await?.into_iter().sum::<u64>();
             }
             match page.next {
@@ -143,11 +133,23 @@ impl ApiKeys {
         }
     }
 
+    /// A page of the keys to be changed.
+    async fn selected(&self, query: &KeyQuery, change: Change) -> Result<UnrevokedKeys, KeyError> {
+        match (change, self.within_tenant(query)) {
+            (Change::Purge(before), _) => {
+                let is_inactive = |record: &KeyRecord| record.inactive_since().is_some_and(|since| since <= before);
+                Ok(UnrevokedKeys::among(&self.list(query).await?, is_inactive))
+            }
+            (Change::Revoke, Some(query)) => self.within_timeout(self.0.store.list_unrevoked(&query)).await,
+            (Change::Revoke, None) => Ok(UnrevokedKeys::default()),
+        }
+    }
+
     /// Makes a change of one key, and returns how many keys were changed: none if another node was faster.
     async fn change(&self, id: &KeyId, change: Change) -> Result<u64, KeyError> {
         let changed = match change {
             Change::Purge(before) => self.purge_since(id, before).await,
-            Change::Revoke => self.revoke(id).await,
+            Change::Revoke => self.revoke_selected(id).await,
         };
         match changed {
             Ok(()) => Ok(1),

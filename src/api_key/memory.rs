@@ -191,8 +191,7 @@ impl Records {
         if !update.is_current(record) {
             return Err(KeyError::new(KeyErrorKind::Conflict));
         }
-        update.apply_to(record);
-        Ok(())
+        update.apply_to(record)
     }
 
     fn purge(&mut self, id: &KeyId, at: UnixTime) -> Result<(), KeyError> {

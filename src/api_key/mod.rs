@@ -92,7 +92,7 @@ pub use self::{
     memory::MemoryKeyStore,
     merged_changes::MergedChanges,
     new_key::NewKey,
-    query::{KeyPage, KeyQuery, KeyUse},
+    query::{KeyPage, KeyQuery, KeyUse, UnrevokedKeys},
     record::{KeyRecord, Replacement},
     secret::KeySecret,
     store::KeyStore,

@@ -84,6 +84,34 @@ impl KeyPage {
     }
 }
 
+/// A page of keys that are not revoked.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct UnrevokedKeys {
+    /// The ids of the keys, in their order, with the times of creation.
+    pub keys: Vec<(KeyId, UnixTime)>,
+    /// The id after which the next page begins; `None` on the last page.
+    pub next: Option<KeyId>,
+}
+
+impl UnrevokedKeys {
+    /// Creates a page as [`KeyPage::cut`] does.
+    #[must_use]
+    pub fn cut(mut keys: Vec<(KeyId, UnixTime)>, query: &KeyQuery) -> Self {
+        let size = usize::from(query.page_size());
+        let has_more = keys.len() > size;
+        keys.truncate(size);
+        let next = keys.last().filter(|_| has_more).map(|(id, _)| id.clone());
+        Self { keys, next }
+    }
+
+    /// The keys of a page of records that a filter accepts.
+    pub(super) fn among(page: &KeyPage, is_selected: impl Fn(&KeyRecord) -> bool) -> Self {
+        let keys = page.keys.iter().filter(|key| is_selected(key)).map(|key| (key.id.clone(), key.created_at));
+        Self { keys: keys.collect(), next: page.next.clone() }
+    }
+}
+
 /// The last use of a key.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

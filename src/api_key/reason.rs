@@ -62,7 +62,8 @@ reasons! {
     /// The caller manages a key with a scope that it does not hold itself.
     ///
     /// Look at: the caller's scopes: through the key routes, a caller with a tenant mints and rotates only keys whose
-    /// scopes its credential has. Those that a `RoleLayer` adds do not count.
+    /// scopes its credential has. Those that a `RoleLayer` adds do not count, and those that it would add to requests
+    /// with the key do.
     SCOPE_NOT_HELD = "scope_not_held";
     /// The caller manages a key with a tier that is not its own.
     ///

@@ -5,7 +5,7 @@ use super::{
     digest::KeyDigest,
     error::{KeyError, KeyErrorKind},
     key_id::KeyId,
-    query::{KeyPage, KeyQuery, KeyUse},
+    query::{KeyPage, KeyQuery, KeyUse, UnrevokedKeys},
     record::KeyRecord,
     update::KeyUpdate,
     watch::KeyWatcher,
@@ -165,7 +165,8 @@ pub trait KeyStore: Send + Sync + 'static {
     /// # Errors
     ///
     /// [`NotFound`](KeyErrorKind::NotFound) if the key does not exist, [`Inactive`](KeyErrorKind::Inactive) if it is
-    /// revoked, and [`Conflict`](KeyErrorKind::Conflict) if the update is no longer current.
+    /// revoked, [`Conflict`](KeyErrorKind::Conflict) if the update is no longer current, and those of
+    /// [`KeyUpdate::check`].
     fn update(&self, id: &KeyId, update: &KeyUpdate) -> Eventual<Result<(), KeyError>> {
         let _ = (id, update);
         Eventual::Now(Err(KeyError::new(KeyErrorKind::Configuration).because("the store does not support updates")))
@@ -187,6 +188,16 @@ pub trait KeyStore: Send + Sync + 'static {
     /// Returns a page of records, in the order of the bytes of their ids. A page is full as long as further records are
     /// selected, and [`KeyQuery::after`] may be an unknown id.
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>>;
+
+    /// Returns a page of the keys that are not revoked, in the order of [`list`](Self::list); it may be empty although there is
+    /// a next page. [`ApiKeys::revoke_all`](super::ApiKeys::revoke_all) calls it.
+    ///
+    /// By default, these are keys of a page of `list`. A store of which single records may be unreadable selects the ids
+    /// alone: one such record would keep the other keys of its owner from being revoked.
+    fn list_unrevoked(&self, query: &KeyQuery) -> Eventual<Result<UnrevokedKeys, Unavailable>> {
+        let is_unrevoked = |record: &KeyRecord| record.revoked_at.is_none();
+        self.list(query).map(move |page| Ok(UnrevokedKeys::among(&page?, is_unrevoked)))
+    }
 
     /// Records the last uses of keys. A use that is older than the recorded one is ignored, and so is an unknown key.
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>>;
@@ -249,6 +260,10 @@ impl<K: KeyStore + ?Sized> KeyStore for Arc<K> {
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
         (**self).list(query)
+    }
+
+    fn list_unrevoked(&self, query: &KeyQuery) -> Eventual<Result<UnrevokedKeys, Unavailable>> {
+        (**self).list_unrevoked(query)
     }
 
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {

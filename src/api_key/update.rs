@@ -114,8 +114,23 @@ impl KeyUpdate {
         self.checked.as_ref().is_none_or(|read| stored.is_unchanged_since(read))
     }
 
+    /// Refuses an update with malformed scopes, for stores that do not call [`apply_to`](Self::apply_to).
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](KeyErrorKind::Invalid) if [`scopes`](Self::scopes()) was called with a text that is not a scope.
+    pub fn check(&self) -> Result<(), KeyError> {
+        let malformed = |error| KeyError::new(KeyErrorKind::Invalid).because(Arc::clone(error));
+        self.invalid.as_ref().map_or(Ok(()), |error| Err(malformed(error)))
+    }
+
     /// Changes a record, for stores.
-    pub fn apply_to(&self, record: &mut KeyRecord) {
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check); the record is not changed then.
+    pub fn apply_to(&self, record: &mut KeyRecord) -> Result<(), KeyError> {
+        self.check()?;
         record.expires_at = self.expires_at.unwrap_or(record.expires_at);
         if let Some(metadata) = &self.metadata {
             record.metadata.clone_from(metadata);
@@ -132,17 +147,14 @@ impl KeyUpdate {
         if let Some(tier) = &self.tier {
             record.tier.clone_from(tier);
         }
+        Ok(())
     }
 
     /// Returns the changed record, if the update and the record are valid.
     pub(super) fn applied(&self, record: &KeyRecord) -> Result<KeyRecord, KeyError> {
-        let invalid = || KeyError::new(KeyErrorKind::Invalid);
-        if let Some(error) = &self.invalid {
-            return Err(invalid().because(Arc::clone(error)));
-        }
         let mut record = record.clone();
-        self.apply_to(&mut record);
-        record.check().map_err(|error| invalid().because(error))?;
+        self.apply_to(&mut record)?;
+        record.check().map_err(|error| KeyError::new(KeyErrorKind::Invalid).because(error))?;
         Ok(record)
     }
 }

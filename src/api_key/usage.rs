@@ -22,6 +22,9 @@ use crate::{
 /// The maximum number of keys with a use that is not written yet; the uses of further keys are not recorded.
 const QUEUE_CAPACITY: usize = 100_000;
 
+/// The shortest time from a flush that has failed to the next one.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// The number of uses in one write.
 const BATCH: usize = 500;
 
@@ -103,11 +106,11 @@ impl UsageRecorder {
         }
         queue.push(Arc::clone(last_use));
         drop(queue);
-        self.schedule_flush();
+        self.schedule_flush(self.interval);
     }
 
-    /// Spawns a task that flushes after the interval, unless there is one, or no runtime.
-    fn schedule_flush(self: &Arc<Self>) {
+    /// Spawns a task that flushes after a time, unless there is one, or no runtime.
+    fn schedule_flush(self: &Arc<Self>, after: Duration) {
         if self.is_flush_scheduled.load(Ordering::Acquire) || self.is_flush_scheduled.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -117,13 +120,13 @@ impl UsageRecorder {
         };
         let scheduled = ScheduledFlush(Arc::clone(self));
         runtime.spawn(async move {
-            tokio::time::sleep(scheduled.0.interval).await;
+            tokio::time::sleep(after).await;
             let recorder = Arc::clone(&scheduled.0);
             // Before the flush: a use that this flush misses schedules the next one.
             drop(scheduled);
             if let Err(error) = recorder.flush().await {
                 log::warning!(error = %Causes(&error), "the last uses of keys could not be written; they stay queued");
-                recorder.schedule_flush();
+                recorder.schedule_flush(recorder.interval.max(RETRY_DELAY));
             }
         });
     }
@@ -172,7 +175,7 @@ impl OnAdmission for KeyUsage {
             last_use.at.fetch_max(now.as_secs(), Ordering::AcqRel);
             if last_use.is_queued.swap(true, Ordering::AcqRel) {
                 // The task that was to flush may have been dropped with its runtime.
-                self.recorder.schedule_flush();
+                self.recorder.schedule_flush(self.recorder.interval);
             } else {
                 self.recorder.enqueue(last_use);
             }

@@ -123,8 +123,8 @@ impl Authentication {
     }
 
     /// Warns if no credential can be bound as a source requires.
-    pub(super) fn warn_of_constraints(&self) {
-        iter::once(&self.caller).chain(&self.subject).for_each(CredentialSource::warn_of_constraints);
+    pub(super) fn warn_of_settings(&self) {
+        iter::once(&self.caller).chain(&self.subject).for_each(CredentialSource::warn_of_settings);
     }
 
     /// Reports outages of all that the layer depends on to the observer.

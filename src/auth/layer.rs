@@ -298,7 +298,7 @@ impl<S, R: Clone> Layer<S> for AuthLayer<R> {
 
     fn layer(&self, inner: S) -> Self::Service {
         // Not by the setters: a proof may be added after the constraint that needs it, and after the environment.
-        self.authentication.warn_of_constraints();
+        self.authentication.warn_of_settings();
         #[cfg(feature = "audit")]
         self.authentication.observe();
         Gate::new(inner, Arc::clone(&self.authentication), self.respond.clone())

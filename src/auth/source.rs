@@ -11,6 +11,7 @@ use http::HeaderName;
 use super::{authenticator::Authenticator, proof::ProofOfPossession};
 use crate::{
     caller::{ConfirmationMethod, DelegatedScopes, SenderConstraint, Terms},
+    log,
     scheme::{Challenge, Challenges, CredentialKind, Scheme, Schemes},
     scope::ScopeHierarchy,
     striped::Striped,
@@ -225,8 +226,12 @@ impl CredentialSource {
         self.proofs.iter().for_each(|proof| proof.observed_by(observer));
     }
 
-    /// Warns if no credential can be bound as required.
-    pub(super) fn warn_of_constraints(&self) {
+    /// Warns if no credential can be bound as required, or one is always refused as two.
+    pub(super) fn warn_of_settings(&self) {
+        if let Some((one, other)) = self.settings.schemes.overlap() {
+            let locations = format!("{one:?}, {other:?}");
+            log::warning!(locations = %locations, "one credential may be at both of these locations and is refused as two then");
+        }
         let terms = self.terms();
         if self.constraints().next().is_some() && !terms.challenges.is_satisfiable() {
             terms.warn_of_unsatisfiable();

@@ -110,6 +110,8 @@
 //!     .and(AuthorizeLayer::when(|caller, _| caller.tenant().is_some()));
 //! ```
 
+#[cfg(all(feature = "api-key", feature = "axum"))]
+pub(crate) use self::roles::PassedRoles;
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use self::roles::{CachedRoles, CachedRolesBuilder};
 pub use self::{

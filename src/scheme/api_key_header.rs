@@ -18,7 +18,8 @@ const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub struct ApiKeyHeader(Vec<Location>);
 
 impl ApiKeyHeader {
-    /// Keys in this header field, and under `Authorization: ApiKey`.
+    /// Keys in this header field, and under `Authorization: ApiKey`. For keys in `Authorization` without a scheme, use
+    /// `ApiKeyHeader::from(Location::header("authorization"))`.
     #[must_use]
     pub fn new(name: HeaderName) -> Self {
         Self(vec![Location::authorization(NAME), Location::Header(name)])

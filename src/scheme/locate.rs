@@ -95,7 +95,12 @@ impl Schemes {
             None => self.schemes.push(Arc::clone(scheme)),
         }
         let own = place.unwrap_or(self.schemes.len() - 1);
-        let locations = scheme.locations();
+        let mut locations: Vec<Location> = Vec::new();
+        for location in scheme.locations() {
+            if !locations.iter().any(|known| known.is_same(&location)) {
+                locations.push(location);
+            }
+        }
         // A location belongs to one scheme: counted twice, every request with it would have two credentials.
         self.sites
             .retain(|site| site.scheme != own && !locations.iter().any(|location| location.is_same(&site.location)));
@@ -132,6 +137,20 @@ impl Schemes {
     pub(crate) fn shared_location<'a>(&'a self, other: &'a Self) -> Option<&'a Location> {
         let is_shared = |site: &&Site| other.sites.iter().any(|known| known.location.overlaps(&site.location));
         self.sites.iter().find(is_shared).map(|site| &site.location)
+    }
+
+    /// Two locations of which both count one credential, so that a request with it is refused.
+    pub(crate) fn overlap(&self) -> Option<(&Location, &Location)> {
+        let is_counted_twice = |one: &Location, other: &Location| match (one, other) {
+            (Location::Authorization(_), Location::Authorization(_))
+            | (Location::Extension(_), Location::Extension(_)) => false,
+            _ => one.overlaps(other),
+        };
+        let counted = || (0..self.sites.len()).filter(|site| !self.is_proof(*site));
+        let locations = || counted().map(|site| &self.sites[site].location);
+        let pairs = locations().enumerate();
+        let mut pairs = pairs.flat_map(|(place, one)| locations().take(place).map(move |other| (other, one)));
+        pairs.find(|(one, other)| is_counted_twice(one, other))
     }
 
     /// The one credential of a request, or none.

@@ -23,7 +23,8 @@ pub enum Location {
     /// carries one credential, which has no [text](super::Credential::text): the authenticator reads the fields from
     /// [`Presented::head`](crate::Presented::head), and limits their length itself.
     Fields(Cow<'static, [HeaderName]>),
-    /// The value of the header field with this name.
+    /// The value of the header field with this name. `Authorization` as a whole takes the place of each scheme in it, and is
+    /// replaced by a scheme that is added later.
     Header(HeaderName),
     /// The entry of `Sec-WebSocket-Protocol` that begins with this prefix; the credential is the rest of the entry.
     WebSocketProtocol(Cow<'static, str>),
@@ -94,6 +95,10 @@ impl Location {
             (Self::Cookie(one), Self::Cookie(other))
             | (Self::WebSocketProtocol(one), Self::WebSocketProtocol(other)) => one == other,
             (Self::Header(one), Self::Header(other)) => one == other,
+            // The field without a scheme, and the credential after one.
+            (Self::Authorization(_), Self::Header(name)) | (Self::Header(name), Self::Authorization(_)) => {
+                name == header::AUTHORIZATION
+            }
             (Self::Fields(one), Self::Fields(other)) => one == other,
             _ => false,
         }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderValue, header::AUTHORIZATION};
 use tower_warden::{
     AuthMethod, Authenticator, Credential, Environment, Eventual, Identity, Presented, Reason, Rejection,
     api_key::KeyFormat,
@@ -8,7 +8,10 @@ use tower_warden::{
     scheme::{ApiKeyHeader, Bearer, Location, Scheme},
 };
 
-use crate::support::{Stack, app, bearer, request, send, unknown_key};
+use crate::{
+    secrets::listen,
+    support::{Stack, app, bearer, request, send, unknown_key},
+};
 
 #[tokio::test]
 async fn schemes_match_in_any_case() {
@@ -36,6 +39,40 @@ async fn a_key_comes_in_the_configured_header() {
     let (_, key) = nowhere.alice().await;
     nowhere.send(request().header("x-api-key", key.expose())).await.assert_missing("credential_missing");
     nowhere.bearer(key.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn a_credential_in_the_whole_field_of_authorization_is_one() {
+    let whole = Stack::with(|keys| keys, |layer| layer.scheme(Bearer::from(AUTHORIZATION)));
+    let (_, key) = whole.alice().await;
+    whole.send(request().header("authorization", key.expose())).await.assert_subject("alice");
+    whole.send(request().header("x-api-key", key.expose())).await.assert_subject("alice");
+
+    let twice = Stack::with(|keys| keys, |layer| layer.scheme(ApiKeyHeader::new(AUTHORIZATION)));
+    let (_, key) = twice.alice().await;
+    twice.bearer(key.expose()).await.assert_subject("alice");
+    let under_its_name = request().header("authorization", format!("ApiKey {}", key.expose()));
+    twice.send(under_its_name).await.assert_subject("alice");
+
+    // The scheme that is added last has the field.
+    let last = Stack::with(|keys| keys, |layer| layer.scheme(Bearer::from(AUTHORIZATION)).scheme(Bearer::default()));
+    let (_, key) = last.alice().await;
+    last.bearer(key.expose()).await.assert_subject("alice");
+}
+
+#[tokio::test]
+async fn locations_that_overlap_are_a_warning() {
+    let warning = |layer: fn(AuthLayer) -> AuthLayer| {
+        let (log, _guard) = listen();
+        let _stack = Stack::with(|keys| keys, layer);
+        log.text().contains("is refused as two")
+    };
+    assert!(!warning(|layer| layer));
+    assert!(!warning(|layer| layer.scheme(Bearer::default().or(Location::web_socket_protocol("bearer.")))));
+    assert!(warning(|layer| {
+        let keys = ApiKeyHeader::from(Location::web_socket_protocol("bearer.key."));
+        layer.scheme(Bearer::default().or(Location::web_socket_protocol("bearer."))).scheme(keys)
+    }));
 }
 
 #[tokio::test]

@@ -254,6 +254,26 @@ async fn an_unknown_key_is_404() {
 }
 
 #[tokio::test]
+async fn a_key_is_found_under_a_path_with_a_parameter_of_its_own() {
+    let api = Api::new().await;
+    let minted = api.mint(json!({"name": "n", "owner": "o", "scopes": []})).await;
+    let environment = Environment::default().with_clock(api.stack.clock.clone());
+    let app = Router::new()
+        .nest("/tenants/{tenant}/keys", key_routes(api.stack.keys.clone()))
+        .layer(AuthLayer::new(api.stack.keys.clone()).environment(&environment));
+    let call = async |method: &str, path: &str, body: &'static str| {
+        let uri = format!("/tenants/acme/keys/{}{path}", text(&minted["id"]));
+        let request = Request::builder().method(method).uri(uri).header("x-api-key", &api.admin);
+        let request = request.header("content-type", "application/json").body(Body::from(body)).unwrap();
+        app.clone().oneshot(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(call("PATCH", "", "{}").await, 200);
+    assert_eq!(call("POST", "/rotate", "{}").await, 201);
+    assert_eq!(call("DELETE", "", "").await, 204);
+    assert_eq!(call("POST", "/purge", "{}").await, 204);
+}
+
+#[tokio::test]
 async fn a_store_that_is_down_is_503() {
     let api = Api::new().await;
     api.admin("GET", "", None).await; // The admin key is cached from here on.

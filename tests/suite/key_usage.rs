@@ -1,11 +1,16 @@
 //! The last uses of keys, written in the background and never during a request.
 
+use std::time::Duration;
+
 use tower_warden::{
     api_key::{KeyErrorKind, KeyUse, NewKey},
     request::Peer,
 };
 
-use crate::support::{Mode, START, Stack, assert_kind, bearer, seconds};
+use crate::{
+    secrets::listen,
+    support::{Mode, START, Stack, assert_kind, bearer, seconds},
+};
 
 async fn last_used(stack: &Stack, id: &tower_warden::api_key::KeyId) -> Option<u64> {
     stack.keys.get(id).await.unwrap().unwrap().last_used_at.map(|time| time.as_secs() - START.as_secs())
@@ -79,6 +84,20 @@ async fn a_flush_waits_for_the_one_in_progress() {
     stack.store.set(Mode::Answer);
     // That one times out and queues its uses again; this one writes them.
     stack.keys.flush().await.unwrap();
+    assert_eq!(last_used(&stack, &record.id).await, Some(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_that_fails_at_once_is_repeated_once_a_second() {
+    let (log, _guard) = listen();
+    let stack = Stack::with(|keys| keys.flush_interval(seconds(0)), |layer| layer);
+    let (record, key) = stack.alice().await;
+    stack.bearer(key.expose()).await.assert_subject("alice");
+    stack.store.set(Mode::Fail);
+    tokio::time::sleep(Duration::from_millis(3_500)).await; // of the paused clock
+    assert_eq!(log.text().matches("could not be written").count(), 4, "{}", log.text());
+    stack.store.set(Mode::Answer);
+    tokio::time::sleep(seconds(1)).await;
     assert_eq!(last_used(&stack, &record.id).await, Some(0));
 }
 

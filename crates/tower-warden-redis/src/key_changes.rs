@@ -14,7 +14,7 @@ use tower_warden::api_key::{KeyChange, KeyId, KeyWatchers, MergedChanges};
 use crate::listener::{Listener, Source};
 
 /// The message of [`KeyChange::Missed`].
-const MISSED: &str = "*";
+pub(crate) const MISSED: &str = "*";
 
 /// Notifies the watchers of published changes.
 ///

@@ -1,9 +1,11 @@
 //! Notifications of changed keys.
 
 use std::{
-    ops::ControlFlow,
     panic::{self, AssertUnwindSafe},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,16 +19,16 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
-        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, UnrevokedKeys,
     },
 };
 
 use crate::{
     client::RedisClient,
     connection::{Purpose, RedisConnection},
-    key_changes::{Changes, encode},
+    key_changes::{Changes, MISSED, encode},
     listener::{self, Listening},
-    retry::{backoff, retry},
+    retry::backoff,
 };
 
 /// The channel in a namespace, with the version of its messages. The braces put it into one slot of a cluster.
@@ -41,23 +43,20 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// The time without a heartbeat after which cached keys are dropped.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(3);
 
-/// The first and the longest delay between attempts.
+/// The first and the longest delay between attempts to publish.
 const RETRY_DELAYS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// The maximum number of attempts to publish a change after the first one has failed.
-const MAX_RETRIES: usize = 60;
-
 /// A [`KeyStore`] whose changes are published to every node: for stores that do not report changes of other nodes, such
-/// as SQLite, or Postgres behind a pooler that does not support `NOTIFY`.
+/// as SQLite.
 ///
 /// Each node wraps the same store. A change that is made through the wrapper of one node invalidates the caches of all
 /// nodes. A node drops all cached keys if it loses its connection to Redis, or if it has not received a heartbeat of its own
 /// from the server that accepts writes for three seconds, as after a failover; and once more when it receives heartbeats
 /// again.
 ///
-/// A change that cannot be published, because Redis is unavailable, is made nevertheless, and is published as soon as
-/// Redis is available. A change whose outcome is unknown, because the store is unavailable, is published as well. Until
-/// then, and for changes that bypass the wrapper, cached keys of other nodes expire after their
+/// A change that cannot be published, because Redis is unavailable, is made nevertheless. As soon as Redis is available, a
+/// message makes all nodes drop their cached keys. A change whose outcome is unknown, because the store is unavailable, is
+/// published as well. Until then, and for changes that bypass the wrapper, cached keys of other nodes expire after their
 /// [lifetime](tower_warden::api_key::ApiKeysBuilder::positive_ttl).
 ///
 /// # Examples
@@ -85,6 +84,8 @@ pub struct RedisNotifiedKeyStore<K> {
 struct Publisher {
     connection: RedisConnection,
     channel: Arc<str>,
+    /// True if a task is going to publish [`MISSED`] after a delay.
+    is_scheduled: Arc<AtomicBool>,
 }
 
 impl<K: KeyStore> RedisNotifiedKeyStore<K> {
@@ -113,7 +114,7 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
             }
         };
         let _ = timeout(START_TIMEOUT, heard).await;
-        Self { store, publisher: Publisher { connection, channel }, watchers, subscriber }
+        Self { store, publisher: Publisher { connection, channel, is_scheduled: Arc::default() }, watchers, subscriber }
     }
 
     /// Notifies the watchers of this node, and then the other nodes, after the change was made or may have been made.
@@ -140,10 +141,9 @@ impl<K: KeyStore> RedisNotifiedKeyStore<K> {
                 return outcome;
             }
             watchers.notify(&change);
-            let message = encode(&change);
-            if !publisher.publish(&message).await {
+            if !publisher.publish(&encode(&change)).await {
                 tracing::debug!("a change of keys is published when Redis is available");
-                tokio::spawn(publisher.publish_later(message));
+                publisher.publish_later();
             }
             outcome
         };
@@ -205,6 +205,10 @@ impl<K: KeyStore> KeyStore for RedisNotifiedKeyStore<K> {
         self.store.list(query)
     }
 
+    fn list_unrevoked(&self, query: &KeyQuery) -> Eventual<Result<UnrevokedKeys, Unavailable>> {
+        self.store.list_unrevoked(query)
+    }
+
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
         self.store.touch(uses)
     }
@@ -221,14 +225,24 @@ impl Publisher {
         listener::publish(&self.connection, &self.channel, message.as_bytes()).await.is_some()
     }
 
-    async fn publish_later(self, message: String) {
-        let (first, longest) = RETRY_DELAYS;
-        sleep(first).await;
-        let attempt =
-            || async { if self.publish(&message).await { ControlFlow::Break(()) } else { ControlFlow::Continue(()) } };
-        if retry(backoff(first, longest).take(MAX_RETRIES), attempt).await.is_none() {
-            tracing::error!("a change of keys could not be published; it applies elsewhere when cached keys expire");
+    /// Reports missed changes when Redis is available: one report for all changes that could not be published.
+    fn publish_later(&self) {
+        if self.is_scheduled.swap(true, Ordering::AcqRel) {
+            return;
         }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (first, longest) = RETRY_DELAYS;
+            for delay in backoff(first, longest) {
+                sleep(delay).await;
+                // Before the attempt: it does not report a change that fails to be published after it has begun, which
+                // schedules another task.
+                this.is_scheduled.store(false, Ordering::Release);
+                if this.publish(MISSED).await || this.is_scheduled.swap(true, Ordering::AcqRel) {
+                    return;
+                }
+            }
+        });
     }
 }
 

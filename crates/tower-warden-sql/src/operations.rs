@@ -5,13 +5,13 @@ use std::sync::Arc;
 use sqlx::{query, query_scalar};
 use tower_warden::{
     Unavailable, UnixTime,
-    api_key::{KeyAddition, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyUpdate},
+    api_key::{KeyAddition, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyUpdate, UnrevokedKeys},
 };
 
 use crate::{
     error::{read_error, write_error},
     pool::{Dialect as _, Pool, with_pool},
-    row::{decode, seconds},
+    row::{decode, decode_id, seconds},
     statement,
 };
 
@@ -39,6 +39,17 @@ pub(crate) async fn list(pool: Pool, filter: KeyQuery) -> Result<KeyPage, Unavai
         rows.iter().map(decode).collect()
     });
     Ok(KeyPage::cut(keys?, &filter))
+}
+
+pub(crate) async fn list_unrevoked(pool: Pool, filter: KeyQuery) -> Result<UnrevokedKeys, Unavailable> {
+    let keys: Result<Vec<_>, _> = with_pool!(&pool, pool => {
+        let mut session = pool.session().await.map_err(read_error)?;
+        let select = statement::list_unrevoked(&filter).persistent(pool.keeps_statements());
+        let rows = select.fetch_all(session.connection()).await.map_err(read_error)?;
+        session.finish().await.map_err(read_error)?;
+        rows.iter().map(decode_id).collect()
+    });
+    Ok(UnrevokedKeys::cut(keys?, &filter))
 }
 
 pub(crate) async fn insert(pool: &Pool, record: &KeyRecord) -> Result<(), KeyError> {

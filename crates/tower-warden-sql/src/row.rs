@@ -41,6 +41,19 @@ where
     Ok(Arc::new(record))
 }
 
+/// Reads the id of a key and the time of its creation, which is 0 if it is malformed: what revokes the key needs the id only.
+pub(crate) fn decode_id<'r, R>(row: &'r R) -> Result<(KeyId, UnixTime), MalformedRow>
+where
+    R: Row,
+    &'static str: ColumnIndex<R>,
+    i64: Decode<'r, R::Database> + Type<R::Database>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    let columns = Columns { row, id: None };
+    let created_at = columns.time("created_at").ok().flatten();
+    Ok((columns.parsed("id", KeyId::parse)?, created_at.unwrap_or_default()))
+}
+
 /// Returns whether each field of a record has a column.
 ///
 /// A newer version of `tower-warden` may add fields, for example restrictions. They must not be lost silently.

@@ -54,6 +54,21 @@ const LIST_OWNER: &str = select!("WHERE id > $1 AND owner = $3 ORDER BY id LIMIT
 const LIST_OWNER_OF_TENANT: &str = select!("WHERE id > $1 AND owner = $3 AND tenant = $4 ORDER BY id LIMIT $2");
 const LIST_TENANT: &str = select!("WHERE id > $1 AND tenant = $3 ORDER BY id LIMIT $2");
 
+macro_rules! unrevoked {
+    ($filter:literal) => {
+        concat!(
+            "SELECT id, created_at FROM tower_warden_api_keys WHERE id > $1 AND revoked_at IS NULL ",
+            $filter,
+            " ORDER BY id LIMIT $2"
+        )
+    };
+}
+
+const UNREVOKED: &str = unrevoked!("");
+const UNREVOKED_OWNER: &str = unrevoked!("AND owner = $3");
+const UNREVOKED_OWNER_OF_TENANT: &str = unrevoked!("AND owner = $3 AND tenant = $4");
+const UNREVOKED_TENANT: &str = unrevoked!("AND tenant = $3");
+
 /// Returns whether a text contains NUL, which Postgres cannot store. It is refused on SQLite too, so that keys can be moved.
 pub(crate) fn has_nul(text: &str) -> bool {
     text.contains('\0')
@@ -110,6 +125,7 @@ where
     Option<i64>: Encode<'q, D>,
     Option<String>: Encode<'q, D>,
 {
+    update.check()?;
     if update.name.iter().chain(update.tier.iter().flatten()).any(|text| has_nul(text)) {
         return Err(invalid_record(NUL));
     }
@@ -134,12 +150,27 @@ where
     &'q str: Encode<'q, D> + Type<D>,
     i64: Encode<'q, D> + Type<D>,
 {
-    let text = match (&filter.owner, &filter.tenant) {
-        (None, None) => LIST,
-        (None, Some(_)) => LIST_TENANT,
-        (Some(_), None) => LIST_OWNER,
-        (Some(_), Some(_)) => LIST_OWNER_OF_TENANT,
-    };
+    page(filter, [LIST, LIST_TENANT, LIST_OWNER, LIST_OWNER_OF_TENANT])
+}
+
+/// Reads a page of the ids of keys that are not revoked, and one more.
+pub(crate) fn list_unrevoked<'q, D>(filter: &'q KeyQuery) -> Query<'q, D, D::Arguments<'q>>
+where
+    D: Database,
+    &'q str: Encode<'q, D> + Type<D>,
+    i64: Encode<'q, D> + Type<D>,
+{
+    page(filter, [UNREVOKED, UNREVOKED_TENANT, UNREVOKED_OWNER, UNREVOKED_OWNER_OF_TENANT])
+}
+
+/// Reads a page by the statement for the filters: none, tenant, owner, both.
+fn page<'q, D>(filter: &'q KeyQuery, texts: [&'static str; 4]) -> Query<'q, D, D::Arguments<'q>>
+where
+    D: Database,
+    &'q str: Encode<'q, D> + Type<D>,
+    i64: Encode<'q, D> + Type<D>,
+{
+    let text = texts[2 * usize::from(filter.owner.is_some()) + usize::from(filter.tenant.is_some())];
     // Ids are not empty, so that all of them follow the empty text.
     let after = filter.after.as_ref().map_or("", KeyId::as_str);
     let values = filter.owner.iter().chain(&filter.tenant);

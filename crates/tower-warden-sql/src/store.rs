@@ -11,7 +11,7 @@ use tower_warden::{
     Eventual, Unavailable, UnixTime,
     api_key::{
         KeyAddition, KeyChange, KeyDigest, KeyError, KeyErrorKind, KeyId, KeyPage, KeyQuery, KeyRecord, KeyStore,
-        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers,
+        KeyUpdate, KeyUse, KeyWatcher, KeyWatchers, UnrevokedKeys,
     },
 };
 
@@ -51,7 +51,9 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// A row that is not a valid record, for example because one of its scopes is malformed, is an error that names the column
 /// and the id of the key. Requests with that key are refused with 503, as if the database were down. A key never gains
-/// rights, nor loses a restriction, by a malformed column.
+/// rights, nor loses a restriction, by a malformed column. A list that contains such a row is an error as well, and so are
+/// an export and a purge of all inactive keys, until the row is repaired or deleted.
+/// [`revoke_all`](tower_warden::api_key::ApiKeys::revoke_all) revokes it with the others.
 ///
 /// # Examples
 ///
@@ -260,11 +262,19 @@ impl KeyStore for SqlKeyStore {
     }
 
     fn list(&self, query: &KeyQuery) -> Eventual<Result<KeyPage, Unavailable>> {
-        if query.owner.iter().chain(&query.tenant).any(|text| statement::has_nul(text)) {
+        if selects_nothing(query) {
             return Eventual::Now(Ok(KeyPage::default()));
         }
         // The database.
         Eventual::later(operations::list(self.0.pool.clone(), query.clone()))
+    }
+
+    fn list_unrevoked(&self, query: &KeyQuery) -> Eventual<Result<UnrevokedKeys, Unavailable>> {
+        if selects_nothing(query) {
+            return Eventual::Now(Ok(UnrevokedKeys::default()));
+        }
+        // The database.
+        Eventual::later(operations::list_unrevoked(self.0.pool.clone(), query.clone()))
     }
 
     fn touch(&self, uses: &[KeyUse]) -> Eventual<Result<(), Unavailable>> {
@@ -289,6 +299,11 @@ impl fmt::Debug for SqlKeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SqlKeyStore").field("database", &self.0.pool.name()).finish_non_exhaustive()
     }
+}
+
+/// Returns whether a query names a text that no row contains.
+fn selects_nothing(query: &KeyQuery) -> bool {
+    query.owner.iter().chain(&query.tenant).any(|text| statement::has_nul(text))
 }
 
 async fn connecting<T>(step: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, KeyError> {

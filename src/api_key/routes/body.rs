@@ -37,11 +37,12 @@ pub(super) struct Mint {
 
 impl Mint {
     /// Returns the key, if the caller may mint it.
-    pub(super) fn into_key(self, rights: &Rights<'_>) -> Result<NewKey, Failure> {
+    pub(super) async fn into_key(self, rights: &Rights<'_>) -> Result<NewKey, Failure> {
         let (tenant, tier, networks) =
             (rights.tenant(self.tenant)?, rights.tier(self.tier), rights.networks(self.networks));
         let confirmation = self.confirmation.map(provable).transpose()?;
         rights.check(&self.scopes, tier.as_deref(), &networks, confirmation.as_ref())?;
+        rights.check_owner(&self.owner).await?;
         let mut key = NewKey::new(self.owner).name(self.name).scopes(self.scopes).networks(networks);
         (key.tenant, key.tier, key.confirmation) = (tenant, tier, confirmation);
         key.expires_in = self.expires_in.map(|lifetime| Duration::from_secs(lifetime.get()));

@@ -46,6 +46,11 @@ impl Failure {
         };
         Self::Refused(rejection.of_caller(caller))
     }
+
+    /// Returns whether a change that failed may have been made.
+    pub(super) fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Key(error) if error.kind() == KeyErrorKind::Unavailable)
+    }
 }
 
 impl From<KeyError> for Failure {
@@ -83,6 +88,9 @@ impl IntoResponse for Failure {
                 Rejection::new(RejectionKind::Unavailable, Reason::KEY_STORE_UNAVAILABLE).into_response()
             }
             Self::Key(error) => {
+                if error.kind() == KeyErrorKind::Configuration {
+                    log::error!(error = %Causes(&error), "key management failed; the request is refused with 500");
+                }
                 let (status, code) = match error.kind() {
                     KeyErrorKind::Active => (StatusCode::CONFLICT, "key_active"),
                     KeyErrorKind::Conflict => (StatusCode::CONFLICT, "conflict"),

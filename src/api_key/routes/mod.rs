@@ -8,5 +8,6 @@ pub use self::{
 mod body;
 mod error;
 mod handlers;
+mod logged_change;
 mod rights;
 mod router;

@@ -2,12 +2,17 @@
 
 use std::{fmt, iter, sync::Arc};
 
-use super::error::Failure;
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::{error::Failure, logged_change::LoggedChange};
 use crate::{
     api_key::{ApiKeys, KeyError, KeyErrorKind, KeyId, KeyRecord},
+    authorize::{PassedRoles, RoleQuery},
+    axum::Scoped,
     caller::{AuthMethod, Confirmation, Principal},
-    log,
     reason::Reason,
+    refusal::Rejection,
     request::Network,
     scope::Scopes,
     time::UnixTime,
@@ -42,20 +47,36 @@ impl fmt::Debug for Operators {
     }
 }
 
+/// A caller that holds `KeysAdmin`.
+pub(super) struct Admin {
+    caller: Scoped<KeysAdmin>,
+    roles: Option<PassedRoles>,
+}
+
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = Rejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Rejection> {
+        Ok(Self { caller: Scoped::of(&parts.extensions)?, roles: parts.extensions.get().cloned() })
+    }
+}
+
 /// A caller, and the tenant whose keys it manages; `None` for all keys.
 ///
 /// Invariant of a caller with a tenant: no key whose secret it receives, and no key that it changes, has more rights than
 /// its own credentials, or fewer restrictions. Scopes that a `RoleLayer` has added are not rights of a credential: a key would
-/// keep them after the role is withdrawn.
+/// keep them after the role is withdrawn. Those that it would add to requests with the key are rights of the key.
 pub(super) struct Rights<'a> {
-    caller: &'a Principal,
-    tenant: Option<&'a str>,
+    pub(super) caller: &'a Principal,
+    roles: Option<&'a PassedRoles>,
+    pub(super) tenant: Option<&'a str>,
 }
 
 impl<'a> Rights<'a> {
     /// Returns the rights of a caller, or refuses one without a tenant that is not an operator.
-    pub(super) fn of(caller: &'a Principal, operators: &Operators) -> Result<Self, Failure> {
-        let rights = Self { caller, tenant: caller.tenant() };
+    pub(super) fn of(admin: &'a Admin, operators: &Operators) -> Result<Self, Failure> {
+        let Admin { caller, roles } = admin;
+        let rights = Self { caller, roles: roles.as_ref(), tenant: caller.tenant() };
         if rights.tenant.is_some() || rights.credentials().all(|credential| (operators.0)(credential)) {
             Ok(rights)
         } else {
@@ -115,6 +136,32 @@ impl<'a> Rights<'a> {
         Err(self.refused(reason))
     }
 
+    /// Refuses an owner to whom role layers add scopes that the caller does not hold.
+    ///
+    /// Its own name is no other owner: these scopes are withdrawn from the key and from the caller at once.
+    pub(super) async fn check_owner(&self, owner: &str) -> Result<(), Failure> {
+        let (Some(roles), Some(tenant)) = (self.roles, self.tenant) else { return Ok(()) };
+        let query =
+            RoleQuery { issuer: None, method: AuthMethod::ApiKey, roles: &[], subject: owner, tenant: Some(tenant) };
+        if self.caller.acting_for().is_none() && query == RoleQuery::from(self.caller) {
+            return Ok(());
+        }
+        let granted = roles.scopes(&query).await.map_err(Failure::Refused)?;
+        let mut granted = granted.iter().flat_map(|scopes| scopes.iter());
+        match granted.all(|scope| self.caller.holds_by_credential(scope)) {
+            true => Ok(()),
+            false => Err(self.refused(Reason::SCOPE_NOT_HELD)),
+        }
+    }
+
+    /// Refuses a key with such an owner. The owner of a key does not change.
+    pub(super) async fn check_owner_of(&self, keys: &ApiKeys, id: &KeyId) -> Result<(), Failure> {
+        match (self.roles, self.tenant) {
+            (Some(_), Some(_)) => self.check_owner(&self.key(keys, id).await?.owner).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the new expiry of a key: no later than the caller could mint one, unless the key expires later already.
     pub(super) fn expiry(&self, old: Option<UnixTime>, requested: Option<UnixTime>) -> Option<UnixTime> {
         match (self.not_after(), old) {
@@ -150,14 +197,9 @@ impl<'a> Rights<'a> {
         self.tenant.is_none() || record.tenant.as_deref() == self.tenant
     }
 
-    /// Logs a change of keys, for audit.
-    pub(super) fn log(&self, change: &'static str, keys: impl fmt::Display) {
-        let (caller, tenant) = (self.caller.subject().escape_debug(), self.tenant.unwrap_or_default().escape_debug());
-        let credential = self.caller.key_id().unwrap_or_default();
-        log::info!(
-            change = %change, keys = %keys, caller = %caller, caller_key = %credential, tenant = %tenant,
-            "keys were changed through the key routes"
-        );
+    /// Begins a change of keys, which is logged for audit.
+    pub(super) fn begin(&self, change: &'static str, keys: impl fmt::Display) -> LoggedChange<'_> {
+        LoggedChange::new(self, change, keys.to_string())
     }
 
     /// The caller, and the subject that it acts for.

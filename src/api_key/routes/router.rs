@@ -41,6 +41,9 @@ where
 ///
 /// The secret of a new key is only in the response, which may be lost: rotate with a grace period.
 ///
+/// Each change is logged at the level `info` with its caller. Its `outcome` is `unknown` if the request was cancelled or the
+/// store did not answer: the change may have been made.
+///
 /// # Tenants
 ///
 /// A caller with a tenant manages the keys of that tenant, and keys of other tenants look to it as if they did not exist.
@@ -52,6 +55,10 @@ where
 ///   own credential.
 /// - If its own credential is bound to a certificate or key, so is the new key, by a `confirmation` in the request.
 /// - If its own credential is restricted to networks, the new key is restricted to these or to parts of them.
+///
+/// - Inside of a [`RoleLayer`](crate::layer::RoleLayer), scopes that the directory grants to the owner of a key are scopes of
+///   the key: they are a part of its own, unless it is itself a key of this owner. A directory that is used for other routes
+///   only is not queried, and must not grant scopes to an owner by a name that administrators of a tenant can choose.
 ///
 /// Other requests are refused with 403. Apart from that, it chooses owner, networks and metadata freely, so an owner is
 /// unique only within a tenant.

@@ -32,17 +32,16 @@ pub(super) enum RoleSource {
     },
 }
 
-type Resolved = Eventual<Result<Arc<Scopes>, Rejection>>;
+pub(super) type Resolved = Eventual<Result<Arc<Scopes>, Rejection>>;
 
 impl RoleSource {
-    fn resolve(&self, principal: &Principal) -> Resolved {
-        let query = RoleQuery::from(principal);
+    fn resolve(&self, query: &RoleQuery<'_>) -> Resolved {
         match self {
             #[cfg(any(feature = "api-key", feature = "jwt"))]
-            Self::Cached(roles) => roles.resolve(&query),
+            Self::Cached(roles) => roles.resolve(query),
             Self::Direct { directory, outage } => {
                 let outage = outage.clone();
-                match directory.scopes(&query) {
+                match directory.scopes(query) {
                     Eventual::Now(scopes) => Eventual::Now(settle(scopes, &outage)),
                     // The directory.
                     Eventual::Later(scopes) => Eventual::later(async move {
@@ -74,6 +73,12 @@ fn settle(scopes: Result<Scopes, Unavailable>, outage: &Outage) -> Result<Arc<Sc
 
 pub(super) const DEPENDENCY: &str = "role directory";
 
+impl RoleCheck {
+    pub(super) fn resolve(&self, query: &RoleQuery<'_>) -> Resolved {
+        self.0.resolve(query)
+    }
+}
+
 impl Sealed for RoleCheck {}
 
 impl Check for RoleCheck {
@@ -86,12 +91,17 @@ impl Check for RoleCheck {
             Err(missing) if missing.kind() == RejectionKind::Missing => return Eventual::Now(Ok(Granted::default())),
             Err(rejection) => return Eventual::Now(Err(rejection)),
         };
-        let own = self.0.resolve(principal);
-        let subject = principal.acting_for().map(|subject| self.0.resolve(subject));
+        let own = self.resolve(&RoleQuery::from(principal));
+        let subject = principal.acting_for().map(|subject| self.resolve(&RoleQuery::from(subject)));
+        let granted = Granted {
+            #[cfg(all(feature = "api-key", feature = "axum"))]
+            check: Some(Arc::clone(self)),
+            ..Granted::default()
+        };
         let granted = match (own, subject) {
-            (own, None) => own.map(|own| Ok(Granted { own: Some(own?), subject: None })),
+            (own, None) => own.map(|own| Ok(granted.with(own?, None))),
             (own, Some(subject)) => own.and_then(move |own| match own {
-                Ok(own) => subject.map(move |subject| Ok(Granted { own: Some(own), subject: Some(subject?) })),
+                Ok(own) => subject.map(move |subject| Ok(granted.with(own, Some(subject?)))),
                 Err(rejection) => Eventual::Now(Err(rejection)),
             }),
         };
@@ -115,14 +125,28 @@ impl fmt::Debug for RoleCheck {
 /// The scopes that a caller, and the subject that it acts for, have by their roles.
 #[derive(Debug, Default)]
 pub struct Granted {
+    /// The check itself, for handlers that issue credentials.
+    #[cfg(all(feature = "api-key", feature = "axum"))]
+    check: Option<Arc<RoleCheck>>,
     own: Option<Arc<Scopes>>,
     subject: Option<Arc<Scopes>>,
+}
+
+impl Granted {
+    fn with(mut self, own: Arc<Scopes>, subject: Option<Arc<Scopes>>) -> Self {
+        (self.own, self.subject) = (Some(own), subject);
+        self
+    }
 }
 
 impl Sealed for Granted {}
 
 impl Pass for Granted {
     fn admit<B>(&mut self, request: &mut Request<B>) {
+        #[cfg(all(feature = "api-key", feature = "axum"))]
+        if let Some(check) = self.check.take() {
+            super::passed::PassedRoles::note(request.extensions_mut(), check);
+        }
         let Some(principal) = request.extensions_mut().get_mut::<Principal>() else { return };
         if let Some(scopes) = self.own.take() {
             principal.grant(&scopes);

@@ -12,6 +12,13 @@ use crate::{
 /// A [`RoleLayer`](super::RoleLayer) queries it. [`RoleMap`](super::RoleMap) is a static one; for one that queries a
 /// database, [`CachedRoles`](super::CachedRoles) adds a cache, a time-out and a bound of concurrent queries.
 ///
+/// # Deployment caveat
+///
+/// A subject identifies a caller only together with issuer, method and tenant: the subject of an API key is its owner, a text
+/// that was chosen when the key was minted, and that may be the name of a certificate or of an owner in another tenant. A
+/// caller that can mint a key for an owner gains the scopes that a directory grants to that owner. The key routes refuse this
+/// inside of a [`RoleLayer`](super::RoleLayer) only.
+///
 /// # Examples
 ///
 /// A directory in SQL:
@@ -31,10 +38,12 @@ use crate::{
 /// impl RoleDirectory for Permissions {
 ///     fn scopes(&self, query: &RoleQuery<'_>) -> Eventual<Result<Scopes, Unavailable>> {
 ///         let pool = self.0.clone();
-///         // A subject is unique only together with its issuer.
-///         let parameters = vec![query.issuer.unwrap_or_default().to_owned(), query.subject.to_owned()];
+///         // A subject is unique only together with the other three.
+///         let RoleQuery { issuer, method, tenant, subject, .. } = *query;
+///         let key = [issuer.unwrap_or_default(), method.as_str(), tenant.unwrap_or_default(), subject];
+///         let parameters = key.map(str::to_owned).to_vec();
 ///         Eventual::later(async move {
-///             let sql = "SELECT scope FROM permission WHERE issuer = $1 AND subject = $2";
+///             let sql = "SELECT scope FROM permission WHERE issuer = $1 AND method = $2 AND tenant = $3 AND subject = $4";
 ///             let unavailable = |error| Unavailable::new("the directory of roles").because(error);
 ///             let rows = pool.query(sql, parameters).await.map_err(unavailable)?;
 ///             // A row that is not a scope grants nothing.
@@ -59,7 +68,7 @@ impl<D: RoleDirectory + ?Sized> RoleDirectory for Arc<D> {
 }
 
 /// The properties of a caller by which a [`RoleDirectory`] finds its scopes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct RoleQuery<'a> {
     /// The issuer of the token; `None` for API keys and certificates.

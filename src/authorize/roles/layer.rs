@@ -23,7 +23,8 @@ use crate::{
 /// the scopes of both are added.
 ///
 /// The routes that manage API keys accept a `keys:admin` that was added here. But an administrator of a tenant mints keys with
-/// the scopes of its own credentials only: keys would keep added ones after the role is withdrawn.
+/// the scopes of its own credentials only: keys would keep added ones after the role is withdrawn. If the directory grants
+/// scopes to owners of API keys by their names, put these routes inside of this layer: they check what it grants to the owner.
 ///
 /// Requests without a credential pass, if `AuthLayer` admits them. If the directory does not respond, the layer
 /// responds with 503.

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "api-key", feature = "jwt"))]
 pub use self::cached::{CachedRoles, CachedRolesBuilder};
+#[cfg(all(feature = "api-key", feature = "axum"))]
+pub(crate) use self::passed::PassedRoles;
 pub use self::{
     check::{Granted, RoleCheck},
     directory::{RoleDirectory, RoleQuery},
@@ -15,3 +17,5 @@ mod check;
 mod directory;
 mod layer;
 mod map;
+#[cfg(all(feature = "api-key", feature = "axum"))]
+mod passed;

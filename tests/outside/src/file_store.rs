@@ -221,7 +221,7 @@ impl KeyStore for FileKeyStore {
             if !update.is_current(&record) {
                 return Err(KeyError::new(KeyErrorKind::Conflict));
             }
-            update.apply_to(&mut record);
+            update.apply_to(&mut record)?;
             Ok(vec![record])
         })
     }

@@ -127,6 +127,31 @@ async fn malformed_column_never_removes_a_restriction() {
 }
 
 #[tokio::test]
+async fn keys_are_revoked_with_those_whose_rows_are_malformed() {
+    for (column, value) in [("scopes", "'billing:read evil\"scope'"), ("created_at", "'evil'"), ("networks", "'evil'")]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let store = open(&directory).await;
+        let keys = ApiKeys::builder(store, KeyFormat::new("sk_agent").unwrap()).tenant("acme").build();
+        let mint = async |owner: &str| keys.mint(NewKey::new(owner).tenant("acme")).await.unwrap();
+        let ((bad, bad_key), (_, key), (_, other)) = (mint("alice").await, mint("alice").await, mint("bob").await);
+        let damage = format!("UPDATE tower_warden_api_keys SET {column} = {value} WHERE id = $1");
+        query(&damage).bind(bad.id.as_str()).execute(&raw(&directory).await).await.unwrap();
+        assert_eq!(keys.revoke_all(&KeyQuery::default().owner("alice")).await.unwrap(), 2, "{column}");
+        assert_eq!(keys.revoke_all(&KeyQuery::default().owner("alice")).await.unwrap(), 0, "{column}");
+        let repair = format!(
+            "UPDATE tower_warden_api_keys SET {column} = (SELECT {column} FROM tower_warden_api_keys WHERE owner = 'bob')"
+        );
+        query(&repair).execute(&raw(&directory).await).await.unwrap();
+        let app = app(&AuthLayer::new(keys));
+        for revoked in [bad_key, key] {
+            assert_eq!(send(app.clone(), bearer(revoked.expose())).await.reason, Some("key_revoked"), "{column}");
+        }
+        send(app, bearer(other.expose())).await.assert_subject("bob");
+    }
+}
+
+#[tokio::test]
 async fn malformed_id_is_not_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;

@@ -65,6 +65,8 @@ pub async fn key_store<S: KeyStore>(make: impl AsyncFn() -> S) {
     concurrent::one_of_a_hundred_concurrent_insertions_succeeds(&fresh().await).await;
     concurrent::concurrent_changes_of_a_key_are_all_kept(&fresh().await).await;
 
+    revocation::unrevoked_keys_are_listed(&fresh().await).await;
+
     // Last, because it adds a thousand records.
     listing::page_holds_a_hundred_records_by_default_and_a_thousand_at_most(&fresh().await).await;
 }

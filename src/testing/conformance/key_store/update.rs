@@ -38,7 +38,7 @@ pub(super) async fn update_changes_the_named_fields_only(store: &dyn KeyStore) {
             insert(store, [key.clone()]).await;
             let updated = store.update(&key.id, &update).wait().await;
             assert!(updated.is_ok(), "a key that is not revoked can be updated: {updated:?}");
-            update.apply_to(&mut key);
+            answered(update.apply_to(&mut key));
             assert_eq!(get(store, &key.id).await.as_ref(), Some(&key), "{rule}: {update:?}");
             assert_eq!(find(store, &key.digest).await.as_ref(), Some(&key), "{rule}: {update:?}");
         }
@@ -52,6 +52,12 @@ pub(super) async fn update_of_an_unknown_or_revoked_key_is_refused(store: &dyn K
     let rule = "an update of an unknown key is not found, and adds nothing";
     assert_refused(&store.update(&id("KEY"), &update).wait().await, KeyErrorKind::NotFound, rule);
     assert_eq!(get(store, &id("KEY")).await, None, "{rule}");
+    let rule = "an update with malformed scopes is refused as invalid, and changes nothing";
+    let active = record("active");
+    insert(store, [active.clone()]).await;
+    let malformed = KeyUpdate::default().name("new").scopes("a \"b\"");
+    assert_refused(&store.update(&active.id, &malformed).wait().await, KeyErrorKind::Invalid, rule);
+    assert_eq!(get(store, &active.id).await, Some(active), "{rule}");
     let rule = "an update of a revoked key is refused as inactive, and changes nothing";
     assert_refused(&store.update(&key.id, &update).wait().await, KeyErrorKind::Inactive, rule);
     assert_eq!(get(store, &key.id).await, Some(key), "{rule}");
@@ -123,7 +129,7 @@ pub(super) async fn concurrent_updates_of_a_key_are_all_kept(store: &Arc<dyn Key
     at_once(changes).await;
     for name in names {
         let mut expected = record(&name);
-        KeyUpdate::default().name("new").tier("pro").scopes("a").apply_to(&mut expected);
+        answered(KeyUpdate::default().name("new").tier("pro").scopes("a").apply_to(&mut expected));
         expected.last_used_at = Some(at(40));
         assert_eq!(get(store, &expected.id).await, Some(expected), "concurrent updates of a key are all kept");
     }
