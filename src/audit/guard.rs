@@ -114,6 +114,7 @@ impl Guard {
     }
 
     /// Runs code of the inner service.
+    #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.is_running = true;
         let value = self.span.run(code);

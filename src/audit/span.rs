@@ -53,7 +53,8 @@ impl RequestSpan {
         )))
     }
 
-    /// Runs code of the inner service within the span.
+    /// Runs code of the inner service within the span. Inlined, because it returns futures and responses.
+    #[inline]
     pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
         match &self.0 {
             Some(span) => span.in_scope(code),

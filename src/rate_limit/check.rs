@@ -114,7 +114,7 @@ impl RateLimit {
             Err(_) => return,
         };
         let limit = || AuditedLimit { counted, limit: Arc::clone(self.name.mine()), remaining, reset };
-        trail.notes().limited(remaining, limit);
+        trail.limited(remaining, limit);
     }
 
     /// The pass of an exempt request.

@@ -1,5 +1,7 @@
 //! The trail of an audited request: what is known when it arrives, and the notes that layers make about it.
 
+#[cfg(feature = "rate-limit")]
+use std::sync::atomic::AtomicU32;
 use std::{
     fmt,
     sync::{
@@ -40,6 +42,10 @@ struct Shared {
     /// note. The policies of a request run one after the other, so each sees what those before it have noted.
     has_policy: AtomicBool,
     notes: Mutex<Notes>,
+    /// The units left of the limit in the notes, which a limit with more of them leaves as it is. It is written within the
+    /// lock, and read without it.
+    #[cfg(feature = "rate-limit")]
+    tightest: AtomicU32,
     received: Received,
 }
 
@@ -47,7 +53,13 @@ impl Trail {
     /// The trail of a request that has arrived, with first notes. They are made in place: both are large.
     #[inline]
     pub(crate) fn new(received: Received, note: impl FnOnce(&mut Notes)) -> Self {
-        let mut shared = Shared { has_policy: AtomicBool::new(false), notes: Mutex::default(), received };
+        let mut shared = Shared {
+            has_policy: AtomicBool::new(false),
+            notes: Mutex::default(),
+            #[cfg(feature = "rate-limit")]
+            tightest: AtomicU32::new(u32::MAX),
+            received,
+        };
         note(shared.notes.get_mut().unwrap_or_else(PoisonError::into_inner));
         Self(Arc::new(shared))
     }
@@ -59,6 +71,18 @@ impl Trail {
     /// The notes, locked.
     pub(crate) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.0.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the state of a limit; of several, that with the fewest units left.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn limited(&self, remaining: u32, limit: impl FnOnce() -> AuditedLimit) {
+        if remaining <= self.0.tightest.load(Ordering::Relaxed) {
+            let mut notes = self.notes();
+            if remaining <= self.0.tightest.load(Ordering::Relaxed) {
+                self.0.tightest.store(remaining, Ordering::Relaxed);
+                notes.limit = Some(limit());
+            }
+        }
     }
 
     /// Sets or removes the policy that decided.

@@ -60,14 +60,6 @@ impl Notes {
     pub(crate) fn observe_key(&mut self) {
         self.observations.push(Observation::KeyInToken);
     }
-
-    /// Notes the state of a limit; of several, that with the fewest units left.
-    #[cfg(feature = "rate-limit")]
-    pub(crate) fn limited(&mut self, remaining: u32, limit: impl FnOnce() -> AuditedLimit) {
-        if self.limit.as_ref().is_none_or(|noted| remaining <= noted.remaining) {
-            self.limit = Some(limit());
-        }
-    }
 }
 
 /// The template of the route, such as `/accounts/{id}`.
