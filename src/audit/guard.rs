@@ -174,7 +174,12 @@ impl Guard {
             return true;
         }
         let notes = self.trail.notes();
-        notes.is_decided || notes.refusal.is_some()
+        notes.is_decided || (notes.refusal.is_some() && !self.has_succeeded())
+    }
+
+    /// Returns whether the response is a success: then a refusal that was noted is that of an earlier attempt.
+    fn has_succeeded(&self) -> bool {
+        self.status.is_some_and(|status| status.is_success())
     }
 
     /// Makes the event. Each value is moved from the notes to its place in the event at once.
@@ -182,7 +187,8 @@ impl Guard {
         let Received { id, method, path, peer, request_id, started, time, trace } = self.trail.received();
         let mut notes = self.trail.notes();
         // That of the response, if nothing has made another one of it.
-        let decision = match self.refusal.take().or_else(|| notes.refusal.take()) {
+        let noted = notes.refusal.take().filter(|_| !self.has_succeeded());
+        let decision = match self.refusal.take().or(noted) {
             Some(rejection) => Decision::Refused(rejection),
             None if notes.is_decided => Decision::Admitted,
             None => Decision::Undecided,

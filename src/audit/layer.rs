@@ -34,8 +34,8 @@ use crate::{
 /// A request has one event, also if it passes two of these layers, such as one around an application and one around a router in
 /// it: the outer one records it in its log, and the inner one only applies its `deny_undecided`.
 ///
-/// A refusal is recorded also if a middleware between replaces the response of the layer that refuses, such as by an error page.
-/// If several services are tried, the last decision counts.
+/// A refusal by a layer, before the handler is called, is recorded also if a middleware between replaces the response of the layer,
+/// such as by an error page. If it replaces it by a success, or tries another service that succeeds, the request was not refused.
 ///
 /// # Examples
 ///

@@ -79,7 +79,9 @@ impl AuditNote {
     #[expect(clippy::must_use_candidate, reason = "it is called for what it notes")]
     pub fn decided(&self) -> &Self {
         if let Some(trail) = &self.0 {
-            trail.notes().is_decided = true;
+            let mut notes = trail.notes();
+            notes.is_decided = true;
+            notes.refusal = None;
         }
         self
     }

@@ -121,6 +121,7 @@ impl Spool {
             outage: Outage::of("audit delivery"),
             owner: Arc::clone(&owner),
             shared: Arc::clone(&shared),
+            unremovable: Vec::new(),
         };
         thread::Builder::new().name("audit-delivery".into()).spawn(move || delivery.run())?;
         Ok(Self { directory, max_bytes: MAX_BYTES, next: 0, owner, shared })
@@ -201,6 +202,8 @@ struct Delivery {
     outage: Outage,
     owner: Arc<Owner>,
     shared: Arc<Shared>,
+    /// The owners of files that were delivered and could not be removed: while they are locked, nobody delivers them again.
+    unremovable: Vec<Arc<Owner>>,
 }
 
 impl Delivery {
@@ -208,9 +211,9 @@ impl Delivery {
         let mut pause = Duration::ZERO;
         while let Some(path) = self.next(pause) {
             match self.deliver(&path) {
-                Ok(()) => {
+                Ok(is_removed) => {
                     self.outage.end();
-                    self.forget_oldest();
+                    self.forget_oldest(is_removed);
                     pause = Duration::ZERO;
                 }
                 Err(error) => {
@@ -230,11 +233,14 @@ impl Delivery {
     }
 
     /// Removes the oldest file from the list, and adds those of processes that have ended if it was the last one.
-    fn forget_oldest(&self) {
+    fn forget_oldest(&mut self, is_removed: bool) {
         let mut state = self.shared.state();
         let owner = state.finished.pop_front().map(|file| file.owner);
         let is_idle = state.finished.is_empty() && !state.is_closed;
         drop(state);
+        if !is_removed {
+            self.unremovable.extend(owner.clone());
+        }
         // The last file of an owner that has ended.
         if let Some(owner) = owner.and_then(Arc::into_inner) {
             owner.remove();
@@ -269,12 +275,13 @@ impl Delivery {
         }
     }
 
-    fn deliver(&mut self, path: &Path) -> io::Result<()> {
+    /// Delivers a file, and returns whether it is removed.
+    fn deliver(&mut self, path: &Path) -> io::Result<bool> {
         let lines = match fs::read(path) {
             // Somebody has removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 log::error!("a file of audit events was removed before it was delivered");
-                return Ok(());
+                return Ok(true);
             }
             lines => lines?,
         };
@@ -284,9 +291,10 @@ impl Delivery {
             let delivered = catch_unwind(AssertUnwindSafe(|| (self.deliver)(&lines[..end])));
             delivered.unwrap_or_else(|_| Err(io::Error::other("the delivery panicked")))?;
         }
-        if let Err(error) = fs::remove_file(path) {
+        let removed = fs::remove_file(path);
+        if let Err(error) = &removed {
             log::error!(error = %error, "delivered audit events cannot be removed; the next process delivers them again");
         }
-        Ok(())
+        Ok(removed.is_ok())
     }
 }

@@ -59,7 +59,13 @@ impl Owner {
         let ids: BTreeSet<_> = names.iter().filter_map(|path| id_of(path)).collect();
         let mut files = Vec::new();
         for id in ids {
-            let lock = private_file().create(true).open(directory.join(id).with_extension(LOCK_EXTENSION))?;
+            let path = directory.join(id).with_extension(LOCK_EXTENSION);
+            // A lock that was removed since is not created again: nothing is left of its owner.
+            let is_listed = names.contains(&path);
+            let lock = match private_file().create(!is_listed).open(path) {
+                Err(error) if is_listed && error.kind() == io::ErrorKind::NotFound => continue,
+                lock => lock?,
+            };
             if !is_locked(&lock)? {
                 continue;
             }

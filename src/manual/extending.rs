@@ -27,7 +27,8 @@
 //! | the time | [`Clock`](crate::Clock) | [`Environment`](crate::Environment) |
 //!
 //! Traits with work that may need I/O return an [`Eventual`](crate::Eventual): `Now` if the result is known, which costs no
-//! allocation, or `Later` with a boxed future.
+//! allocation, or `Later` with a boxed future. Most of these futures have a time-out, which needs a runtime of tokio with timers
+//! (`enable_time`).
 //!
 //! # Locations
 //!

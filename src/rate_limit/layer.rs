@@ -107,7 +107,8 @@ impl<R> RateLimitLayer<R> {
     /// Sets the cost of requests in units, one by default.
     ///
     /// A request of cost zero is exempt; with [`final_cost`](Self::final_cost) or [`with_charge`](Self::with_charge), it costs
-    /// one unit at first, so that callers who have used up the quota are refused. A cost above the burst of a quota is reduced to the burst.
+    /// one unit, so that callers who have used up the quota are refused. The final cost may return it; a charge is added to it.
+    /// Requests that are always free are [exempt](Self::exempt). A cost above the burst of a quota is reduced to the burst.
     #[must_use]
     pub fn cost(mut self, cost: impl Fn(&Head<'_>) -> u32 + Send + Sync + 'static) -> Self {
         self.limit_mut().cost = Some(Arc::new(cost));

@@ -21,7 +21,7 @@ use tower_warden::{
     },
     layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer, ConcurrencyLayer, RateLimitLayer},
     metadata::ProtectedResourceMetadata,
-    rate_limit::{LimitBy, LocalRateLimiter, Quota},
+    rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota},
     request::{Peer, TrustedProxies},
     scope::Scopes,
 };
@@ -516,6 +516,46 @@ async fn a_request_that_a_second_service_admits_after_a_refusal_is_admitted() {
         }
     }));
     drop(service.oneshot(get_full("/")).await.unwrap());
+    assert!(only(&mut events).is_admitted());
+}
+
+#[tokio::test]
+async fn a_handler_that_no_layer_decides_about_is_not_opened_by_a_refusal_of_another_service() {
+    let stack = Stack::new();
+    let (log, mut events) = log();
+    let strict = AuthLayer::new(stack.keys.clone()).layer(service_fn(answer));
+    let service = AuditLayer::new(log).deny_undecided(|_| false).layer(service_fn(move |request: Request<_>| {
+        let strict = strict.clone();
+        async move {
+            assert_eq!(strict.oneshot(request.clone()).await?.status(), 401);
+            answer(request).await
+        }
+    }));
+    assert_eq!(service.oneshot(get_full("/")).await.unwrap().status(), 500);
+    assert_eq!(only(&mut events).decision.reason().unwrap(), "undecided");
+}
+
+#[tokio::test]
+async fn a_request_that_is_admitted_when_it_is_tried_again_is_admitted() {
+    let stack = Stack::new();
+    let (_, key) = stack.alice().await;
+    let (log, mut events) = log();
+    let stopwatch = ManualStopwatch::default();
+    let limiter = LocalRateLimiter::default().stopwatch(stopwatch.clone());
+    let limit = RateLimitLayer::new("calls", limiter, LimitBy::principal(), Quota::per_second(1));
+    let limited = limit.layer(service_fn(answer));
+    let tried = service_fn(move |request: Request<Full<Bytes>>| {
+        let (limited, stopwatch) = (limited.clone(), stopwatch.clone());
+        async move {
+            assert_eq!(limited.clone().oneshot(request.clone()).await?.status(), 200);
+            assert_eq!(limited.clone().oneshot(request.clone()).await?.status(), 429);
+            stopwatch.advance(Duration::from_secs(1));
+            limited.oneshot(request).await
+        }
+    });
+    let service = AuditLayer::new(log).layer(AuthLayer::new(stack.keys.clone()).layer(tried));
+    let request = Request::get("/").header("x-api-key", key.expose()).body(Full::default()).unwrap();
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 200);
     assert!(only(&mut events).is_admitted());
 }
 
