@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use super::authentication::{Authentication, Checked, Role, Verified};
+use super::{
+    authentication::{Authentication, Checked, Role, Verified},
+    proof::VerifiedProof,
+};
 use crate::{
     Eventual,
-    digest::Digest,
+    caller::RecordedProof,
     reason::Reason,
     refusal::{Rejection, RejectionKind},
     request::Head,
     scheme::Located,
-    time::{Moment, UnixTime},
+    time::Moment,
 };
 
 impl Authentication {
@@ -74,20 +77,30 @@ impl Authentication {
 
 impl Checked {
     /// Leaves out the proofs that are recorded with the other credential: one signature of a request may be that credential, or
-    /// prove both, and would be refused as its own replay.
+    /// prove both, and would be refused as its own replay. A record in another guard, or one that ends earlier, would not
+    /// protect this credential, whose proof is then recorded as well.
     fn leave_out_proofs_of(&mut self, other: &Self) {
-        let of_credential = |key: &Digest, id: &Digest| {
-            other.identity.single_use.as_ref().is_some_and(|single_use| single_use.records(key, id))
-        };
-        let of_proofs = |key: &Digest, id: &Digest| {
-            let mut proofs = other.examined.proofs.iter().filter(|(_, proof)| proof.thumbprint == *key);
-            proofs.any(|(_, proof)| proof.single_use.iter().chain(&proof.also_used).any(|(known, _)| known == id))
+        let is_recorded = |proof: &RecordedProof| {
+            let single_use = other.identity.single_use.as_ref();
+            single_use.is_some_and(|single_use| single_use.records(proof))
+                || other.examined.proofs.iter().any(|(_, other)| other.recorded().any(|record| record.includes(proof)))
         };
         for (_, proof) in &mut self.examined.proofs {
-            let key = proof.thumbprint;
-            let is_left = |(id, _): &(Digest, UnixTime)| !of_credential(&key, id) && !of_proofs(&key, id);
-            proof.single_use = proof.single_use.filter(is_left);
-            proof.also_used.retain(is_left);
+            let left: Vec<_> = proof.recorded().filter(|proof| !is_recorded(proof)).collect();
+            if proof.guard.is_some() {
+                let mut left = left.into_iter().map(|record| (record.id, record.until));
+                (proof.single_use, proof.also_used) = (left.next(), left.collect());
+            }
         }
+    }
+}
+
+impl VerifiedProof {
+    /// The proofs that a guard records, which may be those of another credential as well.
+    fn recorded(&self) -> impl Iterator<Item = RecordedProof> {
+        let ids = self.guard.map(|guard| (guard, self.single_use.iter().chain(&self.also_used)));
+        let key = self.thumbprint;
+        ids.into_iter()
+            .flat_map(move |(guard, ids)| ids.map(move |&(id, until)| RecordedProof { key, id, until, guard }))
     }
 }

@@ -190,6 +190,9 @@ pub struct VerifiedProof {
     /// Further proofs of the same request, by any of which it would be accepted again: they are marked as used with the first
     /// one.
     pub also_used: Vec<(Digest, UnixTime)>,
+    /// The address of the replay guard that records the ids; `None` if none does, or if each proof of a request is for one
+    /// credential.
+    pub(crate) guard: Option<usize>,
     /// Header fields that the response gets, such as the nonce for the next proof.
     pub response_fields: Vec<(HeaderName, HeaderValue)>,
 }
@@ -198,6 +201,6 @@ impl VerifiedProof {
     /// A proof of possession that may be used any number of times.
     #[must_use]
     pub const fn new(thumbprint: Digest) -> Self {
-        Self { thumbprint, single_use: None, also_used: Vec::new(), response_fields: Vec::new() }
+        Self { thumbprint, single_use: None, also_used: Vec::new(), guard: None, response_fields: Vec::new() }
     }
 }

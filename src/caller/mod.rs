@@ -37,7 +37,7 @@ pub use self::{
     method::{Actor, AuthMethod},
     principal::Principal,
     recheck::Recheck,
-    single_use::SingleUse,
+    single_use::{RecordedProof, SingleUse},
     terms::DelegatedScopes,
 };
 

@@ -44,10 +44,31 @@ pub trait SingleUse: Send + Sync {
     /// [`Unavailable`](crate::RejectionKind::Unavailable) if that is unknown.
     fn mark_used(&self, now: UnixTime) -> Eventual<Result<(), Rejection>>;
 
-    /// Returns whether [`mark_used`](Self::mark_used) records the proof with this id among those of this key. If it is also the
-    /// proof of another credential of the same request, the layer does not record it a second time. By default, it records none.
-    fn records(&self, key: &Digest, id: &Digest) -> bool {
-        let _ = (key, id);
+    /// Returns whether [`mark_used`](Self::mark_used) records this proof of another credential of the same request: in the same
+    /// replay guard, and for as long. Then the layer does not record it a second time. By default, it records none.
+    fn records(&self, proof: &RecordedProof) -> bool {
+        let _ = proof;
         false
+    }
+}
+
+/// A proof of possession that a replay guard records when its request is admitted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct RecordedProof {
+    /// The thumbprint of the key.
+    pub key: Digest,
+    /// The id of the proof, among those of the key.
+    pub id: Digest,
+    /// The last second in which the proof is valid.
+    pub until: UnixTime,
+    /// The address of the guard.
+    pub(crate) guard: usize,
+}
+
+impl RecordedProof {
+    /// Returns whether a record of this proof is also one of the other: it is of the same proof and guard, and lasts as long.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        (self.guard, self.key, self.id) == (other.guard, other.key, other.id) && self.until >= other.until
     }
 }

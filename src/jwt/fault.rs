@@ -99,7 +99,10 @@ fn setting(reason: Reason) -> Option<&'static str> {
         (Reason::ID_TOKEN, "Issuer::access_token_claim"),
         (Reason::ISSUER_UNKNOWN, "the name of Issuer::new"),
         (Reason::KEY_ALGORITHM, "Issuer::algorithms, RemoteKeysBuilder::rsa_algorithm"),
-        (Reason::KEY_ISSUER, "the template of Issuer::template, or the URL of its keys"),
+        (
+            Reason::KEY_ISSUER,
+            "the template of Issuer::template, or the URL of its keys, whose member `issuer` is compared with `iss`",
+        ),
         (Reason::LIFETIME, "Issuer::max_lifetime"),
         (Reason::LOAD_BALANCER_MISMATCH, "the load balancers of AwsAlb::new"),
         (Reason::SUBJECT_MISSING, "Issuer::subject_claims, Issuer::client_as_subject"),

@@ -96,6 +96,10 @@ impl KeySelection {
     }
 
     /// Returns whether a key that a token refers to is for its algorithm. A thumbprint names one key, whatever its algorithm.
+    #[cfg_attr(
+        not(all(feature = "jwks", feature = "signature")),
+        expect(clippy::unused_self, reason = "only key sets for signatures are named by thumbprints")
+    )]
     fn fits(self, key: &VerifyingKey, request: &KeyRequest<'_>) -> bool {
         #[cfg(all(feature = "jwks", feature = "signature"))]
         if self.names == Names::Thumbprint {

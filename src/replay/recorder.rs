@@ -32,6 +32,12 @@ impl Recorder {
         Self { guard: Arc::new(guard), outage: Outage::of("replay guard"), reasons }
     }
 
+    /// The address of the guard, which clones share.
+    #[cfg(feature = "signature")]
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.guard).cast::<()>().addr()
+    }
+
     #[cfg(feature = "audit")]
     pub(crate) fn observed_by(&self, observer: &Arc<dyn crate::notice::Observer>) {
         self.outage.observed_by(observer);

@@ -1,5 +1,7 @@
 //! Challenges: what a layer is configured with, what a scheme is asked for, and the line that it returns.
 
+use std::ops::Range;
+
 use http::HeaderValue;
 
 use crate::{
@@ -166,7 +168,8 @@ impl<'a> ChallengeError<'a> {
 #[must_use]
 pub struct ChallengeLine {
     text: String,
-    names: Vec<Box<str>>,
+    /// The places of the names of parameters in the text.
+    names: Vec<Range<usize>>,
 }
 
 impl ChallengeLine {
@@ -180,12 +183,13 @@ impl ChallengeLine {
     /// [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3) excludes.
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         // RFC 9110 §11.2: each name occurs once, in any case.
-        if self.names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        if self.names.iter().any(|known| self.text[known.clone()].eq_ignore_ascii_case(name)) {
             return self;
         }
         let separator = if self.names.is_empty() { " " } else { ", " };
-        self.names.push(name.into());
-        self.text.extend([separator, name, "=\""]);
+        self.text.push_str(separator);
+        self.names.push(self.text.len()..self.text.len() + name.len());
+        self.text.extend([name, "=\""]);
         let is_plain = ["error", "error_description", "scope"].iter().any(|plain| plain.eq_ignore_ascii_case(name));
         let is_kept = |c: &char| matches!(c, ' '..='~') && !(is_plain && matches!(c, '"' | '\\'));
         for c in value.chars().filter(is_kept) {

@@ -152,9 +152,9 @@ impl SignedHead {
                 Ok((thumbprint, used)) => match &mut proof {
                     Some(proof) => proof.also_used.push((used.id, used.until)),
                     None => {
-                        // What is not recorded is not used once: another proof of the request may be.
-                        let single_use = self.verifier.policy.replay.is_some().then_some((used.id, used.until));
-                        proof = Some(VerifiedProof { single_use, ..VerifiedProof::new(thumbprint) });
+                        let guard = self.verifier.policy.replay.as_ref().map(|replay| replay.0.address());
+                        let single_use = Some((used.id, used.until));
+                        proof = Some(VerifiedProof { guard, single_use, ..VerifiedProof::new(thumbprint) });
                     }
                 },
                 // It would be accepted later, or may be.

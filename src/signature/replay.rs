@@ -6,8 +6,7 @@ use super::refused;
 use crate::{
     Eventual,
     auth::Few,
-    caller::SingleUse,
-    digest::Digest,
+    caller::{RecordedProof, SingleUse},
     reason::Reason,
     refusal::Rejection,
     replay::{MemoryReplayGuard, Recorder, ReplayGuard, ReplayReasons, UsedProof},
@@ -49,8 +48,15 @@ impl SingleUse for UsedSignatures {
         self.replay.record_all(self.used.as_slice())
     }
 
-    fn records(&self, key: &Digest, id: &Digest) -> bool {
-        self.used.as_slice().iter().any(|used| used.key == *key && used.id == *id)
+    fn records(&self, proof: &RecordedProof) -> bool {
+        let guard = self.replay.0.address();
+        let mut records = self.used.as_slice().iter().map(|&UsedProof { key, id, until, .. }| RecordedProof {
+            key,
+            id,
+            until,
+            guard,
+        });
+        records.any(|record| record.includes(proof))
     }
 }
 

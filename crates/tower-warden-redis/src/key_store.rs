@@ -230,19 +230,30 @@ impl Publisher {
         if self.is_scheduled.swap(true, Ordering::AcqRel) {
             return;
         }
-        let this = self.clone();
+        let (this, scheduled) = (self.clone(), Scheduled(Arc::clone(&self.is_scheduled)));
         tokio::spawn(async move {
             let (first, longest) = RETRY_DELAYS;
+            let mut scheduled = Some(scheduled);
             for delay in backoff(first, longest) {
                 sleep(delay).await;
                 // Before the attempt: it does not report a change that fails to be published after it has begun, which
                 // schedules another task.
-                this.is_scheduled.store(false, Ordering::Release);
+                drop(scheduled.take());
                 if this.publish(MISSED).await || this.is_scheduled.swap(true, Ordering::AcqRel) {
                     return;
                 }
+                scheduled = Some(Scheduled(Arc::clone(&this.is_scheduled)));
             }
         });
+    }
+}
+
+/// A task that is going to publish. If its runtime ends before, the next change schedules another one.
+struct Scheduled(Arc<AtomicBool>);
+
+impl Drop for Scheduled {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 

@@ -53,7 +53,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// and the id of the key. Requests with that key are refused with 503, as if the database were down. A key never gains
 /// rights, nor loses a restriction, by a malformed column. A list that contains such a row is an error as well, and so are
 /// an export and a purge of all inactive keys, until the row is repaired or deleted.
-/// [`revoke_all`](tower_warden::api_key::ApiKeys::revoke_all) revokes it with the others.
+/// [`revoke_all`](tower_warden::api_key::ApiKeys::revoke_all) revokes it with the others, unless its id or its time of revocation is
+/// what is malformed.
 ///
 /// # Examples
 ///

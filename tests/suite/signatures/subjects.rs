@@ -227,3 +227,45 @@ async fn one_signature_is_the_proof_of_the_caller_and_the_credential_of_the_subj
         second.assert_reason(401, "signature_replay");
     }
 }
+
+// (216)
+#[tokio::test]
+async fn each_signature_of_a_request_is_used_once_although_a_proof_of_the_caller_is_not_recorded() {
+    let policy = SignaturePolicy::new(ORIGIN).unwrap();
+    let one = OneKey::new();
+    let layer = AuthLayer::new(one.jwt()).scheme(header_token("x-agent-token"));
+    let layer = layer.proof(one.proof(&policy.clone().danger_accept_replays()));
+    let users = CredentialSource::new(one.jwt()).scheme(header_token("x-user-token")).proof(one.proof(&policy));
+    let app = wrapped(layer.environment(&one.environment).acting_for(users).unwrap());
+    let fields = [("x-agent-token", &*one.agent), ("x-user-token", &*one.user)];
+    let request = || fields.iter().fold(Request::get("/"), |request, (name, value)| request.header(*name, *value));
+    let components: Vec<_> =
+        covered("GET", "/").into_iter().chain(fields.iter().map(|(name, value)| pair(name, value))).collect();
+    let [first, second] = [START.as_secs(), START.as_secs() - 1].map(|created| parameters(created, "k1"));
+    let both = signed_by_all(
+        request(),
+        &[Labelled("one", &one.key, &components, &first), Labelled("two", &one.key, &components, &second)],
+    );
+    send(&app, both, "").await.assert_subject("agent:");
+    // The second one alone.
+    send(&app, signed(request(), &one.key, &components, &second), "").await.assert_reason(401, "signature_replay");
+}
+
+// (216)
+#[tokio::test]
+async fn a_signature_is_recorded_for_each_credential_with_a_guard_of_its_own() {
+    let one = OneKey::new();
+    let policy = || SignaturePolicy::new(ORIGIN).unwrap();
+    let of_subject = policy();
+    let users = || CredentialSource::new(one.jwt()).scheme(header_token("x-user-token")).proof(one.proof(&of_subject));
+    let fields = [("x-user-token", &*one.user), ("x-agent-token", &*one.agent)];
+    let layer = AuthLayer::new(Signatures::new(policy(), agents(&one.key)));
+    let [first, second] = one.send_twice(layer, users(), &fields).await;
+    first.assert_subject("agent:");
+    second.assert_reason(401, "signature_replay");
+    // Nor does it prove the token of the subject again beside another credential of a caller.
+    let layer = AuthLayer::new(one.jwt()).scheme(header_token("x-agent-token")).proof(one.proof(&policy()));
+    for again in one.send_twice(layer, users(), &fields).await {
+        again.assert_reason(401, "signature_replay");
+    }
+}

@@ -45,16 +45,19 @@ impl ClientKeys {
             let kid = jwk.get("kid").map(ToString::to_string).unwrap_or_default();
             tracing::warn!(%error, kid, "a key of a client is not used");
         };
-        Self::read(keys, warn)
+        let (used, keys) = Self::read(keys, warn)?;
+        Ok(Self { jwks: Some(used.into()), source: Arc::new(keys) })
     }
 
-    /// Reads the keys of a record. Those that cannot be used are left out without a line in the log, because stores read the
-    /// record for each request.
+    /// Reads the keys of a record. Those that cannot be used, perhaps because a later version has written them, stay in it, without
+    /// a line in the log: stores read the record for each request.
     pub(super) fn from_jwks(jwks: &[Value]) -> Result<Self, ConfigError> {
-        Self::read(jwks, |_, _| {})
+        let (_, keys) = Self::read(jwks, |_, _| {})?;
+        Ok(Self { jwks: Some(jwks.into()), source: Arc::new(keys) })
     }
 
-    fn read(jwks: &[Value], on_unused: impl Fn(&Value, &ConfigError)) -> Result<Self, ConfigError> {
+    /// The keys that can be used, with their JWKs.
+    fn read(jwks: &[Value], on_unused: impl Fn(&Value, &ConfigError)) -> Result<(Vec<Value>, StaticKeys), ConfigError> {
         if jwks.iter().any(is_secret) {
             return Err(ConfigError::custom("the keys of a client are public: neither private nor symmetric"));
         }
@@ -73,7 +76,7 @@ impl ClientKeys {
         }
         match unused {
             Some(error) if keys.is_empty() => Err(error),
-            _ => Ok(Self { jwks: Some(used.into()), source: Arc::new(StaticKeys::new(keys)?) }),
+            _ => Ok((used, StaticKeys::new(keys)?)),
         }
     }
 
