@@ -35,7 +35,7 @@ impl Moment {
 
 /// A source of the current time.
 ///
-/// [`SystemClock`] is the default, and [`ManualClock`] is for tests.
+/// [`SystemClock`](crate::SystemClock) is the default, and [`ManualClock`](crate::ManualClock) is for tests.
 ///
 /// # Examples
 ///

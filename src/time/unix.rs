@@ -30,7 +30,7 @@ impl UnixTime {
         Self(seconds)
     }
 
-    /// Returns the current time of the system. Code that is tested takes the time from a [`Clock`] instead.
+    /// Returns the current time of the system. Code that is tested takes the time from a [`Clock`](crate::Clock) instead.
     #[must_use]
     pub fn now() -> Self {
         SystemTime::now().into()
