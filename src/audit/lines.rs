@@ -22,7 +22,7 @@ use super::{
 use crate::{
     Eventual, Unavailable, log,
     outage::Outage,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// A sink that writes lines, from a thread of its own.
@@ -134,6 +134,7 @@ impl JsonLinesBuilder {
             buffered: Vec::new(),
             format: self.format,
             line: Vec::with_capacity(1_024),
+            logged_lost: None,
             outage: Outage::of("audit writer"),
             room: room.clone(),
             writer: io::BufWriter::with_capacity(BUFFER, self.writer),
@@ -158,6 +159,8 @@ struct Writer {
     buffered: Vec<OwnedSemaphorePermit>,
     format: Arc<dyn EventFormat>,
     line: Vec<u8>,
+    /// The time of the last log line that stated how many events were lost.
+    logged_lost: Option<Timestamp>,
     outage: Outage,
     room: Room,
     writer: io::BufWriter<Box<dyn io::Write + Send>>,
@@ -165,6 +168,9 @@ struct Writer {
 
 /// The size of the buffer, and of the longest line, in bytes: the buffer takes all of a line or nothing.
 const BUFFER: usize = 1024 * 1024;
+
+/// The time between two log lines that state how many events were lost, in milliseconds.
+const LOG_INTERVAL: u64 = 60_000;
 
 /// The pause between two attempts to write what the writer did not take.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -180,6 +186,7 @@ impl Writer {
                 messages.recv_timeout(PAUSE)
             };
             if matches!(first, Err(RecvTimeoutError::Disconnected)) {
+                self.logged_lost = None;
                 let _ = self.write_all(SystemClock.timestamp());
                 return;
             }
@@ -196,7 +203,7 @@ impl Writer {
     }
 
     /// Writes the events that wait, and how many were lost before them.
-    fn write_all(&mut self, now: crate::Timestamp) -> io::Result<()> {
+    fn write_all(&mut self, now: Timestamp) -> io::Result<()> {
         let written = self.drain(now).and_then(|()| io::Write::flush(&mut self.writer));
         match &written {
             Ok(()) => {
@@ -211,7 +218,7 @@ impl Writer {
         written
     }
 
-    fn drain(&mut self, now: crate::Timestamp) -> io::Result<()> {
+    fn drain(&mut self, now: Timestamp) -> io::Result<()> {
         while let Some((event, room)) = self.backlog.pop_front() {
             let written = self.write_lost(event.time).and_then(|_| self.write(&event));
             if let Err(error) = written {
@@ -221,14 +228,23 @@ impl Writer {
             self.buffered.push(room);
         }
         if !self.write_lost(now)? {
-            let count = self.room.take_lost();
-            log::warning!(count = %count, "audit events were lost; the format has no line for their number");
+            self.log_lost(now);
         }
         Ok(())
     }
 
+    /// Logs how many events were lost, once a minute: while a sink is full, that may be with each batch.
+    fn log_lost(&mut self, now: Timestamp) {
+        let since = |last: Timestamp| now.as_millis().abs_diff(last.as_millis());
+        if self.logged_lost.is_none_or(|last| since(last) >= LOG_INTERVAL) {
+            self.logged_lost = Some(now);
+            let count = self.room.take_lost();
+            log::warning!(count = %count, "audit events were lost; the format has no line for their number");
+        }
+    }
+
     /// Writes how many events were lost since the last line. Returns `false` if the format has no line for that.
-    fn write_lost(&mut self, time: crate::Timestamp) -> io::Result<bool> {
+    fn write_lost(&mut self, time: Timestamp) -> io::Result<bool> {
         let count = self.room.take_lost();
         if count == 0 {
             return Ok(true);

@@ -12,8 +12,9 @@ use crate::{
 /// A policy that requires a value of a claim of the caller's token, also of an introspected one.
 ///
 /// The place is the name of a claim, or a JSON pointer ([RFC 6901](https://www.rfc-editor.org/rfc/rfc6901)) if it
-/// begins with a slash: `/groups/0` is the first item of a list. A caller without claims, such as one with an API key, is refused. What all tokens of an issuer
-/// must have is required with [`Issuer::require_claim`](super::Issuer::require_claim) instead.
+/// begins with a slash: `/groups/0` is the first item of a list. A caller without claims, such as one with an API key, is
+/// refused. What all tokens of an issuer must have is required with [`Issuer::require_claim`](super::Issuer::require_claim)
+/// instead.
 ///
 /// The claims are those of the caller, also if it [acts for](Principal::acting_for) a subject. Claims of a custom authenticator
 /// that are not a JSON object refuse the request with [`POLICY_FAILED`](Reason::POLICY_FAILED), also within [`Policy::not`].

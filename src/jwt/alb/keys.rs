@@ -79,8 +79,8 @@ impl AwsAlbKeys {
     ///
     /// # Errors
     ///
-    /// If the region is not one of lower-case letters, digits and hyphens, is one of GovCloud, or if the HTTP client cannot be created: see
-    /// [`HttpClient::new`](crate::fetch::HttpClient::new).
+    /// If the region is not one of lower-case letters, digits and hyphens, is one of GovCloud, or if the HTTP client cannot be
+    /// created: see [`HttpClient::new`](crate::fetch::HttpClient::new).
     pub fn new(region: &str) -> Result<Self, ConfigError> {
         let is_allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
         if !(1..=32).contains(&region.len()) || !region.bytes().all(is_allowed) {
