@@ -24,8 +24,10 @@ async fn a_family_is_revoked_after_a_concurrent_rotation_by_a_strict_default_iso
     rotation.execute("UPDATE tower_warden_refresh_families SET generation = generation").await.unwrap();
     let store = here.store.refresh_tokens();
     let revoked = tokio::spawn(async move { store.revoke(&id).wait().await });
+    // Not in the transaction of the rotation: Postgres shows the same sessions to all queries of a transaction.
+    let mut observer = PgConnection::connect(&url).await.unwrap();
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while rotation.fetch_one(waits).await.unwrap().get::<i64, _>(0) == 0 {
+    while observer.fetch_one(waits).await.unwrap().get::<i64, _>(0) == 0 {
         assert!(!revoked.is_finished());
         tokio::task::yield_now().await;
     }
