@@ -1,10 +1,10 @@
-use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     event::{Event, EventKind},
-    queue::Room,
+    queue::Lost,
     sink::{AuditSink, Place},
 };
 use crate::{Eventual, Unavailable};
@@ -50,64 +50,72 @@ use crate::{Eventual, Unavailable};
 /// ```
 #[derive(Clone, Debug)]
 pub struct AuditChannel {
-    room: Room,
-    sender: mpsc::UnboundedSender<Queued>,
-}
-
-#[derive(Debug)]
-struct Queued {
-    event: Event,
-    _room: OwnedSemaphorePermit,
+    lost: Arc<Lost>,
+    sender: mpsc::Sender<Event>,
 }
 
 /// The receiver of the events of an [`AuditChannel`].
 #[derive(Debug)]
 pub struct EventReceiver {
+    lost: Arc<Lost>,
     /// The event before which others were lost.
     next: Option<Event>,
-    receiver: mpsc::UnboundedReceiver<Queued>,
-    room: Room,
+    receiver: mpsc::Receiver<Event>,
 }
 
 impl AuditChannel {
     /// Creates a channel that holds up to `capacity` events, at least one. Further ones are lost, and counted.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, EventReceiver) {
-        let room = Room::new("channel", NonZeroUsize::new(capacity).unwrap_or(NonZeroUsize::MIN));
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (Self { room: room.clone(), sender }, EventReceiver { next: None, receiver, room })
+        let (sender, receiver) = mpsc::channel(capacity.clamp(1, Semaphore::MAX_PERMITS));
+        let lost = Arc::new(Lost::new("channel"));
+        (Self { lost: Arc::clone(&lost), sender }, EventReceiver { lost, next: None, receiver })
     }
 
     /// The number of events that were lost so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.room.lost()
+        self.lost.in_all()
     }
 }
 
 impl AuditSink for AuditChannel {
     fn record(&self, event: Event, place: Place) {
-        let Some(room) = self.room.enter(place) else { return };
-        if self.sender.send(Queued { event, _room: room }).is_err() {
-            self.room.lose(1);
+        if let Some(slot) = place.into_slot() {
+            if self.sender.is_closed() {
+                return self.lost.add(1);
+            }
+            slot.send(event);
+        } else if let Ok(slot) = self.sender.try_reserve() {
+            slot.send(event);
+        } else {
+            return self.lost.add(1);
         }
+        self.lost.measure_queue(|| self.sender.max_capacity() - self.sender.capacity());
     }
 
     fn reserve(&self) -> Eventual<Result<Place, Unavailable>> {
-        self.room.reserve("the audit channel")
+        match self.sender.clone().try_reserve_owned() {
+            Ok(slot) => Eventual::Now(Ok(Place::in_channel(slot))),
+            // The reader of the channel.
+            Err(full) => Eventual::later(async {
+                let slot = full.into_inner().reserve_owned().await;
+                slot.map(Place::in_channel).map_err(|_| Unavailable::new("the audit channel"))
+            }),
+        }
     }
 }
 
 impl EventReceiver {
-    /// The next event; `None` when all sinks of the channel are dropped. If events were lost, an [`EventKind::Lost`] comes
-    /// first.
+    /// The next event; `None` when all sinks of the channel and their places are dropped. If events were lost, an
+    /// [`EventKind::Lost`] comes first.
     ///
     /// It loses nothing if its future is dropped.
     pub async fn recv(&mut self) -> Option<Event> {
         if let Some(event) = self.next.take() {
             return Some(event);
         }
-        let event = self.receiver.recv().await?.event;
+        let event = self.receiver.recv().await?;
         Some(self.after_lost(event))
     }
 
@@ -116,13 +124,13 @@ impl EventReceiver {
         if let Some(event) = self.next.take() {
             return Some(event);
         }
-        let event = self.receiver.try_recv().ok()?.event;
+        let event = self.receiver.try_recv().ok()?;
         Some(self.after_lost(event))
     }
 
     fn after_lost(&mut self, event: Event) -> Event {
-        self.room.measure();
-        match self.room.take_lost() {
+        self.lost.measure_queue(|| self.receiver.max_capacity() - self.receiver.capacity());
+        match self.lost.take() {
             0 => event,
             count => {
                 let lost = Event::new(event.time, EventKind::Lost(count));
@@ -136,11 +144,10 @@ impl EventReceiver {
 impl Drop for EventReceiver {
     /// There is no room any more, and the events that wait are lost.
     fn drop(&mut self) {
-        self.room.close();
-        self.room.lose(u64::from(self.next.take().is_some()));
+        self.lost.add(u64::from(self.next.take().is_some()));
         self.receiver.close();
         while self.receiver.try_recv().is_ok() {
-            self.room.lose(1);
+            self.lost.add(1);
         }
     }
 }

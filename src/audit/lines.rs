@@ -91,7 +91,7 @@ impl JsonLines {
     /// The number of events that were lost so far.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.room.lost()
+        self.room.lost().in_all()
     }
 }
 
@@ -99,7 +99,7 @@ impl AuditSink for JsonLines {
     fn record(&self, event: Event, place: Place) {
         let Some(room) = self.room.enter(place) else { return };
         if self.sender.send(Message::Event(event, room)).is_err() {
-            self.room.lose(1);
+            self.room.lost().add(1);
         }
     }
 
@@ -238,20 +238,20 @@ impl Writer {
         let since = |last: Timestamp| now.as_millis().abs_diff(last.as_millis());
         if self.logged_lost.is_none_or(|last| since(last) >= LOG_INTERVAL) {
             self.logged_lost = Some(now);
-            let count = self.room.take_lost();
+            let count = self.room.lost().take();
             log::warning!(count = %count, "audit events were lost; the format has no line for their number");
         }
     }
 
     /// Writes how many events were lost since the last line. Returns `false` if the format has no line for that.
     fn write_lost(&mut self, time: Timestamp) -> io::Result<bool> {
-        let count = self.room.take_lost();
+        let count = self.room.lost().take();
         if count == 0 {
             return Ok(true);
         }
         let written = self.write(&Event::new(time, EventKind::Lost(count)));
         if !matches!(written, Ok(true)) {
-            self.room.lose_again(count);
+            self.room.lost().add_again(count);
         }
         written
     }
@@ -264,7 +264,7 @@ impl Writer {
         let is_formatted = catch_unwind(AssertUnwindSafe(|| format.write(event, line))).is_ok();
         if !is_formatted || self.line.len() + 1 >= BUFFER {
             log::error!("an audit event is lost: its format panicked, or its line is longer than a MiB");
-            self.room.lose(1);
+            self.room.lost().add(1);
             return Ok(false);
         }
         if self.line.is_empty() {
@@ -281,7 +281,7 @@ impl Drop for Writer {
         // What a failing file has not taken is lost with the buffer. A writer that panicked is not called again.
         let is_flushed = !thread::panicking() && io::Write::flush(&mut self.writer).is_ok();
         let buffered = if is_flushed { 0 } else { self.buffered.len() };
-        self.room.lose((self.backlog.len() + buffered) as u64);
+        self.room.lost().add((self.backlog.len() + buffered) as u64);
         self.room.close();
     }
 }

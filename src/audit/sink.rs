@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::event::Event;
 use crate::{Eventual, Unavailable};
@@ -62,19 +62,32 @@ pub struct Place(Room);
 enum Room {
     #[default]
     None,
-    One(OwnedSemaphorePermit),
+    // In a queue that is not bounded itself.
+    Permit(OwnedSemaphorePermit),
+    Channel(mpsc::OwnedPermit<Event>),
     Each(Vec<Place>),
 }
 
 impl Place {
     pub(super) const fn of(permit: OwnedSemaphorePermit) -> Self {
-        Self(Room::One(permit))
+        Self(Room::Permit(permit))
+    }
+
+    pub(super) const fn in_channel(slot: mpsc::OwnedPermit<Event>) -> Self {
+        Self(Room::Channel(slot))
     }
 
     pub(super) fn into_permit(self) -> Option<OwnedSemaphorePermit> {
         match self.0 {
-            Room::One(permit) => Some(permit),
-            Room::None | Room::Each(_) => None,
+            Room::Permit(permit) => Some(permit),
+            Room::None | Room::Channel(_) | Room::Each(_) => None,
+        }
+    }
+
+    pub(super) fn into_slot(self) -> Option<mpsc::OwnedPermit<Event>> {
+        match self.0 {
+            Room::Channel(slot) => Some(slot),
+            Room::None | Room::Permit(_) | Room::Each(_) => None,
         }
     }
 
@@ -87,7 +100,7 @@ impl Place {
     pub(super) fn into_each(self) -> impl Iterator<Item = Self> {
         let places = match self.0 {
             Room::Each(places) => places,
-            Room::None | Room::One(_) => Vec::new(),
+            Room::None | Room::Permit(_) | Room::Channel(_) => Vec::new(),
         };
         places.into_iter().chain(std::iter::repeat_with(Self::default))
     }
