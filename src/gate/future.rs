@@ -26,34 +26,36 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
+        // Set when the request is admitted.
+        pass: Option<P>,
+        respond: Responder<R>,
         #[pin]
-        state: State<S, P, R, ReqBody, ResBody, S::Future>,
+        state: State<S, P, ReqBody, ResBody, S::Future>,
     }
 }
 
 pin_project! {
     #[project = StateProj]
-    enum State<S, P, R, ReqBody, ResBody, F> {
+    enum State<S, P, ReqBody, ResBody, F> {
         // The check decides on the request.
         Checking {
             verdict: BoxedVerdict<P>,
-            pending: Option<(Request<ReqBody>, S, Responder<R>)>,
+            pending: Option<(Request<ReqBody>, S)>,
         },
         // The request is admitted, and the inner service is not ready yet.
         Preparing {
             inner: S,
-            pending: Option<(Request<ReqBody>, P, Responder<R>)>,
+            request: Option<Request<ReqBody>>,
         },
         // The inner service handles the request.
         Calling {
             #[pin]
             future: F,
-            pending: Option<(P, Responder<R>)>,
         },
         // The pass reviews the response of the inner service.
         Reviewing {
             verdict: BoxedVerdict<()>,
-            pending: Option<(Response<ResBody>, P, Responder<R>)>,
+            response: Option<Response<ResBody>>,
         },
         Refused {
             response: Option<Response<ResBody>>,
@@ -67,7 +69,7 @@ where
 {
     /// The response to an admitted request, which the inner service handles. It is ready.
     pub(super) fn calling(inner: &mut S, request: Request<ReqBody>, pass: P, respond: Responder<R>) -> Self {
-        Self { state: State::Calling { future: inner.call(request), pending: Some((pass, respond)) } }
+        Self { pass: Some(pass), respond, state: State::Calling { future: inner.call(request) } }
     }
 
     /// The response to a request that the check has not decided on yet. `inner` is not ready.
@@ -77,12 +79,12 @@ where
         inner: S,
         respond: Responder<R>,
     ) -> Self {
-        Self { state: State::Checking { verdict, pending: Some((request, inner, respond)) } }
+        Self { pass: None, respond, state: State::Checking { verdict, pending: Some((request, inner)) } }
     }
 
     /// The response to a refused request.
-    pub(super) const fn refused(response: Response<ResBody>) -> Self {
-        Self { state: State::Refused { response: Some(response) } }
+    pub(super) const fn refused(response: Response<ResBody>, respond: Responder<R>) -> Self {
+        Self { pass: None, respond, state: State::Refused { response: Some(response) } }
     }
 }
 
@@ -96,50 +98,53 @@ where
     type Output = Result<Response<ResBody>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.project().state;
+        let mut this = self.project();
         loop {
-            let next = match state.as_mut().project() {
+            let next = match this.state.as_mut().project() {
                 StateProj::Checking { verdict, pending } => {
                     let verdict = ready!(poll_verdict(verdict, cx));
-                    let (request, inner, respond) = pending.take().expect("polled after completion");
+                    let (request, inner) = pending.take().expect("polled after completion");
                     match verdict {
-                        Ok(pass) => State::Preparing { inner, pending: Some((request, pass, respond)) },
-                        Err(rejection) => State::Refused { response: Some(refuse(rejection, request, &respond)) },
+                        Ok(pass) => {
+                            *this.pass = Some(pass);
+                            State::Preparing { inner, request: Some(request) }
+                        }
+                        Err(rejection) => State::Refused { response: Some(refuse(rejection, request, this.respond)) },
                     }
                 }
-                StateProj::Preparing { inner, pending } => {
+                StateProj::Preparing { inner, request } => {
                     ready!(inner.poll_ready(cx))?;
-                    let (mut request, mut pass, respond) = pending.take().expect("polled after completion");
-                    pass.admit(&mut request);
-                    State::Calling { future: inner.call(request), pending: Some((pass, respond)) }
+                    let mut request = request.take().expect("polled after completion");
+                    this.pass.as_mut().expect("set by the verdict").admit(&mut request);
+                    State::Calling { future: inner.call(request) }
                 }
-                StateProj::Calling { future, pending } => {
+                StateProj::Calling { future } => {
                     let mut answer = future.poll(cx);
                     let Poll::Ready(Ok(response)) = &mut answer else { return answer };
-                    let (pass, respond) = pending.as_mut().expect("polled after completion");
+                    let pass = this.pass.as_mut().expect("polled after completion");
                     let verdict = match review(pass, response) {
                         Eventual::Now(verdict) => {
-                            finish(verdict, response, pass, respond);
-                            *pending = None;
+                            finish(verdict, response, pass, this.respond);
+                            *this.pass = None;
                             return answer;
                         }
                         Eventual::Later(verdict) => verdict,
                     };
-                    let (pass, respond) = pending.take().expect("polled after completion");
                     let response = ready!(answer)?;
-                    State::Reviewing { verdict, pending: Some((response, pass, respond)) }
+                    State::Reviewing { verdict, response: Some(response) }
                 }
-                StateProj::Reviewing { verdict, pending } => {
+                StateProj::Reviewing { verdict, response } => {
                     let verdict = ready!(poll_verdict(verdict, cx));
-                    let (mut response, mut pass, respond) = pending.take().expect("polled after completion");
-                    finish(verdict, &mut response, &mut pass, &respond);
+                    let mut response = response.take().expect("polled after completion");
+                    let mut pass = this.pass.take().expect("polled after completion");
+                    finish(verdict, &mut response, &mut pass, this.respond);
                     return Poll::Ready(Ok(response));
                 }
                 StateProj::Refused { response } => {
                     return Poll::Ready(Ok(response.take().expect("polled after completion")));
                 }
             };
-            state.set(next);
+            this.state.set(next);
         }
     }
 }

@@ -100,7 +100,7 @@ where
             }
             Eventual::Now(Err(rejection)) => {
                 release(&mut self.inner);
-                ResponseFuture::refused(refuse(rejection, request, &self.respond))
+                ResponseFuture::refused(refuse(rejection, request, &self.respond), self.respond.clone())
             }
             Eventual::Later(verdict) => {
                 release(&mut self.inner);
