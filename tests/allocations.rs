@@ -93,6 +93,15 @@ fn the_event_of_a_request_costs_two_allocations() {
     Cost::of(&stacked, || self::request(&key)).is_above(&Cost::bare(), 3);
 }
 
+/// A refusal is copied once, for the case that a middleware replaces its response.
+#[test]
+fn the_event_of_a_refused_request_costs_one_copy_of_the_refusal() {
+    let refused = || layer(Everything(Reason::custom("closed")));
+    let stacked = ServiceBuilder::new().layer(AuditLayer::new(AuditLog::new(Nowhere))).layer(refused()).into_inner();
+    let request = || request_with("x-api-key", "key");
+    Cost::of(&stacked, request).is_above(&Cost::of(&refused(), request), 3);
+}
+
 #[test]
 fn a_cached_introspected_token_costs_one_allocation() {
     let (endpoint, token) = (Endpoint::default(), "2YotnFZFEjr1zCsicMWpAA-2YotnFZFEjr1zCsicMWpAA");

@@ -53,17 +53,17 @@ impl Guard {
         let head = Head::from(&*request);
         let request_id = settings.ids.of(&head);
         let moment = settings.log.clock().moment();
-        let received = Received {
+        let peer = head.peer();
+        let received = || Received {
             id: request_id.event(),
             method: head.method.clone(),
             path: Path::of(head.uri),
-            peer: head.peer(),
+            peer,
             request_id,
             started: moment.instant,
             time: moment.timestamp,
             trace: TraceContext::of(head.headers),
         };
-        let peer = received.peer;
         let trail = Trail::new(received, |notes| {
             notes.certificate = certificate(&head);
             notes.is_decided = settings.needs_no_decision(&head);
@@ -117,7 +117,10 @@ impl Guard {
     #[inline]
     pub(super) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.is_running = true;
-        let value = self.span.run(code);
+        let value = {
+            let _entered = self.span.enter();
+            code()
+        };
         self.is_running = false;
         value
     }
@@ -183,12 +186,12 @@ impl Guard {
     }
 
     /// Makes the event. Each value is moved from the notes to its place in the event at once.
-    fn finish(&mut self) -> Event {
+    fn finish(&self, refusal: Option<Rejection>) -> Event {
         let Received { id, method, path, peer, request_id, started, time, trace } = self.trail.received();
         let mut notes = self.trail.notes();
         // That of the response, if nothing has made another one of it.
         let noted = notes.refusal.take().filter(|_| !self.has_succeeded());
-        let decision = match self.refusal.take().or(noted) {
+        let decision = match refusal.or(noted) {
             Some(rejection) => Decision::Refused(rejection),
             None if notes.is_decided => Decision::Admitted,
             None => Decision::Undecided,
@@ -233,14 +236,18 @@ impl Drop for Guard {
         if self.is_nested {
             return;
         }
-        let mut event = Some(self.finish());
-        if let Some(Event { kind: EventKind::Request(request), .. }) = &event {
+        let (place, refusal) = (mem::take(&mut self.place), self.refusal.take());
+        if !self.span.is_open() {
+            return self.settings.log.deliver(|| self.finish(refusal), place);
+        }
+        let event = self.finish(refusal);
+        if let EventKind::Request(request) = &event.kind {
             // A subscriber that panics here would end the process if a handler is unwinding, and lose the event.
             if catch_unwind(AssertUnwindSafe(|| self.span.close(request))).is_err() {
                 log::error!("a subscriber of tracing panicked at the end of the span of a request");
             }
         }
-        self.settings.log.deliver(&mut event, &mut self.place);
+        self.settings.log.deliver(|| event, place);
     }
 }
 

@@ -60,23 +60,23 @@ impl AuditLog {
         &*self.clock
     }
 
-    /// Records the event, and takes it and its place: an event is large, so it is moved only to the sink.
-    pub(super) fn deliver(&self, event: &mut Option<Event>, place: &mut Place) {
+    /// Records an event, which is large: it is made where the sink takes it.
+    pub(super) fn deliver(&self, event: impl FnOnce() -> Event, place: Place) {
         let Some((last, others)) = self.sinks.split_last() else { return };
         if others.is_empty() {
             return record(&**last, event, place);
         }
-        let mut places = std::mem::take(place).into_each();
+        let (event, mut places) = (event(), place.into_each());
         for sink in others {
-            record(&**sink, &mut event.clone(), &mut places.next().unwrap_or_default());
+            record(&**sink, || event.clone(), places.next().unwrap_or_default());
         }
-        record(&**last, event, &mut places.next().unwrap_or_default());
+        record(&**last, || event, places.next().unwrap_or_default());
     }
 }
 
 impl AuditSink for AuditLog {
-    fn record(&self, event: Event, mut place: Place) {
-        self.deliver(&mut Some(event), &mut place);
+    fn record(&self, event: Event, place: Place) {
+        self.deliver(|| event, place);
     }
 
     fn reserve(&self) -> Eventual<Result<Place, Unavailable>> {
@@ -107,13 +107,8 @@ impl AuditSink for AuditLog {
 
 /// Records an event in one sink. A panic would affect the other sinks, the request or the change that the event is about, and
 /// end the process if a handler is unwinding.
-fn record(sink: &dyn AuditSink, event: &mut Option<Event>, place: &mut Place) {
-    let record = AssertUnwindSafe(|| {
-        if let Some(event) = event.take() {
-            sink.record(event, std::mem::take(place));
-        }
-    });
-    if catch_unwind(record).is_err() {
+fn record(sink: &dyn AuditSink, event: impl FnOnce() -> Event, place: Place) {
+    if catch_unwind(AssertUnwindSafe(|| sink.record(event(), place))).is_err() {
         log::error!("an audit sink panicked; an event is lost");
     }
 }

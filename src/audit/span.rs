@@ -14,8 +14,12 @@ pub(super) struct RequestSpan(#[cfg(feature = "tracing")] Option<tracing::Span>)
 #[cfg(not(feature = "tracing"))]
 #[expect(clippy::unused_self, reason = "it does something with the feature `tracing`")]
 impl RequestSpan {
-    pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
-        code()
+    pub(super) const fn enter(&self) -> Option<std::convert::Infallible> {
+        None
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        false
     }
 
     pub(super) const fn close(&self, _: &RequestEvent) {}
@@ -53,13 +57,14 @@ impl RequestSpan {
         )))
     }
 
-    /// Runs code of the inner service within the span. Inlined, because it returns futures and responses.
-    #[inline]
-    pub(super) fn run<T>(&self, code: impl FnOnce() -> T) -> T {
-        match &self.0 {
-            Some(span) => span.in_scope(code),
-            None => code(),
-        }
+    /// Enters the span, to run code of the inner service.
+    pub(super) fn enter(&self) -> Option<tracing::span::Entered<'_>> {
+        self.0.as_ref().map(tracing::Span::enter)
+    }
+
+    /// Returns whether the request has a span.
+    pub(super) const fn is_open(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Adds the fields that are known at the end of the request.

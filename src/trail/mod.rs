@@ -37,6 +37,7 @@ mod trace;
 #[derive(Clone)]
 pub(crate) struct Trail(Arc<Shared>);
 
+#[derive(Default)]
 struct Shared {
     /// A policy has noted something. It is set within the lock, and read without it, because most requests have no such
     /// note. The policies of a request run one after the other, so each sees what those before it have noted.
@@ -46,26 +47,28 @@ struct Shared {
     /// lock, and read without it.
     #[cfg(feature = "rate-limit")]
     tightest: AtomicU32,
-    received: Received,
+    /// Set before the trail is shared.
+    received: Option<Received>,
 }
 
 impl Trail {
-    /// The trail of a request that has arrived, with first notes. They are made in place: both are large.
+    /// The trail of a request that has arrived, with first notes. It is large, and therefore made in place: `Arc::new` would
+    /// copy it.
     #[inline]
-    pub(crate) fn new(received: Received, note: impl FnOnce(&mut Notes)) -> Self {
-        let mut shared = Shared {
-            has_policy: AtomicBool::new(false),
-            notes: Mutex::default(),
-            #[cfg(feature = "rate-limit")]
-            tightest: AtomicU32::new(u32::MAX),
-            received,
-        };
-        note(shared.notes.get_mut().unwrap_or_else(PoisonError::into_inner));
-        Self(Arc::new(shared))
+    pub(crate) fn new(received: impl FnOnce() -> Received, note: impl FnOnce(&mut Notes)) -> Self {
+        let mut shared = Arc::<Shared>::default();
+        let this = Arc::get_mut(&mut shared).expect("it is not shared yet");
+        this.received = Some(received());
+        #[cfg(feature = "rate-limit")]
+        {
+            this.tightest = AtomicU32::new(u32::MAX);
+        }
+        note(this.notes.get_mut().unwrap_or_else(PoisonError::into_inner));
+        Self(shared)
     }
 
     pub(crate) fn received(&self) -> &Received {
-        &self.0.received
+        self.0.received.as_ref().expect("set by `new`")
     }
 
     /// The notes, locked.
