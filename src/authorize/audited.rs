@@ -16,6 +16,10 @@ impl Recorder {
         Self(extensions.get().cloned())
     }
 
+    pub(super) fn is_empty(extensions: &Extensions) -> bool {
+        extensions.get::<Trail>().is_none_or(|trail| !trail.has_policy())
+    }
+
     pub(super) const fn is_on(&self) -> bool {
         self.0.is_some()
     }

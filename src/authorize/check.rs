@@ -88,14 +88,11 @@ impl Sealed for Authorized {}
 
 impl Pass for Authorized {
     fn admit<B>(&mut self, request: &mut Request<B>) {
+        let principal = request.extensions_mut().get_mut::<Principal>();
+        let required = self.0.take().zip(principal).map(|(scopes, principal)| Arc::clone(principal.require(scopes)));
         #[cfg(feature = "audit")]
-        crate::trail::note_admitted(request.extensions());
-        if let (Some(scopes), Some(principal)) = (self.0.take(), request.extensions_mut().get_mut::<Principal>()) {
-            principal.require(scopes);
-            #[cfg(feature = "audit")]
-            let required = principal.required_scopes();
-            #[cfg(feature = "audit")]
-            crate::trail::note(request.extensions(), |notes| notes.required = required);
-        }
+        crate::trail::note_admitted(request.extensions(), required);
+        #[cfg(not(feature = "audit"))]
+        let _ = required;
     }
 }

@@ -47,6 +47,11 @@ impl DecisionNote {
         Self(Recorder::of(head.extensions))
     }
 
+    /// Returns whether nothing is noted about a request so far.
+    pub(super) fn is_empty(head: &Head<'_>) -> bool {
+        Recorder::is_empty(head.extensions)
+    }
+
     /// Notes the name of the policy, and the rule if it has several. Of several notes about a request, the last one
     /// remains.
     pub fn record(&self, policy: impl Into<Cow<'static, str>>, rule: Option<Cow<'static, str>>) {

@@ -35,7 +35,7 @@ impl<R: Requirement> Scoped<R> {
         let principal = caller::of(extensions)?;
         if principal.meets::<R>() {
             #[cfg(feature = "audit")]
-            super::required::note::<R>(extensions);
+            super::required::note::<R>(extensions, principal);
             Ok(Self { principal: principal.clone(), requirement: PhantomData })
         } else {
             Err(Rejection::insufficient_scope(R::scopes()).of_caller(principal))

@@ -87,15 +87,10 @@ impl Principal {
         }
     }
 
-    /// The scopes that layers have required so far.
-    #[cfg(feature = "audit")]
-    pub(crate) fn required_scopes(&self) -> Option<Arc<Scopes>> {
-        self.required.clone()
-    }
-
-    /// Notes scopes that a layer has required.
-    pub(crate) fn require(&mut self, scopes: Arc<Scopes>) {
-        self.required = Some(Scopes::joined(self.required.take(), scopes));
+    /// Notes scopes that a layer has required, and returns those that layers have required so far.
+    pub(crate) fn require(&mut self, scopes: Arc<Scopes>) -> &Arc<Scopes> {
+        let required = Scopes::joined(self.required.take(), scopes);
+        self.required.insert(required)
     }
 
     /// The caller of a request, from its extensions: where there are no extractors, such as in the tools of an MCP server.

@@ -151,19 +151,18 @@ struct Admitted {
 
 impl Admitted {
     fn into_extensions(self, principal: &Principal, outer: &Extensions) -> Extensions {
-        #[cfg(feature = "audit")]
-        crate::trail::note_admitted(outer);
         let mut extensions = Extensions::new();
-        if let Some(required) = self.required {
+        let required = self.required.map(|required| {
             // Refusals further inside name them as well.
             let mut principal = principal.clone();
-            principal.require(required);
-            #[cfg(feature = "audit")]
-            crate::trail::note(outer, |notes| notes.required = principal.required_scopes());
-            #[cfg(not(feature = "audit"))]
-            let _ = outer;
+            let required = Arc::clone(principal.require(required));
             extensions.insert(principal);
-        }
+            required
+        });
+        #[cfg(feature = "audit")]
+        crate::trail::note_admitted(outer, required);
+        #[cfg(not(feature = "audit"))]
+        let _ = (outer, required);
         extensions
     }
 }

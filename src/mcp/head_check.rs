@@ -116,7 +116,7 @@ impl Sealed for McpPass {}
 impl Pass for McpPass {
     fn admit<B>(&mut self, request: &mut Request<B>) {
         #[cfg(feature = "audit")]
-        crate::trail::note_admitted(request.extensions());
+        crate::trail::note_admitted(request.extensions(), None);
         if request.method() == Method::POST {
             request.extensions_mut().insert(McpRequest::unread());
         }

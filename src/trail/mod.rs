@@ -23,7 +23,7 @@ pub use self::{
     notes::{AuditedCertificate, AuditedLimit, AuditedPolicy, Counted, Observation},
     trace::TraceContext,
 };
-use crate::{refusal::Rejection, request::Head};
+use crate::{refusal::Rejection, request::Head, scope::Scopes};
 
 mod id;
 mod notes;
@@ -88,9 +88,14 @@ impl Trail {
         }
     }
 
+    /// Returns whether a policy was noted.
+    pub(crate) fn has_policy(&self) -> bool {
+        self.0.has_policy.load(Ordering::Relaxed)
+    }
+
     /// Sets or removes the policy that decided.
     pub(crate) fn set_policy(&self, policy: Option<AuditedPolicy>) {
-        if policy.is_some() || self.0.has_policy.load(Ordering::Relaxed) {
+        if policy.is_some() || self.has_policy() {
             let mut notes = self.notes();
             self.0.has_policy.store(policy.is_some(), Ordering::Relaxed);
             notes.policy = policy;
@@ -100,7 +105,7 @@ impl Trail {
 
     /// Takes the policy that decided, if one was noted.
     pub(crate) fn take_policy(&self) -> Option<AuditedPolicy> {
-        if !self.0.has_policy.load(Ordering::Relaxed) {
+        if !self.has_policy() {
             return None;
         }
         let mut notes = self.notes();
@@ -123,12 +128,15 @@ pub(crate) fn note(extensions: &Extensions, note: impl FnOnce(&mut Notes)) {
 }
 
 /// Notes that the policies of a layer have admitted a request: if it is refused later, that is not the decision of the policy
-/// that was noted.
-pub(crate) fn note_admitted(extensions: &Extensions) {
-    if let Some(trail) = extensions.get::<Trail>()
-        && trail.0.has_policy.load(Ordering::Relaxed)
-    {
-        trail.notes().policy_admitted = true;
+/// that was noted. `required` are the scopes that layers have required so far.
+pub(crate) fn note_admitted(extensions: &Extensions, required: Option<Arc<Scopes>>) {
+    let Some(trail) = extensions.get::<Trail>() else { return };
+    if required.is_some() || trail.has_policy() {
+        let mut notes = trail.notes();
+        notes.policy_admitted = true;
+        if required.is_some() {
+            notes.required = required;
+        }
     }
 }
 
