@@ -55,8 +55,6 @@ fn main() {
         ("binding", binding::certificates),
         ("binding", binding::proofs),
         ("signed", signed::requests),
-        ("scale", scale::many_keys),
-        ("scale", scale::one_cold_key),
         ("whole", whole::stack),
         ("detector", detector::record),
         ("mcp", mcp::calls),
@@ -66,6 +64,9 @@ fn main() {
         ("limits", limits::layers),
         ("limits", limits::two_threads),
         ("limits", limits::many_keys),
+        // The last one: what it frees leaves the memory of the process scattered, which would slow the others down.
+        ("scale", scale::one_cold_key),
+        ("scale", scale::many_keys),
     ];
     for (name, measure) in paths {
         if only.as_deref().is_none_or(|only| only == name) {
