@@ -2,11 +2,11 @@
 //!
 //! Stack them in this order, from the outside to the inside:
 //!
-//! 1. [`AuditLayer`], which records one event for each request.
+//! 1. [`PeerLayer`], if the server stores the address of its connections in a type of its own, as tonic does, or listens on
+//!    a Unix socket; and [`AuditLayer`], which records one event for each request.
 //! 2. [`ConcealLayer`], which hides credentials from the log layers, and then the log layers; [`DrainLayer`] if the
 //!    server is not axum's, or with one of the layers that read bodies: [`BodyCheckLayer`], [`WebhookLayer`] and
-//!    [`McpGuardLayer`]; and [`PeerLayer`], if the server stores the address of its connections in a type of its
-//!    own, as tonic does, or listens on a Unix socket.
+//!    [`McpGuardLayer`].
 //! 3. [`ClientAddressLayer`], if clients connect through a proxy.
 //! 4. [`ForwardedCertificateLayer`], if the proxy terminates TLS and forwards client certificates.
 //! 5. [`RateLimitLayer`] with limits by client address.

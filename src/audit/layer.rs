@@ -27,9 +27,9 @@ use crate::{
 
 /// Records one event for each request, however the request ends.
 ///
-/// Place it outside of all other layers. The event is recorded when the body of the response has come to its end or is
-/// dropped; when the client leaves before; and when the inner service fails or panics. A `101` response is the end of its request:
-/// what happens on an upgraded connection is not seen by layers.
+/// Place it outside of all other layers but a [`PeerLayer`](crate::layer::PeerLayer). The event is recorded when the body of the
+/// response has come to its end or is dropped; when the client leaves before; and when the inner service fails or panics. A `101`
+/// response is the end of its request: what happens on an upgraded connection is not seen by layers.
 ///
 /// A request has one event, also if it passes two of these layers, such as one around an application and one around a router in
 /// it: the outer one records it in its log, and the inner one only applies its `deny_undecided`.

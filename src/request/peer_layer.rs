@@ -13,8 +13,8 @@ use super::peer::{self, Peer, UnixPeer};
 
 /// Inserts the [`Peer`] into each request, for servers that store the address of the connection in a type of their own.
 ///
-/// Place it outside of all other layers. Servers of axum with `ConnectInfo<SocketAddr>`, and those of the crate
-/// `tower-warden-tls`, do not need it.
+/// Place it outside of all other layers, also of `AuditLayer`, whose event names the peer. Servers of axum with
+/// `ConnectInfo<SocketAddr>`, and those of the crate `tower-warden-tls`, do not need it.
 ///
 /// # Examples
 ///

@@ -19,7 +19,7 @@ use tower_warden::{
     audit::{
         AuditChannel, AuditLog, AuditNote, Decision, End, Event, EventKind, EventReceiver, Observation, RequestEvent,
     },
-    layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer, ConcurrencyLayer, RateLimitLayer},
+    layer::{AuditLayer, AuthLayer, AuthorizeLayer, ClientAddressLayer, ConcurrencyLayer, PeerLayer, RateLimitLayer},
     metadata::ProtectedResourceMetadata,
     rate_limit::{LimitBy, LocalRateLimiter, ManualStopwatch, Quota},
     request::{Peer, TrustedProxies},
@@ -413,6 +413,23 @@ async fn the_address_of_the_client_behind_a_proxy_is_noted() {
     let event = only(&mut events);
     assert_eq!(event.peer, Some([10, 0, 0, 1].into()));
     assert_eq!(event.client_address, Some([198, 51, 100, 7].into()));
+}
+
+#[tokio::test]
+async fn the_address_that_a_layer_inside_has_read_is_that_of_the_client() {
+    let stack = Stack::new();
+    let (log, mut events) = log();
+    let service = ServiceBuilder::new()
+        .layer(AuditLayer::new(log))
+        .layer(PeerLayer::new(|_| Some(([198, 51, 100, 7], 1).into())))
+        .layer(AuthLayer::new(stack.keys.clone()))
+        .service_fn(answer);
+    let (_, key) = stack.alice().await;
+    for key in [key.expose(), "sk_agent_unknown"] {
+        let request = Request::builder().extension(Peer::new(([10, 0, 0, 1], 1).into())).header("x-api-key", key);
+        drop(service.clone().oneshot(request.body(Full::default()).unwrap()).await);
+        assert_eq!(only(&mut events).client_address, Some([198, 51, 100, 7].into()));
+    }
 }
 
 #[tokio::test]
