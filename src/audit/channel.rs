@@ -82,6 +82,7 @@ impl AuditChannel {
 impl AuditSink for AuditChannel {
     fn record(&self, event: Event, place: Place) {
         if let Some(slot) = place.into_slot() {
+            // A reserved place would still take the event, and nobody would receive it.
             if self.sender.is_closed() {
                 return self.lost.add(1);
             }

@@ -73,6 +73,7 @@ impl AllOf {
 
 impl Policy for AllOf {
     fn decide(&self, principal: &Principal, head: &Head<'_>) -> Eventual<Result<(), Rejection>> {
+        // The notes of a single policy are those of the request, unless a layer outside has some.
         if let [only] = &*self.parts
             && DecisionNote::is_empty(head)
         {

@@ -633,6 +633,18 @@ async fn a_blocking_layer_waits_for_room_and_then_refuses() {
 }
 
 #[tokio::test]
+async fn an_event_with_room_in_a_channel_that_nobody_reads_any_more_is_lost_and_counted() {
+    let (sink, events) = AuditChannel::new(2);
+    let layer = AuditLayer::new(AuditLog::new(sink.clone())).blocking(Duration::from_secs(2));
+    let service = layer.layer(service_fn(async |_| Ok::<_, Infallible>(Response::new(TestBody::default()))));
+    let response = service.oneshot(get("/")).await.unwrap();
+    drop(events);
+    assert_eq!(sink.lost(), 0);
+    drop(response);
+    assert_eq!(sink.lost(), 1);
+}
+
+#[tokio::test]
 async fn a_request_with_room_keeps_it_until_its_event() {
     let (sink, mut events) = AuditChannel::new(1);
     let layer = AuditLayer::new(AuditLog::new(sink.clone())).blocking(Duration::from_secs(2));
