@@ -142,7 +142,7 @@ where
     answer
 }
 
-/// The `kid` of a token, and claims that do not name the caller, as JSON, unless they are equal to ones that do.
+/// The `kid` of a token, and claims that do not name the caller, as JSON, unless their text is in other claims as well.
 fn unnamed(token: &str) -> Vec<String> {
     let part = |text: &str| {
         let json = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -155,7 +155,8 @@ fn unnamed(token: &str) -> Vec<String> {
     // A word that OCSF has.
     let kid = header.get("kid").filter(|kid| *kid != "unknown");
     let values = kid.into_iter().chain(&removed).filter(|value| value.as_str().is_some_and(|text| text.len() > 3));
-    values.filter(|value| claims.values().all(|claim| claim != *value)).map(ToString::to_string).collect()
+    let others = serde_json::Value::Object(claims).to_string();
+    values.map(ToString::to_string).filter(|value| !others.contains(value.trim_matches('"'))).collect()
 }
 
 /// A response, read to its end.
