@@ -65,9 +65,7 @@ pub(super) const fn time_limit(client: &RedisClient) -> Duration {
     }
 }
 
-/// Limits that are longer than those of the link, which apply first.
+/// Replies have no time limit but that of the link, which the user sets and which may be a longer one.
 fn config() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(CONNECT_TIMEOUT))
+    AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT)).set_response_timeout(None)
 }

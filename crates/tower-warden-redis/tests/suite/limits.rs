@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use redis::AsyncCommands;
 use tokio::time::sleep;
 use tower_warden::{
-    Eventual,
+    Clock, Eventual, SystemClock,
     layer::RateLimitLayer,
     rate_limit::{
         Decision, LimitBy, LimitExceeded, LimitRequest, LocalRateLimiter, ManualStopwatch, Quota, QuotaSet,
@@ -263,7 +263,7 @@ async fn two_nodes_with_leases_admit_no_more_than_their_bound() {
     let (quotas, name) = (QuotaSet::from(Quota::per_second(1_000).burst(500)), name());
     let start = Instant::now();
     let mut admitted = 0;
-    while start.elapsed() < seconds(1) {
+    while start.elapsed() < seconds(1) || admitted < 500 {
         admitted += admitted_at_once(&nodes, &name, &quotas, 400).await;
     }
     // The burst, and the units of the rate in that time and in one lifetime more.
@@ -430,6 +430,24 @@ async fn killing_pausing_and_restarting_redis_under_load_never_results_in_500() 
     })
     .await;
     assert!(statuses.iter().all(|status| matches!(status, 200 | 429)), "{statuses:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs a Redis server; ./scripts/test runs it"]
+async fn a_reply_that_takes_longer_than_a_second_is_used_within_a_longer_time_limit() {
+    let redis = Redis::start().await;
+    let limiter = node(&redis).await;
+    let quotas = QuotaSet::from(Quota::per_day(2));
+    assert!(is_admitted(&limiter, "alice", &quotas).await);
+    redis.pause();
+    let resumed = async {
+        sleep(Duration::from_millis(1_500)).await;
+        redis.resume();
+    };
+    let (admitted, ()) = tokio::join!(is_admitted(&limiter, "alice", &quotas), resumed);
+    assert!(admitted);
+    let counts = limiter.counts();
+    assert_eq!((counts.redis, counts.outage_local), (2, 0), "{counts:?}");
 }
 
 #[tokio::test]
@@ -651,17 +669,19 @@ async fn costs_are_corrected_on_all_nodes() {
 async fn charges_and_refunds_take_and_return_their_units_and_no_more() {
     let redis = Redis::start().await;
     let limiter = node(&redis).await;
+    // No window ends meanwhile.
+    let now = SystemClock::default().now();
     for (number, quota) in [Quota::per_hour(100), Quota::per_hour(100).fixed_window()].into_iter().enumerate() {
         let quotas = QuotaSet::from(quota);
         let keys = ["charged", "refunded", "expensive"].map(|name| limit_key(&format!("{name} {number}")));
-        let remaining = async |key| match limiter.take(&LimitRequest::new(key, &quotas)).wait().await.unwrap() {
+        let remaining = async |key| match limiter.take(&LimitRequest::new(key, &quotas).at(now)).wait().await.unwrap() {
             Decision::Admitted(status) => Some(status.remaining),
             Decision::Refused(_) => None,
             other => panic!("{other:?}"),
         };
         // Three hundred charges of one unit, and a refund of most of them.
         assert_eq!(remaining(&keys[0]).await, Some(99));
-        let request = LimitRequest::new(&keys[0], &quotas);
+        let request = LimitRequest::new(&keys[0], &quotas).at(now);
         for cost in 1..301 {
             limiter.settle(&request.settled(cost), cost + 1).wait().await.unwrap();
         }
@@ -670,12 +690,12 @@ async fn charges_and_refunds_take_and_return_their_units_and_no_more() {
         assert!((48..=49).contains(&remaining(&keys[0]).await.unwrap()), "51 units and one are taken");
 
         assert_eq!(remaining(&keys[1]).await, Some(99));
-        let request = LimitRequest::new(&keys[1], &quotas);
+        let request = LimitRequest::new(&keys[1], &quotas).at(now);
         limiter.settle(&request.settled(1), 501).wait().await.unwrap();
         limiter.settle(&request.settled(501), 1).wait().await.unwrap();
         assert_eq!(remaining(&keys[1]).await, Some(98));
 
-        let request = LimitRequest::new(&keys[2], &quotas).cost(self::number(1_000));
+        let request = LimitRequest::new(&keys[2], &quotas).at(now).cost(self::number(1_000));
         assert!(matches!(limiter.take(&request).wait().await.unwrap(), Decision::Admitted(_)));
         limiter.settle(&request, 999).wait().await.unwrap();
         limiter.settle(&request.settled(999), 90).wait().await.unwrap();

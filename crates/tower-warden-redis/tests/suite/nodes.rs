@@ -69,12 +69,24 @@ pub(crate) async fn all_is_shared(one: &Node, other: &Node, what: &str) {
         limiter.take(&LimitRequest::new(&key, &quotas)).wait().await.ok()
     };
     until(async || takes(one).await.is_some(), "a decision").await;
-    assert!(matches!(takes(other).await, Some(Decision::Refused(_))), "{what}");
+    let mut decision = None;
+    let is_decided = async || {
+        decision = takes(other).await;
+        decision.is_some()
+    };
+    until(is_decided, "a decision of the other").await;
+    assert!(matches!(decision, Some(Decision::Refused(_))), "{what}");
 
     let replayed = async |node: &Node| {
         let guard = RedisReplayGuard::new(node.connection.clone());
         guard.record(&proof("key", what, 60)).wait().await.ok()
     };
     until(async || replayed(one).await.is_some(), "a verdict").await;
-    assert_eq!(replayed(other).await, Some(ReplayVerdict::Replayed), "{what}");
+    let mut verdict = None;
+    let is_known = async || {
+        verdict = replayed(other).await;
+        verdict.is_some()
+    };
+    until(is_known, "a verdict of the other").await;
+    assert_eq!(verdict, Some(ReplayVerdict::Replayed), "{what}");
 }

@@ -77,10 +77,12 @@ async fn later_credentials_stay_valid_and_revoking_again_extends_a_revocation() 
 #[ignore = "needs a Redis server; ./scripts/test runs it"]
 async fn a_node_without_messages_queries_redis_and_refuses_credentials_without_a_reply() {
     let redis = Redis::start().await;
-    let connection = connection(&redis, Duration::from_millis(200)).await;
-    let node = RedisRevocationList::listen(connection, redis.client()).await;
+    let connection = connection(&redis, seconds(10)).await;
+    let node = RedisRevocationList::listen(connection.clone(), redis.client()).await;
     node.revoke(Revocation::token(ISSUER, "known"), later()).await.unwrap();
     until(async || node.is_complete(), "the copy is complete").await;
+    // For all clones.
+    let _ = connection.timeout(Duration::from_millis(200));
     for (stop, start) in [(true, false), (false, true)] {
         if stop {
             redis.pause()
@@ -125,10 +127,11 @@ async fn a_revocation_is_a_notice_on_the_node_that_revokes() {
     let observed = async || {
         let (sink, events) = AuditChannel::new(10);
         let environment = Environment::default().with_observer(AuditLog::new(sink));
-        let connection = connection(&redis, Duration::from_millis(500)).await.environment(&environment);
-        (RedisRevocationList::listen(connection, redis.client()).await, events)
+        let connection = connection(&redis, seconds(10)).await.environment(&environment);
+        (RedisRevocationList::listen(connection.clone(), redis.client()).await, events, connection)
     };
-    let ((one, mut events), (other, mut events_of_other)) = (observed().await, observed().await);
+    let (one, mut events, connection_of_one) = observed().await;
+    let (other, mut events_of_other, _) = observed().await;
     one.revoke(Revocation::token(ISSUER, "1"), later()).await.unwrap();
     one.revoke(Revocation::key("key-1"), None).await.unwrap();
     let mut notice = || match events.try_recv().map(|event| event.kind) {
@@ -147,6 +150,8 @@ async fn a_revocation_is_a_notice_on_the_node_that_revokes() {
     one.revoke(Revocation::key("key-2"), UnixTime::from_secs(1)).await.unwrap_err();
     assert_eq!(notice(), None);
     redis.pause();
+    // For all clones.
+    let _ = connection_of_one.timeout(Duration::from_millis(200));
     assert!(futures_util::poll!(std::pin::pin!(one.revoke(Revocation::key("key-3"), None))).is_pending());
     assert_eq!(notice(), Some(("key", ChangeOutcome::Unknown, None, "key-3".to_owned())));
     one.revoke(Revocation::key("key-4"), None).await.unwrap_err();

@@ -17,7 +17,7 @@ use tower_warden_redis::{RedisClient, RedisConnection};
 use crate::{
     acl::documented,
     nodes::{Node, all_is_shared},
-    server::{Redis, free_port, program},
+    server::{Redis, connect, free_port, program},
     support::until,
 };
 
@@ -48,8 +48,7 @@ impl Deployment {
     /// Each sentinel knows the other sentinels, and both replicas, which replicate.
     async fn is_known(&self) -> bool {
         for port in &self.sentinels {
-            let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
-            let Ok(mut connection) = client.get_multiplexed_async_connection().await else { return false };
+            let Ok(mut connection) = connect(*port).await else { return false };
             let text: String =
                 redis::cmd("INFO").arg("sentinel").query_async(&mut connection).await.unwrap_or_default();
             if !text.contains("status=ok") || !text.contains("slaves=2,sentinels=3") {
@@ -81,20 +80,18 @@ impl Deployment {
 
     /// The index of the server that the sentinels report.
     async fn master(&self) -> usize {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.sentinels[0])).unwrap();
         let mut command = redis::cmd("SENTINEL");
         command.arg("get-master-addr-by-name").arg("mymaster");
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = connect(self.sentinels[0]).await.unwrap();
         let (_, port): (String, u16) = command.query_async(&mut connection).await.unwrap();
         self.servers.iter().position(|server| server.port == port).unwrap()
     }
 
     async fn fail_over_by_hand(&self) {
-        let client = redis::Client::open(format!("redis://127.0.0.1:{}/", self.sentinels[0])).unwrap();
         let attempt = async || {
             let mut command = redis::cmd("SENTINEL");
             command.arg("FAILOVER").arg("mymaster");
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let mut connection = connect(self.sentinels[0]).await.unwrap();
             command.query_async::<String>(&mut connection).await.is_ok()
         };
         until(attempt, "the failover is accepted").await;
@@ -139,6 +136,15 @@ async fn nodes_follow_the_master_when_roles_are_switched_by_hand_when_it_hangs_a
             _ => deployment.servers[master].kill(),
         }
         until(async || deployment.master().await != master, "another master").await;
+        if event == "switched" {
+            // The old one replies as a master until the sentinels make it a replica.
+            let old = &deployment.servers[master];
+            let has_no_subscriber = async || match old.command("PUBSUB CHANNELS test:*").await {
+                Ok(reply) => redis::from_redis_value::<Vec<String>>(reply).unwrap().is_empty(),
+                Err(_) => false,
+            };
+            until(has_no_subscriber, "the nodes have left the old master").await;
+        }
         all_is_shared(&one, &other, event).await;
         match event {
             "hung" => deployment.servers[master].resume(),

@@ -1,13 +1,15 @@
 //! A real server on a free port of the loopback interface: Redis, or what `TOWER_WARDEN_REDIS_SERVER` names, as Valkey.
 
 use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
     net::{Ipv4Addr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
-use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -77,7 +79,7 @@ impl Redis {
         let mut words = line.split(' ');
         let mut command = redis::cmd(words.next().unwrap());
         command.arg(words.collect::<Vec<_>>());
-        command.query_async(&mut self.client().get_multiplexed_async_connection().await?).await
+        command.query_async(&mut connect(self.port).await?).await
     }
 
     /// A section of `INFO`, or of another command with such a reply.
@@ -93,7 +95,7 @@ impl Redis {
     }
 
     pub(crate) async fn connection(&self) -> MultiplexedConnection {
-        self.client().get_multiplexed_async_connection().await.unwrap()
+        connect(self.port).await.unwrap()
     }
 
     /// Starts the server, always on the same port.
@@ -161,7 +163,24 @@ impl Drop for Redis {
     }
 }
 
-/// A port that is free now.
+/// Connects to a server or a sentinel that may be slow: it writes its state to a disk before it replies.
+pub(crate) async fn connect(port: u16) -> redis::RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(TEST_TIMEOUT))
+        .set_response_timeout(Some(TEST_TIMEOUT));
+    let client = redis::Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
+    client.get_multiplexed_async_connection_with_config(&config).await
+}
+
+/// A port that is free now, was not returned before, and is none that the system gives to clients.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    static RETURNED: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+    let mut returned = RETURNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let returned = returned.get_or_insert_default();
+    loop {
+        let port = 20_000 + u16::try_from(RandomState::new().hash_one(returned.len()) % 12_000).unwrap();
+        if returned.insert(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }

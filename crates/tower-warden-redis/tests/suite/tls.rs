@@ -1,5 +1,7 @@
 //! Redis behind TLS, whose certificate is signed by a private authority.
 
+use std::net::TcpStream;
+
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::{Client, TlsCertificates};
 use tower_warden::revocation::{Revocation, RevocationList};
@@ -38,6 +40,9 @@ async fn a_server_is_used_through_tls_and_not_with_a_certificate_of_another_auth
         Client::build_with_tls(format!("rediss://localhost:{port}/"), certificates).unwrap()
     };
     let trusting = client(authority.pem());
+    // The server opens this port after the other one.
+    let is_open = async || TcpStream::connect(format!("127.0.0.1:{port}")).is_ok();
+    until(is_open, "the port is open").await;
     let connection = RedisConnection::connect(trusting.clone(), "test".parse().unwrap()).await.timeout(seconds(10));
     assert_eq!(connection.problem(), None);
     let list = RedisRevocationList::listen(connection, trusting).await;
