@@ -51,7 +51,9 @@ async fn revocation(world: &World) -> Outcome {
 
 async fn grant(world: &World, name: &str, resource: &str) -> Result<(RegisteredClient, ClientCredentials), BoxError> {
     let client = world.issuer.register(name, json!({ "token_endpoint_auth_method": "client_secret_post" })).await?;
-    let endpoint = world.issuer.endpoint(ClientAuth::post(&client.id, &client.secret))?;
+    // The response is held back until all requests wait for it.
+    let endpoint =
+        world.issuer.endpoint(ClientAuth::post(&client.id, &client.secret))?.timeout(Duration::from_secs(60));
     Ok((client, ClientCredentials::new(endpoint).scopes(scopes("orders:read")?).resource(resource)))
 }
 
