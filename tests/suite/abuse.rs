@@ -630,7 +630,9 @@ async fn a_flood_of_peers_does_not_hide_an_attacker() {
         }
     }
     let (number, alert) = raised.expect("the attacker is detected");
-    assert_eq!((number, alert.peer), (29_000, Some([203, 0, 113, 9].into())));
+    assert_eq!(alert.peer, Some([203, 0, 113, 9].into()));
+    // One failure later if others had the bucket of the first one to themselves.
+    assert!(matches!(number, 29_000 | 30_000), "{number}");
 }
 
 fn line(format: &impl EventFormat, event: &Event) -> Value {

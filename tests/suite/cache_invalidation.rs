@@ -243,7 +243,7 @@ async fn ten_thousand_requests_for_one_uncached_key_are_one_lookup() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_on_two_threads_for_one_uncached_key_are_one_lookup() {
-    let stack = Stack::new();
+    let stack = Stack::with(|keys| keys.timeout(Duration::from_secs(60)), |layer| layer);
     let (_, key) = stack.alice().await;
     stack.store.set(Mode::Hold);
     let tasks: Vec<_> = (0..2000)
@@ -464,7 +464,7 @@ async fn a_store_that_panics_is_500_without_detail_and_poisons_nothing() {
 #[tokio::test]
 async fn a_key_that_was_read_during_the_request_is_accepted_while_missed_changes_are_reported_without_end() {
     // A role that may send notifications repeats them; each of them invalidates everything.
-    let stack = Stack::new();
+    let stack = Stack::with(|keys| keys.timeout(Duration::from_secs(60)), |layer| layer);
     let (_, key) = stack.alice().await;
     stack.store.set(Mode::Hold);
     for finds in 1..=3 {
@@ -544,7 +544,7 @@ async fn a_key_that_was_read_during_the_request_is_accepted_while_changes_of_oth
 
 #[tokio::test]
 async fn keys_that_were_read_during_the_requests_are_accepted_while_changes_of_ever_new_keys_are_reported() {
-    let stack = Stack::new();
+    let stack = Stack::with(|keys| keys.timeout(Duration::from_secs(60)), |layer| layer);
     let mut keys = Vec::new();
     for _ in 0..100 {
         keys.push(stack.alice().await.1);

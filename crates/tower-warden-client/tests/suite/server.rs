@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     task::{Context, Poll},
     time::Duration,
 };
@@ -47,6 +47,12 @@ impl io::Write for Log {
 
 impl Log {
     pub(crate) fn listen() -> (Self, DefaultGuard) {
+        // Callsites cache for all threads whether any is interested, so that one without a subscriber would silence them.
+        static ALL: Once = Once::new();
+        ALL.call_once(|| {
+            let nowhere = tracing_subscriber::fmt().with_writer(io::sink).finish();
+            tracing::subscriber::set_global_default(nowhere).expect("the only one");
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt()

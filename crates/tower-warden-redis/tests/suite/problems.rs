@@ -1,7 +1,7 @@
 //! Servers that can never be used, and outages: what is logged and reported.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -26,6 +26,9 @@ pub(crate) struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Lines {
     pub(crate) fn collect() -> (Self, DefaultGuard) {
+        // Callsites cache for all threads whether any is interested, so that one without a subscriber would silence them.
+        static ALL: Once = Once::new();
+        ALL.call_once(|| tracing::subscriber::set_global_default(Self::default()).expect("the only one"));
         let lines = Self::default();
         let guard = tracing::subscriber::set_default(lines.clone());
         (lines, guard)

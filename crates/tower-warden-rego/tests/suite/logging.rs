@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
     time::Duration,
 };
 
@@ -29,6 +29,12 @@ impl io::Write for Log {
 
 impl Log {
     fn listen() -> (Self, DefaultGuard) {
+        // Callsites cache for all threads whether any is interested, so that one without a subscriber would silence them.
+        static ALL: Once = Once::new();
+        ALL.call_once(|| {
+            let nowhere = tracing_subscriber::fmt().with_writer(io::sink).finish();
+            tracing::subscriber::set_global_default(nowhere).expect("the only one");
+        });
         let log = Self::default();
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();

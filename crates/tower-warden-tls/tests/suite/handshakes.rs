@@ -61,6 +61,8 @@ fn is_open(socket: &TcpStream) -> bool {
 #[tokio::test]
 async fn a_peer_with_too_many_handshakes_loses_the_oldest_on_which_it_has_sent_nothing() {
     let clients = Authority::new("clients");
+    // Before the silent connections, which are closed after three seconds.
+    let alice = clients.client("alice");
     let server = limited(&clients, |listener| listener.max_handshakes_per_peer(count(4))).await;
     let other = silent(&server, [127, 0, 0, 2]).await;
     let stalled = stalled(&server).await;
@@ -69,7 +71,7 @@ async fn a_peer_with_too_many_handshakes_loses_the_oldest_on_which_it_has_sent_n
         silent(&server, [127, 0, 0, 1]).await,
         silent(&server, [127, 0, 0, 1]).await,
     ];
-    assert_eq!(server.get(Some(&clients.client("alice")), None).await, ok("Verified CN=alice from 127.0.0.1"));
+    assert_eq!(server.get(Some(&alice), None).await, ok("Verified CN=alice from 127.0.0.1"));
     closed(first).await;
     for open in [&other, &stalled, &second, &third] {
         assert!(is_open(open));
