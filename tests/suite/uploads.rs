@@ -188,7 +188,7 @@ async fn a_refusal_reaches_a_client_that_uploads_through_nginx() {
             let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             let root = folder.path().display();
             let configuration = format!(
-                "user root; daemon off; pid {root}/pid; error_log {root}/error.log; events {{}}\n\
+                "daemon off; master_process off; pid {root}/pid; error_log {root}/error.log; events {{}}\n\
                  http {{ access_log off; client_max_body_size 0; client_body_temp_path {root}/body; proxy_temp_path {root}/proxy;\n\
                  fastcgi_temp_path {root}/fastcgi; uwsgi_temp_path {root}/uwsgi; scgi_temp_path {root}/scgi;\n\
                  server {{ listen {port}; location / {{ proxy_pass http://{upstream}; proxy_request_buffering {buffering};\n\
