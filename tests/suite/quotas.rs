@@ -202,8 +202,8 @@ fn keys_with_the_same_concatenated_parts_are_distinct() {
 #[test]
 fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
     // (114)
-    let (bench, plan) = (Bench::new(4_096), QuotaSet::from(Quota::per_hour(3)));
-    let exhausted: Vec<_> = (0..100).map(|number| format!("exhausted-{number}")).collect();
+    let (bench, plan) = (Bench::new(8_192), QuotaSet::from(Quota::per_hour(3)));
+    let exhausted: Vec<_> = (0..200).map(|number| format!("exhausted-{number}")).collect();
     for name in &exhausted {
         while bench.is_admitted(name, &plan) {}
     }
@@ -214,7 +214,7 @@ fn a_flood_of_keys_neither_grows_the_table_nor_frees_an_exhausted_one() {
     }
     bench.stopwatch.advance(seconds(3_600 / 3));
     assert!(exhausted.iter().all(|name| bench.is_admitted(name, &plan)));
-    assert!(format!("{:?}", bench.limiter).contains("capacity: 4096"));
+    assert!(format!("{:?}", bench.limiter).contains("capacity: 8192"));
 }
 
 #[test]

@@ -306,14 +306,13 @@ async fn limits_of_two_names_share_no_counts_although_their_quotas_are_equal() {
 
 #[tokio::test]
 async fn flood_of_peers_leaves_room_for_the_counts_of_principals() {
-    let limiter = LocalRateLimiter::bounded(1_000).stopwatch(ManualStopwatch::default());
+    let limiter = LocalRateLimiter::bounded(2_000).stopwatch(ManualStopwatch::default());
     let peers = Limited::of(RateLimitLayer::new("peers", limiter.clone(), LimitBy::peer(), daily(1)));
     let calls = RateLimitLayer::new("calls", limiter, LimitBy::principal(), daily(1));
     let calls = Limited::of(ServiceBuilder::new().layer(AuthLayer::new(Named)).layer(calls).into_inner());
     let flood = |number: usize| from(request(), &format!("2001:db8:{:x}:{:x}::1", number >> 16, number & 0xffff));
     assert!(peers.passing(9_000, |number| flood(number / 3)).await < 3_000, "the table of peers is full");
-    // So few that no bucket of the table gets more of them than it holds.
-    assert_eq!(calls.passing(20, |number| bearer(&format!("new-{number}"))).await, 20);
+    assert_eq!(calls.passing(100, |number| bearer(&format!("new-{number}"))).await, 100);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::{
     nodes::{Node, all_is_shared},
     revocations::later,
     server::{Redis, free_port},
-    support::{ISSUER, seconds, token, until},
+    support::{ISSUER, seconds, token, until, until_some},
 };
 
 /// Three masters, and a replica of the one that holds the revocations.
@@ -74,18 +74,16 @@ impl Cluster {
 
     /// The index of the server that holds the revocations.
     async fn owner(&self) -> usize {
-        let mut owner = None;
-        let is_found = async || {
+        let owner = async || {
             for (index, server) in self.servers.iter().enumerate() {
                 let has_the_slot = server.command("EXISTS tower-warden:{revoked:1}:names").await.is_ok();
                 if has_the_slot && self.is_master(index).await {
-                    owner = Some(index);
+                    return Some(index);
                 }
             }
-            owner.is_some()
+            None
         };
-        until(is_found, "a server holds the slot").await;
-        owner.unwrap()
+        until_some(owner, "a server holds the slot").await
     }
 
     async fn is_master(&self, index: usize) -> bool {

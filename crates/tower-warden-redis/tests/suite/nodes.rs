@@ -18,7 +18,7 @@ use crate::{
     keys::Unwatched,
     proofs::proof,
     revocations::later,
-    support::{ISSUER, limit_key, secret, token, until},
+    support::{ISSUER, limit_key, secret, token, until, until_some},
 };
 
 /// A node with all that can be shared.
@@ -68,25 +68,15 @@ pub(crate) async fn all_is_shared(one: &Node, other: &Node, what: &str) {
         let limiter = RedisRateLimiter::new(node.connection.clone(), secret()).on_outage(OnOutage::Refuse);
         limiter.take(&LimitRequest::new(&key, &quotas)).wait().await.ok()
     };
-    until(async || takes(one).await.is_some(), "a decision").await;
-    let mut decision = None;
-    let is_decided = async || {
-        decision = takes(other).await;
-        decision.is_some()
-    };
-    until(is_decided, "a decision of the other").await;
-    assert!(matches!(decision, Some(Decision::Refused(_))), "{what}");
+    until_some(async || takes(one).await, "a decision").await;
+    let decision = until_some(async || takes(other).await, "a decision of the other").await;
+    assert!(matches!(decision, Decision::Refused(_)), "{what}");
 
     let replayed = async |node: &Node| {
         let guard = RedisReplayGuard::new(node.connection.clone());
         guard.record(&proof("key", what, 60)).wait().await.ok()
     };
-    until(async || replayed(one).await.is_some(), "a verdict").await;
-    let mut verdict = None;
-    let is_known = async || {
-        verdict = replayed(other).await;
-        verdict.is_some()
-    };
-    until(is_known, "a verdict of the other").await;
-    assert_eq!(verdict, Some(ReplayVerdict::Replayed), "{what}");
+    until_some(async || replayed(one).await, "a verdict").await;
+    let verdict = until_some(async || replayed(other).await, "a verdict of the other").await;
+    assert_eq!(verdict, ReplayVerdict::Replayed, "{what}");
 }

@@ -103,6 +103,17 @@ pub async fn until(mut holds: impl AsyncFnMut() -> bool, what: &str) -> Duration
     start.elapsed()
 }
 
+/// The first value that there is.
+pub async fn until_some<T>(mut value: impl AsyncFnMut() -> Option<T>, what: &str) -> T {
+    let mut found = None;
+    let is_found = async || {
+        found = value().await;
+        found.is_some()
+    };
+    until(is_found, what).await;
+    found.unwrap()
+}
+
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }
