@@ -55,7 +55,8 @@
 //!
 //! - **Sentinels**: list all of them. Set `min-replicas-to-write 1` and `min-replicas-max-lag 10` on the servers: a master
 //!   that is cut off from its replicas refuses writes then (Redis 7, any Valkey), and nodes on its side of the network
-//!   respond with 503 instead of admitting credentials that were revoked on the other side.
+//!   respond with 503 instead of admitting credentials that were revoked on the other side. Each [`RedisConnection`]
+//!   queries the sentinels once a second, up to three at once, and each query connects to the master to verify its role.
 //! - **Clusters**: call `ClusterClientBuilder::use_protocol(ProtocolVersion::RESP3)`, without which the crate `redis` cannot
 //!   subscribe. Masters in the minority refuse writes after `cluster-node-timeout`.
 //! - Listeners subscribe at the server that accepts writes and publish a heartbeat there, 20 times a second for revocations
