@@ -115,8 +115,8 @@ impl RedisConnection {
         self
     }
 
-    /// Sets the time limit of a command, for all clones: 20 milliseconds by default. In a cluster, a limit above one second is
-    /// one second.
+    /// Sets the time limit of a command, for all clones: 20 milliseconds by default. In a cluster, it is at most one
+    /// second.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.link.set_timeout(timeout);
